@@ -1,0 +1,40 @@
+# Two commands need nothing but python3 (3.11 or newer, with venv): `make run` and `make test`.
+PYTHON ?= python3
+BIN := .venv/bin
+UV_VERSION := 0.13.9
+ARGS ?=
+export UV_COMPILE_BYTECODE := 1
+export UV_NO_CONFIG := 1
+unexport VIRTUAL_ENV
+
+.PHONY: help run test check ui bench clean
+help:  ## what can be done here
+	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/'
+
+run: .venv/installed  ## train, compare and register every architecture: make run ARGS="--dataset digits"
+	@$(BIN)/modelyard run $(ARGS)
+
+test: .venv/installed  ## format, lint, types, import contracts, tests
+	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports --no-logo
+	@$(BIN)/pytest $(ARGS)
+
+check: .venv/installed  ## the same without the tests
+	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports --no-logo
+
+ui: .venv/installed  ## MLflow and Prefect in the browser
+	@$(BIN)/modelyard ui
+
+bench: .venv/installed  ## where the time of a whole run goes
+	@$(BIN)/python benchmarks/pipeline.py $(ARGS)
+
+clean:  ## remove the environment (never the store in mlruns/)
+	rm -rf .venv
+
+.venv/installed: requirements.lock pyproject.toml
+	@echo "modelyard: creating .venv with $$($(PYTHON) --version); the first time downloads about 3 GB and takes minutes"
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@echo "modelyard: installing the pinned packages of requirements.lock"
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@

@@ -1,0 +1,56 @@
+"""Every error a user can meet.
+
+ModelyardError            exit code 2: the input or the machine has to change
+├── ConfigError           a recipe key or value
+├── DataError             a data set: missing, damaged or unfit
+├── DeviceError           a device that was asked for and is not there
+├── TrainingError         training could not go on (exit code 1)
+├── ExportError           the ONNX file could not be made (exit code 1)
+├── ParityError           onnxruntime and torch disagree (exit code 1)
+├── BundleError           a bundle is incomplete or altered
+└── StoreError            the run store: locked, moved, full, unknown model
+"""
+
+
+class ModelyardError(Exception):
+    """Base of all; the text is one line: expected, received, remedy."""
+
+    exit_code = 2
+
+
+class ConfigError(ModelyardError):
+    """A recipe key is unknown or its value is illegal."""
+
+
+class DataError(ModelyardError):
+    """A data set is missing, damaged or unfit for a split."""
+
+
+class DeviceError(ModelyardError):
+    """The device asked for is not available; there is never a silent fallback."""
+
+
+class TrainingError(ModelyardError):
+    """Training stopped before its last epoch."""
+
+    exit_code = 1
+
+
+class ExportError(ModelyardError):
+    """torch could not write the model as ONNX."""
+
+    exit_code = 1
+
+
+class ParityError(ModelyardError):
+    """The exported graph does not answer as the torch model does."""
+
+    exit_code = 1
+
+
+class BundleError(ModelyardError):
+    """A bundle's files are missing or do not match its manifest."""
+
+
+class StoreError(ModelyardError):
+    """The run store cannot be used as it is."""

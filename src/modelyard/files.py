@@ -1,0 +1,70 @@
+"""Writing and checking files so that a crash never leaves half of one behind."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from modelyard.errors import StoreError
+
+
+def sha256_of_file(path: Path) -> str:
+    """Hex digest of a file's bytes."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def sha256_of_json(value: object) -> str:
+    """Hex digest of a JSON value, independent of key order."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Replace `path` by `content` in one step.
+
+    Raises: StoreError when the disk is full or the folder cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise StoreError(f"cannot write {path}: {error.strerror}; free space or choose another MODELYARD_HOME") from error
+
+
+def write_json(path: Path, value: object) -> None:
+    """`write_atomically` for a JSON value."""
+    write_atomically(path, (json.dumps(value, indent=2, sort_keys=True) + "\n").encode())
+
+
+@contextmanager
+def folder_written_whole(target: Path) -> Iterator[Path]:
+    """A scratch folder that becomes `target` by one rename, or vanishes on any error.
+
+    If another process finished the same folder first, that one stays.
+    """
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    except OSError as error:
+        raise StoreError(f"cannot write {target}: {error.strerror}; free space or choose another MODELYARD_HOME") from error
+    try:
+        yield scratch
+        scratch.chmod(0o755)
+        if not target.exists():
+            scratch.rename(target)
+    except OSError as error:
+        raise StoreError(f"cannot write {target}: {error.strerror}; free space or choose another MODELYARD_HOME") from error
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)

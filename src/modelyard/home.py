@@ -1,0 +1,61 @@
+"""Where everything is kept. One place decides; every path is absolute."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """The run store: `mlruns/` of the current project, or the folder `MODELYARD_HOME` names."""
+
+    root: Path
+
+    @classmethod
+    def current(cls) -> Home:
+        """The store of this process's environment and working directory."""
+        named = os.environ.get("MODELYARD_HOME")
+        return cls(Path(named).expanduser().resolve() if named else Path.cwd().resolve() / "mlruns")
+
+    @property
+    def database(self) -> Path:
+        return self.root / "mlflow.db"
+
+    @property
+    def artifacts(self) -> Path:
+        return self.root / "artifacts"
+
+    @property
+    def steps(self) -> Path:
+        return self.root / "steps"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.root / "checkpoints"
+
+    @property
+    def releases(self) -> Path:
+        return self.root / "releases"
+
+    @property
+    def logs(self) -> Path:
+        return self.root / "logs"
+
+    @property
+    def locks(self) -> Path:
+        return self.root / "locks"
+
+    @property
+    def prefect(self) -> Path:
+        return self.root / "prefect"
+
+
+def cache_folder() -> Path:
+    """The user's cache of packed data sets (`MODELYARD_CACHE`, else the XDG cache)."""
+    named = os.environ.get("MODELYARD_CACHE")
+    base = os.environ.get("XDG_CACHE_HOME")
+    if named:
+        return Path(named).expanduser().resolve()
+    return (Path(base) if base else Path.home() / ".cache") / "modelyard"

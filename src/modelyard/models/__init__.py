@@ -1,0 +1,10 @@
+"""The architectures. `AnyModelConfig` is the only list to extend."""
+
+from modelyard.models.cnn import CnnConfig
+from modelyard.models.custom import CustomConfig
+from modelyard.models.rnn import RnnConfig
+from modelyard.models.transformer import TransformerConfig
+
+AnyModelConfig = CnnConfig | RnnConfig | TransformerConfig | CustomConfig
+
+__all__ = ["AnyModelConfig", "CnnConfig", "CustomConfig", "RnnConfig", "TransformerConfig"]

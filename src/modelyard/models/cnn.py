@@ -1,0 +1,89 @@
+"""The image as a plane: convolutions. B batch, C channels, H height, W width, K classes."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+from torch import Tensor, nn
+
+from modelyard.config import Config
+
+
+class CnnConfig(Config):
+    """A stack of convolutions with early pooling; `lenet` is LeNet-5 (LeCun et al. 1998)."""
+
+    architecture: Literal["cnn"] = "cnn"
+    variant: Literal["tuned", "lenet"] = "tuned"
+    """`tuned`: batch-normed 5x5 + 3x3 stages; `lenet`: the textbook's LeNet-5."""
+    width: int = Field(24, ge=1, le=1024)
+    """Channels of the first stage; the next ones have twice as many and three times as many."""
+    dropout: float = Field(0.1, ge=0, lt=1)
+    """Dropout before the last layer."""
+
+    def build(self, image_shape: tuple[int, int, int], num_classes: int) -> nn.Module:
+        """A fresh model for images of (channels, height, width)."""
+        if self.variant == "lenet":
+            return LeNet(image_shape, num_classes)
+        return Cnn(self, image_shape, num_classes)
+
+
+def _stage(channels_in: int, channels_out: int, kernel: int, *, pool: bool) -> list[nn.Module]:
+    convolution = nn.Conv2d(channels_in, channels_out, kernel, padding=kernel // 2, bias=False)
+    layers: list[nn.Module] = [convolution]
+    if pool:  # before norm and ReLU: a quarter of the work for the same maxima
+        layers.append(nn.MaxPool2d(2, ceil_mode=True))
+    return [*layers, nn.BatchNorm2d(channels_out), nn.ReLU()]
+
+
+class Cnn(nn.Module):
+    """Three convolution stages, global average and maximum, one linear layer."""
+
+    def __init__(self, config: CnnConfig, image_shape: tuple[int, int, int], num_classes: int) -> None:
+        super().__init__()
+        width = config.width
+        self.features = nn.Sequential(
+            *_stage(image_shape[0], width, 5, pool=True),
+            *_stage(width, 2 * width, 3, pool=True),
+            *_stage(2 * width, 3 * width, 3, pool=False),
+        )
+        self.dropout = nn.Dropout(config.dropout)
+        self.head = nn.Linear(3 * width * 16, num_classes)
+        self.pool = nn.AdaptiveAvgPool2d(4) if image_shape[1] % 16 == 0 and image_shape[2] % 16 == 0 else _Resize()
+
+    def forward(self, images_BCHW: Tensor) -> Tensor:
+        """float [B, C, H, W] -> logits [B, K]."""
+        features_BC44 = self.pool(self.features(images_BCHW))
+        logits_BK: Tensor = self.head(self.dropout(features_BC44.flatten(1)))
+        return logits_BK
+
+
+class _Resize(nn.Module):
+    """To 4 x 4 by area of fixed windows, exportable for sizes that 4 does not divide."""
+
+    def forward(self, features_BCHW: Tensor) -> Tensor:
+        height, width = features_BCHW.shape[2:]
+        kernel = (max(1, -(-height // 4)), max(1, -(-width // 4)))
+        padded = nn.functional.pad(features_BCHW, (0, 4 * kernel[1] - width, 0, 4 * kernel[0] - height))
+        return nn.functional.avg_pool2d(padded, kernel)
+
+
+class LeNet(nn.Module):
+    """LeNet-5 with ReLU and max pooling, as textbooks print it today."""
+
+    def __init__(self, image_shape: tuple[int, int, int], num_classes: int) -> None:
+        super().__init__()
+        channels, height, width = image_shape
+        self.features = nn.Sequential(
+            nn.Conv2d(channels, 6, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2),
+            nn.Conv2d(6, 16, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2),
+        )  # fmt: skip
+        self.head = nn.Sequential(
+            nn.Linear(16 * (height // 4) * (width // 4), 120), nn.ReLU(),
+            nn.Linear(120, 84), nn.ReLU(), nn.Linear(84, num_classes),
+        )  # fmt: skip
+
+    def forward(self, images_BCHW: Tensor) -> Tensor:
+        """float [B, C, H, W] -> logits [B, K]."""
+        logits_BK: Tensor = self.head(self.features(images_BCHW).flatten(1))
+        return logits_BK

@@ -1,0 +1,49 @@
+"""What a model costs: parameters, FLOPs and activation memory for one image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSize:
+    """Costs of one forward pass of one image."""
+
+    parameters: int
+    flops: int
+    """Multiplications and additions of matrix products, convolutions and attention."""
+    activation_bytes: int
+    """float32 outputs of all leaf layers."""
+
+
+def measure_size(model: nn.Module, image_shape: tuple[int, int, int]) -> ModelSize:
+    """Run one blank image through `model` and count."""
+    activation_bytes = 0
+
+    def count(_module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor | tuple[Tensor, ...]) -> None:
+        nonlocal activation_bytes
+        first = output if isinstance(output, Tensor) else output[0]
+        activation_bytes += first.numel() * first.element_size()
+
+    leaves = [module for module in model.modules() if not list(module.children())]
+    hooks = [module.register_forward_hook(count) for module in leaves]
+    was_training = model.training
+    device = next(model.parameters()).device
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        model.eval()(torch.zeros(1, *image_shape, device=device))
+    model.train(was_training)
+    for hook in hooks:
+        hook.remove()
+    flops = counter.get_total_flops() + sum(_lstm_flops(m, image_shape) for m in leaves if isinstance(m, nn.LSTM))
+    return ModelSize(sum(parameter.numel() for parameter in model.parameters()), flops, activation_bytes)
+
+
+def _lstm_flops(lstm: nn.LSTM, image_shape: tuple[int, int, int]) -> int:
+    """The fused LSTM kernel hides its products from the counter: 2 per weight and time step."""
+    channels, height, width = image_shape
+    steps = channels * height * width // lstm.input_size
+    return steps * sum(2 * weight.numel() for name, weight in lstm.named_parameters() if name.startswith("weight"))

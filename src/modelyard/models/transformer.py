@@ -1,0 +1,98 @@
+"""The image as patches: a Transformer (Dosovitskiy et al. 2021).
+
+B batch, C channels, H height, W width, T tokens, D model width, N heads, K classes.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional
+
+from modelyard.config import Config
+
+
+class TransformerConfig(Config):
+    """A pre-norm encoder over patches with learned positions."""
+
+    architecture: Literal["transformer"] = "transformer"
+    variant: Literal["tuned", "vit"] = "tuned"
+    """`tuned`: overlapping convolution stem, mean over tokens; `vit`: linear patches, class token."""
+    patch: int = Field(7, ge=1)
+    """Patch side in pixels; images are padded to a multiple of it."""
+    width: int = Field(64, ge=8, le=4096)
+    """Model width D."""
+    layers: int = Field(4, ge=1, le=64)
+    """Encoder blocks."""
+    heads: int = Field(4, ge=1, le=64)
+    """Attention heads; must divide the width."""
+    mlp_ratio: int = Field(2, ge=1, le=8)
+    """Hidden width of each block's MLP over D."""
+
+    def build(self, image_shape: tuple[int, int, int], num_classes: int) -> nn.Module:
+        """A fresh model for images of (channels, height, width)."""
+        return Transformer(self, image_shape, num_classes)
+
+
+class Block(nn.Module):
+    """Attention and MLP, each behind a layer norm and around a residual."""
+
+    def __init__(self, width: int, heads: int, mlp_ratio: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.attention_norm, self.mlp_norm = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.mlp = nn.Sequential(nn.Linear(width, mlp_ratio * width), nn.GELU(), nn.Linear(mlp_ratio * width, width))
+
+    def forward(self, tokens_BTD: Tensor) -> Tensor:
+        """[B, T, D] -> [B, T, D]."""
+        _, num_tokens, width = tokens_BTD.shape
+        qkv_BTD = self.qkv(self.attention_norm(tokens_BTD))
+        qkv_3BNTD = qkv_BTD.reshape(-1, num_tokens, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
+        query, key, value = qkv_3BNTD.unbind(0)
+        mixed_BNTD = functional.scaled_dot_product_attention(query, key, value)
+        tokens_BTD = tokens_BTD + self.out(mixed_BNTD.transpose(1, 2).reshape(-1, num_tokens, width))
+        result_BTD: Tensor = tokens_BTD + self.mlp(self.mlp_norm(tokens_BTD))
+        return result_BTD
+
+
+class Transformer(nn.Module):
+    """Patches, positions, blocks, one linear layer."""
+
+    def __init__(self, config: TransformerConfig, image_shape: tuple[int, int, int], num_classes: int) -> None:
+        super().__init__()
+        channels, height, width = image_shape
+        down, right = -height % config.patch, -width % config.patch
+        self.padding = (0, right, 0, down)
+        num_patches = (height + down) // config.patch * ((width + right) // config.patch)
+        self.has_class_token = config.variant == "vit"
+        self.stem = self._stem(config, channels)
+        if self.has_class_token:
+            self.class_token = nn.Parameter(torch.zeros(1, 1, config.width))
+        self.positions = nn.Parameter(torch.randn(1, num_patches + self.has_class_token, config.width) * 0.02)
+        self.blocks = nn.Sequential(*(Block(config.width, config.heads, config.mlp_ratio) for _ in range(config.layers)))
+        self.norm, self.head = nn.LayerNorm(config.width), nn.Linear(config.width, num_classes)
+
+    @staticmethod
+    def _stem(config: TransformerConfig, channels: int) -> nn.Module:
+        patches = nn.Conv2d(channels, config.width, config.patch, stride=config.patch)
+        if config.variant == "vit":
+            return patches
+        stem_width = config.width // 4
+        return nn.Sequential(
+            nn.Conv2d(channels, stem_width, 3, padding=1), nn.ReLU(),
+            nn.Conv2d(stem_width, config.width, config.patch, stride=config.patch),
+        )  # fmt: skip
+
+    def forward(self, images_BCHW: Tensor) -> Tensor:
+        """float [B, C, H, W] -> logits [B, K]."""
+        patches_BDHW = self.stem(functional.pad(images_BCHW, self.padding))
+        tokens_BTD = patches_BDHW.flatten(2).transpose(1, 2)
+        if self.has_class_token:
+            tokens_BTD = torch.cat([self.class_token.expand(tokens_BTD.shape[0], -1, -1), tokens_BTD], 1)
+        tokens_BTD = self.norm(self.blocks(tokens_BTD + self.positions))
+        logits_BK: Tensor = self.head(tokens_BTD[:, 0] if self.has_class_token else tokens_BTD.mean(1))
+        return logits_BK
