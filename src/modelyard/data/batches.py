@@ -37,7 +37,7 @@ def epoch_batches(
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Every image once in random order as uint8 [B, C, H, W] and labels [B]; the last batch may be smaller."""
     order_N = torch.randperm(len(labels_N), generator=generator).to(labels_N.device)
-    for rows_B in order_N.split(batch_size):
+    for rows_B in torch.split(order_N, batch_size):
         if len(rows_B) > 1 or len(order_N) == 1:  # batch norm has no variance over one image
             yield images_NCHW[rows_B], labels_N[rows_B]
 

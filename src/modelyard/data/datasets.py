@@ -85,7 +85,14 @@ def pack(dataset: Dataset, folder: Path) -> None:
         for part, split in (("train", dataset.train), ("test", dataset.test)):
             np.save(scratch / f"{part}_images.npy", split.images_NCHW)
             np.save(scratch / f"{part}_labels.npy", split.labels_N)
-        write_json(scratch / "dataset.json", {"name": dataset.name, "classes": dataset.classes, "digest": dataset.digest})
+        write_json(
+            scratch / "dataset.json",
+            {
+                "name": dataset.name,
+                "classes": dataset.classes,
+                "digest": dataset.digest,
+            },
+        )
 
 
 def open_packed(folder: Path) -> Dataset:

@@ -57,12 +57,17 @@ def _check_classes(folder: Path, classes: tuple[str, ...], files: list[tuple[Pat
     counts = Counter(label for _, label in files)
     scarce = [f"{name} ({counts[label]})" for label, name in enumerate(classes) if counts[label] < TEST_SHARE]
     if scarce:
-        raise DataError(f"{folder}: each class needs at least {TEST_SHARE} images for three splits; too few: {', '.join(scarce)}")
+        raise DataError(
+            f"{folder}: each class needs at least {TEST_SHARE} images for three splits; too few: {', '.join(scarce)}"
+        )
 
 
-def _hold_out(files: list[tuple[Path, int]]) -> tuple[list[tuple[Path, int]], list[tuple[Path, int]]]:
+def _hold_out(
+    files: list[tuple[Path, int]],
+) -> tuple[list[tuple[Path, int]], list[tuple[Path, int]]]:
     seen: Counter[int] = Counter()
-    train, test = [], []
+    train: list[tuple[Path, int]] = []
+    test: list[tuple[Path, int]] = []
     for path, label in files:
         seen[label] += 1
         (test if seen[label] % TEST_SHARE == 0 else train).append((path, label))
@@ -85,8 +90,13 @@ def _readable(files: list[tuple[Path, int]], skip_unreadable: bool) -> dict[Path
     return found
 
 
-def _majority(found: dict[Path, tuple[tuple[int, int], bool]]) -> tuple[tuple[int, int], bool]:
-    sizes, greys = Counter(size for size, _ in found.values()), Counter(is_grey for _, is_grey in found.values())
+def _majority(
+    found: dict[Path, tuple[tuple[int, int], bool]],
+) -> tuple[tuple[int, int], bool]:
+    sizes, greys = (
+        Counter(size for size, _ in found.values()),
+        Counter(is_grey for _, is_grey in found.values()),
+    )
     return sizes.most_common(1)[0][0], greys.most_common(1)[0][0]
 
 

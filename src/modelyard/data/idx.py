@@ -27,7 +27,9 @@ def read_idx(path: Path, *, num_axes: int, digest: str | None) -> NDArray[np.uin
         raise DataError(f"{path}: expected an IDX file of bytes with {num_axes} axes, found {content[:4].hex() or 'nothing'}")
     shape = struct.unpack(f">{num_axes}I", content[4:header])
     if len(content) - header != int(np.prod(shape)):
-        raise DataError(f"{path}: expected {np.prod(shape)} bytes after the header, found {len(content) - header}; fetch it again")
+        raise DataError(
+            f"{path}: expected {np.prod(shape)} bytes after the header, found {len(content) - header}; fetch it again"
+        )
     return np.frombuffer(content, np.uint8, offset=header).reshape(shape)
 
 

@@ -18,23 +18,67 @@ from modelyard.errors import DataError
 from modelyard.home import cache_folder
 
 DIGIT_NAMES = tuple(str(digit) for digit in range(10))
-FASHION_NAMES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
+FASHION_NAMES = (
+    "T-shirt/top",
+    "Trouser",
+    "Pullover",
+    "Dress",
+    "Coat",
+    "Sandal",
+    "Shirt",
+    "Sneaker",
+    "Bag",
+    "Ankle boot",
+)
 KMNIST_NAMES = ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")
-IDX_CLASSES = {"mnist": DIGIT_NAMES, "fashion-mnist": FASHION_NAMES, "kmnist": KMNIST_NAMES}
-TORCHVISION_CLASS = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST", "kmnist": "KMNIST", "cifar10": "CIFAR10"}
+IDX_CLASSES = {
+    "mnist": DIGIT_NAMES,
+    "fashion-mnist": FASHION_NAMES,
+    "kmnist": KMNIST_NAMES,
+}
+TORCHVISION_CLASS = {
+    "mnist": "MNIST",
+    "fashion-mnist": "FashionMNIST",
+    "kmnist": "KMNIST",
+    "cifar10": "CIFAR10",
+}
 NAMES = ("digits", "mnist", "fashion-mnist", "kmnist", "cifar10")
 MIRROR_TIMEOUT_S = 8.0
 
 # sha256 of the decompressed IDX content, as published with the original files.
 CONTENT_DIGESTS = {
-    ("mnist", "train-images-idx3-ubyte"): "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
-    ("mnist", "train-labels-idx1-ubyte"): "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
-    ("mnist", "t10k-images-idx3-ubyte"): "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
-    ("mnist", "t10k-labels-idx1-ubyte"): "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
-    ("fashion-mnist", "train-images-idx3-ubyte"): "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
-    ("fashion-mnist", "train-labels-idx1-ubyte"): "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
-    ("fashion-mnist", "t10k-images-idx3-ubyte"): "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
-    ("fashion-mnist", "t10k-labels-idx1-ubyte"): "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
+    (
+        "mnist",
+        "train-images-idx3-ubyte",
+    ): "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+    (
+        "mnist",
+        "train-labels-idx1-ubyte",
+    ): "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+    (
+        "mnist",
+        "t10k-images-idx3-ubyte",
+    ): "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+    (
+        "mnist",
+        "t10k-labels-idx1-ubyte",
+    ): "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+    (
+        "fashion-mnist",
+        "train-images-idx3-ubyte",
+    ): "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
+    (
+        "fashion-mnist",
+        "train-labels-idx1-ubyte",
+    ): "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
+    (
+        "fashion-mnist",
+        "t10k-images-idx3-ubyte",
+    ): "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
+    (
+        "fashion-mnist",
+        "t10k-labels-idx1-ubyte",
+    ): "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
 }
 
 
@@ -116,7 +160,12 @@ def _digits() -> Dataset:
     large_N1HW = torch.nn.functional.interpolate(small_N1HW, size=(28, 28), mode="bilinear")
     whole = Split(large_N1HW.round().to(torch.uint8).numpy(), bunch.target.astype(np.int64))
     is_test = np.arange(len(whole)) % 5 == 4
-    return make_dataset("digits", whole.take(np.flatnonzero(~is_test)), whole.take(np.flatnonzero(is_test)), DIGIT_NAMES)
+    return make_dataset(
+        "digits",
+        whole.take(np.flatnonzero(~is_test)),
+        whole.take(np.flatnonzero(is_test)),
+        DIGIT_NAMES,
+    )
 
 
 def _from_mirror(name: str) -> Dataset:

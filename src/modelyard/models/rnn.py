@@ -47,9 +47,6 @@ class Rnn(nn.Module):
         _, channels, height, width = images_BCHW.shape
         rows_BTF = images_BCHW.permute(0, 2, 1, 3).reshape(-1, height // self.rows, self.rows * channels * width)
         states_BTF, _ = self.lstm(rows_BTF)
-        if self.pooled:
-            summary_BF = torch.cat([states_BTF.mean(1), states_BTF.amax(1)], 1)
-        else:
-            summary_BF = states_BTF[:, -1]
+        summary_BF = torch.cat([states_BTF.mean(1), states_BTF.amax(1)], 1) if self.pooled else states_BTF[:, -1]
         logits_BK: Tensor = self.head(summary_BF)
         return logits_BK

@@ -45,7 +45,11 @@ class Block(nn.Module):
         self.heads = heads
         self.attention_norm, self.mlp_norm = nn.LayerNorm(width), nn.LayerNorm(width)
         self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
-        self.mlp = nn.Sequential(nn.Linear(width, mlp_ratio * width), nn.GELU(), nn.Linear(mlp_ratio * width, width))
+        self.mlp = nn.Sequential(
+            nn.Linear(width, mlp_ratio * width),
+            nn.GELU(),
+            nn.Linear(mlp_ratio * width, width),
+        )
 
     def forward(self, tokens_BTD: Tensor) -> Tensor:
         """[B, T, D] -> [B, T, D]."""
@@ -62,7 +66,12 @@ class Block(nn.Module):
 class Transformer(nn.Module):
     """Patches, positions, blocks, one linear layer."""
 
-    def __init__(self, config: TransformerConfig, image_shape: tuple[int, int, int], num_classes: int) -> None:
+    def __init__(
+        self,
+        config: TransformerConfig,
+        image_shape: tuple[int, int, int],
+        num_classes: int,
+    ) -> None:
         super().__init__()
         channels, height, width = image_shape
         down, right = -height % config.patch, -width % config.patch
@@ -74,7 +83,10 @@ class Transformer(nn.Module):
             self.class_token = nn.Parameter(torch.zeros(1, 1, config.width))
         self.positions = nn.Parameter(torch.randn(1, num_patches + self.has_class_token, config.width) * 0.02)
         self.blocks = nn.Sequential(*(Block(config.width, config.heads, config.mlp_ratio) for _ in range(config.layers)))
-        self.norm, self.head = nn.LayerNorm(config.width), nn.Linear(config.width, num_classes)
+        self.norm, self.head = (
+            nn.LayerNorm(config.width),
+            nn.Linear(config.width, num_classes),
+        )
 
     @staticmethod
     def _stem(config: TransformerConfig, channels: int) -> nn.Module:

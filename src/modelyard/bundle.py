@@ -1,0 +1,85 @@
+"""The hand-off between training and serving: a folder of model.onnx, manifest.json and golden.npz."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from modelyard.config import Config
+from modelyard.errors import BundleError
+from modelyard.files import sha256_of_file, write_json
+
+SCHEMA_VERSION = 1
+MODEL_FILE, MANIFEST_FILE, GOLDEN_FILE = "model.onnx", "manifest.json", "golden.npz"
+
+
+class Manifest(Config):
+    """What a bundle says of itself."""
+
+    schema_version: int = SCHEMA_VERSION
+    model_name: str
+    """Registered name; one for each data set."""
+    architecture: str
+    classes: tuple[str, ...]
+    image_shape: tuple[int, int, int]
+    """Height, width, channels of the uint8 input."""
+    temperature: float
+    data_digest: str
+    recipe: dict[str, Any]
+    metrics: dict[str, float]
+    environment: dict[str, str]
+    """Package -> version that made the bundle."""
+    files: dict[str, str]
+    """File name -> sha256."""
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Seal the folder: record the digests of the other two files."""
+    files = {name: sha256_of_file(folder / name) for name in (MODEL_FILE, GOLDEN_FILE)}
+    write_json(folder / MANIFEST_FILE, manifest.model_copy(update={"files": files}).model_dump(mode="json"))
+
+
+def open_bundle(folder: Path) -> Manifest:
+    """The manifest of a bundle whose files are all as they were sealed.
+
+    Raises: BundleError when a file is missing, altered or the manifest unreadable.
+    """
+    try:
+        manifest = Manifest.model_validate_json((folder / MANIFEST_FILE).read_bytes())
+        found = {name: sha256_of_file(folder / name) for name in manifest.files}
+    except (OSError, ValidationError) as error:
+        raise BundleError(f"{folder} is not a whole bundle ({type(error).__name__}); export it again") from error
+    altered = [name for name, digest in manifest.files.items() if found[name] != digest]
+    if altered or set(manifest.files) != {MODEL_FILE, GOLDEN_FILE}:
+        raise BundleError(f"{folder}: {', '.join(altered) or 'a file'} does not match the manifest; export it again")
+    return manifest
+
+
+def write_golden(folder: Path, images_BHWC: NDArray[np.uint8], probabilities_BK: NDArray[np.float32]) -> None:
+    """Inputs and the answers torch gave for them."""
+    np.savez_compressed(folder / GOLDEN_FILE, images=images_BHWC, probabilities=probabilities_BK)
+
+
+def read_golden(folder: Path) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """Images [B, H, W, C] and probabilities [B, K]."""
+    with np.load(folder / GOLDEN_FILE, allow_pickle=False) as golden:
+        return golden["images"], golden["probabilities"]
+
+
+def read_metadata(model: Path) -> dict[str, str]:
+    """The metadata inside an ONNX file (onnxruntime only)."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    metadata = session.get_modelmeta().custom_metadata_map
+    return {name: str(value) for name, value in metadata.items()}
+
+
+def as_json(value: object) -> str:
+    """Compact JSON for ONNX metadata."""
+    return json.dumps(value, separators=(",", ":"), sort_keys=True)

@@ -1,0 +1,87 @@
+"""Scores of a classifier from its probabilities. N images, K classes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import binomtest
+
+Probabilities = NDArray[np.float64]
+Labels = NDArray[np.int64]
+ECE_BINS = 15
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """What one model scores on one split; nll in nats, the rest as shares of one."""
+
+    accuracy: float
+    accuracy_low: float
+    """Lower end of the 95 % Wilson interval (Wilson 1927)."""
+    accuracy_high: float
+    macro_f1: float
+    nll: float
+    brier: float
+    ece: float
+
+    def prefixed(self, split: str) -> dict[str, float]:
+        """Metric names as the tracker shows them, such as `test/accuracy`."""
+        return {f"{split}/{name}": getattr(self, name) for name in self.__slots__}
+
+
+def score(probabilities_NK: Probabilities, labels_N: Labels) -> Scores:
+    """All scores at once."""
+    matrix_KK = confusion_matrix(probabilities_NK, labels_N)
+    correct = int(np.trace(matrix_KK))
+    interval = binomtest(correct, len(labels_N)).proportion_ci(0.95, method="wilson")
+    return Scores(
+        correct / len(labels_N), float(interval.low), float(interval.high), float(per_class(matrix_KK)[2].mean()),
+        negative_log_likelihood(probabilities_NK, labels_N), brier(probabilities_NK, labels_N),
+        expected_calibration_error(probabilities_NK, labels_N),
+    )  # fmt: skip
+
+
+def confusion_matrix(probabilities_NK: Probabilities, labels_N: Labels) -> NDArray[np.int64]:
+    """Counts [K, K]: rows are true classes, columns the answers."""
+    num_classes = probabilities_NK.shape[1]
+    flat = np.bincount(labels_N * num_classes + probabilities_NK.argmax(1), minlength=num_classes**2)
+    return flat.reshape(num_classes, num_classes)
+
+
+def per_class(
+    matrix_KK: NDArray[np.int64],
+) -> tuple[Probabilities, Probabilities, Probabilities]:
+    """Precision, recall and F1, each [K]; zero where a class never occurs."""
+    hits_K = np.diag(matrix_KK).astype(float)
+    precision_K, recall_K = (
+        hits_K / np.maximum(1, matrix_KK.sum(0)),
+        hits_K / np.maximum(1, matrix_KK.sum(1)),
+    )
+    return (
+        precision_K,
+        recall_K,
+        2 * precision_K * recall_K / np.maximum(1e-12, precision_K + recall_K),
+    )
+
+
+def negative_log_likelihood(probabilities_NK: Probabilities, labels_N: Labels) -> float:
+    """Mean of -log p(true class), in nats."""
+    return float(-np.log(np.maximum(1e-12, probabilities_NK[np.arange(len(labels_N)), labels_N])).mean())
+
+
+def brier(probabilities_NK: Probabilities, labels_N: Labels) -> float:
+    """Mean squared distance to the one-hot label (Brier 1950), between 0 and 2."""
+    return float(((probabilities_NK - np.eye(probabilities_NK.shape[1])[labels_N]) ** 2).sum(1).mean())
+
+
+def expected_calibration_error(probabilities_NK: Probabilities, labels_N: Labels) -> float:
+    """Mean gap of confidence and accuracy over 15 bins of equal mass (Naeini et al. 2015; Nixon et al. 2019)."""
+    confidence_N, correct_N = (
+        probabilities_NK.max(1),
+        probabilities_NK.argmax(1) == labels_N,
+    )
+    bins = np.array_split(np.argsort(confidence_N, kind="stable"), min(ECE_BINS, len(labels_N)))
+    gaps = [abs(confidence_N[rows].mean() - correct_N[rows].mean()) * len(rows) for rows in bins]
+    return float(sum(gaps) / len(labels_N))

@@ -1,0 +1,87 @@
+"""Pictures a person would look at. Drawn off screen; every figure is closed again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from modelyard.data.datasets import Dataset, Images
+from modelyard.evaluation.metrics import Probabilities, confusion_matrix
+
+
+def draw_report(folder: Path, dataset: Dataset, probabilities_NK: Probabilities, history: list[dict[str, Any]]) -> None:
+    """confusion.png, mistakes.png and curves.png in `folder`."""
+    _save(_confusion(dataset, probabilities_NK), folder / "confusion.png")
+    _save(_mistakes(dataset, probabilities_NK), folder / "mistakes.png")
+    _save(_curves(history), folder / "curves.png")
+
+
+def contact_sheet(dataset: Dataset, path: Path, *, per_class: int = 10) -> None:
+    """A row of training images for each class."""
+    rows = [np.flatnonzero(dataset.train.labels_N == label)[:per_class] for label in range(len(dataset.classes))]
+    figure = Figure(figsize=(per_class * 0.7 + 1.5, len(rows) * 0.75), layout="constrained")
+    axes = figure.subplots(len(rows), per_class, squeeze=False)
+    for label, indices in enumerate(rows):
+        for column, axis in enumerate(axes[label]):
+            axis.axis("off")
+            if column < len(indices):
+                _show(axis, dataset.train.images_NCHW[indices[column]])
+        axes[label][0].set_title(dataset.classes[label], fontsize=8, loc="left")
+    _save(figure, path)
+
+
+def _confusion(dataset: Dataset, probabilities_NK: Probabilities) -> Figure:
+    matrix_KK = confusion_matrix(probabilities_NK, dataset.test.labels_N)
+    errors_KK = matrix_KK * (1 - np.eye(len(matrix_KK), dtype=int))
+    figure = Figure(figsize=(7, 6), layout="constrained")
+    axis = figure.subplots()
+    axis.imshow(errors_KK, cmap="Reds", vmin=0, vmax=max(1, errors_KK.max()))
+    if len(matrix_KK) <= 20:
+        for (row, column), count in np.ndenumerate(matrix_KK):
+            dark = row != column and count > errors_KK.max() / 2
+            axis.text(column, row, str(count), ha="center", va="center", fontsize=8, color="white" if dark else "black")
+    axis.set_xticks(range(len(matrix_KK)), dataset.classes, rotation=45, ha="right")
+    axis.set_yticks(range(len(matrix_KK)), dataset.classes)
+    axis.set(xlabel="answer", ylabel="truth", title=f"{errors_KK.sum()} mistakes in {matrix_KK.sum()} test images")
+    return figure
+
+
+def _mistakes(dataset: Dataset, probabilities_NK: Probabilities, most: int = 20) -> Figure:
+    answers_N, labels_N = probabilities_NK.argmax(1), dataset.test.labels_N
+    wrong = np.flatnonzero(answers_N != labels_N)
+    worst = wrong[np.argsort(-probabilities_NK[wrong].max(1), kind="stable")][:most]
+    figure = Figure(figsize=(9, 8), layout="constrained")
+    figure.suptitle("The most confident mistakes: answer with its probability, then the truth")
+    for axis, index in zip(figure.subplots(4, 5).flat, [*worst, *[-1] * (most - len(worst))], strict=True):
+        axis.axis("off")
+        if index >= 0:
+            _show(axis, dataset.test.images_NCHW[index])
+            answer, truth = dataset.classes[answers_N[index]], dataset.classes[labels_N[index]]
+            axis.set_title(f"{answer} {probabilities_NK[index].max():.0%}\ntruth {truth}", fontsize=9)
+    return figure
+
+
+def _curves(history: list[dict[str, Any]]) -> Figure:
+    epochs = [report["epoch"] for report in history]
+    figure = Figure(figsize=(9, 3.5), layout="constrained")
+    loss, accuracy = figure.subplots(1, 2)
+    loss.plot(epochs, [report["train_loss"] for report in history], ".-", label="training (augmented)")
+    loss.plot(epochs, [report["validation_loss"] for report in history], ".-", label="validation")
+    loss.set(xlabel="epoch", ylabel="loss (nats)", yscale="log")
+    loss.legend()
+    accuracy.plot(epochs, [100 * report["validation_accuracy"] for report in history], ".-", color="tab:orange")
+    accuracy.set(xlabel="epoch", ylabel="validation accuracy (%)")
+    return figure
+
+
+def _show(axis: Any, image_CHW: Images) -> None:
+    axis.imshow(image_CHW.transpose(1, 2, 0).squeeze(), cmap="gray", vmin=0, vmax=255)
+
+
+def _save(figure: Figure, path: Path) -> None:
+    FigureCanvasAgg(figure)
+    figure.savefig(path, dpi=110)

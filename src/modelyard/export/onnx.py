@@ -1,0 +1,77 @@
+"""The deployed graph: raw pixels in, calibrated probabilities out. B batch, C channels, H height, W width, K classes."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import onnx
+import torch
+from torch import Tensor, nn
+
+from modelyard.data.batches import to_unit_range
+from modelyard.errors import ExportError
+
+OPSET = 20  # read by every current runtime; 26 writes an Attention node that onnxruntime 1.31 refuses
+MAX_BATCH = 4096
+
+
+class DeployedModel(nn.Module):
+    """Normalisation, the model, its temperature and softmax in one module."""
+
+    def __init__(self, model: nn.Module, temperature: float) -> None:
+        super().__init__()
+        self.model, self.temperature = model, temperature
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """uint8 [B, H, W, C] -> logits and probabilities, float32 [B, K]."""
+        logits_BK = self.model(to_unit_range(images.permute(0, 3, 1, 2))) / self.temperature
+        return logits_BK, logits_BK.softmax(1)
+
+
+def export_onnx(deployed: DeployedModel, image_shape: tuple[int, int, int], path: Path, metadata: dict[str, str]) -> None:
+    """Write `deployed` for images of (height, width, channels), any batch size, as one file.
+
+    Raises: ExportError when torch cannot translate the model.
+    """
+    example_BHWC = torch.zeros(2, *image_shape, dtype=torch.uint8)
+    try:
+        with _quiet():
+            program = torch.onnx.export(
+                deployed.cpu().eval(), (example_BHWC,), dynamo=True, opset_version=OPSET, verbose=False,
+                input_names=["images"], output_names=["logits", "probabilities"],
+                dynamic_shapes={"images": {0: torch.export.Dim("batch", min=1, max=MAX_BATCH)}},
+            )  # fmt: skip
+    except Exception as error:
+        cause = str(error).strip().splitlines()[0][:200]
+        raise ExportError(f"torch cannot write this model as ONNX ({type(error).__name__}: {cause})") from error
+    assert program is not None
+    graph = program.model_proto
+    onnx.helper.set_model_props(graph, metadata)
+    onnx.checker.check_model(graph, full_check=True)
+    onnx.save_model(graph, path, save_as_external_data=False)
+
+
+def operator_counts(path: Path) -> dict[str, int]:
+    """ONNX operator -> number of nodes."""
+    counts: dict[str, int] = {}
+    for node in onnx.load(path).graph.node:
+        counts[node.op_type] = counts.get(node.op_type, 0) + 1
+    return counts
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """The exporter prints progress and warns about its own internals."""
+    logger, level = logging.getLogger("torch.onnx"), logging.getLogger("torch.onnx").level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,58 @@
+"""onnxruntime sessions with explicit threads and providers. Needs neither torch nor MLflow.
+
+B batch, H height, W width, C channels, K classes.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from modelyard.errors import DeviceError
+
+
+def usable_cores() -> int:
+    """Cores this process may use (affinity)."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def open_session(model: Path, *, provider: str = "CPUExecutionProvider", threads: int = 0) -> onnxruntime.InferenceSession:
+    """A session on exactly `provider`. Raises: DeviceError when onnxruntime would use another."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads or usable_cores()
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    if provider not in onnxruntime.get_available_providers():
+        raise DeviceError(f"onnxruntime has no {provider}; available: {', '.join(onnxruntime.get_available_providers())}")
+    session = onnxruntime.InferenceSession(model, options, providers=[provider])
+    if session.get_providers()[0] != provider:
+        raise DeviceError(f"asked for {provider}, onnxruntime uses {session.get_providers()[0]}; see modelyard doctor")
+    return session
+
+
+def classify(
+    session: onnxruntime.InferenceSession, images_BHWC: NDArray[np.uint8], batch_size: int = 256
+) -> NDArray[np.float32]:
+    """Probabilities [B, K] for raw pixels."""
+    batches = [images_BHWC[start : start + batch_size] for start in range(0, len(images_BHWC), batch_size)]
+    return np.concatenate([session.run(["probabilities"], {"images": batch})[0] for batch in batches])
+
+
+def latency_ms(
+    session: onnxruntime.InferenceSession, images_BHWC: NDArray[np.uint8], *, seconds: float = 0.5
+) -> tuple[float, float]:
+    """Median and 99th percentile of one call with this batch, in milliseconds, after a warm-up."""
+    feed = {"images": images_BHWC}
+    for _ in range(10):
+        session.run(None, feed)
+    times: list[float] = []
+    end = time.perf_counter() + seconds
+    while (start := time.perf_counter()) < end or len(times) < 20:
+        session.run(None, feed)
+        times.append((time.perf_counter() - start) * 1e3)
+    return float(np.median(times)), float(np.percentile(times, 99))

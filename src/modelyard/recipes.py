@@ -1,0 +1,85 @@
+"""Complete recipes by name: an architecture and a preset give every value of a run."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from modelyard.config import Config
+from modelyard.data.batches import AugmentConfig
+from modelyard.data.splits import DataConfig
+from modelyard.errors import ConfigError
+from modelyard.models import AnyModelConfig, CnnConfig, CustomConfig, RnnConfig, TransformerConfig
+from modelyard.training.loop import TrainingConfig
+from modelyard.training.optim import OptimizerConfig
+
+Preset = Literal["smoke", "standard", "quality"]
+PRESETS: tuple[Preset, ...] = ("smoke", "standard", "quality")
+ARCHITECTURES = ("cnn", "rnn", "transformer")
+
+
+class Recipe(Config):
+    """All that a run is made of, but for the data and the seed."""
+
+    data: DataConfig = DataConfig()
+    model: Annotated[AnyModelConfig, Field(discriminator="architecture")]
+    training: TrainingConfig = TrainingConfig()
+
+
+def make_recipe(architecture: str, preset: str) -> Recipe:
+    """The recipe of `cnn`, `rnn`, `transformer`, a textbook name or `file.py:Name`.
+
+    Raises: ConfigError naming the legal choices.
+    """
+    if preset not in PRESETS:
+        raise ConfigError(f"unknown preset {preset!r}: expected one of {', '.join(PRESETS)}")
+    if ":" in architecture:
+        return Recipe(model=CustomConfig.parse(architecture), training=_training(preset, 8, 2e-3, AugmentConfig()))
+    makers = {"cnn": cnn, "rnn": rnn, "transformer": transformer, "lenet": lenet, "lstm": lstm, "vit": vit}
+    if architecture not in makers:
+        raise ConfigError(f"unknown architecture {architecture!r}: expected one of {', '.join(makers)} or file.py:ClassName")
+    return makers[architecture](preset)
+
+
+def cnn(preset: str) -> Recipe:
+    """Our convolution network."""
+    model = CnnConfig(width=48) if preset == "quality" else CnnConfig()
+    return Recipe(model=model, training=_training(preset, 5, 6e-3, AugmentConfig()))
+
+
+def rnn(preset: str) -> Recipe:
+    """Our LSTM over pairs of rows."""
+    model = RnnConfig(hidden=256) if preset == "quality" else RnnConfig()
+    return Recipe(model=model, training=_training(preset, 14, 8e-3, AugmentConfig(shift=1)))
+
+
+def transformer(preset: str) -> Recipe:
+    """Our Transformer over patches."""
+    return Recipe(model=TransformerConfig(), training=_training(preset, 12, 2e-3, AugmentConfig(shift=1)))
+
+
+def lenet(preset: str) -> Recipe:
+    """The textbook's LeNet-5, trained as ours."""
+    return Recipe(model=CnnConfig(variant="lenet"), training=_training(preset, 6, 3e-3, AugmentConfig()))
+
+
+def lstm(preset: str) -> Recipe:
+    """The textbook's LSTM: two layers of 256 units on single rows."""
+    model = RnnConfig(variant="lstm", hidden=256, layers=2, rows_per_step=1)
+    return Recipe(model=model, training=_training(preset, 6, 2e-3, AugmentConfig(shift=1)))
+
+
+def vit(preset: str) -> Recipe:
+    """The textbook's Vision Transformer: linear patches and a class token."""
+    return Recipe(model=TransformerConfig(variant="vit"), training=_training(preset, 12, 2e-3, AugmentConfig(shift=1)))
+
+
+def _training(preset: str, epochs: int, learning_rate: float, augment: AugmentConfig) -> TrainingConfig:
+    optimizer = OptimizerConfig(learning_rate=learning_rate)
+    if preset == "smoke":
+        return TrainingConfig(epochs=1, min_steps=60, max_train_images=12_000, optimizer=optimizer, augment=augment)
+    factor = 5 if preset == "quality" else 1
+    return TrainingConfig(
+        epochs=epochs * factor, min_steps=700 * factor, ema_decay=0.98, optimizer=optimizer, augment=augment,
+    )  # fmt: skip

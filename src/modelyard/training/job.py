@@ -1,0 +1,102 @@
+"""One training as a file: what is asked, what came of it. Runs in its own process group or in process."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+from pydantic import Field
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from modelyard.config import Config
+from modelyard.data.datasets import open_packed
+from modelyard.data.splits import DataConfig, make_splits
+from modelyard.errors import ModelyardError, TrainingError
+from modelyard.files import write_json
+from modelyard.models import AnyModelConfig
+from modelyard.models.size import measure_size
+from modelyard.training.loop import EpochReport, TrainingConfig, train
+from modelyard.training.precision import resolve_device
+
+WEIGHTS_FILE, RESULT_FILE, JOB_FILE = "weights.safetensors", "training.json", "job.json"
+OnEpoch = Callable[[EpochReport], None]
+
+
+class TrainJob(Config):
+    """Everything a training process needs to know."""
+
+    data_folder: str
+    data: DataConfig
+    model: Annotated[AnyModelConfig, Field(discriminator="architecture")]
+    training: TrainingConfig
+    seed: int
+    device: str
+    checkpoint: str
+
+
+def run_job(job: TrainJob, out: Path, on_epoch: OnEpoch) -> None:
+    """Train in this process; leaves weights and `training.json` in `out`."""
+    dataset = open_packed(Path(job.data_folder))
+    device = resolve_device(job.device)
+    torch.manual_seed(job.seed)
+    model = job.model.build(dataset.image_shape, len(dataset.classes))
+    size = measure_size(model, dataset.image_shape)
+    result = train(
+        model, make_splits(dataset, job.data), job.training, seed=job.seed, device=device,
+        checkpoint=Path(job.checkpoint), on_epoch=on_epoch,
+    )  # fmt: skip
+    weights = {name: value.cpu().contiguous() for name, value in result.model.state_dict().items()}
+    save_file(weights, out / WEIGHTS_FILE)
+    record = {
+        "history": [asdict(report) for report in result.history], "precision": result.precision,
+        "best_epoch": result.best_epoch, "device": device.type, "size": asdict(size),
+    }  # fmt: skip
+    write_json(out / RESULT_FILE, record)
+
+
+def run_job_in_subprocess(job: TrainJob, out: Path, on_epoch: OnEpoch) -> None:
+    """The same in a process group of its own, which ends with this call whatever happens."""
+    (out / JOB_FILE).write_text(job.model_dump_json())
+    command = [sys.executable, "-m", "modelyard.training", str(out)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    assert process.stdout is not None and process.stderr is not None
+    try:
+        for line in process.stdout:
+            if line.startswith('{"epoch"'):
+                on_epoch(EpochReport(**json.loads(line)))
+        stderr, code = process.stderr.read(), process.wait()
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+    if code:
+        last = stderr.strip().splitlines()[-1] if stderr.strip() else f"it ended with code {code} (out of memory?)"
+        raise TrainingError(last)
+
+
+def serve_job(out: Path) -> int:
+    """Body of `python -m modelyard.training OUT`: one JSON line per epoch on stdout, one error line on stderr."""
+    job = TrainJob.model_validate_json((out / JOB_FILE).read_bytes())
+    try:
+        run_job(job, out, lambda report: print(json.dumps(asdict(report)), flush=True))  # noqa: T201
+    except ModelyardError as error:
+        print(error, file=sys.stderr)  # noqa: T201
+        return error.exit_code
+    return 0
+
+
+def load_trained(folder: Path, model: nn.Module) -> dict[str, Any]:
+    """Put a finished training's weights into `model`; gives its `training.json`."""
+    model.load_state_dict(load_file(folder / WEIGHTS_FILE))
+    model.eval()
+    record: dict[str, Any] = json.loads((folder / RESULT_FILE).read_text())
+    return record

@@ -1,0 +1,249 @@
+"""The training loop. A run is a pure function of (recipe, data, seed) on one device type.
+
+B batch, C channels, H height, W width, K classes, N images.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional
+
+from modelyard.config import Config
+from modelyard.data.batches import (
+    AugmentConfig,
+    augment,
+    epoch_batches,
+    to_device,
+    to_unit_range,
+)
+from modelyard.data.datasets import Split
+from modelyard.data.splits import Splits
+from modelyard.errors import TrainingError
+from modelyard.training.checkpoint import load_checkpoint, save_checkpoint
+from modelyard.training.optim import OptimizerConfig
+from modelyard.training.precision import Precision, autocast, probe_precision
+
+
+class TrainingConfig(Config):
+    """How long and how a model is trained."""
+
+    epochs: int = Field(6, ge=1)
+    """Passes over the training images."""
+    min_steps: int = Field(0, ge=0)
+    """Small data sets: epochs are added until this many optimizer steps are reached."""
+    max_train_images: int = Field(0, ge=0)
+    """Use only the first images of the training split; 0 uses all."""
+    batch_size: int = Field(256, ge=2)
+    label_smoothing: float = Field(0.0, ge=0, lt=1)
+    """Szegedy et al. 2016."""
+    ema_decay: float = Field(0.0, ge=0, lt=1)
+    """Moving average of the weights per step; 0 is off. The average is what is evaluated and exported."""
+    clip_norm: float = Field(1.0, gt=0)
+    """Largest gradient norm."""
+    patience: int = Field(0, ge=0)
+    """Stop after this many epochs without a better validation loss; 0 never stops early."""
+    precision: Precision = "auto"
+    """`auto` takes bf16 where a probe shows that it is faster."""
+    compile: bool = False
+    """torch.compile: only worth its start-up in long runs."""
+    optimizer: OptimizerConfig = OptimizerConfig()
+    augment: AugmentConfig = AugmentConfig()
+
+
+@dataclass(frozen=True, slots=True)
+class EpochReport:
+    """What one epoch came to; losses are mean cross-entropies in nats."""
+
+    epoch: int
+    epochs: int
+    train_loss: float
+    validation_loss: float
+    validation_accuracy: float
+    learning_rate: float
+    seconds: float
+
+
+@dataclass(slots=True)
+class TrainResult:
+    """The chosen weights (in `model`) and the way there."""
+
+    model: nn.Module
+    history: list[EpochReport] = field(default_factory=list)
+    precision: str = "fp32"
+    best_epoch: int = 0
+
+
+OnEpoch = Callable[[EpochReport], None]
+
+
+@dataclass(slots=True)
+class _State:
+    """Everything that a checkpoint holds."""
+
+    models: dict[str, nn.Module]
+    optimizer: torch.optim.Optimizer
+    precision: str
+    history: list[EpochReport] = field(default_factory=list)
+
+    @property
+    def best(self) -> EpochReport | None:
+        return min(self.history, key=lambda report: report.validation_loss, default=None)
+
+
+def train(
+    model: nn.Module, splits: Splits, config: TrainingConfig, *, seed: int, device: torch.device,
+    checkpoint: Path | None = None, on_epoch: OnEpoch = lambda report: None,
+) -> TrainResult:  # fmt: skip
+    """Train `model` and give it back with the weights of the best validation epoch.
+
+    Raises: TrainingError when the loss is not finite; the last good checkpoint stays.
+    """
+    split = splits.train if not config.max_train_images else _first(splits.train, config.max_train_images)
+    images_NCHW, labels_N = to_device(split, device)
+    state = _fresh_state(model.to(device).to(memory_format=torch.channels_last), config)
+    if checkpoint is not None and checkpoint.exists():
+        progress = load_checkpoint(checkpoint, state.models, state.optimizer)
+        state.history = [EpochReport(**report) for report in progress["history"]]
+        state.precision = progress["precision"]
+    elif config.precision == "auto":
+        rows = slice(0, config.batch_size)
+        state.precision = probe_precision(model, to_unit_range(images_NCHW[rows]), labels_N[rows])
+    epochs = num_epochs(config, len(labels_N))
+    while len(state.history) < epochs and not _is_stale(state, config):
+        report = _epoch(state, config, (images_NCHW, labels_N), splits.validation, (seed, epochs))
+        state.history.append(report)
+        if state.best is report:
+            state.models["best"].load_state_dict(state.models["average"].state_dict())
+        if checkpoint is not None:
+            progress = {
+                "history": [asdict(entry) for entry in state.history],
+                "precision": state.precision,
+            }
+            save_checkpoint(checkpoint, state.models, state.optimizer, progress)
+        on_epoch(report)
+    assert state.best is not None
+    return TrainResult(state.models["best"].eval(), state.history, state.precision, state.best.epoch)
+
+
+def num_epochs(config: TrainingConfig, num_images: int) -> int:
+    """Passes over `num_images` images, so that `min_steps` is reached."""
+    steps_per_epoch = math.ceil(num_images / config.batch_size)
+    return max(config.epochs, math.ceil(config.min_steps / steps_per_epoch))
+
+
+def predict_logits(model: nn.Module, split: Split, device: torch.device, batch_size: int = 512) -> Tensor:
+    """float32 logits [N, K] on the CPU, in evaluation mode."""
+    was_training = model.training
+    model.eval()
+    logits: list[Tensor] = []
+    with torch.inference_mode():
+        for start in range(0, len(split), batch_size):
+            images_BCHW = torch.tensor(split.images_NCHW[start : start + batch_size], device=device)
+            images_BCHW = to_unit_range(images_BCHW).contiguous(memory_format=torch.channels_last)
+            logits.append(model(images_BCHW).float().cpu())
+    model.train(was_training)
+    return torch.cat(logits)
+
+
+def _first(split: Split, count: int) -> Split:
+    return Split(split.images_NCHW[:count], split.labels_N[:count])
+
+
+def _fresh_state(model: nn.Module, config: TrainingConfig) -> _State:
+    models = {
+        "model": model,
+        "average": copy.deepcopy(model),
+        "best": copy.deepcopy(model),
+    }
+    return _State(
+        models,
+        config.optimizer.build(model),
+        "fp32" if config.precision == "auto" else config.precision,
+    )
+
+
+def _is_stale(state: _State, config: TrainingConfig) -> bool:
+    best = state.best
+    return bool(config.patience and best and len(state.history) - best.epoch >= config.patience)
+
+
+def _epoch(
+    state: _State,
+    config: TrainingConfig,
+    data: tuple[Tensor, Tensor],
+    validation: Split,
+    plan: tuple[int, int],
+) -> EpochReport:
+    """One pass and its validation; `plan` is (seed, epochs). All randomness follows from (seed, epoch)."""
+    started, epoch = time.perf_counter(), len(state.history)
+    seed, epochs = plan
+    epoch_seed = seed * 1_000_003 + epoch
+    torch.manual_seed(epoch_seed)  # dropout
+    generator = torch.Generator().manual_seed(epoch_seed)
+    model, losses = (
+        state.models["model"].train(),
+        torch.zeros((), device=data[0].device),
+    )
+    forward = torch.compile(model) if config.compile else model
+    steps = math.ceil(len(data[1]) / config.batch_size)
+    step = epoch * steps
+    for images_BCHW, labels_B in epoch_batches(*data, config.batch_size, generator):
+        rate = config.optimizer.rate_at(step, epochs * steps)
+        augmented_BCHW = augment(to_unit_range(images_BCHW), config.augment, generator)
+        losses += _step(forward, state, (augmented_BCHW, labels_B), config, rate)
+        step += 1
+    train_loss = losses.item() / max(1, step - epoch * steps)
+    if not math.isfinite(train_loss):
+        raise TrainingError(
+            f"the loss of epoch {epoch + 1} is not finite ({train_loss}); lower training.optimizer.learning_rate"
+            f" (now {config.optimizer.learning_rate:g}); the checkpoint of epoch {epoch} is kept"
+        )
+    logits_NK, labels_N = (
+        predict_logits(state.models["average"], validation, data[0].device),
+        torch.tensor(validation.labels_N),
+    )
+    return EpochReport(
+        epoch + 1, epochs, train_loss, functional.cross_entropy(logits_NK, labels_N).item(),
+        (logits_NK.argmax(1) == labels_N).float().mean().item(), rate, time.perf_counter() - started,
+    )  # fmt: skip
+
+
+def _step(
+    forward: Callable[[Tensor], Tensor],
+    state: _State,
+    batch: tuple[Tensor, Tensor],
+    config: TrainingConfig,
+    rate: float,
+) -> Tensor:
+    """One optimizer step; gives the detached loss."""
+    images_BCHW, labels_B = batch
+    model, optimizer = state.models["model"], state.optimizer
+    with autocast(state.precision, images_BCHW.device):
+        logits_BK = forward(images_BCHW.contiguous(memory_format=torch.channels_last))
+    loss = functional.cross_entropy(logits_BK.float(), labels_B, label_smoothing=config.label_smoothing)
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()  # type: ignore[no-untyped-call]
+    nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm)
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    optimizer.step()
+    _average(state.models["average"], model, config.ema_decay)
+    return loss.detach()
+
+
+@torch.no_grad()
+def _average(average: nn.Module, model: nn.Module, decay: float) -> None:
+    for mean, value in zip(average.state_dict().values(), model.state_dict().values(), strict=True):
+        if mean.is_floating_point():
+            mean.lerp_(value, 1 - decay)
+        else:
+            mean.copy_(value)
