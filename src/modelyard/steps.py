@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from filelock import FileLock
+from torch.utils.benchmark import Timer
 
 import modelyard
 from modelyard.bundle import MODEL_FILE, Manifest, as_json, open_bundle, write_golden, write_manifest
@@ -168,9 +169,7 @@ def _speed(model: Path, deployed: DeployedModel, images_NHWC: np.ndarray[Any, np
     p50_64, p99_64 = latency_ms(session, images_NHWC[:64])
     example_BHWC = torch.tensor(images_NHWC[:1])
     with torch.inference_mode():
-        eager = torch.utils.benchmark.Timer(
-            "f(x)", globals={"f": deployed, "x": example_BHWC}, num_threads=torch.get_num_threads()
-        )
+        eager = Timer("f(x)", globals={"f": deployed, "x": example_BHWC}, num_threads=torch.get_num_threads())
         eager_ms = eager.blocked_autorange(min_run_time=0.3).median * 1e3
     return {
         "onnx/latency_ms_p50": p50, "onnx/latency_ms_p99": p99, "onnx/latency_batch64_ms_p50": p50_64,

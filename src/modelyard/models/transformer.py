@@ -20,7 +20,7 @@ class TransformerConfig(Config):
 
     architecture: Literal["transformer"] = "transformer"
     variant: Literal["tuned", "vit"] = "tuned"
-    """`tuned`: overlapping convolution stem, mean over tokens; `vit`: linear patches, class token."""
+    """`tuned`: mean over tokens; `vit`: a class token."""
     patch: int = Field(7, ge=1)
     """Patch side in pixels; images are padded to a multiple of it."""
     width: int = Field(64, ge=8, le=4096)
@@ -78,7 +78,7 @@ class Transformer(nn.Module):
         self.padding = (0, right, 0, down)
         num_patches = (height + down) // config.patch * ((width + right) // config.patch)
         self.has_class_token = config.variant == "vit"
-        self.stem = self._stem(config, channels)
+        self.stem = nn.Conv2d(channels, config.width, config.patch, stride=config.patch)
         if self.has_class_token:
             self.class_token = nn.Parameter(torch.zeros(1, 1, config.width))
         self.positions = nn.Parameter(torch.randn(1, num_patches + self.has_class_token, config.width) * 0.02)
@@ -87,17 +87,6 @@ class Transformer(nn.Module):
             nn.LayerNorm(config.width),
             nn.Linear(config.width, num_classes),
         )
-
-    @staticmethod
-    def _stem(config: TransformerConfig, channels: int) -> nn.Module:
-        patches = nn.Conv2d(channels, config.width, config.patch, stride=config.patch)
-        if config.variant == "vit":
-            return patches
-        stem_width = config.width // 4
-        return nn.Sequential(
-            nn.Conv2d(channels, stem_width, 3, padding=1), nn.ReLU(),
-            nn.Conv2d(stem_width, config.width, config.patch, stride=config.patch),
-        )  # fmt: skip
 
     def forward(self, images_BCHW: Tensor) -> Tensor:
         """float [B, C, H, W] -> logits [B, K]."""

@@ -1,0 +1,34 @@
+"""Variables that Prefect and MLflow read at import. Set before either is imported; a user's own values win."""
+
+from __future__ import annotations
+
+import os
+
+from modelyard.home import Home
+
+
+def configure(home: Home) -> None:
+    """Fix every path and silence what is not for people (measured reasons: docs/decisions.md)."""
+    prefect = home.prefect
+    values = {
+        "PREFECT_HOME": str(prefect),
+        "PREFECT_LOCAL_STORAGE_PATH": str(prefect / "results"),
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_SERVER_LOGGING_LEVEL": "ERROR",
+        "PREFECT_SERVER_EPHEMERAL_ENABLED": "true",
+        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "180",
+        "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "100",
+        "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_FLUSH_INTERVAL": "0.5",
+        "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_ENABLED": "false",
+        "PREFECT_SERVER_UI_API_URL": "/api",
+        "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
+        "DO_NOT_TRACK": "1",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        "MLFLOW_TRACKING_URI": f"sqlite:///{home.database}",
+        "GIT_PYTHON_REFRESH": "quiet",
+        "MPLBACKEND": "agg",
+    }
+    for name, value in values.items():
+        os.environ.setdefault(name, value)

@@ -1,0 +1,151 @@
+"""Registered models: versions, aliases, the ledger of alias moves and the release folders."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import mlflow.onnx
+import numpy as np
+import onnx
+import onnxruntime
+from filelock import FileLock
+from mlflow.exceptions import MlflowException
+from mlflow.models import ModelSignature
+from mlflow.tracking import MlflowClient
+from mlflow.types import ColSpec, Schema, TensorSpec
+
+from modelyard.bundle import MODEL_FILE, Manifest, open_bundle, read_golden
+from modelyard.errors import ParityError, StoreError
+from modelyard.files import folder_written_whole, write_atomically
+from modelyard.home import Home
+from modelyard.inference import classify, open_session
+from modelyard.tracking.store import open_store
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One registered version."""
+
+    name: str
+    number: int
+    tags: dict[str, str]
+    aliases: tuple[str, ...]
+    run_id: str
+
+
+def register(home: Home, run_id: str, bundle: Path, tags: dict[str, str]) -> Version:
+    """Log the bundle's model on the run, check the logged copy and register it once."""
+    client, _ = open_store(home)
+    manifest = open_bundle(bundle)
+    digest = manifest.files[MODEL_FILE]
+    for version in versions(home, manifest.model_name):
+        if version.tags.get("onnx_sha256") == digest and version.run_id == run_id:
+            return version
+    with mlflow.start_run(run_id=run_id):
+        logged = mlflow.onnx.log_model(
+            onnx.load(bundle / MODEL_FILE), name="model", signature=_signature(manifest), save_as_external_data=False,
+            pip_requirements=[f"onnxruntime=={onnxruntime.__version__}"], onnx_execution_providers=["CPUExecutionProvider"],
+            model_type="classifier", metadata={"bundle": bundle.name},
+        )  # fmt: skip
+    _check_logged_copy(client, logged.model_id, bundle)
+    all_tags = tags | {"architecture": manifest.architecture, "onnx_sha256": digest, "bundle": bundle.name}
+    with FileLock(home.locks / "registry.lock"):
+        if not _exists(client, manifest.model_name):
+            client.create_registered_model(manifest.model_name)
+        made = client.create_model_version(
+            manifest.model_name, f"models:/{logged.model_id}", run_id, tags=all_tags, model_id=logged.model_id
+        )
+    publish(home, manifest.model_name, int(made.version), bundle)
+    return Version(manifest.model_name, int(made.version), all_tags, (), run_id)
+
+
+def _signature(manifest: Manifest) -> ModelSignature:
+    classes = len(manifest.classes)
+    outputs: list[ColSpec | TensorSpec] = [
+        TensorSpec(np.dtype(np.float32), (-1, classes), name) for name in ("logits", "probabilities")
+    ]
+    inputs: list[ColSpec | TensorSpec] = [TensorSpec(np.dtype(np.uint8), (-1, *manifest.image_shape), "images")]
+    return ModelSignature(Schema(inputs), Schema(outputs))
+
+
+def _check_logged_copy(client: MlflowClient, model_id: str, bundle: Path) -> None:
+    """MLflow can store a graph without its weights and call it READY: ask the stored copy once."""
+    location = Path(client.get_logged_model(model_id).artifact_location)
+    images_BHWC, probabilities_BK = read_golden(bundle)
+    found_BK = classify(open_session(location / MODEL_FILE), images_BHWC)
+    if not np.allclose(found_BK, probabilities_BK, atol=1e-4):
+        raise ParityError(f"the copy MLflow stored at {location} does not answer as {bundle}; nothing was registered")
+
+
+def _exists(client: MlflowClient, name: str) -> bool:
+    try:
+        client.get_registered_model(name)
+    except MlflowException:
+        return False
+    return True
+
+
+def model_names(home: Home) -> list[str]:
+    """All registered models."""
+    client, _ = open_store(home)
+    return [model.name for model in client.search_registered_models()]
+
+
+def versions(home: Home, name: str) -> list[Version]:
+    """All versions of one model, oldest first; empty when it is unknown."""
+    client, _ = open_store(home)
+    if not _exists(client, name):
+        return []
+    aliases = client.get_registered_model(name).aliases
+    found = client.search_model_versions(f"name='{name}'")
+    made = [
+        Version(
+            name, int(v.version), dict(v.tags), tuple(a for a, n in aliases.items() if int(n) == int(v.version)), str(v.run_id)
+        )
+        for v in found
+    ]
+    return sorted(made, key=lambda version: version.number)
+
+
+def find_version(home: Home, name: str, alias_or_number: str) -> Version:
+    """A version by alias or number. Raises: StoreError listing what there is."""
+    known = versions(home, name)
+    for version in known:
+        if alias_or_number in (*version.aliases, str(version.number)):
+            return version
+    listed = ", ".join(f"{v.number}{list(v.aliases) or ''}" for v in known) or "none"
+    raise StoreError(f"{name} has no version or alias {alias_or_number!r}; there are: {listed}")
+
+
+def move_alias(home: Home, alias: str, to: Version, *, why: str, evidence: dict[str, Any]) -> None:
+    """Point `alias` at a version: registry, release file and ledger, under one lock."""
+    client, _ = open_store(home)
+    with FileLock(home.locks / "alias.lock"):
+        before = next((v for v in versions(home, to.name) if alias in v.aliases), None)
+        if before and before.number == to.number:
+            return
+        client.set_registered_model_alias(to.name, alias, str(to.number))
+        write_atomically(home.releases / to.name / f"{alias}.alias", f"{to.number}\n".encode())
+        entry = {
+            "time": datetime.now(UTC).isoformat(), "who": getpass.getuser(), "model": to.name, "alias": alias,
+            "from": before.number if before else None, "to": to.number, "why": why, "evidence": evidence,
+        }  # fmt: skip
+        with (home.releases / to.name / "ledger.jsonl").open("a") as ledger:
+            ledger.write(json.dumps(entry) + "\n")
+            ledger.flush()
+            os.fsync(ledger.fileno())
+
+
+def publish(home: Home, name: str, number: int, bundle: Path) -> None:
+    """Copy the bundle to where serving reads it; serving needs neither MLflow nor torch."""
+    target = home.releases / name / str(number)
+    if not target.exists():
+        with folder_written_whole(target) as scratch:
+            shutil.copytree(bundle, scratch, dirs_exist_ok=True)

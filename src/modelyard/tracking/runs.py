@@ -1,0 +1,78 @@
+"""One flat MLflow run for each (recipe, data, seed); an interrupted one is taken up again."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunStatus, RunTag
+from mlflow.tracking import MlflowClient
+
+from modelyard.home import Home
+from modelyard.tracking.store import open_store
+from modelyard.training.loop import EpochReport
+
+KEY_TAG = "modelyard.key"
+RunFields = dict[str, Any]
+
+
+def start_run(home: Home, key: str, *, name: str, params: RunFields, tags: dict[str, str]) -> str:
+    """The id of this key's run: an unfinished or finished earlier one, else a new one."""
+    client, experiment = open_store(home)
+    found = client.search_runs([experiment], f"tags.`{KEY_TAG}` = '{key}'", max_results=1)
+    if found:
+        run_id: str = found[0].info.run_id
+        if found[0].info.status != "FINISHED":
+            client.update_run(run_id, status="RUNNING")
+        return run_id
+    run = client.create_run(experiment, tags=tags | {KEY_TAG: key}, run_name=name)
+    flat = [Param(name, str(value)) for name, value in params.items()]
+    client.log_batch(run.info.run_id, params=flat)
+    _log_dataset(client, run.info.run_id, tags)
+    return str(run.info.run_id)
+
+
+def _log_dataset(client: MlflowClient, run_id: str, tags: dict[str, str]) -> None:
+    dataset = Dataset(
+        tags["modelyard.dataset"], tags["modelyard.data_digest"][:16], "local", json.dumps(tags["modelyard.dataset"])
+    )
+    client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
+
+
+def log_epoch(home: Home, run_id: str, report: EpochReport) -> None:
+    """The curves of one epoch in one call."""
+    client, _ = open_store(home)
+    values = {
+        "train/loss": report.train_loss, "validation/loss": report.validation_loss,
+        "validation/epoch_accuracy": report.validation_accuracy, "train/learning_rate": report.learning_rate,
+        "train/epoch_seconds": report.seconds,
+    }  # fmt: skip
+    now = int(time.time() * 1000)
+    client.log_batch(run_id, [Metric(name, value, now, report.epoch) for name, value in values.items()])
+
+
+def finish_run(home: Home, run_id: str, metrics: dict[str, float], pictures: Path) -> None:
+    """Final metrics and pictures; the run is FINISHED."""
+    client, _ = open_store(home)
+    now = int(time.time() * 1000)
+    client.log_batch(run_id, [Metric(name, value, now, 0) for name, value in metrics.items()])
+    for picture in sorted(pictures.glob("*.png")):
+        client.log_artifact(run_id, str(picture), "report")
+    client.set_terminated(run_id, "FINISHED")
+
+
+def fail_run(home: Home, run_id: str, reason: str, *, killed: bool = False) -> None:
+    """Mark the run FAILED (or KILLED by the user) with the reason as its note."""
+    client, _ = open_store(home)
+    client.set_tag(run_id, "mlflow.note.content", reason)
+    client.set_terminated(run_id, RunStatus.to_string(RunStatus.KILLED if killed else RunStatus.FAILED))
+
+
+def group_run(home: Home, run_ids: list[str], pipeline: str, board: list[RunFields]) -> None:
+    """Tag the runs of one `compare` and keep its board with each."""
+    client, _ = open_store(home)
+    for run_id in run_ids:
+        client.log_batch(run_id, tags=[RunTag("pipeline_run", pipeline)])
+        client.log_dict(run_id, {"board": json.loads(json.dumps(board))}, "report/board.json")

@@ -1,0 +1,55 @@
+"""Opening the run store: one helper, one lock, so that two first runs never race in the migrations."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+
+import mlflow
+from filelock import FileLock
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
+
+from modelyard.errors import StoreError
+from modelyard.home import Home
+
+EXPERIMENT = "modelyard"
+
+
+def open_store(home: Home) -> tuple[MlflowClient, str]:
+    """The client and the experiment's id; creates the store on first use.
+
+    Raises: StoreError when the database is locked, outdated or damaged, or the store was moved.
+    """
+    for name in ("alembic", "mlflow.store.db.utils"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    try:
+        home.locks.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"cannot write {home.root}: {error.strerror}; choose another MODELYARD_HOME") from error
+    with FileLock(home.locks / "store.lock"):
+        is_new = not home.database.exists()
+        uri = f"sqlite:///{home.database}"
+        mlflow.set_tracking_uri(uri)
+        try:
+            client = MlflowClient(uri, uri)
+            found = client.get_experiment_by_name(EXPERIMENT)
+            experiment = found.experiment_id if found else client.create_experiment(EXPERIMENT, str(home.artifacts))
+        except (MlflowException, sqlite3.Error) as error:
+            raise StoreError(f"{home.database} cannot be opened ({_cause(error)}); see modelyard doctor") from error
+        if is_new:
+            with sqlite3.connect(home.database) as connection:
+                connection.execute("PRAGMA journal_mode=WAL")
+            connection.close()
+    if found and found.artifact_location != str(home.artifacts):
+        raise StoreError(
+            f"the store was moved: it was made at {found.artifact_location}, now at {home.artifacts}; move it back"
+        )
+    return client, experiment
+
+
+def _cause(error: Exception) -> str:
+    text = str(error)
+    if "out-of-date" in text:
+        return "an older schema; copy the file, then run: mlflow db upgrade sqlite:///..."
+    return text.strip().splitlines()[0][:160]
