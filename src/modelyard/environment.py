@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 
 from modelyard.home import Home
@@ -30,5 +31,7 @@ def configure(home: Home) -> None:
         "GIT_PYTHON_REFRESH": "quiet",
         "MPLBACKEND": "agg",
     }
+    with contextlib.suppress(OSError):  # the store says it better when it is opened
+        prefect.mkdir(parents=True, exist_ok=True)
     for name, value in values.items():
         os.environ.setdefault(name, value)

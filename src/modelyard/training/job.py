@@ -66,8 +66,12 @@ def run_job(job: TrainJob, out: Path, on_epoch: OnEpoch) -> None:
 def run_job_in_subprocess(job: TrainJob, out: Path, on_epoch: OnEpoch) -> None:
     """The same in a process group of its own, which ends with this call whatever happens."""
     (out / JOB_FILE).write_text(job.model_dump_json())
+    # Spinning OpenMP threads starve each other as soon as another process needs a core.
+    environment = os.environ | {"OMP_WAIT_POLICY": "passive"}
     command = [sys.executable, "-m", "modelyard.training", str(out)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True, env=environment
+    )
     assert process.stdout is not None and process.stderr is not None
     try:
         for line in process.stdout:
