@@ -13,25 +13,35 @@ from flows.pipeline import build
 from modelyard.board import board_row
 from modelyard.bundle import open_bundle
 from modelyard.home import Home
-from modelyard.recipes import Recipe
-from modelyard.steps import BuildRequest
+from modelyard.steps import BuildRequest, CompareRequest
 from modelyard.tracking import runs
 
 
-@flow(flow_run_name="compare on {dataset}", validate_parameters=False)
-def compare(
-    dataset: str, recipes: dict[str, Recipe], seed: int, device: str, in_process: bool, skip_unreadable: bool, on_epoch: Any
-) -> dict[str, Any]:
+@flow(flow_run_name="compare on {request.dataset}")
+def compare(request: CompareRequest) -> dict[str, Any]:
     """Board rows by architecture, and the promotion's verdict."""
-    prepared = tasks.prepare(dataset, skip_unreadable)
-    rows, built = [], []
-    for label, recipe in recipes.items():
-        request = BuildRequest(recipe=recipe, label=label, seed=seed, device=device, in_process=in_process, **prepared)
-        result = build(request, on_epoch)
-        built.append(result)
-        manifest = open_bundle(request.bundle_folder(Home.current()))
-        rows.append(board_row(label, result["version"], manifest.metrics))
-    verdict = tasks.promote(prepared["dataset"], [result["version"] for result in built])
+    builds = _prepare(request)
+    for build_request in builds:
+        tasks.check_model(build_request)
+    built = [build(build_request) for build_request in builds]
+    rows = [_row(*pair) for pair in zip(builds, built, strict=True)]
+    verdict = tasks.promote(builds[0].dataset, [result["version"] for result in built])
     create_table_artifact(rows, key="board", description=verdict.why)
     runs.group_run(Home.current(), [result["run_id"] for result in built], flow_run.id or "", rows)
-    return {"dataset": prepared["dataset"], "board": rows, "promoted": verdict.promoted, "why": verdict.why}
+    return {"dataset": builds[0].dataset, "board": rows, "promoted": verdict.promoted, "why": verdict.why}
+
+
+def _prepare(request: CompareRequest) -> list[BuildRequest]:
+    first = next(iter(request.recipes.values()))
+    prepared = tasks.prepare(request.dataset, first, request.skip_unreadable)
+    return [
+        BuildRequest(
+            recipe=recipe, label=label, seed=request.seed, device=request.device, in_process=request.in_process, **prepared
+        )
+        for label, recipe in request.recipes.items()
+    ]
+
+
+def _row(request: BuildRequest, result: dict[str, Any]) -> dict[str, Any]:
+    manifest = open_bundle(request.bundle_folder(Home.current()))
+    return board_row(request.label, result["version"], manifest.metrics)

@@ -12,12 +12,12 @@ from modelyard.steps import BuildRequest
 from modelyard.tracking import runs
 
 
-@flow(flow_run_name="build {request.label}", validate_parameters=False)
-def build(request: BuildRequest, on_epoch: Any) -> dict[str, Any]:
+@flow(flow_run_name="build {request.label}")
+def build(request: BuildRequest) -> dict[str, Any]:
     """The run's id and registered version."""
     run_id = tasks.start_run(request)
     try:
-        tasks.train(request, run_id, on_epoch)
+        tasks.train(request, run_id)
         tasks.evaluate(request)
         tasks.export(request)
         version = tasks.register(request, run_id)

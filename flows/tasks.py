@@ -8,15 +8,28 @@ from prefect import task
 
 from modelyard import steps
 from modelyard.bundle import open_bundle
+from modelyard.errors import ModelyardError
 from modelyard.home import Home
+from modelyard.progress import current_progress
+from modelyard.recipes import Recipe
 from modelyard.steps import BuildRequest
 from modelyard.tracking import promotion, registry, runs
 from modelyard.training.loop import EpochReport
 
 
-@task(task_run_name="prepare {dataset}", retries=1, retry_delay_seconds=1)
-def prepare(dataset: str, skip_unreadable: bool) -> dict[str, str]:
-    return steps.prepare(dataset, Home.current(), skip_unreadable=skip_unreadable)
+def _is_passing(_task: Any, _run: Any, state: Any) -> bool:
+    """A busy database is worth a second try, a wrong input is not."""
+    return not isinstance(state.result(raise_on_failure=False), ModelyardError)
+
+
+@task(task_run_name="prepare {dataset}")
+def prepare(dataset: str, recipe: Recipe, skip_unreadable: bool) -> dict[str, str]:
+    return steps.prepare(dataset, Home.current(), recipe.data, skip_unreadable=skip_unreadable)
+
+
+@task
+def check_model(request: BuildRequest) -> None:
+    steps.check_model(request, Home.current())
 
 
 @task
@@ -33,29 +46,31 @@ def start_run(request: BuildRequest) -> str:
 
 
 @task
-def train(request: BuildRequest, run_id: str, on_epoch: Any) -> str:
+def train(request: BuildRequest, run_id: str) -> str:
     def report(epoch: EpochReport) -> None:
         runs.log_epoch(Home.current(), run_id, epoch)
-        on_epoch(request, epoch)
+        current_progress.get().epoch(request.label, epoch)
 
+    current_progress.get().step(request.label, "training", done=request.training_folder(Home.current()).exists())
     return steps.run_training(request, Home.current(), report).name
 
 
 @task
 def evaluate(request: BuildRequest) -> str:
+    current_progress.get().step(request.label, "evaluation", done=request.evaluation_folder(Home.current()).exists())
     return steps.evaluate(request, Home.current()).name
 
 
 @task
 def export(request: BuildRequest) -> str:
+    current_progress.get().step(request.label, "export and parity", done=request.bundle_folder(Home.current()).exists())
     return steps.export(request, Home.current()).name
 
 
-@task
+@task(retries=2, retry_delay_seconds=1, retry_condition_fn=_is_passing)
 def register(request: BuildRequest, run_id: str) -> int:
     home = Home.current()
     metrics = open_bundle(request.bundle_folder(home)).metrics
-    runs.finish_run(home, run_id, metrics, request.evaluation_folder(home))
     tags = {
         "label": request.label,
         "data_digest": request.data_digest,
@@ -63,7 +78,9 @@ def register(request: BuildRequest, run_id: str) -> int:
         "validation_accuracy": repr(metrics["validation/accuracy"]),
         "validation_nll": repr(metrics["validation/nll"]),
     }
-    return registry.register(home, run_id, request.bundle_folder(home), tags).number
+    version = registry.register(home, run_id, request.bundle_folder(home), tags)
+    runs.finish_run(home, run_id, metrics, request.evaluation_folder(home))
+    return version.number
 
 
 @task

@@ -14,11 +14,11 @@ import typer
 from modelyard.environment import configure
 from modelyard.errors import ModelyardError
 from modelyard.home import Home
+from modelyard.progress import ConsoleProgress
 
 if TYPE_CHECKING:
     from modelyard.recipes import Recipe
-    from modelyard.steps import BuildRequest
-    from modelyard.training.loop import EpochReport
+    from modelyard.steps import CompareRequest
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 data_app = typer.Typer(no_args_is_help=True, help="Look at and fetch data sets.")
@@ -49,16 +49,16 @@ def run(
 ) -> None:
     """Train, evaluate, export, verify and register every architecture; promote the best."""
     from modelyard.recipes import ARCHITECTURES, make_recipe
+    from modelyard.steps import CompareRequest
     from modelyard.training.precision import resolve_device
 
     resolve_device(device)
     recipes = {name: make_recipe(name, preset).override(assignments or []) for name in architecture or ARCHITECTURES}
     if plan:
         return _show_plan(dataset, recipes, seed, as_json)
-    signal.signal(signal.SIGTERM, _interrupt)
-    from flows.compare import compare
-
-    result = compare(dataset, recipes, seed, device, False, skip_unreadable, _show_epoch)
+    result = _compare(
+        CompareRequest(dataset=dataset, recipes=recipes, seed=seed, device=device, skip_unreadable=skip_unreadable)
+    )
     if as_json:
         typer.echo(json.dumps(result))
     else:
@@ -66,18 +66,22 @@ def run(
     return None
 
 
+def _compare(request: CompareRequest) -> dict[str, Any]:
+    """Run the flow; Prefect's server starts while torch and MLflow are imported."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    from flows.processes import prefect_session
+
+    with prefect_session(Home.current()) as wait_until_ready, ConsoleProgress():
+        from flows.compare import compare
+
+        wait_until_ready()
+        result: dict[str, Any] = compare(request)
+    return result
+
+
 def _interrupt(_signal: int, _frame: object) -> None:
     """SIGTERM ends as Ctrl-C does: states are recorded and Prefect's server is stopped."""
     raise KeyboardInterrupt
-
-
-def _show_epoch(request: BuildRequest, report: EpochReport) -> None:
-    left = (report.epochs - report.epoch) * report.seconds
-    typer.echo(
-        f"{request.label:>12}  epoch {report.epoch}/{report.epochs}  loss {report.train_loss:.4f}"
-        f"  validation {report.validation_accuracy:.2%}  {report.seconds:.1f} s, {left:.0f} s left",
-        err=True,
-    )
 
 
 def _show_board(result: dict[str, Any]) -> None:

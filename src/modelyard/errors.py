@@ -5,7 +5,7 @@ ModelyardError            exit code 2: the input or the machine has to change
 ├── DataError             a data set: missing, damaged or unfit
 ├── DeviceError           a device that was asked for and is not there
 ├── TrainingError         training could not go on (exit code 1)
-├── ExportError           the ONNX file could not be made (exit code 1)
+├── ExportError           the ONNX file could not be made
 ├── ParityError           onnxruntime and torch disagree (exit code 1)
 ├── BundleError           a bundle is incomplete or altered
 └── StoreError            the run store: locked, moved, full, unknown model
@@ -38,8 +38,6 @@ class TrainingError(ModelyardError):
 
 class ExportError(ModelyardError):
     """torch could not write the model as ONNX."""
-
-    exit_code = 1
 
 
 class ParityError(ModelyardError):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -43,16 +44,19 @@ def classify(
     return np.concatenate([session.run(["probabilities"], {"images": batch})[0] for batch in batches])
 
 
-def latency_ms(
-    session: onnxruntime.InferenceSession, images_BHWC: NDArray[np.uint8], *, seconds: float = 0.5
-) -> tuple[float, float]:
-    """Median and 99th percentile of one call with this batch, in milliseconds, after a warm-up."""
+def latency_ms(session: onnxruntime.InferenceSession, images_BHWC: NDArray[np.uint8]) -> tuple[float, float]:
+    """Median and 99th percentile of one call with this batch, in milliseconds."""
     feed = {"images": images_BHWC}
+    return percentiles_ms(lambda: session.run(None, feed))
+
+
+def percentiles_ms(call: Callable[[], object], *, seconds: float = 0.5) -> tuple[float, float]:
+    """Median and 99th percentile of `call` in milliseconds over `seconds`, after a warm-up."""
     for _ in range(10):
-        session.run(None, feed)
+        call()
     times: list[float] = []
     end = time.perf_counter() + seconds
     while (start := time.perf_counter()) < end or len(times) < 20:
-        session.run(None, feed)
+        call()
         times.append((time.perf_counter() - start) * 1e3)
     return float(np.median(times)), float(np.percentile(times, 99))

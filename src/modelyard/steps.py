@@ -4,33 +4,45 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from filelock import FileLock
-from torch.utils.benchmark import Timer
 
 import modelyard
 from modelyard.bundle import MODEL_FILE, Manifest, as_json, open_bundle, write_golden, write_manifest
 from modelyard.config import Config
 from modelyard.data.datasets import Dataset, open_packed, pack
+from modelyard.data.folder import FolderOptions
 from modelyard.data.sources import load_dataset
-from modelyard.data.splits import make_splits
+from modelyard.data.splits import DataConfig, make_splits, stratified_mask
 from modelyard.evaluation.calibration import fit_temperature, softmax
 from modelyard.evaluation.metrics import score
-from modelyard.evaluation.plots import draw_report
 from modelyard.export.onnx import DeployedModel, export_onnx, operator_counts
 from modelyard.export.parity import check_parity, pixels_last, torch_probabilities
 from modelyard.files import folder_written_whole, sha256_of_file, sha256_of_json, write_json
 from modelyard.home import Home
-from modelyard.inference import latency_ms, open_session
+from modelyard.inference import latency_ms, open_session, percentiles_ms
 from modelyard.recipes import Recipe
 from modelyard.training.job import OnEpoch, TrainJob, load_trained, run_job, run_job_in_subprocess
 from modelyard.training.loop import predict_logits
 
 PACKAGES = ("torch", "onnx", "onnxruntime-gpu", "numpy", "mlflow", "prefect")
+
+
+class CompareRequest(Config):
+    """What `compare` is asked: several recipes on one data set with one seed."""
+
+    dataset: str
+    recipes: dict[str, Recipe]
+    """Architecture as the user named it -> its recipe; the data part is the same in all."""
+    seed: int = 0
+    device: str = "auto"
+    in_process: bool = False
+    skip_unreadable: bool = False
 
 
 class BuildRequest(Config):
@@ -77,13 +89,29 @@ def code_digest(*rooms: str) -> str:
     return sha256_of_json([[path.name, sha256_of_file(path)] for path in paths])
 
 
-def prepare(dataset: str, home: Home, *, skip_unreadable: bool = False) -> dict[str, str]:
+def prepare(dataset: str, home: Home, data: DataConfig | None = None, *, skip_unreadable: bool = False) -> dict[str, str]:
     """Verify and pack the data; gives step name, digest and the data set's real name."""
-    loaded = load_dataset(dataset, skip_unreadable=skip_unreadable)
+    data = data or DataConfig()
+    options = FolderOptions(data.height, data.width, data.channels, skip_unreadable)
+    loaded = load_dataset(dataset, options)
+    stratified_mask(loaded.train.labels_N, len(loaded.classes), data)
     folder = home.steps / f"data-{loaded.digest[:16]}"
     if not folder.exists():
         pack(loaded, folder)
     return {"data_step": folder.name, "data_digest": loaded.digest, "dataset": loaded.name}
+
+
+def check_model(request: BuildRequest, home: Home) -> None:
+    """Build the model before anything is recorded; a user's own is exported untrained, too.
+
+    Raises: ConfigError, ExportError.
+    """
+    dataset = open_packed(home.steps / request.data_step)
+    model = request.recipe.model.build(dataset.image_shape, len(dataset.classes))
+    if request.recipe.model.architecture == "custom":
+        channels, height, width = dataset.image_shape
+        with tempfile.TemporaryDirectory() as folder:
+            export_onnx(DeployedModel(model, 1.0), (height, width, channels), Path(folder) / MODEL_FILE, {})
 
 
 def run_training(request: BuildRequest, home: Home, on_epoch: OnEpoch) -> Path:
@@ -115,6 +143,8 @@ def evaluate(request: BuildRequest, home: Home) -> Path:
     folder = request.evaluation_folder(home)
     if folder.exists():
         return folder
+    from modelyard.evaluation.plots import draw_report  # matplotlib: only where something is drawn
+
     dataset, model, training = _trained_model(request, home)
     splits = make_splits(dataset, request.recipe.data)
     cpu = torch.device("cpu")
@@ -169,12 +199,11 @@ def _speed(model: Path, deployed: DeployedModel, images_NHWC: np.ndarray[Any, np
     p50_64, p99_64 = latency_ms(session, images_NHWC[:64])
     example_BHWC = torch.tensor(images_NHWC[:1])
     with torch.inference_mode():
-        eager = Timer("f(x)", globals={"f": deployed, "x": example_BHWC}, num_threads=torch.get_num_threads())
-        eager_ms = eager.blocked_autorange(min_run_time=0.3).median * 1e3
+        eager_p50, _ = percentiles_ms(lambda: deployed(example_BHWC))
     return {
         "onnx/latency_ms_p50": p50, "onnx/latency_ms_p99": p99, "onnx/latency_batch64_ms_p50": p50_64,
         "onnx/latency_batch64_ms_p99": p99_64, "onnx/images_per_second": 64e3 / p50_64,
-        "torch/latency_ms_p50": eager_ms, "onnx/bytes": float(model.stat().st_size),
+        "torch/latency_ms_p50": eager_p50, "onnx/bytes": float(model.stat().st_size),
     }  # fmt: skip
 
 

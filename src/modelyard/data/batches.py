@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+import psutil
 import torch
 from pydantic import Field
 from torch import Tensor
@@ -12,6 +13,9 @@ from torch.nn import functional
 
 from modelyard.config import Config
 from modelyard.data.datasets import Split
+
+RESIDENT_SHARE = 0.4
+"""Share of the free memory that a training split may take."""
 
 
 class AugmentConfig(Config):
@@ -27,19 +31,31 @@ class AugmentConfig(Config):
     """Mirror left to right with probability one half (never for digits or letters)."""
 
 
-def to_device(split: Split, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Images uint8 [N, C, H, W] and labels int64 [N] on `device`."""
-    return torch.tensor(split.images_NCHW, device=device), torch.tensor(split.labels_N, device=device)
+class ImageFeed:
+    """A split's images on the device as uint8, or streamed from disk where they exceed the memory."""
 
+    def __init__(self, split: Split, device: torch.device, *, resident: bool | None = None) -> None:
+        self._split, self._device = split, device
+        self.labels_N = torch.tensor(split.labels_N, device=device)
+        is_resident = split.nbytes < psutil.virtual_memory().available * RESIDENT_SHARE if resident is None else resident
+        self._images_NCHW = torch.from_numpy(split.images_NCHW).to(device) if is_resident else None
 
-def epoch_batches(
-    images_NCHW: Tensor, labels_N: Tensor, batch_size: int, generator: torch.Generator
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Every image once in random order as uint8 [B, C, H, W] and labels [B]; the last batch may be smaller."""
-    order_N = torch.randperm(len(labels_N), generator=generator).to(labels_N.device)
-    for rows_B in torch.split(order_N, batch_size):
-        if len(rows_B) > 1 or len(order_N) == 1:  # batch norm has no variance over one image
-            yield images_NCHW[rows_B], labels_N[rows_B]
+    def __len__(self) -> int:
+        return len(self.labels_N)
+
+    def rows(self, rows_B: Tensor) -> tuple[Tensor, Tensor]:
+        """uint8 [B, C, H, W] and int64 [B] for int64 row numbers [B]."""
+        if self._images_NCHW is not None:
+            return self._images_NCHW[rows_B], self.labels_N[rows_B]
+        images_BCHW = torch.from_numpy(self._split.gather(rows_B.cpu().numpy())).to(self._device)
+        return images_BCHW, self.labels_N[rows_B]
+
+    def batches(self, batch_size: int, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
+        """Every image once in random order; a last batch of one is left out (batch norm needs two)."""
+        order_N = torch.randperm(len(self), generator=generator).to(self._device)
+        for rows_B in torch.split(order_N, batch_size):
+            if len(rows_B) > 1:
+                yield self.rows(rows_B)
 
 
 def to_unit_range(images_BCHW: Tensor) -> Tensor:

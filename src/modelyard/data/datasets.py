@@ -18,21 +18,44 @@ from modelyard.files import folder_written_whole, write_json
 
 Images = NDArray[np.uint8]
 Labels = NDArray[np.int64]
+Rows = NDArray[np.int64]
+BLOCK = 4096
+"""Images read at once where all of them may exceed memory."""
 
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Images uint8 [N, C, H, W] and labels int64 [N]."""
+    """Labelled images; a subset shares the stored pixels (which may be memory-mapped) and names its rows."""
 
-    images_NCHW: Images
+    stored_MCHW: Images
+    """uint8 [M, C, H, W] as stored."""
     labels_N: Labels
+    """int64 [N]."""
+    rows_N: Rows | None = None
+    """Which stored rows belong to the split; None means all, in order."""
 
     def __len__(self) -> int:
         return len(self.labels_N)
 
-    def take(self, indices: NDArray[np.int64]) -> Split:
-        """The rows at `indices`, copied."""
-        return Split(self.images_NCHW[indices], self.labels_N[indices])
+    @property
+    def nbytes(self) -> int:
+        """Size of all images in bytes."""
+        return len(self) * int(np.prod(self.stored_MCHW.shape[1:]))
+
+    @property
+    def images_NCHW(self) -> Images:
+        """All images in memory, uint8 [N, C, H, W]."""
+        return self.gather(slice(None))
+
+    def gather(self, which: slice | Rows) -> Images:
+        """Some images in memory, uint8 [B, C, H, W]."""
+        chosen = self.stored_MCHW[which if self.rows_N is None else self.rows_N[which]]
+        return np.array(chosen, order="C", copy=isinstance(which, slice) or None)  # a slice would be a read-only view
+
+    def take(self, indices: Rows) -> Split:
+        """The split of the images at `indices`; no pixel is copied."""
+        rows_N = indices if self.rows_N is None else self.rows_N[indices]
+        return Split(self.stored_MCHW, self.labels_N[indices], rows_N)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +71,7 @@ class Dataset:
     @property
     def image_shape(self) -> tuple[int, int, int]:
         """Channels, height, width."""
-        _, channels, height, width = self.train.images_NCHW.shape
+        _, channels, height, width = self.train.stored_MCHW.shape
         return channels, height, width
 
 
@@ -58,9 +81,9 @@ def make_dataset(name: str, train: Split, test: Split, classes: tuple[str, ...])
     Raises: DataError when images and labels differ in number or a label has no class.
     """
     for part, split in (("train", train), ("test", test)):
-        if len(split.images_NCHW) != len(split.labels_N):
+        if split.rows_N is None and len(split.stored_MCHW) != len(split.labels_N):
             raise DataError(
-                f"{name} {part}: {len(split.images_NCHW)} images but {len(split.labels_N)} labels;"
+                f"{name} {part}: {len(split.stored_MCHW)} images but {len(split.labels_N)} labels;"
                 " the files do not belong together, fetch them again"
             )
         if len(split) and not 0 <= int(split.labels_N.min()) <= int(split.labels_N.max()) < len(classes):
@@ -72,9 +95,9 @@ def content_digest(train: Split, test: Split, classes: tuple[str, ...]) -> str:
     """sha256 over the decoded arrays and class names: one changed pixel changes it."""
     digest = hashlib.sha256(json.dumps(classes).encode())
     for split in (train, test):
-        digest.update(json.dumps(split.images_NCHW.shape).encode())
-        for start in range(0, len(split), 4096):  # by blocks: memory-mapped data may exceed memory
-            digest.update(np.ascontiguousarray(split.images_NCHW[start : start + 4096]).tobytes())
+        digest.update(json.dumps([len(split), *split.stored_MCHW.shape[1:]]).encode())
+        for start in range(0, len(split), BLOCK):
+            digest.update(split.gather(slice(start, start + BLOCK)).data)
         digest.update(np.ascontiguousarray(split.labels_N).tobytes())
     return digest.hexdigest()
 
@@ -83,16 +106,13 @@ def pack(dataset: Dataset, folder: Path) -> None:
     """Write the data set as memory-mappable arrays, whole or not at all."""
     with folder_written_whole(folder) as scratch:
         for part, split in (("train", dataset.train), ("test", dataset.test)):
-            np.save(scratch / f"{part}_images.npy", split.images_NCHW)
+            shape = (len(split), *dataset.image_shape)
+            images_NCHW = np.lib.format.open_memmap(scratch / f"{part}_images.npy", "w+", np.uint8, shape)
+            for start in range(0, len(split), BLOCK):
+                images_NCHW[start : start + BLOCK] = split.gather(slice(start, start + BLOCK))
+            images_NCHW.flush()
             np.save(scratch / f"{part}_labels.npy", split.labels_N)
-        write_json(
-            scratch / "dataset.json",
-            {
-                "name": dataset.name,
-                "classes": dataset.classes,
-                "digest": dataset.digest,
-            },
-        )
+        write_json(scratch / "dataset.json", {"name": dataset.name, "classes": dataset.classes, "digest": dataset.digest})
 
 
 def open_packed(folder: Path) -> Dataset:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +17,22 @@ SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp"}
 TEST_SHARE = 5  # without a test/ folder every fifth image of a class is the test split
 GREY_MODES = {"1", "L", "I", "I;16", "F"}
 
+File = tuple[Path, int]
+"""An image file and its label."""
 
-def read_folder(folder: Path, *, skip_unreadable: bool) -> Dataset:
-    """Read every image, brought to the majority's size and channels.
+
+@dataclass(frozen=True, slots=True)
+class FolderOptions:
+    """How a folder's images are brought to one form; None takes the majority's."""
+
+    height: int | None = None
+    width: int | None = None
+    channels: int | None = None
+    skip_unreadable: bool = False
+
+
+def read_folder(folder: Path, options: FolderOptions, scratch: Path) -> Dataset:
+    """Decode every image into memory-mapped files in `scratch`.
 
     Raises: DataError when the folder is missing, empty, has one class or unreadable files.
     """
@@ -27,20 +42,20 @@ def read_folder(folder: Path, *, skip_unreadable: bool) -> Dataset:
     classes = tuple(sorted(path.name for path in train_root.iterdir() if path.is_dir() and not path.name.startswith(".")))
     train_files = _files(train_root, classes)
     _check_classes(folder, classes, train_files)
-    given_test = _files(folder / "test", classes) if train_root != folder and (folder / "test").is_dir() else None
-    if given_test is None:
-        train_files, test_files = _hold_out(train_files)
+    if train_root != folder and (folder / "test").is_dir():
+        test_files = _files(folder / "test", classes)
     else:
-        test_files = given_test
-    readable = _readable(train_files + test_files, skip_unreadable)
-    size, is_grey = _majority(readable)
+        train_files, test_files = _hold_out(train_files)
+    forms = _readable(train_files + test_files, options.skip_unreadable)
+    shape = _target_shape(list(forms.values()), options)
     train, test = (
-        _read_split([pair for pair in files if pair[0] in readable], size, is_grey) for files in (train_files, test_files)
+        _decode([file for file in files if file[0] in forms], shape, scratch / name)
+        for name, files in (("train.npy", train_files), ("test.npy", test_files))
     )
     return make_dataset(folder.name, train, test, classes)
 
 
-def _files(root: Path, classes: tuple[str, ...]) -> list[tuple[Path, int]]:
+def _files(root: Path, classes: Sequence[str]) -> list[File]:
     return [
         (path, label)
         for label, name in enumerate(classes)
@@ -49,7 +64,7 @@ def _files(root: Path, classes: tuple[str, ...]) -> list[tuple[Path, int]]:
     ]
 
 
-def _check_classes(folder: Path, classes: tuple[str, ...], files: list[tuple[Path, int]]) -> None:
+def _check_classes(folder: Path, classes: Sequence[str], files: list[File]) -> None:
     if not files:
         raise DataError(f"{folder}: holds no images; expected class_name/*.png|jpg below it")
     if len(classes) < 2:
@@ -62,50 +77,46 @@ def _check_classes(folder: Path, classes: tuple[str, ...], files: list[tuple[Pat
         )
 
 
-def _hold_out(
-    files: list[tuple[Path, int]],
-) -> tuple[list[tuple[Path, int]], list[tuple[Path, int]]]:
+def _hold_out(files: list[File]) -> tuple[list[File], list[File]]:
     seen: Counter[int] = Counter()
-    train: list[tuple[Path, int]] = []
-    test: list[tuple[Path, int]] = []
+    train: list[File] = []
+    test: list[File] = []
     for path, label in files:
         seen[label] += 1
         (test if seen[label] % TEST_SHARE == 0 else train).append((path, label))
     return train, test
 
 
-def _readable(files: list[tuple[Path, int]], skip_unreadable: bool) -> dict[Path, tuple[tuple[int, int], bool]]:
-    found: dict[Path, tuple[tuple[int, int], bool]] = {}
+def _readable(files: list[File], skip_unreadable: bool) -> dict[Path, tuple[int, int, int]]:
+    """Readable file -> height, width, channels."""
+    found: dict[Path, tuple[int, int, int]] = {}
     broken: list[Path] = []
     for path, _ in files:
         try:
             with Image.open(path) as image:
                 image.load()
-                found[path] = (image.size, image.mode in GREY_MODES)
-        except (OSError, UnidentifiedImageError, SyntaxError):
+                found[path] = (image.height, image.width, 1 if image.mode in GREY_MODES else 3)
+        except (OSError, UnidentifiedImageError, SyntaxError, Image.DecompressionBombError):
             broken.append(path)
-    if broken and not skip_unreadable:
+    if broken and not (skip_unreadable and found):
         listed = ", ".join(str(path) for path in broken[:5]) + (" ..." if len(broken) > 5 else "")
         raise DataError(f"{len(broken)} files are not readable images: {listed}; mend them or pass --skip-unreadable")
     return found
 
 
-def _majority(
-    found: dict[Path, tuple[tuple[int, int], bool]],
-) -> tuple[tuple[int, int], bool]:
-    sizes, greys = (
-        Counter(size for size, _ in found.values()),
-        Counter(is_grey for _, is_grey in found.values()),
-    )
-    return sizes.most_common(1)[0][0], greys.most_common(1)[0][0]
+def _target_shape(forms: list[tuple[int, int, int]], options: FolderOptions) -> tuple[int, int, int]:
+    """Channels, height, width of all images."""
+    (height, width), _ = Counter((form[0], form[1]) for form in forms).most_common(1)[0]
+    channels, _ = Counter(form[2] for form in forms).most_common(1)[0]
+    return options.channels or channels, options.height or height, options.width or width
 
 
-def _read_split(files: list[tuple[Path, int]], size: tuple[int, int], is_grey: bool) -> Split:
-    width, height = size
-    images_NHWC = np.empty((len(files), height, width, 1 if is_grey else 3), np.uint8)
-    for row, (path, _) in enumerate(files):
-        with Image.open(path) as image:
-            fitted = image.convert("L" if is_grey else "RGB").resize(size, Image.Resampling.BILINEAR)
-            images_NHWC[row] = np.asarray(fitted, np.uint8).reshape(height, width, -1)
-    labels_N = np.array([label for _, label in files], np.int64)
-    return Split(np.ascontiguousarray(images_NHWC.transpose(0, 3, 1, 2)), labels_N)
+def _decode(files: list[File], shape: tuple[int, int, int], path: Path) -> Split:
+    channels, height, width = shape
+    images_NCHW = np.lib.format.open_memmap(path, "w+", np.uint8, (len(files), *shape))
+    for row, (file, _) in enumerate(files):
+        with Image.open(file) as image:
+            pixels = image.convert("L" if channels == 1 else "RGB").resize((width, height), Image.Resampling.BILINEAR)
+        images_NCHW[row] = np.asarray(pixels, np.uint8).reshape(height, width, channels).transpose(2, 0, 1)
+    images_NCHW.flush()
+    return Split(images_NCHW, np.array([label for _, label in files], np.int64))

@@ -5,9 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-import numpy as np
-
-from modelyard.data.datasets import Dataset, Split
+from modelyard.data.datasets import BLOCK, Dataset, Split
 
 
 def describe(dataset: Dataset) -> dict[str, Any]:
@@ -22,7 +20,7 @@ def describe(dataset: Dataset) -> dict[str, Any]:
         "counts": counts,
         "images": {"train": len(dataset.train), "test": len(dataset.test)},
         "shape (channels, height, width)": list(dataset.image_shape),
-        "megabytes": round((dataset.train.images_NCHW.nbytes + dataset.test.images_NCHW.nbytes) / 1e6, 1),
+        "megabytes": round((dataset.train.nbytes + dataset.test.nbytes) / 1e6, 1),
         "duplicates in train": len(train) - len(in_train),
         "test images that are also in train": sum(digest in in_train for digest in test),
         "digest": dataset.digest,
@@ -30,4 +28,5 @@ def describe(dataset: Dataset) -> dict[str, Any]:
 
 
 def _image_digests(split: Split) -> list[bytes]:
-    return [hashlib.blake2b(np.ascontiguousarray(image).tobytes(), digest_size=16).digest() for image in split.images_NCHW]
+    blocks = (split.gather(slice(start, start + BLOCK)) for start in range(0, len(split), BLOCK))
+    return [hashlib.blake2b(image.data, digest_size=16).digest() for block in blocks for image in block]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from pydantic import Field
@@ -17,6 +18,12 @@ class DataConfig(Config):
 
     validation_share: float = Field(0.1, gt=0, lt=0.5)
     """Share of the training images held out for every choice (epoch, temperature)."""
+    height: int | None = Field(None, ge=4, le=4096)
+    """Image folders: height in pixels; None takes the majority's."""
+    width: int | None = Field(None, ge=4, le=4096)
+    """Image folders: width in pixels; None takes the majority's."""
+    channels: Literal[1, 3] | None = None
+    """Image folders: 1 grey, 3 colour; None takes the majority's."""
     split_seed: int = Field(0, ge=0)
     """Seed of the split; kept apart from the training seed so that seeds compare on equal images."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
 
 from modelyard.evaluation.metrics import Labels, Probabilities, negative_log_likelihood
 
@@ -20,6 +19,8 @@ def softmax(logits_NK: Logits, temperature: float = 1.0) -> Probabilities:
 
 def fit_temperature(logits_NK: Logits, labels_N: Labels) -> float:
     """The temperature in 0.05..20 with the lowest NLL; 1.0 when none is better."""
+
+    from scipy.optimize import minimize_scalar  # half a second, only where something is fitted
 
     def loss(log_temperature: float) -> float:
         return negative_log_likelihood(softmax(logits_NK, float(np.exp(log_temperature))), labels_N)

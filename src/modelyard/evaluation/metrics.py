@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import binomtest
 
 Probabilities = NDArray[np.float64]
 Labels = NDArray[np.int64]
@@ -33,6 +32,8 @@ class Scores:
 
 def score(probabilities_NK: Probabilities, labels_N: Labels) -> Scores:
     """All scores at once."""
+    from scipy.stats import binomtest  # half a second, only where something is scored
+
     matrix_KK = confusion_matrix(probabilities_NK, labels_N)
     correct = int(np.trace(matrix_KK))
     interval = binomtest(correct, len(labels_N)).proportion_ci(0.95, method="wilson")
@@ -50,20 +51,11 @@ def confusion_matrix(probabilities_NK: Probabilities, labels_N: Labels) -> NDArr
     return flat.reshape(num_classes, num_classes)
 
 
-def per_class(
-    matrix_KK: NDArray[np.int64],
-) -> tuple[Probabilities, Probabilities, Probabilities]:
+def per_class(matrix_KK: NDArray[np.int64]) -> tuple[Probabilities, Probabilities, Probabilities]:
     """Precision, recall and F1, each [K]; zero where a class never occurs."""
     hits_K = np.diag(matrix_KK).astype(float)
-    precision_K, recall_K = (
-        hits_K / np.maximum(1, matrix_KK.sum(0)),
-        hits_K / np.maximum(1, matrix_KK.sum(1)),
-    )
-    return (
-        precision_K,
-        recall_K,
-        2 * precision_K * recall_K / np.maximum(1e-12, precision_K + recall_K),
-    )
+    precision_K, recall_K = (hits_K / np.maximum(1, matrix_KK.sum(0)), hits_K / np.maximum(1, matrix_KK.sum(1)))
+    return (precision_K, recall_K, 2 * precision_K * recall_K / np.maximum(1e-12, precision_K + recall_K))
 
 
 def negative_log_likelihood(probabilities_NK: Probabilities, labels_N: Labels) -> float:
@@ -78,10 +70,7 @@ def brier(probabilities_NK: Probabilities, labels_N: Labels) -> float:
 
 def expected_calibration_error(probabilities_NK: Probabilities, labels_N: Labels) -> float:
     """Mean gap of confidence and accuracy over 15 bins of equal mass (Naeini et al. 2015; Nixon et al. 2019)."""
-    confidence_N, correct_N = (
-        probabilities_NK.max(1),
-        probabilities_NK.argmax(1) == labels_N,
-    )
+    confidence_N, correct_N = (probabilities_NK.max(1), probabilities_NK.argmax(1) == labels_N)
     bins = np.array_split(np.argsort(confidence_N, kind="stable"), min(ECE_BINS, len(labels_N)))
     gaps = [abs(confidence_N[rows].mean() - correct_N[rows].mean()) * len(rows) for rows in bins]
     return float(sum(gaps) / len(labels_N))

@@ -29,7 +29,7 @@ def contact_sheet(dataset: Dataset, path: Path, *, per_class: int = 10) -> None:
         for column, axis in enumerate(axes[label]):
             axis.axis("off")
             if column < len(indices):
-                _show(axis, dataset.train.images_NCHW[indices[column]])
+                _show(axis, dataset.train.gather(indices[column : column + 1])[0])
         axes[label][0].set_title(dataset.classes[label], fontsize=8, loc="left")
     _save(figure, path)
 
@@ -59,7 +59,7 @@ def _mistakes(dataset: Dataset, probabilities_NK: Probabilities, most: int = 20)
     for axis, index in zip(figure.subplots(4, 5).flat, [*worst, *[-1] * (most - len(worst))], strict=True):
         axis.axis("off")
         if index >= 0:
-            _show(axis, dataset.test.images_NCHW[index])
+            _show(axis, dataset.test.gather(np.array([index]))[0])
             answer, truth = dataset.classes[answers_N[index]], dataset.classes[labels_N[index]]
             axis.set_title(f"{answer} {probabilities_NK[index].max():.0%}\ntruth {truth}", fontsize=9)
     return figure

@@ -7,10 +7,4 @@ from modelyard.models.transformer import TransformerConfig
 
 AnyModelConfig = CnnConfig | RnnConfig | TransformerConfig | CustomConfig
 
-__all__ = [
-    "AnyModelConfig",
-    "CnnConfig",
-    "CustomConfig",
-    "RnnConfig",
-    "TransformerConfig",
-]
+__all__ = ["AnyModelConfig", "CnnConfig", "CustomConfig", "RnnConfig", "TransformerConfig"]

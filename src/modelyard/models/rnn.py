@@ -22,7 +22,7 @@ class RnnConfig(Config):
     layers: int = Field(1, ge=1, le=8)
     """Stacked LSTM layers."""
     rows_per_step: int = Field(2, ge=1)
-    """Rows read at each time step; must divide the image height."""
+    """Rows read at each time step; single rows where it does not divide the image height."""
 
     def build(self, image_shape: tuple[int, int, int], num_classes: int) -> nn.Module:
         """A fresh model for images of (channels, height, width)."""

@@ -24,11 +24,7 @@ def measure_size(model: nn.Module, image_shape: tuple[int, int, int]) -> ModelSi
     """Run one blank image through `model` and count."""
     activation_bytes = 0
 
-    def count(
-        _module: nn.Module,
-        _inputs: tuple[Tensor, ...],
-        output: Tensor | tuple[Tensor, ...],
-    ) -> None:
+    def count(_module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor | tuple[Tensor, ...]) -> None:
         nonlocal activation_bytes
         first = output if isinstance(output, Tensor) else output[0]
         activation_bytes += first.numel() * first.element_size()
@@ -43,11 +39,7 @@ def measure_size(model: nn.Module, image_shape: tuple[int, int, int]) -> ModelSi
     for hook in hooks:
         hook.remove()
     flops = counter.get_total_flops() + sum(_lstm_flops(m, image_shape) for m in leaves if isinstance(m, nn.LSTM))
-    return ModelSize(
-        sum(parameter.numel() for parameter in model.parameters()),
-        flops,
-        activation_bytes,
-    )
+    return ModelSize(sum(parameter.numel() for parameter in model.parameters()), flops, activation_bytes)
 
 
 def _lstm_flops(lstm: nn.LSTM, image_shape: tuple[int, int, int]) -> int:

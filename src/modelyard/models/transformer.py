@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -32,6 +32,12 @@ class TransformerConfig(Config):
     mlp_ratio: int = Field(2, ge=1, le=8)
     """Hidden width of each block's MLP over D."""
 
+    @model_validator(mode="after")
+    def _heads_divide_width(self) -> TransformerConfig:
+        if self.width % self.heads:
+            raise ValueError(f"heads ({self.heads}) must divide width ({self.width})")
+        return self
+
     def build(self, image_shape: tuple[int, int, int], num_classes: int) -> nn.Module:
         """A fresh model for images of (channels, height, width)."""
         return Transformer(self, image_shape, num_classes)
@@ -45,11 +51,7 @@ class Block(nn.Module):
         self.heads = heads
         self.attention_norm, self.mlp_norm = nn.LayerNorm(width), nn.LayerNorm(width)
         self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
-        self.mlp = nn.Sequential(
-            nn.Linear(width, mlp_ratio * width),
-            nn.GELU(),
-            nn.Linear(mlp_ratio * width, width),
-        )
+        self.mlp = nn.Sequential(nn.Linear(width, mlp_ratio * width), nn.GELU(), nn.Linear(mlp_ratio * width, width))
 
     def forward(self, tokens_BTD: Tensor) -> Tensor:
         """[B, T, D] -> [B, T, D]."""
@@ -66,12 +68,7 @@ class Block(nn.Module):
 class Transformer(nn.Module):
     """Patches, positions, blocks, one linear layer."""
 
-    def __init__(
-        self,
-        config: TransformerConfig,
-        image_shape: tuple[int, int, int],
-        num_classes: int,
-    ) -> None:
+    def __init__(self, config: TransformerConfig, image_shape: tuple[int, int, int], num_classes: int) -> None:
         super().__init__()
         channels, height, width = image_shape
         down, right = -height % config.patch, -width % config.patch
@@ -83,10 +80,7 @@ class Transformer(nn.Module):
             self.class_token = nn.Parameter(torch.zeros(1, 1, config.width))
         self.positions = nn.Parameter(torch.randn(1, num_patches + self.has_class_token, config.width) * 0.02)
         self.blocks = nn.Sequential(*(Block(config.width, config.heads, config.mlp_ratio) for _ in range(config.layers)))
-        self.norm, self.head = (
-            nn.LayerNorm(config.width),
-            nn.Linear(config.width, num_classes),
-        )
+        self.norm, self.head = (nn.LayerNorm(config.width), nn.Linear(config.width, num_classes))
 
     def forward(self, images_BCHW: Tensor) -> Tensor:
         """float [B, C, H, W] -> logits [B, K]."""

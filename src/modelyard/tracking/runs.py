@@ -56,6 +56,8 @@ def log_epoch(home: Home, run_id: str, report: EpochReport) -> None:
 def finish_run(home: Home, run_id: str, metrics: dict[str, float], pictures: Path) -> None:
     """Final metrics and pictures; the run is FINISHED."""
     client, _ = open_store(home)
+    if client.get_run(run_id).info.status == "FINISHED":
+        return
     now = int(time.time() * 1000)
     client.log_batch(run_id, [Metric(name, value, now, 0) for name, value in metrics.items()])
     for picture in sorted(pictures.glob("*.png")):

@@ -17,12 +17,7 @@ from modelyard.files import write_atomically
 Progress = dict[str, Any]
 
 
-def save_checkpoint(
-    path: Path,
-    models: dict[str, nn.Module],
-    optimizer: torch.optim.Optimizer,
-    progress: Progress,
-) -> None:
+def save_checkpoint(path: Path, models: dict[str, nn.Module], optimizer: torch.optim.Optimizer, progress: Progress) -> None:
     """Write models (by role), optimizer state and JSON progress in one replace."""
     tensors = {f"{role}.{name}": value for role, model in models.items() for name, value in model.state_dict().items()}
     for index, state in optimizer.state_dict()["state"].items():

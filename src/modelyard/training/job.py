@@ -27,7 +27,7 @@ from modelyard.models.size import measure_size
 from modelyard.training.loop import EpochReport, TrainingConfig, train
 from modelyard.training.precision import resolve_device
 
-WEIGHTS_FILE, RESULT_FILE, JOB_FILE = "weights.safetensors", "training.json", "job.json"
+WEIGHTS_FILE, RESULT_FILE, JOB_FILE, ERRORS_FILE = "weights.safetensors", "training.json", "job.json", "stderr.log"
 OnEpoch = Callable[[EpochReport], None]
 
 
@@ -69,22 +69,22 @@ def run_job_in_subprocess(job: TrainJob, out: Path, on_epoch: OnEpoch) -> None:
     # Spinning OpenMP threads starve each other as soon as another process needs a core.
     environment = os.environ | {"OMP_WAIT_POLICY": "passive"}
     command = [sys.executable, "-m", "modelyard.training", str(out)]
-    process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True, env=environment
-    )
-    assert process.stdout is not None and process.stderr is not None
-    try:
-        for line in process.stdout:
-            if line.startswith('{"epoch"'):
-                on_epoch(EpochReport(**json.loads(line)))
-        stderr, code = process.stderr.read(), process.wait()
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+    with (out / ERRORS_FILE).open("w+") as errors:
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=errors, text=True, start_new_session=True, env=environment
+        )
+        try:
+            for line in process.stdout or ():
+                if line.startswith('{"epoch"'):
+                    on_epoch(EpochReport(**json.loads(line)))
+            code = process.wait()
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+    messages = (out / ERRORS_FILE).read_text().strip().splitlines()
     if code:
-        last = stderr.strip().splitlines()[-1] if stderr.strip() else f"it ended with code {code} (out of memory?)"
-        raise TrainingError(last)
+        raise TrainingError(messages[-1] if messages else f"training ended with code {code} (out of memory?)")
 
 
 def serve_job(out: Path) -> int:

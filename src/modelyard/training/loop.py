@@ -12,19 +12,14 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
 from modelyard.config import Config
-from modelyard.data.batches import (
-    AugmentConfig,
-    augment,
-    epoch_batches,
-    to_device,
-    to_unit_range,
-)
+from modelyard.data.batches import AugmentConfig, ImageFeed, augment, to_unit_range
 from modelyard.data.datasets import Split
 from modelyard.data.splits import Splits
 from modelyard.errors import TrainingError
@@ -108,26 +103,23 @@ def train(
     Raises: TrainingError when the loss is not finite; the last good checkpoint stays.
     """
     split = splits.train if not config.max_train_images else _first(splits.train, config.max_train_images)
-    images_NCHW, labels_N = to_device(split, device)
+    feed = ImageFeed(split, device)
     state = _fresh_state(model.to(device).to(memory_format=torch.channels_last), config)
     if checkpoint is not None and checkpoint.exists():
         progress = load_checkpoint(checkpoint, state.models, state.optimizer)
         state.history = [EpochReport(**report) for report in progress["history"]]
         state.precision = progress["precision"]
     elif config.precision == "auto":
-        rows = slice(0, config.batch_size)
-        state.precision = probe_precision(model, to_unit_range(images_NCHW[rows]), labels_N[rows])
-    epochs = num_epochs(config, len(labels_N))
+        images_BCHW, labels_B = feed.rows(torch.arange(min(config.batch_size, len(feed))))
+        state.precision = probe_precision(model, to_unit_range(images_BCHW), labels_B)
+    epochs = num_epochs(config, len(feed))
     while len(state.history) < epochs and not _is_stale(state, config):
-        report = _epoch(state, config, (images_NCHW, labels_N), splits.validation, (seed, epochs))
+        report = _epoch(state, config, feed, splits.validation, (seed, epochs))
         state.history.append(report)
         if state.best is report:
             state.models["best"].load_state_dict(state.models["average"].state_dict())
         if checkpoint is not None:
-            progress = {
-                "history": [asdict(entry) for entry in state.history],
-                "precision": state.precision,
-            }
+            progress = {"history": [asdict(entry) for entry in state.history], "precision": state.precision}
             save_checkpoint(checkpoint, state.models, state.optimizer, progress)
         on_epoch(report)
     assert state.best is not None
@@ -147,7 +139,7 @@ def predict_logits(model: nn.Module, split: Split, device: torch.device, batch_s
     logits: list[Tensor] = []
     with torch.inference_mode():
         for start in range(0, len(split), batch_size):
-            images_BCHW = torch.tensor(split.images_NCHW[start : start + batch_size], device=device)
+            images_BCHW = torch.from_numpy(split.gather(slice(start, start + batch_size))).to(device)
             images_BCHW = to_unit_range(images_BCHW).contiguous(memory_format=torch.channels_last)
             logits.append(model(images_BCHW).float().cpu())
     model.train(was_training)
@@ -155,20 +147,12 @@ def predict_logits(model: nn.Module, split: Split, device: torch.device, batch_s
 
 
 def _first(split: Split, count: int) -> Split:
-    return Split(split.images_NCHW[:count], split.labels_N[:count])
+    return split.take(np.arange(min(count, len(split))))
 
 
 def _fresh_state(model: nn.Module, config: TrainingConfig) -> _State:
-    models = {
-        "model": model,
-        "average": copy.deepcopy(model),
-        "best": copy.deepcopy(model),
-    }
-    return _State(
-        models,
-        config.optimizer.build(model),
-        "fp32" if config.precision == "auto" else config.precision,
-    )
+    models = {"model": model, "average": copy.deepcopy(model), "best": copy.deepcopy(model)}
+    return _State(models, config.optimizer.build(model), "fp32" if config.precision == "auto" else config.precision)
 
 
 def _is_stale(state: _State, config: TrainingConfig) -> bool:
@@ -176,27 +160,18 @@ def _is_stale(state: _State, config: TrainingConfig) -> bool:
     return bool(config.patience and best and len(state.history) - best.epoch >= config.patience)
 
 
-def _epoch(
-    state: _State,
-    config: TrainingConfig,
-    data: tuple[Tensor, Tensor],
-    validation: Split,
-    plan: tuple[int, int],
-) -> EpochReport:
+def _epoch(state: _State, config: TrainingConfig, feed: ImageFeed, validation: Split, plan: tuple[int, int]) -> EpochReport:
     """One pass and its validation; `plan` is (seed, epochs). All randomness follows from (seed, epoch)."""
     started, epoch = time.perf_counter(), len(state.history)
     seed, epochs = plan
     epoch_seed = seed * 1_000_003 + epoch
     torch.manual_seed(epoch_seed)  # dropout
     generator = torch.Generator().manual_seed(epoch_seed)
-    model, losses = (
-        state.models["model"].train(),
-        torch.zeros((), device=data[0].device),
-    )
+    model, losses = (state.models["model"].train(), torch.zeros((), device=feed.labels_N.device))
     forward = torch.compile(model) if config.compile else model
-    steps = math.ceil(len(data[1]) / config.batch_size)
+    steps = math.ceil(len(feed) / config.batch_size)
     step = epoch * steps
-    for images_BCHW, labels_B in epoch_batches(*data, config.batch_size, generator):
+    for images_BCHW, labels_B in feed.batches(config.batch_size, generator):
         rate = config.optimizer.rate_at(step, epochs * steps)
         augmented_BCHW = augment(to_unit_range(images_BCHW), config.augment, generator)
         losses += _step(forward, state, (augmented_BCHW, labels_B), config, rate)
@@ -208,7 +183,7 @@ def _epoch(
             f" (now {config.optimizer.learning_rate:g}); the checkpoint of epoch {epoch} is kept"
         )
     logits_NK, labels_N = (
-        predict_logits(state.models["average"], validation, data[0].device),
+        predict_logits(state.models["average"], validation, feed.labels_N.device),
         torch.tensor(validation.labels_N),
     )
     return EpochReport(
@@ -218,11 +193,7 @@ def _epoch(
 
 
 def _step(
-    forward: Callable[[Tensor], Tensor],
-    state: _State,
-    batch: tuple[Tensor, Tensor],
-    config: TrainingConfig,
-    rate: float,
+    forward: Callable[[Tensor], Tensor], state: _State, batch: tuple[Tensor, Tensor], config: TrainingConfig, rate: float
 ) -> Tensor:
     """One optimizer step; gives the detached loss."""
     images_BCHW, labels_B = batch

@@ -31,17 +31,9 @@ class OptimizerConfig(Config):
         """An optimizer over `model`'s parameters."""
         decayed = [parameter for parameter in model.parameters() if parameter.ndim > 1]
         others = [parameter for parameter in model.parameters() if parameter.ndim <= 1]
-        groups = [
-            {"params": decayed, "weight_decay": self.weight_decay},
-            {"params": others, "weight_decay": 0.0},
-        ]
+        groups = [{"params": decayed, "weight_decay": self.weight_decay}, {"params": others, "weight_decay": 0.0}]
         if self.name == "sgd":
-            return torch.optim.SGD(
-                groups,
-                lr=self.learning_rate,
-                momentum=self.momentum,
-                nesterov=self.momentum > 0,
-            )
+            return torch.optim.SGD(groups, lr=self.learning_rate, momentum=self.momentum, nesterov=self.momentum > 0)
         return torch.optim.AdamW(groups, lr=self.learning_rate, betas=(self.momentum, 0.99), fused=True)
 
     def rate_at(self, step: int, num_steps: int) -> float:
@@ -50,9 +42,5 @@ class OptimizerConfig(Config):
         if step < warmup:
             return self.learning_rate * (step + 1) / warmup
         progress = (step - warmup) / max(1, num_steps - warmup)
-        factor = {
-            "cosine": (1 + math.cos(math.pi * progress)) / 2,
-            "linear": 1 - progress,
-            "constant": 1.0,
-        }
+        factor = {"cosine": (1 + math.cos(math.pi * progress)) / 2, "linear": 1 - progress, "constant": 1.0}
         return self.learning_rate * factor[self.schedule]

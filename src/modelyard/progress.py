@@ -1,0 +1,73 @@
+"""What a person sees while a run works."""
+
+from __future__ import annotations
+
+import sys
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Protocol
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+if TYPE_CHECKING:
+    from modelyard.training.loop import EpochReport
+
+
+class RunProgress(Protocol):
+    """Told of each step and epoch."""
+
+    def step(self, label: str, step: str, *, done: bool) -> None:
+        """A step begins, or is found done already."""
+
+    def epoch(self, label: str, report: EpochReport) -> None:
+        """An epoch of training has ended."""
+
+
+class SilentProgress:
+    """Says nothing: for scripts and tests."""
+
+    def step(self, label: str, step: str, *, done: bool) -> None:
+        return
+
+    def epoch(self, label: str, report: EpochReport) -> None:
+        return
+
+
+current_progress: ContextVar[RunProgress] = ContextVar("progress", default=SilentProgress())  # noqa: B039 - it has no state
+"""Who is told. Not a flow parameter: those are JSON, for schedules and Prefect's form."""
+
+
+class ConsoleProgress:
+    """A bar with the time left on a terminal, plain lines in a log; all on stderr."""
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True, highlight=False)
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        self._bars = Progress(*columns, console=self._console, transient=True)
+        self._tasks: dict[str, TaskID] = {}
+        self._is_terminal = sys.stderr.isatty()
+
+    def __enter__(self) -> ConsoleProgress:
+        if self._is_terminal:
+            self._bars.start()
+        self._token = current_progress.set(self)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        current_progress.reset(self._token)
+        self._bars.stop()
+
+    def step(self, label: str, step: str, *, done: bool) -> None:
+        self._console.print(f"{label:>12}  {step}{': done before, skipped' if done else ' ...'}")
+
+    def epoch(self, label: str, report: EpochReport) -> None:
+        text = (
+            f"epoch {report.epoch}/{report.epochs}  loss {report.train_loss:.4f}  validation {report.validation_accuracy:.2%}"
+        )
+        if self._is_terminal:
+            if label not in self._tasks:
+                self._tasks[label] = self._bars.add_task(label, total=report.epochs)
+            self._bars.update(self._tasks[label], description=f"{label:>12}  {text}", completed=report.epoch)
+        else:
+            left = (report.epochs - report.epoch) * report.seconds
+            self._console.print(f"{label:>12}  {text}  {report.seconds:.1f} s, {left:.0f} s left")
