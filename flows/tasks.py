@@ -69,8 +69,12 @@ def export(request: BuildRequest) -> str:
 
 @task(retries=2, retry_delay_seconds=1, retry_condition_fn=_is_passing)
 def register(request: BuildRequest, run_id: str) -> int:
-    home = Home.current()
-    metrics = open_bundle(request.bundle_folder(home)).metrics
+    home, bundle = Home.current(), request.bundle_folder(Home.current())
+    registered = registry.find_registered(home, run_id, bundle)
+    current_progress.get().step(request.label, "registration", done=registered is not None)
+    if registered is not None:
+        return registered.number
+    metrics = open_bundle(bundle).metrics
     tags = {
         "label": request.label,
         "data_digest": request.data_digest,
@@ -78,9 +82,9 @@ def register(request: BuildRequest, run_id: str) -> int:
         "validation_accuracy": repr(metrics["validation/accuracy"]),
         "validation_nll": repr(metrics["validation/nll"]),
     }
-    version = registry.register(home, run_id, request.bundle_folder(home), tags)
-    runs.finish_run(home, run_id, metrics, request.evaluation_folder(home))
-    return version.number
+    model_id = registry.log_bundle(home, run_id, bundle)
+    runs.finish_run(home, run_id, metrics, request.evaluation_folder(home), model_id)
+    return registry.register(home, run_id, bundle, model_id, tags).number
 
 
 @task

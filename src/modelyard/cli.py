@@ -150,7 +150,7 @@ def data_list() -> None:
 
 @data_app.command("fetch")
 def data_fetch(dataset: str) -> None:
-    """Bring a data set into the cache."""
+    """Bring a named data set into the cache and print its digest."""
     from modelyard.data.sources import load_dataset
 
     typer.echo(f"{dataset}: {load_dataset(dataset).digest}")
@@ -160,14 +160,16 @@ def data_fetch(dataset: str) -> None:
 def data_show(
     dataset: str,
     picture: Annotated[Path, typer.Option(help="Where the contact sheet goes")] = Path("contact-sheet.png"),
+    skip_unreadable: Annotated[bool, typer.Option("--skip-unreadable", help="Leave out files that cannot be read.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Counts, size, duplicates and leaks between the splits, and a contact sheet."""
+    from modelyard.data.folder import FolderOptions
     from modelyard.data.inspect import describe
     from modelyard.data.sources import load_dataset
     from modelyard.evaluation.plots import contact_sheet
 
-    loaded = load_dataset(dataset)
+    loaded = load_dataset(dataset, FolderOptions(skip_unreadable=skip_unreadable))
     description = describe(loaded)
     contact_sheet(loaded, picture)
     if as_json:
@@ -176,6 +178,19 @@ def data_show(
     counts = description.pop("counts")
     _table([{"name": name, **values} for name, values in counts.items()], loaded.name)
     typer.echo("\n".join(f"{name}: {value}" for name, value in description.items()) + f"\ncontact sheet: {picture}")
+
+
+@data_app.command("import")
+def data_import(
+    folder: Annotated[Path, typer.Argument(help="class_name/*.png|jpg, optional train/ and test/")],
+    skip_unreadable: Annotated[bool, typer.Option("--skip-unreadable", help="Leave out files that cannot be read.")] = False,
+) -> None:
+    """Decode a folder of images once; later runs on the unchanged folder reuse it."""
+    from modelyard.data.folder import FolderOptions
+    from modelyard.data.sources import load_dataset
+
+    loaded = load_dataset(str(folder.resolve()), FolderOptions(skip_unreadable=skip_unreadable))
+    typer.echo(f"{loaded.name}: {len(loaded.train)} training and {len(loaded.test)} test images, digest {loaded.digest}")
 
 
 @models_app.command("list")

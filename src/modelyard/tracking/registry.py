@@ -40,30 +40,41 @@ class Version:
     run_id: str
 
 
-def register(home: Home, run_id: str, bundle: Path, tags: dict[str, str]) -> Version:
-    """Log the bundle's model on the run, check the logged copy and register it once."""
+def log_bundle(home: Home, run_id: str, bundle: Path) -> str:
+    """Log the bundle's model on the run and check the stored copy; gives the logged model's id."""
     client, _ = open_store(home)
     manifest = open_bundle(bundle)
-    digest = manifest.files[MODEL_FILE]
-    for version in versions(home, manifest.model_name):
-        if version.tags.get("onnx_sha256") == digest and version.run_id == run_id:
-            return version
     with mlflow.start_run(run_id=run_id):
         logged = mlflow.onnx.log_model(
             onnx.load(bundle / MODEL_FILE), name="model", signature=_signature(manifest), save_as_external_data=False,
             pip_requirements=[f"onnxruntime=={onnxruntime.__version__}"], onnx_execution_providers=["CPUExecutionProvider"],
             model_type="classifier", metadata={"bundle": bundle.name},
         )  # fmt: skip
+    client.update_run(run_id, status="RUNNING")  # until its metrics are in
     _check_logged_copy(client, logged.model_id, bundle)
+    return str(logged.model_id)
+
+
+def find_registered(home: Home, run_id: str, bundle: Path) -> Version | None:
+    """The version that this run registered for this very file, if it did."""
+    manifest = open_bundle(bundle)
+    digest = manifest.files[MODEL_FILE]
+    known = versions(home, manifest.model_name)
+    return next((version for version in known if version.run_id == run_id and version.tags.get("onnx_sha256") == digest), None)
+
+
+def register(home: Home, run_id: str, bundle: Path, model_id: str, tags: dict[str, str]) -> Version:
+    """A new version of the data set's model, published as a release."""
+    client, _ = open_store(home)
+    manifest = open_bundle(bundle)
+    name, digest = manifest.model_name, manifest.files[MODEL_FILE]
     all_tags = tags | {"architecture": manifest.architecture, "onnx_sha256": digest, "bundle": bundle.name}
     with FileLock(home.locks / "registry.lock"):
-        if not _exists(client, manifest.model_name):
-            client.create_registered_model(manifest.model_name)
-        made = client.create_model_version(
-            manifest.model_name, f"models:/{logged.model_id}", run_id, tags=all_tags, model_id=logged.model_id
-        )
-    publish(home, manifest.model_name, int(made.version), bundle)
-    return Version(manifest.model_name, int(made.version), all_tags, (), run_id)
+        if not _exists(client, name):
+            client.create_registered_model(name)
+        made = client.create_model_version(name, f"models:/{model_id}", run_id, tags=all_tags, model_id=model_id)
+    publish(home, name, int(made.version), bundle)
+    return Version(name, int(made.version), all_tags, (), run_id)
 
 
 def _signature(manifest: Manifest) -> ModelSignature:

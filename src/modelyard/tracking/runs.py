@@ -53,13 +53,25 @@ def log_epoch(home: Home, run_id: str, report: EpochReport) -> None:
     client.log_batch(run_id, [Metric(name, value, now, report.epoch) for name, value in values.items()])
 
 
-def finish_run(home: Home, run_id: str, metrics: dict[str, float], pictures: Path) -> None:
-    """Final metrics and pictures; the run is FINISHED."""
+def finish_run(home: Home, run_id: str, metrics: dict[str, float], pictures: Path, model_id: str) -> None:
+    """Final metrics, bound to model and data set, and pictures; the run is FINISHED."""
     client, _ = open_store(home)
-    if client.get_run(run_id).info.status == "FINISHED":
-        return
+    tags = client.get_run(run_id).data.tags
     now = int(time.time() * 1000)
-    client.log_batch(run_id, [Metric(name, value, now, 0) for name, value in metrics.items()])
+    bound = [
+        Metric(
+            name,
+            value,
+            now,
+            0,
+            model_id=model_id,
+            run_id=run_id,
+            dataset_name=tags["modelyard.dataset"],
+            dataset_digest=tags["modelyard.data_digest"][:16],
+        )
+        for name, value in metrics.items()
+    ]
+    client.log_batch(run_id, bound)
     for picture in sorted(pictures.glob("*.png")):
         client.log_artifact(run_id, str(picture), "report")
     client.set_terminated(run_id, "FINISHED")
