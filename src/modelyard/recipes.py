@@ -51,12 +51,12 @@ def cnn(preset: str) -> Recipe:
 def rnn(preset: str) -> Recipe:
     """Our LSTM over pairs of rows."""
     model = RnnConfig(hidden=256) if preset == "quality" else RnnConfig()
-    return Recipe(model=model, training=_training(preset, 14, 8e-3, AugmentConfig(shift=1)))
+    return Recipe(model=model, training=_training(preset, 10, 8e-3, AugmentConfig(shift=1)))
 
 
 def transformer(preset: str) -> Recipe:
     """Our Transformer over patches."""
-    return Recipe(model=TransformerConfig(), training=_training(preset, 12, 2e-3, AugmentConfig(shift=1)))
+    return Recipe(model=TransformerConfig(), training=_training(preset, 8, 2e-3, AugmentConfig(shift=1)))
 
 
 def lenet(preset: str) -> Recipe:

@@ -28,7 +28,7 @@ def start_run(home: Home, key: str, *, name: str, params: RunFields, tags: dict[
             client.update_run(run_id, status="RUNNING")
         return run_id
     run = client.create_run(experiment, tags=tags | {KEY_TAG: key}, run_name=name)
-    flat = [Param(name, str(value)) for name, value in params.items()]
+    flat = [Param(name, str(value)) for name, value in params.items() if value is not None]
     client.log_batch(run.info.run_id, params=flat)
     _log_dataset(client, run.info.run_id, tags)
     return str(run.info.run_id)
