@@ -1,90 +1,118 @@
-"""The Prefect server beside a run: started early, ended surely, and swept up after a kill -9."""
+"""The Prefect server beside a run: started early, ended surely; runs that were killed are marked."""
 
 from __future__ import annotations
 
-import json
 import os
-import threading
+import platform
+import socket
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from contextlib import contextmanager
 
+import httpx
 import psutil
-from filelock import FileLock
 from prefect import tags
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterState, FlowRunFilterStateType, FlowRunFilterTags
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterState, FlowRunFilterStateType
 from prefect.client.schemas.objects import StateType
+from prefect.events.worker import EventsWorker
+from prefect.logging.handlers import APILogWorker
 from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 from prefect.states import Crashed
 
-from modelyard.files import write_json
+from modelyard.errors import StoreError
+from modelyard.files import make_folder
 from modelyard.home import Home
+
+START_SECONDS = 180.0
 
 
 @contextmanager
 def prefect_session(home: Home) -> Iterator[Callable[[], None]]:
     """A server for this process's flows; call what it yields before the first flow.
 
-    With PREFECT_API_URL set the server is somebody else's, and only the tag is added.
+    With PREFECT_API_URL set the server is somebody else's and stays as it is.
     """
-    if PREFECT_API_URL.value():
-        with tags(_identity(os.getpid())):
-            yield lambda: None
-        return
-    record = home.prefect / "processes" / f"{os.getpid()}.json"
-    starter = threading.Thread(target=_start_server, args=(home, record), daemon=True)
-    starter.start()
-    # Without a scheduler nobody reads heartbeats, and every flow waits a second for its own to end.
-    with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}), tags(_identity(os.getpid())):
+    with tags(_identity(os.getpid())):
+        if PREFECT_API_URL.value():
+            yield _mark_killed_runs
+            return
+        server, address = _start_server(home)
+        # Without a scheduler nobody reads heartbeats, and every flow waits a second for its own to end.
+        settings = {PREFECT_API_URL: f"{address}/api", PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}
         try:
-            yield starter.join
+            with temporary_settings(settings):
+                try:
+                    yield lambda: _wait_until_ready(server, address, home)
+                finally:
+                    _drain()
         finally:
-            record.unlink(missing_ok=True)
+            _stop(server)
 
 
-def _start_server(home: Home, record: Path) -> None:
-    home.locks.mkdir(parents=True, exist_ok=True)
-    with FileLock(home.locks / "prefect.lock"):  # two servers that migrate one empty database trip over each other
-        stale = _end_orphans(record.parent)
-        with get_client(sync_client=True) as client:
-            client.hello()
-            servers = [_identity(child.pid) for child in psutil.Process().children() if "uvicorn" in " ".join(child.cmdline())]
-            write_json(record, {"process": _identity(os.getpid()), "servers": servers})
-    for identity in stale:
-        _mark_crashed(identity)
+def _start_server(home: Home) -> tuple[subprocess.Popen[bytes], str]:
+    """A child that listens on a free port of this machine's loopback; its log is in the store."""
+    log_file = make_folder(home.logs) / "prefect-server.log"
+    lock_file = make_folder(home.locks) / "prefect.lock"
+    with socket.create_server(("127.0.0.1", 0)) as listener, log_file.open("ab") as log:
+        command = [sys.executable, "-m", "flows.server", str(listener.fileno()), str(lock_file)]
+        server = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=log, stderr=log, pass_fds=[listener.fileno()],
+            start_new_session=True, env=os.environ | {"PREFECT_API_BLOCKS_REGISTER_ON_START": "false"},
+        )  # fmt: skip
+        return server, f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+def _wait_until_ready(server: subprocess.Popen[bytes], address: str, home: Home) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while server.poll() is None and time.monotonic() < deadline:
+        try:
+            if httpx.get(f"{address}/api/health", timeout=5).status_code == httpx.codes.OK:
+                return _mark_killed_runs()
+        except httpx.TransportError:
+            time.sleep(0.1)
+    raise StoreError(f"Prefect's server did not start; see {home.logs / 'prefect-server.log'}, then modelyard doctor")
+
+
+def _drain() -> None:
+    """Prefect hands logs and events to threads; what they still hold must arrive before the server goes."""
+    for worker in (APILogWorker, EventsWorker):
+        worker.drain_all(timeout=5)
+
+
+def _stop(server: subprocess.Popen[bytes]) -> None:
+    if server.stdin is not None:
+        server.stdin.close()
+    try:
+        server.wait(timeout=5)
+    except subprocess.TimeoutExpired:
+        server.kill()
+        server.wait()
 
 
 def _identity(pid: int) -> str:
-    """A process by id and start time, so that a reused id is not mistaken for it."""
-    return f"{pid}@{psutil.Process(pid).create_time():.2f}"
+    """A process by host, id and start time, so that a reused id is not mistaken for it."""
+    return f"process:{platform.node()}/{pid}/{psutil.Process(pid).create_time():.2f}"
 
 
-def _alive(identity: str) -> psutil.Process | None:
-    pid, _, _ = identity.partition("@")
-    with suppress(psutil.NoSuchProcess):
-        if _identity(int(pid)) == identity:
-            return psutil.Process(int(pid))
-    return None
+def _is_gone(tag: str) -> bool:
+    """Whether `tag` names a process of this machine that is no more."""
+    prefix, _, rest = tag.partition(f"process:{platform.node()}/")
+    if prefix or not rest:
+        return False
+    try:
+        return _identity(int(rest.partition("/")[0])) != tag
+    except psutil.NoSuchProcess:
+        return True
 
 
-def _end_orphans(folder: Path) -> list[str]:
-    """End the servers of runs that were killed; gives the identities of those runs."""
-    stale = []
-    for record in folder.glob("*.json"):
-        known = json.loads(record.read_text())
-        if _alive(known["process"]) is None:
-            for server in filter(None, map(_alive, known["servers"])):
-                server.terminate()
-            stale.append(known["process"])
-            record.unlink(missing_ok=True)
-    return stale
-
-
-def _mark_crashed(identity: str) -> None:
-    """Flow runs that a killed process left Running would stay so for ever."""
+def _mark_killed_runs() -> None:
+    """Flow runs that a killed process of this machine left Running would stay so for ever."""
     unfinished = FlowRunFilterStateType(any_=[StateType.RUNNING, StateType.PENDING])
-    chosen = FlowRunFilter(state=FlowRunFilterState(type=unfinished), tags=FlowRunFilterTags(all_=[identity]))
+    chosen = FlowRunFilter(state=FlowRunFilterState(type=unfinished))
     with get_client(sync_client=True) as client:
         for run in client.read_flow_runs(flow_run_filter=chosen):
-            client.set_flow_run_state(run.id, Crashed(message="its process was killed"), force=True)
+            if any(map(_is_gone, run.tags)):
+                client.set_flow_run_state(run.id, Crashed(message="its process was killed"), force=True)

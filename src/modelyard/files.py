@@ -48,6 +48,15 @@ def write_json(path: Path, value: object) -> None:
     write_atomically(path, (json.dumps(value, indent=2, sort_keys=True) + "\n").encode())
 
 
+def make_folder(path: Path) -> Path:
+    """Create `path` with its parents. Raises: StoreError when it cannot be written."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"cannot write {path}: {error.strerror}; free space or choose another MODELYARD_HOME") from error
+    return path
+
+
 @contextmanager
 def folder_written_whole(target: Path) -> Iterator[Path]:
     """A scratch folder that becomes `target` by one rename, or vanishes on any error.

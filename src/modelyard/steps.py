@@ -23,7 +23,7 @@ from modelyard.evaluation.calibration import fit_temperature, softmax
 from modelyard.evaluation.metrics import score
 from modelyard.export.onnx import DeployedModel, export_onnx, operator_counts
 from modelyard.export.parity import check_parity, pixels_last, torch_probabilities
-from modelyard.files import folder_written_whole, sha256_of_file, sha256_of_json, write_json
+from modelyard.files import folder_written_whole, make_folder, sha256_of_file, sha256_of_json, write_json
 from modelyard.home import Home
 from modelyard.inference import latency_ms, open_session, percentiles_ms
 from modelyard.recipes import Recipe
@@ -117,8 +117,7 @@ def check_model(request: BuildRequest, home: Home) -> None:
 def run_training(request: BuildRequest, home: Home, on_epoch: OnEpoch) -> Path:
     """Train, or go on from the checkpoint; one training at a time on a device."""
     folder = request.training_folder(home)
-    home.locks.mkdir(parents=True, exist_ok=True)
-    with FileLock(home.locks / "device.lock"):
+    with FileLock(make_folder(home.locks) / "device.lock"):
         if folder.exists():
             return folder
         checkpoint = home.checkpoints / f"{request.training_key}.safetensors"

@@ -11,6 +11,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from modelyard.errors import StoreError
+from modelyard.files import make_folder
 from modelyard.home import Home
 
 EXPERIMENT = "modelyard"
@@ -23,11 +24,7 @@ def open_store(home: Home) -> tuple[MlflowClient, str]:
     """
     for name in ("alembic", "mlflow.store.db.utils"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    try:
-        home.locks.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StoreError(f"cannot write {home.root}: {error.strerror}; choose another MODELYARD_HOME") from error
-    with FileLock(home.locks / "store.lock"):
+    with FileLock(make_folder(home.locks) / "store.lock"):
         is_new = not home.database.exists()
         uri = f"sqlite:///{home.database}"
         mlflow.set_tracking_uri(uri)
