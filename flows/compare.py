@@ -36,7 +36,13 @@ def _prepare(request: CompareRequest) -> list[BuildRequest]:
     prepared = tasks.prepare(request.dataset, first, request.skip_unreadable)
     return [
         BuildRequest(
-            recipe=recipe, label=label, seed=request.seed, device=request.device, in_process=request.in_process, **prepared
+            recipe=recipe,
+            label=label,
+            seed=request.seed,
+            device=request.device,
+            in_process=request.in_process,
+            dataset_requested=request.dataset,
+            **prepared,
         )
         for label, recipe in request.recipes.items()
     ]

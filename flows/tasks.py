@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from prefect import task
+from prefect.runtime import flow_run
 
 from modelyard import steps
 from modelyard.bundle import open_bundle
@@ -24,7 +25,10 @@ def _is_passing(_task: Any, _run: Any, state: Any) -> bool:
 
 @task(task_run_name="prepare {dataset}")
 def prepare(dataset: str, recipe: Recipe, skip_unreadable: bool) -> dict[str, str]:
-    return steps.prepare(dataset, Home.current(), recipe.data, skip_unreadable=skip_unreadable)
+    prepared = steps.prepare(dataset, Home.current(), recipe.data, skip_unreadable=skip_unreadable)
+    if dataset == "auto" and prepared["dataset"] != "mnist":
+        current_progress.get().say(f"NOTE: no mnist on this machine, this run uses {prepared['dataset']} (modelyard data list)")
+    return prepared
 
 
 @task
@@ -37,10 +41,13 @@ def start_run(request: BuildRequest) -> str:
     tags = {
         "modelyard.dataset": request.dataset,
         "modelyard.data_digest": request.data_digest,
+        "modelyard.dataset_requested": request.dataset_requested,
         "architecture": request.recipe.model.architecture,
         "label": request.label,
+        "prefect.flow_run": str(flow_run.id or ""),
     }
     params = request.recipe.flatten() | {"architecture": request.label, "dataset": request.dataset, "seed": request.seed}
+    tags |= runs.source_tags()
     name = f"{request.dataset}-{request.label}-{request.seed}"
     return runs.start_run(Home.current(), request.export_key, name=name, params=params, tags=tags)
 

@@ -1,5 +1,9 @@
-"""The `modelyard` command. Heavy imports happen inside the commands, so that --help is quick."""
+"""From a labelled data set to verified ONNX models, every architecture side by side.
 
+Start with `modelyard run --dataset digits --preset smoke`, then look at `modelyard ui`.
+"""
+
+# Heavy imports happen inside the commands, so that --help is quick.
 from __future__ import annotations
 
 import json
@@ -12,66 +16,86 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from modelyard.environment import configure
-from modelyard.errors import ModelyardError
+from modelyard.errors import ModelyardError, describe_full_disk
 from modelyard.home import Home
-from modelyard.progress import ConsoleProgress
 
 if TYPE_CHECKING:
-    from modelyard.recipes import Recipe
     from modelyard.steps import CompareRequest
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
-data_app = typer.Typer(no_args_is_help=True, help="Look at and fetch data sets.")
+data_app = typer.Typer(no_args_is_help=True, help="Look at, fetch and import data sets.")
 models_app = typer.Typer(no_args_is_help=True, help="Look at the registered models.")
 app.add_typer(data_app, name="data")
 app.add_typer(models_app, name="models")
 
-DatasetOption = Annotated[
-    str, typer.Option("--dataset", "-d", help="auto, digits, mnist, fashion-mnist, kmnist, cifar10 or a folder")
-]
+
+def _set_debug(debug: bool) -> None:
+    if debug:
+        os.environ["MODELYARD_DEBUG"] = "1"
+
+
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
+DebugOption = Annotated[bool, typer.Option("--debug", callback=_set_debug, help="Show the whole trace of an error.")]
+SkipOption = Annotated[bool, typer.Option("--skip-unreadable", help="Leave out image files that cannot be read.")]
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, which ends as Ctrl-C does: states are recorded and Prefect's server is stopped."""
 
 
 @app.command()
 def run(
-    dataset: DatasetOption = "auto",
+    dataset: Annotated[
+        str, typer.Option("--dataset", "-d", help="auto, digits, mnist, fashion-mnist, kmnist, cifar10 or an image folder.")
+    ] = "auto",
     architecture: Annotated[
         list[str] | None,
-        typer.Option("--architecture", "-a", help="cnn, rnn, transformer, lenet, lstm, vit or file.py:Class; repeatable"),
+        typer.Option("--architecture", "-a", help="cnn, rnn, transformer, lenet, lstm, vit or file.py:Class; repeatable."),
     ] = None,
-    preset: Annotated[str, typer.Option(help="smoke (a minute), standard or quality (long)")] = "standard",
-    assignments: Annotated[list[str] | None, typer.Option("--set", help="Change one recipe value: training.epochs=3")] = None,
-    seed: Annotated[int, typer.Option(min=0)] = 0,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
-    skip_unreadable: Annotated[bool, typer.Option(help="Leave out image files that cannot be read.")] = False,
-    plan: Annotated[bool, typer.Option(help="Only say which steps are done and which would run.")] = False,
+    preset: Annotated[str, typer.Option(help="smoke (a minute), standard or quality (five times as long).")] = "standard",
+    assignments: Annotated[list[str] | None, typer.Option("--set", help="Change a recipe value: training.epochs=3.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Weights, order and augmentation follow from it.")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    skip_unreadable: SkipOption = False,
+    plan: Annotated[bool, typer.Option("--plan", help="Only say which steps are done and which would run.")] = False,
     as_json: JsonOption = False,
+    debug: DebugOption = False,
 ) -> None:
-    """Train, evaluate, export, verify and register every architecture; promote the best."""
-    from modelyard.recipes import ARCHITECTURES, make_recipe
+    """Train, evaluate, export, verify and register every architecture; promote the best.
+
+    Steps that were done before with the same data, recipe and code are skipped; an interrupted training goes on
+    from its last epoch. Without --architecture the three tuned ones are compared: cnn, rnn and transformer.
+    """
+    from modelyard.recipes import named_recipes
     from modelyard.steps import CompareRequest
     from modelyard.training.precision import resolve_device
 
     resolve_device(device)
-    recipes = {name: make_recipe(name, preset).override(assignments or []) for name in architecture or ARCHITECTURES}
+    recipes = named_recipes(architecture or [], preset, assignments or [])
+    request = CompareRequest(dataset=dataset, recipes=recipes, seed=seed, device=device, skip_unreadable=skip_unreadable)
     if plan:
-        return _show_plan(dataset, recipes, seed, as_json)
-    result = _compare(
-        CompareRequest(dataset=dataset, recipes=recipes, seed=seed, device=device, skip_unreadable=skip_unreadable)
-    )
+        from modelyard.plan import plan_rows
+
+        return _print_rows(plan_rows(request, Home.current()), f"plan for {dataset}", as_json)
+    result = _compare(request)
     if as_json:
         typer.echo(json.dumps(result))
     else:
-        _show_board(result)
+        from modelyard.tables import print_board
+
+        print_board(result)
     return None
 
 
 def _compare(request: CompareRequest) -> dict[str, Any]:
     """Run the flow; Prefect's server starts while torch and MLflow are imported."""
-    signal.signal(signal.SIGTERM, _interrupt)
     from flows.processes import prefect_session
+    from modelyard.logs import log_to_file
+    from modelyard.progress import ConsoleProgress
 
-    with prefect_session(Home.current()) as wait_until_ready, ConsoleProgress():
+    home = Home.current()
+    with prefect_session(home) as wait_until_ready, log_to_file(home) as log, ConsoleProgress() as progress:
+        progress.say(f"store {home.root}, full log {log}")
         from flows.compare import compare
 
         wait_until_ready()
@@ -79,56 +103,16 @@ def _compare(request: CompareRequest) -> dict[str, Any]:
     return result
 
 
-def _interrupt(_signal: int, _frame: object) -> None:
-    """SIGTERM ends as Ctrl-C does: states are recorded and Prefect's server is stopped."""
-    raise KeyboardInterrupt
+def _print_rows(rows: list[dict[str, Any]], title: str, as_json: bool) -> None:
+    from modelyard.tables import print_table
 
-
-def _show_board(result: dict[str, Any]) -> None:
-    from rich.console import Console
-
-    _table(result["board"], f"{result['dataset']}: every architecture on the same test images")
-    champion = "promoted" if result["promoted"] else "champion unchanged"
-    Console().print(
-        f"{champion}: {result['why']}\nnext: modelyard ui | modelyard models show {result['dataset']}", highlight=False
-    )
-
-
-def _table(rows: list[dict[str, Any]], title: str) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(title=title)
-    for column in rows[0]:
-        table.add_column(column, justify="left" if column in ("architecture", "name", "aliases") else "right")
-    for row in rows:
-        table.add_row(*(str(value) for value in row.values()))
-    Console(width=None if sys.stdout.isatty() else 200).print(table)
-
-
-def _show_plan(dataset: str, recipes: dict[str, Recipe], seed: int, as_json: bool) -> None:
-    from modelyard.steps import BuildRequest, prepare
-
-    home = Home.current()
-    prepared, rows = prepare(dataset, home), []
-    for label, recipe in recipes.items():
-        request = BuildRequest(recipe=recipe, label=label, seed=seed, **prepared)
-        folders = {
-            "train": request.training_folder(home),
-            "evaluate": request.evaluation_folder(home),
-            "export": request.bundle_folder(home),
-        }
-        rows += [
-            {"architecture": label, "step": step, "state": "done" if folder.exists() else "to do", "folder": folder.name}
-            for step, folder in folders.items()
-        ]
-    typer.echo(json.dumps(rows)) if as_json else _table(rows, f"plan for {prepared['dataset']}")
+    typer.echo(json.dumps(rows)) if as_json else print_table(rows, title)
 
 
 @app.command()
 def predict(
     images: Annotated[list[Path], typer.Argument(help="Image files")],
-    model: Annotated[str, typer.Option(help="name@alias, such as mnist@champion")] = "mnist@champion",
+    model: Annotated[str, typer.Option("--model", "-m", help="name, name@alias or name@number.")] = "mnist@champion",
     as_json: JsonOption = False,
 ) -> None:
     """Classify image files with a released model; needs onnxruntime only."""
@@ -141,26 +125,27 @@ def predict(
 
 
 @data_app.command("list")
-def data_list() -> None:
-    """The named data sets."""
-    from modelyard.data.sources import NAMES
+def data_list(as_json: JsonOption = False) -> None:
+    """The named data sets and whether they are on this machine."""
+    from modelyard.data.sources import available
 
-    typer.echo("\n".join(NAMES))
+    _print_rows([{"name": name, "state": state} for name, state in available().items()], "data sets", as_json)
 
 
 @data_app.command("fetch")
-def data_fetch(dataset: str) -> None:
+def data_fetch(name: Annotated[str, typer.Argument(help="One of modelyard data list.")]) -> None:
     """Bring a named data set into the cache and print its digest."""
     from modelyard.data.sources import load_dataset
 
-    typer.echo(f"{dataset}: {load_dataset(dataset).digest}")
+    loaded = load_dataset(name)
+    typer.echo(f"{loaded.name}: {len(loaded.train)} training and {len(loaded.test)} test images, digest {loaded.digest}")
 
 
 @data_app.command("show")
 def data_show(
     dataset: str,
-    picture: Annotated[Path, typer.Option(help="Where the contact sheet goes")] = Path("contact-sheet.png"),
-    skip_unreadable: Annotated[bool, typer.Option("--skip-unreadable", help="Leave out files that cannot be read.")] = False,
+    picture: Annotated[Path, typer.Option(help="Where the contact sheet goes.")] = Path("contact-sheet.png"),
+    skip_unreadable: SkipOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Counts, size, duplicates and leaks between the splits, and a contact sheet."""
@@ -176,21 +161,22 @@ def data_show(
         typer.echo(json.dumps(description))
         return
     counts = description.pop("counts")
-    _table([{"name": name, **values} for name, values in counts.items()], loaded.name)
+    _print_rows([{"class": name, **values} for name, values in counts.items()], loaded.name, False)
     typer.echo("\n".join(f"{name}: {value}" for name, value in description.items()) + f"\ncontact sheet: {picture}")
 
 
 @data_app.command("import")
 def data_import(
     folder: Annotated[Path, typer.Argument(help="class_name/*.png|jpg, optional train/ and test/")],
-    skip_unreadable: Annotated[bool, typer.Option("--skip-unreadable", help="Leave out files that cannot be read.")] = False,
+    skip_unreadable: SkipOption = False,
 ) -> None:
-    """Decode a folder of images once; later runs on the unchanged folder reuse it."""
+    """Check and decode a folder of images before a run; tells what a run would train on."""
     from modelyard.data.folder import FolderOptions
     from modelyard.data.sources import load_dataset
 
     loaded = load_dataset(str(folder.resolve()), FolderOptions(skip_unreadable=skip_unreadable))
     typer.echo(f"{loaded.name}: {len(loaded.train)} training and {len(loaded.test)} test images, digest {loaded.digest}")
+    typer.echo(f"next: modelyard data show {folder} | modelyard run --dataset {folder}")
 
 
 @models_app.command("list")
@@ -199,29 +185,25 @@ def models_list(as_json: JsonOption = False) -> None:
     from modelyard.tracking.registry import model_names, versions
 
     home = Home.current()
-    rows = [
-        {"name": name, "version": v.number, "architecture": v.tags.get("label"), "aliases": ", ".join(v.aliases),
-         "validation": v.tags.get("validation_accuracy", "")[:7]}
-        for name in model_names(home) for v in versions(home, name)
-    ]  # fmt: skip
-    if as_json:
-        typer.echo(json.dumps(rows))
-    elif rows:
-        _table(rows, "registered models")
+    rows = [version.as_row() for name in model_names(home) for version in versions(home, name)]
+    if rows or as_json:
+        _print_rows(rows, "registered models", as_json)
     else:
         typer.echo("nothing is registered yet; start with: modelyard run")
 
 
 @models_app.command("show")
-def models_show(model: Annotated[str, typer.Argument(help="name or name@alias")]) -> None:
-    """One version's manifest as JSON."""
+def models_show(
+    model: Annotated[str, typer.Argument(help="name, name@alias or name@number")], as_json: JsonOption = False
+) -> None:
+    """One version's card: where it comes from, how good, how fast, how large."""
     from modelyard.bundle import open_bundle
-    from modelyard.tracking.registry import find_version
+    from modelyard.predict import released_folder
+    from modelyard.tables import print_card
 
-    name, _, alias = model.partition("@")
-    home = Home.current()
-    version = find_version(home, name, alias or "champion")
-    typer.echo(open_bundle(home.releases / name / str(version.number)).model_dump_json(indent=2))
+    folder = released_folder(Home.current(), model)
+    manifest = open_bundle(folder)
+    typer.echo(manifest.model_dump_json(indent=2)) if as_json else print_card(manifest, folder)
 
 
 @app.command()
@@ -235,28 +217,50 @@ def doctor(as_json: JsonOption = False) -> None:
 
 @app.command()
 def ui(
-    mlflow_port: Annotated[int, typer.Option(help="Port of MLflow")] = 5000,
-    prefect_port: Annotated[int, typer.Option(help="Port of Prefect")] = 4200,
+    mlflow_port: Annotated[int, typer.Option(help="Port of MLflow.")] = 5000,
+    prefect_port: Annotated[int, typer.Option(help="Port of Prefect.")] = 4200,
+    browser: Annotated[bool, typer.Option(help="Open both pages in the browser.")] = True,
 ) -> None:
     """Serve the MLflow and Prefect pages until Ctrl-C."""
     from modelyard.pages import serve_pages
 
-    signal.signal(signal.SIGTERM, _interrupt)
-    serve_pages(Home.current(), mlflow_port, prefect_port, typer.echo)
+    serve_pages(Home.current(), (mlflow_port, prefect_port), typer.echo, browser=browser)
+
+
+def _terminate(_signal: int, _frame: object) -> None:
+    raise Terminated
 
 
 def main() -> None:
-    """Entry point: every expected error is one line and an exit code."""
+    """Entry point: every expected error is one line and an exit code (2 input, 1 failure, 130 Ctrl-C, 143 SIGTERM)."""
     configure(Home.current())
+    signal.signal(signal.SIGTERM, _terminate)
     code = 0
     try:
-        app(standalone_mode=True)
-    except ModelyardError as error:
-        if os.environ.get("MODELYARD_DEBUG"):
-            raise
-        typer.echo(f"modelyard: {error}", err=True)
-        code = error.exit_code
-    except KeyboardInterrupt:
+        code = app(standalone_mode=False) or 0
+    except typer.Exit as stop:
+        code = stop.exit_code
+    except Exception as error:
+        code = _report(error)
+    except KeyboardInterrupt as stop:
         typer.echo("modelyard: stopped; run the same command again to go on from the last checkpoint", err=True)
-        code = 130
+        code = 143 if isinstance(stop, Terminated) else 130
     sys.exit(code)
+
+
+def _report(error: Exception) -> int:
+    """Say what to do about an expected error; anything else is a bug and keeps its trace."""
+    usage_error = getattr(error, "show", None)
+    if usage_error is not None:  # click's own: unknown option, value out of range
+        usage_error()
+        return 2
+    if os.environ.get("MODELYARD_DEBUG"):
+        raise error
+    if isinstance(error, ModelyardError):
+        typer.echo(f"modelyard: {error}", err=True)
+        return error.exit_code
+    full_disk = describe_full_disk(error)
+    if full_disk is None:
+        raise error
+    typer.echo(f"modelyard: {full_disk}", err=True)
+    return 2

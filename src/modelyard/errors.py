@@ -11,6 +11,8 @@ ModelyardError            exit code 2: the input or the machine has to change
 └── StoreError            the run store: locked, moved, full, unknown model
 """
 
+import errno
+
 
 class ModelyardError(Exception):
     """Base of all; the text is one line: expected, received, remedy."""
@@ -52,3 +54,12 @@ class BundleError(ModelyardError):
 
 class StoreError(ModelyardError):
     """The run store cannot be used as it is."""
+
+
+def describe_full_disk(error: BaseException | None) -> str | None:
+    """What to tell when the root of `error` is a full disk, whichever library met it; None when it is not."""
+    while error is not None:
+        if getattr(error, "errno", None) == errno.ENOSPC or "database or disk is full" in str(error):
+            return f"the disk is full ({str(error).splitlines()[0][:120]}); free space and run the same command again"
+        error = error.__cause__ or error.__context__
+    return None

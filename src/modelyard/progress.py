@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Protocol
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 if TYPE_CHECKING:
     from modelyard.training.loop import EpochReport
 
 
+logger = logging.getLogger("modelyard")
+
+
 class RunProgress(Protocol):
     """Told of each step and epoch."""
+
+    def say(self, text: str) -> None:
+        """Something that a person should know."""
 
     def step(self, label: str, step: str, *, done: bool) -> None:
         """A step begins, or is found done already."""
@@ -25,6 +32,9 @@ class RunProgress(Protocol):
 
 class SilentProgress:
     """Says nothing: for scripts and tests."""
+
+    def say(self, text: str) -> None:
+        return
 
     def step(self, label: str, step: str, *, done: bool) -> None:
         return
@@ -42,7 +52,7 @@ class ConsoleProgress:
 
     def __init__(self) -> None:
         self._console = Console(stderr=True, highlight=False)
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[left]:.0f} s left"))
         self._bars = Progress(*columns, console=self._console, transient=True)
         self._tasks: dict[str, TaskID] = {}
         self._is_terminal = sys.stderr.isatty()
@@ -57,17 +67,25 @@ class ConsoleProgress:
         current_progress.reset(self._token)
         self._bars.stop()
 
+    def say(self, text: str) -> None:
+        logger.info(text)
+        self._console.print(text, soft_wrap=True)
+
     def step(self, label: str, step: str, *, done: bool) -> None:
-        self._console.print(f"{label:>12}  {step}{': done before, skipped' if done else ' ...'}")
+        self.say(f"{label:>12}  {step}{': done before, skipped' if done else ' ...'}")
 
     def epoch(self, label: str, report: EpochReport) -> None:
         text = (
             f"epoch {report.epoch}/{report.epochs}  loss {report.train_loss:.4f}  validation {report.validation_accuracy:.2%}"
         )
-        if self._is_terminal:
-            if label not in self._tasks:
-                self._tasks[label] = self._bars.add_task(label, total=report.epochs)
-            self._bars.update(self._tasks[label], description=f"{label:>12}  {text}", completed=report.epoch)
-        else:
-            left = (report.epochs - report.epoch) * report.seconds
-            self._console.print(f"{label:>12}  {text}  {report.seconds:.1f} s, {left:.0f} s left")
+        logger.info("%s %s", label, text)
+        left = (report.epochs - report.epoch) * report.seconds
+        if not self._is_terminal:
+            self._console.print(f"{label:>12}  {text}  {report.seconds:.1f} s, {left:.0f} s left", soft_wrap=True)
+            return
+        if label not in self._tasks:
+            self._tasks[label] = self._bars.add_task(label, total=report.epochs)
+        self._bars.update(self._tasks[label], description=f"{label:>12}  {text}", completed=report.epoch, left=left)
+        if report.epoch == report.epochs:
+            self._bars.remove_task(self._tasks.pop(label))
+            self._console.print(f"{label:>12}  {text}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -42,6 +44,19 @@ def make_recipe(architecture: str, preset: str) -> Recipe:
     return makers[architecture](preset)
 
 
+def named_recipes(architectures: Sequence[str], preset: str, assignments: Sequence[str]) -> dict[str, Recipe]:
+    """Label -> recipe with `--set` assignments applied; all three tuned ones when none is named.
+
+    A user's own `path/file.py:Name` is labelled `file.Name`.
+    """
+    recipes: dict[str, Recipe] = {}
+    for name in architectures or ARCHITECTURES:
+        recipe = make_recipe(name, preset).override(assignments)
+        model = recipe.model
+        recipes[f"{Path(model.file).stem}.{model.name}" if isinstance(model, CustomConfig) else name] = recipe
+    return recipes
+
+
 def cnn(preset: str) -> Recipe:
     """Our convolution network."""
     model = CnnConfig(width=48) if preset == "quality" else CnnConfig()
@@ -72,7 +87,7 @@ def lstm(preset: str) -> Recipe:
 
 def vit(preset: str) -> Recipe:
     """The textbook's Vision Transformer: linear patches and a class token."""
-    return Recipe(model=TransformerConfig(variant="vit"), training=_training(preset, 12, 2e-3, AugmentConfig(shift=1)))
+    return Recipe(model=TransformerConfig(variant="vit", patch=7), training=_training(preset, 12, 2e-3, AugmentConfig(shift=1)))
 
 
 def _training(preset: str, epochs: int, learning_rate: float, augment: AugmentConfig) -> TrainingConfig:

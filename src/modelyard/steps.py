@@ -20,7 +20,7 @@ from modelyard.data.folder import FolderOptions
 from modelyard.data.sources import load_dataset
 from modelyard.data.splits import DataConfig, make_splits, stratified_mask
 from modelyard.evaluation.calibration import fit_temperature, softmax
-from modelyard.evaluation.metrics import score
+from modelyard.evaluation.metrics import confusion_matrix, per_class_table, score
 from modelyard.export.onnx import DeployedModel, export_onnx, operator_counts
 from modelyard.export.parity import check_parity, pixels_last, torch_probabilities
 from modelyard.files import folder_written_whole, make_folder, sha256_of_file, sha256_of_json, write_json
@@ -53,6 +53,8 @@ class BuildRequest(Config):
     """Folder name of the prepared data below `steps/`."""
     data_digest: str
     dataset: str
+    dataset_requested: str = ""
+    """What the user asked for, such as `auto` or a path."""
     label: str
     """Architecture as the user named it."""
     seed: int
@@ -152,11 +154,14 @@ def evaluate(request: BuildRequest, home: Home) -> Path:
     before = score(softmax(test_NK), splits.test.labels_N)
     probabilities_NK = softmax(test_NK, temperature)
     metrics = score(softmax(validation_NK, temperature), splits.validation.labels_N).prefixed("validation")
-    metrics |= score(probabilities_NK, splits.test.labels_N).prefixed("test") | {"test/ece_before_temperature": before.ece}
+    metrics |= score(probabilities_NK, splits.test.labels_N).prefixed("test")
+    metrics |= {f"test/{name}_before_temperature": getattr(before, name) for name in ("nll", "brier", "ece")}
     with folder_written_whole(folder) as scratch:
         correct_N = probabilities_NK.argmax(1) == splits.test.labels_N
         np.savez_compressed(scratch / "test.npz", correct=correct_N, probabilities=probabilities_NK.astype(np.float32))
         draw_report(scratch, dataset, probabilities_NK, training["history"])
+        table = per_class_table(confusion_matrix(probabilities_NK, splits.test.labels_N), dataset.classes)
+        (scratch / "per_class.csv").write_text(table)
         write_json(scratch / "evaluation.json", {"temperature": temperature, "metrics": metrics})
     return folder
 

@@ -53,6 +53,20 @@ def load_dataset(name: str, options: FolderOptions | None = None) -> Dataset:
     )
 
 
+def available() -> dict[str, str]:
+    """Named data set -> where it would come from."""
+    return {name: _where(name) for name in NAMES}
+
+
+def _where(name: str) -> str:
+    if _is_cached(name):
+        return f"in the cache ({_cached(name)})"
+    if name == "digits":
+        return "inside scikit-learn, needs no network"
+    folder = next((folder for folder in _local_folders(name) if name in IDX_CLASSES and _has_idx(folder)), None)
+    return f"in {folder}" if folder else "to download (modelyard data fetch)"
+
+
 def _nearest(name: str) -> str:
     close = difflib.get_close_matches(name, NAMES, n=1)
     return f" (did you mean {close[0]}?)" if close else ""
@@ -65,11 +79,18 @@ def _load_auto() -> Dataset:
         return _load_named("digits")
 
 
+def _cached(name: str) -> Path:
+    return cache_folder() / "datasets" / name
+
+
+def _is_cached(name: str) -> bool:
+    return (_cached(name) / "dataset.json").exists()
+
+
 def _load_named(name: str) -> Dataset:
-    cached = cache_folder() / "datasets" / name
-    if not (cached / "dataset.json").exists():
-        pack(_read_source(name), cached)
-    return open_packed(cached)
+    if not _is_cached(name):
+        pack(_read_source(name), _cached(name))
+    return open_packed(_cached(name))
 
 
 def _load_folder(folder: Path, options: FolderOptions) -> Dataset:

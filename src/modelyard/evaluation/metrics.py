@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,6 +59,16 @@ def per_class(matrix_KK: NDArray[np.int64]) -> tuple[Probabilities, Probabilitie
     hits_K = np.diag(matrix_KK).astype(float)
     precision_K, recall_K = (hits_K / np.maximum(1, matrix_KK.sum(0)), hits_K / np.maximum(1, matrix_KK.sum(1)))
     return (precision_K, recall_K, 2 * precision_K * recall_K / np.maximum(1e-12, precision_K + recall_K))
+
+
+def per_class_table(matrix_KK: NDArray[np.int64], classes: Sequence[str]) -> str:
+    """CSV of class, test images, precision, recall and F1."""
+    out = io.StringIO()
+    writer = csv.writer(out)
+    writer.writerow(["class", "images", "precision", "recall", "f1"])
+    scores_K3 = np.stack(per_class(matrix_KK), 1).round(4).tolist()
+    writer.writerows([name, int(n), *row] for name, n, row in zip(classes, matrix_KK.sum(1), scores_K3, strict=True))
+    return out.getvalue()
 
 
 def negative_log_likelihood(probabilities_NK: Probabilities, labels_N: Labels) -> float:

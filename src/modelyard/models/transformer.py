@@ -20,9 +20,9 @@ class TransformerConfig(Config):
 
     architecture: Literal["transformer"] = "transformer"
     variant: Literal["tuned", "vit"] = "tuned"
-    """`tuned`: mean over tokens; `vit`: a class token."""
-    patch: int = Field(7, ge=1)
-    """Patch side in pixels; images are padded to a multiple of it."""
+    """`tuned`: a convolution stem and the mean over tokens; `vit`: linear patches and a class token."""
+    patch: int = Field(8, ge=2)
+    """Patch side in pixels, even for `tuned`; images are padded to a multiple of it."""
     width: int = Field(64, ge=8, le=4096)
     """Model width D."""
     layers: int = Field(4, ge=1, le=64)
@@ -36,6 +36,8 @@ class TransformerConfig(Config):
     def _heads_divide_width(self) -> TransformerConfig:
         if self.width % self.heads:
             raise ValueError(f"heads ({self.heads}) must divide width ({self.width})")
+        if self.variant == "tuned" and self.patch % 2:
+            raise ValueError(f"patch ({self.patch}) must be even: the stem halves the image first")
         return self
 
     def build(self, image_shape: tuple[int, int, int], num_classes: int) -> nn.Module:
@@ -65,6 +67,19 @@ class Block(nn.Module):
         return result_BTD
 
 
+def _patch_stem(channels: int, config: TransformerConfig) -> nn.Module:
+    return nn.Conv2d(channels, config.width, config.patch, stride=config.patch)
+
+
+def _convolution_stem(channels: int, config: TransformerConfig) -> nn.Module:
+    """Overlapping convolutions of stride 2 and patch / 2 in place of linear patches (Xiao et al. 2021)."""
+    inner, stride = config.width // 2, config.patch // 2
+    return nn.Sequential(
+        nn.Conv2d(channels, inner, 5, stride=2, padding=2, bias=False), nn.BatchNorm2d(inner), nn.ReLU(),
+        nn.Conv2d(inner, config.width, stride + 1, stride=stride, padding=stride // 2),
+    )  # fmt: skip
+
+
 class Transformer(nn.Module):
     """Patches, positions, blocks, one linear layer."""
 
@@ -75,7 +90,7 @@ class Transformer(nn.Module):
         self.padding = (0, right, 0, down)
         num_patches = (height + down) // config.patch * ((width + right) // config.patch)
         self.has_class_token = config.variant == "vit"
-        self.stem = nn.Conv2d(channels, config.width, config.patch, stride=config.patch)
+        self.stem = _patch_stem(channels, config) if self.has_class_token else _convolution_stem(channels, config)
         if self.has_class_token:
             self.class_token = nn.Parameter(torch.zeros(1, 1, config.width))
         self.positions = nn.Parameter(torch.randn(1, num_patches + self.has_class_token, config.width) * 0.02)

@@ -39,6 +39,13 @@ class Version:
     aliases: tuple[str, ...]
     run_id: str
 
+    def as_row(self) -> dict[str, Any]:
+        """What a list of models shows."""
+        return {
+            "name": self.name, "version": self.number, "architecture": self.tags.get("label", ""),
+            "aliases": ", ".join(self.aliases), "validation %": round(100 * float(self.tags["validation_accuracy"]), 2),
+        }  # fmt: skip
+
 
 def log_bundle(home: Home, run_id: str, bundle: Path) -> str:
     """Log the bundle's model on the run and check the stored copy; gives the logged model's id."""

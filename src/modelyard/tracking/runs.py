@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import getpass
 import json
+import shutil
+import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -34,6 +37,16 @@ def start_run(home: Home, key: str, *, name: str, params: RunFields, tags: dict[
     return str(run.info.run_id)
 
 
+def source_tags() -> dict[str, str]:
+    """Who started the run and from which commit, under MLflow's own names."""
+    tags = {"mlflow.user": getpass.getuser(), "mlflow.source.name": "modelyard run", "mlflow.source.type": "LOCAL"}
+    git = shutil.which("git")
+    if git is None:
+        return tags
+    head = subprocess.run([git, "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, check=False)
+    return tags | ({"mlflow.source.git.commit": head.stdout.strip()} if head.returncode == 0 else {})
+
+
 def _log_dataset(client: MlflowClient, run_id: str, tags: dict[str, str]) -> None:
     dataset = Dataset(
         tags["modelyard.dataset"], tags["modelyard.data_digest"][:16], "local", json.dumps(tags["modelyard.dataset"])
@@ -53,8 +66,8 @@ def log_epoch(home: Home, run_id: str, report: EpochReport) -> None:
     client.log_batch(run_id, [Metric(name, value, now, report.epoch) for name, value in values.items()])
 
 
-def finish_run(home: Home, run_id: str, metrics: dict[str, float], pictures: Path, model_id: str) -> None:
-    """Final metrics, bound to model and data set, and pictures; the run is FINISHED."""
+def finish_run(home: Home, run_id: str, metrics: dict[str, float], report: Path, model_id: str) -> None:
+    """Final metrics, bound to model and data set, and the evaluation's report; the run is FINISHED."""
     client, _ = open_store(home)
     tags = client.get_run(run_id).data.tags
     now = int(time.time() * 1000)
@@ -72,8 +85,8 @@ def finish_run(home: Home, run_id: str, metrics: dict[str, float], pictures: Pat
         for name, value in metrics.items()
     ]
     client.log_batch(run_id, bound)
-    for picture in sorted(pictures.glob("*.png")):
-        client.log_artifact(run_id, str(picture), "report")
+    for part in (*sorted(report.glob("*.png")), report / "per_class.csv"):
+        client.log_artifact(run_id, str(part), "report")
     client.set_terminated(run_id, "FINISHED")
 
 
@@ -85,8 +98,10 @@ def fail_run(home: Home, run_id: str, reason: str, *, killed: bool = False) -> N
 
 
 def group_run(home: Home, run_ids: list[str], pipeline: str, board: list[RunFields]) -> None:
-    """Tag the runs of one `compare` and keep its board with each."""
+    """Tag the runs of one `compare`; each shows the whole board as its description."""
     client, _ = open_store(home)
+    columns = list(board[0])
+    lines = [columns, ["---"] * len(columns), *([str(row[name]) for name in columns] for row in board)]
+    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     for run_id in run_ids:
-        client.log_batch(run_id, tags=[RunTag("pipeline_run", pipeline)])
-        client.log_dict(run_id, {"board": json.loads(json.dumps(board))}, "report/board.json")
+        client.log_batch(run_id, tags=[RunTag("pipeline_run", pipeline), RunTag("mlflow.note.content", table)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -59,6 +60,7 @@ def run_job(job: TrainJob, out: Path, on_epoch: OnEpoch) -> None:
     record = {
         "history": [asdict(report) for report in result.history], "precision": result.precision,
         "best_epoch": result.best_epoch, "device": device.type, "size": asdict(size),
+        "model": job.model.model_dump(mode="json"), "image_shape": dataset.image_shape, "train_images": result.train_images,
     }  # fmt: skip
     write_json(out / RESULT_FILE, record)
 
@@ -83,6 +85,8 @@ def run_job_in_subprocess(job: TrainJob, out: Path, on_epoch: OnEpoch) -> None:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
     messages = (out / ERRORS_FILE).read_text().strip().splitlines()
+    if messages:
+        logging.getLogger(__name__).info("stderr of the training:\n%s", "\n".join(messages))
     if code:
         raise TrainingError(messages[-1] if messages else f"training ended with code {code} (out of memory?)")
 

@@ -13,10 +13,10 @@ from torch.nn import functional
 
 from modelyard.errors import DeviceError
 
-Precision = Literal["auto", "fp32", "bf16"]
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
 PROBE_SECONDS = 0.4
 NEEDED_GAIN = 1.1
-"""bf16 must be this much faster to be worth its rounding."""
+"""A 16-bit type must be this much faster to be worth its rounding."""
 
 
 def resolve_device(name: str) -> torch.device:
@@ -29,16 +29,19 @@ def resolve_device(name: str) -> torch.device:
 
 
 def autocast(precision: str, device: torch.device) -> AbstractContextManager[None]:
-    """The context in which forward passes run; `precision` is fp32 or bf16."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
+    """The context in which forward passes run; `precision` is fp32, bf16 or fp16."""
+    kinds = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+    return torch.autocast(device.type, kinds[precision], enabled=precision != "fp32")
 
 
 def probe_precision(model: nn.Module, images_BCHW: Tensor, labels_B: Tensor) -> str:
-    """fp32 or bf16, whichever trains a copy of `model` faster on this machine (about one second)."""
+    """fp32 or a 16-bit type, whichever trains a copy of `model` faster on this machine (about one second)."""
     random_state = torch.get_rng_state()
-    speed = {name: _steps_per_second(model, images_BCHW, labels_B, name) for name in ("fp32", "bf16")}
+    # CUDA devices before Ampere only emulate bf16
+    half = "fp16" if images_BCHW.is_cuda and not torch.cuda.is_bf16_supported(including_emulation=False) else "bf16"
+    speed = {name: _steps_per_second(model, images_BCHW, labels_B, name) for name in ("fp32", half)}
     torch.set_rng_state(random_state)
-    return "bf16" if speed["bf16"] > NEEDED_GAIN * speed["fp32"] else "fp32"
+    return half if speed[half] > NEEDED_GAIN * speed["fp32"] else "fp32"
 
 
 def _steps_per_second(model: nn.Module, images_BCHW: Tensor, labels_B: Tensor, precision: str) -> float:
@@ -56,5 +59,7 @@ def _steps_per_second(model: nn.Module, images_BCHW: Tensor, labels_B: Tensor, p
     count, start = 0, time.perf_counter()
     while (elapsed := time.perf_counter() - start) < PROBE_SECONDS:
         step()
+        if images_BCHW.is_cuda:
+            torch.cuda.synchronize()
         count += 1
     return count / elapsed

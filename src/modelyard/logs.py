@@ -1,0 +1,32 @@
+"""The full log of a run in a file; the console keeps to progress and results."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from modelyard.files import make_folder
+from modelyard.home import Home
+
+
+@contextmanager
+def log_to_file(home: Home) -> Iterator[Path]:
+    """Send all that libraries log or warn to a new file in the store; gives its path."""
+    path = make_folder(home.logs) / f"run-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.log"
+    root, level = logging.getLogger(), logging.getLogger().level
+    handler = logging.FileHandler(path)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
+    root.addHandler(handler)
+    root.setLevel(logging.INFO)
+    logging.captureWarnings(True)
+    try:
+        yield path
+    finally:
+        logging.captureWarnings(False)
+        root.setLevel(level)
+        root.removeHandler(handler)
+        handler.close()
