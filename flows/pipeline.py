@@ -22,6 +22,6 @@ def build(request: BuildRequest) -> dict[str, Any]:
         tasks.export(request)
         version = tasks.register(request, run_id)
     except BaseException as error:
-        runs.fail_run(Home.current(), run_id, str(error), killed=isinstance(error, KeyboardInterrupt))
+        runs.fail_run(Home.current(), run_id, str(error), killed=not isinstance(error, Exception))
         raise
     return {"run_id": run_id, "version": version}

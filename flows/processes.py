@@ -23,7 +23,7 @@ from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
 from prefect.states import Crashed
 
 from modelyard.errors import StoreError
-from modelyard.files import make_folder
+from modelyard.files import check_space, make_folder
 from modelyard.home import Home
 
 START_SECONDS = 180.0
@@ -73,6 +73,7 @@ def _wait_until_ready(server: subprocess.Popen[bytes], address: str, home: Home)
                 return _mark_killed_runs()
         except httpx.TransportError:
             time.sleep(0.1)
+    check_space(home.root)
     raise StoreError(f"Prefect's server did not start; see {home.logs / 'prefect-server.log'}, then modelyard doctor")
 
 

@@ -29,6 +29,11 @@ app.add_typer(data_app, name="data")
 app.add_typer(models_app, name="models")
 
 
+INTERRUPTED = 130
+"""What typer makes of a KeyboardInterrupt."""
+_signals: list[int] = []
+
+
 def _set_debug(debug: bool) -> None:
     if debug:
         os.environ["MODELYARD_DEBUG"] = "1"
@@ -37,10 +42,6 @@ def _set_debug(debug: bool) -> None:
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 DebugOption = Annotated[bool, typer.Option("--debug", callback=_set_debug, help="Show the whole trace of an error.")]
 SkipOption = Annotated[bool, typer.Option("--skip-unreadable", help="Leave out image files that cannot be read.")]
-
-
-class Terminated(KeyboardInterrupt):
-    """SIGTERM, which ends as Ctrl-C does: states are recorded and Prefect's server is stopped."""
 
 
 @app.command()
@@ -227,24 +228,23 @@ def ui(
     serve_pages(Home.current(), (mlflow_port, prefect_port), typer.echo, browser=browser)
 
 
-def _terminate(_signal: int, _frame: object) -> None:
-    raise Terminated
+def _terminate(number: int, _frame: object) -> None:
+    """SIGTERM ends as Ctrl-C does: states are recorded and Prefect's server is stopped."""
+    _signals.append(number)
+    raise KeyboardInterrupt
 
 
 def main() -> None:
     """Entry point: every expected error is one line and an exit code (2 input, 1 failure, 130 Ctrl-C, 143 SIGTERM)."""
     configure(Home.current())
     signal.signal(signal.SIGTERM, _terminate)
-    code = 0
     try:
         code = app(standalone_mode=False) or 0
-    except typer.Exit as stop:
-        code = stop.exit_code
     except Exception as error:
         code = _report(error)
-    except KeyboardInterrupt as stop:
+    if code == INTERRUPTED:
         typer.echo("modelyard: stopped; run the same command again to go on from the last checkpoint", err=True)
-        code = 143 if isinstance(stop, Terminated) else 130
+        code = 128 + _signals[0] if _signals else INTERRUPTED
     sys.exit(code)
 
 

@@ -13,6 +13,9 @@ from pathlib import Path
 
 from modelyard.errors import StoreError
 
+NEEDED_BYTES = 1_000_000
+"""With less room neither database can take another record."""
+
 
 def sha256_of_file(path: Path) -> str:
     """Hex digest of a file's bytes."""
@@ -55,6 +58,13 @@ def make_folder(path: Path) -> Path:
     except OSError as error:
         raise StoreError(f"cannot write {path}: {error.strerror}; free space or choose another MODELYARD_HOME") from error
     return path
+
+
+def check_space(folder: Path) -> None:
+    """Raises: StoreError when less than `NEEDED_BYTES` are free."""
+    free = shutil.disk_usage(folder).free
+    if free < NEEDED_BYTES:
+        raise StoreError(f"the disk of {folder} is full ({free / 1e6:.1f} MB free); free space and run the same command again")
 
 
 @contextmanager

@@ -53,6 +53,8 @@ def serve_pages(home: Home, ports: tuple[int, int], say: Callable[[str], None], 
             time.sleep(0.5)
         ended = next(name for name, child in children.items() if child.poll() is not None)
         raise StoreError(f"{ended} ended by itself; see {logs / ended}.log")
+    except KeyboardInterrupt:
+        say("stopped")
     finally:
         _stop(list(children.values()))
 

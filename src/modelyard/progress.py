@@ -65,7 +65,8 @@ class ConsoleProgress:
 
     def __exit__(self, *error: object) -> None:
         current_progress.reset(self._token)
-        self._bars.stop()
+        if self._is_terminal:
+            self._bars.stop()
 
     def say(self, text: str) -> None:
         logger.info(text)

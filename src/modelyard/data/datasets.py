@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -106,13 +107,18 @@ def pack(dataset: Dataset, folder: Path) -> None:
     """Write the data set as memory-mappable arrays, whole or not at all."""
     with folder_written_whole(folder) as scratch:
         for part, split in (("train", dataset.train), ("test", dataset.test)):
-            shape = (len(split), *dataset.image_shape)
-            images_NCHW = np.lib.format.open_memmap(scratch / f"{part}_images.npy", "w+", np.uint8, shape)
-            for start in range(0, len(split), BLOCK):
-                images_NCHW[start : start + BLOCK] = split.gather(slice(start, start + BLOCK))
-            images_NCHW.flush()
+            blocks = (split.gather(slice(start, start + BLOCK)) for start in range(0, len(split), BLOCK))
+            write_images(scratch / f"{part}_images.npy", (len(split), *dataset.image_shape), blocks)
             np.save(scratch / f"{part}_labels.npy", split.labels_N)
         write_json(scratch / "dataset.json", {"name": dataset.name, "classes": dataset.classes, "digest": dataset.digest})
+
+
+def write_images(path: Path, shape: tuple[int, ...], blocks: Iterable[Images]) -> None:
+    """A .npy file of `shape` from its parts. Not through a memory map: there a full disk kills the process (SIGBUS)."""
+    with path.open("wb") as stream:
+        np.lib.format.write_array_header_1_0(stream, {"descr": "|u1", "fortran_order": False, "shape": shape})
+        for block in blocks:
+            stream.write(np.ascontiguousarray(block).data)
 
 
 def open_packed(folder: Path) -> Dataset:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from modelyard.data.datasets import Dataset, Split, make_dataset
+from modelyard.data.datasets import Dataset, Images, Split, make_dataset, write_images
 from modelyard.errors import DataError
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp"}
@@ -112,11 +112,14 @@ def _target_shape(forms: list[tuple[int, int, int]], options: FolderOptions) -> 
 
 
 def _decode(files: list[File], shape: tuple[int, int, int], path: Path) -> Split:
+    """All files at one size and mode, memory-mapped from `path`."""
+    write_images(path, (len(files), *shape), (_pixels(file, shape) for file, _ in files))
+    return Split(np.load(path, mmap_mode="r"), np.array([label for _, label in files], np.int64))
+
+
+def _pixels(file: Path, shape: tuple[int, int, int]) -> Images:
+    """uint8 [C, H, W]."""
     channels, height, width = shape
-    images_NCHW = np.lib.format.open_memmap(path, "w+", np.uint8, (len(files), *shape))
-    for row, (file, _) in enumerate(files):
-        with Image.open(file) as image:
-            pixels = image.convert("L" if channels == 1 else "RGB").resize((width, height), Image.Resampling.BILINEAR)
-        images_NCHW[row] = np.asarray(pixels, np.uint8).reshape(height, width, channels).transpose(2, 0, 1)
-    images_NCHW.flush()
-    return Split(images_NCHW, np.array([label for _, label in files], np.int64))
+    with Image.open(file) as image:
+        fitted = image.convert("L" if channels == 1 else "RGB").resize((width, height), Image.Resampling.BILINEAR)
+    return np.asarray(fitted, np.uint8).reshape(height, width, channels).transpose(2, 0, 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import json
+import logging
 import shutil
 import subprocess
 import time
@@ -11,12 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunStatus, RunTag
+from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
+from modelyard.errors import StoreError
 from modelyard.home import Home
 from modelyard.tracking.store import open_store
 from modelyard.training.loop import EpochReport
 
+logger = logging.getLogger(__name__)
 KEY_TAG = "modelyard.key"
 RunFields = dict[str, Any]
 
@@ -91,10 +95,14 @@ def finish_run(home: Home, run_id: str, metrics: dict[str, float], report: Path,
 
 
 def fail_run(home: Home, run_id: str, reason: str, *, killed: bool = False) -> None:
-    """Mark the run FAILED (or KILLED by the user) with the reason as its note."""
-    client, _ = open_store(home)
-    client.set_tag(run_id, "mlflow.note.content", reason)
-    client.set_terminated(run_id, RunStatus.to_string(RunStatus.KILLED if killed else RunStatus.FAILED))
+    """Mark the run FAILED (or KILLED by the user) with the reason as its note; never hides that reason."""
+    status = RunStatus.to_string(RunStatus.KILLED if killed else RunStatus.FAILED)
+    try:
+        client, _ = open_store(home)
+        client.set_tag(run_id, "mlflow.note.content", reason)
+        client.set_terminated(run_id, status)
+    except (MlflowException, StoreError):
+        logger.exception("run %s could not be marked %s", run_id, status)
 
 
 def group_run(home: Home, run_ids: list[str], pipeline: str, board: list[RunFields]) -> None:

@@ -76,9 +76,12 @@ def run_job_in_subprocess(job: TrainJob, out: Path, on_epoch: OnEpoch) -> None:
             command, stdout=subprocess.PIPE, stderr=errors, text=True, start_new_session=True, env=environment
         )
         try:
+            expected = ""
             for line in process.stdout or ():
                 if line.startswith('{"epoch"'):
                     on_epoch(EpochReport(**json.loads(line)))
+                elif line.startswith('{"error"'):
+                    expected = json.loads(line)["error"]
             code = process.wait()
         finally:
             if process.poll() is None:
@@ -88,16 +91,17 @@ def run_job_in_subprocess(job: TrainJob, out: Path, on_epoch: OnEpoch) -> None:
     if messages:
         logging.getLogger(__name__).info("stderr of the training:\n%s", "\n".join(messages))
     if code:
-        raise TrainingError(messages[-1] if messages else f"training ended with code {code} (out of memory?)")
+        kind = ModelyardError if code == ModelyardError.exit_code else TrainingError
+        raise kind(expected or (messages[-1] if messages else f"training ended with code {code} (out of memory?)"))
 
 
 def serve_job(out: Path) -> int:
-    """Body of `python -m modelyard.training OUT`: one JSON line per epoch on stdout, one error line on stderr."""
+    """Body of `python -m modelyard.training OUT`: a JSON line on stdout for each epoch and for an error."""
     job = TrainJob.model_validate_json((out / JOB_FILE).read_bytes())
     try:
         run_job(job, out, lambda report: print(json.dumps(asdict(report)), flush=True))  # noqa: T201
     except ModelyardError as error:
-        print(error, file=sys.stderr)  # noqa: T201
+        print(json.dumps({"error": str(error)}), flush=True)  # noqa: T201
         return error.exit_code
     return 0
 
