@@ -47,8 +47,9 @@ def export_onnx(deployed: DeployedModel, image_shape: tuple[int, int, int], path
                 dynamic_shapes={"images": {0: torch.export.Dim("batch", min=1, max=MAX_BATCH)}},
             )  # fmt: skip
     except Exception as error:
-        cause = str(error).strip().splitlines()[0][:200]
-        raise ExportError(f"torch cannot write this model as ONNX ({type(error).__name__}: {cause})") from error
+        cause = _root(error)
+        told = (str(cause).strip() or "no reason given").splitlines()[0][:200]
+        raise ExportError(f"torch cannot write this model as ONNX ({type(cause).__name__}: {told})") from error
     assert program is not None
     graph = program.model_proto
     onnx.helper.set_model_props(graph, metadata)
@@ -64,14 +65,21 @@ def operator_counts(path: Path) -> dict[str, int]:
     return counts
 
 
+def _root(error: BaseException) -> BaseException:
+    """The first of a chain of errors: the exporter wraps the model's own in its advice."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return error
+
+
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """The exporter prints progress and warns about its own internals."""
-    logger, level = logging.getLogger("torch.onnx"), logging.getLogger("torch.onnx").level
-    logger.setLevel(logging.ERROR)
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
     try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
             warnings.simplefilter("ignore")
             yield
     finally:
-        logger.setLevel(level)
+        logging.disable(before)

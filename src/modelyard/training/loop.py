@@ -191,7 +191,7 @@ def _epoch(state: _State, config: TrainingConfig, feed: ImageFeed, validation: S
     if not math.isfinite(train_loss):
         raise TrainingError(
             f"the loss of epoch {epoch + 1} is not finite ({train_loss}); lower training.optimizer.learning_rate"
-            f" (now {config.optimizer.learning_rate:g}); the checkpoint of epoch {epoch} is kept"
+            f" (now {config.optimizer.learning_rate:g}); the checkpoint of {epoch} good epochs is kept"
         )
     logits_NK, labels_N = (
         predict_logits(state.models["average"], validation, feed.labels_N.device),
