@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from modelyard.environment import configure
-from modelyard.errors import ModelyardError, describe_full_disk
+from modelyard.errors import ModelyardError, describe_fault
 from modelyard.home import Home
 
 if TYPE_CHECKING:
@@ -259,8 +259,8 @@ def _report(error: Exception) -> int:
     if isinstance(error, ModelyardError):
         typer.echo(f"modelyard: {error}", err=True)
         return error.exit_code
-    full_disk = describe_full_disk(error)
-    if full_disk is None:
+    fault = describe_fault(error)
+    if fault is None:
         raise error
-    typer.echo(f"modelyard: {full_disk}", err=True)
+    typer.echo(f"modelyard: {fault}", err=True)
     return 2

@@ -7,10 +7,12 @@ import shutil
 import sqlite3
 from typing import Any
 
+import onnx
 import onnxruntime
+from onnx import TensorProto, helper
 
 from modelyard.home import Home
-from modelyard.inference import usable_cores
+from modelyard.inference import affinity_cores, quota_cores, usable_cores
 
 PACKAGES = ("torch", "torchvision", "prefect", "mlflow", "onnx", "fastapi", "sqlalchemy")
 
@@ -22,8 +24,11 @@ def examine(home: Home) -> dict[str, Any]:
     report["onnxruntime"] = " and ".join(f"{name} {_version(name)}" for name in wheels)
     if len(wheels) > 1:
         report["onnxruntime clash"] = "both wheels share one folder: uninstall both, then install one"
-    report["providers"] = ", ".join(onnxruntime.get_available_providers())
-    report["usable cores"] = usable_cores()
+    report["torch device"] = _torch_device()
+    report["providers offered"] = ", ".join(onnxruntime.get_available_providers())
+    report["provider used"] = _provider_used()
+    quota = quota_cores()
+    report["cores"] = f"{usable_cores()} usable: affinity {affinity_cores()}, quota {'none' if quota is None else f'{quota:g}'}"
     report["store"] = str(home.root)
     free = shutil.disk_usage(home.root if home.root.exists() else home.root.parent).free
     report["free disk"] = f"{free / 1e9:.1f} GB"
@@ -38,15 +43,44 @@ def _version(package: str) -> str | None:
         return None
 
 
+def _torch_device() -> str:
+    import torch
+
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu (torch sees no CUDA device)"
+
+
+def _provider_used() -> str:
+    """Offered is not used: onnxruntime falls back without an error, so ask a session of one node."""
+    value = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in ("x", "y")]
+    graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "probe", value[:1], value[1:])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    onnx.checker.check_model(model)
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    providers = [name for name in onnxruntime.get_available_providers() if name != "TensorrtExecutionProvider"]
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=providers)
+    return str(session.get_providers()[0])
+
+
 def _database(home: Home) -> str:
     if not home.database.exists():
         return "none yet; the first run makes it"
     try:
-        with sqlite3.connect(f"file:{home.database}?mode=ro", uri=True) as connection:
+        with sqlite3.connect(home.database, timeout=1) as connection:
             check = connection.execute("PRAGMA quick_check").fetchone()[0]
             location = connection.execute("SELECT artifact_location FROM experiments WHERE name = 'modelyard'").fetchone()
+            connection.execute("BEGIN IMMEDIATE")
+            connection.rollback()
+    except sqlite3.OperationalError as error:
+        return f"{error}; a program that holds it has to end" if "locked" in str(error) else f"cannot be read: {error}"
     except sqlite3.Error as error:
-        return f"cannot be read: {error}"
+        return f"cannot be read: {error}; put a copy back or move it away"
     if location and location[0] != str(home.artifacts):
         return f"moved: made for {location[0]}, now at {home.artifacts}; move it back"
-    return str(check)
+    return _schema(home) or str(check)
+
+
+def _schema(home: Home) -> str | None:
+    from modelyard.tracking.store import UPGRADE, schema_is_current
+
+    return None if schema_is_current(home) else f"an older schema; {UPGRADE.format(database=home.database)}"

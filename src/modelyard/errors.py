@@ -56,10 +56,13 @@ class StoreError(ModelyardError):
     """The run store cannot be used as it is."""
 
 
-def describe_full_disk(error: BaseException | None) -> str | None:
-    """What to tell when the root of `error` is a full disk, whichever library met it; None when it is not."""
+def describe_fault(error: BaseException | None) -> str | None:
+    """What to tell when the root of `error` is a full disk or a locked store, whichever library met it; else None."""
     while error is not None:
-        if getattr(error, "errno", None) == errno.ENOSPC or "database or disk is full" in str(error):
-            return f"the disk is full ({str(error).splitlines()[0][:120]}); free space and run the same command again"
+        text = str(error).strip()
+        if getattr(error, "errno", None) == errno.ENOSPC or "database or disk is full" in text:
+            return f"the disk is full ({text.splitlines()[0][:120]}); free space and run the same command again"
+        if "database is locked" in text:
+            return "the run store is locked by another program; end it (modelyard doctor) and run the same command again"
         error = error.__cause__ or error.__context__
     return None

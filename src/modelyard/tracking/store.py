@@ -8,13 +8,16 @@ import sqlite3
 import mlflow
 from filelock import FileLock
 from mlflow.exceptions import MlflowException
+from mlflow.store.db.utils import _get_latest_schema_revision
 from mlflow.tracking import MlflowClient
+from sqlalchemy.exc import SQLAlchemyError
 
 from modelyard.errors import StoreError
 from modelyard.files import make_folder
 from modelyard.home import Home
 
 EXPERIMENT = "modelyard"
+UPGRADE = "copy the file, then run: mlflow db upgrade sqlite:///{database}"
 
 
 def open_store(home: Home) -> tuple[MlflowClient, str]:
@@ -32,8 +35,8 @@ def open_store(home: Home) -> tuple[MlflowClient, str]:
             client = MlflowClient(uri, uri)
             found = client.get_experiment_by_name(EXPERIMENT)
             experiment = found.experiment_id if found else client.create_experiment(EXPERIMENT, str(home.artifacts))
-        except (MlflowException, sqlite3.Error) as error:
-            raise StoreError(f"{home.database} cannot be opened ({_cause(error)}); see modelyard doctor") from error
+        except (MlflowException, SQLAlchemyError, sqlite3.Error) as error:
+            raise StoreError(f"{home.database} cannot be opened: {_cause(error, home)}") from error
         if is_new:
             with sqlite3.connect(home.database) as connection:
                 connection.execute("PRAGMA journal_mode=WAL")
@@ -45,8 +48,15 @@ def open_store(home: Home) -> tuple[MlflowClient, str]:
     return client, experiment
 
 
-def _cause(error: Exception) -> str:
+def schema_is_current(home: Home) -> bool:
+    """Whether the database was made or upgraded by this version of MLflow."""
+    with sqlite3.connect(f"file:{home.database}?mode=ro", uri=True) as connection:
+        (found,) = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+    return bool(found == _get_latest_schema_revision())  # type: ignore[no-untyped-call]
+
+
+def _cause(error: Exception, home: Home) -> str:
     text = str(error)
     if "out-of-date" in text:
-        return "an older schema; copy the file, then run: mlflow db upgrade sqlite:///..."
-    return text.strip().splitlines()[0][:160]
+        return f"it has an older schema; {UPGRADE.format(database=home.database)}"
+    return f"{text.strip().splitlines()[0][:160]}; see modelyard doctor"
