@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from modelyard.cli_serve import serve
 from modelyard.environment import configure
 from modelyard.errors import ModelyardError, describe_fault
 from modelyard.home import Home
@@ -28,6 +29,7 @@ data_app = typer.Typer(no_args_is_help=True, help="Look at, fetch and import dat
 models_app = typer.Typer(no_args_is_help=True, help="Look at the registered models.")
 app.add_typer(data_app, name="data")
 app.add_typer(models_app, name="models")
+app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(serve)
 
 
 INTERRUPTED = 130
