@@ -29,24 +29,25 @@ class Linear:
     """softmax(weights @ pixels / 255): a model one can check by hand."""
 
     weights_PK: NDArray[np.float32]
+    image_shape: tuple[int, int, int] = IMAGE_SHAPE
 
     @classmethod
-    def seeded(cls, seed: int) -> Linear:
+    def seeded(cls, seed: int, image_shape: tuple[int, int, int] = IMAGE_SHAPE) -> Linear:
         generator = np.random.default_rng(seed)
-        return cls(generator.normal(size=(PIXELS, len(CLASSES))).astype(np.float32))
+        return cls(generator.normal(size=(int(np.prod(image_shape)), len(CLASSES))).astype(np.float32), image_shape)
 
     def logits(self, images_BHWC: NDArray[np.uint8]) -> NDArray[np.float32]:
         pixels_BP = images_BHWC.reshape(len(images_BHWC), -1).astype(np.float32) / np.float32(255)
-        return (pixels_BP @ self.weights_PK).astype(np.float32)
+        return np.asarray(pixels_BP @ self.weights_PK, np.float32)
 
     def probabilities(self, images_BHWC: NDArray[np.uint8]) -> NDArray[np.float32]:
         logits_BK = self.logits(images_BHWC)
         raised_BK = np.exp(logits_BK - logits_BK.max(1, keepdims=True))
-        return (raised_BK / raised_BK.sum(1, keepdims=True)).astype(np.float32)
+        return np.asarray(raised_BK / raised_BK.sum(1, keepdims=True), np.float32)
 
     def graph(self, nodes: list[onnx.NodeProto] | None = None, **changes: Any) -> onnx.ModelProto:
         """The graph; `nodes` go between the logits `raw` and `logits`; `changes`: input, rows, classes."""
-        shape = [changes.get("rows", "batch"), *IMAGE_SHAPE]
+        shape = [changes.get("rows", "batch"), *self.image_shape]
         count = changes.get("classes", len(CLASSES))
         name = changes.get("input", "images")
         constants = {
@@ -115,9 +116,9 @@ def slow(multiplications: int) -> list[onnx.NodeProto]:
     ]
 
 
-def images(count: int, seed: int = 0) -> NDArray[np.uint8]:
+def images(count: int, seed: int = 0, shape: tuple[int, int, int] = IMAGE_SHAPE) -> NDArray[np.uint8]:
     """Images [B, H, W, C] on which quirky models behave."""
-    return np.random.default_rng(seed).integers(1, FORBIDDEN_PIXEL, (count, *IMAGE_SHAPE), np.uint8)
+    return np.random.default_rng(seed).integers(1, FORBIDDEN_PIXEL, (count, *shape), np.uint8)
 
 
 def write_bundle(
@@ -126,10 +127,10 @@ def write_bundle(
     """A sealed bundle; its golden answers are numpy's, or onnxruntime's own for a graph numpy does not know."""
     folder.mkdir(parents=True)
     onnx.save(graph or linear.graph(), folder / MODEL_FILE)
-    golden_BHWC = images(5, seed=9)
+    golden_BHWC = images(5, 9, linear.image_shape)
     write_golden(folder, golden_BHWC, linear.probabilities(golden_BHWC))
     write_manifest(folder, Manifest(
-        model_name=model_name, architecture=architecture, classes=CLASSES, image_shape=IMAGE_SHAPE, temperature=1.0,
+        model_name=model_name, architecture=architecture, classes=CLASSES, image_shape=linear.image_shape, temperature=1.0,
         data_digest="0123abcd", recipe={"seed": 0}, metrics={"test/accuracy": 0.5}, environment={}, files={},
     ))  # fmt: skip
     return folder

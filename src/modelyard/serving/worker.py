@@ -157,14 +157,14 @@ class Worker:
                 log_event("fault", {"where": "following releases", "reason": repr(error)})
 
     async def _tick(self) -> None:
-        """Once a second: the Date header, and connections whose request never arrives."""
+        """Now and then: the Date header, and connections whose request never arrives."""
         loop = asyncio.get_running_loop()
         while True:
             self._state.default_headers = [(b"date", formatdate(usegmt=True).encode())]
             for connection in list(self._state.connections):
                 if isinstance(connection, Connection):
                     connection.expire(loop.time(), self._options.read_timeout_s)
-            await asyncio.sleep(1)
+            await asyncio.sleep(min(1.0, self._options.read_timeout_s / 2))
 
     async def _drain(self) -> None:
         """Answer what is on its way, each with `connection: close`; then close what stays silent."""
