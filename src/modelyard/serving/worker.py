@@ -30,6 +30,7 @@ from modelyard.serving.options import ServeOptions
 from modelyard.serving.repository import Repository
 
 CHANGE_TIMEOUT_S = 60.0
+GARBAGE_THRESHOLDS = (20_000, 20, 20)
 LAST_REQUESTS_S = 1.0
 """While draining: for requests that are already on their way over connections that look idle."""
 
@@ -56,7 +57,8 @@ class Worker:
         self._handlers = Handlers(self._repository, self._memory, tokens=self._tokens, change_model=self._change_everywhere)
         self._open_front()
         self._listen()
-        gc.freeze()  # what lives as long as the process is not searched for garbage
+        gc.freeze()  # what lives as long as the process is not searched for garbage,
+        gc.set_threshold(*GARBAGE_THRESHOLDS)  # and one nested JSON body does not start a search
         self._channel.send("ready", *sorted(self._repository.current))
         await self._stop.wait()
         await self._drain()
