@@ -13,7 +13,7 @@ from flows.pipeline import build
 from modelyard.board import board_row
 from modelyard.bundle import open_bundle
 from modelyard.home import Home
-from modelyard.steps import BuildRequest, CompareRequest
+from modelyard.requests import BuildRequest, CompareRequest
 from modelyard.tracking import runs
 
 
@@ -25,7 +25,7 @@ def compare(request: CompareRequest) -> dict[str, Any]:
         tasks.check_model(build_request)
     built = [build(build_request) for build_request in builds]
     rows = [_row(*pair) for pair in zip(builds, built, strict=True)]
-    verdict = tasks.promote(builds[0].dataset, [result["version"] for result in built])
+    verdict = tasks.promote(builds[0], [result["version"] for result in built])
     create_table_artifact(rows, key="board", description=verdict.why)
     runs.group_run(Home.current(), [result["run_id"] for result in built], flow_run.id or "", rows)
     return {"dataset": builds[0].dataset, "board": rows, "promoted": verdict.promoted, "why": verdict.why}

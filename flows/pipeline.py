@@ -8,7 +8,7 @@ from prefect import flow
 
 from flows import tasks
 from modelyard.home import Home
-from modelyard.steps import BuildRequest
+from modelyard.requests import BuildRequest
 from modelyard.tracking import runs
 
 

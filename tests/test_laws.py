@@ -18,10 +18,12 @@ from modelyard.errors import BundleError, ConfigError, DataError, DeviceError, P
 from modelyard.evaluation.calibration import fit_temperature, softmax
 from modelyard.evaluation.metrics import expected_calibration_error, score
 from modelyard.evaluation.significance import mcnemar_p_value
+from modelyard.export.onnx import DeployedModel
 from modelyard.export.parity import check_parity
 from modelyard.home import Home
 from modelyard.recipes import ARCHITECTURES, make_recipe
-from modelyard.steps import BuildRequest, evaluate, export, prepare, run_training
+from modelyard.requests import BuildRequest
+from modelyard.steps import evaluate, export, prepare, run_training
 from modelyard.training.loop import EpochReport, TrainingConfig, train
 from modelyard.training.precision import resolve_device
 
@@ -170,8 +172,10 @@ def test_steps_end_in_a_bundle_with_parity(
     manifest = open_bundle(bundle)
     assert manifest.metrics["onnx/max_difference"] < 1e-4
     assert manifest.image_shape == (28, 28, 1)
-    with pytest.raises(ParityError, match="nothing was registered"):
-        check_parity(bundle, np.zeros((128, 28, 28, 1), np.uint8), np.full((128, 10), 0.1, np.float32))
+    torch.manual_seed(5)
+    other = DeployedModel(recipe.model.build((1, 28, 28), 10), 1.0).eval()
+    with pytest.raises(ParityError, match=r"disagree on \d+ of 359 labels.*nothing was registered"):
+        check_parity(bundle, other, load_dataset("digits").test)
     altered = bundle / "golden.npz"
     content = altered.read_bytes()
     altered.write_bytes(content[:-1] + b"?")

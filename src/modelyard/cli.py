@@ -20,7 +20,7 @@ from modelyard.errors import ModelyardError, describe_fault
 from modelyard.home import Home
 
 if TYPE_CHECKING:
-    from modelyard.steps import CompareRequest
+    from modelyard.requests import CompareRequest
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 data_app = typer.Typer(no_args_is_help=True, help="Look at, fetch and import data sets.")
@@ -68,7 +68,7 @@ def run(
     from its last epoch. Without --architecture the three tuned ones are compared: cnn, rnn and transformer.
     """
     from modelyard.recipes import named_recipes
-    from modelyard.steps import CompareRequest
+    from modelyard.requests import CompareRequest
     from modelyard.training.precision import resolve_device
 
     resolve_device(device)

@@ -9,7 +9,8 @@ from typing import Any
 from modelyard.data.datasets import open_packed
 from modelyard.data.splits import make_splits
 from modelyard.home import Home
-from modelyard.steps import BuildRequest, CompareRequest, prepare
+from modelyard.requests import BuildRequest, CompareRequest
+from modelyard.steps import evaluation_is_done, export_is_done, prepare, training_is_done
 from modelyard.training.job import RESULT_FILE
 from modelyard.training.loop import num_epochs
 
@@ -27,15 +28,15 @@ def plan_rows(request: CompareRequest, home: Home) -> list[Row]:
 
 
 def _rows_of_one(build: BuildRequest, home: Home) -> list[Row]:
-    folders = {
-        "train": build.training_folder(home),
-        "evaluate": build.evaluation_folder(home),
-        "export": build.bundle_folder(home),
+    steps = {
+        "train": (build.training_folder(home), training_is_done(build, home)),
+        "evaluate": (build.evaluation_folder(home), evaluation_is_done(build, home)),
+        "export": (build.bundle_folder(home), export_is_done(build, home)),
     }
     rows = []
-    for step, folder in folders.items():
+    for step, (folder, is_done) in steps.items():
         state, why = "done", "same data, recipe and code"
-        if not folder.exists():
+        if not is_done:
             state, why = "to do", _why_missing(step, build, home)
         rows.append({"architecture": build.label, "step": step, "state": state, "why": why, "folder": folder.name})
     return rows

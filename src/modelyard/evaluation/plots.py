@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,23 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from modelyard.data.datasets import Dataset, Images
-from modelyard.evaluation.metrics import Probabilities, confusion_matrix
+from modelyard.evaluation.metrics import ECE_BINS, Probabilities, confidence_bins, confusion_matrix
 
 
-def draw_report(folder: Path, dataset: Dataset, probabilities_NK: Probabilities, history: list[dict[str, Any]]) -> None:
-    """confusion.png, mistakes.png and curves.png in `folder`."""
-    _save(_confusion(dataset, probabilities_NK), folder / "confusion.png")
-    _save(_mistakes(dataset, probabilities_NK), folder / "mistakes.png")
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What one model says of all test images, before and after its temperature."""
+
+    dataset: Dataset
+    uncalibrated_NK: Probabilities
+    probabilities_NK: Probabilities
+
+
+def draw_report(folder: Path, answers: Answers, history: list[dict[str, Any]]) -> None:
+    """confusion.png, mistakes.png, reliability.png and curves.png in `folder`."""
+    _save(_confusion(answers.dataset, answers.probabilities_NK), folder / "confusion.png")
+    _save(_mistakes(answers.dataset, answers.probabilities_NK), folder / "mistakes.png")
+    _save(_reliability(answers), folder / "reliability.png")
     _save(_curves(history), folder / "curves.png")
 
 
@@ -62,6 +73,26 @@ def _mistakes(dataset: Dataset, probabilities_NK: Probabilities, most: int = 20)
             _show(axis, dataset.test.gather(np.array([index]))[0])
             answer, truth = dataset.classes[answers_N[index]], dataset.classes[labels_N[index]]
             axis.set_title(f"{answer} {probabilities_NK[index].max():.0%}\ntruth {truth}", fontsize=9)
+    return figure
+
+
+def _reliability(answers: Answers) -> Figure:
+    """Expected against observed errors on logarithmic axes: good models live where the usual diagram has one point."""
+    figure = Figure(figsize=(6, 5.5), layout="constrained")
+    axis = figure.subplots()
+    floor = 0.3 / len(answers.dataset.test)
+    axis.plot([floor, 1], [floor, 1], color="grey", linewidth=1, label="as often wrong as it says")
+    sets = (("before temperature", answers.uncalibrated_NK, "tab:orange"), ("after", answers.probabilities_NK, "tab:blue"))
+    for label, probabilities_NK, color in sets:
+        bins = confidence_bins(probabilities_NK, answers.dataset.test.labels_N)
+        doubts = [max(floor, 1 - confidence) for confidence, _, _ in bins]
+        errors = [max(floor, 1 - accuracy) for _, accuracy, _ in bins]
+        axis.plot(doubts, errors, "o-", color=color, markersize=5, linewidth=1, alpha=0.8, label=label)
+    axis.set(
+        xscale="log", yscale="log", xlabel="expected share of errors (1 - confidence)", ylabel="observed share of errors",
+        title=f"Calibration on test, {ECE_BINS} bins of equal mass (lowest line: no error seen)",
+    )  # fmt: skip
+    axis.legend()
     return figure
 
 
