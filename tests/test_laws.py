@@ -174,7 +174,7 @@ def test_steps_end_in_a_bundle_with_parity(
     assert manifest.image_shape == (28, 28, 1)
     torch.manual_seed(5)
     other = DeployedModel(recipe.model.build((1, 28, 28), 10), 1.0).eval()
-    with pytest.raises(ParityError, match=r"disagree on \d+ of 359 labels.*nothing was registered"):
+    with pytest.raises(ParityError, match=r"disagree on \d+ of 128 labels.*nothing was registered"):
         check_parity(bundle, other, load_dataset("digits").test)
     altered = bundle / "golden.npz"
     content = altered.read_bytes()
