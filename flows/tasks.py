@@ -34,7 +34,7 @@ def prepare(dataset: str, recipe: Recipe, skip_unreadable: bool) -> dict[str, st
     return prepared
 
 
-@task
+@task(task_run_name="check {request.label}")
 def check_model(request: BuildRequest) -> None:
     steps.check_model(request, Home.current())
 

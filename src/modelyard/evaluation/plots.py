@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
 from modelyard.data.datasets import Dataset, Images
 from modelyard.evaluation.metrics import ECE_BINS, Probabilities, confidence_bins, confusion_matrix
@@ -90,7 +91,7 @@ def _reliability(answers: Answers) -> Figure:
         axis.plot(doubts, errors, "o-", color=color, markersize=5, linewidth=1, alpha=0.8, label=label)
     axis.set(
         xscale="log", yscale="log", xlabel="expected share of errors (1 - confidence)", ylabel="observed share of errors",
-        title=f"Calibration on test, {ECE_BINS} bins of equal mass (lowest line: no error seen)",
+        title=f"Calibration on test: {ECE_BINS} bins of equal mass, lowest = no error",
     )  # fmt: skip
     axis.legend()
     return figure
@@ -103,6 +104,12 @@ def _curves(history: list[dict[str, Any]]) -> Figure:
     loss.plot(epochs, [report["train_loss"] for report in history], ".-", label="training (augmented)")
     loss.plot(epochs, [report["validation_loss"] for report in history], ".-", label="validation")
     loss.set(xlabel="epoch", ylabel="loss (nats)", yscale="log")
+    loss.yaxis.set_minor_formatter(NullFormatter())
+    loss.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    loss.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    for axis in (loss, accuracy):
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axis.grid(alpha=0.3)
     loss.legend()
     accuracy.plot(epochs, [100 * report["validation_accuracy"] for report in history], ".-", color="tab:orange")
     accuracy.set(xlabel="epoch", ylabel="validation accuracy (%)")

@@ -23,7 +23,7 @@ from modelyard.tracking.store import open_store
 from modelyard.training.loop import EpochReport
 
 logger = logging.getLogger(__name__)
-KEY_TAG = "modelyard.key"
+KEY_TAG, GROUP_TAG = "modelyard.key", "pipeline_run"
 RunFields = dict[str, Any]
 
 
@@ -111,11 +111,16 @@ def fail_run(home: Home, run_id: str, reason: str, *, killed: bool = False) -> N
         logger.exception("run %s could not be marked %s", run_id, status)
 
 
-def group_run(home: Home, run_ids: list[str], pipeline: str, board: list[RunFields]) -> None:
-    """Tag the runs of one `compare`; each shows the whole board as its description."""
+def group_run(home: Home, run_ids: list[str], pipeline: str, board: str) -> None:
+    """Tag the runs of one `compare`; each shows the whole board (Markdown) as its description."""
     client, _ = open_store(home)
-    columns = list(board[0])
-    lines = [columns, ["---"] * len(columns), *([str(row[name]) for name in columns] for row in board)]
-    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     for run_id in run_ids:
-        client.log_batch(run_id, tags=[RunTag("pipeline_run", pipeline), RunTag("mlflow.note.content", table)])
+        client.log_batch(run_id, tags=[RunTag(GROUP_TAG, pipeline), RunTag("mlflow.note.content", board)])
+
+
+def newest_group(home: Home) -> list[str]:
+    """The runs of the last `compare`; empty before the first."""
+    client, experiment = open_store(home)
+    newest = client.search_runs([experiment], order_by=["attributes.start_time DESC"], max_results=50)
+    groups = [run.data.tags[GROUP_TAG] for run in newest if GROUP_TAG in run.data.tags]
+    return [run.info.run_id for run in newest if groups and run.data.tags.get(GROUP_TAG) == groups[0]]
