@@ -23,15 +23,20 @@ def run_training(request: BuildRequest, home: Home, on_epoch: OnEpoch) -> Path:
         if training_is_done(request, home):
             return folder
         checkpoint = home.checkpoints / f"{request.training_key}.safetensors"
-        job = TrainJob(
-            data_folder=str(home.steps / request.data_step), data=request.recipe.data, model=request.recipe.model,
-            training=request.recipe.training, seed=request.seed, device=request.device, checkpoint=str(checkpoint),
-        )  # fmt: skip
+        job = training_job(request, home, checkpoint)
         with folder_written_whole(folder) as scratch:
             (run_job if request.in_process else run_job_in_subprocess)(job, scratch, on_epoch)
             seal(scratch)
         checkpoint.unlink(missing_ok=True)
     return folder
+
+
+def training_job(request: BuildRequest, home: Home, checkpoint: Path) -> TrainJob:
+    """The job that makes a request's weights."""
+    return TrainJob(
+        data_folder=str(home.steps / request.data_step), data=request.recipe.data, model=request.recipe.model,
+        training=request.recipe.training, seed=request.seed, device=request.device, checkpoint=str(checkpoint),
+    )  # fmt: skip
 
 
 def trained_model(request: BuildRequest, home: Home) -> tuple[Dataset, nn.Module, dict[str, Any]]:
