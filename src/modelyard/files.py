@@ -43,6 +43,11 @@ def is_sealed(folder: Path) -> bool:
         return False
 
 
+def _refused(path: Path, error: OSError) -> StoreError:
+    """numpy tells a full disk in bytes requested and written, without the system's word for it."""
+    return StoreError(f"cannot write {path}: {error.strerror or error}; free space or choose another MODELYARD_HOME")
+
+
 def write_atomically(path: Path, content: bytes) -> None:
     """Replace `path` by `content` in one step.
 
@@ -58,7 +63,7 @@ def write_atomically(path: Path, content: bytes) -> None:
         temporary.replace(path)
     except OSError as error:
         temporary.unlink(missing_ok=True)
-        raise StoreError(f"cannot write {path}: {error.strerror}; free space or choose another MODELYARD_HOME") from error
+        raise _refused(path, error) from error
 
 
 def write_json(path: Path, value: object) -> None:
@@ -71,7 +76,7 @@ def make_folder(path: Path) -> Path:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise StoreError(f"cannot write {path}: {error.strerror}; free space or choose another MODELYARD_HOME") from error
+        raise _refused(path, error) from error
     return path
 
 
@@ -92,13 +97,13 @@ def folder_written_whole(target: Path) -> Iterator[Path]:
         target.parent.mkdir(parents=True, exist_ok=True)
         scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     except OSError as error:
-        raise StoreError(f"cannot write {target}: {error.strerror}; free space or choose another MODELYARD_HOME") from error
+        raise _refused(target, error) from error
     try:
         yield scratch
         scratch.chmod(0o755)
         if not target.exists():
             scratch.rename(target)
     except OSError as error:
-        raise StoreError(f"cannot write {target}: {error.strerror}; free space or choose another MODELYARD_HOME") from error
+        raise _refused(target, error) from error
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
