@@ -55,7 +55,7 @@ def bare_seconds(dataset: str, preset: str, seed: int, home: Home) -> float:
     """The same trainings on the same packed data, each in its process as in a run, with nothing around them."""
     prepared = prepare(dataset, home)
     start = time.perf_counter()
-    for label, recipe in named_recipes([], preset, []).items():
+    for label, recipe in named_recipes([], preset, dataset=dataset).items():
         request = BuildRequest(recipe=recipe, label=label, seed=seed, **prepared)
         with tempfile.TemporaryDirectory() as folder:
             job = training_job(request, home, Path(folder) / "checkpoint.safetensors")

@@ -72,7 +72,7 @@ def run(
     from modelyard.training.precision import resolve_device
 
     resolve_device(device)
-    recipes = named_recipes(architecture or [], preset, assignments or [])
+    recipes = named_recipes(architecture or [], preset, assignments or [], dataset=dataset)
     request = CompareRequest(dataset=dataset, recipes=recipes, seed=seed, device=device, skip_unreadable=skip_unreadable)
     if plan:
         from modelyard.plan import plan_rows

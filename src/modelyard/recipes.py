@@ -20,6 +20,10 @@ Preset = Literal["smoke", "standard", "quality"]
 PRESETS: tuple[Preset, ...] = ("smoke", "standard", "quality")
 ARCHITECTURES = ("cnn", "rnn", "transformer")
 
+MIRRORED = ("fashion-mnist", "cifar10")
+"""Named data sets whose images mean the same in a mirror; digits and letters do not."""
+MIRRORED_AUGMENT = ("training.augment.flip=true",)
+
 
 class Recipe(Config):
     """All that a run is made of, but for the data and the seed."""
@@ -44,14 +48,17 @@ def make_recipe(architecture: str, preset: str) -> Recipe:
     return makers[architecture](preset)
 
 
-def named_recipes(architectures: Sequence[str], preset: str, assignments: Sequence[str]) -> dict[str, Recipe]:
+def named_recipes(
+    architectures: Sequence[str], preset: str, assignments: Sequence[str] = (), *, dataset: str = ""
+) -> dict[str, Recipe]:
     """Label -> recipe with `--set` assignments applied; all three tuned ones when none is named.
 
     A user's own `path/file.py:Name` is labelled `file.Name`.
     """
     recipes: dict[str, Recipe] = {}
+    of_the_data = MIRRORED_AUGMENT if dataset in MIRRORED else ()
     for name in architectures or ARCHITECTURES:
-        recipe = make_recipe(name, preset).override(assignments)
+        recipe = make_recipe(name, preset).override([*of_the_data, *assignments])
         model = recipe.model
         recipes[f"{Path(model.file).stem}.{model.name}" if isinstance(model, CustomConfig) else name] = recipe
     return recipes
