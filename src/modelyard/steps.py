@@ -26,6 +26,7 @@ from modelyard.export.parity import check_parity, pixels_last, torch_probabiliti
 from modelyard.files import folder_written_whole, make_folder, sha256_of_file, sha256_of_json, write_json
 from modelyard.home import Home
 from modelyard.inference import latency_ms, open_session, percentiles_ms
+from modelyard.progress import current_progress
 from modelyard.recipes import Recipe
 from modelyard.training.job import OnEpoch, TrainJob, load_trained, run_job, run_job_in_subprocess
 from modelyard.training.loop import predict_logits
@@ -70,7 +71,7 @@ class BuildRequest(Config):
     @property
     def export_key(self) -> str:
         """Digest of what the bundle depends on."""
-        return sha256_of_json([self.training_key, code_digest("export", "evaluation", "bundle.py")])[:16]
+        return sha256_of_json([self.training_key, self.dataset, code_digest("export", "evaluation", "bundle.py")])[:16]
 
     def training_folder(self, home: Home) -> Path:
         return home.steps / f"train-{self.training_key}"
@@ -92,14 +93,13 @@ def code_digest(*rooms: str) -> str:
 
 
 def prepare(dataset: str, home: Home, data: DataConfig | None = None, *, skip_unreadable: bool = False) -> dict[str, str]:
-    """Verify and pack the data; gives step name, digest and the data set's real name."""
+    """Verify and pack the data, once for the whole run; gives step name, digest and the data set's real name."""
     data = data or DataConfig()
     options = FolderOptions(data.height, data.width, data.channels, skip_unreadable)
-    loaded = load_dataset(dataset, options)
+    loaded = load_dataset(dataset, options, current_progress.get().work)
     stratified_mask(loaded.train.labels_N, len(loaded.classes), data)
     folder = home.steps / f"data-{loaded.digest[:16]}"
-    if not folder.exists():
-        pack(loaded, folder)
+    pack(loaded, folder)
     return {"data_step": folder.name, "data_digest": loaded.digest, "dataset": loaded.name}
 
 
@@ -108,7 +108,7 @@ def check_model(request: BuildRequest, home: Home) -> None:
 
     Raises: ConfigError, ExportError.
     """
-    dataset = open_packed(home.steps / request.data_step)
+    dataset = open_packed(home.steps / request.data_step, verify=False)
     model = request.recipe.model.build(dataset.image_shape, len(dataset.classes))
     if request.recipe.model.architecture == "custom":
         channels, height, width = dataset.image_shape
@@ -134,7 +134,7 @@ def run_training(request: BuildRequest, home: Home, on_epoch: OnEpoch) -> Path:
 
 
 def _trained_model(request: BuildRequest, home: Home) -> tuple[Dataset, torch.nn.Module, dict[str, Any]]:
-    dataset = open_packed(home.steps / request.data_step)
+    dataset = open_packed(home.steps / request.data_step, verify=False)
     model = request.recipe.model.build(dataset.image_shape, len(dataset.classes))
     return dataset, model, load_trained(request.training_folder(home), model)
 
@@ -216,7 +216,7 @@ def _manifest(request: BuildRequest, dataset: Dataset, evaluation: dict[str, Any
     seconds = sum(report["seconds"] for report in training["history"])
     size = {f"model/{name}": float(value) for name, value in training["size"].items()}
     return Manifest(
-        model_name=dataset.name, architecture=request.recipe.model.architecture, classes=dataset.classes,
+        model_name=request.dataset, architecture=request.recipe.model.architecture, classes=dataset.classes,
         image_shape=(height, width, channels), temperature=evaluation["temperature"], data_digest=dataset.digest,
         recipe=request.recipe.model_dump(mode="json") | {"seed": request.seed},
         metrics=evaluation["metrics"] | size | {"train/seconds": seconds, "train/best_epoch": float(training["best_epoch"])},
