@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from modelyard.bundle import MODEL_FILE, open_bundle
-from modelyard.data.images import read_image
+from modelyard.data.images import pillow_warnings_hushed, read_image
 from modelyard.errors import StoreError
 from modelyard.home import Home
 from modelyard.inference import classify, open_session
@@ -32,7 +32,8 @@ def predict_files(home: Home, model: str, images: list[Path]) -> Iterator[dict[s
     session = open_session(folder / MODEL_FILE)
     height, width, channels = manifest.image_shape
     for path in images:
-        _, image_CHW = read_image(path, (channels, height, width))
+        with pillow_warnings_hushed():
+            _, image_CHW = read_image(path, (channels, height, width))
         pixels_1HWC = image_CHW.transpose(1, 2, 0)[None]
         start = time.perf_counter()
         probabilities_K = classify(session, pixels_1HWC)[0]

@@ -116,7 +116,8 @@ def _check_split(what: str, split: Split, num_classes: int) -> None:
             f"{what}: {len(split.stored_MCHW)} images but {len(split.labels_N)} labels;"
             " the files do not belong together, fetch them again"
         )
-    if len(split) and not 0 <= (low := int(split.labels_N.min())) <= (high := int(split.labels_N.max())) < num_classes:
+    low, high = int(split.labels_N.min(initial=0)), int(split.labels_N.max(initial=0))
+    if low < 0 or high >= num_classes:
         raise DataError(
             f"{what}: expected labels in 0..{num_classes - 1}, one for each class name, found {low}..{high};"
             " correct the labels or the class names"

@@ -14,7 +14,7 @@ import numpy as np
 
 from modelyard.cores import usable_cores
 from modelyard.data.datasets import Dataset, Images, OnProgress, Split, block_rows, make_dataset, unheard, write_images
-from modelyard.data.images import Form, UnreadableImage, read_form, read_image
+from modelyard.data.images import Form, UnreadableImage, pillow_warnings_hushed, read_form, read_image
 from modelyard.data.listing import ImageFile, Listing, check_counts
 from modelyard.data.names import safe_name
 from modelyard.errors import DataError
@@ -54,29 +54,35 @@ def read_folder(listing: Listing, options: FolderOptions, scratch: Path, on_prog
     one pass suffices; where the majority of all is another, they are decoded again.
     Raises: DataError for unreadable files, or when leaving them out empties a class.
     """
-    every = [*listing.train, *listing.test]
-    shape = _target_shape(_sample(listing.folder, every), options)
-    while True:
-        parts = [_decode(listing, part, shape, scratch, on_progress) for part in ("train", "test")]
-        broken = [reason for part in parts for reason in part.broken]
-        if broken and not options.skip_unreadable:
-            raise _unreadable(broken)
-        forms = [form for part in parts for form in part.forms]
-        if not forms:
-            raise _unreadable(broken)
-        if (found := _target_shape(forms, options)) == shape:
-            break
-        shape = found
+    with pillow_warnings_hushed():
+        parts, broken = _decode_at_majority(listing, options, scratch, on_progress)
     check_counts(listing.folder, listing.classes, [(parts[0].files, 2, "to train on"), (parts[1].files, 1, "to test on")])
     train, test = (_split(part.files, scratch, name) for part, name in zip(parts, ("train", "test"), strict=True))
+    forms = [form for part in parts for form in part.forms]
     origin = _origin(forms) | {"unreadable files left out": broken, "folders ignored": list(listing.ignored)}
     dataset = make_dataset(safe_name(listing.folder.name), train, test, listing.classes)
     return replace(dataset, origin=origin, folder=scratch)
 
 
-def _unreadable(broken: Sequence[str]) -> DataError:
-    listed = "; ".join(broken[:5]) + (" ..." if len(broken) > 5 else "")
-    return DataError(f"{len(broken)} files are not readable images: {listed}; mend them or pass --skip-unreadable")
+def _decode_at_majority(
+    listing: Listing, options: FolderOptions, scratch: Path, on_progress: OnProgress
+) -> tuple[list[_Decoded], list[str]]:
+    """Train and test, and what could not be read of both."""
+    shape = _target_shape(_sample(listing.folder, [*listing.train, *listing.test]), options)
+    while True:
+        parts = [_decode(listing, part, shape, scratch, on_progress) for part in ("train", "test")]
+        broken = sorted(reason for part in parts for reason in part.broken)
+        forms = [form for part in parts for form in part.forms]
+        if broken and not (options.skip_unreadable and forms):
+            raise _refusal(listing.folder, broken)
+        if (found := _target_shape(forms, options)) == shape:
+            return parts, broken
+        shape = found
+
+
+def _refusal(folder: Path, broken: Sequence[str]) -> DataError:
+    listed = ", ".join(broken[:5]) + (" ..." if len(broken) > 5 else "")
+    return DataError(f"{folder}: {len(broken)} files are not readable images: {listed}; mend them or pass --skip-unreadable")
 
 
 def _sample(folder: Path, files: Sequence[ImageFile]) -> list[Form]:
@@ -122,7 +128,7 @@ def _try_read(folder: Path, file: ImageFile, shape: Shape) -> tuple[Form, Images
     try:
         return read_image(folder / file.path, shape)
     except UnreadableImage as error:
-        return str(error)
+        return f"{file.path} ({error.reason})"
 
 
 def _sort_out(
@@ -158,5 +164,5 @@ def _origin(forms: Sequence[Form]) -> dict[str, Any]:
     }
 
 
-def _range(values: Sequence[int]) -> dict[str, float]:
-    return {"least": min(values), "median": median(values), "most": max(values)}
+def _range(values: Sequence[int]) -> dict[str, int]:
+    return {"least": min(values), "median": int(median(values)), "most": max(values)}

@@ -9,6 +9,9 @@
 from __future__ import annotations
 
 import struct
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +31,10 @@ DAMAGED = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.Decom
 class UnreadableImage(DataError):
     """A file is not an image, or a damaged one."""
 
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"{path}: not a readable image ({reason})")
+        self.reason = reason
+
 
 @dataclass(frozen=True, slots=True)
 class Form:
@@ -41,6 +48,14 @@ class Form:
     @property
     def channels(self) -> int:
         return 1 if self.mode in GREY_MODES else 3
+
+
+@contextmanager
+def pillow_warnings_hushed() -> Iterator[None]:
+    """Odd metadata, which changes no pixel, is no news for people. Filters are the whole process's: not from threads."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"PIL\.")
+        yield
 
 
 def read_form(path: Path) -> Form:
@@ -89,7 +104,8 @@ def _eight_bit(image: Image.Image) -> Image.Image:
 
 
 def _unreadable(path: Path, error: BaseException) -> UnreadableImage:
-    if not path.exists():
-        return UnreadableImage(f"{path}: no such file")
-    reason = "unknown format" if isinstance(error, UnidentifiedImageError) else str(error).partition("\n")[0]
-    return UnreadableImage(f"{path}: not a readable image ({reason or type(error).__name__})")
+    if isinstance(error, FileNotFoundError):
+        return UnreadableImage(path, "no such file")
+    if isinstance(error, UnidentifiedImageError):
+        return UnreadableImage(path, "unknown format")
+    return UnreadableImage(path, str(error).partition("\n")[0] or type(error).__name__)
