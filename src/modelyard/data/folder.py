@@ -24,6 +24,8 @@ SAMPLES = 128
 BLOCK_FILES = 1024
 TASK_FILES = 16
 """Files a thread takes at once: handing over one small file costs as much as decoding it."""
+SMALL_BYTES = 4096
+"""Files below it are opened longer (Python, under its lock) than decoded: a second thread only contends."""
 
 Shape = tuple[int, int, int]
 
@@ -112,7 +114,8 @@ def _decode(listing: Listing, part: str, shape: Shape, scratch: Path, on_progres
 
     def blocks() -> Iterator[Images]:
         rows = min(BLOCK_FILES, block_rows(shape))
-        with ThreadPoolExecutor(usable_cores()) as pool:
+        is_small = sum(file.size for file in files) < SMALL_BYTES * len(files)
+        with ThreadPoolExecutor(1 if is_small else usable_cores()) as pool:
             for start in range(0, len(files), rows):
                 block = files[start : start + rows]
                 tasks = [block[first : first + TASK_FILES] for first in range(0, len(block), TASK_FILES)]
