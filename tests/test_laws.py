@@ -9,11 +9,9 @@ import pytest
 import torch
 
 from modelyard.bundle import open_bundle
-from modelyard.data.batches import AugmentConfig, augment
-from modelyard.data.datasets import Dataset, Split, content_digest, open_packed, pack
-from modelyard.data.idx import read_idx
+from modelyard.data.datasets import Dataset
 from modelyard.data.sources import load_dataset
-from modelyard.data.splits import DataConfig, Splits, make_splits, stratified_mask
+from modelyard.data.splits import DataConfig, Splits, make_splits
 from modelyard.errors import BundleError, ConfigError, DataError, DeviceError, ParityError, TrainingError
 from modelyard.evaluation.calibration import fit_temperature, softmax
 from modelyard.evaluation.metrics import expected_calibration_error, score
@@ -46,37 +44,6 @@ def splits(digits: Dataset) -> Splits:
 def few_epochs(architecture: str, epochs: int = 3) -> TrainingConfig:
     changes = [f"epochs={epochs}", "min_steps=0", "batch_size=64", "precision=fp32"]
     return make_recipe(architecture, "smoke").training.override(changes)
-
-
-def test_one_pixel_changes_the_digest(digits: Dataset) -> None:
-    images_NCHW = digits.train.images_NCHW.copy()
-    images_NCHW[7, 0, 5, 5] ^= 1
-    assert content_digest(Split(images_NCHW, digits.train.labels_N), digits.test, digits.classes) != digits.digest
-
-
-def test_splits_are_disjoint_stratified_and_seeded(digits: Dataset) -> None:
-    mask_N = stratified_mask(digits.train.labels_N, 10, DataConfig())
-    shares = [mask_N[digits.train.labels_N == label].mean() for label in range(10)]
-    assert max(shares) - min(shares) < 0.01
-    parts = make_splits(digits, DataConfig())
-    assert len(parts.train) + len(parts.validation) == len(digits.train)
-    assert (stratified_mask(digits.train.labels_N, 10, DataConfig(split_seed=1)) != mask_N).any()
-
-
-def test_altered_packed_data_is_refused(digits: Dataset, tmp_path: Path) -> None:
-    pack(digits, tmp_path / "packed")
-    labels_N = np.load(tmp_path / "packed" / "test_labels.npy")
-    labels_N[0] = (labels_N[0] + 1) % 10
-    np.save(tmp_path / "packed" / "test_labels.npy", labels_N)
-    with pytest.raises(DataError, match="it was altered, delete the folder"):
-        open_packed(tmp_path / "packed")
-
-
-def test_truncated_idx_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "labels"
-    path.write_bytes(bytes((0, 0, 8, 1, 0, 0, 0, 9, 1, 2)))
-    with pytest.raises(DataError, match="expected 9 bytes after the header, found 2"):
-        read_idx(path, num_axes=1, digest=None)
 
 
 @pytest.mark.parametrize("architecture", ALL)
@@ -120,14 +87,6 @@ def test_non_finite_loss_stops_with_a_remedy(splits: Splits, tmp_path: Path) -> 
         next(model.parameters()).fill_(float("nan"))
     with pytest.raises(TrainingError, match=r"not finite.*lower training\.optimizer\.learning_rate"):
         train(model, splits, few_epochs("cnn"), seed=0, device=CPU, checkpoint=tmp_path / "c")
-
-
-def test_shift_moves_pixels_without_blur() -> None:
-    images_BCHW = torch.zeros(8, 1, 11, 13)
-    images_BCHW[:, :, 5, 6] = 1.0
-    moved_BCHW = augment(images_BCHW, AugmentConfig(shift=2), torch.Generator().manual_seed(0))
-    torch.testing.assert_close(moved_BCHW.flatten(1).amax(1), torch.ones(8))
-    assert not torch.allclose(moved_BCHW, images_BCHW)
 
 
 def test_scores_of_known_answers() -> None:

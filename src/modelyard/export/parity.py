@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from modelyard.bundle import MODEL_FILE, open_bundle, read_golden
-from modelyard.data.datasets import BLOCK, Split
+from modelyard.data.datasets import Split
 from modelyard.errors import ParityError
 from modelyard.export.onnx import DeployedModel
 from modelyard.inference import classify, open_session
@@ -39,7 +39,7 @@ class ParityReport:
         return ParityReport(self.images + other.images, worst, self.label_mismatches + other.label_mismatches)
 
 
-def pixel_blocks(split: Split, size: int = BLOCK) -> Iterator[NDArray[np.uint8]]:
+def pixel_blocks(split: Split, size: int = 4096) -> Iterator[NDArray[np.uint8]]:
     """The split's images in order as the deployed graph reads them, contiguous blocks of [B, H, W, C]."""
     for start in range(0, len(split), size):
         yield np.ascontiguousarray(split.gather(slice(start, start + size)).transpose(0, 2, 3, 1))

@@ -72,7 +72,7 @@ def _manifest(request: BuildRequest, dataset: Dataset, evaluation: dict[str, Any
     seconds = sum(report["seconds"] for report in training["history"])
     size = {f"model/{name}": float(value) for name, value in training["size"].items()}
     return Manifest(
-        model_name=dataset.name, architecture=request.recipe.model.architecture, classes=dataset.classes,
+        model_name=request.dataset, architecture=request.recipe.model.architecture, classes=dataset.classes,
         image_shape=(height, width, channels), temperature=evaluation["temperature"], data_digest=dataset.digest,
         recipe=request.recipe.model_dump(mode="json") | {"seed": request.seed},
         metrics=evaluation["metrics"] | size | {"train/seconds": seconds, "train/best_epoch": float(training["best_epoch"])},

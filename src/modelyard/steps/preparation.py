@@ -12,18 +12,18 @@ from modelyard.data.sources import load_dataset
 from modelyard.data.splits import DataConfig, stratified_mask
 from modelyard.export.onnx import DeployedModel, export_onnx
 from modelyard.home import Home
+from modelyard.progress import current_progress
 from modelyard.requests import BuildRequest
 
 
 def prepare(dataset: str, home: Home, data: DataConfig | None = None, *, skip_unreadable: bool = False) -> dict[str, str]:
-    """Verify and pack the data; gives step name, digest and the data set's real name."""
+    """Verify and pack the data, once for the whole run; gives step name, digest and the data set's real name."""
     data = data or DataConfig()
     options = FolderOptions(data.height, data.width, data.channels, skip_unreadable)
-    loaded = load_dataset(dataset, options)
+    loaded = load_dataset(dataset, options, current_progress.get().work)
     stratified_mask(loaded.train.labels_N, len(loaded.classes), data)
     folder = home.steps / f"data-{loaded.digest[:16]}"
-    if not folder.exists():
-        pack(loaded, folder)
+    pack(loaded, folder)
     return {"data_step": folder.name, "data_digest": loaded.digest, "dataset": loaded.name}
 
 
@@ -32,7 +32,7 @@ def check_model(request: BuildRequest, home: Home) -> None:
 
     Raises: ConfigError, ExportError.
     """
-    dataset = open_packed(home.steps / request.data_step)
+    dataset = open_packed(home.steps / request.data_step, verify=False)
     model = request.recipe.model.build(dataset.image_shape, len(dataset.classes))
     if request.recipe.model.architecture == "custom":
         channels, height, width = dataset.image_shape

@@ -48,7 +48,7 @@ class TrainJob(Config):
 
 def run_job(job: TrainJob, out: Path, on_epoch: OnEpoch) -> None:
     """Train in this process; leaves weights and `training.json` in `out`."""
-    dataset = open_packed(Path(job.data_folder))
+    dataset = open_packed(Path(job.data_folder), verify=False)
     device = resolve_device(job.device)
     torch.manual_seed(job.seed)
     model = job.model.build(dataset.image_shape, len(dataset.classes))
