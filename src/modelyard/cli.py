@@ -112,7 +112,9 @@ def _print_rows(rows: list[dict[str, Any]], title: str, as_json: bool) -> None:
 @app.command()
 def predict(
     images: Annotated[list[Path], typer.Argument(help="Image files")],
-    model: Annotated[str, typer.Option("--model", "-m", help="name, name@alias or name@number.")] = "mnist@champion",
+    model: Annotated[
+        str, typer.Option("--model", "-m", help="name, name@alias or name@number; needed where there are several models.")
+    ] = "",
     as_json: JsonOption = False,
 ) -> None:
     """Classify image files with a released model; needs onnxruntime only."""

@@ -14,15 +14,30 @@ from modelyard.home import Home
 from modelyard.inference import classify, open_session
 
 
-def released_folder(home: Home, model: str) -> Path:
-    """The release folder of `name@alias` or `name@number`. Raises: StoreError when there is none."""
+def released_folder(home: Home, model: str = "") -> Path:
+    """The release folder of `name@alias` or `name@number`; without a name, of the only model's champion.
+
+    Raises: StoreError when there is none, or no name and several models.
+    """
     name, _, alias = model.partition("@")
+    name = name or _only_name(home)
     folder = home.releases / name
     pointer = folder / f"{alias or 'champion'}.alias"
     number = pointer.read_text().strip() if pointer.exists() else alias
     if not number or not (folder / number).is_dir():
         raise StoreError(f"no release {model!r} in {home.releases}; see modelyard models list")
     return folder / number
+
+
+def _only_name(home: Home) -> str:
+    names = sorted(path.parent.name for path in home.releases.glob("*/champion.alias"))
+    if len(names) != 1:
+        raise StoreError(
+            f"--model expects one of {', '.join(names)}"
+            if names
+            else f"no release in {home.releases} yet; start with: modelyard run"
+        )
+    return names[0]
 
 
 def predict_files(home: Home, model: str, images: list[Path]) -> Iterator[dict[str, Any]]:

@@ -32,20 +32,6 @@ def draw_report(folder: Path, answers: Answers, history: list[dict[str, Any]]) -
     _save(_curves(history), folder / "curves.png")
 
 
-def contact_sheet(dataset: Dataset, path: Path, *, per_class: int = 10) -> None:
-    """A row of training images for each class."""
-    rows = [np.flatnonzero(dataset.train.labels_N == label)[:per_class] for label in range(len(dataset.classes))]
-    figure = Figure(figsize=(per_class * 0.7 + 1.5, len(rows) * 0.75), layout="constrained")
-    axes = figure.subplots(len(rows), per_class, squeeze=False)
-    for label, indices in enumerate(rows):
-        for column, axis in enumerate(axes[label]):
-            axis.axis("off")
-            if column < len(indices):
-                _show(axis, dataset.train.gather(indices[column : column + 1])[0])
-        axes[label][0].set_title(dataset.classes[label], fontsize=8, loc="left")
-    _save(figure, path)
-
-
 def _confusion(dataset: Dataset, probabilities_NK: Probabilities) -> Figure:
     matrix_KK = confusion_matrix(probabilities_NK, dataset.test.labels_N)
     errors_KK = matrix_KK * (1 - np.eye(len(matrix_KK), dtype=int))
