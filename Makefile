@@ -24,7 +24,7 @@ check: .venv/installed  ## the same without the tests
 ui: .venv/installed  ## MLflow and Prefect in the browser
 	@$(BIN)/modelyard ui
 
-bench: .venv/installed  ## where the time of a whole run goes
+bench: .venv/installed  ## where the time of a whole run goes: make bench ARGS="--dataset mnist --preset standard"
 	@$(BIN)/python benchmarks/pipeline.py $(ARGS)
 
 clean:  ## remove the environment (never the store in mlruns/)
