@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,6 +18,7 @@ import typer
 
 from modelyard.cli_data import data_app
 from modelyard.cli_options import JsonOption, SkipOption
+from modelyard.cli_serve import serve
 from modelyard.environment import configure
 from modelyard.errors import ModelyardError, describe_fault
 from modelyard.home import Home
@@ -28,6 +30,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 models_app = typer.Typer(no_args_is_help=True, help="Look at the registered models.")
 app.add_typer(data_app, name="data")
 app.add_typer(models_app, name="models")
+app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(serve)
 
 
 INTERRUPTED = 130
@@ -150,7 +153,7 @@ def models_show(
 
     folder = released_folder(Home.current(), model)
     manifest = open_bundle(folder)
-    typer.echo(manifest.model_dump_json(indent=2)) if as_json else print_card(manifest, folder)
+    typer.echo(json.dumps(asdict(manifest), indent=2)) if as_json else print_card(manifest, folder)
 
 
 @app.command()

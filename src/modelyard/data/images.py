@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +32,7 @@ DAMAGED = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.Decom
 class UnreadableImage(DataError):
     """A file is not an image, or a damaged one."""
 
-    def __init__(self, path: Path, reason: str) -> None:
+    def __init__(self, path: Path | BinaryIO, reason: str) -> None:
         super().__init__(f"{path}: not a readable image ({reason})")
         self.reason = reason
 
@@ -58,7 +59,7 @@ def pillow_warnings_hushed() -> Iterator[None]:
         yield
 
 
-def read_form(path: Path) -> Form:
+def read_form(path: Path | BinaryIO) -> Form:
     """Size and mode from the file's head. Raises: UnreadableImage."""
     try:
         with Image.open(path) as image:
@@ -67,7 +68,7 @@ def read_form(path: Path) -> Form:
         raise _unreadable(path, error) from error
 
 
-def read_image(path: Path, shape: tuple[int, int, int]) -> tuple[Form, NDArray[np.uint8]]:
+def read_image(path: Path | BinaryIO, shape: tuple[int, int, int]) -> tuple[Form, NDArray[np.uint8]]:
     """The file's form and its pixels, uint8 [C, H, W] of `shape`. Raises: UnreadableImage."""
     channels, height, width = shape
     mode = "L" if channels == 1 else "RGB"
@@ -103,7 +104,7 @@ def _eight_bit(image: Image.Image) -> Image.Image:
     return image
 
 
-def _unreadable(path: Path, error: BaseException) -> UnreadableImage:
+def _unreadable(path: Path | BinaryIO, error: BaseException) -> UnreadableImage:
     if isinstance(error, FileNotFoundError):
         return UnreadableImage(path, "no such file")
     if isinstance(error, UnidentifiedImageError):

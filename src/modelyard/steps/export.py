@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,7 @@ def export(request: BuildRequest, home: Home) -> Path:
         parity = check_parity(scratch, deployed, dataset.test)
         measured = manifest.metrics | _speed(scratch / MODEL_FILE, deployed, examples_BHWC)
         measured |= {"onnx/max_difference": parity.max_difference}
-        write_manifest(scratch, manifest.model_copy(update={"metrics": measured}))
+        write_manifest(scratch, replace(manifest, metrics=measured))
     return folder
 
 
@@ -87,5 +88,5 @@ def _environment() -> dict[str, str]:
 
 
 def _metadata(manifest: Manifest) -> dict[str, str]:
-    fields = manifest.model_dump(mode="json", exclude={"files"})
-    return {name: value if isinstance(value, str) else as_json(value) for name, value in fields.items()}
+    told = {name: value for name, value in asdict(manifest).items() if name != "files"}
+    return {name: value if isinstance(value, str) else as_json(value) for name, value in told.items()}
