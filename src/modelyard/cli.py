@@ -25,8 +25,10 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 data_app = typer.Typer(no_args_is_help=True, help="Look at, fetch and import data sets.")
 models_app = typer.Typer(no_args_is_help=True, help="Look at the registered models.")
+repository_app = typer.Typer(no_args_is_help=True, help="Hand the released models to other servers.")
 app.add_typer(data_app, name="data")
 app.add_typer(models_app, name="models")
+app.add_typer(repository_app, name="repository")
 
 
 INTERRUPTED = 130
@@ -205,6 +207,19 @@ def models_show(
     folder = released_folder(Home.current(), model)
     manifest = open_bundle(folder)
     typer.echo(manifest.model_dump_json(indent=2)) if as_json else print_card(manifest, folder)
+
+
+@repository_app.command("export")
+def repository_export(
+    folder: Annotated[Path, typer.Argument(help="New, empty or exported before.")], as_json: JsonOption = False
+) -> None:
+    """Write the releases as a model repository for Triton and KServe, config.pbtxt included."""
+    from modelyard.export.repository import export_repository
+
+    served = export_repository(Home.current().releases, folder)
+    _print_rows([{"name": one.name, "version": one.version} for one in served], str(folder), as_json)
+    if not as_json:
+        typer.echo(f"next: tritonserver --model-repository={folder.resolve()}")
 
 
 @app.command()
