@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -206,7 +207,7 @@ def models_show(
 
     folder = released_folder(Home.current(), model)
     manifest = open_bundle(folder)
-    typer.echo(manifest.model_dump_json(indent=2)) if as_json else print_card(manifest, folder)
+    typer.echo(json.dumps(asdict(manifest), indent=2)) if as_json else print_card(manifest, folder)
 
 
 @repository_app.command("export")

@@ -11,8 +11,8 @@ import onnx
 import onnxruntime
 from onnx import TensorProto, helper
 
+from modelyard.cores import affinity_cores, quota_cores, usable_cores
 from modelyard.home import Home
-from modelyard.inference import affinity_cores, quota_cores, usable_cores
 
 PACKAGES = ("torch", "torchvision", "prefect", "mlflow", "onnx", "fastapi", "sqlalchemy")
 

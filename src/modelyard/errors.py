@@ -8,7 +8,8 @@ ModelyardError            exit code 2: the input or the machine has to change
 ├── ExportError           the ONNX file could not be made
 ├── ParityError           onnxruntime and torch disagree (exit code 1)
 ├── BundleError           a bundle is incomplete or altered
-└── StoreError            the run store: locked, moved, full, unknown model
+├── StoreError            the run store: locked, moved, full, unknown model
+└── RequestError          a request to the server that cannot be answered as it is
 """
 
 import errno
@@ -54,6 +55,14 @@ class BundleError(ModelyardError):
 
 class StoreError(ModelyardError):
     """The run store cannot be used as it is."""
+
+
+class RequestError(ModelyardError):
+    """A request cannot be answered as it is; `status` is the HTTP status that says so."""
+
+    def __init__(self, message: str, status: int = 400) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 def describe_fault(error: BaseException | None) -> str | None:

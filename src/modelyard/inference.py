@@ -5,8 +5,6 @@ B batch, H height, W width, C channels, K classes.
 
 from __future__ import annotations
 
-import math
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,28 +13,8 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from modelyard.cores import usable_cores
 from modelyard.errors import DeviceError
-
-CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")
-
-
-def affinity_cores() -> int:
-    """Cores this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def quota_cores(path: Path = CGROUP_QUOTA) -> float | None:
-    """Cores a container's CPU quota is worth (cgroup v2 `cpu.max`); None without one."""
-    try:
-        quota, period = path.read_text().split()
-    except (OSError, ValueError):
-        return None
-    return None if quota == "max" else int(quota) / int(period)
-
-
-def usable_cores() -> int:
-    """Cores worth a thread each: the affinity, or the quota where it is smaller."""
-    return max(1, min(affinity_cores(), math.ceil(quota_cores() or affinity_cores())))
 
 
 def open_session(model: Path, *, provider: str = "CPUExecutionProvider", threads: int = 0) -> onnxruntime.InferenceSession:

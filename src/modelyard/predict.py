@@ -7,11 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from PIL import Image, UnidentifiedImageError
-
 from modelyard.bundle import MODEL_FILE, open_bundle
-from modelyard.errors import DataError, StoreError
+from modelyard.data.images import read_image
+from modelyard.errors import StoreError
 from modelyard.home import Home
 from modelyard.inference import classify, open_session
 
@@ -28,12 +26,14 @@ def released_folder(home: Home, model: str) -> Path:
 
 
 def predict_files(home: Home, model: str, images: list[Path]) -> Iterator[dict[str, Any]]:
-    """Label, probability and milliseconds for each file."""
+    """Label, probability and milliseconds for each file. Raises: DataError for a file that is no image."""
     folder = released_folder(home, model)
     manifest = open_bundle(folder)
     session = open_session(folder / MODEL_FILE)
+    height, width, channels = manifest.image_shape
     for path in images:
-        pixels_1HWC = _read(path, manifest.image_shape)[None]
+        _, image_CHW = read_image(path, (channels, height, width))
+        pixels_1HWC = image_CHW.transpose(1, 2, 0)[None]
         start = time.perf_counter()
         probabilities_K = classify(session, pixels_1HWC)[0]
         elapsed_ms = (time.perf_counter() - start) * 1e3
@@ -44,13 +44,3 @@ def predict_files(home: Home, model: str, images: list[Path]) -> Iterator[dict[s
             "probability": float(probabilities_K[best]),
             "ms": elapsed_ms,
         }
-
-
-def _read(path: Path, image_shape: tuple[int, int, int]) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-    height, width, channels = image_shape
-    try:
-        with Image.open(path) as image:
-            fitted = image.convert("L" if channels == 1 else "RGB").resize((width, height), Image.Resampling.BILINEAR)
-    except (OSError, UnidentifiedImageError) as error:
-        raise DataError(f"{path}: not a readable image ({type(error).__name__}); expected PNG or JPEG") from error
-    return np.asarray(fitted, np.uint8).reshape(height, width, channels)

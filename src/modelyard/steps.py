@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import tempfile
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -193,7 +194,7 @@ def export(request: BuildRequest, home: Home) -> Path:
         parity = check_parity(scratch, images_NHWC, expected_NK)
         measured = manifest.metrics | _speed(scratch / MODEL_FILE, deployed, images_NHWC)
         measured |= {"onnx/max_difference": parity.max_difference}
-        write_manifest(scratch, manifest.model_copy(update={"metrics": measured}))
+        write_manifest(scratch, replace(manifest, metrics=measured))
     return folder
 
 
@@ -225,5 +226,5 @@ def _manifest(request: BuildRequest, dataset: Dataset, evaluation: dict[str, Any
 
 
 def _metadata(manifest: Manifest) -> dict[str, str]:
-    fields = manifest.model_dump(mode="json", exclude={"files"})
-    return {name: value if isinstance(value, str) else as_json(value) for name, value in fields.items()}
+    told = {name: value for name, value in asdict(manifest).items() if name != "files"}
+    return {name: value if isinstance(value, str) else as_json(value) for name, value in told.items()}

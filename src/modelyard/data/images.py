@@ -1,0 +1,97 @@
+"""One image file as pixels: every mode, depth and orientation as uint8 grey or colour, the same in training and prediction.
+
+- 16-bit greys are scaled to 8 bits; floating-point ones are refused: nothing says what is white.
+- Transparent parts show white paper, as a drawing on a transparent ground is meant to be seen.
+- The camera's EXIF orientation is applied. Animated files give their first frame.
+- Other sizes are stretched to the wanted one (bilinear, antialiased); the proportions are not kept.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+
+from modelyard.errors import DataError
+
+SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff"))
+GREY_MODES = frozenset(("1", "L", "LA", "I", "I;16", "I;16B", "I;16L"))
+ALPHA_MODES = frozenset(("LA", "PA", "RGBA"))
+Source = Path | BinaryIO
+DAMAGED = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)
+"""What Pillow raises on broken files, by format."""
+
+
+class UnreadableImage(DataError):
+    """A file is not an image, or a damaged one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How an image lies in its file, upright."""
+
+    height: int
+    width: int
+    mode: str
+    """Pillow's: L grey, RGB colour, P palette, RGBA transparent, I;16 16-bit, ..."""
+
+    @property
+    def channels(self) -> int:
+        return 1 if self.mode in GREY_MODES else 3
+
+
+def read_form(path: Source) -> Form:
+    """Size and mode from the file's head. Raises: UnreadableImage."""
+    try:
+        with Image.open(path) as image:
+            return _form(image)
+    except DAMAGED as error:
+        raise _unreadable(path, error) from error
+
+
+def read_image(path: Source, shape: tuple[int, int, int]) -> tuple[Form, NDArray[np.uint8]]:
+    """The file's form and its pixels, uint8 [C, H, W] of `shape`. Raises: UnreadableImage."""
+    channels, height, width = shape
+    mode = "L" if channels == 1 else "RGB"
+    try:
+        with Image.open(path) as image:
+            form = _form(image)
+            side = 2 * max(height, width)
+            image.draft(mode, (side, side))  # JPEG only: decode a large photo at a fraction of its size
+            flat = _eight_bit(ImageOps.exif_transpose(image) if _orientation(image) > 1 else image).convert(mode)
+    except DAMAGED as error:
+        raise _unreadable(path, error) from error
+    fitted = flat if flat.size == (width, height) else flat.resize((width, height), Image.Resampling.BILINEAR)
+    return form, np.asarray(fitted, np.uint8).reshape(height, width, channels).transpose(2, 0, 1)
+
+
+def _orientation(image: Image.Image) -> int:
+    return int(image.getexif().get(ExifTags.Base.Orientation, 1))
+
+
+def _form(image: Image.Image) -> Form:
+    width, height = image.size
+    return Form(width, height, image.mode) if _orientation(image) > 4 else Form(height, width, image.mode)
+
+
+def _eight_bit(image: Image.Image) -> Image.Image:
+    if image.mode == "F":
+        raise ValueError("floating-point pixels have no defined white")
+    if image.mode.startswith("I"):
+        return Image.fromarray((np.asarray(image).clip(0, 65535) / 257).round().astype(np.uint8))
+    if image.mode in ALPHA_MODES or "transparency" in image.info:
+        seen = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", seen.size, "white"), seen)
+    return image
+
+
+def _unreadable(path: Source, error: BaseException) -> UnreadableImage:
+    if not path.exists():
+        return UnreadableImage(f"{path}: no such file")
+    reason = "unknown format" if isinstance(error, UnidentifiedImageError) else str(error).partition("\n")[0]
+    return UnreadableImage(f"{path}: not a readable image ({reason or type(error).__name__})")

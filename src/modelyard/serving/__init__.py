@@ -1,0 +1,1 @@
+"""Serving released bundles with onnxruntime over HTTP: reaches neither torch nor MLflow nor Prefect."""

@@ -1,0 +1,210 @@
+"""Every route. Knows no HTTP library: a `Request` comes in, a `Response` goes out."""
+
+from __future__ import annotations
+
+import mmap
+import time
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+
+import modelyard
+from modelyard.errors import RequestError
+from modelyard.serving import invocations, upload
+from modelyard.serving.auth import Tokens
+from modelyard.serving.exchange import JSON_TYPE, Request, Response, error_response, json_response
+from modelyard.serving.exposition import PROMETHEUS_TYPE, prometheus_text, statistics
+from modelyard.serving.metrics import observe, totals
+from modelyard.serving.page_files import page_file
+from modelyard.serving.releases import CHAMPION
+from modelyard.serving.repository import Repository
+from modelyard.serving.served import Served
+
+EXTENSIONS = (
+    "binary_tensor_data", "classification", "model_configuration", "model_repository", "parameters", "statistics",
+)  # fmt: skip
+OPEN_PATHS = frozenset({"/", "/openapi.json", "/ping", "/health", "/v2/health/live", "/v2/health/ready"})
+Handler = Callable[[Request], Awaitable[Response]]
+ChangeModel = Callable[[str, str], Awaitable[None]]
+"""("load" or "unload", name) in all workers. Raises: RequestError."""
+
+
+class Handlers:
+    """What one worker answers."""
+
+    def __init__(
+        self, repository: Repository, memory: mmap.mmap, *, tokens: Tokens | None, change_model: ChangeModel
+    ) -> None:
+        self.repository = repository
+        self.draining = False
+        self._memory = memory
+        self._tokens = tokens
+        self._change_model = change_model
+        self._fixed: dict[str, tuple[str, Handler]] = {
+            "/v2": ("GET", self._server_metadata), "/v2/": ("GET", self._server_metadata),
+            "/v2/health/live": ("GET", self._live), "/v2/health/ready": ("GET", self._ready),
+            "/v2/models/stats": ("GET", self._all_statistics), "/v2/repository/index": ("POST", self._index),
+            "/ping": ("GET", self._ping), "/health": ("GET", self._ping), "/version": ("GET", self._version),
+            "/invocations": ("POST", self._invocations), "/predict": ("POST", self._predict),
+            "/models": ("GET", self._models), "/metrics": ("GET", self._metrics),
+            "/": ("GET", self._page), "/openapi.json": ("GET", self._page),
+        }  # fmt: skip
+        self._verbs: dict[str, tuple[str, Callable[[str, str | None], Awaitable[Response]]]] = {
+            "": ("GET", self._metadata), "ready": ("GET", self._model_ready), "config": ("GET", self._config),
+            "stats": ("GET", self._statistics),
+        }  # fmt: skip
+
+    async def answer(self, request: Request) -> Response:
+        """The answer to any request; errors are answers too."""
+        try:
+            return await self._route(request)
+        except RequestError as error:
+            return invocations.error_answer(error) if request.path == "/invocations" else error_response(error)
+
+    async def _route(self, request: Request) -> Response:
+        path = request.path
+        self._check_caller(request)
+        if path.startswith("/v2/models/") and path not in self._fixed:
+            return await self._route_model(request)
+        if path.startswith("/v2/repository/models/"):
+            _check_method(request, "POST")
+            return await self._change(request)
+        if path.startswith("/assets/"):
+            method, handler = "GET", self._page
+        elif path in self._fixed:
+            method, handler = self._fixed[path]
+        else:
+            raise RequestError(f"nothing at {path}", HTTPStatus.NOT_FOUND)
+        _check_method(request, method)
+        return await handler(request)
+
+    def _check_caller(self, request: Request) -> None:
+        """Tokens, and no orders from a page of another site that this machine's browser happens to show."""
+        headers = request.headers
+        origin = headers.get(b"origin")
+        if origin and request.method != "GET" and origin.partition(b"://")[2] != headers.get(b"host"):
+            raise RequestError("requests from pages of another origin are refused", HTTPStatus.FORBIDDEN)
+        if self._tokens is None or request.path in OPEN_PATHS or request.path.startswith("/assets/"):
+            return
+        if not self._tokens.allow(headers.get(b"authorization")):
+            raise RequestError("expected the header Authorization: Bearer <token>", HTTPStatus.UNAUTHORIZED)
+
+    async def _route_model(self, request: Request) -> Response:
+        """`/v2/models/M[/versions/V][/verb]`."""
+        name, *rest = request.path[len("/v2/models/") :].split("/")
+        version = None
+        if rest[:1] == ["versions"] and len(rest) > 1:
+            version, rest = rest[1], rest[2:]
+        verb = rest[0] if len(rest) == 1 else "" if not rest else "/".join(rest)
+        if verb == "infer":
+            _check_method(request, "POST")
+            return await self._infer(request, name, version)
+        if verb not in self._verbs:
+            raise RequestError(f"nothing at {request.path}", HTTPStatus.NOT_FOUND)
+        method, handler = self._verbs[verb]
+        _check_method(request, method)
+        return await handler(name, version)
+
+    async def _infer(self, request: Request, name: str, version: str | None) -> Response:
+        served = self.repository.current.get(name) if version is None else None
+        if served is None:
+            served = await self.repository.find(name, version)
+        started = time.perf_counter_ns()
+        try:
+            head, rows = served.reader.read(request.headers.get(b"inference-header-content-length"), request.body)
+            outputs = await served.submit(rows, head.num_rows, head.timeout_s)
+            response = served.writer.write(head, outputs)
+        except RequestError:
+            observe(served.counters, time.perf_counter_ns() - started, failed=True)
+            raise
+        observe(served.counters, time.perf_counter_ns() - started, failed=False)
+        return response
+
+    async def _counted(self, request: Request, answer: Callable[[Served, Request], Awaitable[Response]]) -> Response:
+        served = await self.repository.find(request.query("model") or self._default_name(), request.query("version"))
+        started = time.perf_counter_ns()
+        try:
+            response = await answer(served, request)
+        except RequestError:
+            observe(served.counters, time.perf_counter_ns() - started, failed=True)
+            raise
+        observe(served.counters, time.perf_counter_ns() - started, failed=False)
+        return response
+
+    def _default_name(self) -> str:
+        """The first champion, else the first served name. Raises: RequestError (404) when there is none."""
+        pointers = self.repository.pointers
+        served = sorted(self.repository.current, key=lambda name: (pointers[name].alias != CHAMPION, name))
+        if not served:
+            raise RequestError("no model is served", HTTPStatus.NOT_FOUND)
+        return served[0]
+
+    async def _invocations(self, request: Request) -> Response:
+        return invocations.unsupported_type(request) or await self._counted(request, invocations.invoke)
+
+    async def _predict(self, request: Request) -> Response:
+        return await self._counted(request, upload.predict)
+
+    async def _metadata(self, name: str, version: str | None) -> Response:
+        served = await self.repository.find(name, version)
+        return json_response(served.metadata(self.repository.versions(name)))
+
+    async def _config(self, name: str, version: str | None) -> Response:
+        return json_response((await self.repository.find(name, version)).config())
+
+    async def _model_ready(self, name: str, version: str | None) -> Response:
+        await self.repository.find(name, version)
+        return json_response({"name": name, "ready": True})
+
+    async def _statistics(self, name: str, version: str | None) -> Response:
+        await self.repository.find(name, version)
+        return json_response(statistics(totals(self._memory), name, version))
+
+    async def _all_statistics(self, _: Request) -> Response:
+        return json_response(statistics(totals(self._memory)))
+
+    async def _server_metadata(self, _: Request) -> Response:
+        return json_response({"name": "modelyard", "version": modelyard.__version__, "extensions": EXTENSIONS})
+
+    async def _live(self, _: Request) -> Response:
+        return json_response({"live": True})
+
+    async def _ready(self, _: Request) -> Response:
+        ready = self.repository.is_ready and not self.draining
+        return json_response({"ready": ready}, HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE)
+
+    async def _ping(self, _: Request) -> Response:
+        return Response(HTTPStatus.OK if self.repository.current else HTTPStatus.NOT_FOUND, [JSON_TYPE], b"\n")
+
+    async def _version(self, _: Request) -> Response:
+        return Response(HTTPStatus.OK, [JSON_TYPE], invocations.MLFLOW_VERSION.encode())
+
+    async def _models(self, _: Request) -> Response:
+        return json_response([served.card() for _, served in sorted(self.repository.current.items())])
+
+    async def _metrics(self, _: Request) -> Response:
+        return Response(HTTPStatus.OK, [PROMETHEUS_TYPE], prometheus_text(totals(self._memory)))
+
+    async def _page(self, request: Request) -> Response:
+        return page_file(request)
+
+    async def _index(self, request: Request) -> Response:
+        ready_only = request.json_object().get("ready", False)
+        if not isinstance(ready_only, bool):
+            raise RequestError(f"ready: expected true or false, received {ready_only!r}")
+        return json_response([row for row in self.repository.index() if not ready_only or row["state"] == "READY"])
+
+    async def _change(self, request: Request) -> Response:
+        """`/v2/repository/models/M/load` and `/unload`."""
+        name, _, order = request.path[len("/v2/repository/models/") :].rpartition("/")
+        if order not in {"load", "unload"} or not name:
+            raise RequestError(f"nothing at {request.path}", HTTPStatus.NOT_FOUND)
+        parameters = request.json_object().get("parameters") or {}
+        if not isinstance(parameters, dict) or set(parameters) - {"unload_dependents"}:
+            raise RequestError("load takes no parameters: a version is loaded as it was released")
+        await self._change_model(order, name)
+        return Response(HTTPStatus.OK, [JSON_TYPE], b"")
+
+
+def _check_method(request: Request, method: str) -> None:
+    if request.method != method and not (method == "GET" and request.method == "HEAD"):
+        raise RequestError(f"{request.path} takes {method}, received {request.method}", HTTPStatus.METHOD_NOT_ALLOWED)

@@ -1,0 +1,197 @@
+"""Reading V2 inference requests: JSON, JSON with binary tensors, or the bare bytes of the input.
+
+Open Inference Protocol V2 (https://github.com/open-inference/open-inference-protocol) with Triton's
+binary_tensor_data and classification extensions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from modelyard.errors import RequestError
+from modelyard.serving.exchange import parse_json
+from modelyard.serving.tensors import TensorSpec, pack
+
+CACHED_HEADERS = 1024
+
+
+class Wanted(NamedTuple):
+    """One output as the client wants it."""
+
+    index: int
+    binary: bool
+    top: int
+    """With the classification extension: how many classes; else 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """All of a request but its rows; the same for thousands of requests of one client."""
+
+    num_rows: int
+    wanted: tuple[Wanted, ...]
+    id: str | None
+    timeout_s: float | None
+    binary_bytes: int | None
+    """Size of the binary input; None when the rows are in the JSON."""
+
+
+class InferRequest(NamedTuple):
+    """A request that fits the model."""
+
+    head: Head
+    rows: bytes
+
+
+class RequestReader:
+    """Reads requests for one model version."""
+
+    def __init__(self, spec: TensorSpec, outputs: tuple[TensorSpec, ...], max_rows: int) -> None:
+        self._spec = spec
+        self._outputs = outputs
+        self._max_rows = max_rows
+        self._heads: dict[bytes, Head] = {}
+
+    def read(self, header_length: bytes | None, body: bytes) -> InferRequest:
+        """Raises: RequestError (400) for whatever does not fit the protocol or the model."""
+        if header_length is None:
+            return self._read_json(body)
+        if not header_length.isdigit() or int(header_length) > len(body):
+            raise RequestError(f"Inference-Header-Content-Length is {header_length!r}, the body has {len(body)} bytes")
+        length = int(header_length)
+        if length == 0:
+            return self._read_raw(body)
+        head = self._cached_head(body[:length])
+        if head.binary_bytes is None:
+            raise RequestError("a binary request needs parameters.binary_data_size at its input")
+        if len(body) - length != head.binary_bytes:
+            raise RequestError(f"expected {head.binary_bytes} bytes after the JSON, received {len(body) - length}")
+        return InferRequest(head, body[length:])
+
+    def _cached_head(self, header: bytes) -> Head:
+        head = self._heads.get(header)
+        if head is None:
+            head, data = self._parse(header)
+            if data is not None:
+                raise RequestError("a binary request has no data in its JSON")
+            if len(self._heads) >= CACHED_HEADERS:  # ids make every header new: never let them pile up
+                self._heads.clear()
+            self._heads[header] = head
+        return head
+
+    def _read_json(self, body: bytes) -> InferRequest:
+        head, data = self._parse(body)
+        if head.binary_bytes is not None:
+            raise RequestError("binary_data_size needs the header Inference-Header-Content-Length")
+        if data is None:
+            raise RequestError(f"input {self._spec.name!r} has no data")
+        if self._spec.datatype == "FP16":
+            raise RequestError("FP16 has no JSON form; send the input as binary data")
+        shape = [head.num_rows, *self._spec.row_shape]
+        has_booleans = b"true" in body or b"false" in body
+        return InferRequest(head, pack(data, self._spec, shape, has_booleans=has_booleans))
+
+    def _read_raw(self, body: bytes) -> InferRequest:
+        """The body is the input: its size tells the rows."""
+        num_rows, rest = divmod(len(body), self._spec.row_bytes)
+        if rest or not num_rows:
+            raise RequestError(f"expected a multiple of {self._spec.row_bytes} bytes, received {len(body)}")
+        self._check_rows(num_rows)
+        wanted = tuple(Wanted(index, True, 0) for index in range(len(self._outputs)))
+        return InferRequest(Head(num_rows, wanted, None, None, len(body)), body)
+
+    def _parse(self, header: bytes) -> tuple[Head, object]:
+        """The head and the data of the only input."""
+        request = _object(parse_json(header), "the request")
+        parameters = _object(request.get("parameters", {}), "parameters")
+        request_id = request.get("id")
+        if request_id is not None and not isinstance(request_id, str):
+            raise RequestError(f"id: expected a string, received {type(request_id).__name__}")
+        given = _only_input(request)
+        num_rows = self._match_input(given)
+        head = Head(
+            num_rows,
+            self._wanted(request.get("outputs"), _flag(parameters, "binary_data_output")),
+            request_id,
+            _timeout(parameters),
+            self._binary_bytes(given, num_rows),
+        )
+        return head, given.get("data")
+
+    def _match_input(self, given: dict[str, object]) -> int:
+        """The number of rows of an input that has the model's name, datatype and shape."""
+        spec = self._spec
+        if given.get("name") != spec.name:
+            raise RequestError(f"unexpected input {given.get('name')!r}; the model has {spec.name!r}")
+        if given.get("datatype") != spec.datatype:
+            raise RequestError(f"input {spec.name!r}: expected datatype {spec.datatype}, received {given.get('datatype')!r}")
+        shape = given.get("shape")
+        if not isinstance(shape, list) or not shape or any(type(extent) is not int for extent in shape):
+            raise RequestError(f"input {spec.name!r}: shape must be a list of integers")
+        if tuple(shape[1:]) != spec.row_shape:
+            raise RequestError(f"input {spec.name!r}: expected shape {[-1, *spec.row_shape]}, received {shape}")
+        self._check_rows(shape[0])
+        return int(shape[0])
+
+    def _check_rows(self, num_rows: int) -> None:
+        if not 1 <= num_rows <= self._max_rows:
+            raise RequestError(f"expected 1 to {self._max_rows} rows, received {num_rows}")
+
+    def _binary_bytes(self, given: dict[str, object], num_rows: int) -> int | None:
+        size = _object(given.get("parameters", {}), "parameters of the input").get("binary_data_size")
+        expected = num_rows * self._spec.row_bytes
+        if size is not None and (type(size) is not int or size != expected):
+            raise RequestError(f"binary_data_size: expected {expected} for this shape, received {size!r}")
+        return size
+
+    def _wanted(self, outputs: object, binary: bool) -> tuple[Wanted, ...]:
+        """What the client asks for, in its order; all outputs when it names none."""
+        if outputs is None:
+            return tuple(Wanted(index, binary, 0) for index in range(len(self._outputs)))
+        if not isinstance(outputs, list) or not outputs:
+            raise RequestError("outputs must be a list that is not empty")
+        wanted = tuple(self._wanted_one(_object(output, "an output"), binary) for output in outputs)
+        if len({one.index for one in wanted}) != len(wanted):
+            raise RequestError("an output is requested twice")
+        return wanted
+
+    def _wanted_one(self, output: dict[str, object], binary: bool) -> Wanted:
+        names = [known.name for known in self._outputs]
+        if output.get("name") not in names:
+            raise RequestError(f"unexpected output {output.get('name')!r}; the model has {', '.join(names)}")
+        index = names.index(str(output["name"]))
+        parameters = _object(output.get("parameters", {}), "parameters of an output")
+        top = parameters.get("classification", 0)
+        spec = self._outputs[index]
+        if type(top) is not int or top < 0 or (top and len(spec.row_shape) != 1):
+            raise RequestError(f"classification: expected a number of classes of a score vector, received {top!r}")
+        return Wanted(index, _flag(parameters, "binary_data", binary), min(top, *spec.row_shape) if top else 0)
+
+
+def _object(value: object, what: str) -> dict[str, object]:
+    if not isinstance(value, dict):
+        raise RequestError(f"{what}: expected a JSON object, received {type(value).__name__}")
+    return value
+
+
+def _only_input(request: dict[str, object]) -> dict[str, object]:
+    inputs = request.get("inputs")
+    if not isinstance(inputs, list) or len(inputs) != 1:
+        raise RequestError("inputs must be a list with the model's one input")
+    return _object(inputs[0], "an input")
+
+
+def _flag(parameters: dict[str, object], name: str, default: bool = False) -> bool:
+    value = parameters.get(name, default)
+    if not isinstance(value, bool):
+        raise RequestError(f"{name}: expected true or false, received {value!r}")
+    return value
+
+
+def _timeout(parameters: dict[str, object]) -> float | None:
+    """Triton's `timeout` in microseconds, as seconds; 0 is none."""
+    value = parameters.get("timeout", 0)
+    if type(value) is not int or value < 0:
+        raise RequestError(f"timeout: expected microseconds, received {value!r}")
+    return value / 1e6 or None

@@ -1,0 +1,107 @@
+"""Counters of all workers in one shared memory: each worker adds to its own part, any of them can sum up.
+
+A worker that dies leaves its counts behind; the one that takes its place goes on adding to them.
+"""
+
+from __future__ import annotations
+
+import mmap
+from bisect import bisect_left
+
+SUCCESS, FAILURE, ROWS, EXECUTIONS, REQUEST_NS, FAILURE_NS = range(6)
+QUEUE_NS, INPUT_NS, INFER_NS, OUTPUT_NS, PENDING, LAST_MS = range(6, 12)
+BUCKETS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+HISTOGRAM = 12
+"""First of the latency counts: one for each of `BUCKETS_S` and one above."""
+BATCHES = HISTOGRAM + len(BUCKETS_S) + 1
+"""First of pairs (executions, nanoseconds), one for each batch size."""
+MAX_BATCH = 64
+FIELDS = BATCHES + 2 * MAX_BATCH
+
+CLOSED = 0
+"""Connections a worker has closed; the supervisor knows how many it handed over."""
+WORKER_FIELDS = 8
+NAME_BYTES = 512
+RECORDS = 1024
+"""Model versions a worker can count apart; untouched ones take no memory. The last counts all that come after."""
+RECORD_BYTES = NAME_BYTES + 8 * FIELDS
+WORKER_BYTES = 8 * WORKER_FIELDS + RECORDS * RECORD_BYTES
+OTHERS = ("other", "0")
+Totals = dict[tuple[str, str], list[int]]
+
+
+def allocate(workers: int) -> mmap.mmap:
+    """Zeroed memory that forked processes share."""
+    return mmap.mmap(-1, workers * WORKER_BYTES)
+
+
+class WorkerMetrics:
+    """One worker's part of the memory."""
+
+    def __init__(self, memory: mmap.mmap, worker: int) -> None:
+        self._memory = memoryview(memory)
+        self._start = worker * WORKER_BYTES
+        self.own = self._memory[self._start : self._start + 8 * WORKER_FIELDS].cast("q")
+        self._known = {key: index for index, key in enumerate(_names(self._memory, self._start))}
+        for index in self._known.values():
+            self._fields(index)[PENDING] = 0  # what a dead predecessor had pending died with it
+        self.own[CLOSED] = 0
+
+    def counters(self, model: str, version: str) -> memoryview[int]:
+        """The int64 counters of a model version, indexed by this module's constants."""
+        key = (model, version)
+        if key not in self._known and len(self._known) >= RECORDS - 1:
+            key = OTHERS
+        if key not in self._known:
+            index = self._known[key] = len(self._known)
+            start = self._start + 8 * WORKER_FIELDS + index * RECORD_BYTES
+            name = f"{key[0]}\n{key[1]}".encode()[:NAME_BYTES]
+            self._memory[start + 1 : start + len(name)] = name[1:]
+            self._memory[start] = name[0]  # last: from now on others see the record
+        return self._fields(self._known[key])
+
+    def _fields(self, index: int) -> memoryview[int]:
+        start = self._start + 8 * WORKER_FIELDS + index * RECORD_BYTES + NAME_BYTES
+        return self._memory[start : start + 8 * FIELDS].cast("q")
+
+
+def closed_connections(memory: mmap.mmap, worker: int) -> int:
+    """How many connections a worker has closed since it started."""
+    start = worker * WORKER_BYTES
+    return memoryview(memory)[start : start + 8 * WORKER_FIELDS].cast("q")[CLOSED]
+
+
+def observe(counters: memoryview[int], duration_ns: int, *, failed: bool) -> None:
+    """Count one answered request."""
+    if failed:
+        counters[FAILURE] += 1
+        counters[FAILURE_NS] += duration_ns
+        return
+    counters[SUCCESS] += 1
+    counters[REQUEST_NS] += duration_ns
+    counters[HISTOGRAM + bisect_left(BUCKETS_S, duration_ns / 1e9)] += 1
+
+
+def totals(memory: mmap.mmap) -> Totals:
+    """(model, version) -> counters summed over all workers."""
+    view = memoryview(memory)
+    sums: Totals = {}
+    for start in range(0, len(view), WORKER_BYTES):
+        for index, key in enumerate(_names(view, start)):
+            first = start + 8 * WORKER_FIELDS + index * RECORD_BYTES + NAME_BYTES
+            found = view[first : first + 8 * FIELDS].cast("q")
+            known = sums.setdefault(key, [0] * FIELDS)
+            known[:] = [a + b for a, b in zip(known, found, strict=True)]
+            known[LAST_MS] = max(known[LAST_MS] - found[LAST_MS], found[LAST_MS])
+    return sums
+
+
+def _names(view: memoryview[int], start: int) -> list[tuple[str, str]]:
+    names: list[tuple[str, str]] = []
+    for index in range(RECORDS):
+        first = start + 8 * WORKER_FIELDS + index * RECORD_BYTES
+        if not view[first]:
+            break
+        model, _, version = bytes(view[first : first + NAME_BYTES]).rstrip(b"\0").decode(errors="replace").partition("\n")
+        names.append((model, version))
+    return names

@@ -1,0 +1,97 @@
+"""Tensors as the Open Inference Protocol names them, and numbers in JSON as their bytes."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modelyard.errors import BundleError, RequestError
+
+DATATYPES = {
+    "tensor(bool)": ("BOOL", np.bool_), "tensor(uint8)": ("UINT8", np.uint8), "tensor(uint16)": ("UINT16", np.uint16),
+    "tensor(uint32)": ("UINT32", np.uint32), "tensor(uint64)": ("UINT64", np.uint64), "tensor(int8)": ("INT8", np.int8),
+    "tensor(int16)": ("INT16", np.int16), "tensor(int32)": ("INT32", np.int32), "tensor(int64)": ("INT64", np.int64),
+    "tensor(float16)": ("FP16", np.float16), "tensor(float)": ("FP32", np.float32), "tensor(double)": ("FP64", np.float64),
+}  # fmt: skip
+"""onnxruntime's type -> V2 datatype and numpy type."""
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """One input or output of a graph; its first axis is the batch."""
+
+    name: str
+    datatype: str
+    dtype: np.dtype[Any]
+    row_shape: tuple[int, ...]
+    """Without the batch axis."""
+
+    @classmethod
+    def from_graph(cls, name: str, onnx_type: str, shape: list[int | str | None]) -> TensorSpec:
+        """Raises: BundleError unless the batch axis is free and all others are fixed."""
+        fixed = [extent for extent in shape[1:] if isinstance(extent, int) and extent > 0]
+        if onnx_type not in DATATYPES or not shape or isinstance(shape[0], int) or len(fixed) != len(shape) - 1:
+            raise BundleError(f"tensor {name!r} is {onnx_type} {shape}; expected numbers with a free batch axis and fixed others")
+        datatype, scalar = DATATYPES[onnx_type]
+        return cls(name, datatype, np.dtype(scalar), tuple(fixed))
+
+    @property
+    def row_bytes(self) -> int:
+        return math.prod(self.row_shape) * self.dtype.itemsize
+
+    def metadata(self) -> dict[str, object]:
+        """As in the V2 model metadata: -1 is the batch."""
+        return {"name": self.name, "datatype": self.datatype, "shape": [-1, *self.row_shape]}
+
+
+def pack(data: object, spec: TensorSpec, shape: list[int], *, has_booleans: bool) -> bytes:
+    """The bytes of numbers given flat or nested in JSON.
+
+    Raises: RequestError when they are ragged, too few, of another kind or out of the datatype's range.
+    """
+    flat = flatten(data, shape)
+    if has_booleans and spec.datatype != "BOOL" and any(type(value) is bool for value in flat):
+        raise RequestError(f"input {spec.name!r}: expected {spec.datatype} values, received a boolean")
+    try:
+        return bytes(flat) if spec.datatype == "UINT8" else _convert(flat, spec.dtype).tobytes()
+    except (TypeError, ValueError, OverflowError):
+        raise RequestError(
+            f"input {spec.name!r}: expected {spec.datatype} values in range, received another kind of value"
+        ) from None
+
+
+def flatten(data: object, shape: list[int]) -> list[Any]:
+    """The values of a flat list, or of lists nested exactly as `shape`. Raises: RequestError."""
+    if not isinstance(data, list):
+        raise RequestError(f"data: expected a list of numbers, received {type(data).__name__}")
+    if not data or type(data[0]) is not list:
+        if len(data) != math.prod(shape):
+            raise RequestError(f"data has {len(data)} values, shape {shape} needs {math.prod(shape)}")
+        return data
+    if len(data) != shape[0]:
+        raise RequestError(f"data has {len(data)} rows, shape {shape} needs {shape[0]}")
+    level = data
+    for extent in shape[1:]:
+        if set(map(type, level)) != {list} or set(map(len, level)) != {extent}:
+            raise RequestError(f"data is not nested as shape {shape} says")
+        level = list(chain.from_iterable(level))
+    return level
+
+
+def _convert(flat: list[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Raises: ValueError unless every value has the kind and range of `dtype`."""
+    found = np.array(flat)
+    if found.dtype.kind not in {"b": "b", "u": "iu", "i": "iu", "f": "iuf"}[dtype.kind]:
+        raise ValueError
+    if dtype.kind in "iu" and (found.min() < np.iinfo(dtype).min or found.max() > np.iinfo(dtype).max):
+        raise ValueError
+    with np.errstate(over="ignore"):
+        converted: NDArray[Any] = found.astype(dtype)
+    if dtype.kind == "f" and not np.isfinite(converted).all():
+        raise ValueError
+    return converted

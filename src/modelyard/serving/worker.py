@@ -1,0 +1,193 @@
+"""One worker process: an event loop, the models, and the connections the supervisor hands it."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import itertools
+import mmap
+import os
+import signal
+import socket
+from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from email.utils import formatdate
+from http import HTTPStatus
+
+import uvloop
+from uvicorn import Config
+from uvicorn.server import ServerState
+
+from modelyard.errors import RequestError
+from modelyard.serving.asgi import Application
+from modelyard.serving.auth import Tokens
+from modelyard.serving.channel import Channel, Message
+from modelyard.serving.connection import Connection
+from modelyard.serving.events import log_event
+from modelyard.serving.handlers import Handlers
+from modelyard.serving.metrics import CLOSED, WorkerMetrics
+from modelyard.serving.options import ServeOptions
+from modelyard.serving.repository import Repository
+
+CHANGE_TIMEOUT_S = 60.0
+LAST_REQUESTS_S = 1.0
+"""While draining: for requests that are already on their way over connections that look idle."""
+
+
+class Worker:
+    """Serves until the supervisor says `drain` or is gone."""
+
+    def __init__(self, options: ServeOptions, channel: Channel, metrics: WorkerMetrics, memory: mmap.mmap) -> None:
+        self._options = options
+        self._channel = channel
+        self._metrics = metrics
+        self._memory = memory
+        self._stop = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._changes: dict[str, asyncio.Future[str]] = {}
+        self._tokens = Tokens(options.token_file) if options.token_file else None
+
+    async def serve(self, unloaded: frozenset[str]) -> None:
+        """Raises: ModelyardError when there is nothing that can be served."""
+        runner = ThreadPoolExecutor(1, "runner")
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(2, "loader"))
+        self._repository = Repository(self._options, self._metrics, runner, unloaded)
+        await self._repository.start()
+        self._handlers = Handlers(self._repository, self._memory, tokens=self._tokens, change_model=self._change_everywhere)
+        self._open_front()
+        self._listen()
+        gc.freeze()  # what lives as long as the process is not searched for garbage
+        self._channel.send("ready", *sorted(self._repository.current))
+        await self._stop.wait()
+        await self._drain()
+
+    def _open_front(self) -> None:
+        application = Application(self._handlers, self._options)
+        self._config = Config(
+            application, http="httptools", ws="none", lifespan="off", log_config=None, access_log=False,
+            timeout_keep_alive=int(self._options.idle_timeout_s), server_header=False,
+        )  # fmt: skip
+        self._config.load()
+        self._state = ServerState()
+
+    def _listen(self) -> None:
+        loop = asyncio.get_running_loop()
+        loop.add_reader(self._channel.fileno(), self._read_channel)
+        loop.add_signal_handler(signal.SIGTERM, self._stop.set)
+        self._start(self._follow_releases())
+        self._start(self._tick())
+
+    def _start(self, job: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(job)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _read_channel(self) -> None:
+        """Take all that is there."""
+        while True:
+            try:
+                received = self._channel.receive()
+            except BlockingIOError:
+                return
+            except OSError:
+                received = None
+            if isinstance(received, socket.socket):
+                self._start(self._connect(received))
+            elif received is None:
+                asyncio.get_running_loop().remove_reader(self._channel.fileno())
+                self._stop.set()
+                return
+            else:
+                self._obey(received)
+
+    async def _connect(self, client: socket.socket) -> None:
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(self._new_connection, client)
+        except OSError:  # gone before it was served
+            self._count_closed()
+
+    def _new_connection(self) -> Connection:
+        return Connection(self._config, self._state, self._count_closed)
+
+    def _count_closed(self) -> None:
+        self._metrics.own[CLOSED] += 1
+
+    def _obey(self, message: Message) -> None:
+        match message:
+            case ["drain"]:
+                self._stop.set()
+            case ["change", ticket, order, name]:
+                self._start(self._change_here(ticket, order, name))
+            case ["changed", ticket, failure] if ticket in self._changes:
+                self._changes.pop(ticket).set_result(failure)
+
+    async def _change_here(self, ticket: str, order: str, name: str) -> None:
+        """Load or unload in this worker and report."""
+        failure = ""
+        try:
+            await (self._repository.load(name) if order == "load" else self._repository.unload(name))
+        except RequestError as error:
+            failure = str(error)
+        self._channel.send("done", ticket, failure)
+
+    async def _change_everywhere(self, order: str, name: str) -> None:
+        """Have all workers load or unload; back when all did. Raises: RequestError (400, 504)."""
+        ticket = f"{os.getpid()}-{next(self._tickets)}"
+        self._changes[ticket] = asyncio.get_running_loop().create_future()
+        self._channel.send("change", ticket, order, name)
+        try:
+            failure = await asyncio.wait_for(self._changes[ticket], CHANGE_TIMEOUT_S)
+        except TimeoutError:
+            self._changes.pop(ticket, None)
+            raise RequestError(f"not every worker did {order} {name!r} in time", HTTPStatus.GATEWAY_TIMEOUT) from None
+        if failure:
+            raise RequestError(failure)
+
+    _tickets = itertools.count()
+
+    async def _follow_releases(self) -> None:
+        """Look at the alias files and the tokens now and then."""
+        while True:
+            await asyncio.sleep(self._options.poll_s)
+            try:
+                await self._repository.refresh()
+                if self._tokens:
+                    self._tokens.refresh()
+            except Exception as error:  # the watch must outlive whatever one look met
+                log_event("fault", {"where": "following releases", "reason": repr(error)})
+
+    async def _tick(self) -> None:
+        """Once a second: the Date header, and connections whose request never arrives."""
+        loop = asyncio.get_running_loop()
+        while True:
+            self._state.default_headers = [(b"date", formatdate(usegmt=True).encode())]
+            for connection in list(self._state.connections):
+                if isinstance(connection, Connection):
+                    connection.expire(loop.time(), self._options.read_timeout_s)
+            await asyncio.sleep(1)
+
+    async def _drain(self) -> None:
+        """Answer what is on its way, each with `connection: close`; then close what stays silent."""
+        loop = asyncio.get_running_loop()
+        self._handlers.draining = True
+        await self._until_empty(loop.time() + LAST_REQUESTS_S)
+        for connection in list(self._state.connections):
+            connection.shutdown()
+        await self._until_empty(loop.time() + self._options.drain_s)
+        log_event("stopped", {"open": len(self._state.connections)})
+
+    async def _until_empty(self, deadline: float) -> None:
+        loop = asyncio.get_running_loop()
+        while self._state.connections and loop.time() < deadline:
+            await asyncio.sleep(0.02)
+
+
+def run_worker(options: ServeOptions, channel: Channel, index: int, memory: mmap.mmap, unloaded: frozenset[str]) -> None:
+    """A worker's whole life. Raises: ModelyardError when it cannot start."""
+
+    async def live() -> None:
+        await Worker(options, channel, WorkerMetrics(memory, index), memory).serve(unloaded)
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the supervisor, which drains the workers
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(live())
