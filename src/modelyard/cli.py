@@ -215,10 +215,10 @@ def repository_export(
     folder: Annotated[Path, typer.Argument(help="New, empty or exported before.")], as_json: JsonOption = False
 ) -> None:
     """Write the releases as a model repository for Triton and KServe, config.pbtxt included."""
-    from modelyard.export.repository import export_repository
+    from modelyard.serving.triton import export_repository
 
-    served = export_repository(Home.current().releases, folder)
-    _print_rows([{"name": one.name, "version": one.version} for one in served], str(folder), as_json)
+    exported = export_repository(Home.current().releases, folder)
+    _print_rows([{"name": one.name, "version": int(one.version)} for one in exported], str(folder), as_json)
     if not as_json:
         typer.echo(f"next: tritonserver --model-repository={folder.resolve()}")
 

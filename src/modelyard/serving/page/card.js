@@ -15,8 +15,9 @@ export class Card {
   /** The last answer: { label, probability, ms }, or null. */
   answer = null;
   #model;
+  /** Whether an answer is on its way. */
+  busy = false;
   #waiting = null;
-  #busy = false;
   #round = 0;
   #onAnswer;
   #onError;
@@ -49,8 +50,8 @@ export class Card {
   /** Ask the server; while an answer is on its way only the newest pixels wait. */
   async ask(pixels) {
     this.#waiting = pixels;
-    if (this.#busy) return;
-    this.#busy = true;
+    if (this.busy) return;
+    this.busy = true;
     try {
       while (this.#waiting) {
         const [pixelsNow, round] = [this.#waiting, this.#round];
@@ -62,7 +63,8 @@ export class Card {
       this.forget();
       this.#onError(error);
     } finally {
-      this.#busy = false;
+      this.busy = false;
+      this.#onAnswer();
     }
   }
 

@@ -79,7 +79,7 @@ function update() {
   if (drawing.empty) cards().forEach((card) => card.forget());
   else cards().forEach((card) => card.ask(pixels(card.shape)));
   showSeen();
-  if (drawing.empty) summarise();
+  summarise();
 }
 
 const pixels = (shape) => (drawing.picture ? pixelsOfPicture(drawing.picture, shape, find("invert").checked) : pixelsOfStrokes(drawing.strokes, shape, find("dataset").value));
@@ -99,6 +99,7 @@ function summarise() {
   const answered = cards().filter((card) => card.answer);
   const labels = new Set(answered.map((card) => card.answer.label));
   const agreed = labels.size === 1 ? [...labels][0] : null;
+  find("cards").ariaBusy = cards().some((card) => card.busy);
   find("label").textContent = agreed ?? "?";
   find("label").classList.toggle("long", (agreed ?? "").length > 2);
   const [title, detail] = headline(answered, agreed);
@@ -176,4 +177,6 @@ offerSamples();
 listen();
 summarise();
 await refresh();
-setInterval(() => document.visibilityState === "visible" && refresh(), POLL_MS);
+const refreshSeen = () => document.visibilityState === "visible" && refresh();
+document.addEventListener("visibilitychange", refreshSeen);
+setInterval(refreshSeen, POLL_MS);

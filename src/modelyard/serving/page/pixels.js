@@ -26,9 +26,12 @@ export function pixelsOfStrokes(strokes, [height, width, channels], dataset) {
   return rendered(strokes, placed, frame.pen, [height, width]);
 }
 
-/** A picture (ImageBitmap) as pixels [H * W * C], resized as `modelyard predict` does: Pillow's bilinear filter. */
+/** A picture (ImageBitmap) as pixels [H * W * C] as `modelyard predict` fits it: on white paper, Pillow's bilinear filter. */
 export function pixelsOfPicture(picture, [height, width, channels], invert) {
-  const { data } = contextOf(picture.width, picture.height, (context) => context.drawImage(picture, 0, 0));
+  const { data } = drawn(picture.width, picture.height, (context) => {
+    Object.assign(context, { fillStyle: "#fff" }).fillRect(0, 0, picture.width, picture.height);
+    context.drawImage(picture, 0, 0);
+  });
   const planes = channels === 1 ? [luma(data)] : [0, 1, 2].map((channel) => plane(data, channel));
   const small = planes.map((values) => resample(values, [picture.height, picture.width], [height, width]));
   const pixels = new Uint8Array(height * width * channels);
@@ -74,11 +77,12 @@ function fitted(strokes, { box, pen }, [height, width]) {
 function rendered(strokes, { scale, x, y }, pen, [height, width]) {
   const big = { scale: scale * OVERSAMPLING, x: x * OVERSAMPLING, y: y * OVERSAMPLING };
   const size = [height * OVERSAMPLING, width * OVERSAMPLING];
-  const { data } = contextOf(size[1], size[0], (context) => trace(context, strokes, big, pen * OVERSAMPLING));
+  const { data } = drawn(size[1], size[0], (context) => trace(context, strokes, big, pen * OVERSAMPLING));
   return resample(plane(data, 3), size, [height, width]);
 }
 
-function contextOf(width, height, draw) {
+/** What `draw` leaves on a transparent canvas, as ImageData. */
+function drawn(width, height, draw) {
   const context = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
   draw(context);
   return context.getImageData(0, 0, width, height);

@@ -10,49 +10,26 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import pytest
-from onnx import TensorProto, helper
 
 from modelyard import cli
-from modelyard.bundle import MODEL_FILE, Manifest, write_golden, write_manifest
+from modelyard.bundle import MODEL_FILE
 from modelyard.errors import StoreError
-from modelyard.export.repository import export_repository
+from modelyard.serving.triton import export_repository
+from tests.bundles import make_manifest, make_release
 
-CLASSES = ("cat", 'the "dog"', "Ankle boot")
-
-
-def make_release(releases: Path, name: str, version: int, *aliases: str) -> None:
-    """A sealed bundle whose graph has the real signature: images of 5x7x1, three classes."""
-    folder = releases / name / str(version)
-    folder.mkdir(parents=True)
-    onnx.save_model(_graph(version), folder / MODEL_FILE)
-    write_golden(folder, np.zeros((1, 5, 7, 1), np.uint8), np.full((1, 3), 1 / 3, np.float32))
-    manifest = Manifest(
-        model_name=name, architecture="cnn", classes=CLASSES, image_shape=(5, 7, 1), temperature=1.0, data_digest="ab12",
-        recipe={}, metrics={}, environment={}, files={},
-    )  # fmt: skip
-    write_manifest(folder, manifest)
-    for alias in aliases:
-        (releases / name / f"{alias}.alias").write_text(f"{version}\n")
+PETS = make_manifest("pets", ("cat", 'the "dog"', "Ankle boot"), (5, 7, 1))
 
 
-def _graph(version: int) -> onnx.ModelProto:
-    tensors = [
-        helper.make_tensor_value_info(name, kind, ["batch", *shape])
-        for name, kind, shape in (
-            ("images", TensorProto.UINT8, (5, 7, 1)), ("logits", TensorProto.FLOAT, (3,)),
-            ("probabilities", TensorProto.FLOAT, (3,)),
-        )
-    ]  # fmt: skip
-    graph = helper.make_graph([], "hand made", tensors[:1], tensors[1:])
-    return helper.make_model(graph, model_version=version)
+def release(releases: Path, version: int, *aliases: str) -> None:
+    """A version whose weights are its number."""
+    make_release(releases, PETS, version, *aliases, weights_PK=np.full((5 * 7, 3), version, np.float32))
 
 
 @pytest.fixture
 def releases(tmp_path: Path) -> Path:
-    make_release(tmp_path / "releases", "pets", 3, "champion", "cnn")
-    make_release(tmp_path / "releases", "pets", 4, "rnn")
+    release(tmp_path / "releases", 3, "champion", "cnn")
+    release(tmp_path / "releases", 4, "rnn")
     return tmp_path / "releases"
 
 
@@ -79,17 +56,17 @@ def read_config(model_config: Any, folder: Path) -> Any:
 
 def test_every_alias_is_a_triton_model(releases: Path, tmp_path: Path, model_config: Any) -> None:
     target = tmp_path / "repository"
-    served = export_repository(releases, target)
-    assert [(one.name, one.version) for one in served] == [("pets", 3), ("pets-cnn", 3), ("pets-rnn", 4)]
-    for one in served:
+    exported = export_repository(releases, target)
+    assert [(one.name, one.version) for one in exported] == [("pets", "3"), ("pets-cnn", "3"), ("pets-rnn", "4")]
+    for one in exported:
         folder = target / one.name
         config = read_config(model_config, folder)
         assert config.name == folder.name
         assert config.platform == "onnxruntime_onnx"
-        assert list(config.version_policy.specific.versions) == [one.version]
-        assert [child.name for child in folder.iterdir() if child.is_dir()] == [str(one.version)]
-        exported = folder / str(one.version) / config.default_model_filename
-        assert exported.read_bytes() == (one.release / MODEL_FILE).read_bytes()
+        assert list(config.version_policy.specific.versions) == [int(one.version)]
+        assert [child.name for child in folder.iterdir() if child.is_dir()] == [one.version]
+        model = folder / one.version / config.default_model_filename
+        assert model.read_bytes() == (releases / "pets" / one.version / MODEL_FILE).read_bytes()
 
 
 def test_tensors_are_those_of_the_graph(releases: Path, tmp_path: Path, model_config: Any) -> None:
@@ -103,7 +80,7 @@ def test_tensors_are_those_of_the_graph(releases: Path, tmp_path: Path, model_co
     assert {name: list(tensor.dims) for name, tensor in outputs.items()} == {"logits": [3], "probabilities": [3]}
     assert {tensor.data_type for tensor in config.output} == {model_config.TYPE_FP32}
     labels = tmp_path / "repository" / "pets" / outputs["probabilities"].label_filename
-    assert tuple(labels.read_text().splitlines()) == CLASSES
+    assert tuple(labels.read_text().splitlines()) == PETS.classes
 
 
 def test_a_promotion_replaces_one_version_and_leaves_the_rest_alone(releases: Path, tmp_path: Path, model_config: Any) -> None:
@@ -124,12 +101,10 @@ def test_a_promotion_replaces_one_version_and_leaves_the_rest_alone(releases: Pa
 def test_the_same_number_from_another_store_is_replaced(releases: Path, tmp_path: Path) -> None:
     export_repository(releases, tmp_path / "repository")
     other = tmp_path / "other"
-    make_release(other, "pets", 3, "champion")
-    (other / "pets" / "3" / MODEL_FILE).write_bytes(_graph(9).SerializeToString())
-    write_manifest(other / "pets" / "3", Manifest.model_validate_json((other / "pets" / "3" / "manifest.json").read_bytes()))
+    make_release(other, PETS, 3, "champion", weights_PK=np.ones((5 * 7, 3), np.float32))
     export_repository(other, tmp_path / "repository")
     exported = tmp_path / "repository" / "pets" / "3" / MODEL_FILE
-    assert onnx.load(exported).model_version == 9
+    assert exported.read_bytes() == (other / "pets" / "3" / MODEL_FILE).read_bytes()
 
 
 def test_a_foreign_folder_is_refused_untouched(releases: Path, tmp_path: Path) -> None:
