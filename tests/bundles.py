@@ -41,7 +41,7 @@ def probabilities_of(images_BHWC: NDArray[np.uint8], weights_PK: Weights, bias_K
     """What `linear_graph` must answer, by numpy."""
     logits_BK = images_BHWC.reshape(len(images_BHWC), -1) / 255 @ weights_PK + bias_K
     exponentials_BK = np.exp(logits_BK - logits_BK.max(1, keepdims=True))
-    return (exponentials_BK / exponentials_BK.sum(1, keepdims=True)).astype(np.float32)
+    return np.asarray(exponentials_BK / exponentials_BK.sum(1, keepdims=True), np.float32)
 
 
 def make_release(
