@@ -49,29 +49,23 @@ class Manifest:
         return cls(**given | {"classes": tuple(given["classes"]), "image_shape": (height, width, channels)})
 
 
+def _is(value: object, *types: type) -> bool:
+    """Whether all items of a list, or all values of a dict, have one of the types."""
+    items = list(value.values()) if isinstance(value, dict) else value
+    return isinstance(items, list) and all(isinstance(item, types) for item in items)
+
+
 def _fits(name: str, value: object) -> bool:
     """Whether `value` may stand for this field of the manifest."""
-    match name:
-        case "schema_version":
-            return value == SCHEMA_VERSION
-        case "model_name" | "architecture" | "data_digest":
-            return isinstance(value, str)
-        case "temperature":
-            return isinstance(value, float | int)
-        case "classes":
-            return _all(value, str)
-        case "image_shape":
-            return _all(value, int) and isinstance(value, list) and len(value) == 3
-        case "metrics":
-            return isinstance(value, dict) and _all(list(value.values()), float, int)
-        case "environment" | "files":
-            return isinstance(value, dict) and _all(list(value.values()), str)
-        case _:
-            return isinstance(value, dict)
-
-
-def _all(value: object, *types: type) -> bool:
-    return isinstance(value, list) and all(isinstance(item, types) for item in value)
+    if name == "schema_version":
+        return value == SCHEMA_VERSION
+    if name in {"classes", "image_shape"}:
+        whole = isinstance(value, list) and (name == "classes" or len(value) == 3)
+        return whole and _is(value, str if name == "classes" else int)
+    if name in {"recipe", "metrics", "environment", "files"}:
+        types = {"recipe": (object,), "metrics": (float, int)}.get(name, (str,))
+        return isinstance(value, dict) and _is(value, *types)
+    return isinstance(value, float | int if name == "temperature" else str)
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
@@ -87,13 +81,12 @@ def open_bundle(folder: Path) -> Manifest:
     """
     try:
         manifest = Manifest.from_json(json.loads((folder / MANIFEST_FILE).read_bytes()))
-        found = {name: sha256_of_file(folder / name) for name in manifest.files}
+        found = {name: sha256_of_file(folder / name) for name in (MODEL_FILE, GOLDEN_FILE)}
     except (OSError, ValueError) as error:
         reason = error if isinstance(error, ValueError) else error.strerror
         raise BundleError(f"{folder} is not a whole bundle ({type(error).__name__}: {reason}); export it again") from error
-    altered = [name for name, digest in manifest.files.items() if found[name] != digest]
-    if altered or set(manifest.files) != {MODEL_FILE, GOLDEN_FILE}:
-        raise BundleError(f"{folder}: {', '.join(altered) or 'a file'} does not match the manifest; export it again")
+    if altered := [name for name in found.keys() | manifest.files if found.get(name) != manifest.files.get(name)]:
+        raise BundleError(f"{folder}: {', '.join(sorted(altered))} does not match the manifest; export it again")
     return manifest
 
 

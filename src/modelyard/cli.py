@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from modelyard.cli_repository import repository_app
+from modelyard.cli_serve import serve
 from modelyard.environment import configure
 from modelyard.errors import ModelyardError, describe_fault
 from modelyard.home import Home
@@ -26,10 +28,10 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 data_app = typer.Typer(no_args_is_help=True, help="Look at, fetch and import data sets.")
 models_app = typer.Typer(no_args_is_help=True, help="Look at the registered models.")
-repository_app = typer.Typer(no_args_is_help=True, help="Hand the released models to other servers.")
 app.add_typer(data_app, name="data")
 app.add_typer(models_app, name="models")
 app.add_typer(repository_app, name="repository")
+app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(serve)
 
 
 INTERRUPTED = 130
@@ -208,19 +210,6 @@ def models_show(
     folder = released_folder(Home.current(), model)
     manifest = open_bundle(folder)
     typer.echo(json.dumps(asdict(manifest), indent=2)) if as_json else print_card(manifest, folder)
-
-
-@repository_app.command("export")
-def repository_export(
-    folder: Annotated[Path, typer.Argument(help="New, empty or exported before.")], as_json: JsonOption = False
-) -> None:
-    """Write the releases as a model repository for Triton and KServe, config.pbtxt included."""
-    from modelyard.serving.triton import export_repository
-
-    exported = export_repository(Home.current().releases, folder)
-    _print_rows([{"name": one.name, "version": int(one.version)} for one in exported], str(folder), as_json)
-    if not as_json:
-        typer.echo(f"next: tritonserver --model-repository={folder.resolve()}")
 
 
 @app.command()

@@ -9,6 +9,9 @@
 from __future__ import annotations
 
 import struct
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -22,13 +25,16 @@ from modelyard.errors import DataError
 SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff"))
 GREY_MODES = frozenset(("1", "L", "LA", "I", "I;16", "I;16B", "I;16L"))
 ALPHA_MODES = frozenset(("LA", "PA", "RGBA"))
-Source = Path | BinaryIO
 DAMAGED = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)
 """What Pillow raises on broken files, by format."""
 
 
 class UnreadableImage(DataError):
     """A file is not an image, or a damaged one."""
+
+    def __init__(self, path: Path | BinaryIO, reason: str) -> None:
+        super().__init__(f"{path}: not a readable image ({reason})")
+        self.reason = reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +51,15 @@ class Form:
         return 1 if self.mode in GREY_MODES else 3
 
 
-def read_form(path: Source) -> Form:
+@contextmanager
+def pillow_warnings_hushed() -> Iterator[None]:
+    """Odd metadata, which changes no pixel, is no news for people. Filters are the whole process's: not from threads."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"PIL\.")
+        yield
+
+
+def read_form(path: Path | BinaryIO) -> Form:
     """Size and mode from the file's head. Raises: UnreadableImage."""
     try:
         with Image.open(path) as image:
@@ -54,7 +68,7 @@ def read_form(path: Source) -> Form:
         raise _unreadable(path, error) from error
 
 
-def read_image(path: Source, shape: tuple[int, int, int]) -> tuple[Form, NDArray[np.uint8]]:
+def read_image(path: Path | BinaryIO, shape: tuple[int, int, int]) -> tuple[Form, NDArray[np.uint8]]:
     """The file's form and its pixels, uint8 [C, H, W] of `shape`. Raises: UnreadableImage."""
     channels, height, width = shape
     mode = "L" if channels == 1 else "RGB"
@@ -90,8 +104,9 @@ def _eight_bit(image: Image.Image) -> Image.Image:
     return image
 
 
-def _unreadable(path: Source, error: BaseException) -> UnreadableImage:
-    if not path.exists():
-        return UnreadableImage(f"{path}: no such file")
-    reason = "unknown format" if isinstance(error, UnidentifiedImageError) else str(error).partition("\n")[0]
-    return UnreadableImage(f"{path}: not a readable image ({reason or type(error).__name__})")
+def _unreadable(path: Path | BinaryIO, error: BaseException) -> UnreadableImage:
+    if isinstance(error, FileNotFoundError):
+        return UnreadableImage(path, "no such file")
+    if isinstance(error, UnidentifiedImageError):
+        return UnreadableImage(path, "unknown format")
+    return UnreadableImage(path, str(error).partition("\n")[0] or type(error).__name__)

@@ -31,7 +31,13 @@ def read_options(arguments: list[str]) -> ServeOptions:
     add("--max-rows", type=int, default=defaults.max_rows, metavar="N", help="images in a request (default: %(default)s)")
     add("--max-connections", type=int, default=defaults.max_connections, metavar="N", help="(default: %(default)s)")
     for name in ("request_timeout_s", "queue_s", "read_timeout_s", "idle_timeout_s", "poll_s", "drain_s"):
-        add(f"--{name.replace('_', '-')}", type=float, default=getattr(defaults, name), metavar="S", help="(default: %(default)s)")
+        add(
+            f"--{name.replace('_', '-')}",
+            type=float,
+            default=getattr(defaults, name),
+            metavar="S",
+            help="(default: %(default)s)",
+        )
     given = vars(parser.parse_args(arguments))
     given["models"], given["aliases"] = tuple(given.pop("model")), tuple(given.pop("alias"))
     if given["workers"] < 1:

@@ -112,14 +112,12 @@ class Application:
         return plain
 
     def _too_large(self) -> RequestError:
-        return RequestError(f"the body is larger than {self._limit} bytes; send fewer rows", HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+        return RequestError(
+            f"the body is larger than {self._limit} bytes; send fewer rows", HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+        )
 
     async def _send(self, response: Response, request_id: bytes, send: Send) -> None:
-        headers: Headers = [
-            *response.headers,
-            (b"content-length", b"%d" % len(response.body)),
-            (b"x-request-id", request_id),
-        ]
+        headers: Headers = [*response.headers, (b"content-length", b"%d" % len(response.body)), (b"x-request-id", request_id)]
         await send({"type": "http.response.start", "status": int(response.status), "headers": headers})
         await send({"type": "http.response.body", "body": response.body})
 

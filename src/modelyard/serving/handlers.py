@@ -31,9 +31,7 @@ ChangeModel = Callable[[str, str], Awaitable[None]]
 class Handlers:
     """What one worker answers."""
 
-    def __init__(
-        self, repository: Repository, memory: mmap.mmap, *, tokens: Tokens | None, change_model: ChangeModel
-    ) -> None:
+    def __init__(self, repository: Repository, memory: mmap.mmap, *, tokens: Tokens | None, change_model: ChangeModel) -> None:
         self.repository = repository
         self.draining = False
         self._memory = memory
@@ -69,7 +67,7 @@ class Handlers:
             _check_method(request, "POST")
             return await self._change(request)
         if path.startswith("/assets/"):
-            method, handler = "GET", self._page
+            method, handler = self._fixed["/"]
         elif path in self._fixed:
             method, handler = self._fixed[path]
         else:

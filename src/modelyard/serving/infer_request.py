@@ -19,7 +19,8 @@ CACHED_HEADERS = 1024
 class Wanted(NamedTuple):
     """One output as the client wants it."""
 
-    index: int
+    output: int
+    """Place among the model's outputs."""
     binary: bool
     top: int
     """With the classification extension: how many classes; else 0."""
@@ -152,7 +153,7 @@ class RequestReader:
         if not isinstance(outputs, list) or not outputs:
             raise RequestError("outputs must be a list that is not empty")
         wanted = tuple(self._wanted_one(_object(output, "an output"), binary) for output in outputs)
-        if len({one.index for one in wanted}) != len(wanted):
+        if len({one.output for one in wanted}) != len(wanted):
             raise RequestError("an output is requested twice")
         return wanted
 

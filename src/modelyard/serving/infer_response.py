@@ -51,7 +51,7 @@ class ResponseWriter:
                 self._headers.clear()
             self._headers[key] = known
         header, fields = known
-        return Response(HTTPStatus.OK, [*fields], header + b"".join([outputs[index].tobytes() for index, _, _ in head.wanted]))
+        return Response(HTTPStatus.OK, [*fields], header + b"".join([outputs[at].tobytes() for at, _, _ in head.wanted]))
 
     def _header(self, head: Head, tensors: list[dict[str, object]]) -> bytes:
         told: dict[str, object] = {"model_name": self._name, "model_version": self._version}
@@ -61,7 +61,7 @@ class ResponseWriter:
 
     def _tensor(self, wanted: Wanted, outputs: list[NDArray[Any]], buffers: list[bytes]) -> dict[str, object]:
         """One output's entry in the JSON; its bytes go to `buffers` when it is binary."""
-        spec, values = self._outputs[wanted.index], outputs[wanted.index]
+        spec, values = self._outputs[wanted.output], outputs[wanted.output]
         if wanted.top:
             return _classification(spec.name, self._best(values, wanted.top), wanted, buffers)
         entry: dict[str, object] = {"name": spec.name, "datatype": spec.datatype, "shape": list(values.shape)}

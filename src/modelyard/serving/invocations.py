@@ -19,6 +19,12 @@ from modelyard.serving.tensors import TensorSpec, flatten
 
 MLFLOW_VERSION = "3.17.2"
 """Of the scoring protocol spoken here; what /version answers."""
+ERROR_CODES = {
+    400: "BAD_REQUEST",
+    404: "RESOURCE_DOES_NOT_EXIST",
+    422: "INVALID_PARAMETER_VALUE",
+    503: "TEMPORARILY_UNAVAILABLE",
+}
 FIELDS = ("dataframe_records", "dataframe_split", "inputs", "instances")
 
 
@@ -38,7 +44,7 @@ def unsupported_type(request: Request) -> Response | None:
     if values.get("charset", "utf-8").lower() != "utf-8":
         return _plain("The scoring server only supports UTF-8")
     if mime_type != "application/json" or set(values) - {"charset"}:
-        return _plain(f"This predictor only supports the following content types: Types: ['application/json']. Got '{content_type}'.")
+        return _plain(f"This predictor only supports the content type application/json here. Got '{content_type}'.")
     return None
 
 
@@ -48,8 +54,7 @@ def _plain(text: str) -> Response:
 
 def error_answer(error: RequestError) -> Response:
     """An error in MLflow's form, with the `error` that all routes here have."""
-    code = {400: "BAD_REQUEST", 422: "INVALID_PARAMETER_VALUE", 503: "TEMPORARILY_UNAVAILABLE"}.get(error.status, "INTERNAL_ERROR")
-    body = {"error_code": code, "message": str(error), "error": str(error)}
+    body = {"error_code": ERROR_CODES.get(error.status, "INTERNAL_ERROR"), "message": str(error), "error": str(error)}
     status = HTTPStatus.BAD_REQUEST if error.status == HTTPStatus.UNPROCESSABLE_ENTITY else error.status
     return Response(status, [JSON_TYPE], json.dumps(body).encode())
 

@@ -40,8 +40,10 @@ class Repository:
         await self.refresh()
         if not self.current:
             reasons = "; ".join(f"{name}: {reason}" for name, (_, reason) in self.refused.items())
-            wanted = ", ".join(self._options.models) or "a model"
-            raise StoreError(f"nothing to serve: {reasons or f'no alias of {wanted} in {self._options.releases}'}; see modelyard models list")
+            reasons = (
+                reasons or f"no such alias of {', '.join(self._options.models) or 'any model'} in {self._options.releases}"
+            )
+            raise StoreError(f"nothing to serve: {reasons}; see modelyard models list")
 
     async def refresh(self) -> None:
         """Follow the alias files: load what is new, drop what is gone. A version that is refused changes nothing."""
@@ -64,8 +66,9 @@ class Repository:
             self.current[name] = await self._make(pointer)
         except ModelyardError as error:
             self.refused[name] = (pointer, str(error))
-            old = self.current.get(name)
-            log_event("refused", {"model": name, "version": pointer.version, "serving": old and old.version, "reason": str(error)})
+            serving = self.current[name].version if name in self.current else None
+            told = {"model": name, "version": pointer.version, "serving": serving, "reason": str(error)}
+            log_event("refused", told)
         else:
             self.refused.pop(name, None)
             self._pinned.pop((pointer.model, pointer.version), None)

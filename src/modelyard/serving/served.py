@@ -20,7 +20,9 @@ PLATFORM = "onnxruntime_onnx"
 class Served:
     """What a request for one name and version meets."""
 
-    def __init__(self, pointer: Pointer, engine: Engine, *, options: ServeOptions, metrics: WorkerMetrics, runner: Executor) -> None:
+    def __init__(
+        self, pointer: Pointer, engine: Engine, *, options: ServeOptions, metrics: WorkerMetrics, runner: Executor
+    ) -> None:
         self.pointer = pointer
         self.name, self.version = pointer.name, pointer.version
         self.engine = engine
@@ -44,12 +46,14 @@ class Served:
 
     def config(self) -> dict[str, object]:
         """Triton's model configuration of the model_configuration extension."""
+        kind = "KIND_CPU" if self.engine.provider == "CPUExecutionProvider" else "KIND_GPU"
         return {
             "name": self.name, "platform": PLATFORM, "backend": "onnxruntime",
             "max_batch_size": self.engine.row_cap, "dynamic_batching": {"max_queue_delay_microseconds": 0},
             "version_policy": {"specific": {"versions": [int(self.version)]}},
-            "input": [_config_entry(self.engine.input)], "output": [_config_entry(output) for output in self.engine.outputs],
-            "instance_group": [{"kind": "KIND_CPU" if self.engine.provider == "CPUExecutionProvider" else "KIND_GPU", "count": 1}],
+            "input": [_config_entry(self.engine.input)],
+            "output": [_config_entry(output) for output in self.engine.outputs],
+            "instance_group": [{"kind": kind, "count": 1}],
         }  # fmt: skip
 
     def card(self) -> dict[str, object]:

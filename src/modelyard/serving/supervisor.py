@@ -237,7 +237,8 @@ class Supervisor:
         if not self._is_open:
             self._exit_code = code if code > 0 else 1
             sys.stderr.write(f"modelyard: {self._failure or 'a worker ended before it was ready'}\n")
-            return self._kill_all()
+            self._kill_all()
+            return
         log_event("worker died", {"worker": child.index, "child": child.pid, "code": code})
         pause = RESTART_PAUSE_S if time.monotonic() - child.started < 2 else 0.0
         self._restarts.append((time.monotonic() + pause, child.index))
@@ -247,7 +248,8 @@ class Supervisor:
         self._kill_at = time.monotonic() + self._options.drain_s + 5
         self._restarts.clear()
         if not self._is_open:
-            return self._kill_all()
+            self._kill_all()
+            return
         self._accept()
         self._selector.unregister(self._listener)
         self._listener.close()

@@ -36,7 +36,7 @@ class TensorSpec:
         """Raises: BundleError unless the batch axis is free and all others are fixed."""
         fixed = [extent for extent in shape[1:] if isinstance(extent, int) and extent > 0]
         if onnx_type not in DATATYPES or not shape or isinstance(shape[0], int) or len(fixed) != len(shape) - 1:
-            raise BundleError(f"tensor {name!r} is {onnx_type} {shape}; expected numbers with a free batch axis and fixed others")
+            raise BundleError(f"tensor {name!r} is {onnx_type} {shape}; expected numbers with only the batch axis free")
         datatype, scalar = DATATYPES[onnx_type]
         return cls(name, datatype, np.dtype(scalar), tuple(fixed))
 

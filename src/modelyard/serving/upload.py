@@ -10,7 +10,6 @@ from modelyard.errors import RequestError
 from modelyard.serving.exchange import Request, Response, json_response
 from modelyard.serving.served import Served
 
-
 SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")
 """Of PNG and JPEG. Others are refused unopened: some of Pillow's readers start programs or are little tested."""
 MAX_PIXELS = 50_000_000
@@ -42,7 +41,9 @@ def read_pixels(picture: bytes, image_shape: tuple[int, int, int]) -> bytes:
     try:
         form = read_form(io.BytesIO(picture))
         if form.height * form.width > MAX_PIXELS:
-            raise RequestError(f"the picture has {form.width}x{form.height} pixels; expected at most {MAX_PIXELS}, scale it down")
+            raise RequestError(
+                f"the picture has {form.width}x{form.height} pixels, at most {MAX_PIXELS} are read; scale it down"
+            )
         _, image_CHW = read_image(io.BytesIO(picture), (channels, height, width))
     except UnreadableImage as error:
         raise RequestError(f"the picture is not readable ({error.reason}); expected PNG or JPEG") from None
