@@ -89,8 +89,8 @@ def measure_server(bench: Bench, server: Server, python: Path, rows: list[Row]) 
             bodies = bench.scratch / "bodies" / server.name / form.name.strip("/")
             write_bodies(form, bench.samples, bodies)
             worst = verify(up, form, bench.samples)
-            load(up, form, bodies, 16, 1)
             for concurrency in CONCURRENCIES:
+                load(up, form, bodies, concurrency, 1)  # adaptive batchers learn the load anew
                 row.cells.setdefault(concurrency, []).append(load(up, form, bodies, concurrency, bench.seconds))
             row.ready_seconds.append(up.ready_seconds)
             row.memory_mb.append(up.memory_mb())

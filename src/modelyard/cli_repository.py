@@ -13,11 +13,6 @@ from modelyard.home import Home
 repository_app = typer.Typer(no_args_is_help=True, help="Hand the released models to other servers.")
 
 
-@repository_app.callback()
-def _keep_subcommand() -> None:
-    """With a single command typer would drop its name."""
-
-
 @repository_app.command("export")
 def export(
     folder: Annotated[Path, typer.Argument(help="New, empty or exported before.")],
