@@ -108,7 +108,7 @@ def measure_two_workers(bench: Bench, server: Server, python: Path, rows: list[R
 
 
 def measure(bench: Bench, servers: list[Server], repeats: int) -> tuple[list[Row], Limit]:
-    """All servers in turn, `repeats` times, then once with two workers."""
+    """All servers in turn, `repeats` times, then once with two workers (with a single repeat ours only)."""
     pythons = {server.name: environment_python(server.name, server.requirements) for server in servers}
     rows = {
         server.name: [Row(server.name, _version(server, pythons[server.name]), form.name) for form in server.formats]
@@ -119,7 +119,7 @@ def measure(bench: Bench, servers: list[Server], repeats: int) -> tuple[list[Row
         measure_limit(bench, pythons[servers[0].name], limit)
         for server in servers if repeat % 2 == 0 else servers[::-1]:
             measure_server(bench, server, pythons[server.name], rows[server.name])
-    for server in servers:
+    for server in servers if repeats > 1 else servers[:1]:
         measure_two_workers(bench, server, pythons[server.name], rows[server.name])
     return [row for group in rows.values() for row in group], limit
 
