@@ -15,6 +15,7 @@ import json
 import os
 import platform
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -160,6 +161,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", help="names of peers; ours always runs")
     parser.add_argument("--json", type=Path, help="write every figure to this file")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the server under test is ended too
     if options.quick:
         options.repeats = options.seconds = 1
     if shutil.which("wrk") is None or shutil.which("taskset") is None or (os.cpu_count() or 1) < 2:
