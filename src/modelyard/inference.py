@@ -22,6 +22,7 @@ def open_session(model: Path, *, provider: str = "CPUExecutionProvider", threads
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or usable_cores()
     options.inter_op_num_threads = 1
+    options.enable_mem_pattern = False  # plans memory for one shape; batches have many, and each plan stays
     options.log_severity_level = 3
     if provider not in onnxruntime.get_available_providers():
         raise DeviceError(f"onnxruntime has no {provider}; available: {', '.join(onnxruntime.get_available_providers())}")

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
-import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,29 +19,38 @@ from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
 
 from modelyard.data.images import read_image
 from modelyard.inference import classify, open_session
-from tests.bundles import make_manifest, make_release
+from tests.serving.bundles import Linear, point, release, reseal
+from tests.serving.conftest import running
 
 CHROMIUM = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None)
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine; apt-get install chromium")
 DIGITS = tuple("0123456789")
+METRICS = {
+    "test/accuracy": 0.9, "test/accuracy_low": 0.85, "test/accuracy_high": 0.95, "test/nll": 0.3, "test/ece": 0.02,
+    "test/ece_before_temperature": 0.05, "model/parameters": 7850.0, "onnx/bytes": 32_000.0,
+}  # fmt: skip
 ARCHITECTURES = ("cnn", "rnn", "transformer")
 BOARD = "#drawing"
 
 
-def digit_weights(strength: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def reader_of_digits(strength: float) -> Linear:
     """Logistic regression on scikit-learn's digits, at 28x28: weak, but it can read."""
     from sklearn.datasets import load_digits
     from sklearn.linear_model import LogisticRegression
 
     digits = load_digits()
     pixels_BHW = (digits.images * 15.9375).astype(np.uint8)
-    large_BHW = np.stack(
-        [np.asarray(Image.fromarray(image).resize((28, 28), Image.Resampling.BILINEAR)) for image in pixels_BHW]
-    )
-    fitted = LogisticRegression(C=strength, max_iter=60, tol=1e-2).fit(
-        large_BHW.reshape(len(large_BHW), -1) / 255, digits.target
-    )
-    return fitted.coef_.T.astype(np.float32), fitted.intercept_.astype(np.float32)
+    large_BHW = np.stack([np.asarray(Image.fromarray(image).resize((28, 28), Image.Resampling.BILINEAR)) for image in pixels_BHW])
+    fitted = LogisticRegression(C=strength, fit_intercept=False, max_iter=60, tol=1e-2)
+    fitted.fit(large_BHW.reshape(len(large_BHW), -1) / 255, digits.target)
+    return Linear(fitted.coef_.T.astype(np.float32), (28, 28, 1))
+
+
+def publish(releases: Path, model: str, version: int, linear: Linear, classes: tuple[str, ...], architecture: str) -> None:
+    """A release with class names and a card."""
+    graph = linear.graph(classes=len(classes))
+    folder = release(releases, version, linear, architecture, model=model, graph=graph, architecture=architecture)
+    reseal(folder, classes=classes, metrics=METRICS)
 
 
 @pytest.fixture(scope="module")
@@ -53,45 +58,18 @@ def releases(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three readers of digits, one model of colours that tells which channel is the brightest."""
     folder = tmp_path_factory.mktemp("releases")
     for version, architecture in enumerate(ARCHITECTURES, 1):
-        weights_PK, bias_K = digit_weights(10.0**-version)
-        manifest = make_manifest("digits", DIGITS, (28, 28, 1), architecture=architecture)
-        aliases = (architecture, "champion") if version == 1 else (architecture,)
-        make_release(folder, manifest, version, *aliases, weights_PK=weights_PK, bias_K=bias_K)
-    colours = make_manifest("paints", ("red", "green", "blue"), (9, 12, 3))
-    weights_PK = np.tile(np.eye(3, dtype=np.float32) / 20, (9 * 12, 1))
-    make_release(folder, colours, 1, "champion", weights_PK=weights_PK)
+        publish(folder, "digits", version, reader_of_digits(10.0**-version), DIGITS, architecture)
+    brightest = Linear(np.tile(np.eye(3, dtype=np.float32) / 20, (9 * 12, 1)), (9, 12, 3))
+    publish(folder, "paints", 1, brightest, ("red", "green", "blue"), "cnn")
+    for model in ("digits", "paints"):
+        point(folder, model, "champion", 1)
     return folder
 
 
-@contextmanager
-def serving(releases: Path, *options: str) -> Iterator[str]:
-    """The address of a server that is ready."""
-    command = [
-        sys.executable,
-        "-m",
-        "modelyard.serving",
-        "--releases",
-        str(releases),
-        "--port",
-        "0",
-        "--workers",
-        "1",
-        *options,
-    ]
-    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True)
-    assert child.stdout is not None
-    try:
-        line = next(line for line in child.stdout if '"ready"' in line)
-        yield str(json.loads(line)["url"])
-    finally:
-        os.kill(child.pid, signal.SIGTERM)
-        child.communicate(timeout=30)
-
-
 @pytest.fixture(scope="module")
-def address(releases: Path) -> Iterator[str]:
-    with serving(releases) as url:
-        yield url
+def address(releases: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with running(releases, tmp_path_factory.mktemp("page") / "log", "--workers", "1") as server:
+        yield server.url
 
 
 @pytest.fixture(scope="module")
@@ -248,12 +226,12 @@ def test_a_promotion_shows_without_reloading_and_a_lost_server_is_told(
     browser: Browser, releases: Path, tmp_path: Path
 ) -> None:
     moved = shutil.copytree(releases, tmp_path / "releases")
-    with serving(moved, "--poll-s", "0.05") as url:
+    with running(moved, tmp_path / "log", "--workers", "1", "--poll-s", "0.05") as server:
         context = browser.new_context()
         page = context.new_page()
-        page.goto(url)
+        page.goto(server.url)
         expect(page.locator(".card h3")).to_have_text(["CNN", "RNN", "Transformer"])
-        (moved / "digits" / "champion.alias").write_text("3\n")
+        point(moved, "digits", "champion", 3)
         look_again = "() => document.dispatchEvent(new Event('visibilitychange'))"  # as when the tab comes to the front
         champion = page.locator(".card", has=page.locator(".champion")).locator("h3")
         for _ in range(100):
@@ -271,9 +249,9 @@ def test_a_token_is_asked_for_once(browser: Browser, releases: Path, tmp_path: P
     tokens = tmp_path / "tokens"
     tokens.write_text("open-sesame\n")
     tokens.chmod(0o600)
-    with serving(releases, "--token-file", str(tokens)) as url:
+    with running(releases, tmp_path / "log", "--workers", "1", "--token-file", str(tokens)) as server:
         page = browser.new_page()
-        page.goto(url)
+        page.goto(server.url)
         page.get_by_label("This server asks for a token").fill("open-sesame")
         page.get_by_role("button", name="Use it").click()
         expect(page.locator(".card")).to_have_count(3)

@@ -9,28 +9,21 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from modelyard import cli
 from modelyard.bundle import MODEL_FILE
 from modelyard.errors import StoreError
 from modelyard.serving.triton import export_repository
-from tests.bundles import make_manifest, make_release
-
-PETS = make_manifest("pets", ("cat", 'the "dog"', "Ankle boot"), (5, 7, 1))
-
-
-def release(releases: Path, version: int, *aliases: str) -> None:
-    """A version whose weights are its number."""
-    make_release(releases, PETS, version, *aliases, weights_PK=np.full((5 * 7, 3), version, np.float32))
+from tests.serving.bundles import CLASSES, IMAGE_SHAPE, Linear, point, release
 
 
 @pytest.fixture
 def releases(tmp_path: Path) -> Path:
-    release(tmp_path / "releases", 3, "champion", "cnn")
-    release(tmp_path / "releases", 4, "rnn")
-    return tmp_path / "releases"
+    folder = tmp_path / "releases"
+    release(folder, 3, Linear.seeded(3), "champion", "cnn", model="pets")
+    release(folder, 4, Linear.seeded(4), "rnn", model="pets")
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -75,19 +68,19 @@ def test_tensors_are_those_of_the_graph(releases: Path, tmp_path: Path, model_co
     assert config.max_batch_size == 64
     assert config.HasField("dynamic_batching")
     (images,) = config.input
-    assert (images.name, images.data_type, list(images.dims)) == ("images", model_config.TYPE_UINT8, [5, 7, 1])
+    assert (images.name, images.data_type, list(images.dims)) == ("images", model_config.TYPE_UINT8, list(IMAGE_SHAPE))
     outputs = {tensor.name: tensor for tensor in config.output}
-    assert {name: list(tensor.dims) for name, tensor in outputs.items()} == {"logits": [3], "probabilities": [3]}
+    assert {name: list(tensor.dims) for name, tensor in outputs.items()} == {"logits": [len(CLASSES)], "probabilities": [len(CLASSES)]}
     assert {tensor.data_type for tensor in config.output} == {model_config.TYPE_FP32}
     labels = tmp_path / "repository" / "pets" / outputs["probabilities"].label_filename
-    assert tuple(labels.read_text().splitlines()) == PETS.classes
+    assert tuple(labels.read_text().splitlines()) == CLASSES
 
 
 def test_a_promotion_replaces_one_version_and_leaves_the_rest_alone(releases: Path, tmp_path: Path, model_config: Any) -> None:
     target = tmp_path / "repository"
     export_repository(releases, target)
     before = {path: path.stat().st_mtime_ns for path in (target / "pets-cnn").rglob("*") if path.is_file()}
-    (releases / "pets" / "champion.alias").write_text("4\n")
+    point(releases, "pets", "champion", 4)
     (releases / "pets" / "rnn.alias").unlink()
     export_repository(releases, target)
     assert sorted(path.name for path in target.iterdir()) == ["modelyard.json", "pets", "pets-cnn"]
@@ -101,7 +94,7 @@ def test_a_promotion_replaces_one_version_and_leaves_the_rest_alone(releases: Pa
 def test_the_same_number_from_another_store_is_replaced(releases: Path, tmp_path: Path) -> None:
     export_repository(releases, tmp_path / "repository")
     other = tmp_path / "other"
-    make_release(other, PETS, 3, "champion", weights_PK=np.ones((5 * 7, 3), np.float32))
+    release(other, 3, Linear.seeded(9), "champion", model="pets")
     export_repository(other, tmp_path / "repository")
     exported = tmp_path / "repository" / "pets" / "3" / MODEL_FILE
     assert exported.read_bytes() == (other / "pets" / "3" / MODEL_FILE).read_bytes()

@@ -28,6 +28,8 @@ class Request:
 
     def query(self, name: str) -> str | None:
         """The last value of a query parameter."""
+        if not self.query_string:
+            return None
         values = parse_qs(self.query_string.decode("latin-1")).get(name)
         return values[-1] if values else None
 

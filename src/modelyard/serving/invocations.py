@@ -6,6 +6,7 @@ https://mlflow.org/docs/latest/deployment/deploy-model-locally (protocol 2.0), c
 from __future__ import annotations
 
 import json
+import math
 from http import HTTPStatus
 from typing import Any
 
@@ -13,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelyard.errors import RequestError
-from modelyard.serving.exchange import JSON_TYPE, Request, Response, parse_json
+from modelyard.serving.exchange import JSON_TYPE, Request, Response, error_response, parse_json
 from modelyard.serving.served import Served
 from modelyard.serving.tensors import TensorSpec, flatten
 
@@ -52,75 +53,83 @@ def _plain(text: str) -> Response:
     return Response(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, [(b"content-type", b"text/plain; charset=utf-8")], text.encode())
 
 
+class SchemaViolation(RequestError):
+    """The data is JSON but not the model's input; MLflow has its own code for it."""
+
+
 def error_answer(error: RequestError) -> Response:
     """An error in MLflow's form, with the `error` that all routes here have."""
-    body = {"error_code": ERROR_CODES.get(error.status, "INTERNAL_ERROR"), "message": str(error), "error": str(error)}
-    status = HTTPStatus.BAD_REQUEST if error.status == HTTPStatus.UNPROCESSABLE_ENTITY else error.status
-    return Response(status, [JSON_TYPE], json.dumps(body).encode())
+    code = "INVALID_PARAMETER_VALUE" if isinstance(error, SchemaViolation) else ERROR_CODES.get(error.status, "INTERNAL_ERROR")
+    response = error_response(error)
+    response.body = json.dumps({"error_code": code, "message": str(error), "error": str(error)}).encode()
+    return response
 
 
 def read_rows(request: Request, spec: TensorSpec) -> tuple[bytes, int]:
-    """The rows' bytes and number. Raises: RequestError (400; 422 where MLflow calls it a schema violation)."""
+    """The rows' bytes and number. Raises: RequestError."""
     body = parse_json(request.body)
     if not isinstance(body, dict):
         raise RequestError(f"The input must be a JSON dictionary with exactly one of {FIELDS}. Received {type(body).__name__}.")
     found = [field for field in FIELDS if field in body]
     if len(found) != 1:
         raise RequestError(f"The input must be a JSON dictionary with exactly one of {FIELDS}. Received {list(body)}.")
-    return _rows_bytes(_tensor(found[0], body[found[0]], spec.name), spec)
+    if found[0].startswith("dataframe"):
+        return _rows_bytes(_column(found[0], body[found[0]], spec.name), (math.prod(spec.row_shape),), spec)
+    return _rows_bytes(_tensor(body[found[0]], spec.name), spec.row_shape, spec)
 
 
-def _tensor(field: str, value: Any, name: str) -> Any:
-    """The nested list of the model's input in any of the four forms."""
-    if field == "inputs":
-        return _named(value, name) if isinstance(value, dict) else value
-    if field == "dataframe_split":
-        return _column(value, name)
+def _tensor(value: Any, name: str) -> Any:
+    """The nested list of `inputs` or `instances`, where it may stand under the input's name."""
+    if isinstance(value, dict):
+        return _named(value, name)
     if isinstance(value, list) and value and all(isinstance(row, dict) for row in value):
         return [_named(row, name) for row in value]
     return value
 
 
-def _named(row: dict[str, Any], name: str) -> Any:
+def _named(row: Any, name: str) -> Any:
+    if not isinstance(row, dict):
+        raise RequestError(f"expected an object with the key {name!r}, received {type(row).__name__}")
     if name not in row:
-        raise RequestError(f"Model is missing inputs ['{name}'].", HTTPStatus.UNPROCESSABLE_ENTITY)
+        raise SchemaViolation(f"Model is missing inputs ['{name}'].")
     return row[name]
 
 
-def _column(frame: Any, name: str) -> list[Any]:
-    if not isinstance(frame, dict) or not isinstance(frame.get("data"), list):
-        raise RequestError("Dataframe split format must have 'data' field and optionally 'columns' and 'index' fields.")
+def _column(field: str, frame: Any, name: str) -> list[Any]:
+    """The cells of the input's column; each is one image as a flat list."""
+    if field == "dataframe_records" and isinstance(frame, list):
+        return [_named(row, name) for row in frame]
+    if field == "dataframe_records" or not isinstance(frame, dict) or not isinstance(frame.get("data"), list):
+        raise RequestError(f"{field}: expected a list of records, or an object with 'columns' and 'data'")
     columns = frame.get("columns")
     if not isinstance(columns, list) or name not in columns:
-        raise RequestError(f"Model is missing inputs ['{name}'].", HTTPStatus.UNPROCESSABLE_ENTITY)
-    at = columns.index(name)
+        raise SchemaViolation(f"Model is missing inputs ['{name}'].")
     if not all(isinstance(row, list) and len(row) == len(columns) for row in frame["data"]):
-        raise RequestError("dataframe_split: every row of 'data' needs a value for each column")
+        raise RequestError(f"{field}: every row of 'data' needs a value for each column")
+    at = columns.index(name)
     return [row[at] for row in frame["data"]]
 
 
-def _rows_bytes(value: Any, spec: TensorSpec) -> tuple[bytes, int]:
-    if not isinstance(value, list) or not value:
-        raise RequestError(f"input {spec.name!r}: expected a list of rows", HTTPStatus.UNPROCESSABLE_ENTITY)
-    shape = [len(value), *spec.row_shape]
-    if not isinstance(value[0], list):
-        raise RequestError(f"Shape of input ({len(value)},) does not match expected shape.", HTTPStatus.UNPROCESSABLE_ENTITY)
+def _rows_bytes(value: Any, row_shape: tuple[int, ...], spec: TensorSpec) -> tuple[bytes, int]:
+    rows = len(value) if isinstance(value, list) else 0
     try:
-        flat = flatten(value, shape)
+        if not rows or not isinstance(value[0], list):
+            raise RequestError(f"expected a list of rows of shape {row_shape}")
+        flat = flatten(value, [rows, *row_shape])
     except RequestError as error:
-        raise RequestError(str(error), HTTPStatus.UNPROCESSABLE_ENTITY) from None
-    return _as_bytes(flat, spec), len(value)
-
-
-def _as_bytes(flat: list[Any], spec: TensorSpec) -> bytes:
-    """As numpy casts them, which is what MLflow does: 1.5 becomes 1 in an integer tensor."""
+        _cast(value, spec)  # what is no tensor at all is another error than a tensor of another shape
+        raise SchemaViolation(f"Shape of input does not match expected shape {(-1, *spec.row_shape)}: {error}") from None
     try:
-        if spec.datatype == "UINT8":
-            return bytes(flat)
+        return bytes(flat) if spec.datatype == "UINT8" else _cast(flat, spec).tobytes(), rows
     except (TypeError, ValueError):
-        pass
+        return _cast(flat, spec).tobytes(), rows
+
+
+def _cast(values: Any, spec: TensorSpec) -> NDArray[Any]:
+    """As numpy casts, which is what MLflow does: 1.5 becomes 1 in an integer tensor. Raises: RequestError."""
     try:
-        values: NDArray[Any] = np.array(flat, spec.dtype)
+        if any(isinstance(value, str) for value in values):
+            raise TypeError("expected numbers, received text")
+        return np.array(values, spec.dtype)
     except (TypeError, ValueError, OverflowError) as error:
-        raise RequestError(f"input {spec.name!r}: {error}") from None
-    return values.tobytes()
+        raise RequestError(f"Invalid input. {spec.name!r}: {error}") from None

@@ -76,10 +76,13 @@ def flatten(data: object, shape: list[int]) -> list[Any]:
     if len(data) != shape[0]:
         raise RequestError(f"data has {len(data)} rows, shape {shape} needs {shape[0]}")
     level = data
-    for extent in shape[1:]:
-        if set(map(type, level)) != {list} or set(map(len, level)) != {extent}:
-            raise RequestError(f"data is not nested as shape {shape} says")
-        level = list(chain.from_iterable(level))
+    try:
+        for extent in shape[1:]:
+            if set(map(len, level)) != {extent}:
+                raise RequestError(f"data is ragged or not nested as shape {shape} says")
+            level = list(chain.from_iterable(level))
+    except TypeError:  # a number where a list should be; strings and objects fail when they become numbers
+        raise RequestError(f"data is not nested as shape {shape} says") from None
     return level
 
 

@@ -30,6 +30,7 @@ from modelyard.serving.options import ServeOptions
 from modelyard.serving.repository import Repository
 
 CHANGE_TIMEOUT_S = 60.0
+GARBAGE_THRESHOLDS = (20_000, 20, 20)
 LAST_REQUESTS_S = 1.0
 """While draining: for requests that are already on their way over connections that look idle."""
 
@@ -56,7 +57,8 @@ class Worker:
         self._handlers = Handlers(self._repository, self._memory, tokens=self._tokens, change_model=self._change_everywhere)
         self._open_front()
         self._listen()
-        gc.freeze()  # what lives as long as the process is not searched for garbage
+        gc.freeze()  # what lives as long as the process is not searched for garbage,
+        gc.set_threshold(*GARBAGE_THRESHOLDS)  # and one nested JSON body does not start a search
         self._channel.send("ready", *sorted(self._repository.current))
         await self._stop.wait()
         await self._drain()
@@ -157,14 +159,14 @@ class Worker:
                 log_event("fault", {"where": "following releases", "reason": repr(error)})
 
     async def _tick(self) -> None:
-        """Once a second: the Date header, and connections whose request never arrives."""
+        """Now and then: the Date header, and connections whose request never arrives."""
         loop = asyncio.get_running_loop()
         while True:
             self._state.default_headers = [(b"date", formatdate(usegmt=True).encode())]
             for connection in list(self._state.connections):
                 if isinstance(connection, Connection):
                     connection.expire(loop.time(), self._options.read_timeout_s)
-            await asyncio.sleep(1)
+            await asyncio.sleep(min(1.0, self._options.read_timeout_s / 2))
 
     async def _drain(self) -> None:
         """Answer what is on its way, each with `connection: close`; then close what stays silent."""

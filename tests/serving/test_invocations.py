@@ -1,0 +1,126 @@
+"""MLflow's scoring protocol: the same bytes as MLflow's own server on the same model."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+
+from tests.serving.bundles import CLASSES, IMAGE_SHAPE, Linear, images
+
+JSON = {"Content-Type": "application/json"}
+
+
+class Reference:
+    """MLflow's application, asked without a network."""
+
+    def __init__(self, application: Any) -> None:
+        self._application = application
+
+    def request(self, method: str, path: str, **options: Any) -> httpx.Response:
+        async def ask() -> httpx.Response:
+            transport = httpx.ASGITransport(self._application)
+            async with httpx.AsyncClient(transport=transport, base_url="http://mlflow") as client:
+                return await client.request(method, path, **options)
+
+        return asyncio.run(ask())
+
+
+@pytest.fixture(scope="module")
+def reference(linear: Linear, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reference]:
+    """MLflow's own scoring server in this process."""
+    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # MLflow warns of its own type hints while it is imported
+        import mlflow.onnx
+        from mlflow.models import ModelSignature
+        from mlflow.pyfunc import load_model, scoring_server
+        from mlflow.types import ColSpec, Schema, TensorSpec
+
+        outputs: list[ColSpec | TensorSpec] = [
+            TensorSpec(np.dtype(np.float32), (-1, len(CLASSES)), name) for name in ("logits", "probabilities")
+        ]
+        inputs: list[ColSpec | TensorSpec] = [TensorSpec(np.dtype(np.uint8), (-1, *IMAGE_SHAPE), "images")]
+        folder = tmp_path_factory.mktemp("mlflow") / "model"
+        mlflow.onnx.save_model(
+            linear.graph(), str(folder), signature=ModelSignature(Schema(inputs), Schema(outputs)), save_as_external_data=False,
+            pip_requirements=["onnxruntime"], onnx_execution_providers=["CPUExecutionProvider"],
+        )  # fmt: skip
+        patch.setattr(os, "environ", dict(os.environ))  # MLflow sets variables for a serving process
+        yield Reference(scoring_server.init(load_model(str(folder))))
+
+
+def post(client: httpx.Client | Reference, payload: Any, headers: dict[str, str] = JSON) -> httpx.Response:
+    content = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
+    return client.request("POST", "/invocations", content=content, headers=headers)
+
+
+ROWS = images(2).tolist()
+FLAT = images(2).reshape(2, -1).tolist()
+ANSWERED: dict[str, Any] = {
+    "inputs": {"inputs": ROWS}, "named inputs": {"inputs": {"images": ROWS}}, "instances": {"instances": ROWS},
+    "named instances": {"instances": [{"images": row} for row in ROWS]}, "params": {"inputs": ROWS, "params": {}},
+    "split": {"dataframe_split": {"columns": ["images"], "data": [[row] for row in FLAT]}},
+    "records": {"dataframe_records": [{"images": row} for row in FLAT]},
+    "whole floats": {"inputs": images(1).astype(float).tolist()},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("payload", ANSWERED.values(), ids=ANSWERED.keys())
+def test_answers_are_the_same_bytes(client: httpx.Client, reference: Reference, payload: Any) -> None:
+    theirs, ours = post(reference, payload), post(client, payload)
+    assert (ours.status_code, ours.content) == (theirs.status_code, theirs.content)
+    assert ours.headers["content-type"] == theirs.headers["content-type"]
+    assert theirs.status_code == 200
+
+
+REFUSED: dict[str, Any] = {
+    "malformed": b"{", "list": [1], "nothing": {}, "two forms": {"inputs": ROWS, "instances": ROWS},
+    "other key": {"data": ROWS},
+    "shape": {"inputs": FLAT}, "one image": {"inputs": ROWS[0]}, "wrong name": {"inputs": {"x": ROWS}},
+    "ragged": {"inputs": [ROWS[0], ROWS[0][:2]]}, "out of range": {"inputs": (images(1).astype(int) + 256).tolist()},
+    "text": {"inputs": "abc"}, "split is no frame": {"dataframe_split": [1]}, "number": {"inputs": 5}, "empty": {"inputs": []},
+    "nested cells": {"dataframe_records": [{"images": row} for row in ROWS]},
+    "short cells": {"dataframe_records": [{"images": [1]}]},
+    "wrong column": {"dataframe_records": [{"x": 1}]},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("payload", REFUSED.values(), ids=REFUSED.keys())
+def test_refusals_have_the_same_status_and_code(client: httpx.Client, reference: Reference, payload: Any) -> None:
+    theirs, ours = post(reference, payload), post(client, payload)
+    assert (ours.status_code, ours.json()["error_code"]) == (theirs.status_code, theirs.json()["error_code"])
+    assert ours.json()["error"] == ours.json()["message"]
+
+
+@pytest.mark.parametrize("content_type", ["application/json; charset=utf-8", "application/json;charset=latin-1", "text/plain",
+                                          "application/json; q=1"])  # fmt: skip
+def test_content_types_are_judged_alike(client: httpx.Client, reference: Reference, content_type: str) -> None:
+    headers = {"Content-Type": content_type}
+    theirs, ours = post(reference, {"inputs": ROWS}, headers), post(client, {"inputs": ROWS}, headers)
+    assert (ours.status_code, ours.headers["content-type"]) == (theirs.status_code, theirs.headers["content-type"])
+
+
+def test_tables_and_untyped_bodies_are_415(client: httpx.Client) -> None:
+    for headers in ({"Content-Type": "text/csv"}, {"Content-Type": "application/vnd.apache.parquet"}, {}):
+        assert post(client, b"a,b", headers).status_code == 415
+
+
+@pytest.mark.parametrize("path", ["/ping", "/health", "/version"])
+def test_health_and_version_are_the_same_bytes(client: httpx.Client, reference: Reference, path: str) -> None:
+    theirs, ours = reference.request("GET", path), client.get(path)
+    assert (ours.status_code, ours.content) == (theirs.status_code, theirs.content)
+    assert ours.headers["content-type"] == theirs.headers["content-type"]
+
+
+def test_another_model_can_be_named(client: httpx.Client, releases: Path) -> None:
+    answer = client.post("/invocations?model=fruit-rnn", json={"inputs": ROWS}).json()
+    np.testing.assert_allclose(answer["predictions"]["logits"], Linear.seeded(2).logits(images(2)), atol=1e-4)
+    assert client.post("/invocations?model=nobody", json={"inputs": ROWS}).status_code == 404
