@@ -40,7 +40,9 @@ def reader_of_digits(strength: float) -> Linear:
 
     digits = load_digits()
     pixels_BHW = (digits.images * 15.9375).astype(np.uint8)
-    large_BHW = np.stack([np.asarray(Image.fromarray(image).resize((28, 28), Image.Resampling.BILINEAR)) for image in pixels_BHW])
+    large_BHW = np.stack(
+        [np.asarray(Image.fromarray(image).resize((28, 28), Image.Resampling.BILINEAR)) for image in pixels_BHW]
+    )
     fitted = LogisticRegression(C=strength, fit_intercept=False, max_iter=60, tol=1e-2)
     fitted.fit(large_BHW.reshape(len(large_BHW), -1) / 255, digits.target)
     return Linear(fitted.coef_.T.astype(np.float32), (28, 28, 1))

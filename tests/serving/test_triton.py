@@ -70,7 +70,10 @@ def test_tensors_are_those_of_the_graph(releases: Path, tmp_path: Path, model_co
     (images,) = config.input
     assert (images.name, images.data_type, list(images.dims)) == ("images", model_config.TYPE_UINT8, list(IMAGE_SHAPE))
     outputs = {tensor.name: tensor for tensor in config.output}
-    assert {name: list(tensor.dims) for name, tensor in outputs.items()} == {"logits": [len(CLASSES)], "probabilities": [len(CLASSES)]}
+    assert {name: list(tensor.dims) for name, tensor in outputs.items()} == {
+        "logits": [len(CLASSES)],
+        "probabilities": [len(CLASSES)],
+    }
     assert {tensor.data_type for tensor in config.output} == {model_config.TYPE_FP32}
     labels = tmp_path / "repository" / "pets" / outputs["probabilities"].label_filename
     assert tuple(labels.read_text().splitlines()) == CLASSES
