@@ -18,6 +18,7 @@ import typer
 
 from modelyard.cli_data import data_app
 from modelyard.cli_options import JsonOption, SkipOption
+from modelyard.cli_repository import repository_app
 from modelyard.cli_serve import serve
 from modelyard.environment import configure
 from modelyard.errors import ModelyardError, describe_fault
@@ -30,6 +31,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 models_app = typer.Typer(no_args_is_help=True, help="Look at the registered models.")
 app.add_typer(data_app, name="data")
 app.add_typer(models_app, name="models")
+app.add_typer(repository_app, name="repository")
 app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(serve)
 
 

@@ -52,6 +52,14 @@ class Response:
         self.body = body
 
 
+class WrongMethod(RequestError):
+    """The path is right, the method is not; the answer lists those that are (RFC 9110, 15.5.6)."""
+
+    def __init__(self, request: Request, method: str) -> None:
+        super().__init__(f"{request.path} takes {method}, received {request.method}", HTTPStatus.METHOD_NOT_ALLOWED)
+        self.allow = b"GET, HEAD" if method == "GET" else method.encode()
+
+
 def parse_json(text: bytes) -> object:
     """A JSON value; NaN and infinities are no JSON. Raises: RequestError (400)."""
     try:
@@ -70,6 +78,8 @@ def error_response(error: RequestError) -> Response:
     response = json_response({"error": str(error)}, error.status)
     if error.status == HTTPStatus.SERVICE_UNAVAILABLE:
         response.headers.append((b"retry-after", b"1"))
+    if isinstance(error, WrongMethod):
+        response.headers.append((b"allow", error.allow))
     if error.status == HTTPStatus.UNAUTHORIZED:
         response.headers.append((b"www-authenticate", b"Bearer"))
     return response

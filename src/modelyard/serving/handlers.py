@@ -11,7 +11,7 @@ import modelyard
 from modelyard.errors import RequestError
 from modelyard.serving import invocations, upload
 from modelyard.serving.auth import Tokens
-from modelyard.serving.exchange import JSON_TYPE, Request, Response, error_response, json_response
+from modelyard.serving.exchange import JSON_TYPE, Request, Response, WrongMethod, error_response, json_response
 from modelyard.serving.exposition import PROMETHEUS_TYPE, prometheus_text, statistics
 from modelyard.serving.metrics import observe, totals
 from modelyard.serving.page_files import page_file
@@ -205,4 +205,4 @@ class Handlers:
 
 def _check_method(request: Request, method: str) -> None:
     if request.method != method and not (method == "GET" and request.method == "HEAD"):
-        raise RequestError(f"{request.path} takes {method}, received {request.method}", HTTPStatus.METHOD_NOT_ALLOWED)
+        raise WrongMethod(request, method)

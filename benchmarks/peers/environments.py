@@ -1,0 +1,38 @@
+"""One virtual environment for each server, made once below the cache folder."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from modelyard.home import cache_folder
+
+
+def environment_python(name: str, requirements: tuple[str, ...]) -> Path:
+    """The interpreter of an environment with these packages; SystemExit with the installer's last words if it fails."""
+    digest = hashlib.sha256(repr((sys.version, requirements)).encode()).hexdigest()[:12]
+    folder = cache_folder() / "benchmark-environments" / f"{name.lower()}-{digest}"
+    python = folder / "bin" / "python"
+    if not (folder / "installed").exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        print(f"making an environment for {name}: {', '.join(requirements)}", file=sys.stderr, flush=True)
+        _uv("venv", "--python", sys.executable, str(folder))
+        _uv("pip", "install", "--python", str(python), "--compile-bytecode", *requirements)
+        (folder / "installed").touch()
+    return python
+
+
+def package_version(python: Path, package: str) -> str:
+    """The installed version, as the report names it."""
+    code = f"import importlib.metadata as m; print(m.version({package!r}))"
+    return subprocess.run([python, "-c", code], check=True, capture_output=True, text=True).stdout.strip()
+
+
+def _uv(*arguments: str) -> None:
+    beside = Path(sys.executable).with_name("uv")
+    done = subprocess.run([beside if beside.exists() else "uv", *arguments], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"uv {' '.join(arguments)} failed: {done.stderr.strip().splitlines()[-1]}")

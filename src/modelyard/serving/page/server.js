@@ -1,0 +1,34 @@
+// What the page asks of the server: the list of models and the Open Inference Protocol V2.
+
+export class TokenNeeded extends Error {}
+
+let token = "";
+
+/** Use this bearer token from now on; it is kept in memory only. */
+export function useToken(value) {
+  token = value;
+}
+
+/** The served models, as `GET /models` lists them. */
+export async function servedModels() {
+  const listed = await ask("/models", {});
+  return listed.filter((model) => model.ready);
+}
+
+/** Probabilities [K] for one image, and the milliseconds from request to parsed answer. */
+export async function classify(name, pixels, shape) {
+  const inputs = [{ name: "images", shape: [1, ...shape], datatype: "UINT8", data: Array.from(pixels) }];
+  const body = JSON.stringify({ inputs, outputs: [{ name: "probabilities" }] });
+  const start = performance.now();
+  const answer = await ask(`/v2/models/${encodeURIComponent(name)}/infer`, { method: "POST", body });
+  return { probabilities: answer.outputs[0].data, ms: performance.now() - start };
+}
+
+async function ask(path, options) {
+  const headers = { ...(options.body && { "Content-Type": "application/json" }), ...(token && { Authorization: `Bearer ${token}` }) };
+  const response = await fetch(path, { ...options, headers, signal: AbortSignal.timeout(10_000) });
+  if (response.status === 401) throw new TokenNeeded("the server asks for a token");
+  const answer = await response.json();
+  if (!response.ok) throw new Error(answer.error ?? `${path} answered ${response.status}`);
+  return answer;
+}
