@@ -1,10 +1,10 @@
 # The server alone: the packages of the `serve` extra on the CPU, as an ordinary user.
 #
 #     docker build -t modelyard .
-#     docker run -p 127.0.0.1:9700:9700 -v "$PWD/mlruns/releases:/data/releases:ro" modelyard --token-file /data/tokens
+#     docker run -p 127.0.0.1:9700:9700 -v "$PWD/mlruns/releases:/releases:ro" modelyard
 #
 # It follows the alias files of the mounted folder, so a promotion outside is served inside. Anyone who reaches the
-# port may ask: publish it to loopback as above, or mount a token file.
+# port may ask: publish it to loopback as above, or mount a file of tokens and add --token-file.
 FROM python:3.11-slim AS build
 WORKDIR /build
 COPY pyproject.toml requirements.lock ./
@@ -19,9 +19,9 @@ FROM python:3.11-slim
 COPY --from=build /venv /venv
 COPY src /app/src
 RUN useradd --uid 10001 --no-create-home modelyard && /venv/bin/python -m compileall -q /app/src
-ENV PATH=/venv/bin:$PATH PYTHONPATH=/app/src MODELYARD_HOME=/data
+ENV PATH=/venv/bin:$PATH PYTHONPATH=/app/src
 USER modelyard
 EXPOSE 9700
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s \
  CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:9700/v2/health/ready', timeout=2)"]
-ENTRYPOINT ["python", "-m", "modelyard.serving", "--host", "0.0.0.0"]
+ENTRYPOINT ["python", "-m", "modelyard.serving", "--releases", "/releases", "--host", "0.0.0.0"]

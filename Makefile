@@ -7,7 +7,7 @@ export UV_COMPILE_BYTECODE := 1
 export UV_NO_CONFIG := 1
 unexport VIRTUAL_ENV
 
-.PHONY: help run test check ui bench clean
+.PHONY: help run test check ui serve bench clean
 help:  ## what can be done here
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/'
 
@@ -23,6 +23,9 @@ check: .venv/installed  ## the same without the tests
 
 ui: .venv/installed  ## MLflow and Prefect in the browser
 	@$(BIN)/modelyard ui
+
+serve: .venv/installed  ## the released models over HTTP: make serve ARGS="--model mnist --workers 2"
+	@$(BIN)/modelyard serve $(ARGS)
 
 bench: .venv/installed  ## where the time of a whole run goes
 	@$(BIN)/python benchmarks/pipeline.py $(ARGS)

@@ -10,10 +10,10 @@ from prefect.runtime import flow_run
 
 from flows import tasks
 from flows.pipeline import build
-from modelyard.board import board_row
+from modelyard.board import board_markdown, board_row
 from modelyard.bundle import open_bundle
 from modelyard.home import Home
-from modelyard.steps import BuildRequest, CompareRequest
+from modelyard.requests import BuildRequest, CompareRequest
 from modelyard.tracking import runs
 
 
@@ -25,9 +25,9 @@ def compare(request: CompareRequest) -> dict[str, Any]:
         tasks.check_model(build_request)
     built = [build(build_request) for build_request in builds]
     rows = [_row(*pair) for pair in zip(builds, built, strict=True)]
-    verdict = tasks.promote(builds[0].dataset, [result["version"] for result in built])
+    verdict = tasks.promote(builds[0], [result["version"] for result in built])
     create_table_artifact(rows, key="board", description=verdict.why)
-    runs.group_run(Home.current(), [result["run_id"] for result in built], flow_run.id or "", rows)
+    runs.group_run(Home.current(), [result["run_id"] for result in built], flow_run.id or "", board_markdown(rows))
     return {"dataset": builds[0].dataset, "board": rows, "promoted": verdict.promoted, "why": verdict.why}
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from prefect import flow
+from prefect.artifacts import create_markdown_artifact
 
 from flows import tasks
+from modelyard.board import as_markdown, card_facts
+from modelyard.bundle import open_bundle
 from modelyard.home import Home
-from modelyard.steps import BuildRequest
+from modelyard.requests import BuildRequest
 from modelyard.tracking import runs
 
 
@@ -21,7 +25,15 @@ def build(request: BuildRequest) -> dict[str, Any]:
         tasks.evaluate(request)
         tasks.export(request)
         version = tasks.register(request, run_id)
+        _show_card(request, version)
     except BaseException as error:
         runs.fail_run(Home.current(), run_id, str(error), killed=not isinstance(error, Exception))
         raise
     return {"run_id": run_id, "version": version}
+
+
+def _show_card(request: BuildRequest, version: int) -> None:
+    """The model's card on the flow run's page; one key for each architecture makes a timeline."""
+    facts = card_facts(open_bundle(request.bundle_folder(Home.current())))
+    key = re.sub("[^a-z0-9]+", "-", f"card-{request.dataset}-{request.label}".lower())
+    create_markdown_artifact(f"# {request.dataset}, version {version}: {request.label}\n\n{as_markdown(facts)}", key=key)

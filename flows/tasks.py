@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
 from prefect import task
 from prefect.runtime import flow_run
 
@@ -13,8 +15,9 @@ from modelyard.errors import ModelyardError
 from modelyard.home import Home
 from modelyard.progress import current_progress
 from modelyard.recipes import Recipe
-from modelyard.steps import BuildRequest
+from modelyard.requests import BuildRequest
 from modelyard.tracking import promotion, registry, runs
+from modelyard.training.job import read_history
 from modelyard.training.loop import EpochReport
 
 
@@ -31,7 +34,7 @@ def prepare(dataset: str, recipe: Recipe, skip_unreadable: bool) -> dict[str, st
     return prepared
 
 
-@task
+@task(task_run_name="check {request.label}")
 def check_model(request: BuildRequest) -> None:
     steps.check_model(request, Home.current())
 
@@ -54,34 +57,43 @@ def start_run(request: BuildRequest) -> str:
 
 @task
 def train(request: BuildRequest, run_id: str) -> str:
+    home = Home.current()
+
     def report(epoch: EpochReport) -> None:
-        runs.log_epoch(Home.current(), run_id, epoch)
+        runs.log_epochs(home, run_id, [epoch])
         current_progress.get().epoch(request.label, epoch)
 
-    current_progress.get().step(request.label, "training", done=request.training_folder(Home.current()).exists())
-    return steps.run_training(request, Home.current(), report).name
+    current_progress.get().step(request.label, "training", done=steps.training_is_done(request, home))
+    folder = steps.run_training(request, home, report)
+    runs.log_epochs(home, run_id, read_history(folder))
+    return folder.name
 
 
 @task
 def evaluate(request: BuildRequest) -> str:
-    current_progress.get().step(request.label, "evaluation", done=request.evaluation_folder(Home.current()).exists())
+    current_progress.get().step(request.label, "evaluation", done=steps.evaluation_is_done(request, Home.current()))
     return steps.evaluate(request, Home.current()).name
 
 
 @task
 def export(request: BuildRequest) -> str:
-    current_progress.get().step(request.label, "export and parity", done=request.bundle_folder(Home.current()).exists())
+    current_progress.get().step(request.label, "export and parity", done=steps.export_is_done(request, Home.current()))
     return steps.export(request, Home.current()).name
 
 
 @task(retries=2, retry_delay_seconds=1, retry_condition_fn=_is_passing)
 def register(request: BuildRequest, run_id: str) -> int:
     home, bundle = Home.current(), request.bundle_folder(Home.current())
-    registered = registry.find_registered(home, run_id, bundle)
-    current_progress.get().step(request.label, "registration", done=registered is not None)
-    if registered is not None:
-        return registered.number
-    metrics = open_bundle(bundle).metrics
+    with FileLock(home.locks / f"{bundle.name}.lock"):  # two equal commands at once make one version
+        version = registry.find_registered(home, run_id, bundle)
+        current_progress.get().step(request.label, "registration", done=version is not None)
+        version = version or _new_version(request, run_id, bundle)
+        registry.publish(home, version, bundle)
+    return version.number
+
+
+def _new_version(request: BuildRequest, run_id: str, bundle: Path) -> registry.Version:
+    home, metrics = Home.current(), open_bundle(bundle).metrics
     tags = {
         "label": request.label,
         "data_digest": request.data_digest,
@@ -91,10 +103,11 @@ def register(request: BuildRequest, run_id: str) -> int:
     }
     model_id = registry.log_bundle(home, run_id, bundle)
     runs.finish_run(home, run_id, metrics, request.evaluation_folder(home), model_id)
-    return registry.register(home, run_id, bundle, model_id, tags).number
+    return registry.register(home, run_id, bundle, model_id, tags)
 
 
 @task
-def promote(model: str, numbers: list[int]) -> promotion.Verdict:
+def promote(first: BuildRequest, numbers: list[int]) -> promotion.Verdict:
     home = Home.current()
-    return promotion.promote(home, [version for version in registry.versions(home, model) if version.number in numbers])
+    candidates = [version for version in registry.versions(home, first.dataset) if version.number in numbers]
+    return promotion.promote(home, candidates, home.steps / first.data_step)

@@ -1,8 +1,11 @@
-"""The board: one row for each architecture, the same columns in the console, Prefect and MLflow."""
+"""The board, one row for each architecture, and the card of one model: the same in the console, Prefect and MLflow."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+from modelyard.bundle import Manifest
 
 
 def board_row(label: str, version: int, metrics: dict[str, float]) -> dict[str, Any]:
@@ -24,3 +27,37 @@ def board_row(label: str, version: int, metrics: dict[str, float]) -> dict[str, 
         "MFLOP": round(metrics["model/flops"] / 1e6, 2),
         "train s": round(metrics["train/seconds"], 1),
     }
+
+
+def card_facts(manifest: Manifest) -> dict[str, str]:
+    """What a person asks of one model: where it comes from, how good, how fast, how large."""
+    metrics = manifest.metrics
+    accuracy, low, high = (100 * metrics[f"test/accuracy{end}"] for end in ("", "_low", "_high"))
+    return {
+        "input": f"uint8 [batch, {', '.join(map(str, manifest.image_shape))}], raw pixels",
+        "classes": ", ".join(manifest.classes),
+        "test accuracy": f"{accuracy:.2f} % ({low:.2f}-{high:.2f}), macro F1 {metrics['test/macro_f1']:.4f}",
+        "calibration": f"NLL {metrics['test/nll']:.4f}, Brier {metrics['test/brier']:.4f}, ECE {metrics['test/ece']:.2%}"
+        f" (before temperature {metrics['test/ece_before_temperature']:.2%})",
+        "latency": f"p50 {metrics['onnx/latency_ms_p50']:.3f} ms, p99 {metrics['onnx/latency_ms_p99']:.3f} ms at batch 1"
+        f" (torch eager p50 {metrics['torch/latency_ms_p50']:.3f} ms)",
+        "size": f"{metrics['model/parameters']:,.0f} parameters, {metrics['model/flops'] / 1e6:.2f} MFLOP and"
+        f" {metrics['model/activation_bytes'] / 1000:.0f} KB of activations an image;"
+        f" file {metrics['onnx/bytes'] / 1000:.0f} KB",
+        "parity": f"same label as torch on every test image, probabilities within {metrics['onnx/max_difference']:.1e}",
+        "data": f"digest {manifest.data_digest}",
+        "seed": str(manifest.recipe["seed"]),
+        "made with": ", ".join(f"{name} {version}" for name, version in manifest.environment.items()),
+    }
+
+
+def as_markdown(facts: Mapping[str, str]) -> str:
+    """A card as a table of two columns."""
+    return "\n".join(["| | |", "|---|---|", *(f"| {name} | {fact} |" for name, fact in facts.items())])
+
+
+def board_markdown(rows: Sequence[Mapping[str, Any]]) -> str:
+    """The board as a table."""
+    columns = list(rows[0])
+    lines = [columns, ["---"] * len(columns), *([str(row[name]) for name in columns] for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

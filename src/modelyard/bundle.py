@@ -90,6 +90,15 @@ def open_bundle(folder: Path) -> Manifest:
     return manifest
 
 
+def is_whole(folder: Path) -> bool:
+    """Whether `folder` holds a bundle with every file as it was sealed."""
+    try:
+        open_bundle(folder)
+    except BundleError:
+        return False
+    return True
+
+
 def write_golden(folder: Path, images_BHWC: NDArray[np.uint8], probabilities_BK: NDArray[np.float32]) -> None:
     """Inputs and the answers torch gave for them."""
     np.savez_compressed(folder / GOLDEN_FILE, images=images_BHWC, probabilities=probabilities_BK)

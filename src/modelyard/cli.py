@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from modelyard.cli_data import data_app
+from modelyard.cli_options import JsonOption, SkipOption
 from modelyard.cli_repository import repository_app
 from modelyard.cli_serve import serve
 from modelyard.environment import configure
@@ -23,10 +25,9 @@ from modelyard.errors import ModelyardError, describe_fault
 from modelyard.home import Home
 
 if TYPE_CHECKING:
-    from modelyard.steps import CompareRequest
+    from modelyard.requests import CompareRequest
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
-data_app = typer.Typer(no_args_is_help=True, help="Look at, fetch and import data sets.")
 models_app = typer.Typer(no_args_is_help=True, help="Look at the registered models.")
 app.add_typer(data_app, name="data")
 app.add_typer(models_app, name="models")
@@ -44,15 +45,13 @@ def _set_debug(debug: bool) -> None:
         os.environ["MODELYARD_DEBUG"] = "1"
 
 
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 DebugOption = Annotated[bool, typer.Option("--debug", callback=_set_debug, help="Show the whole trace of an error.")]
-SkipOption = Annotated[bool, typer.Option("--skip-unreadable", help="Leave out image files that cannot be read.")]
 
 
 @app.command()
 def run(
     dataset: Annotated[
-        str, typer.Option("--dataset", "-d", help="auto, digits, mnist, fashion-mnist, kmnist, cifar10 or an image folder.")
+        str, typer.Option("--dataset", "-d", help="auto, a name of `modelyard data list` or an image folder.")
     ] = "auto",
     architecture: Annotated[
         list[str] | None,
@@ -73,11 +72,11 @@ def run(
     from its last epoch. Without --architecture the three tuned ones are compared: cnn, rnn and transformer.
     """
     from modelyard.recipes import named_recipes
-    from modelyard.steps import CompareRequest
+    from modelyard.requests import CompareRequest
     from modelyard.training.precision import resolve_device
 
     resolve_device(device)
-    recipes = named_recipes(architecture or [], preset, assignments or [])
+    recipes = named_recipes(architecture or [], preset, assignments or [], dataset=dataset)
     request = CompareRequest(dataset=dataset, recipes=recipes, seed=seed, device=device, skip_unreadable=skip_unreadable)
     if plan:
         from modelyard.plan import plan_rows
@@ -118,7 +117,9 @@ def _print_rows(rows: list[dict[str, Any]], title: str, as_json: bool) -> None:
 @app.command()
 def predict(
     images: Annotated[list[Path], typer.Argument(help="Image files")],
-    model: Annotated[str, typer.Option("--model", "-m", help="name, name@alias or name@number.")] = "mnist@champion",
+    model: Annotated[
+        str, typer.Option("--model", "-m", help="name, name@alias or name@number; needed where there are several models.")
+    ] = "",
     as_json: JsonOption = False,
 ) -> None:
     """Classify image files with a released model; needs onnxruntime only."""
@@ -128,61 +129,6 @@ def predict(
         typer.echo(
             json.dumps(row) if as_json else f"{row['image']}  {row['label']}  {row['probability']:.1%}  {row['ms']:.2f} ms"
         )
-
-
-@data_app.command("list")
-def data_list(as_json: JsonOption = False) -> None:
-    """The named data sets and whether they are on this machine."""
-    from modelyard.data.sources import available
-
-    _print_rows([{"name": name, "state": state} for name, state in available().items()], "data sets", as_json)
-
-
-@data_app.command("fetch")
-def data_fetch(name: Annotated[str, typer.Argument(help="One of modelyard data list.")]) -> None:
-    """Bring a named data set into the cache and print its digest."""
-    from modelyard.data.sources import load_dataset
-
-    loaded = load_dataset(name)
-    typer.echo(f"{loaded.name}: {len(loaded.train)} training and {len(loaded.test)} test images, digest {loaded.digest}")
-
-
-@data_app.command("show")
-def data_show(
-    dataset: str,
-    picture: Annotated[Path, typer.Option(help="Where the contact sheet goes.")] = Path("contact-sheet.png"),
-    skip_unreadable: SkipOption = False,
-    as_json: JsonOption = False,
-) -> None:
-    """Counts, size, duplicates and leaks between the splits, and a contact sheet."""
-    from modelyard.data.folder import FolderOptions
-    from modelyard.data.inspect import describe
-    from modelyard.data.sources import load_dataset
-    from modelyard.evaluation.plots import contact_sheet
-
-    loaded = load_dataset(dataset, FolderOptions(skip_unreadable=skip_unreadable))
-    description = describe(loaded)
-    contact_sheet(loaded, picture)
-    if as_json:
-        typer.echo(json.dumps(description))
-        return
-    counts = description.pop("counts")
-    _print_rows([{"class": name, **values} for name, values in counts.items()], loaded.name, False)
-    typer.echo("\n".join(f"{name}: {value}" for name, value in description.items()) + f"\ncontact sheet: {picture}")
-
-
-@data_app.command("import")
-def data_import(
-    folder: Annotated[Path, typer.Argument(help="class_name/*.png|jpg, optional train/ and test/")],
-    skip_unreadable: SkipOption = False,
-) -> None:
-    """Check and decode a folder of images before a run; tells what a run would train on."""
-    from modelyard.data.folder import FolderOptions
-    from modelyard.data.sources import load_dataset
-
-    loaded = load_dataset(str(folder.resolve()), FolderOptions(skip_unreadable=skip_unreadable))
-    typer.echo(f"{loaded.name}: {len(loaded.train)} training and {len(loaded.test)} test images, digest {loaded.digest}")
-    typer.echo(f"next: modelyard data show {folder} | modelyard run --dataset {folder}")
 
 
 @models_app.command("list")

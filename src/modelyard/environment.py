@@ -1,4 +1,4 @@
-"""Variables that Prefect and MLflow read at import. Set before either is imported; a user's own values win."""
+"""Variables that libraries read at import. Set before any is imported; a user's own values win."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ def configure(home: Home) -> None:
         "MLFLOW_TRACKING_URI": f"sqlite:///{home.database}",
         "GIT_PYTHON_REFRESH": "quiet",
         "MPLBACKEND": "agg",
+        "OMP_WAIT_POLICY": "passive",  # spinning threads starve each other as soon as another process needs a core
     }
     with contextlib.suppress(OSError):  # the store says it better when it is opened
         prefect.mkdir(parents=True, exist_ok=True)

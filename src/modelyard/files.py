@@ -13,6 +13,7 @@ from pathlib import Path
 
 from modelyard.errors import StoreError
 
+SEAL_FILE = "sha256.json"
 NEEDED_BYTES = 1_000_000
 """With less room neither database can take another record."""
 
@@ -26,6 +27,25 @@ def sha256_of_file(path: Path) -> str:
 def sha256_of_json(value: object) -> str:
     """Hex digest of a JSON value, independent of key order."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def seal(folder: Path) -> None:
+    """Record the digest of every file in `folder`."""
+    write_json(folder / SEAL_FILE, {path.name: sha256_of_file(path) for path in sorted(folder.iterdir())})
+
+
+def is_sealed(folder: Path) -> bool:
+    """Whether every file of `folder` is there and as it was when it was sealed."""
+    try:
+        digests = json.loads((folder / SEAL_FILE).read_text())
+        return all(sha256_of_file(folder / name) == digest for name, digest in digests.items())
+    except (OSError, ValueError):
+        return False
+
+
+def _refused(path: Path, error: OSError) -> StoreError:
+    """numpy tells a full disk in bytes requested and written, without the system's word for it."""
+    return StoreError(f"cannot write {path}: {error.strerror or error}; free space or choose another MODELYARD_HOME")
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -43,7 +63,7 @@ def write_atomically(path: Path, content: bytes) -> None:
         temporary.replace(path)
     except OSError as error:
         temporary.unlink(missing_ok=True)
-        raise StoreError(f"cannot write {path}: {error.strerror}; free space or choose another MODELYARD_HOME") from error
+        raise _refused(path, error) from error
 
 
 def write_json(path: Path, value: object) -> None:
@@ -56,7 +76,7 @@ def make_folder(path: Path) -> Path:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise StoreError(f"cannot write {path}: {error.strerror}; free space or choose another MODELYARD_HOME") from error
+        raise _refused(path, error) from error
     return path
 
 
@@ -77,13 +97,13 @@ def folder_written_whole(target: Path) -> Iterator[Path]:
         target.parent.mkdir(parents=True, exist_ok=True)
         scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     except OSError as error:
-        raise StoreError(f"cannot write {target}: {error.strerror}; free space or choose another MODELYARD_HOME") from error
+        raise _refused(target, error) from error
     try:
         yield scratch
         scratch.chmod(0o755)
         if not target.exists():
             scratch.rename(target)
     except OSError as error:
-        raise StoreError(f"cannot write {target}: {error.strerror}; free space or choose another MODELYARD_HOME") from error
+        raise _refused(target, error) from error
     finally:
         shutil.rmtree(scratch, ignore_errors=True)

@@ -11,10 +11,12 @@ import time
 import webbrowser
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import quote
 
 from modelyard.errors import StoreError
 from modelyard.files import make_folder
 from modelyard.home import Home
+from modelyard.tracking.runs import newest_group
 from modelyard.tracking.store import open_store
 
 START_SECONDS = 120.0
@@ -34,10 +36,16 @@ def serve_pages(home: Home, ports: tuple[int, int], say: Callable[[str], None], 
     }  # fmt: skip
     for name, port in zip(commands, ports, strict=True):
         _check_free(name, port)
+    mlflow = f"http://127.0.0.1:{mlflow_port}/#"
+    runs = ",".join(f'"{run}"' for run in newest_group(home))
     addresses = {
-        "MLflow": f"http://127.0.0.1:{mlflow_port}/#/experiments/{experiment}/runs?workflowType=machine_learning",
-        "Prefect": f"http://127.0.0.1:{prefect_port}/runs",
+        "runs": f"{mlflow}/experiments/{experiment}/runs?workflowType=machine_learning&compareRunsMode=CHART",
+        "flows": f"http://127.0.0.1:{prefect_port}/runs",
     }
+    if runs:
+        addresses["last comparison"] = quote(
+            f'{mlflow}/compare-runs?runs=[{runs}]&experiments=["{experiment}"]', safe=":/#?&=,"
+        )
     logs = make_folder(home.logs)
     children = {name: _start(command, logs / f"{name}.log") for name, command in commands.items()}
     try:
@@ -45,8 +53,8 @@ def serve_pages(home: Home, ports: tuple[int, int], say: Callable[[str], None], 
         for (name, child), port in zip(children.items(), ports, strict=True):
             _wait_until_listening(child, port, logs / f"{name}.log")
         for title, address in addresses.items():
-            say(f"{title:>8}: {address}")
-            if browser and sys.stdout.isatty():
+            say(f"{title:>16}: {address}")
+            if browser and sys.stdout.isatty() and title != "last comparison":
                 webbrowser.open(address)
         say(f"Ctrl-C stops both; logs are in {logs}")
         while all(child.poll() is None for child in children.values()):

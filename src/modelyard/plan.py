@@ -9,7 +9,8 @@ from typing import Any
 from modelyard.data.datasets import open_packed
 from modelyard.data.splits import make_splits
 from modelyard.home import Home
-from modelyard.steps import BuildRequest, CompareRequest, prepare
+from modelyard.requests import BuildRequest, CompareRequest
+from modelyard.steps import evaluation_is_done, export_is_done, prepare, training_is_done
 from modelyard.training.job import RESULT_FILE
 from modelyard.training.loop import num_epochs
 
@@ -27,15 +28,15 @@ def plan_rows(request: CompareRequest, home: Home) -> list[Row]:
 
 
 def _rows_of_one(build: BuildRequest, home: Home) -> list[Row]:
-    folders = {
-        "train": build.training_folder(home),
-        "evaluate": build.evaluation_folder(home),
-        "export": build.bundle_folder(home),
+    steps = {
+        "train": (build.training_folder(home), training_is_done(build, home)),
+        "evaluate": (build.evaluation_folder(home), evaluation_is_done(build, home)),
+        "export": (build.bundle_folder(home), export_is_done(build, home)),
     }
     rows = []
-    for step, folder in folders.items():
+    for step, (folder, is_done) in steps.items():
         state, why = "done", "same data, recipe and code"
-        if not folder.exists():
+        if not is_done:
             state, why = "to do", _why_missing(step, build, home)
         rows.append({"architecture": build.label, "step": step, "state": state, "why": why, "folder": folder.name})
     return rows
@@ -52,7 +53,7 @@ def _why_missing(step: str, build: BuildRequest, home: Home) -> str:
 
 def estimate_seconds(build: BuildRequest, home: Home) -> float | None:
     """Seconds of training, from the last training of an equal model on this machine; None when there is none."""
-    dataset = open_packed(home.steps / build.data_step)
+    dataset = open_packed(home.steps / build.data_step, verify=False)
     images = len(make_splits(dataset, build.recipe.data).train)
     images = min(images, build.recipe.training.max_train_images or images)
     wanted = {"model": build.recipe.model.model_dump(mode="json"), "image_shape": list(dataset.image_shape)}

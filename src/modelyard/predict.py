@@ -8,21 +8,36 @@ from pathlib import Path
 from typing import Any
 
 from modelyard.bundle import MODEL_FILE, open_bundle
-from modelyard.data.images import read_image
+from modelyard.data.images import pillow_warnings_hushed, read_image
 from modelyard.errors import StoreError
 from modelyard.home import Home
 from modelyard.inference import classify, open_session
 
 
-def released_folder(home: Home, model: str) -> Path:
-    """The release folder of `name@alias` or `name@number`. Raises: StoreError when there is none."""
+def released_folder(home: Home, model: str = "") -> Path:
+    """The release folder of `name@alias` or `name@number`; without a name, of the only model's champion.
+
+    Raises: StoreError when there is none, or no name and several models.
+    """
     name, _, alias = model.partition("@")
+    name = name or _only_name(home)
     folder = home.releases / name
     pointer = folder / f"{alias or 'champion'}.alias"
     number = pointer.read_text().strip() if pointer.exists() else alias
     if not number or not (folder / number).is_dir():
         raise StoreError(f"no release {model!r} in {home.releases}; see modelyard models list")
     return folder / number
+
+
+def _only_name(home: Home) -> str:
+    names = sorted(path.parent.name for path in home.releases.glob("*/champion.alias"))
+    if len(names) != 1:
+        raise StoreError(
+            f"--model expects one of {', '.join(names)}"
+            if names
+            else f"no release in {home.releases} yet; start with: modelyard run"
+        )
+    return names[0]
 
 
 def predict_files(home: Home, model: str, images: list[Path]) -> Iterator[dict[str, Any]]:
@@ -32,7 +47,8 @@ def predict_files(home: Home, model: str, images: list[Path]) -> Iterator[dict[s
     session = open_session(folder / MODEL_FILE)
     height, width, channels = manifest.image_shape
     for path in images:
-        _, image_CHW = read_image(path, (channels, height, width))
+        with pillow_warnings_hushed():
+            _, image_CHW = read_image(path, (channels, height, width))
         pixels_1HWC = image_CHW.transpose(1, 2, 0)[None]
         start = time.perf_counter()
         probabilities_K = classify(session, pixels_1HWC)[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import time
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Protocol
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 
 logger = logging.getLogger("modelyard")
+LINE_SECONDS = 5.0
+"""How often long work is told of where there is no terminal."""
 
 
 class RunProgress(Protocol):
@@ -29,6 +32,9 @@ class RunProgress(Protocol):
     def epoch(self, label: str, report: EpochReport) -> None:
         """An epoch of training has ended."""
 
+    def work(self, what: str, done: int, total: int) -> None:
+        """So much of something long is done."""
+
 
 class SilentProgress:
     """Says nothing: for scripts and tests."""
@@ -40,6 +46,9 @@ class SilentProgress:
         return
 
     def epoch(self, label: str, report: EpochReport) -> None:
+        return
+
+    def work(self, what: str, done: int, total: int) -> None:
         return
 
 
@@ -55,6 +64,8 @@ class ConsoleProgress:
         columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[left]:.0f} s left"))
         self._bars = Progress(*columns, console=self._console, transient=True)
         self._tasks: dict[str, TaskID] = {}
+        self._works: dict[str, tuple[float, int, float]] = {}
+        """What -> when it began, how much was done then, when it was last told."""
         self._is_terminal = sys.stderr.isatty()
 
     def __enter__(self) -> ConsoleProgress:
@@ -90,3 +101,17 @@ class ConsoleProgress:
         if report.epoch == report.epochs:
             self._bars.remove_task(self._tasks.pop(label))
             self._console.print(f"{label:>12}  {text}")
+
+    def work(self, what: str, done: int, total: int) -> None:
+        now = time.monotonic()
+        since, first, told = self._works.setdefault(what, (now, done, now))
+        left = (now - since) / max(1, done - first) * (total - done)
+        if self._is_terminal:
+            if what not in self._tasks:
+                self._tasks[what] = self._bars.add_task(what, total=total or None, left=left)
+            self._bars.update(self._tasks[what], completed=done, left=left)
+            if done >= total:
+                self._bars.remove_task(self._tasks.pop(what))
+        elif now - told >= LINE_SECONDS:
+            self._console.print(f"{what}  {done}/{total}, {left:.0f} s left", soft_wrap=True)
+            self._works[what] = (since, first, now)

@@ -20,6 +20,12 @@ Preset = Literal["smoke", "standard", "quality"]
 PRESETS: tuple[Preset, ...] = ("smoke", "standard", "quality")
 ARCHITECTURES = ("cnn", "rnn", "transformer")
 
+AUGMENT_OF = {
+    "fashion-mnist": ("training.augment.flip=true", "training.augment.shift=0"),
+    "cifar10": ("training.augment.flip=true",),
+}
+"""Named data sets whose images mean the same in a mirror (digits and letters do not), or stand always in one place."""
+
 
 class Recipe(Config):
     """All that a run is made of, but for the data and the seed."""
@@ -44,14 +50,16 @@ def make_recipe(architecture: str, preset: str) -> Recipe:
     return makers[architecture](preset)
 
 
-def named_recipes(architectures: Sequence[str], preset: str, assignments: Sequence[str]) -> dict[str, Recipe]:
+def named_recipes(
+    architectures: Sequence[str], preset: str, assignments: Sequence[str] = (), *, dataset: str = ""
+) -> dict[str, Recipe]:
     """Label -> recipe with `--set` assignments applied; all three tuned ones when none is named.
 
     A user's own `path/file.py:Name` is labelled `file.Name`.
     """
     recipes: dict[str, Recipe] = {}
     for name in architectures or ARCHITECTURES:
-        recipe = make_recipe(name, preset).override(assignments)
+        recipe = make_recipe(name, preset).override([*AUGMENT_OF.get(dataset, ()), *assignments])
         model = recipe.model
         recipes[f"{Path(model.file).stem}.{model.name}" if isinstance(model, CustomConfig) else name] = recipe
     return recipes
@@ -60,13 +68,13 @@ def named_recipes(architectures: Sequence[str], preset: str, assignments: Sequen
 def cnn(preset: str) -> Recipe:
     """Our convolution network."""
     model = CnnConfig(width=48) if preset == "quality" else CnnConfig()
-    return Recipe(model=model, training=_training(preset, 5, 6e-3, AugmentConfig()))
+    return Recipe(model=model, training=_training(preset, 8, 6e-3, AugmentConfig()))
 
 
 def rnn(preset: str) -> Recipe:
     """Our LSTM over pairs of rows."""
     model = RnnConfig(hidden=256) if preset == "quality" else RnnConfig()
-    return Recipe(model=model, training=_training(preset, 10, 8e-3, AugmentConfig(shift=1)))
+    return Recipe(model=model, training=_training(preset, 12, 8e-3, AugmentConfig(shift=1)))
 
 
 def transformer(preset: str) -> Recipe:

@@ -10,7 +10,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from modelyard.bundle import Manifest
+from modelyard.board import card_facts
+from modelyard.bundle import MODEL_FILE, Manifest
 
 WORDS = ("architecture", "name", "aliases", "class", "step", "state", "why")
 """Columns of text; all others are numbers and stand to the right."""
@@ -42,24 +43,9 @@ def print_board(result: Mapping[str, Any]) -> None:
 
 
 def print_card(manifest: Manifest, folder: Path) -> None:
-    """One released model: where it comes from, how good, how fast, how large."""
-    metrics = manifest.metrics
-    accuracy, low, high = (100 * metrics[f"test/accuracy{end}"] for end in ("", "_low", "_high"))
-    facts = {
-        "model": f"{manifest.model_name}, version {folder.name}, {manifest.architecture}",
-        "file": f"{folder / 'model.onnx'} ({metrics['onnx/bytes'] / 1000:.0f} KB)",
-        "input": f"uint8 [batch, {', '.join(map(str, manifest.image_shape))}], raw pixels",
-        "classes": ", ".join(manifest.classes),
-        "test accuracy": f"{accuracy:.2f} % ({low:.2f}-{high:.2f}), macro F1 {metrics['test/macro_f1']:.4f}",
-        "calibration": f"NLL {metrics['test/nll']:.4f}, Brier {metrics['test/brier']:.4f}, ECE {metrics['test/ece']:.2%}"
-        f" (before temperature {metrics['test/ece_before_temperature']:.2%})",
-        "latency": f"p50 {metrics['onnx/latency_ms_p50']:.3f} ms, p99 {metrics['onnx/latency_ms_p99']:.3f} ms at batch 1",
-        "size": f"{metrics['model/parameters']:,.0f} parameters, {metrics['model/flops'] / 1e6:.2f} MFLOP and"
-        f" {metrics['model/activation_bytes'] / 1000:.0f} KB of activations an image",
-        "data": f"digest {manifest.data_digest}",
-        "seed": str(manifest.recipe["seed"]),
-        "made with": ", ".join(f"{name} {version}" for name, version in manifest.environment.items()),
-    }
+    """One released model."""
+    name = f"{manifest.model_name}, version {folder.name}, {manifest.architecture}"
+    facts = {"model": name, "file": str(folder / MODEL_FILE)} | card_facts(manifest)
     console = Console(highlight=False, markup=False)
-    for name, fact in facts.items():
-        console.print(f"{name:>14}  {fact}", soft_wrap=True)
+    for title, fact in facts.items():
+        console.print(f"{title:>14}  {fact}", soft_wrap=True)

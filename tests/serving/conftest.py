@@ -53,7 +53,6 @@ class Server:
         return [int(pid) for pid in path.read_text().split()]
 
     def stop(self) -> int:
-        self.client.close()
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(30)
 
@@ -68,7 +67,9 @@ def running(releases: Path, log: Path, *arguments: str) -> Iterator[Server]:
         try:
             assert process.stdout is not None
             assert process.stdout.readline(), log.read_text()
-            yield Server(process, log)
+            server = Server(process, log)
+            with server.client:
+                yield server
         finally:
             process.kill() if process.poll() is None else None
 
@@ -107,7 +108,6 @@ def server(releases: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     """One server for all tests that only ask."""
     with running(releases, tmp_path_factory.mktemp("server") / "log", "--workers", "1", "--max-body-bytes", "100000") as ready:
         yield ready
-        ready.client.close()
 
 
 @pytest.fixture

@@ -150,6 +150,29 @@ def test_a_bad_version_is_refused_aloud_and_the_old_one_goes_on(home: Path, serv
     server.wait_for(lambda: version_now(server) == "99")
 
 
+def test_a_name_without_any_good_version_makes_the_server_unready(home: Path, serve: Serve) -> None:
+    corrupt(release(home, 2, Linear.seeded(2), "rnn"))
+    server = serve(home, "--workers", "1", "--poll-s", "0.02")
+    assert server.client.get("/v2/health/ready").status_code == 503
+    assert server.client.get("/v2/models/fruit-rnn/ready").status_code == 404
+    assert version_now(server) == "1"
+    (home / "fruit" / "rnn.alias").unlink()
+    server.wait_for(lambda: server.client.get("/v2/health/ready").status_code == 200)
+
+
+def test_versions_asked_for_by_number_make_room_for_each_other(home: Path, serve: Serve) -> None:
+    for version in range(2, 9):
+        release(home, version, Linear.seeded(version))
+    server = serve(home, "--workers", "1")
+    for version in (*range(2, 9), 2):
+        answer = server.client.post(f"/v2/models/fruit/versions/{version}/infer", json=question()).json()
+        np.testing.assert_allclose(
+            answer["outputs"][1]["data"], Linear.seeded(version).probabilities(images(1)).reshape(-1), atol=1e-5
+        )
+    ready = server.client.post("/v2/repository/index", json={"ready": True}).json()
+    assert {row["version"] for row in ready if row["name"] == "fruit"} == {"1", "6", "7", "8", "2"}
+
+
 def test_a_server_with_nothing_to_serve_does_not_start(home: Path, serve: Serve) -> None:
     corrupt(home / "fruit" / "1")
     with pytest.raises(AssertionError, match=r"nothing to serve: .*does not match the manifest"):

@@ -205,6 +205,21 @@ def test_pipelined_requests_are_answered_in_order(server: Server) -> None:
     assert answered.count(b"HTTP/1.1 200 OK") == 2 and answered.count(b"HTTP/1.1 404") == 1
 
 
+def test_a_half_closed_client_gets_its_answer(server: Server) -> None:
+    body = json.dumps(question()).encode()
+    host, port = server.address.split(":")
+    with socket.create_connection((host, int(port)), 10) as connection:
+        connection.sendall(b"POST %s HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n%s" % (INFER.encode(), len(body), body))
+        connection.shutdown(socket.SHUT_WR)
+        received = b"".join(iter(lambda: connection.recv(65536), b""))
+    assert received.startswith(b"HTTP/1.1 200 OK") and b'"probabilities"' in received
+
+
+def test_an_upgrade_nobody_offers_is_an_ordinary_request(server: Server) -> None:
+    answered = raw(server, b"GET /v2 HTTP/1.1\r\nhost: x\r\nconnection: upgrade, close\r\nupgrade: h2c\r\n\r\n")
+    assert answered.startswith(b"HTTP/1.1 200 OK")
+
+
 def test_too_many_connections_are_refused(releases: Path, serve: Serve) -> None:
     server = serve(releases, "--workers", "1", "--model", "fruit", "--max-connections", "2")
     held = [httpx.Client(base_url=server.url) for _ in range(2)]

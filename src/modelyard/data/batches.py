@@ -15,7 +15,7 @@ from modelyard.config import Config
 from modelyard.data.datasets import Split
 
 RESIDENT_SHARE = 0.4
-"""Share of the free memory that a training split may take."""
+"""Share of the device's free memory that a training split may take."""
 
 
 class AugmentConfig(Config):
@@ -37,7 +37,7 @@ class ImageFeed:
     def __init__(self, split: Split, device: torch.device, *, resident: bool | None = None) -> None:
         self._split, self._device = split, device
         self.labels_N = torch.tensor(split.labels_N, device=device)
-        is_resident = split.nbytes < psutil.virtual_memory().available * RESIDENT_SHARE if resident is None else resident
+        is_resident = split.nbytes < free_bytes(device) * RESIDENT_SHARE if resident is None else resident
         self._images_NCHW = torch.from_numpy(split.images_NCHW).to(device) if is_resident else None
 
     def __len__(self) -> int:
@@ -56,6 +56,11 @@ class ImageFeed:
         for rows_B in torch.split(order_N, batch_size):
             if len(rows_B) > 1:
                 yield self.rows(rows_B)
+
+
+def free_bytes(device: torch.device) -> int:
+    """Free memory where the images would lie."""
+    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
 
 
 def to_unit_range(images_BCHW: Tensor) -> Tensor:

@@ -1,24 +1,33 @@
-"""A folder of images: `class_name/*.png|jpg`, optionally below `train/` and `test/`."""
+"""Decoding a folder of images: on all cores, each file once, memory bounded by `BLOCK_BYTES`."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import median
+from typing import Any
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
-from modelyard.data.datasets import Dataset, Images, Split, make_dataset, write_images
+from modelyard.cores import usable_cores
+from modelyard.data.datasets import Dataset, Images, OnProgress, Split, block_rows, make_dataset, unheard, write_images
+from modelyard.data.images import Form, UnreadableImage, pillow_warnings_hushed, read_form, read_image
+from modelyard.data.listing import ImageFile, Listing, check_counts
+from modelyard.data.names import safe_name
 from modelyard.errors import DataError
 
-SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp"}
-TEST_SHARE = 5  # without a test/ folder every fifth image of a class is the test split
-GREY_MODES = {"1", "L", "I", "I;16", "F"}
+SAMPLES = 128
+"""File heads from which the majority's size is guessed before all are read."""
+BLOCK_FILES = 1024
+TASK_FILES = 16
+"""Files a thread takes at once: handing over one small file costs as much as decoding it."""
+SMALL_BYTES = 4096
+"""Files below it are opened longer (Python, under its lock) than decoded: a second thread only contends."""
 
-File = tuple[Path, int]
-"""An image file and its label."""
+Shape = tuple[int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,95 +40,132 @@ class FolderOptions:
     skip_unreadable: bool = False
 
 
-def read_folder(folder: Path, options: FolderOptions, scratch: Path) -> Dataset:
-    """Decode every image into memory-mapped files in `scratch`.
+@dataclass(slots=True)
+class _Decoded:
+    """What became of the files of one split."""
 
-    Raises: DataError when the folder is missing, empty, has one class or unreadable files.
+    files: list[ImageFile]
+    forms: list[Form]
+    broken: list[str]
+
+
+def read_folder(listing: Listing, options: FolderOptions, scratch: Path, on_progress: OnProgress = unheard) -> Dataset:
+    """Decode every image into packed arrays in `scratch`.
+
+    All take the shape that the options or the majority of the files say. It is guessed from a sample, so that
+    one pass suffices; where the majority of all is another, they are decoded again.
+    Raises: DataError for unreadable files, or when leaving them out empties a class.
     """
-    if not folder.is_dir():
-        raise DataError(f"{folder}: no such folder; expected class_name/*.png below it")
-    train_root = folder / "train" if (folder / "train").is_dir() else folder
-    classes = tuple(sorted(path.name for path in train_root.iterdir() if path.is_dir() and not path.name.startswith(".")))
-    train_files = _files(train_root, classes)
-    _check_classes(folder, classes, train_files)
-    if train_root != folder and (folder / "test").is_dir():
-        test_files = _files(folder / "test", classes)
-    else:
-        train_files, test_files = _hold_out(train_files)
-    forms = _readable(train_files + test_files, options.skip_unreadable)
-    shape = _target_shape(list(forms.values()), options)
-    train, test = (
-        _decode([file for file in files if file[0] in forms], shape, scratch / name)
-        for name, files in (("train.npy", train_files), ("test.npy", test_files))
-    )
-    return make_dataset(folder.name, train, test, classes)
+    with pillow_warnings_hushed():
+        parts, broken = _decode_at_majority(listing, options, scratch, on_progress)
+    check_counts(listing.folder, listing.classes, [(parts[0].files, 2, "to train on"), (parts[1].files, 1, "to test on")])
+    train, test = (_split(part.files, scratch, name) for part, name in zip(parts, ("train", "test"), strict=True))
+    forms = [form for part in parts for form in part.forms]
+    origin = _origin(forms) | {"unreadable files left out": broken, "folders ignored": list(listing.ignored)}
+    dataset = make_dataset(safe_name(listing.folder.name), train, test, listing.classes)
+    return replace(dataset, origin=origin, folder=scratch)
 
 
-def _files(root: Path, classes: Sequence[str]) -> list[File]:
-    return [
-        (path, label)
-        for label, name in enumerate(classes)
-        for path in sorted((root / name).rglob("*"))
-        if path.suffix.lower() in SUFFIXES
-    ]
+def _decode_at_majority(
+    listing: Listing, options: FolderOptions, scratch: Path, on_progress: OnProgress
+) -> tuple[list[_Decoded], list[str]]:
+    """Train and test, and what could not be read of both."""
+    shape = _target_shape(_sample(listing.folder, [*listing.train, *listing.test]), options)
+    while True:
+        parts = [_decode(listing, part, shape, scratch, on_progress) for part in ("train", "test")]
+        broken = sorted(reason for part in parts for reason in part.broken)
+        forms = [form for part in parts for form in part.forms]
+        if broken and not (options.skip_unreadable and forms):
+            raise _refusal(listing.folder, broken)
+        if (found := _target_shape(forms, options)) == shape:
+            return parts, broken
+        shape = found
 
 
-def _check_classes(folder: Path, classes: Sequence[str], files: list[File]) -> None:
-    if not files:
-        raise DataError(f"{folder}: holds no images; expected class_name/*.png|jpg below it")
-    if len(classes) < 2:
-        raise DataError(f"{folder}: has one class ({classes[0]}); a classifier needs at least two folders of images")
-    counts = Counter(label for _, label in files)
-    scarce = [f"{name} ({counts[label]})" for label, name in enumerate(classes) if counts[label] < TEST_SHARE]
-    if scarce:
-        raise DataError(
-            f"{folder}: each class needs at least {TEST_SHARE} images for three splits; too few: {', '.join(scarce)}"
-        )
+def _refusal(folder: Path, broken: Sequence[str]) -> DataError:
+    listed = ", ".join(broken[:5]) + (" ..." if len(broken) > 5 else "")
+    return DataError(f"{folder}: {len(broken)} files are not readable images: {listed}; mend them or pass --skip-unreadable")
 
 
-def _hold_out(files: list[File]) -> tuple[list[File], list[File]]:
-    seen: Counter[int] = Counter()
-    train: list[File] = []
-    test: list[File] = []
-    for path, label in files:
-        seen[label] += 1
-        (test if seen[label] % TEST_SHARE == 0 else train).append((path, label))
-    return train, test
-
-
-def _readable(files: list[File], skip_unreadable: bool) -> dict[Path, tuple[int, int, int]]:
-    """Readable file -> height, width, channels."""
-    found: dict[Path, tuple[int, int, int]] = {}
-    broken: list[Path] = []
-    for path, _ in files:
+def _sample(folder: Path, files: Sequence[ImageFile]) -> list[Form]:
+    """Forms of evenly spaced files, the first included."""
+    forms = []
+    for file in files[:: max(1, len(files) // SAMPLES)]:
         try:
-            with Image.open(path) as image:
-                image.load()
-                found[path] = (image.height, image.width, 1 if image.mode in GREY_MODES else 3)
-        except (OSError, UnidentifiedImageError, SyntaxError, Image.DecompressionBombError):
-            broken.append(path)
-    if broken and not (skip_unreadable and found):
-        listed = ", ".join(str(path) for path in broken[:5]) + (" ..." if len(broken) > 5 else "")
-        raise DataError(f"{len(broken)} files are not readable images: {listed}; mend them or pass --skip-unreadable")
-    return found
+            forms.append(read_form(folder / file.path))
+        except UnreadableImage:
+            continue
+    return forms
 
 
-def _target_shape(forms: list[tuple[int, int, int]], options: FolderOptions) -> tuple[int, int, int]:
-    """Channels, height, width of all images."""
-    (height, width), _ = Counter((form[0], form[1]) for form in forms).most_common(1)[0]
-    channels, _ = Counter(form[2] for form in forms).most_common(1)[0]
+def _target_shape(forms: Sequence[Form], options: FolderOptions) -> Shape:
+    """Channels, height, width of all images; of two equally frequent sizes the first."""
+    if not forms:  # nothing in the sample could be read: the whole pass tells
+        return 1, 1, 1
+    (height, width), _ = Counter((form.height, form.width) for form in forms).most_common(1)[0]
+    channels, _ = Counter(form.channels for form in forms).most_common(1)[0]
     return options.channels or channels, options.height or height, options.width or width
 
 
-def _decode(files: list[File], shape: tuple[int, int, int], path: Path) -> Split:
-    """All files at one size and mode, memory-mapped from `path`."""
-    write_images(path, (len(files), *shape), (_pixels(file, shape) for file, _ in files))
-    return Split(np.load(path, mmap_mode="r"), np.array([label for _, label in files], np.int64))
+def _decode(listing: Listing, part: str, shape: Shape, scratch: Path, on_progress: OnProgress) -> _Decoded:
+    """All files of a split that can be read, at one shape."""
+    files: tuple[ImageFile, ...] = getattr(listing, part)
+    decoded = _Decoded([], [], [])
+
+    def blocks() -> Iterator[Images]:
+        rows = min(BLOCK_FILES, block_rows(shape))
+        is_small = sum(file.size for file in files) < SMALL_BYTES * len(files)
+        with ThreadPoolExecutor(1 if is_small else usable_cores()) as pool:
+            for start in range(0, len(files), rows):
+                block = files[start : start + rows]
+                tasks = [block[first : first + TASK_FILES] for first in range(0, len(block), TASK_FILES)]
+                answers = pool.map(lambda task: [_try_read(listing.folder, file, shape) for file in task], tasks)
+                yield _sort_out([answer for task in answers for answer in task], block, decoded, shape)
+                on_progress(f"decoding {listing.folder.name}, {part}", start + len(block), len(files))
+
+    write_images(scratch / f"{part}_images.npy", shape, blocks())
+    return decoded
 
 
-def _pixels(file: Path, shape: tuple[int, int, int]) -> Images:
-    """uint8 [C, H, W]."""
-    channels, height, width = shape
-    with Image.open(file) as image:
-        fitted = image.convert("L" if channels == 1 else "RGB").resize((width, height), Image.Resampling.BILINEAR)
-    return np.asarray(fitted, np.uint8).reshape(height, width, channels).transpose(2, 0, 1)
+def _try_read(folder: Path, file: ImageFile, shape: Shape) -> tuple[Form, Images] | str:
+    try:
+        return read_image(folder / file.path, shape)
+    except UnreadableImage as error:
+        return f"{file.path} ({error.reason})"
+
+
+def _sort_out(
+    answers: Sequence[tuple[Form, Images] | str], files: Sequence[ImageFile], decoded: _Decoded, shape: Shape
+) -> Images:
+    """Note what was read and what was not; the pixels that were, uint8 [B, C, H, W]."""
+    images = []
+    for file, answer in zip(files, answers, strict=True):
+        if isinstance(answer, str):
+            decoded.broken.append(answer)
+            continue
+        decoded.files.append(file)
+        decoded.forms.append(answer[0])
+        images.append(answer[1])
+    return np.stack(images) if images else np.empty((0, *shape), np.uint8)
+
+
+def _split(files: Sequence[ImageFile], scratch: Path, part: str) -> Split:
+    labels_N = np.array([file.label for file in files], np.int64)
+    np.save(scratch / f"{part}_labels.npy", labels_N)
+    return Split(np.load(scratch / f"{part}_images.npy", mmap_mode="r"), labels_N)
+
+
+def _origin(forms: Sequence[Form]) -> dict[str, Any]:
+    """How the files were before they were brought to one form."""
+    sizes = Counter((form.width, form.height) for form in forms)
+    (width, height), count = sizes.most_common(1)[0]
+    return {
+        "file widths": _range([form.width for form in forms]),
+        "file heights": _range([form.height for form in forms]),
+        "file sizes": f"{len(sizes)}, most often {width} x {height} ({count / len(forms):.0%})",
+        "file modes": dict(Counter(form.mode for form in forms).most_common()),
+    }
+
+
+def _range(values: Sequence[int]) -> dict[str, int]:
+    return {"least": min(values), "median": int(median(values)), "most": max(values)}

@@ -1,77 +1,109 @@
-"""torchvision's mirrors, the last source to be asked. Gives up within seconds when none can be reached."""
+"""The sites that publish the named data sets, the last source to be asked. A stall ends the attempt within seconds."""
 
 from __future__ import annotations
 
-import socket
-import tempfile
+import hashlib
+import http.client
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+import urllib.request
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
-from urllib.parse import urlparse
 
-import numpy as np
-
-from modelyard.data.datasets import Dataset, Split, make_dataset
+from modelyard.data.cifar import ARCHIVE, ARCHIVE_MD5
+from modelyard.data.datasets import OnProgress, unheard
 from modelyard.errors import DataError
 
 TORCHVISION_CLASS = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST", "kmnist": "KMNIST", "cifar10": "CIFAR10"}
-REACH_SECONDS = 6.0
-READ_SECONDS = 20.0
+PATIENCE = 8.0
+"""Seconds in which the next `LEAST_BYTES` have to arrive."""
+LEAST_BYTES = 16_384
 
 
 class SourceMissing(DataError):
     """No source has the data set."""
 
 
-def fetch_from_mirror(name: str, classes: tuple[str, ...] | None) -> Dataset:
-    """Download `name`. Raises: SourceMissing when no mirror answers."""
+class _Download(threading.Thread):
+    """One address being read into memory. A thread, since no time limit of Python's covers a name look-up."""
+
+    def __init__(self, address: str, patience: float) -> None:
+        super().__init__(daemon=True)
+        self.address, self._patience = address, patience
+        self.content, self.total = bytearray(), 0
+        self.is_whole, self.is_wanted = False, True
+        self.start()
+
+    def run(self) -> None:
+        try:
+            with urllib.request.urlopen(self.address, timeout=self._patience) as response:
+                self.total = int(response.headers.get("Content-Length") or 0)
+                while self.is_wanted and (block := response.read1(1 << 16)):
+                    self.content += block
+                self.is_whole = self.is_wanted and len(self.content) >= self.total
+        except (OSError, ValueError, http.client.HTTPException):
+            return
+
+
+def fetch_files(name: str, folder: Path, on_progress: OnProgress = unheard) -> None:
+    """Download the files of a built-in data set into `folder`. Raises: SourceMissing when no mirror sends them."""
+    for file, md5, addresses in _published(name):
+        content = download(addresses, md5, on_progress=on_progress)
+        if content is None:
+            raise SourceMissing(
+                f"{name} is in no local folder and none of its mirrors sends {file}; put its files into a folder"
+                f" {name}/ and set MODELYARD_DATA to the folder above it"
+            )
+        (folder / file).write_bytes(content)
+
+
+def download(
+    addresses: Sequence[str], md5: str, *, patience: float = PATIENCE, on_progress: OnProgress = unheard
+) -> bytes | None:
+    """The content that `md5` names, from whichever address sends it first; None when none does.
+
+    The addresses are asked at the same time. Whatever hangs (look-up, connection, answer, a trickle), the attempt ends
+    when `patience` seconds bring less than `LEAST_BYTES`.
+    """
+    left = list(addresses)
+    while left:
+        attempts = [_Download(address, patience) for address in left]
+        whole = _race(attempts, patience, on_progress)
+        for attempt in attempts:
+            attempt.is_wanted = False
+        if whole is None:
+            return None
+        if hashlib.md5(whole.content, usedforsecurity=False).hexdigest() == md5:
+            return bytes(whole.content)
+        left.remove(whole.address)  # a captive portal's page, a damaged copy: ask the others
+    return None
+
+
+def _race(attempts: Sequence[_Download], patience: float, on_progress: OnProgress) -> _Download | None:
+    """The attempt that ends first, the others being called off once it is ahead; None when all fail or stall."""
+    mark, due = 0, time.monotonic() + patience
+    while time.monotonic() < due:
+        running = [attempt for attempt in attempts if attempt.is_whole or attempt.is_alive()]
+        if not running:
+            return None
+        ahead = max(running, key=lambda attempt: len(attempt.content))
+        if ahead.is_whole:
+            return ahead
+        if len(ahead.content) >= mark + LEAST_BYTES:
+            for attempt in attempts:
+                attempt.is_wanted = attempt is ahead
+            mark, due = len(ahead.content), time.monotonic() + patience
+            on_progress(f"downloading {ahead.address.rpartition('/')[2]}", mark, ahead.total)
+        time.sleep(0.02)
+    return None
+
+
+def _published(name: str) -> list[tuple[str, str, list[str]]]:
+    """File, md5 and addresses of all files of a data set, as torchvision lists them."""
     import torchvision
 
-    dataset_class: Any = getattr(torchvision.datasets, TORCHVISION_CLASS[name])
-    addresses = list(getattr(dataset_class, "mirrors", [])) or [dataset_class.url]
-    remedy = f"put its files into a folder {name}/ and set MODELYARD_DATA to the folder above it"
-    if not any_reachable(addresses):
-        raise SourceMissing(f"{name} is in no local folder and none of its mirrors can be reached; {remedy}")
-    with tempfile.TemporaryDirectory() as folder, _socket_timeout(READ_SECONDS):
-        try:
-            train, test = (dataset_class(folder, train=is_train, download=True) for is_train in (True, False))
-        except (OSError, RuntimeError) as error:
-            raise SourceMissing(f"{name} could not be downloaded ({type(error).__name__}); {remedy}") from error
-        return make_dataset(name, _split(train), _split(test), classes or tuple(train.classes))
-
-
-def any_reachable(addresses: list[str], seconds: float = REACH_SECONDS) -> bool:
-    """Whether a host accepts a connection in time; name look-ups that hang count as no."""
-    reached = threading.Event()
-
-    def attempt(address: str) -> None:
-        parts = urlparse(address)
-        try:
-            socket.create_connection((parts.hostname or "", parts.port or 443), timeout=seconds).close()
-        except OSError:
-            return
-        reached.set()
-
-    attempts = [threading.Thread(target=attempt, args=(address,), daemon=True) for address in addresses]
-    for thread in attempts:
-        thread.start()
-    for thread in attempts:
-        thread.join(seconds / len(attempts))
-    return reached.is_set()
-
-
-def _split(source: Any) -> Split:
-    images = np.asarray(source.data)
-    images_NHWC = images[..., None] if images.ndim == 3 else images
-    return Split(images_NHWC.transpose(0, 3, 1, 2), np.asarray(source.targets, np.int64))
-
-
-@contextmanager
-def _socket_timeout(seconds: float) -> Iterator[None]:
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(seconds)
-    try:
-        yield
-    finally:
-        socket.setdefaulttimeout(before)
+    source: Any = getattr(torchvision.datasets, TORCHVISION_CLASS[name])
+    if name == "cifar10":  # the pickled version's neighbour
+        return [(ARCHIVE, ARCHIVE_MD5, [source.url.rpartition("/")[0] + f"/{ARCHIVE}"])]
+    return [(file, md5, [mirror + file for mirror in source.mirrors]) for file, md5 in source.resources]

@@ -83,7 +83,12 @@ def brier(probabilities_NK: Probabilities, labels_N: Labels) -> float:
 
 def expected_calibration_error(probabilities_NK: Probabilities, labels_N: Labels) -> float:
     """Mean gap of confidence and accuracy over 15 bins of equal mass (Naeini et al. 2015; Nixon et al. 2019)."""
+    bins = confidence_bins(probabilities_NK, labels_N)
+    return float(sum(abs(confidence - accuracy) * count for confidence, accuracy, count in bins) / len(labels_N))
+
+
+def confidence_bins(probabilities_NK: Probabilities, labels_N: Labels) -> list[tuple[float, float, int]]:
+    """Mean confidence, accuracy and number of images of `ECE_BINS` bins of equal mass, least confident first."""
     confidence_N, correct_N = (probabilities_NK.max(1), probabilities_NK.argmax(1) == labels_N)
     bins = np.array_split(np.argsort(confidence_N, kind="stable"), min(ECE_BINS, len(labels_N)))
-    gaps = [abs(confidence_N[rows].mean() - correct_N[rows].mean()) * len(rows) for rows in bins]
-    return float(sum(gaps) / len(labels_N))
+    return [(float(confidence_N[rows].mean()), float(correct_N[rows].mean()), len(rows)) for rows in bins]

@@ -2,36 +2,34 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
 from modelyard.data.datasets import Dataset, Images
-from modelyard.evaluation.metrics import Probabilities, confusion_matrix
+from modelyard.evaluation.metrics import ECE_BINS, Probabilities, confidence_bins, confusion_matrix
 
 
-def draw_report(folder: Path, dataset: Dataset, probabilities_NK: Probabilities, history: list[dict[str, Any]]) -> None:
-    """confusion.png, mistakes.png and curves.png in `folder`."""
-    _save(_confusion(dataset, probabilities_NK), folder / "confusion.png")
-    _save(_mistakes(dataset, probabilities_NK), folder / "mistakes.png")
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What one model says of all test images, before and after its temperature."""
+
+    dataset: Dataset
+    uncalibrated_NK: Probabilities
+    probabilities_NK: Probabilities
+
+
+def draw_report(folder: Path, answers: Answers, history: list[dict[str, Any]]) -> None:
+    """confusion.png, mistakes.png, reliability.png and curves.png in `folder`."""
+    _save(_confusion(answers.dataset, answers.probabilities_NK), folder / "confusion.png")
+    _save(_mistakes(answers.dataset, answers.probabilities_NK), folder / "mistakes.png")
+    _save(_reliability(answers), folder / "reliability.png")
     _save(_curves(history), folder / "curves.png")
-
-
-def contact_sheet(dataset: Dataset, path: Path, *, per_class: int = 10) -> None:
-    """A row of training images for each class."""
-    rows = [np.flatnonzero(dataset.train.labels_N == label)[:per_class] for label in range(len(dataset.classes))]
-    figure = Figure(figsize=(per_class * 0.7 + 1.5, len(rows) * 0.75), layout="constrained")
-    axes = figure.subplots(len(rows), per_class, squeeze=False)
-    for label, indices in enumerate(rows):
-        for column, axis in enumerate(axes[label]):
-            axis.axis("off")
-            if column < len(indices):
-                _show(axis, dataset.train.gather(indices[column : column + 1])[0])
-        axes[label][0].set_title(dataset.classes[label], fontsize=8, loc="left")
-    _save(figure, path)
 
 
 def _confusion(dataset: Dataset, probabilities_NK: Probabilities) -> Figure:
@@ -65,6 +63,26 @@ def _mistakes(dataset: Dataset, probabilities_NK: Probabilities, most: int = 20)
     return figure
 
 
+def _reliability(answers: Answers) -> Figure:
+    """Expected against observed errors on logarithmic axes: good models live where the usual diagram has one point."""
+    figure = Figure(figsize=(6, 5.5), layout="constrained")
+    axis = figure.subplots()
+    floor = 0.3 / len(answers.dataset.test)
+    axis.plot([floor, 1], [floor, 1], color="grey", linewidth=1, label="as often wrong as it says")
+    sets = (("before temperature", answers.uncalibrated_NK, "tab:orange"), ("after", answers.probabilities_NK, "tab:blue"))
+    for label, probabilities_NK, color in sets:
+        bins = confidence_bins(probabilities_NK, answers.dataset.test.labels_N)
+        doubts = [max(floor, 1 - confidence) for confidence, _, _ in bins]
+        errors = [max(floor, 1 - accuracy) for _, accuracy, _ in bins]
+        axis.plot(doubts, errors, "o-", color=color, markersize=5, linewidth=1, alpha=0.8, label=label)
+    axis.set(
+        xscale="log", yscale="log", xlabel="expected share of errors (1 - confidence)", ylabel="observed share of errors",
+        title=f"Calibration on test: {ECE_BINS} bins of equal mass, lowest = no error",
+    )  # fmt: skip
+    axis.legend()
+    return figure
+
+
 def _curves(history: list[dict[str, Any]]) -> Figure:
     epochs = [report["epoch"] for report in history]
     figure = Figure(figsize=(9, 3.5), layout="constrained")
@@ -72,6 +90,12 @@ def _curves(history: list[dict[str, Any]]) -> Figure:
     loss.plot(epochs, [report["train_loss"] for report in history], ".-", label="training (augmented)")
     loss.plot(epochs, [report["validation_loss"] for report in history], ".-", label="validation")
     loss.set(xlabel="epoch", ylabel="loss (nats)", yscale="log")
+    loss.yaxis.set_minor_formatter(NullFormatter())
+    loss.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    loss.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    for axis in (loss, accuracy):
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axis.grid(alpha=0.3)
     loss.legend()
     accuracy.plot(epochs, [100 * report["validation_accuracy"] for report in history], ".-", color="tab:orange")
     accuracy.set(xlabel="epoch", ylabel="validation accuracy (%)")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from modelyard.export.onnx import DeployedModel
 from modelyard.inference import classify, open_session
 
 BATCH_SIZES = (1, 2, 7, 64)
+FEW = 128
+"""Images compared at each batch size."""
 TOLERANCE = 1e-4
 """Largest absolute difference of a probability; float32 kernels of two libraries differ by about 1e-6."""
 
@@ -28,44 +31,58 @@ class ParityReport:
 
     images: int
     max_difference: float
+    """NaN where an answer was not a number."""
     label_mismatches: int
 
+    def __add__(self, other: ParityReport) -> ParityReport:
+        worst = float(np.maximum(self.max_difference, other.max_difference))  # unlike max(), keeps NaN
+        return ParityReport(self.images + other.images, worst, self.label_mismatches + other.label_mismatches)
 
-def pixels_last(split: Split) -> NDArray[np.uint8]:
-    """[N, C, H, W] -> contiguous [N, H, W, C], as the deployed graph reads it."""
-    return np.ascontiguousarray(split.images_NCHW.transpose(0, 2, 3, 1))
+
+def pixel_blocks(split: Split, size: int = 4096) -> Iterator[NDArray[np.uint8]]:
+    """The split's images in order as the deployed graph reads them, contiguous blocks of [B, H, W, C]."""
+    for start in range(0, len(split), size):
+        yield np.ascontiguousarray(split.gather(slice(start, start + size)).transpose(0, 2, 3, 1))
 
 
-def torch_probabilities(deployed: DeployedModel, images_NHWC: NDArray[np.uint8], batch_size: int = 512) -> NDArray[np.float32]:
-    """What torch answers, [N, K]."""
+def torch_probabilities(deployed: DeployedModel, images_BHWC: NDArray[np.uint8], batch_size: int = 512) -> NDArray[np.float32]:
+    """What torch answers, [B, K]."""
     with torch.inference_mode():
-        parts = [deployed(torch.tensor(images_NHWC[at : at + batch_size]))[1] for at in range(0, len(images_NHWC), batch_size)]
+        parts = [deployed(torch.tensor(images_BHWC[at : at + batch_size]))[1] for at in range(0, len(images_BHWC), batch_size)]
     return torch.cat(parts).numpy()
 
 
-def check_parity(bundle: Path, images_NHWC: NDArray[np.uint8], expected_NK: NDArray[np.float32]) -> ParityReport:
-    """All images at once, the first 128 at each of `BATCH_SIZES`, then the golden samples on a moved copy.
+def check_parity(bundle: Path, deployed: DeployedModel, test: Split) -> ParityReport:
+    """All test images, the first of them at each of `BATCH_SIZES`, then the golden samples on a moved copy.
 
-    Raises: ParityError with the numbers.
+    Equal labels on every image mean equal test accuracy. Raises: ParityError with the numbers.
     """
     session = open_session(bundle / MODEL_FILE)
-    report = _compare(classify(session, images_NHWC), expected_NK)
-    for batch_size in BATCH_SIZES:
-        _compare(classify(session, images_NHWC[:128], batch_size), expected_NK[:128])
+    report = ParityReport(0, 0.0, 0)
+    for images_BHWC in pixel_blocks(test):
+        expected_BK = torch_probabilities(deployed, images_BHWC)
+        if not report.images:
+            for batch_size in BATCH_SIZES:
+                some_BHWC, some_BK = images_BHWC[:FEW], expected_BK[:FEW]
+                _demand(_compare(classify(session, some_BHWC, batch_size), some_BK))
+        report = report + _compare(classify(session, images_BHWC), expected_BK)
+    _demand(report)
     with tempfile.TemporaryDirectory() as elsewhere:
         copy = Path(shutil.copytree(bundle, Path(elsewhere) / "bundle"))
         open_bundle(copy)
         images_BHWC, probabilities_BK = read_golden(copy)
-        _compare(classify(open_session(copy / MODEL_FILE), images_BHWC), probabilities_BK)
+        _demand(_compare(classify(open_session(copy / MODEL_FILE), images_BHWC), probabilities_BK))
     return report
 
 
-def _compare(found_NK: NDArray[np.float32], expected_NK: NDArray[np.float32]) -> ParityReport:
-    difference = float(np.abs(found_NK - expected_NK).max())
-    mismatches = int((found_NK.argmax(1) != expected_NK.argmax(1)).sum())
-    if not difference <= TOLERANCE or mismatches:
+def _compare(found_BK: NDArray[np.float32], expected_BK: NDArray[np.float32]) -> ParityReport:
+    difference = float(np.abs(found_BK - expected_BK).max())
+    return ParityReport(len(expected_BK), difference, int((found_BK.argmax(1) != expected_BK.argmax(1)).sum()))
+
+
+def _demand(report: ParityReport) -> None:
+    if not report.max_difference <= TOLERANCE or report.label_mismatches:
         raise ParityError(
-            f"onnxruntime and torch disagree on {mismatches} of {len(expected_NK)} labels; largest difference of a"
-            f" probability {difference:.2e}, allowed {TOLERANCE:.0e}; nothing was registered"
+            f"onnxruntime and torch disagree on {report.label_mismatches} of {report.images} labels; largest difference of"
+            f" a probability {report.max_difference:.2e}, allowed {TOLERANCE:.0e}; nothing was registered"
         )
-    return ParityReport(len(expected_NK), difference, mismatches)

@@ -18,6 +18,8 @@ class CnnConfig(Config):
     """`tuned`: batch-normed 5x5 + 3x3 stages; `lenet`: the textbook's LeNet-5."""
     width: int = Field(24, ge=1, le=1024)
     """Channels of the first stage; the next ones have twice as many and three times as many."""
+    residuals: int = Field(1, ge=0, le=32)
+    """Convolutions with a skip connection after the last stage."""
     dropout: float = Field(0.1, ge=0, lt=1)
     """Dropout before the last layer."""
 
@@ -37,7 +39,7 @@ def _stage(channels_in: int, channels_out: int, kernel: int, *, pool: bool) -> l
 
 
 class Cnn(nn.Module):
-    """Three convolution stages, global average and maximum, one linear layer."""
+    """Three convolution stages, residual convolutions, an average to 4 x 4, one linear layer."""
 
     def __init__(self, config: CnnConfig, image_shape: tuple[int, int, int], num_classes: int) -> None:
         super().__init__()
@@ -46,6 +48,7 @@ class Cnn(nn.Module):
             *_stage(image_shape[0], width, 5, pool=True),
             *_stage(width, 2 * width, 3, pool=True),
             *_stage(2 * width, 3 * width, 3, pool=False),
+            *[Residual(3 * width) for _ in range(config.residuals)],
         )
         self.dropout = nn.Dropout(config.dropout)
         self.head = nn.Linear(3 * width * 16, num_classes)
@@ -56,6 +59,19 @@ class Cnn(nn.Module):
         features_BC44 = self.pool(self.features(images_BCHW))
         logits_BK: Tensor = self.head(self.dropout(features_BC44.flatten(1)))
         return logits_BK
+
+
+class Residual(nn.Module):
+    """A 3x3 convolution, batch norm and ReLU beside a skip connection (He et al. 2016)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.branch = nn.Sequential(*_stage(channels, channels, 3, pool=False))
+
+    def forward(self, features_BCHW: Tensor) -> Tensor:
+        """[B, C, H, W] -> [B, C, H, W]."""
+        result_BCHW: Tensor = features_BCHW + self.branch(features_BCHW)
+        return result_BCHW
 
 
 class _Resize(nn.Module):

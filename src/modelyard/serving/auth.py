@@ -18,6 +18,7 @@ class Tokens:
         self._path = path
         self._stamp = (0, 0)
         self._digests: list[bytes] = []
+        self._complaint = ""
         try:
             self._read()
         except (OSError, ValueError) as error:
@@ -38,8 +39,11 @@ class Tokens:
         """Follow the file; while it cannot be read the last tokens hold."""
         try:
             self._read()
+            self._complaint = ""
         except (OSError, ValueError) as error:
-            log_event("token file ignored", {"path": self._path, "reason": str(error)})
+            if str(error) != self._complaint:  # once, not at each look
+                log_event("token file ignored", {"path": self._path, "reason": str(error)})
+            self._complaint = str(error)
 
     def allow(self, authorization: bytes | None) -> bool:
         """Whether an Authorization header carries one of the tokens, in constant time."""

@@ -15,6 +15,35 @@ from uvicorn.server import ServerState
 MAX_HEADER_BYTES = 32 * 1024
 
 
+class JoinedTransport(asyncio.Transport):
+    """Sends a response's head together with what follows: one system call and one packet where uvicorn makes two."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._head: bytes | None = None
+
+    def write(self, data: Any) -> None:
+        if self._head is not None:
+            data, self._head = self._head + data, None
+        elif data.startswith(b"HTTP/1.1 ") and not data.startswith(b"HTTP/1.1 100 "):
+            self._head = data
+            return
+        self._transport.write(data)
+
+    def flush(self) -> None:
+        """Send a head that nothing follows."""
+        if self._head is not None:
+            self._transport.write(self._head)
+            self._head = None
+
+    def close(self) -> None:
+        self.flush()
+        self._transport.close()
+
+    def is_closing(self) -> bool:
+        return self._transport.is_closing()
+
+
 class Connection(HttpToolsProtocol):
     """Bounds a request's headers in bytes and its arrival in time, and answers what is not HTTP with `error`."""
 
@@ -26,9 +55,25 @@ class Connection(HttpToolsProtocol):
         self.reading_since: float | None = self.loop.time()
         """When the request that is still arriving began; None between requests."""
 
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._joined = self.transport = JoinedTransport(transport)
+
+    def on_response_complete(self) -> None:
+        self._joined.flush()
+        super().on_response_complete()
+
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         self._on_closed()
+
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """A client that closed its half after a whole request still gets its answer: true keeps the other half open."""
+        cycle: Any = self.cycle
+        is_waiting = cycle is not None and not cycle.response_complete and self.reading_since is None
+        if is_waiting:
+            cycle.keep_alive = False
+        return is_waiting
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)

@@ -128,7 +128,7 @@ def _rows_bytes(value: Any, row_shape: tuple[int, ...], spec: TensorSpec) -> tup
 def _cast(values: Any, spec: TensorSpec) -> NDArray[Any]:
     """As numpy casts, which is what MLflow does: 1.5 becomes 1 in an integer tensor. Raises: RequestError."""
     try:
-        if any(isinstance(value, str) for value in values):
+        if isinstance(values, list) and any(isinstance(value, str) for value in values):
             raise TypeError("expected numbers, received text")
         return np.array(values, spec.dtype)
     except (TypeError, ValueError, OverflowError) as error:

@@ -52,6 +52,8 @@ class Repository:
             self.pointers = await asyncio.to_thread(read_pointers, options.releases, options.models, options.aliases)
             for name in set(self.current) - set(self.pointers):
                 self._drop(name, "its alias is gone")
+            for name in set(self.refused) - set(self.pointers):
+                del self.refused[name]
             for name, pointer in self.pointers.items():
                 if name not in self.unloaded and self._is_news(name, pointer):
                     await self._follow(name, pointer)
@@ -111,15 +113,18 @@ class Repository:
         """Another version of a champion's model, loaded when it is first asked for."""
         if version not in self.versions(name):
             raise RequestError(f"model {name!r} has no version {version!r}", HTTPStatus.NOT_FOUND)
+        key = (name, version)
+        if key in self._pinned:
+            self._pinned.move_to_end(key)
+            return self._pinned[key]
         async with self._changing:
-            pinned = self._pinned.get((name, version))
+            pinned = self._pinned.get(key)
             if pinned is None:
                 try:
                     pinned = await self._make(Pointer(name, CHAMPION, version, (0, 0)))
                 except ModelyardError as error:
                     raise RequestError(f"version {version} is refused: {error}", HTTPStatus.NOT_FOUND) from error
-                self._pinned[name, version] = pinned
-            self._pinned.move_to_end((name, version))
+                self._pinned[key] = pinned
             while len(self._pinned) > PINNED_VERSIONS:
                 self._pinned.popitem(last=False)
         return pinned
@@ -145,13 +150,14 @@ class Repository:
             if name not in self.pointers:
                 raise RequestError(self._absence(name))
             self.unloaded.add(name)
+            self.refused.pop(name, None)
             if name in self.current:
                 self._drop(name, "unloaded")
 
     @property
     def is_ready(self) -> bool:
-        """Whether each name that should be served is."""
-        return bool(self.current) and all(name in self.current for name in self.pointers if name not in self.unloaded)
+        """Whether something is served and nothing that should be is missing; a name still loading is not missed."""
+        return bool(self.current) and all(name in self.current for name in self.refused)
 
     def index(self) -> list[dict[str, str]]:
         """Every name and version with its state, as the model_repository extension tells it."""

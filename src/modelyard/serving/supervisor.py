@@ -1,7 +1,6 @@
 """The parent of the workers: small, so that it costs no memory, and never in the way of a request.
 
-It accepts connections and hands each to the worker with the fewest, starts a worker anew when one dies, and drains
-all on SIGTERM. A listening socket shared by the workers would not do: one of them takes most of the connections.
+It starts a worker anew when one dies, passes loads and unloads on to all, and drains them on SIGTERM.
 """
 
 from __future__ import annotations
@@ -16,32 +15,15 @@ import traceback
 from contextlib import suppress
 from dataclasses import dataclass
 
-from modelyard.errors import ConfigError, ModelyardError
+from modelyard.errors import ModelyardError
 from modelyard.serving import metrics
 from modelyard.serving.channel import Channel
 from modelyard.serving.events import log_event
+from modelyard.serving.listener import Child, Listener
 from modelyard.serving.options import ServeOptions
 
-BACKLOG = 1024
 RESTART_PAUSE_S = 0.5
 """Between two starts of a worker that dies at once."""
-TOO_MANY = (
-    b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\ncontent-length: 33\r\n"
-    b'retry-after: 1\r\nconnection: close\r\n\r\n{"error":"too many connections"}\n'
-)
-
-
-@dataclass(slots=True)
-class Child:
-    """A worker process as its parent sees it."""
-
-    pid: int
-    index: int
-    channel: Channel
-    started: float
-    ready: bool = False
-    handed: int = 0
-    """Connections given to it."""
 
 
 @dataclass(slots=True)
@@ -77,7 +59,7 @@ class Supervisor:
 
     def run(self) -> int:
         """The exit code. Raises: ConfigError when the address cannot be had."""
-        self._listener = _bind(self._options.host, self._options.port)
+        self._listener = Listener(self._options, self._memory)
         wake, self._wake = socket.socketpair()
         self._wake.setblocking(False)
         signal.set_wakeup_fd(self._wake.fileno())
@@ -99,7 +81,7 @@ class Supervisor:
             if isinstance(key.data, Child):
                 self._listen_to(key.data)
             elif key.fileobj is self._listener:
-                self._accept()
+                self._listener.accept([child for child in self._children.values() if child.ready])
             else:
                 key.data.recv(64)
         if self._signals and not self._kill_at:
@@ -164,44 +146,13 @@ class Supervisor:
     def _open(self, names: list[str]) -> None:
         """All workers are ready: from now on connections are taken."""
         self._is_open = True
-        self._listener.listen(BACKLOG)
+        self._listener.open()
         self._selector.register(self._listener, selectors.EVENT_READ)
-        host, port = self._listener.getsockname()[:2]
-        url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        url = self._listener.url
         seconds = round(time.perf_counter() - self._started, 3)
         log_event("ready", {"url": url, "models": names, "workers": self._options.workers, "seconds": seconds})
         sys.stdout.write(f"modelyard serves {', '.join(names)} at {url} ({self._options.workers} workers); Ctrl-C stops\n")
         sys.stdout.flush()
-
-    def _accept(self) -> None:
-        """Take the connections that wait, some at a time, so that nothing else waits long."""
-        ready = [child for child in self._children.values() if child.ready]
-        if not ready:  # all are being started anew: let the connections wait in the kernel
-            time.sleep(0.02)
-            return
-        for _ in range(64):
-            try:
-                connection, _ = self._listener.accept()
-            except OSError:
-                return
-            with connection:
-                self._assign(connection, ready)
-
-    def _assign(self, connection: socket.socket, ready: list[Child]) -> None:
-        """Hand over to the worker with the fewest open connections; refuse when all have too many."""
-        by_load = sorted((self._open_connections(child), child.index, child) for child in ready)
-        if sum(load for load, _, _ in by_load) < self._options.max_connections:
-            for _, _, child in by_load:
-                with suppress(OSError):
-                    child.channel.hand_over(connection)
-                    child.handed += 1
-                    return
-        with suppress(OSError):
-            connection.setblocking(False)
-            connection.send(TOO_MANY)
-
-    def _open_connections(self, child: Child) -> int:
-        return child.handed - metrics.closed_connections(self._memory, child.index)
 
     def _begin_change(self, asker: Child, ticket: str, order: str, name: str) -> None:
         """Pass a load or unload on to every worker, also to those that are still starting."""
@@ -250,7 +201,9 @@ class Supervisor:
         if not self._is_open:
             self._kill_all()
             return
-        self._accept()
+        ready = [child for child in self._children.values() if child.ready]
+        while self._listener.accept(ready):
+            pass
         self._selector.unregister(self._listener)
         self._listener.close()
         for child in self._children.values():
@@ -261,17 +214,3 @@ class Supervisor:
         self._kill_at = self._kill_at or time.monotonic()
         for child in self._children.values():
             os.kill(child.pid, signal.SIGKILL)
-
-
-def _bind(host: str, port: int) -> socket.socket:
-    """A socket that owns the address and does not listen yet. Raises: ConfigError."""
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-        listener = socket.socket(family, kind, protocol)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        listener.bind(address)
-        listener.setblocking(False)
-    except OSError as error:
-        raise ConfigError(f"cannot listen on {host}:{port}: {error.strerror}; choose another --port or --host") from error
-    return listener

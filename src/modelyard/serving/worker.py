@@ -66,8 +66,8 @@ class Worker:
     def _open_front(self) -> None:
         application = Application(self._handlers, self._options)
         self._config = Config(
-            application, http="httptools", ws="none", lifespan="off", log_config=None, access_log=False,
-            timeout_keep_alive=int(self._options.idle_timeout_s), server_header=False,
+            application, http="httptools", ws="none", lifespan="off", log_config=None, log_level="critical", access_log=False,
+            timeout_keep_alive=int(self._options.idle_timeout_s), server_header=False, proxy_headers=False,
         )  # fmt: skip
         self._config.load()
         self._state = ServerState()

@@ -28,6 +28,8 @@ from modelyard.home import Home
 from modelyard.inference import classify, open_session
 from modelyard.tracking.store import open_store
 
+LEDGER_FILE = "ledger.jsonl"
+
 
 @dataclass(frozen=True, slots=True)
 class Version:
@@ -71,7 +73,7 @@ def find_registered(home: Home, run_id: str, bundle: Path) -> Version | None:
 
 
 def register(home: Home, run_id: str, bundle: Path, model_id: str, tags: dict[str, str]) -> Version:
-    """A new version of the data set's model, published as a release."""
+    """A new version of the data set's model."""
     client, _ = open_store(home)
     manifest = open_bundle(bundle)
     name, digest = manifest.model_name, manifest.files[MODEL_FILE]
@@ -80,7 +82,6 @@ def register(home: Home, run_id: str, bundle: Path, model_id: str, tags: dict[st
         if not _exists(client, name):
             client.create_registered_model(name)
         made = client.create_model_version(name, f"models:/{model_id}", run_id, tags=all_tags, model_id=model_id)
-    publish(home, name, int(made.version), bundle)
     return Version(name, int(made.version), all_tags, (), run_id)
 
 
@@ -143,27 +144,46 @@ def find_version(home: Home, name: str, alias_or_number: str) -> Version:
 
 
 def move_alias(home: Home, alias: str, to: Version, *, why: str, evidence: dict[str, Any]) -> None:
-    """Point `alias` at a version: registry, release file and ledger, under one lock."""
+    """Point `alias` at a version: ledger, registry and release file, under one lock.
+
+    Each is written where it does not say so yet: a move that was cut short is completed by the next.
+    """
     client, _ = open_store(home)
+    folder = home.releases / to.name
     with FileLock(home.locks / "alias.lock"):
-        before = next((v for v in versions(home, to.name) if alias in v.aliases), None)
-        if before and before.number == to.number:
-            return
-        client.set_registered_model_alias(to.name, alias, str(to.number))
-        write_atomically(home.releases / to.name / f"{alias}.alias", f"{to.number}\n".encode())
+        before = next((v.number for v in versions(home, to.name) if alias in v.aliases), None)
         entry = {
             "time": datetime.now(UTC).isoformat(), "who": getpass.getuser(), "model": to.name, "alias": alias,
-            "from": before.number if before else None, "to": to.number, "why": why, "evidence": evidence,
+            "from": before, "to": to.number, "why": why, "evidence": evidence,
         }  # fmt: skip
-        with (home.releases / to.name / "ledger.jsonl").open("a") as ledger:
-            ledger.write(json.dumps(entry) + "\n")
-            ledger.flush()
-            os.fsync(ledger.fileno())
+        if _last_entry(folder / LEDGER_FILE, alias) != to.number:
+            _append(folder / LEDGER_FILE, entry)
+        if before != to.number:
+            client.set_registered_model_alias(to.name, alias, str(to.number))
+        write_atomically(folder / f"{alias}.alias", f"{to.number}\n".encode())
 
 
-def publish(home: Home, name: str, number: int, bundle: Path) -> None:
+def _append(ledger: Path, entry: dict[str, Any]) -> None:
+    with ledger.open("a") as stream:
+        stream.write(json.dumps(entry) + "\n")
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def _last_entry(ledger: Path, alias: str) -> int | None:
+    """The version that the ledger's last move of `alias` went to."""
+    entries = [json.loads(line) for line in ledger.read_text().splitlines()] if ledger.exists() else []
+    return next((int(entry["to"]) for entry in reversed(entries) if entry["alias"] == alias), None)
+
+
+def publish(home: Home, version: Version, bundle: Path) -> None:
     """Copy the bundle to where serving reads it; serving needs neither MLflow nor torch."""
-    target = home.releases / name / str(number)
+    target = release_folder(home, version)
     if not target.exists():
         with folder_written_whole(target) as scratch:
             shutil.copytree(bundle, scratch, dirs_exist_ok=True)
+
+
+def release_folder(home: Home, version: Version) -> Path:
+    """The released bundle of a version."""
+    return home.releases / version.name / str(version.number)

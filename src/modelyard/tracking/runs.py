@@ -8,9 +8,11 @@ import logging
 import shutil
 import subprocess
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunStatus, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
@@ -21,24 +23,25 @@ from modelyard.tracking.store import open_store
 from modelyard.training.loop import EpochReport
 
 logger = logging.getLogger(__name__)
-KEY_TAG = "modelyard.key"
+KEY_TAG, GROUP_TAG = "modelyard.key", "pipeline_run"
 RunFields = dict[str, Any]
 
 
 def start_run(home: Home, key: str, *, name: str, params: RunFields, tags: dict[str, str]) -> str:
     """The id of this key's run: an unfinished or finished earlier one, else a new one."""
     client, experiment = open_store(home)
-    found = client.search_runs([experiment], f"tags.`{KEY_TAG}` = '{key}'", max_results=1)
-    if found:
-        run_id: str = found[0].info.run_id
-        if found[0].info.status != "FINISHED":
-            client.update_run(run_id, status="RUNNING")
-        return run_id
-    run = client.create_run(experiment, tags=tags | {KEY_TAG: key}, run_name=name)
-    flat = [Param(name, str(value)) for name, value in params.items() if value is not None]
-    client.log_batch(run.info.run_id, params=flat)
-    _log_dataset(client, run.info.run_id, tags)
-    return str(run.info.run_id)
+    with FileLock(home.locks / "runs.lock"):  # two equal commands at once share one run
+        found = client.search_runs([experiment], f"tags.`{KEY_TAG}` = '{key}'", max_results=1)
+        if found:
+            run_id: str = found[0].info.run_id
+            if found[0].info.status != "FINISHED":
+                client.update_run(run_id, status="RUNNING")
+            return run_id
+        run = client.create_run(experiment, tags=tags | {KEY_TAG: key}, run_name=name)
+        flat = [Param(name, str(value)) for name, value in params.items() if value is not None]
+        client.log_batch(run.info.run_id, params=flat)
+        _log_dataset(client, run.info.run_id, tags)
+        return str(run.info.run_id)
 
 
 def source_tags() -> dict[str, str]:
@@ -58,16 +61,27 @@ def _log_dataset(client: MlflowClient, run_id: str, tags: dict[str, str]) -> Non
     client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
 
 
-def log_epoch(home: Home, run_id: str, report: EpochReport) -> None:
-    """The curves of one epoch in one call."""
+def log_epochs(home: Home, run_id: str, reports: Sequence[EpochReport]) -> None:
+    """The curves of these epochs in one call; an epoch that the run has already is left alone.
+
+    A kill between a checkpoint and its record, or a run made anew for a training that was done before, leaves
+    epochs out: the whole history is given once more at the end of a training.
+    """
     client, _ = open_store(home)
+    known = {metric.step for metric in client.get_metric_history(run_id, "train/loss")}
+    metrics = [metric for report in reports if report.epoch not in known for metric in _curve_points(report)]
+    if metrics:
+        client.log_batch(run_id, metrics)
+
+
+def _curve_points(report: EpochReport) -> list[Metric]:
     values = {
         "train/loss": report.train_loss, "validation/loss": report.validation_loss,
         "validation/epoch_accuracy": report.validation_accuracy, "train/learning_rate": report.learning_rate,
         "train/epoch_seconds": report.seconds,
     }  # fmt: skip
     now = int(time.time() * 1000)
-    client.log_batch(run_id, [Metric(name, value, now, report.epoch) for name, value in values.items()])
+    return [Metric(name, value, now, report.epoch) for name, value in values.items()]
 
 
 def finish_run(home: Home, run_id: str, metrics: dict[str, float], report: Path, model_id: str) -> None:
@@ -75,18 +89,10 @@ def finish_run(home: Home, run_id: str, metrics: dict[str, float], report: Path,
     client, _ = open_store(home)
     tags = client.get_run(run_id).data.tags
     now = int(time.time() * 1000)
+    name, digest = tags["modelyard.dataset"], tags["modelyard.data_digest"][:16]
     bound = [
-        Metric(
-            name,
-            value,
-            now,
-            0,
-            model_id=model_id,
-            run_id=run_id,
-            dataset_name=tags["modelyard.dataset"],
-            dataset_digest=tags["modelyard.data_digest"][:16],
-        )
-        for name, value in metrics.items()
+        Metric(key, value, now, 0, model_id=model_id, run_id=run_id, dataset_name=name, dataset_digest=digest)
+        for key, value in metrics.items()
     ]
     client.log_batch(run_id, bound)
     for part in (*sorted(report.glob("*.png")), report / "per_class.csv"):
@@ -105,11 +111,16 @@ def fail_run(home: Home, run_id: str, reason: str, *, killed: bool = False) -> N
         logger.exception("run %s could not be marked %s", run_id, status)
 
 
-def group_run(home: Home, run_ids: list[str], pipeline: str, board: list[RunFields]) -> None:
-    """Tag the runs of one `compare`; each shows the whole board as its description."""
+def group_run(home: Home, run_ids: list[str], pipeline: str, board: str) -> None:
+    """Tag the runs of one `compare`; each shows the whole board (Markdown) as its description."""
     client, _ = open_store(home)
-    columns = list(board[0])
-    lines = [columns, ["---"] * len(columns), *([str(row[name]) for name in columns] for row in board)]
-    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     for run_id in run_ids:
-        client.log_batch(run_id, tags=[RunTag("pipeline_run", pipeline), RunTag("mlflow.note.content", table)])
+        client.log_batch(run_id, tags=[RunTag(GROUP_TAG, pipeline), RunTag("mlflow.note.content", board)])
+
+
+def newest_group(home: Home) -> list[str]:
+    """The runs of the last `compare`; empty before the first."""
+    client, experiment = open_store(home)
+    newest = client.search_runs([experiment], order_by=["attributes.start_time DESC"], max_results=50)
+    groups = [run.data.tags[GROUP_TAG] for run in newest if GROUP_TAG in run.data.tags]
+    return [run.info.run_id for run in newest if groups and run.data.tags.get(GROUP_TAG) == groups[0]]

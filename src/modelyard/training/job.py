@@ -23,12 +23,14 @@ from modelyard.data.datasets import open_packed
 from modelyard.data.splits import DataConfig, make_splits
 from modelyard.errors import ModelyardError, TrainingError
 from modelyard.files import write_json
+from modelyard.home import cache_folder
 from modelyard.models import AnyModelConfig
 from modelyard.models.size import measure_size
 from modelyard.training.loop import EpochReport, TrainingConfig, train
 from modelyard.training.precision import resolve_device
 
 WEIGHTS_FILE, RESULT_FILE, JOB_FILE, ERRORS_FILE = "weights.safetensors", "training.json", "job.json", "stderr.log"
+PROBES_FILE = "precision.json"
 OnEpoch = Callable[[EpochReport], None]
 
 
@@ -46,14 +48,14 @@ class TrainJob(Config):
 
 def run_job(job: TrainJob, out: Path, on_epoch: OnEpoch) -> None:
     """Train in this process; leaves weights and `training.json` in `out`."""
-    dataset = open_packed(Path(job.data_folder))
+    dataset = open_packed(Path(job.data_folder), verify=False)
     device = resolve_device(job.device)
     torch.manual_seed(job.seed)
     model = job.model.build(dataset.image_shape, len(dataset.classes))
     size = measure_size(model, dataset.image_shape)
     result = train(
         model, make_splits(dataset, job.data), job.training, seed=job.seed, device=device,
-        checkpoint=Path(job.checkpoint), on_epoch=on_epoch,
+        checkpoint=Path(job.checkpoint), probe_memory=cache_folder() / PROBES_FILE, on_epoch=on_epoch,
     )  # fmt: skip
     weights = {name: value.cpu().contiguous() for name, value in result.model.state_dict().items()}
     save_file(weights, out / WEIGHTS_FILE)
@@ -68,13 +70,9 @@ def run_job(job: TrainJob, out: Path, on_epoch: OnEpoch) -> None:
 def run_job_in_subprocess(job: TrainJob, out: Path, on_epoch: OnEpoch) -> None:
     """The same in a process group of its own, which ends with this call whatever happens."""
     (out / JOB_FILE).write_text(job.model_dump_json())
-    # Spinning OpenMP threads starve each other as soon as another process needs a core.
-    environment = os.environ | {"OMP_WAIT_POLICY": "passive"}
     command = [sys.executable, "-m", "modelyard.training", str(out)]
     with (out / ERRORS_FILE).open("w+") as errors:
-        process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=errors, text=True, start_new_session=True, env=environment
-        )
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, start_new_session=True)
         try:
             expected = ""
             for line in process.stdout or ():
@@ -104,6 +102,11 @@ def serve_job(out: Path) -> int:
         print(json.dumps({"error": str(error)}), flush=True)  # noqa: T201
         return error.exit_code
     return 0
+
+
+def read_history(folder: Path) -> list[EpochReport]:
+    """The epochs of a finished training."""
+    return [EpochReport(**report) for report in json.loads((folder / RESULT_FILE).read_text())["history"]]
 
 
 def load_trained(folder: Path, model: nn.Module) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from modelyard.data.splits import Splits
 from modelyard.errors import TrainingError
 from modelyard.training.checkpoint import load_checkpoint, save_checkpoint
 from modelyard.training.optim import OptimizerConfig
-from modelyard.training.precision import Precision, autocast, probe_precision
+from modelyard.training.precision import Precision, autocast, choose_precision
 
 
 class TrainingConfig(Config):
@@ -39,6 +39,9 @@ class TrainingConfig(Config):
     max_train_images: int = Field(0, ge=0)
     """Use only the first images of the training split; 0 uses all."""
     batch_size: int = Field(256, ge=2)
+    """Images of one optimizer step, at most."""
+    min_steps_per_epoch: int = Field(20, ge=1)
+    """Small data sets: the batch shrinks, down to 32 images, until an epoch has this many steps."""
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     """Szegedy et al. 2016."""
     ema_decay: float = Field(0.0, ge=0, lt=1)
@@ -53,6 +56,9 @@ class TrainingConfig(Config):
     """torch.compile: only worth its start-up in long runs."""
     optimizer: OptimizerConfig = OptimizerConfig()
     augment: AugmentConfig = AugmentConfig()
+
+
+MIN_BATCH = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +111,11 @@ class _State:
 
 def train(
     model: nn.Module, splits: Splits, config: TrainingConfig, *, seed: int, device: torch.device,
-    checkpoint: Path | None = None, on_epoch: OnEpoch = lambda report: None,
+    checkpoint: Path | None = None, probe_memory: Path | None = None, on_epoch: OnEpoch = lambda report: None,
 ) -> TrainResult:  # fmt: skip
     """Train `model` and give it back with the weights of the best validation epoch.
+
+    `probe_memory` is the file in which the answers of the precision probe are kept.
 
     Raises: TrainingError when the loss is not finite; the last good checkpoint stays.
     """
@@ -120,8 +128,9 @@ def train(
         state.precision = progress["precision"]
         state.scaler.load_state_dict(progress["scaler"])
     elif config.precision == "auto":
-        images_BCHW, labels_B = feed.rows(torch.arange(min(config.batch_size, len(feed))))
-        state.precision = probe_precision(model, to_unit_range(images_BCHW), labels_B)
+        images_BCHW, labels_B = feed.rows(torch.arange(batch_size_for(config, len(feed))))
+        images_BCHW = to_unit_range(images_BCHW).contiguous(memory_format=torch.channels_last)
+        state.precision = choose_precision(model, images_BCHW, labels_B, probe_memory)
     epochs = num_epochs(config, len(feed))
     while len(state.history) < epochs and not _is_stale(state, config):
         report = _epoch(state, config, feed, splits.validation, (seed, epochs))
@@ -137,8 +146,13 @@ def train(
 
 def num_epochs(config: TrainingConfig, num_images: int) -> int:
     """Passes over `num_images` images, so that `min_steps` is reached."""
-    steps_per_epoch = math.ceil(num_images / config.batch_size)
+    steps_per_epoch = math.ceil(num_images / batch_size_for(config, num_images))
     return max(config.epochs, math.ceil(config.min_steps / steps_per_epoch))
+
+
+def batch_size_for(config: TrainingConfig, num_images: int) -> int:
+    """Images of one step: `batch_size`, or fewer where the data set is small."""
+    return min(config.batch_size, max(MIN_BATCH, num_images // config.min_steps_per_epoch))
 
 
 def predict_logits(model: nn.Module, split: Split, device: torch.device, batch_size: int = 512) -> Tensor:
@@ -180,12 +194,14 @@ def _epoch(state: _State, config: TrainingConfig, feed: ImageFeed, validation: S
     generator = torch.Generator().manual_seed(epoch_seed)
     model, losses = (state.models["model"].train(), torch.zeros((), device=feed.labels_N.device))
     forward = torch.compile(model) if config.compile else model
-    steps = math.ceil(len(feed) / config.batch_size)
+    batch_size = batch_size_for(config, len(feed))
+    steps = math.ceil(len(feed) / batch_size)
     step = epoch * steps
-    for images_BCHW, labels_B in feed.batches(config.batch_size, generator):
+    for images_BCHW, labels_B in feed.batches(batch_size, generator):
         rate = config.optimizer.rate_at(step, epochs * steps)
         augmented_BCHW = augment(to_unit_range(images_BCHW), config.augment, generator)
         losses += _step(forward, state, (augmented_BCHW, labels_B), config, rate)
+        _average(state.models["average"], model, _decay_at(step, config.ema_decay))
         step += 1
     train_loss = losses.item() / max(1, step - epoch * steps)
     if not math.isfinite(train_loss):
@@ -220,8 +236,12 @@ def _step(
         group["lr"] = rate
     state.scaler.step(optimizer)
     state.scaler.update()
-    _average(state.models["average"], model, config.ema_decay)
     return loss.detach()
+
+
+def _decay_at(step: int, decay: float) -> float:
+    """A short memory at first, or the random weights of the start would weigh for hundreds of steps."""
+    return min(decay, (1 + step) / (10 + step))
 
 
 @torch.no_grad()

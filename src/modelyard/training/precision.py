@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import json
 import time
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Literal
 
 import torch
@@ -12,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from modelyard.errors import DeviceError
+from modelyard.files import sha256_of_json, write_json
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 PROBE_SECONDS = 0.4
@@ -32,6 +35,22 @@ def autocast(precision: str, device: torch.device) -> AbstractContextManager[Non
     """The context in which forward passes run; `precision` is fp32, bf16 or fp16."""
     kinds = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
     return torch.autocast(device.type, kinds[precision], enabled=precision != "fp32")
+
+
+def choose_precision(model: nn.Module, images_BCHW: Tensor, labels_B: Tensor, memory: Path | None = None) -> str:
+    """What `probe_precision` found the first time for such a model and batch on this machine.
+
+    A probe is a measurement and may come out otherwise on a busy machine: with `memory` (a JSON file) equal trainings
+    on one machine run in one precision, and so give the same weights.
+    """
+    device = torch.cuda.get_device_name(images_BCHW.device) if images_BCHW.is_cuda else torch.backends.cpu.get_cpu_capability()
+    question = sha256_of_json([torch.__version__, device, torch.get_num_threads(), repr(model), list(images_BCHW.shape)])
+    known = json.loads(memory.read_text()) if memory is not None and memory.exists() else {}
+    if question not in known:
+        known[question] = probe_precision(model, images_BCHW, labels_B)
+        if memory is not None:
+            write_json(memory, known)
+    return str(known[question])
 
 
 def probe_precision(model: nn.Module, images_BCHW: Tensor, labels_B: Tensor) -> str:

@@ -1,0 +1,124 @@
+"""The `data` commands."""
+
+# Heavy imports happen inside the commands, so that --help is quick.
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from modelyard.cli_options import JsonOption, SkipOption
+
+if TYPE_CHECKING:
+    from modelyard.data.datasets import Dataset
+
+data_app = typer.Typer(no_args_is_help=True, help="Look at, fetch, import and remove data sets.")
+MOST_ROWS = 40
+
+
+@data_app.command("list")
+def data_list(as_json: JsonOption = False) -> None:
+    """The named data sets, built in and imported, and where they come from."""
+    from modelyard.data.sources import available
+    from modelyard.tables import print_table
+
+    rows = [{"name": name, "state": state} for name, state in available().items()]
+    typer.echo(json.dumps(rows)) if as_json else print_table(rows, "data sets")
+
+
+@data_app.command("fetch")
+def data_fetch(name: Annotated[str, typer.Argument(help="One of modelyard data list.")]) -> None:
+    """Bring a named data set into the cache and print its digest."""
+    typer.echo(_summary(_load(name)))
+
+
+@data_app.command("show")
+def data_show(
+    dataset: Annotated[str, typer.Argument(help="A name of modelyard data list or the path of an image folder.")],
+    picture: Annotated[Path, typer.Option(help="Where the contact sheet goes.")] = Path("contact-sheet.png"),
+    skip_unreadable: SkipOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Counts, sizes, faults (duplicates, leaks, conflicting labels, blanks) and a contact sheet."""
+    from modelyard.data.contact_sheet import draw_contact_sheet
+    from modelyard.data.inspect import describe
+
+    loaded = _load(dataset, skip_unreadable=skip_unreadable)
+    description = describe(loaded) | {"contact sheet": str(picture)}
+    draw_contact_sheet(loaded, picture)
+    typer.echo(json.dumps(description)) if as_json else _print_description(description)
+
+
+@data_app.command("import")
+def data_import(
+    folder: Annotated[Path, typer.Argument(help="class_name/*.png|jpg, optional train/ and test/; or four IDX files.")],
+    name: Annotated[str | None, typer.Option(help="Its name from now on; by default the folder's, made to fit.")] = None,
+    height: Annotated[int | None, typer.Option(min=4, max=4096, help="Pixels; by default the majority's.")] = None,
+    width: Annotated[int | None, typer.Option(min=4, max=4096, help="Pixels; by default the majority's.")] = None,
+    channels: Annotated[Literal["1", "3"] | None, typer.Option(help="1 grey, 3 colour; by default the majority's.")] = None,
+    skip_unreadable: SkipOption = False,
+) -> None:
+    """Bring your own data into the cache under a name that every command takes; the folder may go afterwards."""
+    from modelyard.data.folder import FolderOptions
+    from modelyard.data.imports import import_dataset
+    from modelyard.data.names import safe_name
+    from modelyard.progress import ConsoleProgress
+
+    options = FolderOptions(height, width, int(channels) if channels else None, skip_unreadable)
+    with ConsoleProgress() as progress:
+        imported = import_dataset(folder, name or safe_name(folder.resolve().name), options, progress.work)
+    dataset, before = imported.dataset, imported.previous
+    typer.echo(_summary(dataset))
+    if before == dataset.digest:
+        typer.echo(f"nothing changed: {dataset.name} had this content already")
+        return
+    if before:
+        typer.echo(f"replaced what {dataset.name} stood for, digest {before}")
+    typer.echo(f"next: modelyard data show {dataset.name} | modelyard run --dataset {dataset.name}")
+
+
+@data_app.command("remove")
+def data_remove(name: Annotated[str, typer.Argument(help="An imported data set.")]) -> None:
+    """Drop an imported data set from the cache; its models and runs stay."""
+    from modelyard.data.imports import remove_import
+
+    remove_import(name)
+    typer.echo(f"removed {name} from the cache; models trained on it stay")
+
+
+def _load(name: str, *, skip_unreadable: bool = False) -> Dataset:
+    from modelyard.data.folder import FolderOptions
+    from modelyard.data.sources import load_dataset
+    from modelyard.progress import ConsoleProgress
+
+    with ConsoleProgress() as progress:
+        return load_dataset(name, FolderOptions(skip_unreadable=skip_unreadable), progress.work)
+
+
+def _summary(dataset: Dataset) -> str:
+    lines = [f"{dataset.name}: {len(dataset.train)} training and {len(dataset.test)} test images, digest {dataset.digest}"]
+    return "\n".join([*lines, *_left_out(dataset.origin)])
+
+
+def _left_out(origin: Any) -> list[str]:
+    """What of a folder is not in the data set, a line for each."""
+    return [f"{what}: {item}" for what in ("unreadable files left out", "folders ignored") for item in origin.get(what, [])]
+
+
+def _print_description(description: dict[str, Any]) -> None:
+    from modelyard.tables import print_table
+
+    counts = [{"class": name, **values} for name, values in description.pop("counts").items()]
+    print_table(counts[:MOST_ROWS], description.pop("name"))
+    if len(counts) > MOST_ROWS:
+        typer.echo(f"... and {len(counts) - MOST_ROWS} more classes (--json lists all)")
+    origin, examples = description.pop("origin"), description.pop("examples of those")
+    hidden = ("unreadable files left out", "folders ignored")
+    facts = {name: fact for name, fact in origin.items() if name not in hidden} | description
+    for name, fact in facts.items():
+        text = ", ".join(f"{part} {value:,}" for part, value in fact.items()) if isinstance(fact, dict) else fact
+        typer.echo(f"{name:>35}  {text}")
+    for text in [*(f"equal images: {example}" for example in examples), *_left_out(origin)]:
+        typer.echo(f"{'':>35}  {text}")

@@ -1,0 +1,103 @@
+"""The user's cache of folders and imports: packed content under its digest, and small entries that name it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import astuple, replace
+from pathlib import Path
+from typing import Any
+
+import PIL
+from filelock import FileLock
+
+from modelyard.data.datasets import Dataset, OnProgress, open_packed, pack, unheard
+from modelyard.data.folder import FolderOptions, read_folder
+from modelyard.data.listing import list_images
+from modelyard.files import make_folder, sha256_of_json, write_json
+from modelyard.home import cache_folder
+
+DECODER = f"1, Pillow {PIL.__version__}"
+"""A folder decoded by another one is decoded anew; count it up when `images.py` reads any file differently."""
+
+Entry = dict[str, Any]
+
+
+def load_folder(folder: Path, options: FolderOptions, on_progress: OnProgress = unheard) -> Dataset:
+    """The images of a folder, decoded only when a file or an option changed since the last time.
+
+    A change is told by names, sizes and times of the files, as make and git do.
+    """
+    listing = list_images(folder)
+    state = [listing.fingerprint, DECODER]
+    place = cache_folder() / "folders" / f"{sha256_of_json([str(folder), astuple(options)])[:16]}.json"
+    with _one_at_a_time(place) as scratch:
+        entry = read_entry(place)
+        if entry is not None and entry["state"] == state:
+            return open_entry(entry)
+        scratch.mkdir()
+        dataset = read_folder(listing, options, scratch, on_progress)
+        dataset = replace(dataset, origin={"source": str(folder), **dataset.origin})
+        return store(dataset, place, {"state": state})
+
+
+@contextmanager
+def _one_at_a_time(place: Path) -> Iterator[Path]:
+    """Of two that want the same folder one decodes; its scratch folder goes afterwards, or at the next try after a kill."""
+    scratch = make_folder(place.parent) / f"{place.stem}.partial"
+    with FileLock(place.with_suffix(".lock")):
+        shutil.rmtree(scratch, ignore_errors=True)
+        try:
+            yield scratch
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+
+
+def store(dataset: Dataset, place: Path, facts: Entry) -> Dataset:
+    """Pack the data set unless its content is there, and let the entry at `place` name it; what no entry names goes."""
+    packed = pack(dataset, _packed(dataset.digest))
+    before = read_entry(place)
+    write_json(place, {"name": dataset.name, "digest": dataset.digest, "origin": dict(dataset.origin)} | facts)
+    if before is not None:
+        _sweep(before["digest"])
+    return replace(packed, name=dataset.name, origin=dataset.origin)
+
+
+def open_entry(entry: Entry) -> Dataset:
+    """The verified data set that an entry names. Raises: DataError when it was altered or is gone."""
+    return replace(open_packed(_packed(entry["digest"])), name=entry["name"], origin=entry["origin"])
+
+
+def read_entry(place: Path) -> Entry | None:
+    """None where there is no entry, or only the rest of one, or its content is gone."""
+    try:
+        entry: Entry = json.loads(place.read_text())
+        return entry if _packed(entry["digest"]).exists() else None
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def drop_entry(place: Path) -> None:
+    """Forget an entry, and its content where no other entry names it. Runs keep theirs: the blocks are shared."""
+    entry = read_entry(place)
+    place.unlink(missing_ok=True)
+    if entry is not None:
+        _sweep(entry["digest"])
+
+
+def _packed(digest: str) -> Path:
+    return cache_folder() / "packed" / digest[:16]
+
+
+def _sweep(digest: str) -> None:
+    if all(entry["digest"] != digest for entry in _entries()):
+        shutil.rmtree(_packed(digest), ignore_errors=True)
+
+
+def _entries() -> Iterator[Entry]:
+    for kind in ("folders", "imports"):
+        for place in (cache_folder() / kind).glob("*.json"):
+            if (entry := read_entry(place)) is not None:
+                yield entry

@@ -1,0 +1,79 @@
+"""Data sets that a user brought into the cache under a name."""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from modelyard.data.cache import drop_entry, load_folder, open_entry, read_entry, store
+from modelyard.data.datasets import Dataset, OnProgress, unheard
+from modelyard.data.folder import FolderOptions
+from modelyard.data.idx import holds_idx, read_idx_folder
+from modelyard.data.names import BUILT_IN, check_name, nearest
+from modelyard.errors import DataError
+from modelyard.home import cache_folder
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """What `import_dataset` did."""
+
+    dataset: Dataset
+    previous: str | None
+    """Digest that the name stood for before; None when it was free."""
+
+
+def import_dataset(path: Path, name: str, options: FolderOptions, on_progress: OnProgress = unheard) -> Imported:
+    """Bring a folder of images, or of IDX files, into the cache as `name`; what had the name is replaced in one step.
+
+    Raises: DataError for a name that is not allowed and for a folder that is unfit.
+    """
+    check_name(name)
+    path = path.expanduser().resolve()
+    dataset = read_idx_folder(path, name) if holds_idx(path) else load_folder(path, options, on_progress)
+    entry = read_entry(_place(name))
+    previous = None if entry is None else str(entry["digest"])
+    if entry is not None and previous == dataset.digest:
+        return Imported(open_entry(entry), previous)
+    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    origin = {"source": str(path), "imported": now, **dataset.origin}
+    stored = store(replace(dataset, name=name, origin=origin), _place(name), {})
+    return Imported(stored, previous)
+
+
+def import_names() -> list[str]:
+    """All names under which something was imported."""
+    return sorted(place.stem for place in _folder().glob("*.json") if read_entry(place) is not None)
+
+
+def describe_import(name: str) -> str:
+    """Where an imported data set came from, for people."""
+    entry = read_entry(_place(name))
+    assert entry is not None, f"{name} is not imported"
+    origin = entry["origin"]
+    return f"imported {origin['imported'][:10]} from {origin['source']}, digest {entry['digest'][:12]}"
+
+
+def open_import(name: str) -> Dataset:
+    """An imported data set, verified. Raises: DataError when it was altered."""
+    entry = read_entry(_place(name))
+    assert entry is not None, f"{name} is not imported"
+    return open_entry(entry)
+
+
+def remove_import(name: str) -> None:
+    """Forget an imported data set; what was trained on it stays. Raises: DataError when nothing has that name."""
+    names = import_names()
+    if name not in names:
+        kind = "built in and stays" if name in BUILT_IN else f"not imported{nearest(name, names)}"
+        raise DataError(f"{name!r} is {kind}; imported are: {', '.join(names) or 'none'}")
+    drop_entry(_place(name))
+
+
+def _folder() -> Path:
+    return cache_folder() / "imports"
+
+
+def _place(name: str) -> Path:
+    return _folder() / f"{name}.json"

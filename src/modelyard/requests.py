@@ -1,0 +1,71 @@
+"""What the flows are asked, as JSON, and the names of the steps that answer it."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import modelyard
+from modelyard.config import Config
+from modelyard.files import sha256_of_file, sha256_of_json
+from modelyard.home import Home
+from modelyard.recipes import Recipe
+
+
+class CompareRequest(Config):
+    """What `compare` is asked: several recipes on one data set with one seed."""
+
+    dataset: str
+    recipes: dict[str, Recipe]
+    """Architecture as the user named it -> its recipe; the data part is the same in all."""
+    seed: int = 0
+    device: str = "auto"
+    in_process: bool = False
+    skip_unreadable: bool = False
+
+
+class BuildRequest(Config):
+    """One architecture on one prepared data set with one seed."""
+
+    recipe: Recipe
+    data_step: str
+    """Folder name of the prepared data below `steps/`."""
+    data_digest: str
+    dataset: str
+    dataset_requested: str = ""
+    """What the user asked for, such as `auto` or a path."""
+    label: str
+    """Architecture as the user named it."""
+    seed: int
+    device: str = "auto"
+    in_process: bool = False
+
+    @property
+    def training_key(self) -> str:
+        """Digest of what the weights depend on."""
+        slices = {"recipe": self.recipe.model_dump(mode="json"), "data": self.data_digest, "seed": self.seed}
+        return sha256_of_json(slices | {"code": code_digest("data", "models", "training")})[:16]
+
+    @property
+    def export_key(self) -> str:
+        """Digest of what the bundle depends on."""
+        return sha256_of_json([self.training_key, self.dataset, code_digest("export", "evaluation", "bundle.py")])[:16]
+
+    def training_folder(self, home: Home) -> Path:
+        return home.steps / f"train-{self.training_key}"
+
+    def evaluation_folder(self, home: Home) -> Path:
+        return home.steps / f"evaluate-{self.export_key}"
+
+    def bundle_folder(self, home: Home) -> Path:
+        return home.steps / f"export-{self.export_key}"
+
+
+@cache
+def code_digest(*rooms: str) -> str:
+    """Digest of the source files of some rooms of this package."""
+    root = Path(modelyard.__file__).parent
+    paths = [
+        path for room in rooms for path in ([root / room] if room.endswith(".py") else sorted((root / room).rglob("*.py")))
+    ]
+    return sha256_of_json([[path.name, sha256_of_file(path)] for path in paths])

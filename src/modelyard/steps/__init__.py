@@ -1,0 +1,18 @@
+"""The verbs of the pipeline. A step's output is a folder named by the digest of all it depends on."""
+
+from modelyard.steps.evaluation import evaluate
+from modelyard.steps.export import export
+from modelyard.steps.finished import evaluation_is_done, export_is_done, training_is_done
+from modelyard.steps.preparation import check_model, prepare
+from modelyard.steps.training import run_training
+
+__all__ = [
+    "check_model",
+    "evaluate",
+    "evaluation_is_done",
+    "export",
+    "export_is_done",
+    "prepare",
+    "run_training",
+    "training_is_done",
+]

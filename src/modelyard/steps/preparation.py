@@ -1,0 +1,40 @@
+"""Data made ready, and models tried, before anything is recorded."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from modelyard.bundle import MODEL_FILE
+from modelyard.data.datasets import open_packed, pack
+from modelyard.data.folder import FolderOptions
+from modelyard.data.sources import load_dataset
+from modelyard.data.splits import DataConfig, stratified_mask
+from modelyard.export.onnx import DeployedModel, export_onnx
+from modelyard.home import Home
+from modelyard.progress import current_progress
+from modelyard.requests import BuildRequest
+
+
+def prepare(dataset: str, home: Home, data: DataConfig | None = None, *, skip_unreadable: bool = False) -> dict[str, str]:
+    """Verify and pack the data, once for the whole run; gives step name, digest and the data set's real name."""
+    data = data or DataConfig()
+    options = FolderOptions(data.height, data.width, data.channels, skip_unreadable)
+    loaded = load_dataset(dataset, options, current_progress.get().work)
+    stratified_mask(loaded.train.labels_N, len(loaded.classes), data)
+    folder = home.steps / f"data-{loaded.digest[:16]}"
+    pack(loaded, folder)
+    return {"data_step": folder.name, "data_digest": loaded.digest, "dataset": loaded.name}
+
+
+def check_model(request: BuildRequest, home: Home) -> None:
+    """Build the model before anything is recorded; a user's own is exported untrained, too.
+
+    Raises: ConfigError, ExportError.
+    """
+    dataset = open_packed(home.steps / request.data_step, verify=False)
+    model = request.recipe.model.build(dataset.image_shape, len(dataset.classes))
+    if request.recipe.model.architecture == "custom":
+        channels, height, width = dataset.image_shape
+        with tempfile.TemporaryDirectory() as folder:
+            export_onnx(DeployedModel(model, 1.0), (height, width, channels), Path(folder) / MODEL_FILE, {})

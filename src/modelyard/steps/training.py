@@ -1,0 +1,46 @@
+"""The training step, and its result as the later steps read it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+from torch import nn
+
+from modelyard.data.datasets import Dataset, open_packed
+from modelyard.files import folder_written_whole, make_folder, seal
+from modelyard.home import Home
+from modelyard.requests import BuildRequest
+from modelyard.steps.finished import training_is_done
+from modelyard.training.job import OnEpoch, TrainJob, load_trained, run_job, run_job_in_subprocess
+
+
+def run_training(request: BuildRequest, home: Home, on_epoch: OnEpoch) -> Path:
+    """Train, or go on from the checkpoint; one training at a time on a device."""
+    folder = request.training_folder(home)
+    with FileLock(make_folder(home.locks) / "device.lock"):
+        if training_is_done(request, home):
+            return folder
+        checkpoint = home.checkpoints / f"{request.training_key}.safetensors"
+        job = training_job(request, home, checkpoint)
+        with folder_written_whole(folder) as scratch:
+            (run_job if request.in_process else run_job_in_subprocess)(job, scratch, on_epoch)
+            seal(scratch)
+        checkpoint.unlink(missing_ok=True)
+    return folder
+
+
+def training_job(request: BuildRequest, home: Home, checkpoint: Path) -> TrainJob:
+    """The job that makes a request's weights."""
+    return TrainJob(
+        data_folder=str(home.steps / request.data_step), data=request.recipe.data, model=request.recipe.model,
+        training=request.recipe.training, seed=request.seed, device=request.device, checkpoint=str(checkpoint),
+    )  # fmt: skip
+
+
+def trained_model(request: BuildRequest, home: Home) -> tuple[Dataset, nn.Module, dict[str, Any]]:
+    """The data, the trained model in evaluation mode and its `training.json`."""
+    dataset = open_packed(home.steps / request.data_step, verify=False)
+    model = request.recipe.model.build(dataset.image_shape, len(dataset.classes))
+    return dataset, model, load_trained(request.training_folder(home), model)

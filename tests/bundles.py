@@ -1,0 +1,61 @@
+"""Hand-made data and bundles whose answers are known, so that no test of tracking has to train.
+
+An image is 1 x 3 x 5: pixel k is lit for class k of 5, and the last pixel marks the image as hard.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from modelyard.bundle import MODEL_FILE, Manifest, write_golden, write_manifest
+from modelyard.data.datasets import Dataset, Split, make_dataset
+from modelyard.inference import classify, open_session
+
+CLASSES = ("a", "b", "c", "d", "e")
+HEIGHT, WIDTH, HARD = 3, 5, 14
+
+
+def lit_dataset(*, images: int = 200, hard: int = 40, name: str = "lit", brightness: int = 200) -> Dataset:
+    """A data set of which the first `hard` test images are marked."""
+    labels_N = np.arange(images, dtype=np.int64) % len(CLASSES)
+    pixels_NP = np.zeros((images, HEIGHT * WIDTH), np.uint8)
+    pixels_NP[np.arange(images), labels_N] = brightness
+    easy = Split(pixels_NP.reshape(-1, 1, HEIGHT, WIDTH), labels_N)
+    marked_NP = pixels_NP.copy()
+    marked_NP[:hard, HARD] = 255
+    return make_dataset(name, easy, Split(marked_NP.reshape(-1, 1, HEIGHT, WIDTH), labels_N), CLASSES)
+
+
+def lit_bundle(folder: Path, *, fooled: bool, metrics: dict[str, float], data_digest: str = "0" * 64) -> Path:
+    """A bundle that reads the lit pixel; a `fooled` one answers class `a` for every hard image."""
+    weights_PK = np.eye(HEIGHT * WIDTH, len(CLASSES), dtype=np.float32)
+    weights_PK[HARD, 0] = 5.0 if fooled else 0.0
+    folder.mkdir(parents=True)
+    onnx.save_model(_graph(weights_PK), folder / MODEL_FILE)
+    images_BHWC = lit_dataset().test.gather(slice(0, 8)).transpose(0, 2, 3, 1)
+    write_golden(folder, images_BHWC, classify(open_session(folder / MODEL_FILE), np.ascontiguousarray(images_BHWC)))
+    manifest = Manifest(
+        model_name="lit", architecture="cnn", classes=CLASSES, image_shape=(HEIGHT, WIDTH, 1), temperature=1.0,
+        data_digest=data_digest, recipe={"seed": 0}, metrics=metrics, environment={}, files={},
+    )  # fmt: skip
+    write_manifest(folder, manifest)
+    return folder
+
+
+def _graph(weights_PK: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> onnx.ModelProto:
+    nodes = [
+        helper.make_node("Cast", ["images"], ["floats"], to=TensorProto.FLOAT),
+        helper.make_node("Flatten", ["floats"], ["pixels"], axis=1),
+        helper.make_node("MatMul", ["pixels", "weights"], ["logits"]),
+        helper.make_node("Softmax", ["logits"], ["probabilities"], axis=-1),
+    ]
+    image = helper.make_tensor_value_info("images", TensorProto.UINT8, ["batch", HEIGHT, WIDTH, 1])
+    outputs = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", len(CLASSES)]) for name in ("logits", "probabilities")
+    ]
+    graph = helper.make_graph(nodes, "lit", [image], outputs, [numpy_helper.from_array(weights_PK, "weights")])
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)

@@ -1,0 +1,29 @@
+"""A store and a cache of its own for each test, and scikit-learn's digits for all."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # spinning threads starve each other on a busy machine
+
+from modelyard.data.datasets import Dataset
+from modelyard.data.sources import load_dataset
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with an empty run store and cache below it."""
+    monkeypatch.setenv("MODELYARD_HOME", str(tmp_path / "runs"))
+    monkeypatch.setenv("MODELYARD_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("MODELYARD_DATA", raising=False)
+    return tmp_path
+
+
+@pytest.fixture(scope="session")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MODELYARD_CACHE", str(tmp_path_factory.mktemp("cache")))
+        return load_dataset("digits")

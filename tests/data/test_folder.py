@@ -1,0 +1,101 @@
+"""Decoding: one pass, one form, the same whatever the block size; what cannot be read is named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from modelyard.data import datasets, folder
+from modelyard.data.folder import FolderOptions, read_folder
+from modelyard.data.images import read_image
+from modelyard.data.listing import list_images
+from modelyard.errors import DataError
+from tests.data.samples import image_folder, modelyard
+
+
+def read(root: Path, scratch: Path, options: FolderOptions | None = None) -> datasets.Dataset:
+    scratch.mkdir()
+    return read_folder(list_images(root), options or FolderOptions(), scratch)
+
+
+def test_pixels_and_labels_are_those_of_the_files(tmp_path: Path) -> None:
+    root = image_folder(tmp_path / "My Pets", {"cat": 7, "dog": 6})
+    dataset = read(root, tmp_path / "scratch")
+    listing = list_images(root)
+    for part in ("train", "test"):
+        split, files = getattr(dataset, part), getattr(listing, part)
+        assert split.labels_N.tolist() == [file.label for file in files]
+        for row, file in enumerate(files):
+            np.testing.assert_array_equal(split.stored_MCHW[row, 0], np.asarray(Image.open(root / file.path)))
+    assert (dataset.name, dataset.classes) == ("my-pets", ("cat", "dog"))
+
+
+def test_the_majority_decides_and_a_wrong_guess_costs_a_second_pass_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = image_folder(tmp_path / "images", {"a": 6, "b": 6})
+    Image.new("RGB", (30, 20)).save(root / "a" / "0.png")
+    calls: list[str] = []
+
+    def counted(path: Path, shape: folder.Shape) -> Any:
+        calls.append(path.name)
+        return read_image(path, shape)
+
+    monkeypatch.setattr(folder, "read_image", counted)
+    once = read(root, tmp_path / "once")
+    assert (once.image_shape, len(calls)) == ((1, 13, 11), 12)
+    monkeypatch.setattr(folder, "SAMPLES", 1)  # only a/0.png is looked at
+    twice = read(root, tmp_path / "twice")
+    assert (twice.digest, len(calls)) == (once.digest, 12 + 24)
+
+
+def test_options_overrule_the_majority(tmp_path: Path) -> None:
+    root = image_folder(tmp_path / "images", {"a": 5, "b": 5})
+    assert read(root, tmp_path / "scratch", FolderOptions(8, 9, 3)).image_shape == (3, 8, 9)
+
+
+def test_memory_is_bounded_and_blocks_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = image_folder(tmp_path / "images", {"a": 30, "b": 30})
+    whole = read(root, tmp_path / "whole")
+    monkeypatch.setattr(datasets, "BLOCK_BYTES", 3 * 13 * 11)
+    told: list[tuple[str, int, int]] = []
+    (tmp_path / "small").mkdir()
+    small = read_folder(list_images(root), FolderOptions(), tmp_path / "small", lambda *work: told.append(work))
+    assert small.digest == whole.digest
+    assert [done for what, done, _ in told if "train" in what] == list(range(3, 49, 3))
+    assert told[-1] == ("decoding images, test", 12, 12)
+    assert max(len(block) for block in small.train.blocks()) == 3
+
+
+def test_text_called_png_is_listed_and_can_be_skipped(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = image_folder(store / "images", {"a": 9, "b": 9})
+    (root / "a" / "note.png").write_text("not an image")
+    cut = root / "b" / "3.png"
+    cut.write_bytes(cut.read_bytes()[:60])
+    assert modelyard("run", "--plan", "--dataset", str(root)) == 2
+    message = capsys.readouterr().err
+    assert "2 files are not readable images: a/note.png (unknown format), b/3.png (" in message
+    assert message.rstrip().endswith("mend them or pass --skip-unreadable")
+    assert modelyard("data", "show", str(root), "--skip-unreadable", "--picture", str(store / "sheet.png")) == 0
+    shown = capsys.readouterr().out
+    assert "unreadable files left out: a/note.png (unknown format)" in shown
+    assert "train 15, test 2" in shown
+
+
+def test_skipping_must_leave_enough_of_each_class(tmp_path: Path) -> None:
+    root = image_folder(tmp_path / "images", {"a": 5, "b": 5})
+    (root / "b" / "4.png").write_text("the only test image of b")
+    with pytest.raises(DataError, match=r"at least 1 images to test on; too few: b \(0\)"):
+        read(root, tmp_path / "scratch", FolderOptions(skip_unreadable=True))
+
+
+def test_a_folder_of_unreadable_files_only_is_refused_even_when_skipping(tmp_path: Path) -> None:
+    root = image_folder(tmp_path / "images", {"a": 5, "b": 5})
+    for path in root.rglob("*.png"):
+        path.write_text("not an image")
+    with pytest.raises(DataError, match="10 files are not readable images"):
+        read(root, tmp_path / "scratch", FolderOptions(skip_unreadable=True))

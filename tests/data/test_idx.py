@@ -1,0 +1,63 @@
+"""IDX files that are damaged, altered or do not belong together are told apart."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from modelyard.data.idx import read_idx
+from modelyard.errors import DataError
+from tests.data.samples import idx_bytes, idx_folder, modelyard
+
+
+def test_gzipped_or_not_the_array_is_the_same(tmp_path: Path) -> None:
+    array = np.random.default_rng(0).integers(0, 255, (3, 4, 5), np.uint8)
+    for content in (idx_bytes(array), gzip.compress(idx_bytes(array))):
+        (tmp_path / "x").write_bytes(content)
+        np.testing.assert_array_equal(read_idx(tmp_path / "x", num_axes=3, digest=None), array)
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (bytes((0, 0, 8, 1, 0, 0, 0, 9, 1, 2)), "expected 9 bytes after the header, found 2; fetch it again"),
+        (bytes((0, 0, 8, 1, 0, 0, 0, 1, 1, 2)), "expected 1 bytes after the header, found 2"),
+        (bytes((0, 0, 8, 3, 0, 0, 0, 9)), "expected an IDX file of bytes with 1 axes, found 00000803"),
+        (b"", "expected an IDX file of bytes with 1 axes, found nothing"),
+        (gzip.compress(idx_bytes(np.arange(99, dtype=np.uint8)))[:40], "the file is truncated or damaged, fetch it again"),
+        (b"\x1f\x8bnot really gzip", "the file is truncated or damaged"),
+    ],
+)
+def test_damaged_files_are_refused(content: bytes, expected: str, tmp_path: Path) -> None:
+    (tmp_path / "labels").write_bytes(content)
+    with pytest.raises(DataError, match="labels: ") as refused:
+        read_idx(tmp_path / "labels", num_axes=1, digest=None)
+    assert expected in str(refused.value)
+
+
+def test_altered_idx_file_is_named(store: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    idx_folder(store / "data" / "mnist")
+    monkeypatch.setenv("MODELYARD_DATA", str(store / "data"))
+    assert modelyard("run", "--plan", "--dataset", "mnist") == 2
+    assert "train-images-idx3-ubyte.gz: expected content sha256 ba891046e650" in capsys.readouterr().err
+    assert not (store / "cache" / "datasets").exists()
+
+
+def test_files_that_do_not_belong_together_are_refused(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = idx_folder(store / "idx", labels=19)
+    assert modelyard("data", "import", str(root)) == 2
+    assert "idx train: 20 images but 19 labels; the files do not belong together" in capsys.readouterr().err
+    (root / "t10k-labels-idx1-ubyte").unlink()
+    idx_folder(root, labels=20).joinpath("t10k-labels-idx1-ubyte").unlink()
+    assert modelyard("data", "import", str(root)) == 2
+    assert "expected t10k-labels-idx1-ubyte or t10k-labels-idx1-ubyte.gz beside the other files" in capsys.readouterr().err
+
+
+def test_labels_without_a_class_are_refused(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = idx_folder(store / "idx", classes=5)
+    (root / "classes.txt").write_text("cat\ndog\n")
+    assert modelyard("data", "import", str(root)) == 2
+    assert "idx train: expected labels in 0..1, one for each class name, found 0..4" in capsys.readouterr().err

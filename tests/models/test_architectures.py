@@ -1,0 +1,31 @@
+"""Laws of every architecture."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from modelyard.models.size import measure_size
+from modelyard.recipes import ARCHITECTURES, make_recipe
+
+ALL = (*ARCHITECTURES, "lenet", "lstm", "vit")
+
+
+@pytest.mark.parametrize("architecture", ALL)
+def test_logits_have_distinct_dims(architecture: str) -> None:
+    model = make_recipe(architecture, "smoke").model.build((3, 22, 26), 7)
+    assert model(torch.rand(5, 3, 22, 26)).shape == (5, 7)
+
+
+@pytest.mark.parametrize("architecture", ALL)
+def test_size_counts_every_parameter_and_some_work(architecture: str) -> None:
+    model = make_recipe(architecture, "smoke").model.build((1, 28, 28), 10)
+    size = measure_size(model, (1, 28, 28))
+    assert size.parameters == sum(parameter.numel() for parameter in model.parameters())
+    assert size.flops > size.parameters
+    assert size.activation_bytes > 4 * 10
+
+
+def test_flops_of_a_known_layer() -> None:
+    convolution = torch.nn.Conv2d(3, 5, 3, padding=1)
+    assert measure_size(convolution, (3, 11, 7)).flops == 2 * 11 * 7 * 3 * 3 * 3 * 5

@@ -1,0 +1,83 @@
+"""A step ends in a folder that is whole, or in nothing; one that was altered is done again."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from modelyard.bundle import open_bundle, read_metadata
+from modelyard.data.sources import load_dataset
+from modelyard.errors import BundleError, ParityError
+from modelyard.export.onnx import DeployedModel, operator_counts
+from modelyard.export.parity import check_parity
+from modelyard.home import Home
+from modelyard.progress import SilentProgress
+from modelyard.recipes import ARCHITECTURES, make_recipe
+from modelyard.requests import BuildRequest
+from modelyard.steps import evaluate, evaluation_is_done, export, export_is_done, prepare, run_training, training_is_done
+
+
+@pytest.fixture(scope="session")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    return Home(tmp_path_factory.mktemp("store"))
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_steps_end_in_a_bundle_with_parity(
+    architecture: str, home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MODELYARD_CACHE", str(tmp_path))
+    recipe = make_recipe(architecture, "smoke").override(["training.epochs=1", "training.min_steps=0"])
+    request = BuildRequest(recipe=recipe, label=architecture, seed=0, in_process=True, **prepare("digits", home))
+    run_training(request, home, lambda report: None)
+    evaluate(request, home)
+    bundle = export(request, home)
+    manifest = open_bundle(bundle)
+    assert manifest.metrics["onnx/max_difference"] < 1e-4
+    assert manifest.image_shape == (28, 28, 1)
+    torch.manual_seed(5)
+    other = DeployedModel(recipe.model.build((1, 28, 28), 10), 1.0).eval()
+    with pytest.raises(ParityError, match=r"disagree on \d+ of 128 labels.*nothing was registered"):
+        check_parity(bundle, other, load_dataset("digits").test)
+    altered = bundle / "golden.npz"
+    content = altered.read_bytes()
+    altered.write_bytes(content[:-1] + b"?")
+    with pytest.raises(BundleError, match=r"golden\.npz does not match the manifest"):
+        open_bundle(bundle)
+    altered.write_bytes(content)
+
+    metadata = read_metadata(bundle / "model.onnx")
+    assert metadata["data_digest"] == request.data_digest
+    assert json.loads(metadata["classes"]) == [str(digit) for digit in range(10)]
+    assert json.loads(metadata["environment"])["modelyard"]
+    operators = operator_counts(bundle / "model.onnx")
+    assert operators.get("LSTM", 0) == (architecture == "rnn")
+    assert operators["Softmax"] >= 1
+
+
+def test_an_altered_step_is_done_again_and_says_so(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MODELYARD_CACHE", str(tmp_path))
+    said: list[str] = []
+    monkeypatch.setattr(SilentProgress, "say", lambda _, text: said.append(text))
+    recipe = make_recipe("rnn", "smoke").override(["training.epochs=1", "training.min_steps=0", "training.precision=fp32"])
+    request = BuildRequest(recipe=recipe, label="rnn", seed=0, in_process=True, **prepare("digits", home))
+    run_training(request, home, lambda report: None)
+    weights = (request.training_folder(home) / "weights.safetensors").read_bytes()
+    evaluate(request, home)
+    export(request, home)
+    assert training_is_done(request, home) and evaluation_is_done(request, home) and export_is_done(request, home)
+
+    (request.training_folder(home) / "weights.safetensors").write_bytes(weights[:-1] + b"?")
+    np.save(request.evaluation_folder(home) / "test.npz", np.zeros(3))
+    (request.evaluation_folder(home) / "evaluation.json").write_text("{}")
+    (request.bundle_folder(home) / "model.onnx").unlink()
+    assert not training_is_done(request, home)
+    assert not evaluation_is_done(request, home)
+    assert not export_is_done(request, home)
+    assert len(said) == 3 and all("was altered since it was made; the step is done again" in text for text in said)
+    run_training(request, home, lambda report: None)
+    assert (request.training_folder(home) / "weights.safetensors").read_bytes() == weights

@@ -1,0 +1,81 @@
+"""Nothing half-written, also where the disk is full: tried on a real file system of a few kilobytes."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from modelyard.errors import StoreError
+from modelyard.files import check_space, folder_written_whole, is_sealed, seal, write_atomically
+from modelyard.training.checkpoint import load_checkpoint, save_checkpoint
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A tmpfs of 64 KiB; only root may mount one."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)]
+    if subprocess.run(command, capture_output=True, check=False).returncode:
+        pytest.skip("this user may not mount a tmpfs")
+    yield disk
+    subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_a_full_disk_keeps_the_old_file_and_leaves_no_other(small_disk: Path) -> None:
+    target = small_disk / "state.json"
+    write_atomically(target, b"old")
+    with pytest.raises(StoreError, match=r"cannot write .*state\.json: No space left on device; free space or choose"):
+        write_atomically(target, bytes(100_000))
+    assert [path.name for path in small_disk.iterdir()] == ["state.json"]
+    assert target.read_bytes() == b"old"
+    with pytest.raises(StoreError, match="is full"):
+        check_space(small_disk)
+
+
+def test_a_full_disk_keeps_the_last_good_checkpoint(small_disk: Path) -> None:
+    def optimizer(model: torch.nn.Module) -> torch.optim.Optimizer:
+        return torch.optim.SGD(model.parameters(), lr=0.1)
+
+    path, small, large = small_disk / "c.safetensors", torch.nn.Linear(3, 5), torch.nn.Linear(200, 200)
+    save_checkpoint(path, {"model": small}, optimizer(small), {"epoch": 1})
+    with pytest.raises(StoreError, match="No space left on device"):
+        save_checkpoint(path, {"model": large}, optimizer(large), {"epoch": 2})
+    copy = torch.nn.Linear(3, 5)
+    assert load_checkpoint(path, {"model": copy}, optimizer(copy)) == {"epoch": 1}
+    assert torch.equal(copy.weight, small.weight)
+
+
+def test_a_full_disk_leaves_no_part_of_a_folder(small_disk: Path) -> None:
+    with (
+        pytest.raises(StoreError, match=r"cannot write .*step: \d+ requested and \d+ written; free space"),
+        folder_written_whole(small_disk / "step") as scratch,
+    ):
+        np.save(scratch / "array.npy", np.zeros(100_000, np.uint8))
+    assert list(small_disk.iterdir()) == []
+
+
+def test_the_first_of_two_equal_folders_stays(tmp_path: Path) -> None:
+    with folder_written_whole(tmp_path / "step") as late, folder_written_whole(tmp_path / "step") as early:
+        (early / "f").write_text("early")
+        (late / "f").write_text("late")
+    assert (tmp_path / "step" / "f").read_text() == "early"
+    assert [path.name for path in tmp_path.iterdir()] == ["step"]
+
+
+@pytest.mark.parametrize("damage", ["missing", "altered", "unsealed"])
+def test_a_seal_breaks_with_any_file(tmp_path: Path, damage: str) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).write_text(name)
+    seal(tmp_path)
+    assert is_sealed(tmp_path)
+    if damage == "altered":
+        (tmp_path / "a").write_text("b")
+    else:
+        (tmp_path / ("a" if damage == "missing" else "sha256.json")).unlink()
+    assert not is_sealed(tmp_path)

@@ -1,0 +1,58 @@
+"""One run for each key, with every epoch once, whatever was killed between."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from modelyard.home import Home
+from modelyard.tracking import runs
+from modelyard.tracking.store import open_store
+from modelyard.training.loop import EpochReport
+
+TAGS = {"modelyard.dataset": "lit", "modelyard.data_digest": "0" * 64}
+
+
+def report(epoch: int) -> EpochReport:
+    return EpochReport(epoch, 5, 1 / epoch, 2 / epoch, 0.5, 1e-3, 0.1)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    return Home(tmp_path_factory.mktemp("store"))
+
+
+def test_equal_commands_at_once_share_one_run(home: Home) -> None:
+    open_store(home)
+    found: list[str] = []
+    threads = [
+        threading.Thread(target=lambda: found.append(runs.start_run(home, "key", name="n", params={"seed": 3}, tags=TAGS)))
+        for _ in range(5)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 5
+    assert len(set(found)) == 1
+
+
+def test_an_epoch_is_recorded_once_and_a_missing_one_is_filled_in(home: Home) -> None:
+    run_id = runs.start_run(home, "epochs", name="n", params={}, tags=TAGS)
+    for epoch in (1, 3, 3):
+        runs.log_epochs(home, run_id, [report(epoch)])
+    runs.log_epochs(home, run_id, [report(epoch) for epoch in range(1, 6)])
+    client, _ = open_store(home)
+    history = client.get_metric_history(run_id, "train/loss")
+    assert sorted(metric.step for metric in history) == [1, 2, 3, 4, 5]
+    assert {metric.step: metric.value for metric in history} == {epoch: 1 / epoch for epoch in range(1, 6)}
+
+
+def test_the_last_comparison_is_the_newest_group(home: Home, tmp_path: Path) -> None:
+    assert runs.newest_group(home) == []
+    first, second = (runs.start_run(home, key, name="n", params={}, tags=TAGS) for key in ("one", "two"))
+    runs.group_run(home, [first], "earlier", "board")
+    runs.group_run(home, [second], "later", "board")
+    assert runs.newest_group(home) == [second]

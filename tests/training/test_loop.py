@@ -1,0 +1,102 @@
+"""Laws of training: every parameter moves, a resume changes nothing, small data train in small batches."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from modelyard.data.datasets import Dataset
+from modelyard.data.splits import DataConfig, Splits, make_splits
+from modelyard.errors import TrainingError
+from modelyard.recipes import ARCHITECTURES, make_recipe
+from modelyard.training.loop import EpochReport, TrainingConfig, batch_size_for, num_epochs, train
+
+ALL = (*ARCHITECTURES, "lenet", "lstm", "vit")
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def splits(digits: Dataset) -> Splits:
+    return make_splits(Dataset(digits.name, digits.train.take(np.arange(200)), digits.test, digits.classes, ""), DataConfig())
+
+
+def few_epochs(architecture: str, epochs: int = 3) -> TrainingConfig:
+    changes = [f"epochs={epochs}", "min_steps=0", "batch_size=64", "precision=fp32"]
+    return make_recipe(architecture, "smoke").training.override(changes)
+
+
+@pytest.mark.parametrize("architecture", ALL)
+def test_every_parameter_moves(architecture: str, splits: Splits) -> None:
+    torch.manual_seed(0)
+    model = make_recipe(architecture, "smoke").model.build((1, 28, 28), 10)
+    before = {name: value.clone() for name, value in model.named_parameters()}
+    train(model, splits, few_epochs(architecture, 1), seed=0, device=CPU)
+    assert [name for name, value in model.named_parameters() if torch.equal(value, before[name])] == []
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_resume_equals_no_interruption_bit_for_bit(architecture: str, splits: Splits, tmp_path: Path) -> None:
+    def run(checkpoint: Path, stop_after: int) -> dict[str, torch.Tensor]:
+        torch.manual_seed(3)
+        model = make_recipe(architecture, "smoke").model.build((1, 28, 28), 10)
+
+        def stop(report: EpochReport) -> None:
+            if report.epoch == stop_after:
+                raise KeyboardInterrupt
+
+        result = train(model, splits, few_epochs(architecture), seed=3, device=CPU, checkpoint=checkpoint, on_epoch=stop)
+        return result.model.state_dict()
+
+    whole = run(tmp_path / "whole", 99)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "cut", 1)
+    resumed = run(tmp_path / "cut", 99)
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
+def test_non_finite_loss_stops_with_a_remedy(splits: Splits, tmp_path: Path) -> None:
+    model = make_recipe("cnn", "smoke").model.build((1, 28, 28), 10)
+    with torch.no_grad():
+        next(model.parameters()).fill_(float("nan"))
+    with pytest.raises(TrainingError, match=r"not finite.*lower training\.optimizer\.learning_rate"):
+        train(model, splits, few_epochs("cnn"), seed=0, device=CPU, checkpoint=tmp_path / "c")
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_same_seed_same_weights_and_another_seed_others(architecture: str, splits: Splits) -> None:
+    def weights(seed: int) -> torch.Tensor:
+        torch.manual_seed(seed)
+        model = make_recipe(architecture, "smoke").model.build((1, 28, 28), 10)
+        result = train(model, splits, few_epochs(architecture, 1), seed=seed, device=CPU)
+        return torch.cat([value.flatten().float() for value in result.model.state_dict().values()])
+
+    first = weights(4)
+    assert torch.equal(first, weights(4))
+    assert not torch.equal(first, weights(5))
+
+
+def test_small_data_train_in_small_batches() -> None:
+    config = TrainingConfig(batch_size=256, min_steps_per_epoch=20, epochs=2, min_steps=700)
+    assert [batch_size_for(config, images) for images in (100, 1_300, 54_000)] == [32, 65, 256]
+    assert num_epochs(config, 54_000) * (54_000 // 256 + 1) >= 700
+    assert num_epochs(config, 1_300) == 35
+
+
+def test_the_average_forgets_the_random_start(splits: Splits) -> None:
+    """A decay of 0.999 over a dozen steps would leave nearly the first weights, which know nothing."""
+    torch.manual_seed(0)
+    model = make_recipe("rnn", "smoke").model.build((1, 28, 28), 10)
+    config = few_epochs("rnn", 8).override(["ema_decay=0.999", "batch_size=32"])
+    result = train(model, splits, config, seed=0, device=CPU)
+    assert result.history[-1].validation_loss < 0.8 * result.history[0].validation_loss
+
+
+def test_patience_stops_early(splits: Splits) -> None:
+    model = make_recipe("rnn", "smoke").model.build((1, 28, 28), 10)
+    config = few_epochs("rnn", 30).override(["patience=2", "optimizer.learning_rate=1e-9"])
+    history = train(model, splits, config, seed=0, device=CPU).history
+    best = min(history, key=lambda report: report.validation_loss).epoch
+    assert len(history) == min(30, best + 2)
