@@ -146,7 +146,7 @@ def test_a_drawing_is_answered_by_every_served_model(page: Page, releases: Path)
         probabilities_K = classify(open_session(releases / "digits" / str(version) / "model.onnx"), pixels_1HWC)[0]
         card = page.locator(".card").nth(version - 1)
         assert card.locator(".best").inner_text() == DIGITS[probabilities_K.argmax()]
-        shown = [float(text.strip("<>% ")) for text in card.locator(".share").all_inner_texts()]
+        shown = [float(text.strip("<>%\u00a0")) for text in card.locator(".share").all_inner_texts()]
         np.testing.assert_allclose(shown, 100 * probabilities_K, atol=0.1)
         assert re.fullmatch(r"\d+\.\d ms", card.locator(".ms").inner_text())
     assert page.locator(".card").first.locator("li.champion").inner_text() == "champion"

@@ -7,7 +7,7 @@ const MOST_BARS = 12;
 /** A share of one as text; never a rounded 100 % for less than all. */
 export function percent(share, digits = 1) {
   const most = 100 - 10 ** -digits;
-  return share < 1 && 100 * share > most ? `>${most.toFixed(digits)} %` : `${(100 * share).toFixed(digits)} %`;
+  return share < 1 && 100 * share > most ? `>${most.toFixed(digits)}\u00a0%` : `${(100 * share).toFixed(digits)}\u00a0%`;
 }
 
 export class Card {
