@@ -27,7 +27,7 @@ ui: .venv/installed  ## MLflow and Prefect in the browser
 serve: .venv/installed  ## the released models over HTTP: make serve ARGS="--model mnist --workers 2"
 	@$(BIN)/modelyard serve $(ARGS)
 
-bench: .venv/installed  ## where the time of a whole run goes
+bench: .venv/installed  ## where the time of a whole run goes: make bench ARGS="--dataset mnist --preset standard"
 	@$(BIN)/python benchmarks/pipeline.py $(ARGS)
 
 clean:  ## remove the environment (never the store in mlruns/)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -21,7 +23,7 @@ from modelyard.predict import predict_files, released_folder
 from modelyard.tracking.registry import versions
 from modelyard.tracking.store import open_store
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SMALL = ["--set", "training.epochs=2", "--set", "training.min_steps=0", "--set", "training.max_train_images=600"]
 RUN = [sys.executable, "-m", "modelyard", "run", "--dataset", "digits", "--preset", "smoke", "--json", *SMALL]
 
@@ -109,3 +111,25 @@ def test_the_release_answers_for_an_image_file(
     hits = sum(answer == str(label) for answer, label in zip(answers, digits.train.labels_N[:40], strict=True))
     assert hits >= 20
     assert released_folder(home, "digits@1").name == "1"
+
+
+def readme_commands() -> list[list[str]]:
+    """Words of each `modelyard` line in the README's list of commands, but for the one that ends with Ctrl-C."""
+    section = (ROOT / "README.md").read_text().split("## Commands")[1].split("\n## ")[0]
+    lines = re.findall(r"^    modelyard (.*)$", section, re.MULTILINE)
+    return [shlex.split(line, comments=True) for line in lines if not line.startswith(("ui", "serve"))]
+
+
+@pytest.mark.usefixtures("first")
+def test_the_commands_of_the_readme_work(environment: dict[str, str], tmp_path: Path) -> None:
+    commands = readme_commands()
+    assert len(commands) >= 8
+    for words in commands:
+        small = SMALL if words[0] == "run" else []
+        done = subprocess.run(
+            [sys.executable, "-m", "modelyard", *words, *small], env=environment, cwd=tmp_path, capture_output=True, text=True,
+            check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, (words, done.stderr)
+        assert done.stdout.strip(), words
+    assert (tmp_path / "sheet.png").stat().st_size > 10_000
