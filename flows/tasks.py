@@ -18,7 +18,7 @@ from modelyard.recipes import Recipe
 from modelyard.requests import BuildRequest
 from modelyard.tracking import promotion, registry, runs
 from modelyard.training.job import read_history
-from modelyard.training.loop import EpochReport
+from modelyard.training.state import EpochReport
 
 
 def _is_passing(_task: Any, _run: Any, state: Any) -> bool:

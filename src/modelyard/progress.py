@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 if TYPE_CHECKING:
-    from modelyard.training.loop import EpochReport
+    from modelyard.training.state import EpochReport
 
 
 logger = logging.getLogger("modelyard")

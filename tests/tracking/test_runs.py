@@ -10,7 +10,7 @@ import pytest
 from modelyard.home import Home
 from modelyard.tracking import runs
 from modelyard.tracking.store import open_store
-from modelyard.training.loop import EpochReport
+from modelyard.training.state import EpochReport
 
 TAGS = {"modelyard.dataset": "lit", "modelyard.data_digest": "0" * 64}
 

@@ -12,7 +12,8 @@ from modelyard.data.datasets import Dataset
 from modelyard.data.splits import DataConfig, Splits, make_splits
 from modelyard.errors import TrainingError
 from modelyard.recipes import ARCHITECTURES, make_recipe
-from modelyard.training.loop import EpochReport, TrainingConfig, batch_size_for, num_epochs, train
+from modelyard.training.loop import TrainingConfig, batch_size_for, num_epochs, train
+from modelyard.training.state import EpochReport
 
 ALL = (*ARCHITECTURES, "lenet", "lstm", "vit")
 CPU = torch.device("cpu")

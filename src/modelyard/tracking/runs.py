@@ -20,7 +20,7 @@ from mlflow.tracking import MlflowClient
 from modelyard.errors import StoreError
 from modelyard.home import Home
 from modelyard.tracking.store import open_store
-from modelyard.training.loop import EpochReport
+from modelyard.training.state import EpochReport
 
 logger = logging.getLogger(__name__)
 KEY_TAG, GROUP_TAG = "modelyard.key", "pipeline_run"

@@ -26,8 +26,9 @@ from modelyard.files import write_json
 from modelyard.home import cache_folder
 from modelyard.models import AnyModelConfig
 from modelyard.models.size import measure_size
-from modelyard.training.loop import EpochReport, TrainingConfig, train
+from modelyard.training.loop import TrainingConfig, train
 from modelyard.training.precision import resolve_device
+from modelyard.training.state import EpochReport
 
 WEIGHTS_FILE, RESULT_FILE, JOB_FILE, ERRORS_FILE = "weights.safetensors", "training.json", "job.json", "stderr.log"
 PROBES_FILE = "precision.json"

@@ -5,13 +5,11 @@ B batch, C channels, H height, W width, K classes, N images.
 
 from __future__ import annotations
 
-import copy
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -24,9 +22,9 @@ from modelyard.data.batches import AugmentConfig, ImageFeed, augment, to_unit_ra
 from modelyard.data.datasets import Split
 from modelyard.data.splits import Splits
 from modelyard.errors import TrainingError
-from modelyard.training.checkpoint import load_checkpoint, save_checkpoint
 from modelyard.training.optim import OptimizerConfig
 from modelyard.training.precision import Precision, autocast, choose_precision
+from modelyard.training.state import EpochReport, TrainState
 
 
 class TrainingConfig(Config):
@@ -61,19 +59,6 @@ class TrainingConfig(Config):
 MIN_BATCH = 32
 
 
-@dataclass(frozen=True, slots=True)
-class EpochReport:
-    """What one epoch came to; losses are mean cross-entropies in nats."""
-
-    epoch: int
-    epochs: int
-    train_loss: float
-    validation_loss: float
-    validation_accuracy: float
-    learning_rate: float
-    seconds: float
-
-
 @dataclass(slots=True)
 class TrainResult:
     """The chosen weights (in `model`) and the way there."""
@@ -88,27 +73,6 @@ class TrainResult:
 OnEpoch = Callable[[EpochReport], None]
 
 
-@dataclass(slots=True)
-class _State:
-    """Everything that a checkpoint holds."""
-
-    models: dict[str, nn.Module]
-    optimizer: torch.optim.Optimizer
-    scaler: torch.amp.GradScaler
-    precision: str
-    history: list[EpochReport] = field(default_factory=list)
-
-    @property
-    def progress(self) -> dict[str, Any]:
-        """What is not a tensor, as JSON."""
-        history = [asdict(report) for report in self.history]
-        return {"history": history, "precision": self.precision, "scaler": self.scaler.state_dict()}
-
-    @property
-    def best(self) -> EpochReport | None:
-        return min(self.history, key=lambda report: report.validation_loss, default=None)
-
-
 def train(
     model: nn.Module, splits: Splits, config: TrainingConfig, *, seed: int, device: torch.device,
     checkpoint: Path | None = None, probe_memory: Path | None = None, on_epoch: OnEpoch = lambda report: None,
@@ -121,16 +85,12 @@ def train(
     """
     split = splits.train if not config.max_train_images else _first(splits.train, config.max_train_images)
     feed = ImageFeed(split, device)
-    state = _fresh_state(model.to(device).to(memory_format=torch.channels_last), config)
+    model = model.to(device).to(memory_format=torch.channels_last)
     if checkpoint is not None and checkpoint.exists():
-        progress = load_checkpoint(checkpoint, state.models, state.optimizer)
-        state.history = [EpochReport(**report) for report in progress["history"]]
-        state.precision = progress["precision"]
-        state.scaler.load_state_dict(progress["scaler"])
-    elif config.precision == "auto":
-        images_BCHW, labels_B = feed.rows(torch.arange(batch_size_for(config, len(feed))))
-        images_BCHW = to_unit_range(images_BCHW).contiguous(memory_format=torch.channels_last)
-        state.precision = choose_precision(model, images_BCHW, labels_B, probe_memory)
+        state = TrainState.restored(model, config.optimizer.build(model), checkpoint)
+    else:
+        precision = _first_precision(model, config, feed, probe_memory)
+        state = TrainState.fresh(model, config.optimizer.build(model), precision)
     epochs = num_epochs(config, len(feed))
     while len(state.history) < epochs and not _is_stale(state, config):
         report = _epoch(state, config, feed, splits.validation, (seed, epochs))
@@ -138,7 +98,7 @@ def train(
         if state.best is report:
             state.models["best"].load_state_dict(state.models["average"].state_dict())
         if checkpoint is not None:
-            save_checkpoint(checkpoint, state.models, state.optimizer, state.progress)
+            state.save(checkpoint)
         on_epoch(report)
     assert state.best is not None
     return TrainResult(state.models["best"].eval(), state.history, state.precision, state.best.epoch, len(feed))
@@ -173,19 +133,21 @@ def _first(split: Split, count: int) -> Split:
     return split.take(np.arange(min(count, len(split))))
 
 
-def _fresh_state(model: nn.Module, config: TrainingConfig) -> _State:
-    models = {"model": model, "average": copy.deepcopy(model), "best": copy.deepcopy(model)}
-    precision = "fp32" if config.precision == "auto" else config.precision
-    scaler = torch.amp.GradScaler(next(model.parameters()).device.type, enabled=precision == "fp16")
-    return _State(models, config.optimizer.build(model), scaler, precision)
+def _first_precision(model: nn.Module, config: TrainingConfig, feed: ImageFeed, memory: Path | None) -> str:
+    """The recipe's, or what suits this machine best."""
+    if config.precision != "auto":
+        return config.precision
+    images_BCHW, labels_B = feed.rows(torch.arange(batch_size_for(config, len(feed))))
+    images_BCHW = to_unit_range(images_BCHW).contiguous(memory_format=torch.channels_last)
+    return choose_precision(model, images_BCHW, labels_B, memory)
 
 
-def _is_stale(state: _State, config: TrainingConfig) -> bool:
+def _is_stale(state: TrainState, config: TrainingConfig) -> bool:
     best = state.best
     return bool(config.patience and best and len(state.history) - best.epoch >= config.patience)
 
 
-def _epoch(state: _State, config: TrainingConfig, feed: ImageFeed, validation: Split, plan: tuple[int, int]) -> EpochReport:
+def _epoch(state: TrainState, config: TrainingConfig, feed: ImageFeed, validation: Split, plan: tuple[int, int]) -> EpochReport:
     """One pass and its validation; `plan` is (seed, epochs). All randomness follows from (seed, epoch)."""
     started, epoch = time.perf_counter(), len(state.history)
     seed, epochs = plan
@@ -220,7 +182,7 @@ def _epoch(state: _State, config: TrainingConfig, feed: ImageFeed, validation: S
 
 
 def _step(
-    forward: Callable[[Tensor], Tensor], state: _State, batch: tuple[Tensor, Tensor], config: TrainingConfig, rate: float
+    forward: Callable[[Tensor], Tensor], state: TrainState, batch: tuple[Tensor, Tensor], config: TrainingConfig, rate: float
 ) -> Tensor:
     """One optimizer step; gives the detached loss."""
     images_BCHW, labels_B = batch
