@@ -17,14 +17,6 @@ def run(*arguments: str) -> int:
     return int(stopped.value.code or 0)
 
 
-@pytest.fixture
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("MODELYARD_HOME", str(tmp_path / "runs"))
-    monkeypatch.setenv("MODELYARD_CACHE", str(tmp_path / "cache"))
-    monkeypatch.delenv("MODELYARD_DATA", raising=False)
-    return tmp_path
-
-
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
