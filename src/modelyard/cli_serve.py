@@ -15,20 +15,23 @@ def serve(
     model: Annotated[list[str] | None, typer.Option("--model", "-m", help="A served model; repeatable. Default: all.")] = None,
     alias: Annotated[list[str] | None, typer.Option(help="A served alias, as champion; repeatable. Default: all.")] = None,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="0 takes a free one.")] = 9700,
+    port: Annotated[int | None, typer.Option(help="0 takes a free one. Default: 9700, with --grpc 9701.")] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes. Default: the usable cores.")] = None,
     token_file: Annotated[Path | None, typer.Option(help="Bearer tokens, one a line; without it everyone may call.")] = None,
     access_log: Annotated[bool, typer.Option("--access-log", help="Log each request.")] = False,
+    grpc: Annotated[bool, typer.Option("--grpc", help="V2 over gRPC instead of HTTP; needs modelyard[grpc].")] = False,
 ) -> None:
     """Serve released models over HTTP (V2, MLflow's /invocations, pictures) until Ctrl-C; follows promotions.
 
     The champion answers under the model's name, other aliases as name-alias: mnist, mnist-cnn, mnist-rnn.
     Limits and timeouts are options too: python -m modelyard.serving --help
     """
-    arguments = ["--host", host, "--port", str(port)]
+    arguments = ["--host", host]
+    arguments += ["--port", str(port)] if port is not None else []
     for option, values in (("--model", model), ("--alias", alias)):
         arguments += [part for value in values or [] for part in (option, value)]
     arguments += ["--workers", str(workers)] if workers else []
     arguments += ["--token-file", str(token_file)] if token_file else []
     arguments += ["--access-log"] if access_log else []
-    os.execv(sys.executable, [sys.executable, "-m", "modelyard.serving", *arguments, *context.args])
+    module = "modelyard.serving.grpc_server" if grpc else "modelyard.serving"
+    os.execv(sys.executable, [sys.executable, "-m", module, *arguments, *context.args])

@@ -1,0 +1,203 @@
+"""Open Inference Protocol V2 over gRPC, as a process of its own: `python -m modelyard.serving.grpc_server --port 9701`.
+
+Each call is put into the form that the HTTP server reads, JSON and binary tensors, so both fronts accept, refuse and
+answer the same. It follows promotions as the HTTP server does. For conformance, not for speed: gRPC in Python costs
+more than this server's models. To use more cores start it again on the same port; the kernel shares the calls.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import Any
+
+import grpc
+import numpy as np
+import orjson
+from open_inference.grpc import protocol
+from open_inference.grpc.service import GRPCInferenceServiceServicer, add_GRPCInferenceServiceServicer_to_server
+
+import modelyard
+from modelyard.errors import ModelyardError, RequestError
+from modelyard.serving.__main__ import read_options
+from modelyard.serving.auth import Tokens
+from modelyard.serving.events import log_event
+from modelyard.serving.metrics import WorkerMetrics, allocate
+from modelyard.serving.options import ServeOptions
+from modelyard.serving.repository import Repository
+from modelyard.serving.tensors import DATATYPES
+
+DEFAULT_PORT = 9701
+CODES = {
+    400: grpc.StatusCode.INVALID_ARGUMENT, 401: grpc.StatusCode.UNAUTHENTICATED, 404: grpc.StatusCode.NOT_FOUND,
+    503: grpc.StatusCode.UNAVAILABLE, 504: grpc.StatusCode.DEADLINE_EXCEEDED,
+}  # fmt: skip
+"""HTTP status -> gRPC's; others are INTERNAL."""
+CONTENTS = {
+    "BOOL": "bool_contents", "INT8": "int_contents", "INT16": "int_contents", "INT32": "int_contents",
+    "INT64": "int64_contents", "UINT8": "uint_contents", "UINT16": "uint_contents", "UINT32": "uint_contents",
+    "UINT64": "uint64_contents", "FP32": "fp32_contents", "FP64": "fp64_contents",
+}  # fmt: skip
+"""V2 datatype -> field of InferTensorContents; FP16 is raw only."""
+NUMPY: dict[str, type[np.generic]] = dict(DATATYPES.values())
+OPEN_CALLS = ("/ServerLive", "/ServerReady")
+
+
+class InferenceService(GRPCInferenceServiceServicer):
+    """The calls of the protocol; names are the protocol's."""
+
+    def __init__(self, repository: Repository) -> None:
+        self._repository = repository
+
+    async def ServerLive(self, request: Any, context: Any) -> Any:
+        return protocol.ServerLiveResponse(live=True)
+
+    async def ServerReady(self, request: Any, context: Any) -> Any:
+        return protocol.ServerReadyResponse(ready=self._repository.is_ready)
+
+    async def ModelReady(self, request: Any, context: Any) -> Any:
+        with suppress(RequestError):
+            await self._repository.find(request.name, request.version or None)
+            return protocol.ModelReadyResponse(ready=True)
+        return protocol.ModelReadyResponse(ready=False)
+
+    async def ServerMetadata(self, request: Any, context: Any) -> Any:
+        extensions = ["classification", "parameters"]
+        return protocol.ServerMetadataResponse(name="modelyard", version=modelyard.__version__, extensions=extensions)
+
+    async def ModelMetadata(self, request: Any, context: Any) -> Any:
+        try:
+            served = await self._repository.find(request.name, request.version or None)
+        except RequestError as error:
+            return await _abort(context, error)
+        metadata: dict[str, Any] = served.metadata(self._repository.versions(request.name))
+        return protocol.ModelMetadataResponse(**metadata)
+
+    async def ModelInfer(self, request: Any, context: Any) -> Any:
+        try:
+            served = await self._repository.find(request.model_name, request.model_version or None)
+            header, tensor = read_call(request)
+            head, rows = served.reader.read(b"%d" % len(header), header + tensor)
+            outputs = await served.submit(rows, head.num_rows, head.timeout_s)
+            response = served.writer.write(head, outputs)
+        except RequestError as error:
+            return await _abort(context, error)
+        length = int(dict(response.headers)[b"inference-header-content-length"])
+        return write_answer(orjson.loads(response.body[:length]), response.body[length:], raw=bool(request.raw_input_contents))
+
+
+async def _abort(context: Any, error: RequestError) -> None:
+    await context.abort(CODES.get(error.status, grpc.StatusCode.INTERNAL), str(error))
+
+
+def read_call(request: Any) -> tuple[bytes, bytes]:
+    """A ModelInferRequest as the JSON header and the tensor's bytes of a binary V2 request. Raises: RequestError."""
+    if len(request.inputs) != 1 or len(request.raw_input_contents) > 1:
+        raise RequestError(f"expected the model's one input, received {len(request.inputs)}")
+    (given,) = request.inputs
+    tensor = request.raw_input_contents[0] if request.raw_input_contents else _pack(given)
+    described = {
+        "name": given.name, "shape": list(given.shape), "datatype": given.datatype,
+        "parameters": {"binary_data_size": len(tensor)},
+    }  # fmt: skip
+    header: dict[str, Any] = {"inputs": [described], "parameters": _parameters(request) | {"binary_data_output": True}}
+    if request.id:
+        header["id"] = request.id
+    if request.outputs:
+        header["outputs"] = [{"name": one.name, "parameters": _parameters(one)} for one in request.outputs]
+    return orjson.dumps(header), tensor
+
+
+def _pack(given: Any) -> bytes:
+    """The bytes of typed contents. Raises: RequestError."""
+    field = CONTENTS.get(given.datatype)
+    if field is None:
+        raise RequestError(f"input {given.name!r}: datatype {given.datatype!r} is read from raw_input_contents only")
+    try:
+        return np.array(list(getattr(given.contents, field)), NUMPY[given.datatype]).tobytes()
+    except OverflowError:
+        raise RequestError(f"input {given.name!r}: expected {given.datatype} values in range") from None
+
+
+def _parameters(message: Any) -> dict[str, Any]:
+    return {name: getattr(value, value.WhichOneof("parameter_choice")) for name, value in message.parameters.items()}
+
+
+def write_answer(header: dict[str, Any], tensors: bytes, *, raw: bool) -> Any:
+    """A ModelInferResponse from the JSON header and tensors of a binary V2 answer; raw contents answer raw ones."""
+    answer = protocol.ModelInferResponse(
+        model_name=header["model_name"], model_version=header["model_version"], id=header.get("id", "")
+    )
+    for told in header["outputs"]:
+        size = told["parameters"]["binary_data_size"]
+        output = answer.outputs.add(name=told["name"], datatype=told["datatype"], shape=told["shape"])
+        if raw or told["datatype"] not in CONTENTS:
+            answer.raw_output_contents.append(tensors[:size])
+        else:
+            values = np.frombuffer(tensors[:size], NUMPY[told["datatype"]]).tolist()
+            getattr(output.contents, CONTENTS[told["datatype"]]).extend(values)
+        tensors = tensors[size:]
+    return answer
+
+
+class TokenCheck(grpc.aio.ServerInterceptor):  # type: ignore[misc]
+    """Bearer tokens in the call's metadata; health stays open, as over HTTP."""
+
+    def __init__(self, tokens: Tokens) -> None:
+        self._tokens = tokens
+        self._refuse = grpc.unary_unary_rpc_method_handler(self._tell)
+
+    async def _tell(self, request: Any, context: Any) -> None:
+        await context.abort(grpc.StatusCode.UNAUTHENTICATED, "expected the metadata authorization: Bearer <token>")
+
+    async def intercept_service(self, continuation: Callable[[Any], Awaitable[Any]], details: Any) -> Any:
+        given = dict(details.invocation_metadata).get("authorization", "")
+        if details.method.endswith(OPEN_CALLS) or self._tokens.allow(given.encode()):
+            return await continuation(details)
+        return self._refuse
+
+
+async def serve(options: ServeOptions) -> None:
+    """Serve until SIGTERM or SIGINT. Raises: ModelyardError when there is nothing that can be served."""
+    repository = Repository(options, WorkerMetrics(allocate(1), 0), ThreadPoolExecutor(1, "runner"), frozenset())
+    await repository.start()
+    tokens = Tokens(options.token_file) if options.token_file else None
+    server = grpc.aio.server(
+        options=[("grpc.max_receive_message_length", options.max_body_bytes)],
+        interceptors=[TokenCheck(tokens)] if tokens else [],
+    )
+    add_GRPCInferenceServiceServicer_to_server(InferenceService(repository), server)  # type: ignore[no-untyped-call]
+    port = server.add_insecure_port(f"{options.host}:{options.port}")
+    await server.start()
+    log_event("ready", {"grpc": f"{options.host}:{port}", "models": sorted(repository.current)})
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    while not stop.is_set():
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), options.poll_s)
+        try:
+            await repository.refresh()
+            if tokens:
+                tokens.refresh()
+        except Exception as error:  # the watch must outlive whatever one look met
+            log_event("fault", {"where": "following releases", "reason": repr(error)})
+    await server.stop(options.drain_s)
+
+
+def main(arguments: list[str]) -> int:
+    """As the HTTP server's: 0 stopped, 2 nothing to serve or wrong options."""
+    try:
+        asyncio.run(serve(read_options(["--port", str(DEFAULT_PORT), *arguments])))
+    except ModelyardError as error:
+        sys.stderr.write(f"modelyard: {error}\n")
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
