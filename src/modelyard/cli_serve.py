@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from modelyard.errors import ConfigError
 
 
 def serve(
@@ -26,6 +29,8 @@ def serve(
     The champion answers under the model's name, other aliases as name-alias: mnist, mnist-cnn, mnist-rnn.
     Limits and timeouts are options too: python -m modelyard.serving --help
     """
+    if grpc and not all(find_spec(package) for package in ("grpc", "open_inference")):
+        raise ConfigError("--grpc needs grpcio and open-inference-grpc; install modelyard[grpc]")
     arguments = ["--host", host]
     arguments += ["--port", str(port)] if port is not None else []
     for option, values in (("--model", model), ("--alias", alias)):

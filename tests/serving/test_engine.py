@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -126,3 +127,20 @@ def test_the_queue_is_bounded_by_the_wait_and_the_deadline(tmp_path: Path, linea
         assert isinstance(late, RequestError) and late.status == 504
 
     with_batcher(engine, counters, ask, queue_s=0.5)
+
+
+def test_nothing_joins_a_queue_whose_first_has_waited_too_long(
+    tmp_path: Path, linear: Linear, counters: memoryview[int]
+) -> None:
+    engine = Engine(write_bundle(tmp_path / "b", linear), provider=CPU)
+    engine.row_seconds = 1e-6  # by what was measured at the load there is room for thousands
+
+    async def ask(batcher: Batcher) -> None:
+        kept = batcher.submit(images(1).tobytes(), 1, 5)
+        time.sleep(0.02)  # the loop stands still, as under a model that has become slow
+        with pytest.raises(RequestError, match="overloaded"):
+            batcher.submit(images(1).tobytes(), 1, 5)
+        await kept
+        await batcher.submit(images(1).tobytes(), 1, 5)
+
+    with_batcher(engine, counters, ask, queue_s=0.01)

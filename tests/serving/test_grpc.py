@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,7 +16,9 @@ import numpy as np
 import pytest
 from open_inference.grpc import protocol
 from open_inference.grpc.service import GRPCInferenceServiceStub
+from typer.testing import CliRunner
 
+from modelyard.cli import app
 from tests.serving.bundles import CLASSES, IMAGE_SHAPE, Linear, images, point, quirks, release
 
 TRITON = """
@@ -128,9 +131,16 @@ def test_typed_contents_are_answered_in_kind(stub: Any) -> None:
         ({"tensor": {"shape": [2, *IMAGE_SHAPE]}}, "INVALID_ARGUMENT", "binary_data_size: expected 60"),
         ({"tensor": {"contents": {"uint_contents": [256] * 30}}}, "INVALID_ARGUMENT", "expected UINT8 values in range"),
         ({"outputs": [{"name": "score"}]}, "INVALID_ARGUMENT", "unexpected output 'score'"),
-        ({"raw_input_contents": [b"\0" * 29]}, "INVALID_ARGUMENT", "expected 30"),
+        ({"tensor": {"contents": {}}, "raw_input_contents": [b"\0" * 29]}, "INVALID_ARGUMENT", "expected 30"),
+        ({"raw_input_contents": [b"\0" * 30]}, "INVALID_ARGUMENT", "expected raw_input_contents or contents, received both"),
+        ({"parameters": {"timeout": {}}}, "INVALID_ARGUMENT", "parameter 'timeout' has no value"),
+        ({"parameters": {"timeout": {"int64_param": 1}}}, "DEADLINE_EXCEEDED", "timed out in the queue"),
         ({"inputs": []}, "INVALID_ARGUMENT", "expected the model's one input, received 0"),
-        ({"model_name": "quirky", "raw_input_contents": [b"\xff" * 30]}, "INTERNAL", "model"),
+        (
+            {"model_name": "quirky", "tensor": {"contents": {}}, "raw_input_contents": [b"\xff" * 30]},
+            "INTERNAL",
+            "the model failed",
+        ),
     ],
 )
 def test_what_does_not_fit_is_refused(changes: dict[str, Any], code: str, expected: str, stub: Any) -> None:
@@ -158,3 +168,21 @@ def test_tokens_guard_all_but_health(fruit: Path, tmp_path: Path) -> None:
             stub.ModelInfer(call(images(1)))
         metadata = (("authorization", "Bearer open-sesame"),)
         assert stub.ModelInfer(call(images(1)), metadata=metadata).model_name == "fruit"
+
+
+def test_a_taken_port_is_one_line(fruit: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        command = [sys.executable, "-m", "modelyard.serving.grpc_server", "--releases", str(fruit), "--port", port]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 2
+    assert f"modelyard: cannot listen on 127.0.0.1:{port}; choose another --port or --host\n" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_without_the_extra_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "grpc", None)
+    result = CliRunner().invoke(app, ["serve", "--grpc"])
+    assert str(result.exception) == "--grpc needs grpcio and open-inference-grpc; install modelyard[grpc]"

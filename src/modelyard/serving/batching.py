@@ -48,16 +48,21 @@ class Batcher:
         self._queue: deque[Waiting] = deque()
         self._queued_rows = 0
         self._max_queued_rows = max(1, int(queue_s / engine.row_seconds))
+        self._queue_ns = int(queue_s * 1e9)
         self._busy = False
+
+    def _is_late(self, now_ns: int) -> bool:
+        """Whether the first in the queue has waited too long: the model may be slower than it was when it was loaded."""
+        return now_ns - self._queue[0].arrived_ns > self._queue_ns
 
     def submit(self, rows: bytes, num_rows: int, timeout_s: float) -> asyncio.Future[Outputs]:
         """Queue the bytes of `num_rows` rows; the future gives all outputs for just these rows.
 
         Raises: RequestError (503) when the wait would be too long.
         """
-        if self._queued_rows and self._queued_rows + num_rows > self._max_queued_rows:
-            raise RequestError("the model is overloaded; try again later", HTTPStatus.SERVICE_UNAVAILABLE)
         now = time.perf_counter_ns()
+        if self._queue and (self._queued_rows + num_rows > self._max_queued_rows or self._is_late(now)):
+            raise RequestError("the model is overloaded; try again later", HTTPStatus.SERVICE_UNAVAILABLE)
         answer: asyncio.Future[Outputs] = self._loop.create_future()
         self._queue.append(Waiting(rows, num_rows, now, now + int(timeout_s * 1e9), answer))
         self._queued_rows += num_rows

@@ -22,7 +22,7 @@ from open_inference.grpc import protocol
 from open_inference.grpc.service import GRPCInferenceServiceServicer, add_GRPCInferenceServiceServicer_to_server
 
 import modelyard
-from modelyard.errors import ModelyardError, RequestError
+from modelyard.errors import ConfigError, ModelyardError, RequestError
 from modelyard.serving.__main__ import read_options
 from modelyard.serving.auth import Tokens
 from modelyard.serving.events import log_event
@@ -82,12 +82,18 @@ class InferenceService(GRPCInferenceServiceServicer):
             served = await self._repository.find(request.model_name, request.model_version or None)
             header, tensor = read_call(request)
             head, rows = served.reader.read(b"%d" % len(header), header + tensor)
-            outputs = await served.submit(rows, head.num_rows, head.timeout_s)
+            outputs = await served.submit(rows, head.num_rows, _patience_s(head.timeout_s, context.time_remaining()))
             response = served.writer.write(head, outputs)
         except RequestError as error:
             return await _abort(context, error)
         length = int(dict(response.headers)[b"inference-header-content-length"])
         return write_answer(orjson.loads(response.body[:length]), response.body[length:], raw=bool(request.raw_input_contents))
+
+
+def _patience_s(timeout_s: float | None, remaining_s: float | None) -> float | None:
+    """The shorter of the request's `timeout` and the call's deadline; a call past its deadline waits for nothing."""
+    given = [seconds for seconds in (timeout_s, None if remaining_s is None else max(remaining_s, 1e-6)) if seconds is not None]
+    return min(given, default=None)
 
 
 async def _abort(context: Any, error: RequestError) -> None:
@@ -99,6 +105,8 @@ def read_call(request: Any) -> tuple[bytes, bytes]:
     if len(request.inputs) != 1 or len(request.raw_input_contents) > 1:
         raise RequestError(f"expected the model's one input, received {len(request.inputs)}")
     (given,) = request.inputs
+    if request.raw_input_contents and given.contents.ListFields():
+        raise RequestError(f"input {given.name!r}: expected raw_input_contents or contents, received both")
     tensor = request.raw_input_contents[0] if request.raw_input_contents else _pack(given)
     described = {
         "name": given.name, "shape": list(given.shape), "datatype": given.datatype,
@@ -124,6 +132,9 @@ def _pack(given: Any) -> bytes:
 
 
 def _parameters(message: Any) -> dict[str, Any]:
+    """Raises: RequestError for a parameter without a value."""
+    if empty := [name for name, value in message.parameters.items() if value.WhichOneof("parameter_choice") is None]:
+        raise RequestError(f"parameter {empty[0]!r} has no value that this server knows; expected a bool, int64 or string")
     return {name: getattr(value, value.WhichOneof("parameter_choice")) for name, value in message.parameters.items()}
 
 
@@ -171,9 +182,13 @@ async def serve(options: ServeOptions) -> None:
         interceptors=[TokenCheck(tokens)] if tokens else [],
     )
     add_GRPCInferenceServiceServicer_to_server(InferenceService(repository), server)  # type: ignore[no-untyped-call]
-    port = server.add_insecure_port(f"{options.host}:{options.port}")
+    host = f"[{options.host}]" if ":" in options.host else options.host
+    try:
+        port = server.add_insecure_port(f"{host}:{options.port}")
+    except RuntimeError as error:
+        raise ConfigError(f"cannot listen on {host}:{options.port}; choose another --port or --host") from error
     await server.start()
-    log_event("ready", {"grpc": f"{options.host}:{port}", "models": sorted(repository.current)})
+    log_event("ready", {"grpc": f"{host}:{port}", "models": sorted(repository.current)})
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)

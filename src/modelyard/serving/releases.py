@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,9 +37,13 @@ def read_pointers(releases: Path, models: tuple[str, ...] = (), aliases: tuple[s
 
 
 def _read(file: Path) -> Pointer | None:
-    """None while the file vanishes or holds no version number."""
+    """None while the file vanishes or holds no version number.
+
+    Version and stamp are of one open file: a rename between two looks would give an old version a new stamp.
+    """
     try:
-        version, stat = file.read_text().strip(), file.stat()
+        with file.open() as stream:
+            version, stat = stream.read().strip(), os.fstat(stream.fileno())
     except (OSError, UnicodeDecodeError):
         return None
     return Pointer(file.parent.name, file.stem, version, (stat.st_ino, stat.st_mtime_ns)) if version.isdecimal() else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -19,6 +20,8 @@ DATATYPES = {
     "tensor(float16)": ("FP16", np.float16), "tensor(float)": ("FP32", np.float32), "tensor(double)": ("FP64", np.float64),
 }  # fmt: skip
 """onnxruntime's type -> V2 datatype and numpy type."""
+EXACT_INTEGERS = 2.0**53
+"""Beyond it a float64 stands for several integers (IEEE 754)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +61,10 @@ def pack(data: object, spec: TensorSpec, shape: list[int], *, has_booleans: bool
     if has_booleans and spec.datatype != "BOOL" and any(type(value) is bool for value in flat):
         raise RequestError(f"input {spec.name!r}: expected {spec.datatype} values, received a boolean")
     try:
-        return bytes(flat) if spec.datatype == "UINT8" else _convert(flat, spec.dtype).tobytes()
+        if spec.datatype == "UINT8":
+            with suppress(TypeError):  # the quick way takes only what Python calls an int
+                return bytes(flat)
+        return _convert(flat, spec.dtype).tobytes()
     except (TypeError, ValueError, OverflowError):
         raise RequestError(
             f"input {spec.name!r}: expected {spec.datatype} values in range, received another kind of value"
@@ -87,9 +93,14 @@ def flatten(data: object, shape: list[int]) -> list[Any]:
 
 
 def _convert(flat: list[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
-    """Raises: ValueError unless every value has the kind and range of `dtype`."""
+    """Raises: ValueError unless every value has the kind and range of `dtype`.
+
+    JSON has one kind of number and some clients write all of them as 3.0: that is an integer, 3.5 is none.
+    """
     found = np.array(flat)
-    if found.dtype.kind not in {"b": "b", "u": "iu", "i": "iu", "f": "iuf"}[dtype.kind]:
+    if found.ndim != 1 or found.dtype.kind not in {"b": "b", "u": "iuf", "i": "iuf", "f": "iuf"}[dtype.kind]:
+        raise ValueError
+    if found.dtype.kind == "f" and dtype.kind in "iu" and not _are_whole(found):
         raise ValueError
     if dtype.kind in "iu" and (found.min() < np.iinfo(dtype).min or found.max() > np.iinfo(dtype).max):
         raise ValueError
@@ -98,3 +109,8 @@ def _convert(flat: list[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
     if dtype.kind == "f" and not np.isfinite(converted).all():
         raise ValueError
     return converted
+
+
+def _are_whole(values: NDArray[Any]) -> bool:
+    """Whether floats are integers that a float64 holds exactly."""
+    return bool((np.abs(values) <= EXACT_INTEGERS).all() and (values == np.trunc(values)).all())
