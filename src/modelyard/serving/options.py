@@ -36,7 +36,7 @@ class ServeOptions:
     max_connections: int = 4096
     request_timeout_s: float = 30.0
     """A request still waiting for the model after this is answered 504."""
-    queue_s: float = 0.25
+    queue_s: float = 0.1
     """A request that would wait longer than this for the model is answered 503."""
     read_timeout_s: float = 20.0
     """For one request's headers and body to arrive."""
