@@ -73,7 +73,7 @@ class TrainResult:
 OnEpoch = Callable[[EpochReport], None]
 
 
-def train(
+def train(  # noqa: PLR0913 - what a run is a function of, and who is told
     model: nn.Module, splits: Splits, config: TrainingConfig, *, seed: int, device: torch.device,
     checkpoint: Path | None = None, probe_memory: Path | None = None, on_epoch: OnEpoch = lambda report: None,
 ) -> TrainResult:  # fmt: skip
