@@ -17,7 +17,7 @@ import sys
 import time
 from typing import Any
 
-COLUMNS = {"validation %": 2, "test %": 2, "NLL": 4, "ECE %": 2, "p50 ms": 3, "torch p50 ms": 3, "train s": 0}
+COLUMNS = {"validation %": 2, "test %": 2, "NLL": 4, "ECE %": 2, "p50 ms": 3, "train s": 0}
 """Column of the board -> decimals."""
 
 

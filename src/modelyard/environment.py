@@ -31,7 +31,6 @@ def configure(home: Home) -> None:
         "MLFLOW_TRACKING_URI": f"sqlite:///{home.database}",
         "GIT_PYTHON_REFRESH": "quiet",
         "MPLBACKEND": "agg",
-        "OMP_WAIT_POLICY": "passive",  # spinning threads starve each other as soon as another process needs a core
     }
     with contextlib.suppress(OSError):  # the store says it better when it is opened
         prefect.mkdir(parents=True, exist_ok=True)

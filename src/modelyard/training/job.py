@@ -71,9 +71,13 @@ def run_job(job: TrainJob, out: Path, on_epoch: OnEpoch) -> None:
 def run_job_in_subprocess(job: TrainJob, out: Path, on_epoch: OnEpoch) -> None:
     """The same in a process group of its own, which ends with this call whatever happens."""
     (out / JOB_FILE).write_text(job.model_dump_json())
+    # Spinning OpenMP threads starve each other as soon as another process needs a core.
+    environment = os.environ | {"OMP_WAIT_POLICY": "passive"}
     command = [sys.executable, "-m", "modelyard.training", str(out)]
     with (out / ERRORS_FILE).open("w+") as errors:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, start_new_session=True)
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=errors, text=True, start_new_session=True, env=environment
+        )
         try:
             expected = ""
             for line in process.stdout or ():
