@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # spinning threads starve each other on a busy machine
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # as trainings have it: long spins starve each other
 
 from modelyard.data.datasets import Dataset
 from modelyard.data.sources import load_dataset

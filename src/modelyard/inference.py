@@ -46,7 +46,7 @@ def latency_ms(session: onnxruntime.InferenceSession, images_BHWC: NDArray[np.ui
     return percentiles_ms(lambda: session.run(None, feed))
 
 
-def percentiles_ms(call: Callable[[], object], *, seconds: float = 0.5) -> tuple[float, float]:
+def percentiles_ms(call: Callable[[], object], *, seconds: float = 0.25) -> tuple[float, float]:
     """Median and 99th percentile of `call` in milliseconds over `seconds`, after a warm-up."""
     for _ in range(10):
         call()

@@ -104,5 +104,5 @@ def _training(preset: str, epochs: int, learning_rate: float, augment: AugmentCo
         return TrainingConfig(epochs=1, min_steps=60, max_train_images=12_000, optimizer=optimizer, augment=augment)
     factor = 5 if preset == "quality" else 1
     return TrainingConfig(
-        epochs=epochs * factor, min_steps=700 * factor, ema_decay=0.98, optimizer=optimizer, augment=augment,
+        epochs=epochs * factor, min_steps=500 * factor, ema_decay=0.98, optimizer=optimizer, augment=augment,
     )  # fmt: skip

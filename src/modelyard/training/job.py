@@ -32,6 +32,9 @@ from modelyard.training.state import EpochReport
 
 WEIGHTS_FILE, RESULT_FILE, JOB_FILE, ERRORS_FILE = "weights.safetensors", "training.json", "job.json", "stderr.log"
 PROBES_FILE = "precision.json"
+SPINS = "1000"
+"""OpenMP threads that spin for long starve each other as soon as another process needs a core; none makes small
+batches slow (figures: docs/decisions.md)."""
 OnEpoch = Callable[[EpochReport], None]
 
 
@@ -71,8 +74,7 @@ def run_job(job: TrainJob, out: Path, on_epoch: OnEpoch) -> None:
 def run_job_in_subprocess(job: TrainJob, out: Path, on_epoch: OnEpoch) -> None:
     """The same in a process group of its own, which ends with this call whatever happens."""
     (out / JOB_FILE).write_text(job.model_dump_json())
-    # Spinning OpenMP threads starve each other as soon as another process needs a core.
-    environment = os.environ | {"OMP_WAIT_POLICY": "passive"}
+    environment = os.environ | {"GOMP_SPINCOUNT": SPINS}
     command = [sys.executable, "-m", "modelyard.training", str(out)]
     with (out / ERRORS_FILE).open("w+") as errors:
         process = subprocess.Popen(
