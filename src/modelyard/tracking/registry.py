@@ -22,7 +22,7 @@ from mlflow.tracking import MlflowClient
 from mlflow.types import ColSpec, Schema, TensorSpec
 
 from modelyard.bundle import MODEL_FILE, Manifest, open_bundle, read_golden
-from modelyard.errors import ParityError, StoreError
+from modelyard.errors import ParityError
 from modelyard.files import folder_written_whole, write_atomically
 from modelyard.home import Home
 from modelyard.inference import classify, open_session
@@ -131,16 +131,6 @@ def versions(home: Home, name: str) -> list[Version]:
         for v in found
     ]
     return sorted(made, key=lambda version: version.number)
-
-
-def find_version(home: Home, name: str, alias_or_number: str) -> Version:
-    """A version by alias or number. Raises: StoreError listing what there is."""
-    known = versions(home, name)
-    for version in known:
-        if alias_or_number in (*version.aliases, str(version.number)):
-            return version
-    listed = ", ".join(f"{v.number}{list(v.aliases) or ''}" for v in known) or "none"
-    raise StoreError(f"{name} has no version or alias {alias_or_number!r}; there are: {listed}")
 
 
 def move_alias(home: Home, alias: str, to: Version, *, why: str, evidence: dict[str, Any]) -> None:
