@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import platform
 import socket
 import subprocess
 import sys
@@ -12,7 +11,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import httpx
-import psutil
 from prefect import tags
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterState, FlowRunFilterStateType
@@ -25,6 +23,7 @@ from prefect.states import Crashed
 from modelyard.errors import StoreError
 from modelyard.files import check_space, make_folder
 from modelyard.home import Home
+from modelyard.identity import identity, is_gone
 
 START_SECONDS = 180.0
 
@@ -35,7 +34,7 @@ def prefect_session(home: Home) -> Iterator[Callable[[], None]]:
 
     With PREFECT_API_URL set the server is somebody else's and stays as it is.
     """
-    with tags(_identity(os.getpid())):
+    with tags(identity(os.getpid())):
         if PREFECT_API_URL.value():
             yield _mark_killed_runs
             return
@@ -93,27 +92,11 @@ def _stop(server: subprocess.Popen[bytes]) -> None:
         server.wait()
 
 
-def _identity(pid: int) -> str:
-    """A process by host, id and start time, so that a reused id is not mistaken for it."""
-    return f"process:{platform.node()}/{pid}/{psutil.Process(pid).create_time():.2f}"
-
-
-def _is_gone(tag: str) -> bool:
-    """Whether `tag` names a process of this machine that is no more."""
-    prefix, _, rest = tag.partition(f"process:{platform.node()}/")
-    if prefix or not rest:
-        return False
-    try:
-        return _identity(int(rest.partition("/")[0])) != tag
-    except psutil.NoSuchProcess:
-        return True
-
-
 def _mark_killed_runs() -> None:
     """Flow runs that a killed process of this machine left Running would stay so for ever."""
     unfinished = FlowRunFilterStateType(any_=[StateType.RUNNING, StateType.PENDING])
     chosen = FlowRunFilter(state=FlowRunFilterState(type=unfinished))
     with get_client(sync_client=True) as client:
         for run in client.read_flow_runs(flow_run_filter=chosen):
-            if any(map(_is_gone, run.tags)):
+            if any(map(is_gone, run.tags)):
                 client.set_flow_run_state(run.id, Crashed(message="its process was killed"), force=True)

@@ -10,14 +10,14 @@ import json
 import os
 import signal
 import sys
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from modelyard.cli_data import data_app
-from modelyard.cli_options import JsonOption, SkipOption
+from modelyard.cli_models import models_app
+from modelyard.cli_options import JsonOption, SkipOption, print_rows
 from modelyard.cli_repository import repository_app
 from modelyard.cli_serve import serve
 from modelyard.environment import configure
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from modelyard.requests import CompareRequest
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
-models_app = typer.Typer(no_args_is_help=True, help="Look at the registered models.")
 app.add_typer(data_app, name="data")
 app.add_typer(models_app, name="models")
 app.add_typer(repository_app, name="repository")
@@ -81,7 +80,7 @@ def run(
     if plan:
         from modelyard.plan import plan_rows
 
-        return _print_rows(plan_rows(request, Home.current()), f"plan for {dataset}", as_json)
+        return print_rows(plan_rows(request, Home.current()), f"plan for {dataset}", as_json)
     result = _compare(request)
     if as_json:
         typer.echo(json.dumps(result))
@@ -108,12 +107,6 @@ def _compare(request: CompareRequest) -> dict[str, Any]:
     return result
 
 
-def _print_rows(rows: list[dict[str, Any]], title: str, as_json: bool) -> None:
-    from modelyard.tables import print_table
-
-    typer.echo(json.dumps(rows)) if as_json else print_table(rows, title)
-
-
 @app.command()
 def predict(
     images: Annotated[list[Path], typer.Argument(help="Image files")],
@@ -129,33 +122,6 @@ def predict(
         typer.echo(
             json.dumps(row) if as_json else f"{row['image']}  {row['label']}  {row['probability']:.1%}  {row['ms']:.2f} ms"
         )
-
-
-@models_app.command("list")
-def models_list(as_json: JsonOption = False) -> None:
-    """All registered versions."""
-    from modelyard.tracking.registry import model_names, versions
-
-    home = Home.current()
-    rows = [version.as_row() for name in model_names(home) for version in versions(home, name)]
-    if rows or as_json:
-        _print_rows(rows, "registered models", as_json)
-    else:
-        typer.echo("nothing is registered yet; start with: modelyard run")
-
-
-@models_app.command("show")
-def models_show(
-    model: Annotated[str, typer.Argument(help="name, name@alias or name@number")], as_json: JsonOption = False
-) -> None:
-    """One version's card: where it comes from, how good, how fast, how large."""
-    from modelyard.bundle import open_bundle
-    from modelyard.predict import released_folder
-    from modelyard.tables import print_card
-
-    folder = released_folder(Home.current(), model)
-    manifest = open_bundle(folder)
-    typer.echo(json.dumps(asdict(manifest), indent=2)) if as_json else print_card(manifest, folder)
 
 
 @app.command()

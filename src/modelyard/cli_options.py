@@ -1,10 +1,18 @@
-"""Options that several commands share."""
+"""Options that several commands share, and how they print rows."""
 
 from __future__ import annotations
 
-from typing import Annotated
+import json
+from typing import Annotated, Any
 
 import typer
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 SkipOption = Annotated[bool, typer.Option("--skip-unreadable", help="Leave out image files that cannot be read.")]
+
+
+def print_rows(rows: list[dict[str, Any]], title: str, as_json: bool) -> None:
+    """A table for people, JSON for scripts."""
+    from modelyard.tables import print_table
+
+    typer.echo(json.dumps(rows)) if as_json else print_table(rows, title)

@@ -51,6 +51,15 @@ class Home:
     def prefect(self) -> Path:
         return self.root / "prefect"
 
+    @property
+    def state(self) -> Path:
+        """What of `modelyard up` runs where, and what waits to be sent."""
+        return self.root / "state"
+
+    @property
+    def sweeps(self) -> Path:
+        return self.root / "sweeps"
+
 
 def cache_folder() -> Path:
     """The user's cache of packed data sets (`MODELYARD_CACHE`, else the XDG cache)."""
