@@ -20,7 +20,7 @@ from modelyard.tracking import runs
 @flow(flow_run_name="compare on {request.dataset}")
 def compare(request: CompareRequest) -> dict[str, Any]:
     """Board rows by architecture, and the promotion's verdict."""
-    builds = _prepare(request)
+    builds = prepared_builds(request)
     for build_request in builds:
         tasks.check_model(build_request)
     built = [build(build_request) for build_request in builds]
@@ -31,7 +31,8 @@ def compare(request: CompareRequest) -> dict[str, Any]:
     return {"dataset": builds[0].dataset, "board": rows, "promoted": verdict.promoted, "why": verdict.why}
 
 
-def _prepare(request: CompareRequest) -> list[BuildRequest]:
+def prepared_builds(request: CompareRequest) -> list[BuildRequest]:
+    """One request for each architecture, on verified and packed data."""
     first = next(iter(request.recipes.values()))
     prepared = tasks.prepare(request.dataset, first, request.skip_unreadable)
     return [

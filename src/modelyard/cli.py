@@ -11,7 +11,6 @@ import os
 import signal
 import sys
 from collections.abc import Callable
-from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,8 +18,10 @@ import typer
 
 from modelyard.cli_data import data_app
 from modelyard.cli_models import models_app
+from modelyard.cli_operate import down, restart, status, up
 from modelyard.cli_options import JsonOption, SkipOption, print_rows
 from modelyard.cli_repository import repository_app
+from modelyard.cli_schedule import schedule_app
 from modelyard.cli_serve import serve
 from modelyard.environment import configure
 from modelyard.errors import ModelyardError, describe_fault
@@ -33,6 +34,9 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 app.add_typer(data_app, name="data")
 app.add_typer(models_app, name="models")
 app.add_typer(repository_app, name="repository")
+for command in (up, status, down, restart):
+    app.command()(command)
+app.add_typer(schedule_app, name="schedule")
 app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(serve)
 
 
@@ -98,12 +102,12 @@ def run(
 
 def _compare(make_request: Callable[[], CompareRequest]) -> dict[str, Any]:
     """Run the flow; Prefect's server starts while the request is checked and Prefect, torch and MLflow are imported."""
-    from flows.ephemeral import ephemeral_server
+    from flows.ephemeral import server_for
     from modelyard.logs import log_to_file
     from modelyard.progress import ConsoleProgress
 
     home = Home.current()
-    with nullcontext() if "PREFECT_API_URL" in os.environ else ephemeral_server(home) as server:
+    with server_for(home) as server:
         request = make_request()
         if server:
             server.go()
