@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 
+import httpx
+from prefect.settings import PREFECT_API_URL
 from prefect.workers.process import ProcessWorker
 
 from flows.reconciliation import reconcile
@@ -29,8 +32,19 @@ async def _reconcile_for_ever() -> None:
         await asyncio.sleep(RECONCILE_SECONDS)
 
 
+def _wait_for_server() -> None:
+    """It may be starting, too; Prefect's worker would wait a minute before it asks again."""
+    while True:
+        try:
+            if httpx.get(f"{PREFECT_API_URL.value()}/health", timeout=5).status_code == httpx.codes.OK:
+                return
+        except httpx.TransportError:
+            time.sleep(0.5)
+
+
 async def main() -> None:
     """Until it is told to end. One run at a time: they would only share the same cores."""
+    _wait_for_server()
     keeper = asyncio.create_task(_reconcile_for_ever())
     await ProcessWorker(work_pool_name=POOL, name="modelyard", limit=1).start()
     keeper.cancel()
