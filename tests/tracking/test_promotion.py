@@ -13,10 +13,10 @@ from modelyard.data.datasets import Dataset, pack
 from modelyard.evaluation.significance import mcnemar_p_value
 from modelyard.gates.config import GatesConfig
 from modelyard.home import Home
-from modelyard.tracking import promotion, registry, runs
+from modelyard.tracking import promotion, registry
 from modelyard.tracking.ledger import LEDGER_FILE
-from tests.bundles import lit_bundle, lit_dataset
-
+from tests.bundles import lit_dataset
+from tests.tracking.versions import a_version
 
 GATES = GatesConfig()
 
@@ -31,20 +31,6 @@ def data(home: Home) -> tuple[Dataset, Path]:
     dataset, folder = lit_dataset(), home.steps / "data"
     pack(dataset, folder)
     return dataset, folder
-
-
-def a_version(home: Home, key: str, *, fooled: bool, validation: float, digest: str) -> registry.Version:
-    bundle = lit_bundle(home.steps / key, fooled=fooled, metrics={"test/accuracy": validation}, data_digest=digest)
-    tags = {"modelyard.dataset": "lit", "modelyard.data_digest": digest}
-    run_id = runs.start_run(home, key, name=key, params={}, tags=tags)
-    model_id = registry.log_bundle(home, run_id, bundle)
-    version_tags = {
-        "label": "cnn", "data_digest": digest, "evaluation": "none",
-        "validation_accuracy": repr(validation), "validation_nll": "0.1",
-    }  # fmt: skip
-    version = registry.register(home, run_id, bundle, model_id, version_tags)
-    registry.publish(home, version, bundle)
-    return version
 
 
 def leader(home: Home, alias: str = "champion") -> int:
@@ -65,7 +51,8 @@ def test_promotion_follows_objective_and_the_paired_test(home: Home, data: tuple
     assert not verdict.promoted
     lost_N = np.arange(len(dataset.test)) < 40
     wrong_N = lost_N & (dataset.test.labels_N != 0)
-    assert verdict.evidence["mcnemar_p"] == pytest.approx(mcnemar_p_value(~wrong_N, np.ones_like(wrong_N)))
+    overall = verdict.judgements[0].find("overall")
+    assert overall.value == pytest.approx(mcnemar_p_value(~wrong_N, np.ones_like(wrong_N)))
     assert "significantly worse on test" in verdict.why
     assert leader(home) == first.number
     assert leader(home, "cnn") == fooled.number, "the architecture's alias follows validation alone"
@@ -77,8 +64,8 @@ def test_promotion_follows_objective_and_the_paired_test(home: Home, data: tuple
     assert promotion.promote(home, [better], folder, GATES).promoted
     assert (leader(home), leader(home, "previous"), leader(home, "cnn")) == (better.number, first.number, better.number)
     moves = [(entry["alias"], entry["from"], entry["to"]) for entry in ledger(home)]
-    assert moves[-3:] == [("cnn", fooled.number, better.number), ("previous", None, first.number),
-                          ("champion", first.number, better.number)]  # fmt: skip
+    assert moves[-3:] == [("cnn", fooled.number, better.number), ("champion", first.number, better.number),
+                          ("previous", None, first.number)]  # fmt: skip
 
 
 def test_a_champion_of_other_data_is_asked_about_the_new_test_images(home: Home, data: tuple[Dataset, Path]) -> None:
@@ -88,7 +75,7 @@ def test_a_champion_of_other_data_is_asked_about_the_new_test_images(home: Home,
     pack(changed, folder)
     fooled = a_version(home, "fooled on changed", fooled=True, validation=0.99, digest=changed.digest)
     verdict = promotion.promote(home, [fooled], folder, GATES)
-    assert (verdict.promoted, verdict.evidence["champion_test"]) == (False, 1.0)
+    assert (verdict.promoted, verdict.judgements[0].find("overall").evidence["champion_accuracy"]) == (False, 1.0)
     assert leader(home) == champion
     sound = a_version(home, "sound on changed", fooled=False, validation=0.70, digest=changed.digest)
     verdict = promotion.promote(home, [sound], folder, GATES)

@@ -10,6 +10,9 @@ from typing import Any
 from modelyard.gates.config import GatesConfig
 from modelyard.gates.pairs import Change, Pair
 
+TOLD_CLASSES = 2
+"""Of the classes that got worse, in the reason's one line; the evidence has all."""
+
 
 @dataclass(frozen=True, slots=True)
 class GateVerdict:
@@ -111,9 +114,10 @@ def _per_class(gates: GatesConfig, pair: Pair) -> GateVerdict:
     if not gates.per_class:
         return GateVerdict("per class", True, None, None, "not asked for")
     changes = pair.by_class()
-    worse = [change for change in changes if change.is_worse(gates.significance)]
+    worse = sorted((change for change in changes if change.is_worse(gates.significance)), key=lambda change: change.p_value)
     lowest = min((change.p_value for change in changes if change.lost > change.gained), default=1.0)
-    told = ", ".join(f"{change.name} ({_counts(change)})" for change in worse)
+    told = ", ".join(f"{change.name} ({_counts(change)})" for change in worse[:TOLD_CLASSES])
+    told += f" and {len(worse) - TOLD_CLASSES} more" if len(worse) > TOLD_CLASSES else ""
     reason = f"significantly worse on class {told}" if worse else f"no class of {len(changes)} is significantly worse"
     evidence = {"classes": [asdict(change) for change in changes if change.lost or change.gained]}
     return GateVerdict("per class", not worse, lowest, gates.significance, reason, evidence)

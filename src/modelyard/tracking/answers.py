@@ -10,7 +10,6 @@ from modelyard.bundle import MODEL_FILE, Manifest, open_bundle, read_golden
 from modelyard.data.datasets import Dataset, open_packed
 from modelyard.errors import BundleError, StoreError
 from modelyard.evaluation.metrics import Probabilities
-from modelyard.export.parity import pixel_blocks
 from modelyard.files import is_sealed
 from modelyard.gates.pairs import Pair
 from modelyard.gates.verdicts import Facts
@@ -79,5 +78,6 @@ def _probabilities(home: Home, version: Version, dataset: Dataset) -> Probabilit
     if manifest.classes != dataset.classes or (channels, height, width) != dataset.image_shape:
         return None
     session = open_session(release_folder(home, version) / MODEL_FILE)
-    answers = [classify(session, images_BHWC) for images_BHWC in pixel_blocks(dataset.test)]
+    blocks = (np.ascontiguousarray(images_BCHW.transpose(0, 2, 3, 1)) for images_BCHW in dataset.test.blocks())
+    answers = [classify(session, images_BHWC) for images_BHWC in blocks]
     return np.asarray(np.concatenate(answers), np.float64)

@@ -66,20 +66,26 @@ def _choose(home: Home, candidates: list[Version], data: Path, gates: GatesConfi
     withdrawn = lineage(ledger.read(home.releases / candidates[0].name).entries).withdrawn
     ranked = sorted(candidates, key=objective, reverse=True)
     judgements = tuple(judge(home, candidate, champion, data, gates) for candidate in ranked)
-    refused: list[str] = []
+    refused: dict[str, list[int]] = {}
     for judgement in judgements:
         version = judgement.version
         if champion is not None and version.number == champion.number:
-            reasons = [*refused, "it is the champion already"]
-            return Verdict(False, "; ".join(reasons), {}, judgements), None
+            return Verdict(False, _join(refused, "it is the champion already"), {}, judgements), None
         reason, good = _compare(judgement, champion)
         if version.number in withdrawn:
             reason, good = "a rollback withdrew it; promote it by hand", False
         if good:
-            why = "; ".join([reason, *refused])
-            return Verdict(True, why, _evidence(judgement, champion), judgements), version
-        refused.append(f"version {version.number}: {reason}" if len(judgements) > 1 else reason)
-    return Verdict(False, "; ".join(refused), _evidence(judgements[0], champion), judgements), None
+            return Verdict(True, _join(refused, reason), _evidence(judgement, champion), judgements), version
+        refused.setdefault(reason, []).append(version.number)
+    return Verdict(False, _join(refused), _evidence(judgements[0], champion), judgements), None
+
+
+def _join(refused: dict[str, list[int]], outcome: str = "") -> str:
+    """One line: what came of it, and who was refused for what where that is not said already."""
+    if not outcome and len(refused) == 1:
+        return next(iter(refused))
+    told = [f"not version {' and '.join(map(str, numbers))}: {reason}" for reason, numbers in refused.items()]
+    return "; ".join([outcome] * bool(outcome) + told)
 
 
 def _compare(judgement: Judgement, champion: Version | None) -> tuple[str, bool]:
