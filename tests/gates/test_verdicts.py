@@ -49,7 +49,7 @@ def verdict(name: str, gates: GatesConfig, facts: Facts = SOUND, compared: Pair 
     ],
 )
 def test_a_measured_gate_passes_within_its_limit_alone(
-    name: str, limits: dict[str, float], good: dict[str, float], bad: dict[str, float], reason: str
+    name: str, limits: dict[str, float], good: dict[str, Any], bad: dict[str, Any], reason: str
 ) -> None:
     gates = GatesConfig(**limits)
     assert verdict(name, gates, replace(SOUND, **good)).passed
