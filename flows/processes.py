@@ -1,11 +1,8 @@
-"""The Prefect server beside a run: started early, ended surely; runs that were killed are marked."""
+"""A run's session with Prefect's server: nothing is lost at its end, and runs that were killed are marked."""
 
 from __future__ import annotations
 
 import os
-import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,8 +17,9 @@ from prefect.logging.handlers import APILogWorker
 from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 from prefect.states import Crashed
 
+from flows.ephemeral import EphemeralServer
 from modelyard.errors import StoreError
-from modelyard.files import check_space, make_folder
+from modelyard.files import check_space
 from modelyard.home import Home
 from modelyard.identity import identity, is_gone
 
@@ -29,49 +27,33 @@ START_SECONDS = 180.0
 
 
 @contextmanager
-def prefect_session(home: Home) -> Iterator[Callable[[], None]]:
-    """A server for this process's flows; call what it yields before the first flow.
+def prefect_session(home: Home, server: EphemeralServer | None) -> Iterator[Callable[[], None]]:
+    """This process's flows go to `server`; call what it yields before the first flow.
 
-    With PREFECT_API_URL set the server is somebody else's and stays as it is.
+    Without one, PREFECT_API_URL names the server, which is somebody else's and stays as it is.
     """
     with tags(identity(os.getpid())):
-        if PREFECT_API_URL.value():
+        if server is None:
             yield _mark_killed_runs
             return
-        server, address = _start_server(home)
         # Without a scheduler nobody reads heartbeats, and every flow waits a second for its own to end.
-        settings = {PREFECT_API_URL: f"{address}/api", PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}
-        try:
-            with temporary_settings(settings):
-                try:
-                    yield lambda: _wait_until_ready(server, address, home)
-                finally:
-                    _drain()
-        finally:
-            _stop(server)
+        settings = {PREFECT_API_URL: f"{server.address}/api", PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}
+        with temporary_settings(settings):
+            try:
+                yield lambda: _wait_until_ready(server, home)
+            finally:
+                _drain()
+                server.end()
 
 
-def _start_server(home: Home) -> tuple[subprocess.Popen[bytes], str]:
-    """A child that listens on a free port of this machine's loopback; its log is in the store."""
-    log_file = make_folder(home.logs) / "prefect-server.log"
-    lock_file = make_folder(home.locks) / "prefect.lock"
-    with socket.create_server(("127.0.0.1", 0)) as listener, log_file.open("ab") as log:
-        command = [sys.executable, "-m", "flows.server", str(listener.fileno()), str(lock_file)]
-        server = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=log, stderr=log, pass_fds=[listener.fileno()],
-            start_new_session=True, env=os.environ | {"PREFECT_API_BLOCKS_REGISTER_ON_START": "false"},
-        )  # fmt: skip
-        return server, f"http://127.0.0.1:{listener.getsockname()[1]}"
-
-
-def _wait_until_ready(server: subprocess.Popen[bytes], address: str, home: Home) -> None:
+def _wait_until_ready(server: EphemeralServer, home: Home) -> None:
     deadline = time.monotonic() + START_SECONDS
-    while server.poll() is None and time.monotonic() < deadline:
+    while server.process.poll() is None and time.monotonic() < deadline:
         try:
-            if httpx.get(f"{address}/api/health", timeout=5).status_code == httpx.codes.OK:
+            if httpx.get(f"{server.address}/api/health", timeout=5).status_code == httpx.codes.OK:
                 return _mark_killed_runs()
         except httpx.TransportError:
-            time.sleep(0.1)
+            time.sleep(0.05)
     check_space(home.root)
     raise StoreError(f"Prefect's server did not start; see {home.logs / 'prefect-server.log'}, then modelyard doctor")
 
@@ -80,16 +62,6 @@ def _drain() -> None:
     """Prefect hands logs and events to threads; what they still hold must arrive before the server goes."""
     for worker in (APILogWorker, EventsWorker):
         worker.drain_all(timeout=5)
-
-
-def _stop(server: subprocess.Popen[bytes]) -> None:
-    if server.stdin is not None:
-        server.stdin.close()
-    try:
-        server.wait(timeout=5)
-    except subprocess.TimeoutExpired:
-        server.kill()
-        server.wait()
 
 
 def _mark_killed_runs() -> None:

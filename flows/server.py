@@ -14,6 +14,9 @@ import uvicorn
 from filelock import FileLock
 from prefect.server.api.server import create_app
 
+from flows.ephemeral import GO
+from modelyard.leaving import leave
+
 
 class _Server(uvicorn.Server):
     """Two servers that migrate one empty database trip over each other: they start one by one."""
@@ -33,11 +36,13 @@ class _Server(uvicorn.Server):
 
 
 def main(descriptor: str, lock: str) -> None:
-    """Serve until the parent is gone."""
+    """Once told to go, serve until the parent is gone; a parent that was asked something wrong never says so."""
     app: Any = create_app(ephemeral=True, final=True)
     server = _Server(uvicorn.Config(app, log_level="error", lifespan="on"), FileLock(lock))
-    threading.Thread(target=server.end_with_parent, daemon=True).start()
-    server.run(sockets=[socket.socket(fileno=int(descriptor))])
+    if sys.stdin.buffer.readline() == GO:
+        threading.Thread(target=server.end_with_parent, daemon=True).start()
+        server.run(sockets=[socket.socket(fileno=int(descriptor))])
+    leave()
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(disk)], check=True)
 
 
+@pytest.mark.fault("the disk is full while a file is replaced", how="a tmpfs of 64 KiB")
 def test_a_full_disk_keeps_the_old_file_and_leaves_no_other(small_disk: Path) -> None:
     target = small_disk / "state.json"
     write_atomically(target, b"old")
@@ -38,6 +39,7 @@ def test_a_full_disk_keeps_the_old_file_and_leaves_no_other(small_disk: Path) ->
         check_space(small_disk)
 
 
+@pytest.mark.fault("the disk is full while a checkpoint is written", how="a tmpfs of 64 KiB")
 def test_a_full_disk_keeps_the_last_good_checkpoint(small_disk: Path) -> None:
     def optimizer(model: torch.nn.Module) -> torch.optim.Optimizer:
         return torch.optim.SGD(model.parameters(), lr=0.1)
@@ -51,6 +53,7 @@ def test_a_full_disk_keeps_the_last_good_checkpoint(small_disk: Path) -> None:
     assert torch.equal(copy.weight, small.weight)
 
 
+@pytest.mark.fault("the disk is full while a step's folder is written", how="a tmpfs of 64 KiB")
 def test_a_full_disk_leaves_no_part_of_a_folder(small_disk: Path) -> None:
     with (
         pytest.raises(StoreError, match=r"cannot write .*step: \d+ requested and \d+ written; free space"),
@@ -68,6 +71,7 @@ def test_the_first_of_two_equal_folders_stays(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["step"]
 
 
+@pytest.mark.fault("a file of a finished step is damaged", how="a file or the seal changed or removed")
 @pytest.mark.parametrize("damage", ["missing", "altered", "unsealed"])
 def test_a_seal_breaks_with_any_file(tmp_path: Path, damage: str) -> None:
     for name in ("a", "b"):

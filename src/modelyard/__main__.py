@@ -1,6 +1,16 @@
 """`python -m modelyard` is `modelyard`."""
 
 from modelyard.cli import main
+from modelyard.leaving import leave
+
+
+def run() -> None:
+    """The command of the shell."""
+    try:
+        main()
+    except SystemExit as ended:
+        leave(ended.code if isinstance(ended.code, int) else 1)
+
 
 if __name__ == "__main__":
-    main()
+    run()

@@ -10,6 +10,8 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -70,17 +72,20 @@ def run(
     Steps that were done before with the same data, recipe and code are skipped; an interrupted training goes on
     from its last epoch. Without --architecture the three tuned ones are compared: cnn, rnn and transformer.
     """
-    from modelyard.recipes import named_recipes
-    from modelyard.requests import CompareRequest
-    from modelyard.training.precision import resolve_device
 
-    resolve_device(device)
-    recipes = named_recipes(architecture or [], preset, assignments or [], dataset=dataset)
-    request = CompareRequest(dataset=dataset, recipes=recipes, seed=seed, device=device, skip_unreadable=skip_unreadable)
+    def request() -> CompareRequest:
+        from modelyard.recipes import named_recipes
+        from modelyard.requests import CompareRequest
+        from modelyard.training.precision import resolve_device
+
+        resolve_device(device)
+        recipes = named_recipes(architecture or [], preset, assignments or [], dataset=dataset)
+        return CompareRequest(dataset=dataset, recipes=recipes, seed=seed, device=device, skip_unreadable=skip_unreadable)
+
     if plan:
         from modelyard.plan import plan_rows
 
-        return print_rows(plan_rows(request, Home.current()), f"plan for {dataset}", as_json)
+        return print_rows(plan_rows(request(), Home.current()), f"plan for {dataset}", as_json)
     result = _compare(request)
     if as_json:
         typer.echo(json.dumps(result))
@@ -91,19 +96,25 @@ def run(
     return None
 
 
-def _compare(request: CompareRequest) -> dict[str, Any]:
-    """Run the flow; Prefect's server starts while torch and MLflow are imported."""
-    from flows.processes import prefect_session
+def _compare(make_request: Callable[[], CompareRequest]) -> dict[str, Any]:
+    """Run the flow; Prefect's server starts while the request is checked and Prefect, torch and MLflow are imported."""
+    from flows.ephemeral import ephemeral_server
     from modelyard.logs import log_to_file
     from modelyard.progress import ConsoleProgress
 
     home = Home.current()
-    with prefect_session(home) as wait_until_ready, log_to_file(home) as log, ConsoleProgress() as progress:
-        progress.say(f"store {home.root}, full log {log}")
-        from flows.compare import compare
+    with nullcontext() if "PREFECT_API_URL" in os.environ else ephemeral_server(home) as server:
+        request = make_request()
+        if server:
+            server.go()
+        from flows.processes import prefect_session
 
-        wait_until_ready()
-        result: dict[str, Any] = compare(request)
+        with prefect_session(home, server) as wait_until_ready, log_to_file(home) as log, ConsoleProgress() as progress:
+            progress.say(f"store {home.root}, full log {log}")
+            from flows.compare import compare
+
+            wait_until_ready()
+            result: dict[str, Any] = compare(request)
     return result
 
 

@@ -60,6 +60,7 @@ def test_a_change_is_decoded_and_the_former_content_goes(store: Path, decoded: l
     assert packed(store) == [second.digest[:16]]
 
 
+@pytest.mark.fault("packing data is killed", how="half-written files as a kill leaves them")
 def test_what_a_kill_left_is_cleared(store: Path, decoded: list[Path]) -> None:
     root = image_folder(store / "images", {"a": 5, "b": 5})
     load_folder(root, FolderOptions())

@@ -28,6 +28,7 @@ def test_one_class_name_or_label_changes_the_digest(digits: Dataset) -> None:
     assert content_digest(digits.train, replace(digits.test, labels_N=labels_N), digits.classes) != digits.digest
 
 
+@pytest.mark.fault("packed data are altered", how="a label changed in the file, the description removed")
 def test_altered_packed_data_is_refused(digits: Dataset, tmp_path: Path) -> None:
     pack(replace(digits, folder=None), tmp_path / "packed")
     labels_N = np.load(tmp_path / "packed" / "test_labels.npy")

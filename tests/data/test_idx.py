@@ -20,6 +20,7 @@ def test_gzipped_or_not_the_array_is_the_same(tmp_path: Path) -> None:
         np.testing.assert_array_equal(read_idx(tmp_path / "x", num_axes=3, digest=None), array)
 
 
+@pytest.mark.fault("an IDX file is damaged", how="too short, too long, no header, a cut or false gzip")
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
@@ -38,6 +39,7 @@ def test_damaged_files_are_refused(content: bytes, expected: str, tmp_path: Path
     assert expected in str(refused.value)
 
 
+@pytest.mark.fault("IDX files with other content under a known name", how="well-formed files of random pixels")
 def test_altered_idx_file_is_named(store: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     idx_folder(store / "data" / "mnist")
     monkeypatch.setenv("MODELYARD_DATA", str(store / "data"))

@@ -122,6 +122,7 @@ def test_a_connection_that_is_never_accepted_is_given_up() -> None:
             client.close()
 
 
+@pytest.mark.fault("a mirror hangs", how="a server that never answers")
 def test_a_hanging_mirror_does_not_hold_up_a_good_one() -> None:
     told: list[int] = []
     with serving(say_nothing) as silent, serving(send(CONTENT)) as good:
@@ -131,6 +132,7 @@ def test_a_hanging_mirror_does_not_hold_up_a_good_one() -> None:
     assert all(done <= len(CONTENT) for done in told)
 
 
+@pytest.mark.fault("a mirror sends wrong or cut content", how="a server that does so")
 def test_wrong_or_cut_content_is_never_taken() -> None:
     portal, cut, gone = (
         send(b"<html>please log in</html>"),

@@ -64,6 +64,7 @@ def _command(process: psutil.Process) -> list[str]:
         return []
 
 
+@pytest.mark.fault("a run is killed in the second of three trainings", how="SIGKILL of `modelyard run`")
 def test_after_a_kill_the_first_is_not_repeated_and_the_second_goes_on(first: dict[str, Any]) -> None:
     assert "cnn  training: done before, skipped" in first["stderr"]
     assert "rnn  epoch 1/2" not in first["stderr"]
@@ -96,6 +97,29 @@ def test_a_rerun_skips_everything_and_changes_nothing(first: dict[str, Any], env
     assert again.stderr.count("done before, skipped") == 12
     assert json.loads(again.stdout)["board"] == first["result"]["board"]
     assert len(versions(Home(Path(environment["MODELYARD_HOME"])), "digits")) == 3
+
+
+@pytest.mark.fault("a run is told to end in its training", how="SIGTERM to `modelyard run`")
+@pytest.mark.usefixtures("first")
+def test_a_terminated_run_is_marked_leaves_nothing_and_goes_on(environment: dict[str, str]) -> None:
+    command = [*RUN, "-a", "rnn", "--seed", "5"]
+    process = subprocess.Popen(command, env=environment, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "rnn  epoch 1/2" in line:
+            break
+    family = psutil.Process(process.pid).children(recursive=True)
+    process.terminate()
+    errors = process.communicate()[1]
+    assert process.returncode == 128 + signal.SIGTERM
+    assert "run the same command again to go on from the last checkpoint" in errors
+    assert not psutil.wait_procs(family, timeout=10)[1]
+    client, experiment = open_store(Home(Path(environment["MODELYARD_HOME"])))
+    (run,) = client.search_runs([experiment], "params.seed = '5'")
+    assert run.info.status == "KILLED"
+    again = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "rnn  epoch 1/2" not in again.stderr
+    assert client.get_run(run.info.run_id).info.status == "FINISHED"
 
 
 @pytest.mark.usefixtures("first")

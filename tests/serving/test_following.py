@@ -130,6 +130,7 @@ REASONS: dict[Callable[[Path], None], str] = {
 }  # fmt: skip
 
 
+@pytest.mark.fault("a damaged version is promoted under load", how="corrupt, truncated, wrong digest or signature")
 def test_a_bad_version_is_refused_aloud_and_the_old_one_goes_on(home: Path, serve: Serve) -> None:
     server = serve(home, "--workers", "1", "--poll-s", "0.02")
     for version, (harm, reason) in enumerate(REASONS.items(), start=2):

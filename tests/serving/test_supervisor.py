@@ -64,6 +64,7 @@ class Load:
             thread.join()
 
 
+@pytest.mark.fault("a worker of the model server is killed under load", how="SIGKILL")
 def test_a_killed_worker_is_replaced_while_the_others_go_on(releases: Path, serve: Serve) -> None:
     server = serve(releases, "--workers", "2", "--model", "fruit")
     load = Load(server, 4, lambda client: client.post(INFER, json=question()))
@@ -95,6 +96,7 @@ def test_few_connections_are_spread_evenly(releases: Path, serve: Serve) -> None
     assert open_here == [4, 4]
 
 
+@pytest.mark.fault("the model server is told to end under load", how="SIGTERM")
 def test_sigterm_under_load_loses_no_accepted_request(tmp_path: Path, serve: Serve) -> None:
     release(tmp_path / "r", 1, Linear.seeded(1), "champion", graph=Linear.seeded(1).graph(slow(40)))
     server = serve(tmp_path / "r", "--workers", "2")
@@ -106,6 +108,7 @@ def test_sigterm_under_load_loses_no_accepted_request(tmp_path: Path, serve: Ser
     assert set(load.statuses) == {200}
 
 
+@pytest.mark.fault("four times the load that a server can answer", how="an open loop of requests")
 def test_overload_is_answered_quickly_and_spares_the_accepted(tmp_path: Path, serve: Serve) -> None:
     release(tmp_path / "r", 1, Linear.seeded(1), "champion", graph=Linear.seeded(1).graph(slow(150)))
     server = serve(tmp_path / "r", "--workers", "1", "--queue-s", "0.05")
@@ -187,6 +190,7 @@ def test_what_is_no_http_gets_an_error_and_no_connection(server: Server, content
     assert set(json.loads(body)) == {"error"}
 
 
+@pytest.mark.fault("a client sends half a request", how="a socket that stays silent")
 def test_a_request_that_never_arrives_is_ended(releases: Path, serve: Serve) -> None:
     server = serve(releases, "--workers", "1", "--model", "fruit", "--read-timeout-s", "0.2")
     for beginning in (b"", b"POST /v2/models/fruit/infer HTTP/1.1\r\nhost: x\r\n"):

@@ -83,6 +83,7 @@ def test_a_champion_of_other_data_is_asked_about_the_new_test_images(home: Home,
     assert leader(home) == sound.number
 
 
+@pytest.mark.fault("an alias move is cut short", how="the state that a kill between its parts leaves")
 def test_a_move_that_was_cut_short_is_completed_by_the_next(home: Home, data: tuple[Dataset, Path]) -> None:
     champion = next(version for version in registry.versions(home, "lit") if "champion" in version.aliases)
     before = ledger(home)

@@ -24,6 +24,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
     return Home(tmp_path_factory.mktemp("store"))
 
 
+@pytest.mark.fault("five equal runs are recorded at once", how="five threads on one store")
 def test_equal_commands_at_once_share_one_run(home: Home) -> None:
     open_store(home)
     found: list[str] = []

@@ -44,6 +44,7 @@ def test_an_older_schema_tells_the_upgrade(home: Home) -> None:
     assert home.database.read_bytes() == before
 
 
+@pytest.mark.fault("MLflow's database is damaged", how="its bytes overwritten")
 def test_a_damaged_database_is_said_to_be_so(home: Home) -> None:
     home.database.write_bytes(b"not a database" * 100)
     with pytest.raises(StoreError, match=r"mlflow\.db cannot be opened: .*file is not a database.*see modelyard doctor"):
@@ -51,6 +52,7 @@ def test_a_damaged_database_is_said_to_be_so(home: Home) -> None:
     assert "cannot be read" in examine(home)["database"]
 
 
+@pytest.mark.fault("MLflow's database is locked", how="another connection holds it")
 def test_a_locked_database_is_named(home: Home) -> None:
     holder = sqlite3.connect(home.database)
     holder.execute("BEGIN EXCLUSIVE")

@@ -58,6 +58,7 @@ def test_resume_equals_no_interruption_bit_for_bit(architecture: str, splits: Sp
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
 
 
+@pytest.mark.fault("a loss that is not finite", how="a learning rate that diverges")
 def test_non_finite_loss_stops_with_a_remedy(splits: Splits, tmp_path: Path) -> None:
     model = make_recipe("cnn", "smoke").model.build((1, 28, 28), 10)
     with torch.no_grad():
