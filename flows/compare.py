@@ -15,6 +15,7 @@ from modelyard.bundle import open_bundle
 from modelyard.home import Home
 from modelyard.requests import BuildRequest, CompareRequest
 from modelyard.tracking import runs
+from modelyard.tracking.judging import verdict_table
 
 
 @flow(flow_run_name="compare on {request.dataset}")
@@ -27,8 +28,13 @@ def compare(request: CompareRequest) -> dict[str, Any]:
     rows = [_row(*pair) for pair in zip(builds, built, strict=True)]
     verdict = tasks.promote(builds[0], [result["version"] for result in built])
     create_table_artifact(rows, key="board", description=verdict.why)
+    gates = verdict_table(verdict.judgements)
+    create_table_artifact(gates, key="gates", description=f"Gates of promotion: {verdict.why}")
     runs.group_run(Home.current(), [result["run_id"] for result in built], flow_run.id or "", board_markdown(rows))
-    return {"dataset": builds[0].dataset, "board": rows, "promoted": verdict.promoted, "why": verdict.why}
+    return {
+        "dataset": builds[0].dataset, "board": rows, "promoted": verdict.promoted, "why": verdict.why,
+        "gates": [judgement.record() for judgement in verdict.judgements],
+    }  # fmt: skip
 
 
 def prepared_builds(request: CompareRequest) -> list[BuildRequest]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -12,6 +12,7 @@ from modelyard.config import Config
 from modelyard.data.batches import AugmentConfig
 from modelyard.data.splits import DataConfig
 from modelyard.errors import ConfigError
+from modelyard.gates.config import GatesConfig
 from modelyard.models import AnyModelConfig, CnnConfig, CustomConfig, RnnConfig, TransformerConfig
 from modelyard.training.loop import TrainingConfig
 from modelyard.training.optim import OptimizerConfig
@@ -33,6 +34,12 @@ class Recipe(Config):
     data: DataConfig = DataConfig()
     model: Annotated[AnyModelConfig, Field(discriminator="architecture")]
     training: TrainingConfig = TrainingConfig()
+    gates: GatesConfig = GatesConfig()
+    """Judged at promotion; no step depends on them."""
+
+    def made(self) -> dict[str, Any]:
+        """What the weights and the bundle are made of, as JSON: all but the gates."""
+        return self.model_dump(mode="json", exclude={"gates"})
 
 
 def make_recipe(architecture: str, preset: str) -> Recipe:

@@ -43,7 +43,7 @@ class BuildRequest(Config):
     @property
     def training_key(self) -> str:
         """Digest of what the weights depend on."""
-        slices = {"recipe": self.recipe.model_dump(mode="json"), "data": self.data_digest, "seed": self.seed}
+        slices = {"recipe": self.recipe.made(), "data": self.data_digest, "seed": self.seed}
         return sha256_of_json(slices | {"code": code_digest("data", "models", "training")})[:16]
 
     @property
