@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from modelyard.config import Config
 from modelyard.data.batches import AugmentConfig
 from modelyard.data.splits import DataConfig
+from modelyard.data.validation import ValidationConfig
 from modelyard.errors import ConfigError
 from modelyard.models import AnyModelConfig, CnnConfig, CustomConfig, RnnConfig, TransformerConfig
 from modelyard.training.loop import TrainingConfig
@@ -33,6 +34,12 @@ class Recipe(Config):
     data: DataConfig = DataConfig()
     model: Annotated[AnyModelConfig, Field(discriminator="architecture")]
     training: TrainingConfig = TrainingConfig()
+    validation: ValidationConfig = ValidationConfig()
+    """Judged before a training; no step depends on it."""
+
+    def made(self) -> dict[str, Any]:
+        """What the weights and the bundle are made of, as JSON."""
+        return self.model_dump(mode="json", include={"data", "model", "training"})
 
 
 def make_recipe(architecture: str, preset: str) -> Recipe:
