@@ -9,6 +9,8 @@ from prefect.artifacts import create_table_artifact
 from prefect.runtime import flow_run
 
 from flows import tasks
+from flows.freshness import look_at_data
+from flows.hooks import tell_crash, tell_failure
 from flows.pipeline import build
 from modelyard.board import board_markdown, board_row
 from modelyard.bundle import open_bundle
@@ -17,10 +19,11 @@ from modelyard.requests import BuildRequest, CompareRequest
 from modelyard.tracking import runs
 
 
-@flow(flow_run_name="compare on {request.dataset}")
+@flow(flow_run_name="compare on {request.dataset}", on_failure=[tell_failure], on_crashed=[tell_crash])
 def compare(request: CompareRequest) -> dict[str, Any]:
     """Board rows by architecture, and the promotion's verdict."""
     builds = _prepare(request)
+    look_at_data(builds[0])
     for build_request in builds:
         tasks.check_model(build_request)
     built = [build(build_request) for build_request in builds]

@@ -13,7 +13,7 @@ from rich.table import Table
 from modelyard.board import card_facts
 from modelyard.bundle import MODEL_FILE, Manifest
 
-WORDS = ("architecture", "name", "aliases", "class", "step", "state", "why")
+WORDS = ("architecture", "name", "aliases", "class", "step", "state", "why", "what", "test", "kind", "title")
 """Columns of text; all others are numbers and stand to the right."""
 
 

@@ -30,7 +30,9 @@ class DataReport:
     changed: bool
     """Whether the content differs; also true where there is no champion."""
     rows: tuple[Row, ...]
-    """What differs: `what`, `before`, `now`."""
+    """What differs in a few rows: `what`, `before`, `now`."""
+    details: tuple[Row, ...]
+    """The same of each class and channel."""
     tests: tuple[DriftTest, ...]
     problems: tuple[str, ...]
     """Why the data are not fit to be trained on unwatched; empty when they are."""
@@ -49,7 +51,7 @@ class DataReport:
             return f"{self.dataset}: data unchanged since {self.reference}"
         differences = [f"{row['what']} {row['before']} -> {row['now']}" for row in self.rows]
         differences += [f"{test.what} drifted by {test.effect:.3f}" for test in self.drifted]
-        return f"{self.dataset}: data changed since {self.reference}: {'; '.join(differences) or 'pixels or order only'}"
+        return f"{self.dataset}: data changed since {self.reference}: {'; '.join(differences) or 'no class or count, no drift'}"
 
     def test_rows(self) -> list[Row]:
         """The tests as a table."""
@@ -67,7 +69,7 @@ class DataReport:
         parts = [f"# {self.summary}"]
         if self.problems:
             parts += ["## Refused", "\n".join(f"- {problem}" for problem in self.problems)]
-        parts += [board_markdown(rows) for rows in (self.rows, self.test_rows()) if rows]
+        parts += [board_markdown(rows) for rows in (self.rows + self.details, self.test_rows()) if rows]
         return "\n\n".join(parts)
 
     def as_json(self) -> dict[str, Any]:
@@ -133,9 +135,10 @@ def report(now: Profile, before: Reference | None, rules: ValidationConfig) -> D
     changed = before is None or before.digest != now.digest
     tests = compare_profiles(before.profile, now, rules.limits) if changed and before and before.profile else []
     rows = list(_differences(before, now)) if changed and before else []
+    details = list(_details(before.profile, now)) if changed and before and before.profile else []
     name = before.name if before else None
     problems = find_problems(now, before, tests, rules)
-    return DataReport(now.name, now.digest, name, changed, tuple(rows), tuple(tests), tuple(problems))
+    return DataReport(now.name, now.digest, name, changed, tuple(rows), tuple(details), tuple(tests), tuple(problems))
 
 
 def _differences(before: Reference, now: Profile) -> Iterator[Row]:
@@ -151,18 +154,18 @@ def _differences(before: Reference, now: Profile) -> Iterator[Row]:
     if before.profile is None:
         yield _row("pixels and counts", "not kept", "not compared")
         return
+    yield from _unequal("train images", before.profile.train.images, now.train.images)
+    yield from _unequal("test images", before.profile.test.images, now.test.images)
+
+
+def _details(before: Profile, now: Profile) -> Iterator[Row]:
     for part in ("train", "test"):
-        yield from _split_differences(part, before.profile, now)
-
-
-def _split_differences(part: str, before: Profile, now: Profile) -> Iterator[Row]:
-    old, new = getattr(before, part), getattr(now, part)
-    yield from _unequal(f"{part} images", old.images, new.images)
-    old_counts, new_counts = (dict(zip(p.classes, s.counts, strict=True)) for p, s in ((before, old), (now, new)))
-    for name in [name for name in before.classes if name in new_counts]:
-        yield from _unequal(f"{part} images of {name}", old_counts[name], new_counts[name])
-    yield from _unequal(f"{part} mean pixel by channel", _channels(old, "mean"), _channels(new, "mean"))
-    yield from _unequal(f"{part} deviation by channel", _channels(old, "std"), _channels(new, "std"))
+        old, new = getattr(before, part), getattr(now, part)
+        old_counts, new_counts = (dict(zip(p.classes, s.counts, strict=True)) for p, s in ((before, old), (now, new)))
+        for name in {**old_counts, **new_counts}:
+            yield from _unequal(f"{part} images of {name}", old_counts.get(name, 0), new_counts.get(name, 0))
+        yield from _unequal(f"{part} mean pixel by channel", _channels(old, "mean"), _channels(new, "mean"))
+        yield from _unequal(f"{part} deviation by channel", _channels(old, "std"), _channels(new, "std"))
 
 
 def _channels(split: SplitProfile, what: str) -> str:

@@ -1,0 +1,41 @@
+"""What a flow run that ends badly tells. A hook never raises: Prefect would say so in the run's log and nowhere else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prefect import Flow, State
+from prefect.client.schemas.objects import FlowRun
+
+from modelyard.alerts import Kind, alert
+from modelyard.errors import DataRefused
+from modelyard.home import Home
+
+
+def tell_failure(flow: Flow[..., Any], run: FlowRun, state: State[Any]) -> None:
+    """For `on_failure`."""
+    _tell(flow, run, state, "failure")
+
+
+def tell_crash(flow: Flow[..., Any], run: FlowRun, state: State[Any]) -> None:
+    """For `on_crashed`: stopped from outside. After a kill -9 nobody is left to tell."""
+    _tell(flow, run, state, "crash")
+
+
+def _tell(flow: Flow[..., Any], run: FlowRun, state: State[Any], kind: Kind) -> None:
+    if run.parent_task_run_id is not None:  # the flow that called it tells, once
+        return
+    refused = isinstance(_error(state), DataRefused)
+    facts = {"flow": flow.name, "run": run.name, "run id": str(run.id), "why": state.message, "store": str(Home.current().root)}
+    alert(Home.current(), "data-refused" if refused else kind, f"{run.name}: {_headline(state)}", facts)
+
+
+def _headline(state: State[Any]) -> str:
+    return (state.message or state.name or "ended badly").splitlines()[0][:300]
+
+
+def _error(state: State[Any]) -> object:
+    try:
+        return state.result(raise_on_failure=False)
+    except Exception:  # the state's data could not be read; its message is told
+        return None
