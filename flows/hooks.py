@@ -12,22 +12,28 @@ from modelyard.errors import DataRefused
 from modelyard.home import Home
 
 
-def tell_failure(flow: Flow[..., Any], run: FlowRun, state: State[Any]) -> None:
+def tell_failure(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
     """For `on_failure`."""
-    _tell(flow, run, state, "failure")
+    _tell(flow, flow_run, state, "failure")
 
 
-def tell_crash(flow: Flow[..., Any], run: FlowRun, state: State[Any]) -> None:
+def tell_crash(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
     """For `on_crashed`: stopped from outside. After a kill -9 nobody is left to tell."""
-    _tell(flow, run, state, "crash")
+    _tell(flow, flow_run, state, "crash")
 
 
-def _tell(flow: Flow[..., Any], run: FlowRun, state: State[Any], kind: Kind) -> None:
-    if run.parent_task_run_id is not None:  # the flow that called it tells, once
+def _tell(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any], kind: Kind) -> None:
+    if flow_run.parent_task_run_id is not None:  # the flow that called it tells, once
         return
     refused = isinstance(_error(state), DataRefused)
-    facts = {"flow": flow.name, "run": run.name, "run id": str(run.id), "why": state.message, "store": str(Home.current().root)}
-    alert(Home.current(), "data-refused" if refused else kind, f"{run.name}: {_headline(state)}", facts)
+    facts = {
+        "flow": flow.name,
+        "run": flow_run.name,
+        "run id": str(flow_run.id),
+        "why": state.message,
+        "store": str(Home.current().root),
+    }
+    alert(Home.current(), "data-refused" if refused else kind, f"{flow_run.name}: {_headline(state)}", facts)
 
 
 def _headline(state: State[Any]) -> str:
