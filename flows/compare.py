@@ -10,13 +10,14 @@ from prefect.runtime import flow_run
 
 from flows import tasks
 from flows.freshness import look_at_data
-from flows.hooks import tell_crash, tell_failure
+from flows.hooks import tell_crash, tell_failure, tell_refusal
 from flows.pipeline import build
 from modelyard.board import board_markdown, board_row
 from modelyard.bundle import open_bundle
 from modelyard.home import Home
 from modelyard.requests import BuildRequest, CompareRequest
 from modelyard.tracking import runs
+from modelyard.tracking.judging import verdict_table
 
 
 @flow(flow_run_name="compare on {request.dataset}", on_failure=[tell_failure], on_crashed=[tell_crash])
@@ -29,9 +30,15 @@ def compare(request: CompareRequest) -> dict[str, Any]:
     built = [build(build_request) for build_request in builds]
     rows = [_row(*pair) for pair in zip(builds, built, strict=True)]
     verdict = tasks.promote(builds[0], [result["version"] for result in built])
+    tell_refusal(builds[0].dataset, verdict)
     create_table_artifact(rows, key="board", description=verdict.why)
+    gates = verdict_table(verdict.judgements)
+    create_table_artifact(gates, key="gates", description=f"Gates of promotion: {verdict.why}")
     runs.group_run(Home.current(), [result["run_id"] for result in built], flow_run.id or "", board_markdown(rows))
-    return {"dataset": builds[0].dataset, "board": rows, "promoted": verdict.promoted, "why": verdict.why}
+    return {
+        "dataset": builds[0].dataset, "board": rows, "promoted": verdict.promoted, "why": verdict.why,
+        "gates": [judgement.record() for judgement in verdict.judgements],
+    }  # fmt: skip
 
 
 def _prepare(request: CompareRequest) -> list[BuildRequest]:

@@ -10,7 +10,7 @@ from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.logging import get_run_logger
 
 from modelyard import steps
-from modelyard.alerts import alert, read_record
+from modelyard.alerts import alert, was_told
 from modelyard.home import Home
 from modelyard.progress import current_progress
 from modelyard.requests import BuildRequest
@@ -58,7 +58,6 @@ def _show(found: DataReport) -> None:
 def _tell_drift(found: DataReport) -> None:
     """Once for each content: a champion that stays would be told of it every night."""
     home = Home.current()
-    told = [entry["facts"].get("digest") for entry in read_record(home) if entry["kind"] == "drift"]
-    if found.digest not in told:
+    if not was_told(home, "drift", {"digest": found.digest, "reference": found.reference}):
         tests = {test.what: f"{test.effect:.3f}, p {test.corrected:.3g} ({test.test}, Holm)" for test in found.drifted}
-        alert(home, "drift", found.summary, {"digest": found.digest} | tests)
+        alert(home, "drift", found.summary, {"digest": found.digest, "reference": found.reference} | tests)

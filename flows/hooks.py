@@ -7,9 +7,10 @@ from typing import Any
 from prefect import Flow, State
 from prefect.client.schemas.objects import FlowRun
 
-from modelyard.alerts import Kind, alert
+from modelyard.alerts import Kind, alert, was_told
 from modelyard.errors import DataRefused
 from modelyard.home import Home
+from modelyard.tracking.promotion import Verdict
 
 
 def tell_failure(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
@@ -20,6 +21,14 @@ def tell_failure(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> 
 def tell_crash(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
     """For `on_crashed`: stopped from outside. After a kill -9 nobody is left to tell."""
     _tell(flow, flow_run, state, "crash")
+
+
+def tell_refusal(dataset: str, verdict: Verdict) -> None:
+    """A candidate that was better and failed a gate; the same refusal is told once."""
+    versions = [f"{dataset}@{judgement.version.number}" for judgement in verdict.judgements if judgement.refusals]
+    facts = {"candidates": versions, "champion": verdict.evidence.get("champion_version"), "why": verdict.why}
+    if verdict.refused and not was_told(Home.current(), "refused", facts):
+        alert(Home.current(), "refused", f"promotion on {dataset} refused: {verdict.why}", facts)
 
 
 def _tell(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any], kind: Kind) -> None:

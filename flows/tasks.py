@@ -111,4 +111,4 @@ def _new_version(request: BuildRequest, run_id: str, bundle: Path) -> registry.V
 def promote(first: BuildRequest, numbers: list[int]) -> promotion.Verdict:
     home = Home.current()
     candidates = [version for version in registry.versions(home, first.dataset) if version.number in numbers]
-    return promotion.promote(home, candidates, home.steps / first.data_step)
+    return promotion.promote(home, candidates, home.steps / first.data_step, first.recipe.gates)

@@ -119,6 +119,15 @@ def read_record(home: Home) -> list[Entry]:
     return entries
 
 
+def was_told(home: Home, kind: Kind, facts: Mapping[str, Any]) -> bool:
+    """Whether the store has an alert of this kind with these facts, so that it need not be told every night."""
+    try:
+        told = [entry["facts"] for entry in read_record(home) if entry["kind"] == kind]
+        return any(all(name in known and known[name] == fact for name, fact in facts.items()) for known in told)
+    except (OSError, LookupError, TypeError):  # the record cannot be read: better told twice than never
+        return False
+
+
 def record_file(home: Home) -> Path:
     """Every alert, a line each."""
     return home.logs / "alerts.jsonl"

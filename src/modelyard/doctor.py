@@ -12,6 +12,7 @@ import onnxruntime
 from onnx import TensorProto, helper
 
 from modelyard.cores import affinity_cores, quota_cores, usable_cores
+from modelyard.errors import ModelyardError
 from modelyard.home import Home
 
 PACKAGES = ("torch", "torchvision", "prefect", "mlflow", "onnx", "fastapi", "sqlalchemy")
@@ -33,7 +34,7 @@ def examine(home: Home) -> dict[str, Any]:
     free = shutil.disk_usage(home.root if home.root.exists() else home.root.parent).free
     report["free disk"] = f"{free / 1e9:.1f} GB"
     report["database"] = _database(home)
-    return report
+    return report | _ledgers(home, ask_registry=report["database"] == "ok")
 
 
 def _version(package: str) -> str | None:
@@ -78,6 +79,21 @@ def _database(home: Home) -> str:
     if location and location[0] != str(home.artifacts):
         return f"moved: made for {location[0]}, now at {home.artifacts}; move it back"
     return _schema(home) or str(check)
+
+
+def _ledgers(home: Home, *, ask_registry: bool) -> dict[str, str]:
+    """Whether each model's ledger is as it was written; a registry that cannot be read is not asked what it remembers."""
+    from modelyard.tracking.aliases import registry_head
+    from modelyard.tracking.history import verify
+
+    report: dict[str, str] = {}
+    for folder in sorted(path for path in home.releases.glob("*") if path.is_dir()):
+        try:
+            told, problems = verify(home, folder.name, registry_head(home, folder.name) if ask_registry else {})
+        except (ModelyardError, OSError) as error:
+            told, problems = "", [str(error)]
+        report[f"ledger of {folder.name}"] = f"ALTERED: {'; '.join(problems)}" if problems else f"whole: {told}"
+    return report
 
 
 def _schema(home: Home) -> str | None:

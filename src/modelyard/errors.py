@@ -10,6 +10,8 @@ ModelyardError            exit code 2: the input or the machine has to change
 ├── ParityError           onnxruntime and torch disagree (exit code 1)
 ├── BundleError           a bundle is incomplete or altered
 ├── StoreError            the run store: locked, moved, full, unknown model
+│   └── AliasMovedError   another process moved the alias first
+├── PromotionError        a version failed a gate (exit code 1)
 └── RequestError          a request to the server that cannot be answered as it is
 """
 
@@ -64,6 +66,16 @@ class BundleError(ModelyardError):
 
 class StoreError(ModelyardError):
     """The run store cannot be used as it is."""
+
+
+class AliasMovedError(StoreError):
+    """An alias no longer points where it was seen."""
+
+
+class PromotionError(ModelyardError):
+    """A version may not be champion: it failed a gate."""
+
+    exit_code = 1
 
 
 class RequestError(ModelyardError):

@@ -13,6 +13,7 @@ from modelyard.data.batches import AugmentConfig
 from modelyard.data.splits import DataConfig
 from modelyard.data.validation import ValidationConfig
 from modelyard.errors import ConfigError
+from modelyard.gates.config import GatesConfig
 from modelyard.models import AnyModelConfig, CnnConfig, CustomConfig, RnnConfig, TransformerConfig
 from modelyard.training.loop import TrainingConfig
 from modelyard.training.optim import OptimizerConfig
@@ -36,9 +37,11 @@ class Recipe(Config):
     training: TrainingConfig = TrainingConfig()
     validation: ValidationConfig = ValidationConfig()
     """Judged before a training; no step depends on it."""
+    gates: GatesConfig = GatesConfig()
+    """Judged at promotion; no step depends on them."""
 
     def made(self) -> dict[str, Any]:
-        """What the weights and the bundle are made of, as JSON."""
+        """What the weights and the bundle are made of, as JSON: all but what is only judged."""
         return self.model_dump(mode="json", include={"data", "model", "training"})
 
 
