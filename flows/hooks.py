@@ -12,6 +12,9 @@ from modelyard.errors import DataRefused
 from modelyard.home import Home
 from modelyard.tracking.promotion import Verdict
 
+LONGEST = 300
+"""Characters of an error in an alert's title; its facts have all of it."""
+
 
 def tell_failure(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
     """For `on_failure`."""
@@ -34,7 +37,9 @@ def tell_refusal(dataset: str, verdict: Verdict) -> None:
 def _tell(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any], kind: Kind) -> None:
     if flow_run.parent_task_run_id is not None:  # the flow that called it tells, once
         return
-    refused = isinstance(_error(state), DataRefused)
+    error = _error(state)
+    headline = str(error) if isinstance(error, Exception) else state.message or state.name or "ended badly"
+    kind = "data-refused" if isinstance(error, DataRefused) else kind
     facts = {
         "flow": flow.name,
         "run": flow_run.name,
@@ -42,11 +47,7 @@ def _tell(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any], kind: Kind
         "why": state.message,
         "store": str(Home.current().root),
     }
-    alert(Home.current(), "data-refused" if refused else kind, f"{flow_run.name}: {_headline(state)}", facts)
-
-
-def _headline(state: State[Any]) -> str:
-    return (state.message or state.name or "ended badly").splitlines()[0][:300]
+    alert(Home.current(), kind, f"{flow_run.name}: {headline.strip()[:LONGEST]}", facts)
 
 
 def _error(state: State[Any]) -> object:
