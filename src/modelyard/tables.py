@@ -12,6 +12,7 @@ from rich.table import Table
 
 from modelyard.board import card_facts
 from modelyard.bundle import MODEL_FILE, Manifest
+from modelyard.gates.record import describe_record
 
 WORDS = (
     "architecture", "name", "aliases", "class", "step", "state", "why", "alias", "who", "action", "onnx_sha256", "since",
@@ -49,6 +50,7 @@ def print_card(manifest: Manifest, folder: Path) -> None:
     """One released model."""
     name = f"{manifest.model_name}, version {folder.name}, {manifest.architecture}"
     facts = {"model": name, "file": str(folder / MODEL_FILE)} | card_facts(manifest)
+    facts["gates"] = describe_record(folder)
     console = Console(highlight=False, markup=False)
     for title, fact in facts.items():
         console.print(f"{title:>14}  {fact}", soft_wrap=True)

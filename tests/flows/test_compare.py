@@ -90,6 +90,10 @@ def test_every_architecture_is_recorded_registered_and_released(first: dict[str,
         assert open_bundle(home.releases / "digits" / str(row["version"])).architecture == run.data.tags["architecture"]
     ledger = [json.loads(line) for line in (home.releases / "digits" / "ledger.jsonl").read_text().splitlines()]
     assert ledger[-1]["alias"] == "champion"
+    assert all("hash" in entry for entry in ledger)
+    judged = {judgement["version"]: judgement for judgement in first["result"]["gates"]}
+    assert judged[ledger[-1]["to"]]["passed"]
+    assert {verdict["name"] for verdict in judged[ledger[-1]["to"]]["verdicts"]} >= {"parity", "accuracy", "per class", "size"}
 
 
 def test_a_rerun_skips_everything_and_changes_nothing(first: dict[str, Any], environment: dict[str, str]) -> None:

@@ -79,11 +79,13 @@ def test_a_move_that_was_killed_anywhere_is_completed_by_the_next(home: Home, mo
         assert agreed(home, model) == {"champion": to, "previous": to - 1}
 
 
-def test_a_move_that_the_registry_cannot_write_is_taken_back(home: Home, model: str) -> None:
+@pytest.mark.parametrize("refused", ["UPDATE", "INSERT"], ids=["champion", "previous"])
+def test_a_move_that_the_registry_cannot_write_is_taken_back(home: Home, model: str, refused: str) -> None:
+    """The second kind fails when the champion was moved already and `previous` is to follow."""
     move_alias(home, a_move(model, 1), expected=None)
     with sqlite3.connect(home.database) as connection:
         fault = "BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END"
-        connection.execute(f"CREATE TRIGGER full BEFORE UPDATE ON registered_model_aliases {fault}")
+        connection.execute(f"CREATE TRIGGER full BEFORE {refused} ON registered_model_aliases {fault}")
     with pytest.raises(StoreError, match=r"the registry refused to move an alias of .*: .*database or disk is full"):
         move_alias(home, a_move(model, 2), expected=1)
     with sqlite3.connect(home.database) as connection:

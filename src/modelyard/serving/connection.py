@@ -1,115 +1,204 @@
-"""One client's connection: uvicorn's HTTP/1.1 protocol with the limits it lacks."""
+"""One client's connection: HTTP/1.1 (RFC 9112) parsed by httptools, answered in order, within limits.
+
+Nothing stands between the socket and the handlers but this: no ASGI, no task or queue beside one task an answer.
+"""
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
-import orjson
-from uvicorn import Config
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
-from uvicorn.server import ServerState
+import httptools
+
+from modelyard.errors import RequestError
+from modelyard.serving.answering import Answering
+from modelyard.serving.exchange import Request, Response, error_response
+from modelyard.serving.http_message import incoming, outgoing
 
 MAX_HEADER_BYTES = 32 * 1024
+MAX_PIPELINED = 16
+"""Requests of one connection that may wait for the answers before theirs; then nothing more is read."""
+LINGER_S = 2.0
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
-class JoinedTransport(asyncio.Transport):
-    """Sends a response's head together with what follows: one system call and one packet where uvicorn makes two."""
+class Connection(asyncio.Protocol):
+    """Reads requests, hands them on one by one and writes their answers."""
 
-    def __init__(self, transport: asyncio.Transport) -> None:
-        self._transport = transport
-        self._head: bytes | None = None
-
-    def write(self, data: Any) -> None:
-        if self._head is not None:
-            data, self._head = self._head + data, None
-        elif data.startswith(b"HTTP/1.1 ") and not data.startswith(b"HTTP/1.1 100 "):
-            self._head = data
-            return
-        self._transport.write(data)
-
-    def flush(self) -> None:
-        """Send a head that nothing follows."""
-        if self._head is not None:
-            self._transport.write(self._head)
-            self._head = None
-
-    def close(self) -> None:
-        self.flush()
-        self._transport.close()
-
-    def is_closing(self) -> bool:
-        return self._transport.is_closing()
-
-
-class Connection(HttpToolsProtocol):
-    """Bounds a request's headers in bytes and its arrival in time, and answers what is not HTTP with `error`."""
-
-    def __init__(self, config: Config, state: ServerState, on_closed: Callable[[], None]) -> None:
-        super().__init__(config, state, {}, asyncio.get_running_loop())
+    def __init__(self, answering: Answering, open_connections: set[Connection], on_closed: Callable[[], None]) -> None:
+        self._answering = answering
+        self._all = open_connections
         self._on_closed = on_closed
-        self._header_bytes = 0
-        self._in_headers = True
-        self.reading_since: float | None = self.loop.time()
-        """When the request that is still arriving began; None between requests."""
+        self._loop = asyncio.get_running_loop()
+        self._parser: Any = httptools.HttpRequestParser(self)
+        self._waiting: deque[tuple[Request, bool] | RequestError] = deque()
+        """Whole requests, each with whether the connection goes on after it; a refusal is the last."""
+        self._task: asyncio.Task[None] | None = None
+        self._is_deaf = False
+        """Whether nothing more is understood: what still arrives is thrown away."""
+        self._may_write: asyncio.Event | None = None
+        """While the client does not read its answers."""
+        self._is_lingering = False
+        """Whether only the client's end is waited for: closing on what it still sends would take our answer from it."""
+        self._since = self._loop.time()
+        """When the request that is arriving began, the last answer was written, or the client stopped reading."""
+        self._is_arriving = self._in_headers = True
+        self._begin()
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        self._joined = self.transport = JoinedTransport(transport)
+    # what asyncio calls
 
-    def on_response_complete(self) -> None:
-        self._joined.flush()
-        super().on_response_complete()
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport: Any = transport
+        peer = transport.get_extra_info("peername")
+        self._client = str(peer[0]) if peer else ""
+        self._all.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        super().connection_lost(exc)
+        self._all.discard(self)
         self._on_closed()
-
-    def eof_received(self) -> bool:  # type: ignore[override]
-        """A client that closed its half after a whole request still gets its answer: true keeps the other half open."""
-        cycle: Any = self.cycle
-        is_waiting = cycle is not None and not cycle.response_complete and self.reading_since is None
-        if is_waiting:
-            cycle.keep_alive = False
-        return is_waiting
+        self._is_deaf = True
+        self._waiting.clear()
+        if self._may_write:
+            self._may_write.set()
 
     def data_received(self, data: bytes) -> None:
-        super().data_received(data)
-        if self._in_headers:
-            self._header_bytes += len(data)
-            if self._header_bytes > MAX_HEADER_BYTES:
-                self.refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, f"headers exceed {MAX_HEADER_BYTES} bytes")
+        if self._is_deaf:
+            return
+        headers = self._headers
+        try:
+            self._parser.feed_data(data)
+            if self._in_headers and self._headers is headers:  # a header that is not whole is not told of
+                self._count_header(len(data))
+        except httptools.HttpParserUpgrade:  # offered to nobody: the request itself is an ordinary one
+            self._is_deaf = True
+        except RequestError as error:
+            self._refuse(error)
+        except httptools.HttpParserError as error:
+            cause = error.__context__
+            self._refuse(cause if isinstance(cause, RequestError) else RequestError(f"not HTTP/1.1: {error}"))
+
+    def eof_received(self) -> bool:
+        """A client that closed its half after a whole request still gets its answer: true keeps the other half open."""
+        self._is_deaf = True
+        return self._task is not None
+
+    def pause_writing(self) -> None:
+        self._may_write = asyncio.Event()
+        self._since = self._loop.time()
+
+    def resume_writing(self) -> None:
+        if self._may_write:
+            self._may_write.set()
+            self._may_write = None
+
+    # what httptools calls
 
     def on_message_begin(self) -> None:
-        super().on_message_begin()
-        self._in_headers, self._header_bytes = True, 0
-        self.reading_since = self.loop.time()
+        self._is_arriving = self._in_headers = True
+        self._since = self._loop.time()
+
+    def on_url(self, url: bytes) -> None:
+        self._url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._count_header(len(name) + len(value))
+        if self._in_headers:  # those after a chunked body are counted and not heeded
+            self._headers[name.lower()] = value
 
     def on_headers_complete(self) -> None:
         self._in_headers = False
-        super().on_headers_complete()
+        self._header_bytes = 0
+        if int(self._headers.get(b"content-length", 0)) > self._answering.max_body_bytes:
+            raise self._answering.too_large()
+        if self._headers.get(b"expect", b"").lower() == b"100-continue" and self._task is None:
+            self._transport.write(CONTINUE)
+
+    def on_body(self, body: bytes) -> None:
+        self._body.append(body)
+        self._body_bytes += len(body)
+        if self._body_bytes > self._answering.max_body_bytes:
+            raise self._answering.too_large()
 
     def on_message_complete(self) -> None:
-        self.reading_since = None
-        super().on_message_complete()
+        self._is_arriving = False
+        body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
+        request = incoming(self._parser.get_method(), self._url, self._headers, body)
+        parser = self._parser
+        goes_on = parser.should_keep_alive() and parser.get_http_version() != "1.0" and not parser.should_upgrade()
+        self._begin()
+        self._enqueue((request, goes_on))
 
-    def send_400_response(self, msg: str) -> None:
-        self.refuse(HTTPStatus.BAD_REQUEST, msg)
+    # the way of a request
 
-    def refuse(self, status: HTTPStatus, reason: str) -> None:
-        """Answer and close, when nothing more of this connection can be understood."""
-        if self.transport.is_closing():
-            return
-        body = orjson.dumps({"error": reason})
-        head = b"content-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n" % len(body)
-        answered: Any = self.cycle
-        if answered is None or answered.response_complete:
-            self.transport.write(STATUS_LINE[status] + head + body)
-        self.transport.close()
+    def _begin(self) -> None:
+        self._url, self._headers, self._body = b"", dict[bytes, bytes](), list[bytes]()
+        self._header_bytes = self._body_bytes = 0
 
-    def expire(self, now: float, read_timeout_s: float) -> None:
-        """Close when a request has been arriving for too long."""
-        if self.reading_since is not None and now - self.reading_since > read_timeout_s:
-            self.refuse(HTTPStatus.REQUEST_TIMEOUT, f"the request did not arrive within {read_timeout_s} s")
+    def _count_header(self, more: int) -> None:
+        """Raises: RequestError (431)."""
+        self._header_bytes += more
+        if self._header_bytes > MAX_HEADER_BYTES:
+            raise RequestError(f"headers exceed {MAX_HEADER_BYTES} bytes", HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+
+    def _enqueue(self, item: tuple[Request, bool] | RequestError) -> None:
+        self._waiting.append(item)
+        if len(self._waiting) >= MAX_PIPELINED:
+            self._transport.pause_reading()
+        if self._task is None:
+            self._task = self._loop.create_task(self._answer_all())
+
+    def _refuse(self, error: RequestError) -> None:
+        """The last answer of a connection of which nothing more can be understood."""
+        self._is_deaf = True
+        self._is_arriving = False
+        self._enqueue(error)
+
+    async def _answer_all(self) -> None:
+        """Answer what waits, in its order; then rest."""
+        goes_on = True
+        while self._waiting and goes_on:
+            item = self._waiting.popleft()
+            if len(self._waiting) == MAX_PIPELINED - 1:
+                self._transport.resume_reading()
+            if isinstance(item, RequestError):
+                goes_on, self._is_lingering = False, not self._transport.is_closing()
+                self._write(error_response(item), "GET", goes_on)
+            else:
+                request, goes_on = item
+                response = await self._answering.answer(request, self._client)
+                goes_on = goes_on and not self._answering.draining
+                self._write(response, request.method, goes_on)
+            if self._may_write:
+                await self._may_write.wait()
+        self._task = None
+        if self._is_lingering:
+            self._transport.write_eof()
+        elif not goes_on or self._is_deaf:
+            self._transport.close()
+
+    def _write(self, response: Response, method: str, goes_on: bool) -> None:
+        if not self._transport.is_closing():
+            self._transport.write(outgoing(response, method, goes_on))
+        self._since = self._loop.time()
+
+    # what the worker calls
+
+    def expire(self, read_timeout_s: float, idle_timeout_s: float) -> None:
+        """Close when a request has been arriving, or the connection has been silent or unread, for too long."""
+        elapsed = self._loop.time() - self._since
+        if self._may_write or self._is_lingering:
+            if elapsed > (read_timeout_s if self._may_write else LINGER_S):
+                self._transport.abort()
+        elif self._is_arriving and self._transport.is_reading() and elapsed > read_timeout_s:
+            self._refuse(RequestError(f"the request did not arrive within {read_timeout_s} s", HTTPStatus.REQUEST_TIMEOUT))
+        elif self._task is None and elapsed > idle_timeout_s:
+            self._transport.close()
+
+    def shutdown(self) -> None:
+        """Close now, or after the answers that are on their way."""
+        self._is_deaf = True
+        if self._task is None:
+            self._transport.close()

@@ -11,20 +11,18 @@ import signal
 import socket
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from email.utils import formatdate
 from http import HTTPStatus
 
 import uvloop
-from uvicorn import Config
-from uvicorn.server import ServerState
 
 from modelyard.errors import RequestError
-from modelyard.serving.asgi import Application
+from modelyard.serving.answering import Answering
 from modelyard.serving.auth import Tokens
 from modelyard.serving.channel import Channel, Message
 from modelyard.serving.connection import Connection
 from modelyard.serving.events import log_event
 from modelyard.serving.handlers import Handlers
+from modelyard.serving.http_message import refresh_date
 from modelyard.serving.metrics import CLOSED, WorkerMetrics
 from modelyard.serving.options import ServeOptions
 from modelyard.serving.repository import Repository
@@ -45,6 +43,7 @@ class Worker:
         self._memory = memory
         self._stop = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._connections: set[Connection] = set()
         self._changes: dict[str, asyncio.Future[str]] = {}
         self._tokens = Tokens(options.token_file) if options.token_file else None
 
@@ -55,22 +54,13 @@ class Worker:
         self._repository = Repository(self._options, self._metrics, runner, unloaded)
         await self._repository.start()
         self._handlers = Handlers(self._repository, self._memory, tokens=self._tokens, change_model=self._change_everywhere)
-        self._open_front()
+        self._answering = Answering(self._handlers, self._options)
         self._listen()
         gc.freeze()  # what lives as long as the process is not searched for garbage,
         gc.set_threshold(*GARBAGE_THRESHOLDS)  # and one nested JSON body does not start a search
         self._channel.send("ready", *sorted(self._repository.current))
         await self._stop.wait()
         await self._drain()
-
-    def _open_front(self) -> None:
-        application = Application(self._handlers, self._options)
-        self._config = Config(
-            application, http="httptools", ws="none", lifespan="off", log_config=None, log_level="critical", access_log=False,
-            timeout_keep_alive=int(self._options.idle_timeout_s), server_header=False, proxy_headers=False,
-        )  # fmt: skip
-        self._config.load()
-        self._state = ServerState()
 
     def _listen(self) -> None:
         loop = asyncio.get_running_loop()
@@ -109,7 +99,7 @@ class Worker:
             self._count_closed()
 
     def _new_connection(self) -> Connection:
-        return Connection(self._config, self._state, self._count_closed)
+        return Connection(self._answering, self._connections, self._count_closed)
 
     def _count_closed(self) -> None:
         self._metrics.own[CLOSED] += 1
@@ -160,12 +150,10 @@ class Worker:
 
     async def _tick(self) -> None:
         """Now and then: the Date header, and connections whose request never arrives."""
-        loop = asyncio.get_running_loop()
         while True:
-            self._state.default_headers = [(b"date", formatdate(usegmt=True).encode())]
-            for connection in list(self._state.connections):
-                if isinstance(connection, Connection):
-                    connection.expire(loop.time(), self._options.read_timeout_s)
+            refresh_date()
+            for connection in list(self._connections):
+                connection.expire(self._options.read_timeout_s, self._options.idle_timeout_s)
             await asyncio.sleep(min(1.0, self._options.read_timeout_s / 2))
 
     async def _drain(self) -> None:
@@ -173,14 +161,14 @@ class Worker:
         loop = asyncio.get_running_loop()
         self._handlers.draining = True
         await self._until_empty(loop.time() + LAST_REQUESTS_S)
-        for connection in list(self._state.connections):
+        for connection in list(self._connections):
             connection.shutdown()
         await self._until_empty(loop.time() + self._options.drain_s)
-        log_event("stopped", {"open": len(self._state.connections)})
+        log_event("stopped", {"open": len(self._connections)})
 
     async def _until_empty(self, deadline: float) -> None:
         loop = asyncio.get_running_loop()
-        while self._state.connections and loop.time() < deadline:
+        while self._connections and loop.time() < deadline:
             await asyncio.sleep(0.02)
 
 

@@ -71,9 +71,8 @@ def move_alias(home: Home, move: Move, *, expected: int | None) -> None:
         try:
             _settle(client, folder)
         except Exception:
-            ledger.cut_back(folder, size)
-            with suppress(Exception):  # the next move completes what cannot be written now
-                _settle(client, folder)
+            with suppress(Exception):  # what cannot even be taken back stays in the ledger, and the next command completes it
+                _take_back(client, folder, size)
             raise
 
 
@@ -135,7 +134,20 @@ def _settle(client: MlflowClient, folder: Path) -> None:
     if follow := _follow(folder.name, entries):
         ledger.append(folder, [follow])
         entries.append(follow)
-    wanted = {alias: entry["to"] for alias, entry in pointers(entries).items()}
+    _point(client, folder, {alias: entry["to"] for alias, entry in pointers(entries).items()})
+    _remember_head(client, folder)
+
+
+def _take_back(client: MlflowClient, folder: Path, size: int) -> None:
+    """Undo the entries after the first `size` bytes of the ledger, the ledger last."""
+    kept = (folder / ledger.LEDGER_FILE).read_bytes()[:size].count(b"\n")
+    undone = ledger.read(folder).entries[kept:]
+    _point(client, folder, {entry["alias"]: entry["from"] for entry in reversed(undone)})
+    ledger.cut_back(folder, size)
+
+
+def _point(client: MlflowClient, folder: Path, wanted: dict[str, int | None]) -> None:
+    """Make the registry and the alias files say so."""
     registered = client.get_registered_model(folder.name).aliases
     for alias, number in wanted.items():
         found = registered.get(alias)
@@ -144,7 +156,6 @@ def _settle(client: MlflowClient, folder: Path) -> None:
         elif number is not None and (found is None or int(found) != number):
             client.set_registered_model_alias(folder.name, alias, str(number))
         _write_pointer(folder / f"{alias}.alias", number)
-    _remember_head(client, folder)
 
 
 def _follow(model: str, entries: list[Entry]) -> Entry | None:
@@ -173,8 +184,8 @@ def _remember_head(client: MlflowClient, folder: Path) -> None:
     """Last of all, so that no head is ever ahead of its ledger."""
     head = ledger.read(folder).head
     ledger.write_head(folder, head)
-    if client.get_registered_model(folder.name).tags.get(HEAD_TAG) != str(head):
-        try:
+    try:
+        if client.get_registered_model(folder.name).tags.get(HEAD_TAG) != str(head):
             client.set_registered_model_tag(folder.name, HEAD_TAG, str(head))
-        except MlflowException:
-            current_progress.get().say(f"NOTE: the registry did not remember the ledger of {folder.name}; the next move does")
+    except MlflowException:
+        current_progress.get().say(f"NOTE: the registry did not remember the ledger of {folder.name}; the next move does")

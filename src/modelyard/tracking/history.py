@@ -72,9 +72,8 @@ def verify(home: Home, model: str, remembered: dict[str, Head] | None = None) ->
     heads = ledger.read_head(folder) | (remembered or {})
     told = [f"{len(found.lines)} entries"]
     if found.unchained:
-        told.append(
-            f"the chain begins at line {found.unchained + 1} (older lines are only sealed as a whole, if a later one is)"
-        )
+        sealed = "sealed by the next" if len(found.lines) > found.unchained else "not sealed yet"
+        told.append(f"the first {found.unchained} from before the chain, {sealed}")
     told.append(f"end known to {' and '.join(heads) or 'nobody else yet'}")
     if found.torn:
         told.append(f"a torn last line of {len(found.torn)} bytes, which the next move puts aside")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,6 +12,7 @@ from modelyard.errors import StoreError
 from modelyard.files import write_json
 from modelyard.gates.config import GatesConfig
 from modelyard.gates.pairs import Pair
+from modelyard.gates.record import read_record, record_file
 from modelyard.gates.verdicts import GateVerdict, judge_gates, refusals, verdict_rows
 from modelyard.home import Home
 from modelyard.tracking.answers import facts, pair_up
@@ -73,18 +73,13 @@ def verdict_table(judgements: Sequence[Judgement]) -> list[dict[str, Any]]:
     ]
 
 
-def gates_file(home: Home, version: Version) -> Path:
-    """Beside the release, not in it: the bundle is sealed and may be judged again."""
-    return release_folder(home, version).with_name(f"{version.number}.gates.json")
-
-
 def keep(home: Home, judgement: Judgement) -> None:
     """Write the verdicts beside the release and in short on the registered version."""
-    path, record = gates_file(home, judgement.version), judgement.record()
-    kept = _read(path)
+    release, record = release_folder(home, judgement.version), judgement.record()
+    kept = read_record(release)
     if kept.items() >= record.items() or (kept and judgement.is_champion):
         return  # the champion keeps what it was promoted by
-    write_json(path, record | {"judged": datetime.now(UTC).isoformat()})
+    write_json(record_file(release), record | {"judged": datetime.now(UTC).isoformat()})
     client, _ = open_store(home)
     tag = f"failed: {', '.join(judgement.failed)}" if judgement.failed else "passed"
     client.set_model_version_tag(judgement.version.name, str(judgement.version.number), GATES_TAG, tag)
@@ -92,18 +87,8 @@ def keep(home: Home, judgement: Judgement) -> None:
 
 def gates_of(home: Home, version: Version) -> GatesConfig:
     """The gates that a version was last judged by; the default ones before that. Raises: StoreError."""
-    kept = _read(gates_file(home, version)).get("gates", {})
+    release = release_folder(home, version)
     try:
-        return GatesConfig.model_validate(kept)
+        return GatesConfig.model_validate(read_record(release).get("gates", {}))
     except ValueError as error:
-        raise StoreError(f"{gates_file(home, version)}: {str(error).splitlines()[0]}; delete the file") from error
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        record = json.loads(path.read_text())
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError) as error:
-        raise StoreError(f"{path} cannot be read ({error}); delete the file") from error
-    return record if isinstance(record, dict) else {}
+        raise StoreError(f"{record_file(release)}: {str(error).splitlines()[0]}; delete the file") from error

@@ -90,7 +90,10 @@ def _join(refused: dict[str, list[int]], outcome: str = "") -> str:
     """One line: what came of it, and who was refused for what where that is not said already."""
     if not outcome and len(refused) == 1:
         return next(iter(refused))
-    told = [f"not version {' and '.join(map(str, numbers))}: {reason}" for reason, numbers in refused.items()]
+    told = [
+        f"not version{'s' if len(numbers) > 1 else ''} {' and '.join(map(str, numbers))}: {reason}"
+        for reason, numbers in refused.items()
+    ]
     return "; ".join([outcome] * bool(outcome) + told)
 
 
