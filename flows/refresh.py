@@ -22,6 +22,7 @@ from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.runtime import flow_run
 from prefect.states import Cancelled, Completed
 
+from flows.hooks import tell_crash, tell_failure
 from flows.reconciliation import claim
 from modelyard.config import Config
 from modelyard.files import make_folder
@@ -47,7 +48,7 @@ class RefreshRequest(Config):
     skip_unreadable: bool = False
 
 
-@flow(flow_run_name="refresh {request.dataset}")
+@flow(flow_run_name="refresh {request.dataset}", on_failure=[tell_failure], on_crashed=[tell_crash])
 def refresh(request: RefreshRequest) -> dict[str, Any] | State[Any]:
     """What `compare` gives; or a state that says why nothing was to be done."""
     run = _take_over()
@@ -61,11 +62,13 @@ def refresh(request: RefreshRequest) -> dict[str, Any] | State[Any]:
 
 def _refresh(request: RefreshRequest) -> dict[str, Any] | State[Any]:
     from flows.compare import compare, prepared_builds
+    from flows.freshness import examine_data
 
     wanted = compare_request(request)
     builds = prepared_builds(wanted)
     if unchanged := _unchanged(builds):
         return Completed(message=unchanged, name="Unchanged")
+    examine_data(builds[0])
     return compare(wanted)
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from modelyard.cli_alerts import alerts_app
 from modelyard.cli_data import data_app
 from modelyard.cli_models import models_app
 from modelyard.cli_operate import down, restart, status, up
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 app.add_typer(data_app, name="data")
+app.add_typer(alerts_app, name="alerts")
 app.add_typer(models_app, name="models")
 app.add_typer(repository_app, name="repository")
 for command in (up, status, down, restart):

@@ -3,6 +3,7 @@
 ModelyardError            exit code 2: the input or the machine has to change
 ├── ConfigError           a recipe key or value
 ├── DataError             a data set: missing, damaged or unfit
+│   └── DataRefused       data that changed failed validation; nobody watches, so nothing is trained
 ├── DeviceError           a device that was asked for and is not there
 ├── TrainingError         training could not go on (exit code 1)
 ├── ExportError           the ONNX file could not be made
@@ -29,6 +30,14 @@ class ConfigError(ModelyardError):
 
 class DataError(ModelyardError):
     """A data set is missing, damaged or unfit for a split."""
+
+
+class DataRefused(DataError):
+    """Data failed validation before an unattended training; `problems` are the reasons one by one."""
+
+    def __init__(self, message: str, problems: list[str]) -> None:
+        super().__init__(message)
+        self.problems = problems
 
 
 class DeviceError(ModelyardError):

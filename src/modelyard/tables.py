@@ -16,7 +16,7 @@ from modelyard.gates.record import describe_record
 
 WORDS = (
     "architecture", "name", "aliases", "class", "step", "state", "why", "alias", "who", "action", "onnx_sha256", "since",
-    "key", "metric", "label",
+    "key", "metric", "label", "what", "test", "kind", "title", "time",
 )  # fmt: skip
 """Columns of text; all others are numbers and stand to the right."""
 

@@ -16,6 +16,7 @@ import psutil
 import pytest
 from PIL import Image
 
+from modelyard.alerts import read_record
 from modelyard.bundle import open_bundle
 from modelyard.data.sources import load_dataset
 from modelyard.home import Home
@@ -121,6 +122,7 @@ def test_a_terminated_run_is_marked_leaves_nothing_and_goes_on(environment: dict
     client, experiment = open_store(Home(Path(environment["MODELYARD_HOME"])))
     (run,) = client.search_runs([experiment], "params.seed = '5'")
     assert run.info.status == "KILLED"
+    assert [entry["kind"] for entry in read_record(Home(Path(environment["MODELYARD_HOME"])))] == ["crash"]
     again = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=True)
     assert "rnn  epoch 1/2" not in again.stderr
     assert client.get_run(run.info.run_id).info.status == "FINISHED"

@@ -18,6 +18,7 @@ from modelyard.tracking.registry import Version, versions
 
 ATTEMPTS = 20
 """How often a candidate is judged anew because another process changed the champion meanwhile."""
+REFUSED = "refused by its gates"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,11 @@ class Verdict:
     evidence: dict[str, Any]
     judgements: tuple[Judgement, ...] = ()
     """One for each candidate that was judged."""
+
+    @property
+    def refused(self) -> bool:
+        """Whether a gate kept back a candidate that was better; not being better is no refusal."""
+        return not self.promoted and REFUSED in self.why
 
 
 def objective(version: Version) -> tuple[float, float]:
@@ -101,7 +107,7 @@ def _compare(judgement: Judgement, champion: Version | None) -> tuple[str, bool]
     if champion is not None and not changed and objective(version) <= objective(champion):
         return f"not better on validation than version {champion.number}", False
     if judgement.refusals:
-        return f"refused by its gates, {judgement.refusals}", False
+        return f"{REFUSED}, {judgement.refusals}", False
     if champion is None:
         return "first champion", True
     overall = judgement.find("overall")
