@@ -12,8 +12,8 @@ import time
 import urllib.error
 import urllib.request
 import xmlrpc.client
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -71,8 +71,8 @@ def _start(home: Home, parts: Sequence[Part], *, detach: bool) -> None:
     write_state(home, state)
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
-        with suppress(OSError, xmlrpc.client.Fault):
-            _server(state).getState()
+        with suppress(OSError, xmlrpc.client.Fault), _server(state) as server:
+            server.getState()
             return
         time.sleep(0.1)
     raise StoreError(f"the supervisor did not start; see {home.logs / 'up.log'}")
@@ -84,8 +84,8 @@ def stop(home: Home) -> bool:
     if state is None:
         remove_state(home)
         return False
-    with suppress(OSError, xmlrpc.client.Error):
-        _server(state).shutdown()
+    with suppress(OSError, xmlrpc.client.Error), _server(state) as server:
+        server.shutdown()
     deadline = time.monotonic() + STOP_SECONDS
     while running_state(home) is not None:
         if time.monotonic() > deadline:
@@ -101,9 +101,10 @@ def restart(home: Home, name: str) -> None:
     if state is None:
         raise ConfigError("nothing runs; start it with: modelyard up")
     try:
-        with suppress(xmlrpc.client.Fault):  # it may be down already
-            _server(state).stopProcess(name)
-        _server(state).startProcess(name)
+        with _server(state) as server:
+            with suppress(xmlrpc.client.Fault):  # it may be down already
+                server.stopProcess(name)
+            server.startProcess(name)
     except xmlrpc.client.Fault as fault:
         if fault.faultCode == Faults.BAD_NAME:
             raise ConfigError(f"unknown part {name!r}: see modelyard status") from None
@@ -120,7 +121,8 @@ def rows(home: Home) -> list[dict[str, Any]]:
             )
         return []
     try:
-        found = _server(state).getAllProcessInfo()
+        with _server(state) as server:
+            found = server.getAllProcessInfo()
     except OSError as error:
         raise StoreError(f"the supervisor does not answer ({error}); see {home.logs / 'up.log'}") from None
     return [_row(home, state, info) for info in found]
@@ -163,9 +165,14 @@ def _state(home: Home, info: dict[str, Any], address: str) -> str:
         return "waiting for a first release" if info["name"] == "serve" and not has_release(home) else "starting"
 
 
-def _server(state: UpState) -> Any:
+@contextmanager
+def _server(state: UpState) -> Iterator[Any]:
+    """The supervisor's own interface (XML-RPC over its socket)."""
     transport = SupervisorTransport(None, None, f"unix://{state.socket}")
-    return xmlrpc.client.ServerProxy("http://127.0.0.1", transport).supervisor
+    try:
+        yield xmlrpc.client.ServerProxy("http://127.0.0.1", transport).supervisor
+    finally:
+        transport.close()
 
 
 def _socket_path(home: Home) -> Path:
