@@ -75,7 +75,9 @@ def kill(*words: str) -> Callable[[], str]:
     """A fault: SIGKILL for what has these words on its command line."""
 
     def happen() -> str:
-        found = _processes(words)
+        deadline = time.time() + 60 * EVERY_MINUTES
+        while not (found := _processes(words)) and time.time() < deadline:  # some are there only while a run is at work
+            time.sleep(0.2)
         for process in found:
             with suppress(psutil.NoSuchProcess):
                 process.kill()
