@@ -19,7 +19,7 @@ import typer
 from modelyard.cli_alerts import alerts_app
 from modelyard.cli_data import data_app
 from modelyard.cli_models import models_app
-from modelyard.cli_operate import down, restart, status, up
+from modelyard.cli_operate import down, restart, status, ui, up
 from modelyard.cli_options import JsonOption, SkipOption, print_rows
 from modelyard.cli_repository import repository_app
 from modelyard.cli_schedule import schedule_app
@@ -36,7 +36,7 @@ app.add_typer(data_app, name="data")
 app.add_typer(alerts_app, name="alerts")
 app.add_typer(models_app, name="models")
 app.add_typer(repository_app, name="repository")
-for command in (up, status, down, restart):
+for command in (up, status, down, restart, ui):
     app.command()(command)
 app.add_typer(schedule_app, name="schedule")
 app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(serve)
@@ -148,18 +148,6 @@ def doctor(as_json: JsonOption = False) -> None:
 
     report = examine(Home.current())
     typer.echo(json.dumps(report) if as_json else "\n".join(f"{name:>22}  {value}" for name, value in report.items()))
-
-
-@app.command()
-def ui(
-    mlflow_port: Annotated[int, typer.Option(help="Port of MLflow.")] = 5000,
-    prefect_port: Annotated[int, typer.Option(help="Port of Prefect.")] = 4200,
-    browser: Annotated[bool, typer.Option(help="Open both pages in the browser.")] = True,
-) -> None:
-    """Serve the MLflow and Prefect pages until Ctrl-C."""
-    from modelyard.pages import serve_pages
-
-    serve_pages(Home.current(), (mlflow_port, prefect_port), typer.echo, browser=browser)
 
 
 def _terminate(number: int, _frame: object) -> None:

@@ -5,13 +5,17 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from typing import Annotated, Any
+import webbrowser
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from modelyard.cli_options import JsonOption, print_rows
-from modelyard.errors import StoreError
+from modelyard.errors import ConfigError, StoreError
 from modelyard.home import Home
+
+if TYPE_CHECKING:
+    from modelyard.operations.state import UpState
 
 MlflowPort = Annotated[int, typer.Option(help="Port of MLflow.")]
 PrefectPort = Annotated[int, typer.Option(help="Port of Prefect.")]
@@ -48,6 +52,46 @@ def up(
     except KeyboardInterrupt:
         typer.echo("stopping ...")
         supervision.stop(home)
+
+
+def ui(
+    mlflow_port: MlflowPort = 5000,
+    prefect_port: PrefectPort = 4200,
+    browser: Annotated[bool, typer.Option(help="Open both pages in the browser.")] = True,
+) -> None:
+    """Show the MLflow and Prefect pages: those of `modelyard up` where it runs, else until Ctrl-C."""
+    from modelyard.operations import supervision
+    from modelyard.operations.parts import make_parts
+    from modelyard.operations.state import running_state
+
+    home = Home.current()
+    state = running_state(home)
+    if state is None:
+        parts = make_parts(home, {"mlflow": mlflow_port, "prefect": prefect_port}, ("prefect", "mlflow"))
+        _make_store(home)
+        supervision.start(home, parts, detach=False)
+    try:
+        if state is None:
+            _show_until_ready(home)
+        _show_pages(running_state(home), browser)
+        if state is None:
+            typer.echo("Ctrl-C ends both")
+            supervision.wait(home)
+    except KeyboardInterrupt:
+        typer.echo("stopping ...")
+        supervision.stop(home)
+
+
+def _show_pages(state: UpState | None, browser: bool) -> None:
+    """Print the addresses, and open the first two where a person is watching. Raises: ConfigError when `up` has no pages."""
+    from modelyard.pages import ask_for_addresses
+
+    if state is None or not {"mlflow", "prefect"} <= set(state.addresses):
+        raise ConfigError("modelyard up runs without these pages; end it (modelyard down) and start it with prefect and mlflow")
+    for title, address in ask_for_addresses(state.addresses["mlflow"], state.addresses["prefect"]).items():
+        typer.echo(f"{title:>16}: {address}")
+        if browser and sys.stdout.isatty() and title != "last comparison":
+            webbrowser.open(address)
 
 
 def _make_store(home: Home) -> None:

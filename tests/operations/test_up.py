@@ -66,6 +66,13 @@ def test_every_part_gets_ready(up: str, command: Command, ports: list[str]) -> N
     assert "runs already" in second.stderr and second.stderr.count("\n") == 1
 
 
+@pytest.mark.usefixtures("up")
+def test_the_pages_of_a_running_up_are_shown(command: Command) -> None:
+    shown = command("ui")
+    assert shown.returncode == 0, shown.stderr
+    assert "runs: http://127.0.0.1:" in shown.stdout and "flows: http://127.0.0.1:" in shown.stdout
+
+
 @pytest.mark.fault("a part of `modelyard up` is killed", how="SIGKILL of worker and model server")
 @pytest.mark.usefixtures("up")
 def test_a_killed_part_is_started_again(command: Command) -> None:

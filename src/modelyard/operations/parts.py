@@ -44,16 +44,22 @@ def make_parts(home: Home, ports: Mapping[str, int], names: tuple[str, ...] = NA
     for name in names:
         if name in ports:
             _check_free(name, ports[name])
-    python = sys.executable
-    made = {
-        "prefect": Part("prefect", (python, "-m", "prefect", "server", "start", "--host", "127.0.0.1",
-                                    "--port", str(ports["prefect"])), _event_keeping(), ports["prefect"]),
-        "mlflow": Part("mlflow", (python, "-m", "uvicorn", "mlflow.server.fastapi_app:app", "--host", "127.0.0.1",
-                                  "--port", str(ports["mlflow"]), "--log-level", "warning"), _mlflow(home), ports["mlflow"]),
-        "worker": Part("worker", (python, "-m", "flows.worker"), {"PREFECT_API_URL": f"http://127.0.0.1:{ports['prefect']}/api"}),
-        "serve": Part("serve", (python, "-m", "modelyard.operations.serving", str(ports["serve"])), {}, ports["serve"]),
-    }  # fmt: skip
-    return [made[name] for name in names]
+    return [_make(name, home, ports) for name in names]
+
+
+def _make(name: str, home: Home, ports: Mapping[str, int]) -> Part:
+    python, port = sys.executable, ports.get(name)
+    match name:
+        case "prefect":
+            command = (python, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port))
+            return Part(name, command, _event_keeping(), port)
+        case "mlflow":
+            quiet = (python, "-m", "uvicorn", "mlflow.server.fastapi_app:app", "--log-level", "warning")
+            return Part(name, (*quiet, "--host", "127.0.0.1", "--port", str(port)), _mlflow(home), port)
+        case "worker":
+            return Part(name, (python, "-m", "flows.worker"), {"PREFECT_API_URL": f"http://127.0.0.1:{ports['prefect']}/api"})
+        case _:
+            return Part(name, (python, "-m", "modelyard.operations.serving", str(port)), {}, port)
 
 
 def _event_keeping() -> dict[str, str]:
