@@ -22,6 +22,7 @@ from modelyard.cli_models import models_app
 from modelyard.cli_options import JsonOption, SkipOption, print_rows
 from modelyard.cli_repository import repository_app
 from modelyard.cli_serve import serve
+from modelyard.cli_sync import sync
 from modelyard.environment import configure
 from modelyard.errors import ModelyardError, describe_fault
 from modelyard.home import Home
@@ -34,6 +35,7 @@ app.add_typer(data_app, name="data")
 app.add_typer(models_app, name="models")
 app.add_typer(repository_app, name="repository")
 app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(serve)
+app.command()(sync)
 
 
 INTERRUPTED = 130
@@ -112,9 +114,14 @@ def _compare(make_request: Callable[[], CompareRequest]) -> dict[str, Any]:
         with prefect_session(home, server) as wait_until_ready, log_to_file(home) as log, ConsoleProgress() as progress:
             progress.say(f"store {home.root}, full log {log}")
             from flows.compare import compare
+            from modelyard.tracking.beside import mirrored
+            from modelyard.tracking.reconcile import reconcile
 
+            for done in reconcile(home):
+                progress.say(done)
             wait_until_ready()
-            result: dict[str, Any] = compare(request)
+            with mirrored(home, progress.say):
+                result: dict[str, Any] = compare(request)
     return result
 
 

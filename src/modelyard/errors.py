@@ -9,6 +9,8 @@ ModelyardError            exit code 2: the input or the machine has to change
 ├── ParityError           onnxruntime and torch disagree (exit code 1)
 ├── BundleError           a bundle is incomplete or altered
 ├── StoreError            the run store: locked, moved, full, unknown model
+├── RemoteError           an MLflow server did not take what was sent (exit code 1)
+│   └── UnreachableError  it cannot be asked at all
 └── RequestError          a request to the server that cannot be answered as it is
 """
 
@@ -55,6 +57,16 @@ class BundleError(ModelyardError):
 
 class StoreError(ModelyardError):
     """The run store cannot be used as it is."""
+
+
+class RemoteError(ModelyardError):
+    """An MLflow server did not take what was sent; it is kept and sent later."""
+
+    exit_code = 1
+
+
+class UnreachableError(RemoteError):
+    """The MLflow server cannot be asked at all: down, hanging, refusing."""
 
 
 class RequestError(ModelyardError):
