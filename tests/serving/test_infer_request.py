@@ -25,6 +25,7 @@ def outcome(of: RequestReader, body: str) -> InferRequest | str:
         return str(error)
 
 
+@pytest.mark.parametrize("space", ["", " ", "\n"])
 @pytest.mark.parametrize(
     "data",
     [
@@ -34,11 +35,11 @@ def outcome(of: RequestReader, body: str) -> InferRequest | str:
         "[[1],[2],[3]],[[4],[5],[6]]", "1,2,3,4,5,6,", "1,2,3,4,5,6]", "01,2,3,4,5,6", "1,2,3,4,5,NaN", "{},2,3,4,5,6",
     ],
 )  # fmt: skip
-def test_a_known_frame_reads_as_a_new_one(data: str) -> None:
-    warm = reader()
-    assert isinstance(outcome(warm, BODY % "1,2,3,4,5,6"), InferRequest)
+def test_a_known_frame_reads_as_a_new_one(data: str, space: str) -> None:
+    warm, body = reader(), BODY.replace(":", f":{space}")
+    assert isinstance(outcome(warm, body % "1,2,3,4,5,6"), InferRequest)
     assert warm._frames
-    assert outcome(warm, BODY % data) == outcome(reader(), BODY % data)
+    assert outcome(warm, body % data) == outcome(reader(), body % data)
 
 
 @pytest.mark.parametrize(

@@ -67,10 +67,10 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._is_deaf:
             return
-        was_in_headers = self._in_headers
+        headers = self._headers
         try:
             self._parser.feed_data(data)
-            if was_in_headers and self._in_headers:  # a header that is not whole is not told of
+            if self._in_headers and self._headers is headers:  # a header that is not whole is not told of
                 self._count_header(len(data))
         except httptools.HttpParserUpgrade:  # offered to nobody: the request itself is an ordinary one
             self._is_deaf = True

@@ -17,8 +17,7 @@ from modelyard.serving.tensors import TensorSpec, pack
 
 CACHED_HEADERS, CACHED_BYTES = 1024, 4096
 """How many, and how long they may be: nobody fills the memory with them."""
-DATA = b'"data":['
-"""Where a flat list of numbers begins, as every client without spaces writes it."""
+DATA = b'"data":'
 
 
 class Wanted(NamedTuple):
@@ -91,15 +90,15 @@ class RequestReader:
 
     def _read_json(self, body: bytes) -> InferRequest:
         """Most requests of a client differ in their pixels only: what frames them is read once."""
-        start = body.find(DATA) + len(DATA)
-        end = body.find(b"]", start)
+        start = body.find(b"[", body.find(DATA))
+        end = body.find(b"]", start) + 1
         frame = body[:start], body[end:]
         head = self._frames.get(frame)
-        rows = None if head is None else self._pixels(body[start - 1 : end + 1])
+        rows = None if head is None else self._pixels(body[start:end])
         if head is not None and rows is not None and len(rows) == head.num_rows * self._spec.row_bytes:
             return InferRequest(head, rows)
         read = self._read_json_whole(body)
-        if self._is_frame(frame) and self._pixels(body[start - 1 : end + 1]) == read.rows:
+        if self._is_frame(frame) and self._pixels(body[start:end]) == read.rows:
             if len(self._frames) >= CACHED_HEADERS:
                 self._frames.clear()
             self._frames[frame] = read.head
@@ -119,7 +118,7 @@ class RequestReader:
         """Whether another list in its place is sure to be read alike: the name stands there once, and not in a string."""
         before, after = frame
         both = before + after
-        return before.endswith(DATA) and both.count(b'"data"') == 1 and b"\\" not in both and len(both) <= CACHED_BYTES
+        return before.rstrip().endswith(DATA) and both.count(b'"data"') == 1 and b"\\" not in both and len(both) <= CACHED_BYTES
 
     def _read_json_whole(self, body: bytes) -> InferRequest:
         head, data = self._parse(body)
