@@ -6,7 +6,6 @@ Nothing is sent on trust in an earlier attempt: each part is compared with what 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -147,23 +146,30 @@ def _send_metrics(ends: Link, run: Run, there: Run, models: list[tuple[LoggedMod
     wanted = history(ends.local, run)
     with asking(ends.remote):
         known = {point(metric) for metric in history(ends.client, there)}
-        bound = {point(metric): (metric, copy) for model, copy in models for metric in model.metrics or ()}
-        known -= {key for key, (_, copy) in bound.items() if key not in {point(metric) for metric in copy.metrics or ()}}
-        missing = list(_bound(bound, (metric for metric in wanted if point(metric) not in known), there.info.run_id))
+        bound = {_moment(metric): (metric, copy) for model, copy in models for metric in model.metrics or ()}
+        arrived = {_moment(metric) for _, copy in models for metric in copy.metrics or ()}
+        missing = [
+            _bound(metric, bound.get(_moment(metric)), there.info.run_id)
+            for metric in wanted
+            if point(metric) not in known or (_moment(metric) in bound and _moment(metric) not in arrived)
+        ]
         for start in range(0, len(missing), METRICS_AT_ONCE):
             ends.client.log_batch(there.info.run_id, metrics=missing[start : start + METRICS_AT_ONCE])
 
 
-def _bound(bound: dict[Point, tuple[Metric, LoggedModel]], metrics: Iterator[Metric], run_id: str) -> Iterator[Metric]:
-    for metric in metrics:
-        here, copy = bound.get(point(metric), (None, None))
-        if here is None or copy is None:
-            yield Metric(metric.key, metric.value, metric.timestamp, metric.step)
-            continue
-        yield Metric(
-            metric.key, metric.value, metric.timestamp, metric.step, model_id=copy.model_id, run_id=run_id,
-            dataset_name=here.dataset_name, dataset_digest=here.dataset_digest,
-        )  # fmt: skip
+def _moment(metric: Metric) -> tuple[str, int, int]:
+    """A point without its value: MLflow keeps a model's NaN as 0."""
+    return point(metric)[:3]
+
+
+def _bound(metric: Metric, binding: tuple[Metric, LoggedModel] | None, run_id: str) -> Metric:
+    if binding is None:
+        return Metric(metric.key, metric.value, metric.timestamp, metric.step)
+    here, copy = binding
+    return Metric(
+        metric.key, metric.value, metric.timestamp, metric.step, model_id=copy.model_id, run_id=run_id,
+        dataset_name=here.dataset_name, dataset_digest=here.dataset_digest,
+    )  # fmt: skip
 
 
 def _send_status(ends: Link, run: Run, there: Run) -> None:

@@ -23,7 +23,7 @@ from modelyard.tracking.sent import LocalModel, LocalRun, Record, Sent, count_wa
 from modelyard.tracking.store import EXPERIMENT
 from modelyard.tracking.version_copies import send_versions
 
-ROUNDS, PAUSE_SECONDS = 3, 1.0
+ROUNDS, PAUSE_SECONDS = 3, 0.3
 LOCK_SECONDS = 60.0
 Say = Callable[[str], None]
 

@@ -108,7 +108,7 @@ def _status(error: Exception) -> int | None:
     response = getattr(error, "response", None)
     if response is not None:
         return int(response.status_code)
-    if found := re.search(r"error code (\d{3})\b|^(\d{3}) (?:Client|Server) Error", str(error)):
+    if found := re.search(r"error code (\d{3})\b|too many (\d{3}) error responses", str(error)):
         return int(found[1] or found[2])
     if "API request to" in str(error) or "failed with exception" in str(error):
         return None

@@ -65,6 +65,11 @@ def _send_version(ends: Link, version: ModelVersion, there: dict[str, list[Model
     if model is None:
         raise RemoteError(f"version {version.version} of {version.name} waits for its run")
     made = ends.client.create_model_version(
-        version.name, f"models:/{model}", run.remote, tags={**version.tags, VERSION_TAG: tag}, model_id=model
+        version.name,
+        f"models:/{model}",
+        run.remote,
+        tags={**version.tags, VERSION_TAG: tag},
+        model_id=model,
+        await_creation_for=0,
     )
     return str(made.version)
