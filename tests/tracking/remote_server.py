@@ -98,6 +98,7 @@ class HarmfulProxy:
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
+        self._server.handle_error = lambda *_: None  # type: ignore[method-assign] # whoever asked was killed
         self.address = f"http://127.0.0.1:{self._server.server_address[1]}"
 
     @contextmanager

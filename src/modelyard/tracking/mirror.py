@@ -77,7 +77,7 @@ def _one_round(home: Home, record: Record, progress: tuple[Remote, Say, set[str]
             say(f"{number}/{len(runs)}  {run.name}{problems[-1] and ': ' + problems[-1]}")
         for model in models:
             problems.append(_attempt(record, model, partial(send_versions, ends, model, record), verify))
-    except UnreachableError as error:
+    except RemoteError as error:
         problems.append(str(error))
     return next(filter(None, problems), "")
 

@@ -96,11 +96,13 @@ def _translated(error: Exception, remote: Remote) -> RemoteError:
     text, status = str(error), _status(error)
     if status is None:
         return UnreachableError(f"the MLflow server {remote.name} {_how_unreachable(text)}")
-    line = next(iter(text.strip().splitlines()), "")[:160]
+    line = next(iter(text.strip().splitlines()), "")
+    if asked := re.search(r"API request to \S+?(/api/\S+) failed", line):
+        line = asked[1]
     if status in STOPPING:
         hint = "; set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD" if status == HTTPStatus.UNAUTHORIZED else ""
         return UnreachableError(f"the MLflow server {remote.name} answers {status}{hint}")
-    return RemoteError(f"the MLflow server {remote.name} answers {status}: {line}")
+    return RemoteError(f"the MLflow server {remote.name} answers {status}: {line[:160]}")
 
 
 def _status(error: Exception) -> int | None:
