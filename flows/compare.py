@@ -9,29 +9,40 @@ from prefect.artifacts import create_table_artifact
 from prefect.runtime import flow_run
 
 from flows import tasks
+from flows.freshness import look_at_data
+from flows.hooks import tell_crash, tell_failure, tell_refusal
 from flows.pipeline import build
 from modelyard.board import board_markdown, board_row
 from modelyard.bundle import open_bundle
 from modelyard.home import Home
 from modelyard.requests import BuildRequest, CompareRequest
 from modelyard.tracking import runs
+from modelyard.tracking.judging import verdict_table
 
 
-@flow(flow_run_name="compare on {request.dataset}")
+@flow(flow_run_name="compare on {request.dataset}", on_failure=[tell_failure], on_crashed=[tell_crash])
 def compare(request: CompareRequest) -> dict[str, Any]:
     """Board rows by architecture, and the promotion's verdict."""
-    builds = _prepare(request)
+    builds = prepared_builds(request)
+    look_at_data(builds[0])
     for build_request in builds:
         tasks.check_model(build_request)
     built = [build(build_request) for build_request in builds]
     rows = [_row(*pair) for pair in zip(builds, built, strict=True)]
     verdict = tasks.promote(builds[0], [result["version"] for result in built])
+    tell_refusal(builds[0].dataset, verdict)
     create_table_artifact(rows, key="board", description=verdict.why)
+    gates = verdict_table(verdict.judgements)
+    create_table_artifact(gates, key="gates", description=f"Gates of promotion: {verdict.why}")
     runs.group_run(Home.current(), [result["run_id"] for result in built], flow_run.id or "", board_markdown(rows))
-    return {"dataset": builds[0].dataset, "board": rows, "promoted": verdict.promoted, "why": verdict.why}
+    return {
+        "dataset": builds[0].dataset, "board": rows, "promoted": verdict.promoted, "why": verdict.why,
+        "gates": [judgement.record() for judgement in verdict.judgements],
+    }  # fmt: skip
 
 
-def _prepare(request: CompareRequest) -> list[BuildRequest]:
+def prepared_builds(request: CompareRequest) -> list[BuildRequest]:
+    """One request for each architecture, on verified and packed data."""
     first = next(iter(request.recipes.values()))
     prepared = tasks.prepare(request.dataset, first, request.skip_unreadable)
     return [

@@ -7,11 +7,12 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 
 from modelyard.files import make_folder
 from modelyard.home import Home
+from modelyard.operations.state import running_state
 
 GO = b"go\n"
 
@@ -39,6 +40,14 @@ class EphemeralServer:
         if self.process.stdin is not None:
             with suppress(BrokenPipeError):
                 self.process.stdin.close()
+
+
+def server_for(home: Home) -> AbstractContextManager[EphemeralServer | None]:
+    """A server for this command; None where there is one: PREFECT_API_URL's, or that of `modelyard up` on this store."""
+    state = running_state(home)
+    if "PREFECT_API_URL" not in os.environ and state is not None and "prefect" in state.addresses:
+        os.environ["PREFECT_API_URL"] = f"{state.addresses['prefect']}/api"
+    return nullcontext() if "PREFECT_API_URL" in os.environ else ephemeral_server(home)
 
 
 @contextmanager

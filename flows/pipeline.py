@@ -9,6 +9,7 @@ from prefect import flow
 from prefect.artifacts import create_markdown_artifact
 
 from flows import tasks
+from flows.hooks import tell_crash, tell_failure
 from modelyard.board import as_markdown, card_facts
 from modelyard.bundle import open_bundle
 from modelyard.home import Home
@@ -16,7 +17,7 @@ from modelyard.requests import BuildRequest
 from modelyard.tracking import runs
 
 
-@flow(flow_run_name="build {request.label}")
+@flow(flow_run_name="build {request.label}", on_failure=[tell_failure], on_crashed=[tell_crash])
 def build(request: BuildRequest) -> dict[str, Any]:
     """The run's id and registered version."""
     run_id = tasks.start_run(request)

@@ -9,19 +9,16 @@ from contextlib import contextmanager
 
 import httpx
 from prefect import tags
-from prefect.client.orchestration import get_client
-from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterState, FlowRunFilterStateType
-from prefect.client.schemas.objects import StateType
 from prefect.events.worker import EventsWorker
 from prefect.logging.handlers import APILogWorker
 from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
-from prefect.states import Crashed
 
 from flows.ephemeral import EphemeralServer
+from flows.reconciliation import reconcile
 from modelyard.errors import StoreError
 from modelyard.files import check_space
 from modelyard.home import Home
-from modelyard.identity import identity, is_gone
+from modelyard.identity import identity
 
 START_SECONDS = 180.0
 
@@ -34,7 +31,7 @@ def prefect_session(home: Home, server: EphemeralServer | None) -> Iterator[Call
     """
     with tags(identity(os.getpid())):
         if server is None:
-            yield _mark_killed_runs
+            yield _reconcile
             return
         # Without a scheduler nobody reads heartbeats, and every flow waits a second for its own to end.
         settings = {PREFECT_API_URL: f"{server.address}/api", PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}
@@ -51,7 +48,7 @@ def _wait_until_ready(server: EphemeralServer, home: Home) -> None:
     while server.process.poll() is None and time.monotonic() < deadline:
         try:
             if httpx.get(f"{server.address}/api/health", timeout=5).status_code == httpx.codes.OK:
-                return _mark_killed_runs()
+                return _reconcile()
         except httpx.TransportError:
             time.sleep(0.05)
     check_space(home.root)
@@ -64,11 +61,6 @@ def _drain() -> None:
         worker.drain_all(timeout=5)
 
 
-def _mark_killed_runs() -> None:
-    """Flow runs that a killed process of this machine left Running would stay so for ever."""
-    unfinished = FlowRunFilterStateType(any_=[StateType.RUNNING, StateType.PENDING])
-    chosen = FlowRunFilter(state=FlowRunFilterState(type=unfinished))
-    with get_client(sync_client=True) as client:
-        for run in client.read_flow_runs(flow_run_filter=chosen):
-            if any(map(is_gone, run.tags)):
-                client.set_flow_run_state(run.id, Crashed(message="its process was killed"), force=True)
+def _reconcile() -> None:
+    """Mark what was killed before; nothing is put back, since this run does the work itself."""
+    reconcile()

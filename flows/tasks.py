@@ -49,7 +49,8 @@ def start_run(request: BuildRequest) -> str:
         "label": request.label,
         "prefect.flow_run": str(flow_run.id or ""),
     }
-    params = request.recipe.flatten() | {"architecture": request.label, "dataset": request.dataset, "seed": request.seed}
+    made = {key: value for key, value in request.recipe.flatten().items() if key.split(".")[0] in request.recipe.made()}
+    params = made | {"architecture": request.label, "dataset": request.dataset, "seed": request.seed}
     tags |= runs.source_tags()
     name = f"{request.dataset}-{request.label}-{request.seed}"
     return runs.start_run(Home.current(), request.export_key, name=name, params=params, tags=tags)
@@ -110,4 +111,4 @@ def _new_version(request: BuildRequest, run_id: str, bundle: Path) -> registry.V
 def promote(first: BuildRequest, numbers: list[int]) -> promotion.Verdict:
     home = Home.current()
     candidates = [version for version in registry.versions(home, first.dataset) if version.number in numbers]
-    return promotion.promote(home, candidates, home.steps / first.data_step)
+    return promotion.promote(home, candidates, home.steps / first.data_step, first.recipe.gates)

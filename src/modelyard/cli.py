@@ -11,16 +11,18 @@ import os
 import signal
 import sys
 from collections.abc import Callable
-from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from modelyard.cli_alerts import alerts_app
 from modelyard.cli_data import data_app
 from modelyard.cli_models import models_app
+from modelyard.cli_operate import down, restart, status, ui, up
 from modelyard.cli_options import JsonOption, SkipOption, print_rows
 from modelyard.cli_repository import repository_app
+from modelyard.cli_schedule import schedule_app
 from modelyard.cli_serve import serve
 from modelyard.cli_sync import sync
 from modelyard.environment import configure
@@ -32,8 +34,12 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 app.add_typer(data_app, name="data")
+app.add_typer(alerts_app, name="alerts")
 app.add_typer(models_app, name="models")
 app.add_typer(repository_app, name="repository")
+for command in (up, status, down, restart, ui):
+    app.command()(command)
+app.add_typer(schedule_app, name="schedule")
 app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(serve)
 app.command()(sync)
 
@@ -100,12 +106,12 @@ def run(
 
 def _compare(make_request: Callable[[], CompareRequest]) -> dict[str, Any]:
     """Run the flow; Prefect's server starts while the request is checked and Prefect, torch and MLflow are imported."""
-    from flows.ephemeral import ephemeral_server
+    from flows.ephemeral import server_for
     from modelyard.logs import log_to_file
     from modelyard.progress import ConsoleProgress
 
     home = Home.current()
-    with nullcontext() if "PREFECT_API_URL" in os.environ else ephemeral_server(home) as server:
+    with server_for(home) as server:
         request = make_request()
         if server:
             server.go()
@@ -149,18 +155,6 @@ def doctor(as_json: JsonOption = False) -> None:
 
     report = examine(Home.current())
     typer.echo(json.dumps(report) if as_json else "\n".join(f"{name:>22}  {value}" for name, value in report.items()))
-
-
-@app.command()
-def ui(
-    mlflow_port: Annotated[int, typer.Option(help="Port of MLflow.")] = 5000,
-    prefect_port: Annotated[int, typer.Option(help="Port of Prefect.")] = 4200,
-    browser: Annotated[bool, typer.Option(help="Open both pages in the browser.")] = True,
-) -> None:
-    """Serve the MLflow and Prefect pages until Ctrl-C."""
-    from modelyard.pages import serve_pages
-
-    serve_pages(Home.current(), (mlflow_port, prefect_port), typer.echo, browser=browser)
 
 
 def _terminate(number: int, _frame: object) -> None:

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from modelyard.cli_drift import drift
 from modelyard.cli_options import JsonOption, SkipOption
 
 if TYPE_CHECKING:
     from modelyard.data.datasets import Dataset
 
 data_app = typer.Typer(no_args_is_help=True, help="Look at, fetch, import and remove data sets.")
+data_app.command()(drift)
 MOST_ROWS = 40
 
 

@@ -1,4 +1,4 @@
-"""`modelyard models`: what is registered."""
+"""`modelyard models`: what is registered, which version leads, and how it came to that."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ import typer
 from modelyard.cli_options import JsonOption, print_rows
 from modelyard.home import Home
 
-models_app = typer.Typer(no_args_is_help=True, help="Look at the registered models.")
+models_app = typer.Typer(no_args_is_help=True, help="Look at the registered models, promote, roll back and audit.")
+ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help="Registered name, such as digits.")]
+ReasonOption = Annotated[str, typer.Option(help="Why, for the ledger.")]
 
 
 @models_app.command("list")
@@ -39,3 +41,99 @@ def models_show(
     folder = released_folder(Home.current(), model)
     manifest = open_bundle(folder)
     typer.echo(json.dumps(asdict(manifest), indent=2)) if as_json else print_card(manifest, folder)
+
+
+@models_app.command("promote")
+def models_promote(
+    model: Annotated[str, typer.Argument(metavar="MODEL@VERSION", help="Which version, by number or alias: digits@3.")],
+    alias: Annotated[str, typer.Option(help="Alias to move.")] = "champion",
+    reason: ReasonOption = "",
+    force: Annotated[bool, typer.Option("--force", help="Although a gate failed; the ledger tells who and which.")] = False,
+) -> None:
+    """Make a version champion if it passes its gates; what serves follows within a second.
+
+    The gates are those that the version was last judged by (recipe.gates, see docs/promotion.md). Whether it is better
+    on validation is not asked: that choice is yours here. Other aliases than champion ask for parity alone.
+
+    Exit code 1: a gate refused it (the line names each); 2: the input is wrong or the bundle is damaged.
+    """
+    from modelyard.progress import ConsoleProgress
+    from modelyard.tracking.by_hand import promote_version
+
+    with ConsoleProgress():
+        done = promote_version(Home.current(), model, alias, reason=reason, force=force)
+    typer.echo(done)
+
+
+@models_app.command("rollback")
+def models_rollback(
+    model: ModelArgument,
+    to: Annotated[int | None, typer.Option(help="A version that was champion before; else the one before this.")] = None,
+    reason: ReasonOption = "",
+) -> None:
+    """Make the version champion again that was it before; twice goes two steps back.
+
+    A version that a rollback left is not promoted again by a run, only by hand.
+    """
+    from modelyard.progress import ConsoleProgress
+    from modelyard.tracking.by_hand import rollback
+
+    with ConsoleProgress():
+        done = rollback(Home.current(), model, to, reason=reason)
+    typer.echo(done)
+
+
+@models_app.command("history")
+def models_history(
+    model: ModelArgument,
+    alias: Annotated[str | None, typer.Option(help="Only this alias.")] = None,
+    at: Annotated[str | None, typer.Option(help="What each alias pointed to at this time, UTC unless it says +01:00.")] = None,
+    verify: Annotated[bool, typer.Option("--verify", help="Check the hash chain; exit code 1 if it was altered.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Every move of an alias: when, who, from, to and why."""
+    from modelyard.errors import ConfigError
+    from modelyard.tracking import history
+
+    home = Home.current()
+    if verify:
+        return _verify(home, model, as_json)
+    entries = history.moves(home, model, alias)
+    if at is None:
+        rows, title = entries if as_json else history.move_rows(entries), f"{model}: moves of aliases"
+    else:
+        moment = history.parse_time(at)
+        rows, title = history.served_at(home, model, moment), f"{model} at {moment:%Y-%m-%d %H:%M:%S} UTC"
+        rows = [row for row in rows if alias in {None, row["alias"]}]
+        if not rows and not as_json:
+            raise ConfigError(f"nothing was released then: the first move was at {entries[0]['time']}")
+    return print_rows(rows, title, as_json)
+
+
+def _verify(home: Home, model: str, as_json: bool) -> None:
+    from modelyard.tracking.aliases import registry_head
+    from modelyard.tracking.history import verify
+
+    told, problems = verify(home, model, registry_head(home, model))
+    if as_json:
+        typer.echo(json.dumps({"model": model, "whole": not problems, "checked": told, "problems": problems}))
+    else:
+        typer.echo("\n".join([f"{model}: {'ALTERED' if problems else 'whole'}, {told}", *problems]))
+    if problems:
+        raise typer.Exit(1)
+
+
+@models_app.command("diff")
+def models_diff(
+    first: Annotated[str, typer.Argument(metavar="A", help="name@alias or name@number")],
+    second: Annotated[str, typer.Argument(metavar="B", help="name@alias or name@number")],
+    as_json: JsonOption = False,
+) -> None:
+    """Two versions side by side: recipe, data, metrics, classes, and the answers that changed."""
+    from modelyard.tables import print_difference
+    from modelyard.tracking.by_hand import find_version
+    from modelyard.tracking.difference import difference
+
+    home = Home.current()
+    found = difference(home, find_version(home, first), find_version(home, second))
+    typer.echo(json.dumps(found)) if as_json else print_difference(found)

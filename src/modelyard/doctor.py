@@ -12,7 +12,7 @@ import onnxruntime
 from onnx import TensorProto, helper
 
 from modelyard.cores import affinity_cores, quota_cores, usable_cores
-from modelyard.errors import ConfigError, StoreError
+from modelyard.errors import ConfigError, ModelyardError, StoreError
 from modelyard.home import Home
 
 PACKAGES = ("torch", "torchvision", "prefect", "mlflow", "onnx", "fastapi", "sqlalchemy")
@@ -35,7 +35,7 @@ def examine(home: Home) -> dict[str, Any]:
     report["free disk"] = f"{free / 1e9:.1f} GB"
     report["database"] = _database(home)
     report["remote"] = _remote(home)
-    return report
+    return report | _ledgers(home, ask_registry=report["database"] == "ok")
 
 
 def _version(package: str) -> str | None:
@@ -99,6 +99,21 @@ def _remote(home: Home) -> str:
     except StoreError:
         waiting = "the store cannot be read"
     return f"{remote.name}, {'reachable' if remote.is_answering() else 'not reachable'}, {waiting}"
+
+
+def _ledgers(home: Home, *, ask_registry: bool) -> dict[str, str]:
+    """Whether each model's ledger is as it was written; a registry that cannot be read is not asked what it remembers."""
+    from modelyard.tracking.aliases import registry_head
+    from modelyard.tracking.history import verify
+
+    report: dict[str, str] = {}
+    for folder in sorted(path for path in home.releases.glob("*") if path.is_dir()):
+        try:
+            told, problems = verify(home, folder.name, registry_head(home, folder.name) if ask_registry else {})
+        except (ModelyardError, OSError) as error:
+            told, problems = "", [str(error)]
+        report[f"ledger of {folder.name}"] = f"ALTERED: {'; '.join(problems)}" if problems else f"whole: {told}"
+    return report
 
 
 def _schema(home: Home) -> str | None:

@@ -3,12 +3,15 @@
 ModelyardError            exit code 2: the input or the machine has to change
 ├── ConfigError           a recipe key or value
 ├── DataError             a data set: missing, damaged or unfit
+│   └── DataRefused       data that changed failed validation; nobody watches, so nothing is trained
 ├── DeviceError           a device that was asked for and is not there
 ├── TrainingError         training could not go on (exit code 1)
 ├── ExportError           the ONNX file could not be made
 ├── ParityError           onnxruntime and torch disagree (exit code 1)
 ├── BundleError           a bundle is incomplete or altered
 ├── StoreError            the run store: locked, moved, full, unknown model
+│   └── AliasMovedError   another process moved the alias first
+├── PromotionError        a version failed a gate (exit code 1)
 ├── RemoteError           an MLflow server did not take what was sent (exit code 1)
 │   └── UnreachableError  it cannot be asked at all
 └── RequestError          a request to the server that cannot be answered as it is
@@ -29,6 +32,14 @@ class ConfigError(ModelyardError):
 
 class DataError(ModelyardError):
     """A data set is missing, damaged or unfit for a split."""
+
+
+class DataRefused(DataError):
+    """Data failed validation before an unattended training; `problems` are the reasons one by one."""
+
+    def __init__(self, message: str, problems: list[str]) -> None:
+        super().__init__(message)
+        self.problems = problems
 
 
 class DeviceError(ModelyardError):
@@ -57,6 +68,16 @@ class BundleError(ModelyardError):
 
 class StoreError(ModelyardError):
     """The run store cannot be used as it is."""
+
+
+class AliasMovedError(StoreError):
+    """An alias no longer points where it was seen."""
+
+
+class PromotionError(ModelyardError):
+    """A version may not be champion: it failed a gate."""
+
+    exit_code = 1
 
 
 class RemoteError(ModelyardError):

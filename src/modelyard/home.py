@@ -32,6 +32,11 @@ class Home:
         return self.root / "steps"
 
     @property
+    def profiles(self) -> Path:
+        """What is known of the data that models were trained on; kept when the data's steps go."""
+        return self.root / "profiles"
+
+    @property
     def checkpoints(self) -> Path:
         return self.root / "checkpoints"
 

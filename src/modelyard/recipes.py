@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from modelyard.config import Config
 from modelyard.data.batches import AugmentConfig
 from modelyard.data.splits import DataConfig
+from modelyard.data.validation import ValidationConfig
 from modelyard.errors import ConfigError
+from modelyard.gates.config import GatesConfig
 from modelyard.models import AnyModelConfig, CnnConfig, CustomConfig, RnnConfig, TransformerConfig
 from modelyard.training.loop import TrainingConfig
 from modelyard.training.optim import OptimizerConfig
@@ -33,6 +35,14 @@ class Recipe(Config):
     data: DataConfig = DataConfig()
     model: Annotated[AnyModelConfig, Field(discriminator="architecture")]
     training: TrainingConfig = TrainingConfig()
+    validation: ValidationConfig = ValidationConfig()
+    """Judged before a training; no step depends on it."""
+    gates: GatesConfig = GatesConfig()
+    """Judged at promotion; no step depends on them."""
+
+    def made(self) -> dict[str, Any]:
+        """What the weights and the bundle are made of, as JSON: all but what is only judged."""
+        return self.model_dump(mode="json", include={"data", "model", "training"})
 
 
 def make_recipe(architecture: str, preset: str) -> Recipe:

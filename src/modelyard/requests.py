@@ -43,7 +43,7 @@ class BuildRequest(Config):
     @property
     def training_key(self) -> str:
         """Digest of what the weights depend on."""
-        slices = {"recipe": self.recipe.model_dump(mode="json"), "data": self.data_digest, "seed": self.seed}
+        slices = {"recipe": self.recipe.made(), "data": self.data_digest, "seed": self.seed}
         return sha256_of_json(slices | {"code": code_digest("data", "models", "training")})[:16]
 
     @property
@@ -61,11 +61,18 @@ class BuildRequest(Config):
         return home.steps / f"export-{self.export_key}"
 
 
+ONLOOKERS = ("inspect.py", "contact_sheet.py", "profile.py", "drift.py", "validation.py")
+"""Modules of `data` that look at images and change none: no weight depends on them."""
+
+
 @cache
 def code_digest(*rooms: str) -> str:
     """Digest of the source files of some rooms of this package."""
     root = Path(modelyard.__file__).parent
     paths = [
-        path for room in rooms for path in ([root / room] if room.endswith(".py") else sorted((root / room).rglob("*.py")))
+        path
+        for room in rooms
+        for path in ([root / room] if room.endswith(".py") else sorted((root / room).rglob("*.py")))
+        if path.name not in ONLOOKERS
     ]
     return sha256_of_json([[path.name, sha256_of_file(path)] for path in paths])

@@ -12,8 +12,12 @@ from rich.table import Table
 
 from modelyard.board import card_facts
 from modelyard.bundle import MODEL_FILE, Manifest
+from modelyard.gates.record import describe_record
 
-WORDS = ("architecture", "name", "aliases", "class", "step", "state", "why")
+WORDS = (
+    "architecture", "name", "aliases", "class", "step", "state", "why", "alias", "who", "action", "onnx_sha256", "since",
+    "key", "metric", "label", "what", "test", "kind", "title", "time",
+)  # fmt: skip
 """Columns of text; all others are numbers and stand to the right."""
 
 
@@ -46,6 +50,39 @@ def print_card(manifest: Manifest, folder: Path) -> None:
     """One released model."""
     name = f"{manifest.model_name}, version {folder.name}, {manifest.architecture}"
     facts = {"model": name, "file": str(folder / MODEL_FILE)} | card_facts(manifest)
+    facts["gates"] = describe_record(folder)
     console = Console(highlight=False, markup=False)
     for title, fact in facts.items():
         console.print(f"{title:>14}  {fact}", soft_wrap=True)
+
+
+def print_difference(told: Mapping[str, Any]) -> None:
+    """Two versions side by side, as `tracking.difference` tells them."""
+    console = Console(highlight=False, markup=False, soft_wrap=True)
+    first, second = told["versions"]
+    console.print(f"first {first} ({told['architectures'][0]}), second {second} ({told['architectures'][1]})")
+    for name, data in zip(("first", "second"), told["data"], strict=True):
+        counts = (
+            f", {data['train']} images to train, {data['test']} to test, {data['classes']} classes" if "train" in data else ""
+        )
+        console.print(f"{name} on data {data['digest'][:16]}{counts}")
+    if told["recipe"]:
+        print_table(told["recipe"], "recipe keys that differ")
+    else:
+        console.print("the recipes are equal")
+    print_table([_rounded(row) for row in told["metrics"]], "metrics")
+    if "not_compared" in told:
+        return console.print(f"answers not compared: {told['not_compared']}")
+    print_table([_rounded(row) for row in told["classes"]], "accuracy by class")
+    test = told["mcnemar"]
+    console.print(
+        f"of {test['images']} test images {told['changed_answers']} are answered otherwise: {test['gained']} gained,"
+        f" {test['lost']} lost, McNemar's p = {test['p_value']:.3g}"
+    )
+    if told["examples"]:
+        print_table(told["examples"], f"the first {len(told['examples'])} of them")
+    return None
+
+
+def _rounded(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: "" if value is None else f"{value:.6g}" if isinstance(value, float) else value for name, value in row.items()}

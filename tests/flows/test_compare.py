@@ -17,6 +17,7 @@ import psutil
 import pytest
 from PIL import Image
 
+from modelyard.alerts import read_record
 from modelyard.bundle import open_bundle
 from modelyard.data.sources import load_dataset
 from modelyard.home import Home
@@ -112,6 +113,10 @@ def test_every_architecture_is_recorded_registered_and_released(first: dict[str,
         assert open_bundle(home.releases / "digits" / str(row["version"])).architecture == run.data.tags["architecture"]
     ledger = [json.loads(line) for line in (home.releases / "digits" / "ledger.jsonl").read_text().splitlines()]
     assert ledger[-1]["alias"] == "champion"
+    assert all("hash" in entry for entry in ledger)
+    judged = {judgement["version"]: judgement for judgement in first["result"]["gates"]}
+    assert judged[ledger[-1]["to"]]["passed"]
+    assert {verdict["name"] for verdict in judged[ledger[-1]["to"]]["verdicts"]} >= {"parity", "accuracy", "per class", "size"}
 
 
 def test_a_rerun_skips_everything_and_changes_nothing(first: dict[str, Any], environment: dict[str, str]) -> None:
@@ -139,6 +144,7 @@ def test_a_terminated_run_is_marked_leaves_nothing_and_goes_on(environment: dict
     client, experiment = open_store(Home(Path(environment["MODELYARD_HOME"])))
     (run,) = client.search_runs([experiment], "params.seed = '5'")
     assert run.info.status == "KILLED"
+    assert [entry["kind"] for entry in read_record(Home(Path(environment["MODELYARD_HOME"])))] == ["crash"]
     again = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=True)
     assert "rnn  epoch 1/2" not in again.stderr
     assert client.get_run(run.info.run_id).info.status == "FINISHED"

@@ -21,6 +21,7 @@ from modelyard.tracking.copies import RUN_TAG
 from modelyard.tracking.mirror import Outcome, sync
 from modelyard.tracking.remote import Remote, configured_remote
 from modelyard.tracking.sent import count_waiting
+from modelyard.tracking.store import open_store
 from modelyard.training.state import EpochReport
 from tests.bundles import lit_bundle
 from tests.tracking.remote_server import HarmfulProxy, MlflowServer, differences
@@ -57,8 +58,7 @@ def add_run(home: Home, key: str, epochs: int = 5) -> str:
     runs.finish_run(home, run_id, {"test/accuracy": 0.5, "test/ece": float("nan")}, report, model_id)
     score = {"validation_accuracy": "0.5", "validation_nll": "0.1"}
     version = registry.register(home, run_id, bundle, model_id, {"label": "cnn", "evaluation": "none", **score})
-    registry.publish(home, version, bundle)
-    registry.move_alias(home, "champion", version, why="newest", evidence={})
+    open_store(home)[0].set_registered_model_alias(version.name, "champion", str(version.number))
     return run_id
 
 

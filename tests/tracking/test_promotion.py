@@ -11,9 +11,14 @@ import pytest
 
 from modelyard.data.datasets import Dataset, pack
 from modelyard.evaluation.significance import mcnemar_p_value
+from modelyard.gates.config import GatesConfig
 from modelyard.home import Home
-from modelyard.tracking import promotion, registry, runs
-from tests.bundles import lit_bundle, lit_dataset
+from modelyard.tracking import promotion, registry
+from modelyard.tracking.ledger import LEDGER_FILE
+from tests.bundles import lit_dataset
+from tests.tracking.versions import a_version
+
+GATES = GatesConfig()
 
 
 @pytest.fixture(scope="module")
@@ -28,52 +33,39 @@ def data(home: Home) -> tuple[Dataset, Path]:
     return dataset, folder
 
 
-def a_version(home: Home, key: str, *, fooled: bool, validation: float, digest: str) -> registry.Version:
-    bundle = lit_bundle(home.steps / key, fooled=fooled, metrics={"test/accuracy": validation}, data_digest=digest)
-    tags = {"modelyard.dataset": "lit", "modelyard.data_digest": digest}
-    run_id = runs.start_run(home, key, name=key, params={}, tags=tags)
-    model_id = registry.log_bundle(home, run_id, bundle)
-    version_tags = {
-        "label": "cnn", "data_digest": digest, "evaluation": "none",
-        "validation_accuracy": repr(validation), "validation_nll": "0.1",
-    }  # fmt: skip
-    version = registry.register(home, run_id, bundle, model_id, version_tags)
-    registry.publish(home, version, bundle)
-    return version
-
-
 def leader(home: Home, alias: str = "champion") -> int:
     return int((home.releases / "lit" / f"{alias}.alias").read_text())
 
 
 def ledger(home: Home) -> list[dict[str, object]]:
-    return [json.loads(line) for line in (home.releases / "lit" / registry.LEDGER_FILE).read_text().splitlines()]
+    return [json.loads(line) for line in (home.releases / "lit" / LEDGER_FILE).read_text().splitlines()]
 
 
 def test_promotion_follows_objective_and_the_paired_test(home: Home, data: tuple[Dataset, Path]) -> None:
     dataset, folder = data
     first = a_version(home, "first", fooled=False, validation=0.90, digest=dataset.digest)
-    assert promotion.promote(home, [first], folder).why == "first champion"
+    assert promotion.promote(home, [first], folder, GATES).why == "first champion"
 
     fooled = a_version(home, "fooled", fooled=True, validation=0.95, digest=dataset.digest)
-    verdict = promotion.promote(home, [fooled], folder)
+    verdict = promotion.promote(home, [fooled], folder, GATES)
     assert not verdict.promoted
     lost_N = np.arange(len(dataset.test)) < 40
     wrong_N = lost_N & (dataset.test.labels_N != 0)
-    assert verdict.evidence["mcnemar_p"] == pytest.approx(mcnemar_p_value(~wrong_N, np.ones_like(wrong_N)))
+    overall = verdict.judgements[0].find("overall")
+    assert overall.value == pytest.approx(mcnemar_p_value(~wrong_N, np.ones_like(wrong_N)))
     assert "significantly worse on test" in verdict.why
     assert leader(home) == first.number
     assert leader(home, "cnn") == fooled.number, "the architecture's alias follows validation alone"
 
     weaker = a_version(home, "weaker", fooled=False, validation=0.80, digest=dataset.digest)
-    assert promotion.promote(home, [weaker], folder).why == f"not better on validation than version {first.number}"
+    assert promotion.promote(home, [weaker], folder, GATES).why == f"not better on validation than version {first.number}"
 
     better = a_version(home, "better", fooled=False, validation=0.97, digest=dataset.digest)
-    assert promotion.promote(home, [better], folder).promoted
+    assert promotion.promote(home, [better], folder, GATES).promoted
     assert (leader(home), leader(home, "previous"), leader(home, "cnn")) == (better.number, first.number, better.number)
     moves = [(entry["alias"], entry["from"], entry["to"]) for entry in ledger(home)]
-    assert moves[-3:] == [("cnn", fooled.number, better.number), ("previous", None, first.number),
-                          ("champion", first.number, better.number)]  # fmt: skip
+    assert moves[-3:] == [("cnn", fooled.number, better.number), ("champion", first.number, better.number),
+                          ("previous", None, first.number)]  # fmt: skip
 
 
 def test_a_champion_of_other_data_is_asked_about_the_new_test_images(home: Home, data: tuple[Dataset, Path]) -> None:
@@ -82,11 +74,11 @@ def test_a_champion_of_other_data_is_asked_about_the_new_test_images(home: Home,
     folder = home.steps / "changed"
     pack(changed, folder)
     fooled = a_version(home, "fooled on changed", fooled=True, validation=0.99, digest=changed.digest)
-    verdict = promotion.promote(home, [fooled], folder)
-    assert (verdict.promoted, verdict.evidence["champion_test"]) == (False, 1.0)
+    verdict = promotion.promote(home, [fooled], folder, GATES)
+    assert (verdict.promoted, verdict.judgements[0].find("overall").evidence["champion_accuracy"]) == (False, 1.0)
     assert leader(home) == champion
     sound = a_version(home, "sound on changed", fooled=False, validation=0.70, digest=changed.digest)
-    verdict = promotion.promote(home, [sound], folder)
+    verdict = promotion.promote(home, [sound], folder, GATES)
     assert verdict.promoted and "trained on changed data, not significantly worse" in verdict.why
     assert leader(home) == sound.number
 
@@ -96,6 +88,6 @@ def test_a_move_that_was_cut_short_is_completed_by_the_next(home: Home, data: tu
     champion = next(version for version in registry.versions(home, "lit") if "champion" in version.aliases)
     before = ledger(home)
     (home.releases / "lit" / "champion.alias").write_text("1\n")
-    promotion.promote(home, [champion], data[1])
+    promotion.promote(home, [champion], data[1], GATES)
     assert leader(home) == champion.number
     assert ledger(home) == before, "the move was recorded already"

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from modelyard.data.datasets import Dataset, Labels, Split
+from modelyard.data.datasets import Dataset, Images, Labels, Split
 
 EXAMPLES = 5
 """How many of the images in question are named."""
@@ -54,6 +54,11 @@ def describe(dataset: Dataset) -> dict[str, Any]:
     }
 
 
+def pixel_digest(image_CHW: Images) -> bytes:
+    """The same for equal images; `image_CHW` is contiguous."""
+    return hashlib.blake2b(image_CHW.data, digest_size=16).digest()
+
+
 def _counts(dataset: Dataset) -> dict[str, dict[str, int]]:
     def of(labels_N: Labels) -> list[int]:
         return [int(count) for count in np.bincount(labels_N, minlength=len(dataset.classes))]
@@ -67,7 +72,7 @@ def _look_at(split: Split) -> _Pixels:
     num_blank = 0
     for block_BCHW in split.blocks():
         num_blank += int((block_BCHW == block_BCHW[:, :, :1, :1]).all((1, 2, 3)).sum())
-        digests += [hashlib.blake2b(image.data, digest_size=16).digest() for image in block_BCHW]
+        digests += map(pixel_digest, block_BCHW)
     return _Pixels(digests, num_blank)
 
 

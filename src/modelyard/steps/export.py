@@ -75,7 +75,7 @@ def _manifest(request: BuildRequest, dataset: Dataset, evaluation: dict[str, Any
     return Manifest(
         model_name=request.dataset, architecture=request.recipe.model.architecture, classes=dataset.classes,
         image_shape=(height, width, channels), temperature=evaluation["temperature"], data_digest=dataset.digest,
-        recipe=request.recipe.model_dump(mode="json") | {"seed": request.seed},
+        recipe=request.recipe.made() | {"seed": request.seed},
         metrics=evaluation["metrics"] | size | {"train/seconds": seconds, "train/best_epoch": float(training["best_epoch"])},
         environment=_environment(), files={},
     )  # fmt: skip

@@ -8,6 +8,7 @@ from pathlib import Path
 from modelyard.bundle import MODEL_FILE
 from modelyard.data.datasets import open_packed, pack
 from modelyard.data.folder import FolderOptions
+from modelyard.data.profile import kept_profile
 from modelyard.data.sources import load_dataset
 from modelyard.data.splits import DataConfig, stratified_mask
 from modelyard.export.onnx import DeployedModel, export_onnx
@@ -23,7 +24,7 @@ def prepare(dataset: str, home: Home, data: DataConfig | None = None, *, skip_un
     loaded = load_dataset(dataset, options, current_progress.get().work)
     stratified_mask(loaded.train.labels_N, len(loaded.classes), data)
     folder = home.steps / f"data-{loaded.digest[:16]}"
-    pack(loaded, folder)
+    kept_profile(home, pack(loaded, folder))
     return {"data_step": folder.name, "data_digest": loaded.digest, "dataset": loaded.name}
 
 

@@ -1,4 +1,4 @@
-"""Which version leads: better on validation, and not significantly worse on the same test images."""
+"""Which version leads: one that passes every gate and, where nobody chose it by hand, is better on validation."""
 
 from __future__ import annotations
 
@@ -6,18 +6,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from modelyard.bundle import MODEL_FILE, open_bundle
-from modelyard.data.datasets import open_packed
-from modelyard.evaluation.significance import mcnemar_p_value
-from modelyard.export.parity import pixel_blocks
+from modelyard.errors import AliasMovedError
+from modelyard.gates.config import GatesConfig
+from modelyard.gates.verdicts import verdict_rows
 from modelyard.home import Home
-from modelyard.inference import classify, open_session
-from modelyard.tracking.registry import Version, move_alias, release_folder, versions
+from modelyard.tracking import ledger
+from modelyard.tracking.aliases import Move, move_alias, settle
+from modelyard.tracking.judging import Judgement, judge, keep
+from modelyard.tracking.lineage import CHAMPION, lineage
+from modelyard.tracking.registry import Version, versions
 
-SIGNIFICANCE = 0.05
+ATTEMPTS = 20
+"""How often a candidate is judged anew because another process changed the champion meanwhile."""
+REFUSED = "refused by its gates"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,13 @@ class Verdict:
     promoted: bool
     why: str
     evidence: dict[str, Any]
+    judgements: tuple[Judgement, ...] = ()
+    """One for each candidate that was judged."""
+
+    @property
+    def refused(self) -> bool:
+        """Whether a gate kept back a candidate that was better; not being better is no refusal."""
+        return not self.promoted and REFUSED in self.why
 
 
 def objective(version: Version) -> tuple[float, float]:
@@ -34,75 +42,102 @@ def objective(version: Version) -> tuple[float, float]:
     return float(version.tags["validation_accuracy"]), -float(version.tags["validation_nll"])
 
 
-def promote(home: Home, candidates: list[Version], data: Path) -> Verdict:
-    """Move each architecture's alias and, if the gates allow, `champion` and `previous`.
+def promote(home: Home, candidates: list[Version], data: Path, gates: GatesConfig) -> Verdict:
+    """Move each architecture's alias and, if a candidate passes objective and gates, `champion` (`previous` follows).
 
-    `data` is the packed data set on whose test images candidate and champion are compared.
+    `data` is the packed data set on whose test images candidates and champion are compared.
     """
-    name = candidates[0].name
-    for candidate in sorted(candidates, key=objective):
-        alias = candidate.tags["architecture"]
-        holder = _holder(home, name, alias)
-        if holder is None or holder.number == candidate.number or _is_better(candidate, holder):
-            move_alias(home, alias, candidate, why="best of its architecture on validation", evidence={})
-    best, champion = max(candidates, key=objective), _holder(home, name, "champion")
-    verdict = judge(home, best, champion, data)
-    if verdict.promoted and champion is not None:
-        move_alias(home, "previous", champion, why=f"succeeded by version {best.number}", evidence={})
-    if verdict.promoted or (champion is not None and champion.number == best.number):
-        move_alias(home, "champion", best, why=verdict.why, evidence=verdict.evidence)
-    return verdict
+    settle(home, candidates[0].name)
+    for attempt in range(ATTEMPTS):
+        try:
+            verdict, chosen = _choose(home, candidates, data, gates)
+            for judgement in verdict.judgements:
+                keep(home, judgement)
+                _follow_architecture(home, judgement)
+            if chosen is not None:
+                move = Move.to_version(chosen, CHAMPION, verdict.why, evidence=verdict.evidence)
+                move_alias(home, move, expected=verdict.evidence["champion_version"])
+        except AliasMovedError:
+            if attempt == ATTEMPTS - 1:
+                raise
+        else:
+            return verdict
+    raise AssertionError("unreachable")
 
 
-def _is_better(candidate: Version, holder: Version) -> bool:
-    """On validation; where the data changed, the version that knows the new data."""
-    return _data_changed(candidate, holder) or objective(candidate) > objective(holder)
+def _choose(home: Home, candidates: list[Version], data: Path, gates: GatesConfig) -> tuple[Verdict, Version | None]:
+    """The best candidate that may lead, if one may; all are judged, so that each has its verdicts."""
+    known = versions(home, candidates[0].name)
+    champion = holder(known, CHAMPION)
+    withdrawn = lineage(ledger.read(home.releases / candidates[0].name).entries).withdrawn
+    ranked = sorted(candidates, key=objective, reverse=True)
+    judgements = tuple(judge(home, candidate, champion, data, gates) for candidate in ranked)
+    refused: dict[str, list[int]] = {}
+    for judgement in judgements:
+        version = judgement.version
+        if champion is not None and version.number == champion.number:
+            return Verdict(False, _join(refused, "it is the champion already"), {}, judgements), None
+        reason, good = _compare(judgement, champion)
+        if version.number in withdrawn:
+            reason, good = "a rollback withdrew it; promote it by hand", False
+        if good:
+            return Verdict(True, _join(refused, reason), _evidence(judgement, champion), judgements), version
+        refused.setdefault(reason, []).append(version.number)
+    return Verdict(False, _join(refused), _evidence(judgements[0], champion), judgements), None
 
 
-def _data_changed(candidate: Version, holder: Version) -> bool:
-    return candidate.tags["data_digest"] != holder.tags["data_digest"]
+def _join(refused: dict[str, list[int]], outcome: str = "") -> str:
+    """One line: what came of it, and who was refused for what where that is not said already."""
+    if not outcome and len(refused) == 1:
+        return next(iter(refused))
+    told = [
+        f"not version{'s' if len(numbers) > 1 else ''} {' and '.join(map(str, numbers))}: {reason}"
+        for reason, numbers in refused.items()
+    ]
+    return "; ".join([outcome] * bool(outcome) + told)
 
 
-def judge(home: Home, candidate: Version, champion: Version | None, data: Path) -> Verdict:
-    """Compare a candidate with the champion: the objective on validation, then McNemar's test on the same test images.
+def _compare(judgement: Judgement, champion: Version | None) -> tuple[str, bool]:
+    """Why a candidate may lead or not: the objective, then the gates.
 
     Validation scores on different data say nothing of each other; there the test on the candidate's images decides.
     """
+    version = judgement.version
+    changed = champion is not None and data_changed(version, champion)
+    if champion is not None and not changed and objective(version) <= objective(champion):
+        return f"not better on validation than version {champion.number}", False
+    if judgement.refusals:
+        return f"{REFUSED}, {judgement.refusals}", False
     if champion is None:
-        return Verdict(True, "first champion", {"validation_accuracy": objective(candidate)[0]})
-    if champion.number == candidate.number:
-        return Verdict(False, "it is the champion already", {})
-    evidence: dict[str, Any] = {"candidate": objective(candidate)[0], "champion": objective(champion)[0]}
-    changed = _data_changed(candidate, champion)
-    if not changed and objective(candidate) <= objective(champion):
-        return Verdict(False, f"not better on validation than version {champion.number}", evidence)
-    candidate_N, champion_N = (_correct(home, version, data, changed) for version in (candidate, champion))
-    if candidate_N is None or champion_N is None:
-        return Verdict(True, "the classes or the image size changed, so it cannot be compared with the champion", evidence)
-    evidence |= {"test": float(candidate_N.mean()), "champion_test": float(champion_N.mean())}
-    evidence["mcnemar_p"] = mcnemar_p_value(candidate_N, champion_N)
-    if evidence["test"] < evidence["champion_test"] and evidence["mcnemar_p"] < SIGNIFICANCE:
-        return Verdict(False, f"significantly worse on test (p = {evidence['mcnemar_p']:.3g})", evidence)
+        return "first champion", True
+    overall = judgement.find("overall")
     better = "trained on changed data" if changed else f"better on validation than version {champion.number}"
-    return Verdict(True, f"{better}, not significantly worse on test (p = {evidence['mcnemar_p']:.3g})", evidence)
+    return f"{better}, {overall.reason}" if overall.value is not None else overall.reason, True
 
 
-def _holder(home: Home, name: str, alias: str) -> Version | None:
-    return next((version for version in versions(home, name) if alias in version.aliases), None)
+def _evidence(judgement: Judgement, champion: Version | None) -> dict[str, Any]:
+    evidence: dict[str, Any] = {"validation_accuracy": objective(judgement.version)[0]}
+    if champion is not None:
+        evidence["champion_validation_accuracy"] = objective(champion)[0]
+    number = None if champion is None else champion.number
+    return evidence | {"champion_version": number, "verdicts": verdict_rows(judgement.verdicts)}
 
 
-def _correct(home: Home, version: Version, data: Path, changed: bool) -> NDArray[np.bool_] | None:
-    """Which test images of `data` the version gets right; None where its classes or image size are others."""
-    recorded = home.steps / version.tags["evaluation"] / "test.npz"
-    if not changed and recorded.exists():
-        with np.load(recorded, allow_pickle=False) as test:
-            correct_N: NDArray[np.bool_] = test["correct"]
-        return correct_N
-    dataset, folder = open_packed(data, verify=False), release_folder(home, version)
-    manifest = open_bundle(folder)
-    height, width, channels = manifest.image_shape
-    if manifest.classes != dataset.classes or (channels, height, width) != dataset.image_shape:
-        return None
-    session = open_session(folder / MODEL_FILE)
-    answers = [classify(session, images_BHWC).argmax(1) for images_BHWC in pixel_blocks(dataset.test)]
-    return np.asarray(np.concatenate(answers) == dataset.test.labels_N)
+def data_changed(candidate: Version, other: Version) -> bool:
+    return candidate.tags["data_digest"] != other.tags["data_digest"]
+
+
+def holder(known: list[Version], alias: str) -> Version | None:
+    """The version that an alias points to."""
+    return next((version for version in known if alias in version.aliases), None)
+
+
+def _follow_architecture(home: Home, judgement: Judgement) -> None:
+    """The alias of its architecture goes to the best on validation among those that pass parity."""
+    version = judgement.version
+    alias = version.tags["architecture"]
+    now = holder(versions(home, version.name), alias)
+    better = now is None or data_changed(version, now) or objective(version) > objective(now)
+    if judgement.find("parity").passed and (better or (now is not None and now.number == version.number)):
+        move = Move.to_version(version, alias, "best of its architecture on validation")
+        move_alias(home, move, expected=None if now is None else now.number)

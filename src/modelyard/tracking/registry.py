@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import getpass
-import json
-import os
 import shutil
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +19,10 @@ from mlflow.types import ColSpec, Schema, TensorSpec
 
 from modelyard.bundle import MODEL_FILE, Manifest, open_bundle, read_golden
 from modelyard.errors import ParityError
-from modelyard.files import folder_written_whole, write_atomically
+from modelyard.files import folder_written_whole
 from modelyard.home import Home
 from modelyard.inference import classify, open_session
 from modelyard.tracking.store import open_store
-
-LEDGER_FILE = "ledger.jsonl"
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,39 +125,6 @@ def versions(home: Home, name: str) -> list[Version]:
         for v in found
     ]
     return sorted(made, key=lambda version: version.number)
-
-
-def move_alias(home: Home, alias: str, to: Version, *, why: str, evidence: dict[str, Any]) -> None:
-    """Point `alias` at a version: ledger, registry and release file, under one lock.
-
-    Each is written where it does not say so yet: a move that was cut short is completed by the next.
-    """
-    client, _ = open_store(home)
-    folder = home.releases / to.name
-    with FileLock(home.locks / "alias.lock"):
-        before = next((v.number for v in versions(home, to.name) if alias in v.aliases), None)
-        entry = {
-            "time": datetime.now(UTC).isoformat(), "who": getpass.getuser(), "model": to.name, "alias": alias,
-            "from": before, "to": to.number, "why": why, "evidence": evidence,
-        }  # fmt: skip
-        if _last_entry(folder / LEDGER_FILE, alias) != to.number:
-            _append(folder / LEDGER_FILE, entry)
-        if before != to.number:
-            client.set_registered_model_alias(to.name, alias, str(to.number))
-        write_atomically(folder / f"{alias}.alias", f"{to.number}\n".encode())
-
-
-def _append(ledger: Path, entry: dict[str, Any]) -> None:
-    with ledger.open("a") as stream:
-        stream.write(json.dumps(entry) + "\n")
-        stream.flush()
-        os.fsync(stream.fileno())
-
-
-def _last_entry(ledger: Path, alias: str) -> int | None:
-    """The version that the ledger's last move of `alias` went to."""
-    entries = [json.loads(line) for line in ledger.read_text().splitlines()] if ledger.exists() else []
-    return next((int(entry["to"]) for entry in reversed(entries) if entry["alias"] == alias), None)
 
 
 def publish(home: Home, version: Version, bundle: Path) -> None:

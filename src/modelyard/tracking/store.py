@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+import sys
 
 import mlflow
 from filelock import FileLock
@@ -12,7 +13,7 @@ from mlflow.store.db.utils import _get_latest_schema_revision
 from mlflow.tracking import MlflowClient
 from sqlalchemy.exc import SQLAlchemyError
 
-from modelyard.errors import StoreError
+from modelyard.errors import ModelyardError, StoreError
 from modelyard.files import make_folder
 from modelyard.home import Home
 
@@ -60,3 +61,10 @@ def _cause(error: Exception, home: Home) -> str:
     if "out-of-date" in text:
         return f"it has an older schema; {UPGRADE.format(database=home.database)}"
     return f"{text.strip().splitlines()[0][:160]}; see modelyard doctor"
+
+
+if __name__ == "__main__":  # `modelyard up` makes its store in a process that ends
+    try:
+        open_store(Home.current())
+    except ModelyardError as error:
+        sys.exit(str(error))

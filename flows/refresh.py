@@ -1,0 +1,129 @@
+"""Flow `refresh`: what a schedule runs. It looks first, and trains only when data, recipe or code changed."""
+
+from __future__ import annotations
+
+import os
+import signal
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock, Timeout
+from prefect import flow, tags
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.filters import (
+    DeploymentFilter,
+    DeploymentFilterId,
+    FlowRunFilter,
+    FlowRunFilterExpectedStartTime,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+)
+from prefect.client.schemas.objects import FlowRun, State, StateType
+from prefect.runtime import flow_run
+from prefect.states import Cancelled, Completed
+
+from flows.hooks import tell_crash, tell_failure
+from flows.reconciliation import claim
+from modelyard.config import Config
+from modelyard.files import make_folder
+from modelyard.home import Home
+from modelyard.identity import identity
+from modelyard.operations.bound import bind_to_parent
+
+if TYPE_CHECKING:
+    from modelyard.requests import BuildRequest, CompareRequest
+
+
+class RefreshRequest(Config):
+    """What a schedule keeps: words, from which each run makes the recipes of its day."""
+
+    dataset: str
+    architectures: tuple[str, ...] = ()
+    """Empty: the three tuned ones."""
+    preset: str = "standard"
+    assignments: tuple[str, ...] = ()
+    """As `--set` takes them."""
+    seed: int = 0
+    device: str = "auto"
+    skip_unreadable: bool = False
+
+
+@flow(flow_run_name="refresh {request.dataset}", on_failure=[tell_failure], on_crashed=[tell_crash])
+def refresh(request: RefreshRequest) -> dict[str, Any] | State[Any]:
+    """What `compare` gives; or a state that says why nothing was to be done."""
+    run = _take_over()
+    lock = FileLock(make_folder(Home.current().locks) / f"schedule-{run.deployment_id if run else os.getpid()}.lock")
+    try:
+        with lock.acquire(timeout=0), tags(identity(os.getpid())):
+            return _refresh(request)
+    except Timeout:
+        return Cancelled(message="an earlier run of this schedule is still at work")
+
+
+def _refresh(request: RefreshRequest) -> dict[str, Any] | State[Any]:
+    from flows.compare import compare, prepared_builds
+    from flows.freshness import examine_data
+
+    wanted = compare_request(request)
+    builds = prepared_builds(wanted)
+    if unchanged := _unchanged(builds):
+        return Completed(message=unchanged, name="Unchanged")
+    examine_data(builds[0])
+    return compare(wanted)
+
+
+def compare_request(request: RefreshRequest) -> CompareRequest:
+    """The request with the recipes that these words mean today. Raises: ConfigError, DeviceError."""
+    from modelyard.recipes import named_recipes
+    from modelyard.requests import CompareRequest
+    from modelyard.training.precision import resolve_device
+
+    resolve_device(request.device)
+    recipes = named_recipes(request.architectures, request.preset, request.assignments, dataset=request.dataset)
+    return CompareRequest(
+        dataset=request.dataset, recipes=recipes, seed=request.seed, device=request.device,
+        skip_unreadable=request.skip_unreadable,
+    )  # fmt: skip
+
+
+def _unchanged(builds: list[BuildRequest]) -> str:
+    """Which versions hold this very work; empty when any has to be made."""
+    from modelyard import steps
+    from modelyard.tracking import registry
+
+    home = Home.current()
+    known = {version.tags.get("bundle"): version for version in registry.versions(home, builds[0].dataset)}
+    bundles = [build.bundle_folder(home) for build in builds]
+    if not all(
+        steps.export_is_done(build, home) and bundle.name in known for build, bundle in zip(builds, bundles, strict=True)
+    ):
+        return ""
+    numbers = ", ".join(str(known[bundle.name].number) for bundle in bundles)
+    made = datetime.fromtimestamp(max(bundle.stat().st_mtime for bundle in bundles), UTC)
+    return f"data, recipe and code are those of version {numbers} of {made:%Y-%m-%d %H:%M} UTC"
+
+
+def _take_over() -> FlowRun | None:
+    """Say which process this is, end with the worker, and stand for the runs that were missed meanwhile."""
+    if flow_run.id is None:
+        return None
+    with get_client(sync_client=True) as client:
+        run: FlowRun = client.read_flow_run(flow_run.id)
+        if run.deployment_id is None:
+            return None
+        bind_to_parent(signal.SIGKILL)
+        claim(client, run, identity(os.getpid()))
+        _cover_missed(client, run)
+        return run
+
+
+def _cover_missed(client: SyncPrefectClient, run: FlowRun) -> None:
+    """One late run covers the gap: the others that were due by now are not made up for."""
+    due = FlowRunFilter(
+        state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.SCHEDULED])),
+        expected_start_time=FlowRunFilterExpectedStartTime(before_=datetime.now(UTC)),
+    )
+    same = DeploymentFilter(id=DeploymentFilterId(any_=[run.deployment_id] if run.deployment_id else []))
+    for missed in client.read_flow_runs(flow_run_filter=due, deployment_filter=same):
+        if missed.id != run.id:
+            client.set_flow_run_state(missed.id, Cancelled(message=f"covered by the run {run.name}"), force=True)

@@ -1,0 +1,85 @@
+"""`modelyard data drift`: how two data sets differ."""
+
+# Heavy imports happen inside the command, so that --help is quick.
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from modelyard.cli_options import JsonOption
+
+if TYPE_CHECKING:
+    from modelyard.data.profile import Profile
+    from modelyard.data.validation import Reference, ValidationConfig
+    from modelyard.steps.freshness import DataReport
+
+MOST_ROWS = 40
+
+
+def drift(
+    before: Annotated[str, typer.Argument(help="A data set, or a release such as mnist@champion: what it was trained on.")],
+    now: Annotated[str, typer.Argument(help="A data set: a name of modelyard data list or an image folder.")],
+    assignments: Annotated[
+        list[str] | None, typer.Option("--set", help="Change a rule: validation.pixel_drift=0.1; repeatable.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """What changed between two data sets: classes, counts, label shares and brightness, each with a test.
+
+    Drift is a difference that is significant and large enough. Also says whether a scheduled run would refuse NOW.
+    """
+    from modelyard.steps.freshness import report
+
+    rules = _rules(assignments or [])
+    found = report(_profile(now), _reference(before), rules)
+    typer.echo(json.dumps(found.as_json())) if as_json else _print(found)
+
+
+def _rules(assignments: list[str]) -> ValidationConfig:
+    """Keys as in a recipe, so that what a refusal advises can be pasted here."""
+    from modelyard.config import Config
+    from modelyard.data.validation import ValidationConfig
+
+    class Rules(Config):
+        validation: ValidationConfig = ValidationConfig()
+
+    return Rules().override(assignments).validation
+
+
+def _reference(name: str) -> Reference:
+    from modelyard.home import Home
+    from modelyard.steps.freshness import dataset_reference, release_reference
+
+    if "@" in name and os.sep not in name:
+        return release_reference(Home.current(), name)
+    return dataset_reference(_profile(name))
+
+
+def _profile(name: str) -> Profile:
+    from modelyard.data.folder import FolderOptions
+    from modelyard.data.profile import profile_of, read_profile
+    from modelyard.data.sources import load_dataset
+    from modelyard.home import Home
+    from modelyard.progress import ConsoleProgress
+
+    with ConsoleProgress() as progress:
+        dataset = load_dataset(name, FolderOptions(), progress.work)
+    return read_profile(Home.current(), dataset.digest) or profile_of(dataset)
+
+
+def _print(found: DataReport) -> None:
+    from modelyard.tables import print_table
+
+    rows = found.rows + found.details
+    if rows:
+        print_table(rows[:MOST_ROWS], f"{found.reference} and {found.dataset}")
+    if len(rows) > MOST_ROWS:
+        typer.echo(f"... and {len(rows) - MOST_ROWS} more differences (--json lists all)")
+    if found.tests:
+        print_table(found.test_rows(), "tests")
+    typer.echo(found.summary)
+    for problem in found.problems:
+        typer.echo(f"a scheduled run would refuse {found.dataset}: {problem}")

@@ -1,0 +1,150 @@
+"""`modelyard up`, `status`, `down` and `restart`: everything that runs for months."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+import webbrowser
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from modelyard.cli_options import JsonOption, print_rows
+from modelyard.errors import ConfigError, StoreError
+from modelyard.home import Home
+
+if TYPE_CHECKING:
+    from modelyard.operations.state import UpState
+
+MlflowPort = Annotated[int, typer.Option(help="Port of MLflow.")]
+PrefectPort = Annotated[int, typer.Option(help="Port of Prefect.")]
+
+
+def up(
+    detach: Annotated[bool, typer.Option("--detach", help="Go on in the background; end it with: modelyard down")] = False,
+    without: Annotated[list[str] | None, typer.Option(help="Leave out prefect, mlflow, worker or serve; repeatable.")] = None,
+    mlflow_port: MlflowPort = 5000,
+    prefect_port: PrefectPort = 4200,
+    serve_port: Annotated[int, typer.Option(help="Port of the model server.")] = 9700,
+) -> None:
+    """Run everything: Prefect, MLflow, the worker that runs what is due, and the model server.
+
+    Each part is started again when it ends, and none outlives its supervisor. Ctrl-C (or `modelyard down`) ends all.
+    """
+    from modelyard.operations import supervision
+    from modelyard.operations.parts import NAMES, make_parts
+
+    home = Home.current()
+    supervision.refuse_second(home)
+    _make_store(home)
+    ports = {"mlflow": mlflow_port, "prefect": prefect_port, "serve": serve_port}
+    chosen = tuple(name for name in NAMES if name not in (without or []))
+    parts = make_parts(home, ports, (*chosen, *(name for name in without or [] if name not in NAMES)))
+    supervision.start(home, parts, detach=detach)
+    try:
+        _show_until_ready(home)
+        if detach:
+            typer.echo("it goes on in the background: modelyard status | modelyard down | modelyard schedule add --help")
+            return
+        typer.echo("Ctrl-C ends all; in another terminal: modelyard status | modelyard schedule add --help")
+        supervision.wait(home)
+    except KeyboardInterrupt:
+        typer.echo("stopping ...")
+        supervision.stop(home)
+
+
+def ui(
+    mlflow_port: MlflowPort = 5000,
+    prefect_port: PrefectPort = 4200,
+    browser: Annotated[bool, typer.Option(help="Open both pages in the browser.")] = True,
+) -> None:
+    """Show the MLflow and Prefect pages: those of `modelyard up` where it runs, else until Ctrl-C."""
+    from modelyard.operations import supervision
+    from modelyard.operations.parts import make_parts
+    from modelyard.operations.state import running_state
+
+    home = Home.current()
+    state = running_state(home)
+    if state is None:
+        parts = make_parts(home, {"mlflow": mlflow_port, "prefect": prefect_port}, ("prefect", "mlflow"))
+        _make_store(home)
+        supervision.start(home, parts, detach=False)
+    try:
+        if state is None:
+            _show_until_ready(home)
+        _show_pages(running_state(home), browser)
+        if state is None:
+            typer.echo("Ctrl-C ends both")
+            supervision.wait(home)
+    except KeyboardInterrupt:
+        typer.echo("stopping ...")
+        supervision.stop(home)
+
+
+def _show_pages(state: UpState | None, browser: bool) -> None:
+    """Print the addresses, and open the first two where a person is watching. Raises: ConfigError when `up` has no pages."""
+    from modelyard.pages import ask_for_addresses
+
+    if state is None or not {"mlflow", "prefect"} <= set(state.addresses):
+        raise ConfigError("modelyard up runs without these pages; end it (modelyard down) and start it with prefect and mlflow")
+    for title, address in ask_for_addresses(state.addresses["mlflow"], state.addresses["prefect"]).items():
+        typer.echo(f"{title:>16}: {address}")
+        if browser and sys.stdout.isatty() and title != "last comparison":
+            webbrowser.open(address)
+
+
+def _make_store(home: Home) -> None:
+    """In a process of its own: this one stays, and would keep what that needs. Raises: StoreError."""
+    if home.database.exists():
+        return
+    typer.echo(f"making the run store {home.root} ...")
+    done = subprocess.run([sys.executable, "-m", "modelyard.tracking.store"], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise StoreError((done.stderr.strip().splitlines() or ["the run store cannot be made; see modelyard doctor"])[-1])
+
+
+def _show_until_ready(home: Home) -> None:
+    """A line for each part as soon as it is ready."""
+    from modelyard.operations import supervision
+
+    started, shown = time.monotonic(), set[str]()
+    while True:
+        found = supervision.rows(home)
+        for row in found:
+            if supervision.is_ready(row) and row["part"] not in shown:
+                shown.add(row["part"])
+                typer.echo(f"{row['part']:>8}  {row['state']} after {time.monotonic() - started:.0f} s  {row['address']}")
+        if len(shown) == len(found):
+            return
+        if time.monotonic() - started > supervision.READY_SECONDS:
+            late = [row for row in found if row["part"] not in shown]
+            typer.echo("".join(f"{row['part']:>8}  {row['state']}; see {row['log']}\n" for row in late), nl=False)
+            return
+        time.sleep(0.2)
+
+
+def status(as_json: JsonOption = False) -> None:
+    """What of `modelyard up` runs, since when and where."""
+    from modelyard.operations import supervision
+
+    rows: list[dict[str, Any]] = supervision.rows(Home.current())
+    if rows or as_json:
+        print_rows(rows, "modelyard up", as_json)
+    else:
+        typer.echo("nothing runs; start it with: modelyard up")
+
+
+def down() -> None:
+    """End what `modelyard up` runs."""
+    from modelyard.operations import supervision
+
+    typer.echo("stopped" if supervision.stop(Home.current()) else "nothing runs")
+
+
+def restart(part: Annotated[str, typer.Argument(help="prefect, mlflow, worker or serve")]) -> None:
+    """Stop one part of `modelyard up` and start it again."""
+    from modelyard.operations import supervision
+
+    supervision.restart(Home.current(), part)
+    typer.echo(f"{part} started again")

@@ -1,0 +1,30 @@
+"""`python -m modelyard.operations.serving PORT`: wait for a first release, then become the model server."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+
+from modelyard.home import Home
+
+POLL_S = 0.5
+
+
+def has_release(home: Home) -> bool:
+    """Whether any alias points to a version."""
+    return next(Path(home.releases).glob("*/*.alias"), None) is not None
+
+
+def main(port: str) -> None:
+    """One worker: a machine that also trains has other work for its cores."""
+    home = Home.current()
+    while not has_release(home):
+        time.sleep(POLL_S)
+    command = [sys.executable, "-m", "modelyard.serving", "--port", port, "--workers", "1"]
+    os.execv(sys.executable, command)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,51 @@
+"""Where `modelyard up` says what it runs; every other command looks here for its Prefect server."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from modelyard.files import write_json
+from modelyard.home import Home
+from modelyard.identity import is_gone
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpState:
+    """A `modelyard up` of this store."""
+
+    process: str
+    """Identity of the supervisor."""
+    socket: str
+    """Where the supervisor listens."""
+    addresses: dict[str, str]
+    """Part -> its address; those without one are left out."""
+
+
+def _file(home: Home) -> Path:
+    return home.state / "up.json"
+
+
+def write_state(home: Home, state: UpState) -> None:
+    """Raises: StoreError when it cannot be written."""
+    write_json(_file(home), asdict(state))
+
+
+def read_state(home: Home) -> UpState | None:
+    """What was written last, be it still running or not; None before the first `up` and after an orderly end."""
+    try:
+        return UpState(**json.loads(_file(home).read_text()))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def running_state(home: Home) -> UpState | None:
+    """The `up` that runs now on this store; None when there is none."""
+    state = read_state(home)
+    return state if state is not None and not is_gone(state.process) else None
+
+
+def remove_state(home: Home) -> None:
+    """After an orderly end."""
+    _file(home).unlink(missing_ok=True)

@@ -1,0 +1,83 @@
+"""What two versions answer to the same test images, and what is known of one alone. N images, K classes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from modelyard.bundle import MODEL_FILE, Manifest, open_bundle, read_golden
+from modelyard.data.datasets import Dataset, open_packed
+from modelyard.errors import BundleError, StoreError
+from modelyard.evaluation.metrics import Probabilities
+from modelyard.files import is_sealed
+from modelyard.gates.pairs import Pair
+from modelyard.gates.verdicts import Facts
+from modelyard.home import Home
+from modelyard.inference import classify, open_session
+from modelyard.tracking.registry import Version, release_folder
+
+OTHER_DATA = "the classes or the image size changed, so it cannot be compared with the champion"
+NAN = float("nan")
+
+
+def released(home: Home, version: Version) -> Manifest:
+    """The manifest of a version's release. Raises: StoreError or BundleError when it is gone, altered or another one."""
+    folder = release_folder(home, version)
+    if not folder.is_dir():
+        raise StoreError(f"version {version.number} of {version.name} has no release folder {folder}; run its recipe again")
+    manifest = open_bundle(folder)
+    if manifest.files[MODEL_FILE] != version.tags["onnx_sha256"]:
+        raise BundleError(f"{folder / MODEL_FILE} is not the model that was registered; put its copy back")
+    return manifest
+
+
+def facts(home: Home, version: Version) -> Facts:
+    """What was measured when the version was made, and how its released file answers its golden samples here."""
+    manifest, folder = released(home, version), release_folder(home, version)
+    images_BHWC, expected_BK = read_golden(folder)
+    found_BK = classify(open_session(folder / MODEL_FILE), images_BHWC)
+    golden = float(np.abs(found_BK - expected_BK).max()) if found_BK.shape == expected_BK.shape else NAN
+    told = manifest.metrics
+    return Facts(
+        difference=float(np.maximum(golden, told.get("onnx/max_difference", golden))),  # unlike max(), keeps NaN
+        accuracy=told.get("test/accuracy", NAN), ece=told.get("test/ece", NAN),
+        latency_ms_p50=told.get("onnx/latency_ms_p50", NAN), latency_ms_p99=told.get("onnx/latency_ms_p99", NAN),
+        megabytes=(folder / MODEL_FILE).stat().st_size / 1e6, num_classes=len(manifest.classes),
+    )  # fmt: skip
+
+
+def data_folder(home: Home, version: Version) -> Path:
+    """The packed data that a version was made from. Raises: StoreError when it is gone."""
+    folder = home.steps / f"data-{version.tags['data_digest'][:16]}"
+    if not folder.is_dir():
+        raise StoreError(
+            f"the test images of version {version.number} of {version.name} are gone ({folder});"
+            " modelyard run on its data set brings them back"
+        )
+    return folder
+
+
+def pair_up(home: Home, candidate: Version, champion: Version, data: Path) -> Pair | str:
+    """Both versions' answers to the test images of `data`; a sentence where one cannot read them."""
+    dataset = open_packed(data, verify=False)
+    candidate_NK, champion_NK = (_probabilities(home, version, dataset) for version in (candidate, champion))
+    if candidate_NK is None or champion_NK is None:
+        return OTHER_DATA
+    return Pair(candidate_NK, champion_NK, dataset.test.labels_N, dataset.classes)
+
+
+def _probabilities(home: Home, version: Version, dataset: Dataset) -> Probabilities | None:
+    """As recorded when the version was evaluated on these images, else asked of its released file."""
+    recorded = home.steps / version.tags["evaluation"]
+    if version.tags["data_digest"] == dataset.digest and is_sealed(recorded):
+        with np.load(recorded / "test.npz", allow_pickle=False) as test:
+            return np.asarray(test["probabilities"], np.float64)
+    manifest = released(home, version)
+    height, width, channels = manifest.image_shape
+    if manifest.classes != dataset.classes or (channels, height, width) != dataset.image_shape:
+        return None
+    session = open_session(release_folder(home, version) / MODEL_FILE)
+    blocks = (np.ascontiguousarray(images_BCHW.transpose(0, 2, 3, 1)) for images_BCHW in dataset.test.blocks())
+    answers = [classify(session, images_BHWC) for images_BHWC in blocks]
+    return np.asarray(np.concatenate(answers), np.float64)

@@ -1,0 +1,123 @@
+"""A person's own moves: promotion of a chosen version, and the way back."""
+
+from __future__ import annotations
+
+import re
+
+from modelyard.errors import AliasMovedError, PromotionError, StoreError
+from modelyard.gates.verdicts import GateVerdict, failed, parity, refusals, verdict_rows
+from modelyard.home import Home
+from modelyard.tracking import ledger
+from modelyard.tracking.aliases import Move, move_alias, settle
+from modelyard.tracking.answers import data_folder, facts, released
+from modelyard.tracking.judging import gates_of, judge, keep
+from modelyard.tracking.lineage import CHAMPION, PREVIOUS, Lineage, lineage
+from modelyard.tracking.promotion import ATTEMPTS, holder
+from modelyard.tracking.registry import Version, model_names, versions
+
+ALIAS = re.compile(r"(?!v?\d+$|latest$)[a-z][a-z0-9_-]*")
+"""What MLflow, a file name and `model@alias` can all bear."""
+
+
+def find_version(home: Home, reference: str) -> Version:
+    """The version that `model@alias` or `model@number` names; without either, the champion. Raises: StoreError."""
+    name, _, wanted = reference.partition("@")
+    known = known_versions(home, name)
+    wanted = wanted or CHAMPION
+    found = holder(known, wanted) or next((version for version in known if str(version.number) == wanted), None)
+    if found is None:
+        numbers = ", ".join(str(version.number) for version in known)
+        aliases = ", ".join(sorted({alias for version in known for alias in version.aliases}))
+        raise StoreError(f"no version {wanted!r} of {name}: registered are {numbers} and the aliases {aliases or '(none)'}")
+    return found
+
+
+def known_versions(home: Home, name: str) -> list[Version]:
+    """All versions of a model. Raises: StoreError when it has none."""
+    if not (known := versions(home, name)):
+        names = ", ".join(model_names(home))
+        raise StoreError(f"no model {name!r} is registered: {f'there are {names}' if names else 'start with: modelyard run'}")
+    return known
+
+
+def promote_version(home: Home, reference: str, alias: str = CHAMPION, *, reason: str = "", force: bool = False) -> str:
+    """Point an alias at a version that passes its gates; gives what was done in one line.
+
+    The objective is not asked: who names a version has chosen. For other aliases than the champion's only parity counts.
+    Raises: PromotionError with the failed gates, unless forced; StoreError, BundleError.
+    """
+    if alias == PREVIOUS or not ALIAS.fullmatch(alias):
+        raise StoreError(
+            f"alias {alias!r} cannot be set: expected lower case letters, digits, - and _; previous follows champion"
+        )
+    if "@" not in reference:
+        raise StoreError(f"expected MODEL@VERSION such as {reference}@3, received {reference!r}")
+    candidate = find_version(home, reference)
+    released(home, candidate)
+    settle(home, candidate.name)
+    for attempt in range(ATTEMPTS):
+        try:
+            return _promote_once(home, candidate, alias, reason, force)
+        except AliasMovedError:
+            if attempt == ATTEMPTS - 1:
+                raise
+    raise AssertionError("unreachable")
+
+
+def _promote_once(home: Home, candidate: Version, alias: str, reason: str, force: bool) -> str:
+    known = known_versions(home, candidate.name)
+    now = holder(known, alias)
+    name = f"{candidate.name}@{candidate.number}"
+    if now is not None and now.number == candidate.number:
+        return f"{name} is {alias} already; nothing was moved"
+    verdicts = _verdicts(home, candidate, alias, holder(known, CHAMPION))
+    refused = refusals(verdicts)
+    if refused and not force:
+        raise PromotionError(f"{name} was not promoted: {refused}; --force promotes it all the same, and the ledger tells")
+    evidence = {"by_hand": True, "forced": bool(refused), "failed": [verdict.name for verdict in failed(verdicts)]}
+    evidence["verdicts"] = verdict_rows(verdicts)
+    why = reason or "chosen by hand"
+    if refused:
+        why = f"{why} (forced although it failed {', '.join(verdict.name for verdict in failed(verdicts))})"
+    move_alias(home, Move.to_version(candidate, alias, why, evidence=evidence), expected=now.number if now else None)
+    return f"{alias} of {candidate.name}: version {now.number if now else 'none'} -> {candidate.number}, {why}"
+
+
+def _verdicts(home: Home, candidate: Version, alias: str, champion: Version | None) -> tuple[GateVerdict, ...]:
+    gates = gates_of(home, candidate)
+    if alias != CHAMPION:
+        return (parity(gates, facts(home, candidate)),)
+    judgement = judge(home, candidate, champion, data_folder(home, candidate), gates)
+    keep(home, judgement)
+    return judgement.verdicts
+
+
+def rollback(home: Home, name: str, to: int | None = None, *, reason: str = "") -> str:
+    """Point the champion at what led before it, or at `to`; gives what was done in one line.
+
+    Twice goes two steps back. Raises: StoreError at the beginning, or when another process moved the champion meanwhile.
+    """
+    known = known_versions(home, name)
+    settle(home, name)
+    champions = lineage(ledger.read(home.releases / name).entries)
+    target = _target(name, champions, to)
+    version = next((version for version in known if version.number == target), None)
+    if version is None:
+        raise StoreError(f"version {target} of {name} is registered no more; roll back further with --to")
+    released(home, version)
+    why = reason or f"rolled back from version {champions.champion}"
+    move_alias(home, Move.to_version(version, CHAMPION, why, action="rollback"), expected=champions.champion)
+    return f"champion of {name}: version {champions.champion} -> {target}, {why}"
+
+
+def _target(name: str, champions: Lineage, to: int | None) -> int:
+    if to is None:
+        if champions.previous is None:
+            raise StoreError(f"no version of {name} led before {champions.champion}: there is nothing to roll back to")
+        return champions.previous
+    if to == champions.champion:
+        raise StoreError(f"version {to} of {name} is the champion already")
+    if to not in champions.ever:
+        led = ", ".join(map(str, champions.ever)) or "none"
+        raise StoreError(f"version {to} of {name} never was champion (were: {led}); modelyard models promote {name}@{to}")
+    return to

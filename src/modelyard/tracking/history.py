@@ -1,0 +1,99 @@
+"""Looking at ledgers: the moves as rows, what served at a time, and whether anything was altered. Reads files only."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from modelyard.bundle import MANIFEST_FILE, MODEL_FILE
+from modelyard.errors import ConfigError, StoreError
+from modelyard.home import Home
+from modelyard.tracking import ledger
+from modelyard.tracking.ledger import Entry, Head, Ledger
+
+
+def moves(home: Home, model: str, alias: str | None = None) -> list[Entry]:
+    """A model's moves, oldest first. Raises: StoreError when the model or the alias has none."""
+    entries = _ledger(home, model).entries
+    if alias is not None and not (entries := [entry for entry in entries if entry["alias"] == alias]):
+        known = ", ".join(sorted({str(entry["alias"]) for entry in moves(home, model)}))
+        raise StoreError(f"alias {alias!r} of {model} was never set: expected one of {known}")
+    return entries
+
+
+def move_rows(entries: list[Entry]) -> list[dict[str, Any]]:
+    """What a table shows of each move."""
+    return [
+        {
+            "time (UTC)": _instant(entry["time"]).strftime("%Y-%m-%d %H:%M:%S"), "alias": entry["alias"],
+            "from": "" if entry["from"] is None else entry["from"], "to": "" if entry["to"] is None else entry["to"],
+            "action": entry.get("action", ""), "who": entry["who"], "why": entry["why"],
+        }
+        for entry in entries
+    ]  # fmt: skip
+
+
+def parse_time(text: str) -> datetime:
+    """A moment in UTC. Raises: ConfigError."""
+    try:
+        return _instant(text)
+    except ValueError as error:
+        raise ConfigError(
+            f"--at expects a time such as 2026-11-24T14:30 (UTC unless it ends in +01:00), received {text!r}"
+        ) from error
+
+
+def _instant(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def served_at(home: Home, model: str, moment: datetime) -> list[dict[str, Any]]:
+    """One row for each alias: its version at that moment, since when, and the digest of the file that answered."""
+    known = {entry["alias"]: entry for entry in moves(home, model) if _instant(entry["time"]) <= moment}
+    return [
+        {
+            "alias": alias, "version": entry["to"], "since": entry["time"],
+            "onnx_sha256": entry.get("onnx_sha256") or _digest_of_release(home, model, entry["to"]),
+        }
+        for alias, entry in known.items()
+        if entry["to"] is not None
+    ]  # fmt: skip
+
+
+def verify(home: Home, model: str, remembered: dict[str, Head] | None = None) -> tuple[str, list[str]]:
+    """What was looked at, and what was altered in a model's ledger (nothing: an empty list).
+
+    remembered: ends of the chain that others know, beside the file that lies with the ledger.
+    """
+    found = _ledger(home, model, may_be_empty=True)
+    folder = home.releases / model
+    heads = ledger.read_head(folder) | (remembered or {})
+    told = [f"{len(found.lines)} entries"]
+    if found.unchained:
+        sealed = "sealed by the next" if len(found.lines) > found.unchained else "not sealed yet"
+        told.append(f"the first {found.unchained} from before the chain, {sealed}")
+    told.append(f"end known to {' and '.join(heads) or 'nobody else yet'}")
+    if found.torn:
+        told.append(f"a torn last line of {len(found.torn)} bytes, which the next move puts aside")
+    return ", ".join(told), ledger.problems(found, heads)
+
+
+def _ledger(home: Home, model: str, *, may_be_empty: bool = False) -> Ledger:
+    found = ledger.read(home.releases / model)
+    if not found.lines and not may_be_empty:
+        known = ", ".join(path.parent.name for path in sorted(home.releases.glob(f"*/{ledger.LEDGER_FILE}")))
+        raise StoreError(
+            f"no ledger of {model!r} in {home.releases}: {f'there are {known}' if known else 'nothing was promoted'}"
+        )
+    return found
+
+
+def _digest_of_release(home: Home, model: str, number: int) -> str:
+    """For moves from before digests were written into the ledger."""
+    try:
+        manifest = json.loads((home.releases / model / str(number) / MANIFEST_FILE).read_text())
+        return str(manifest["files"][MODEL_FILE])
+    except (OSError, ValueError, KeyError):
+        return ""

@@ -1,0 +1,127 @@
+"""Schedules on a real Prefect server: what is wrong is refused first, what was killed goes on, what was missed is covered."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
+from prefect.states import Pending, Running, Scheduled
+
+from flows import schedule
+from flows.ephemeral import ephemeral_server
+from flows.processes import _wait_until_ready
+from flows.reconciliation import MAX_ATTEMPTS, claim, reconcile
+from flows.refresh import RefreshRequest, _cover_missed
+from flows.schedule import NewSchedule, parse_cron
+from modelyard.errors import ConfigError
+from modelyard.home import Home
+from modelyard.identity import identity
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SyncPrefectClient]:
+    home = Home(tmp_path_factory.mktemp("store"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PREFECT_HOME", str(home.prefect))
+        with ephemeral_server(home) as server:
+            server.go()
+            with temporary_settings({PREFECT_API_URL: f"{server.address}/api", PREFECT_HOME: home.prefect}):
+                _wait_until_ready(server, home)
+                with get_client(sync_client=True) as made:
+                    yield made
+
+
+@pytest.fixture
+def nightly(client: SyncPrefectClient) -> Iterator[str]:
+    schedule.add(
+        NewSchedule(name="nightly", cron="0 2 * * *", timezone="Europe/Berlin", request=RefreshRequest(dataset="digits"))
+    )
+    yield "nightly"
+    schedule.remove("nightly")
+
+
+def due(client: SyncPrefectClient, minutes_ago: int) -> FlowRun:
+    """A run of the schedule that was due so long ago."""
+    deployment = schedule._find(client, "nightly")
+    when = datetime.now(UTC) - timedelta(minutes=minutes_ago)
+    return client.create_flow_run_from_deployment(deployment.id, state=Scheduled(scheduled_time=when))
+
+
+def gone() -> str:
+    """The identity of a process that is no more."""
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        name = identity(process.pid)
+        process.kill()
+    return name
+
+
+@pytest.mark.parametrize(
+    ("cron", "timezone", "expected"),
+    [
+        ("61 * * * *", "UTC", "wrong cron line '61 [*] [*] [*] [*]': expected minute hour day month weekday"),
+        ("daily", "UTC", "wrong cron line 'daily'"), ("", "UTC", "wrong cron line ''"),
+        ("0 2 * * *", "Berlin", "unknown time zone 'Berlin': expected an IANA name such as Europe/Berlin"),
+    ],
+)  # fmt: skip
+def test_a_wrong_time_is_refused(cron: str, timezone: str, expected: str) -> None:
+    with pytest.raises(ConfigError, match=expected):
+        parse_cron(cron, timezone)
+
+
+def test_a_schedule_is_listed_paused_and_not_added_twice(client: SyncPrefectClient, nightly: str) -> None:
+    (row,) = schedule.rows()
+    assert (row["name"], row["cron"], row["timezone"], row["state"]) == (nightly, "0 2 * * *", "Europe/Berlin", "active")
+    with pytest.raises(ConfigError, match="schedule 'nightly' exists; remove it first"):
+        schedule.add(NewSchedule(name=nightly, cron="0 3 * * *", timezone="UTC", request=RefreshRequest(dataset="digits")))
+    schedule.pause(nightly)
+    assert schedule.rows()[0]["state"] == "paused"
+    schedule.resume(nightly)
+    assert schedule.rows()[0]["state"] == "active"
+    with pytest.raises(ConfigError, match="unknown schedule 'nihgtly': expected nightly"):
+        schedule.remove("nihgtly")
+    deployment = schedule._find(client, nightly)
+    assert RefreshRequest.model_validate(deployment.parameters["request"]) == RefreshRequest(dataset="digits")
+
+
+@pytest.mark.fault("a scheduled run is killed", how="a run whose process is gone, on a real server")
+@pytest.mark.usefixtures("nightly")
+def test_a_killed_run_is_tried_again_and_not_for_ever(client: SyncPrefectClient) -> None:
+    run = due(client, 1)
+    for attempt in range(1, MAX_ATTEMPTS + 1):
+        client.set_flow_run_state(run.id, Running(), force=True)
+        claim(client, client.read_flow_run(run.id), gone())
+        assert reconcile(put_back=True) == [run.name]
+        found = client.read_flow_run(run.id)
+        assert found.run_count == attempt
+        assert found.state_name == ("AwaitingRetry" if attempt < MAX_ATTEMPTS else "Crashed")
+        assert not any(tag.startswith("process:") for tag in found.tags)
+    assert reconcile(put_back=True) == []
+
+
+@pytest.mark.usefixtures("nightly")
+def test_a_run_at_work_or_just_about_to_start_is_left_alone(client: SyncPrefectClient) -> None:
+    working, starting = due(client, 1), due(client, 2)
+    client.set_flow_run_state(working.id, Running(), force=True)
+    claim(client, client.read_flow_run(working.id), identity(os.getpid()))
+    client.set_flow_run_state(starting.id, Pending(), force=True)
+    assert reconcile(put_back=True) == []
+
+
+@pytest.mark.fault("runs are missed while nothing runs", how="overdue runs on a real server")
+@pytest.mark.usefixtures("nightly")
+def test_one_late_run_covers_the_gap(client: SyncPrefectClient) -> None:
+    missed, late, ahead = due(client, 9), due(client, 5), due(client, -60)
+    _cover_missed(client, late)
+    found = client.read_flow_run(missed.id)
+    assert found.state is not None and found.state.type == StateType.CANCELLED
+    assert found.state.message == f"covered by the run {late.name}"
+    for other in (late, ahead):
+        state = client.read_flow_run(other.id).state
+        assert state is not None and state.is_scheduled()

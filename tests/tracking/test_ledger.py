@@ -1,0 +1,176 @@
+"""Nothing is lost from the ledger, and whatever was altered is found with its line."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from modelyard.errors import StoreError
+from modelyard.progress import SilentProgress, current_progress
+from modelyard.tracking import ledger
+from modelyard.tracking.ledger import Entry, Head
+
+Lines = list[bytes]
+
+
+def move(to: int, why: str = "because") -> Entry:
+    return {
+        "time": f"2026-11-24T12:00:{to:02d}+00:00",
+        "who": "somebody",
+        "alias": "champion",
+        "from": None,
+        "to": to,
+        "why": why,
+    }
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A ledger of five entries and its head."""
+    for to in range(1, 6):
+        ledger.append(tmp_path, [move(to)])
+    ledger.write_head(tmp_path, ledger.read(tmp_path).head)
+    return tmp_path
+
+
+def found(folder: Path, heads: dict[str, Head] | None = None) -> list[str]:
+    return ledger.problems(ledger.read(folder), ledger.read_head(folder) | (heads or {}))
+
+
+def test_entries_are_chained_from_zeros_by_their_canonical_digest(folder: Path) -> None:
+    entries = ledger.read(folder).entries
+    assert [entry["to"] for entry in entries] == [1, 2, 3, 4, 5]
+    assert entries[0]["prev"] == "0" * 64
+    assert [entry["prev"] for entry in entries[1:]] == [entry["hash"] for entry in entries[:-1]]
+    assert found(folder) == []
+    shuffled = dict(reversed(entries[2].items()))
+    assert ledger.entry_hash(shuffled) == entries[2]["hash"], "the order of keys is not part of it"
+
+
+def edit(lines: Lines) -> Lines:
+    return [*lines[:2], lines[2].replace(b"because", b"bribed!"), *lines[3:]]
+
+
+def edit_with_its_hash(lines: Lines) -> Lines:
+    entry = json.loads(lines[2]) | {"why": "bribed"}
+    return [*lines[:2], json.dumps(entry | {"hash": ledger.entry_hash(entry)}).encode(), *lines[3:]]
+
+
+def forge_from_there(lines: Lines) -> Lines:
+    forged, prev = lines[:2], json.loads(lines[1])["hash"]
+    for line in lines[2:]:
+        entry = json.loads(line) | {"why": "bribed", "prev": prev}
+        prev = ledger.entry_hash(entry)
+        forged.append(json.dumps(entry | {"hash": prev}).encode())
+    return forged
+
+
+@pytest.mark.parametrize(
+    ("tamper", "expected"),
+    [
+        (edit, "line 3 was edited: its content does not have its hash"),
+        (edit_with_its_hash, "line 4 does not follow the line before it: one was removed, inserted or moved"),
+        (lambda lines: [*lines[:1], *lines[2:]], "line 2 does not follow the line before it"),
+        (lambda lines: [*lines[:2], lines[3], lines[2], *lines[4:]], "line 3 does not follow the line before it"),
+        (lambda lines: [*lines[:3], lines[2], *lines[3:]], "line 4 does not follow the line before it"),
+        (lambda lines: lines[:3], "the end was cut off after line 3: ledger.head knows 5 lines"),
+        (lambda lines: [*lines[:4], b"{}"], "line 5 has no hash: it was edited"),
+        (lambda lines: [*lines[:2], b"gone", *lines[3:]], "line 3 cannot be read: it was edited"),
+        (forge_from_there, "line 5 is not the one that ledger.head knows: the end was written anew"),
+        (lambda lines: [], "the end was cut off after line 0: ledger.head knows 5 lines"),
+    ],
+)
+def test_tampering_is_found_and_stops_the_next_move(folder: Path, tamper: Callable[[Lines], Lines], expected: str) -> None:
+    path = folder / ledger.LEDGER_FILE
+    path.write_bytes(b"".join(line + b"\n" for line in tamper(path.read_bytes().splitlines())))
+    assert expected in found(folder)[0]
+    with pytest.raises(StoreError, match=r"ledger\.jsonl: .*; see modelyard models history .* --verify, then put a copy back"):
+        ledger.demand_whole(folder, ledger.read_head(folder))
+
+
+def test_a_head_kept_elsewhere_shows_a_cut_whose_own_head_was_cut_too(folder: Path) -> None:
+    elsewhere = {"the registry": ledger.read(folder).head}
+    lines = (folder / ledger.LEDGER_FILE).read_bytes().splitlines(keepends=True)
+    (folder / ledger.LEDGER_FILE).write_bytes(b"".join(lines[:4]))
+    ledger.write_head(folder, ledger.read(folder).head)
+    assert found(folder) == []
+    assert found(folder, elsewhere) == ["the end was cut off after line 4: the registry knows 5 lines"]
+    assert Head.parse(str(elsewhere["the registry"])) == elsewhere["the registry"]
+
+
+class Heard(SilentProgress):
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def say(self, text: str) -> None:
+        self.said.append(text)
+
+
+@pytest.fixture
+def heard() -> Iterator[list[str]]:
+    progress = Heard()
+    token = current_progress.set(progress)
+    yield progress.said
+    current_progress.reset(token)
+
+
+@pytest.mark.parametrize("kept", [1, 40, -2])
+def test_a_torn_last_line_is_put_aside_and_no_entry_is_lost(folder: Path, heard: list[str], kept: int) -> None:
+    path = folder / ledger.LEDGER_FILE
+    whole = path.read_bytes()
+    torn = whole.splitlines()[-1][:kept]
+    path.write_bytes(whole + torn)
+    assert len(ledger.read(folder).entries) == 5
+    assert found(folder) == []
+    ledger.append(folder, [move(6)])
+    assert [entry["to"] for entry in ledger.read(folder).entries] == [1, 2, 3, 4, 5, 6]
+    assert found(folder) == []
+    assert [file.read_bytes() for file in folder.glob("ledger.torn-*")] == [torn]
+    assert "was torn" in heard[0]
+
+
+def test_an_entry_that_lacks_only_its_end_of_line_counts(folder: Path, heard: list[str]) -> None:
+    path = folder / ledger.LEDGER_FILE
+    path.write_bytes(path.read_bytes()[:-1])
+    assert found(folder) == []
+    ledger.append(folder, [move(6)])
+    assert (len(ledger.read(folder).entries), found(folder), heard) == (6, [], [])
+
+
+def test_an_edited_last_line_is_not_taken_for_a_torn_one(folder: Path) -> None:
+    path = folder / ledger.LEDGER_FILE
+    path.write_bytes(path.read_bytes()[:-1].replace(b'"to": 5', b'"to": 4'))
+    assert found(folder) == ["the end was cut off after line 4: ledger.head knows 5 lines"]
+
+
+def test_older_lines_are_read_continued_and_sealed(tmp_path: Path) -> None:
+    path = tmp_path / ledger.LEDGER_FILE
+    path.write_text("".join(json.dumps(move(to)) + "\n" for to in (1, 2)))
+    assert (ledger.read(tmp_path).unchained, found(tmp_path)) == (2, [])
+    ledger.append(tmp_path, [move(3), move(4)])
+    assert [entry["to"] for entry in ledger.read(tmp_path).entries] == [1, 2, 3, 4]
+    assert (ledger.read(tmp_path).unchained, found(tmp_path)) == (2, [])
+    path.write_bytes(path.read_bytes().replace(b'"to": 1', b'"to": 7'))
+    assert found(tmp_path) == ["lines 1 to 2, from before the chain, were edited"]
+
+
+def test_a_full_disk_leaves_the_ledger_as_it_was(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", disk], capture_output=True, check=False)
+    if mounted.returncode:
+        pytest.skip("this user may not mount a tmpfs")
+    try:
+        ledger.append(disk, [move(1)])
+        before = (disk / ledger.LEDGER_FILE).read_bytes()
+        with pytest.raises(StoreError, match="No space left on device; nothing was moved; free space and try again"):
+            ledger.append(disk, [move(2, "x" * 20_000)])
+        assert (disk / ledger.LEDGER_FILE).read_bytes() == before
+        ledger.append(disk, [move(2)])
+        assert found(disk) == []
+    finally:
+        subprocess.run(["umount", disk], check=True)

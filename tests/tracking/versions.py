@@ -1,0 +1,21 @@
+"""Registered versions made by hand."""
+
+from __future__ import annotations
+
+from modelyard.home import Home
+from modelyard.tracking import registry, runs
+from tests.bundles import lit_bundle
+
+
+def a_version(home: Home, key: str, *, fooled: bool, validation: float, digest: str) -> registry.Version:
+    bundle = lit_bundle(home.steps / key, fooled=fooled, metrics={"test/accuracy": validation}, data_digest=digest)
+    tags = {"modelyard.dataset": "lit", "modelyard.data_digest": digest}
+    run_id = runs.start_run(home, key, name=key, params={}, tags=tags)
+    model_id = registry.log_bundle(home, run_id, bundle)
+    version_tags = {
+        "label": "cnn", "data_digest": digest, "evaluation": "none",
+        "validation_accuracy": repr(validation), "validation_nll": "0.1",
+    }  # fmt: skip
+    version = registry.register(home, run_id, bundle, model_id, version_tags)
+    registry.publish(home, version, bundle)
+    return version
