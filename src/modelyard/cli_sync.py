@@ -30,6 +30,7 @@ def sync(
     if remote is None:
         raise ConfigError("no MLflow server is named; set MODELYARD_REMOTE=http://host:port, then modelyard sync")
     from modelyard.tracking.mirror import sync as send
+    from modelyard.tracking.sent import in_words
 
     outcome = send(Home.current(), remote, lambda text: None if quiet else typer.echo(text, err=True), verify=verify)
     if as_json:
@@ -38,7 +39,7 @@ def sync(
             raise typer.Exit(RemoteError.exit_code)
     elif outcome.problem:
         raise RemoteError(
-            f"{outcome.problem}; {outcome.waiting} runs wait here, nothing is lost: modelyard sync sends them later"
+            f"{outcome.problem}; {in_words(outcome.waiting)} here, nothing is lost: modelyard sync sends what waits"
         )
     else:
         typer.echo(f"{remote.name}: {outcome.sent} sent, {outcome.waiting} waiting")

@@ -92,10 +92,10 @@ def _remote(home: Home) -> str:
         return str(error)
     if remote is None:
         return "none (MODELYARD_REMOTE names an MLflow server to mirror to)"
-    from modelyard.tracking.sent import count_waiting
+    from modelyard.tracking.sent import count_waiting, in_words
 
     try:
-        waiting = f"{count_waiting(home, remote) if home.database.exists() else 0} runs waiting"
+        waiting = in_words(count_waiting(home, remote) if home.database.exists() else 0)
     except StoreError:
         waiting = "the store cannot be read"
     return f"{remote.name}, {'reachable' if remote.is_answering() else 'not reachable'}, {waiting}"

@@ -65,12 +65,11 @@ def _finish(process: subprocess.Popen[bytes], seconds: float) -> None:
 
 
 def _say_what_waits(home: Home, remote: Remote, say: Callable[[str], None]) -> None:
-    from modelyard.tracking.sent import Record, count_waiting
+    from modelyard.tracking.sent import Record, count_waiting, in_words
 
     if waiting := count_waiting(home, remote):
-        runs = "1 run waits" if waiting == 1 else f"{waiting} runs wait"
         why = Record(home, remote).problem or f"not all was sent within {END_SECONDS:.0f} s"
-        say(f"{runs} for {remote.name} ({why}); modelyard sync or the next run sends them")
+        say(f"{in_words(waiting)} for {remote.name} ({why}); modelyard sync or the next run sends them")
 
 
 def main() -> None:

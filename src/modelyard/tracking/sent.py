@@ -171,6 +171,11 @@ def count_waiting(home: Home, remote: Remote) -> int:
     return len(waiting)
 
 
+def in_words(waiting: int) -> str:
+    """`1 run waits`, `2 runs wait`."""
+    return "1 run waits" if waiting == 1 else f"{waiting} runs wait"
+
+
 def _all_pages(search: Any) -> list[Any]:
     page: PagedList[Any] = search()
     found = list(page)
