@@ -23,6 +23,7 @@ from modelyard.cli_options import JsonOption, SkipOption, print_rows
 from modelyard.cli_repository import repository_app
 from modelyard.cli_schedule import schedule_app
 from modelyard.cli_serve import serve
+from modelyard.cli_sync import sync
 from modelyard.environment import configure
 from modelyard.errors import ModelyardError, describe_fault
 from modelyard.home import Home
@@ -40,6 +41,7 @@ for command in (up, status, down, restart, ui):
     app.command()(command)
 app.add_typer(schedule_app, name="schedule")
 app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(serve)
+app.command()(sync)
 
 
 INTERRUPTED = 130

@@ -27,7 +27,12 @@ def run_compare(make_request: Callable[[], CompareRequest]) -> dict[str, Any]:
         with prefect_session(home, server) as wait_until_ready, log_to_file(home) as log, ConsoleProgress() as progress:
             progress.say(f"store {home.root}, full log {log}")
             from flows.compare import compare
+            from modelyard.tracking.beside import mirrored
+            from modelyard.tracking.reconcile import reconcile
 
+            for done in reconcile(home):
+                progress.say(done)
             wait_until_ready()
-            result: dict[str, Any] = compare(request)
+            with mirrored(home, progress.say):
+                result: dict[str, Any] = compare(request)
     return result
