@@ -23,6 +23,7 @@ from modelyard.cli_options import JsonOption, SkipOption, print_rows
 from modelyard.cli_repository import repository_app
 from modelyard.cli_schedule import schedule_app
 from modelyard.cli_serve import serve
+from modelyard.cli_sweep import sweep
 from modelyard.cli_sync import sync
 from modelyard.environment import configure
 from modelyard.errors import ModelyardError, describe_fault
@@ -37,7 +38,7 @@ app.add_typer(data_app, name="data")
 app.add_typer(alerts_app, name="alerts")
 app.add_typer(models_app, name="models")
 app.add_typer(repository_app, name="repository")
-for command in (up, status, down, restart, ui):
+for command in (up, status, down, restart, ui, sweep):
     app.command()(command)
 app.add_typer(schedule_app, name="schedule")
 app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(serve)

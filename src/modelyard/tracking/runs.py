@@ -109,6 +109,25 @@ def finish_run(home: Home, run_id: str, metrics: dict[str, float], report: Path,
     client.set_terminated(run_id, "FINISHED")
 
 
+def finish_trial(home: Home, run_id: str, metrics: dict[str, float], *, pruned: str = "") -> None:
+    """Final metrics of a training without a model to register; one that was given up is KILLED and says why."""
+    client, _ = open_store(home)
+    now = int(time.time() * 1000)
+    client.log_batch(run_id, [Metric(name, value, now, 0) for name, value in metrics.items()])
+    if pruned:
+        client.set_tag(run_id, "mlflow.note.content", pruned)
+    client.set_terminated(run_id, "KILLED" if pruned else "FINISHED")
+
+
+def record_folder(home: Home, run_id: str, folder: Path, note: str) -> None:
+    """The files of a finished sweep as the run's artifacts, its table as the description."""
+    client, _ = open_store(home)
+    for part in sorted(path for path in folder.iterdir() if path.suffix in {".json", ".png"}):
+        client.log_artifact(run_id, str(part), "sweep")
+    client.set_tag(run_id, "mlflow.note.content", note)
+    client.set_terminated(run_id, "FINISHED")
+
+
 def fail_run(home: Home, run_id: str, reason: str, *, killed: bool = False) -> None:
     """Mark the run FAILED (or KILLED by the user) with the reason as its note; never hides that reason."""
     status = RunStatus.to_string(RunStatus.KILLED if killed else RunStatus.FAILED)

@@ -49,6 +49,8 @@ class TrainJob(Config):
     seed: int
     device: str
     checkpoint: str
+    cores: int | None = None
+    """Threads; None: as torch finds it."""
 
 
 def run_job(job: TrainJob, out: Path, on_epoch: OnEpoch) -> None:
@@ -56,6 +58,8 @@ def run_job(job: TrainJob, out: Path, on_epoch: OnEpoch) -> None:
     dataset = open_packed(Path(job.data_folder), verify=False)
     device = resolve_device(job.device)
     torch.manual_seed(job.seed)
+    if job.cores:
+        torch.set_num_threads(job.cores)
     model = job.model.build(dataset.image_shape, len(dataset.classes))
     size = measure_size(model, dataset.image_shape)
     result = train(
