@@ -57,7 +57,7 @@ def test_a_killed_sweep_goes_on_and_repeats_nothing(environment: dict[str, str])
             break
     family = psutil.Process(process.pid).children(recursive=True)
     os.kill(process.pid, signal.SIGKILL)
-    process.communicate()
+    process.communicate(timeout=60)
     assert not psutil.wait_procs(family, timeout=10)[1]
     steps = Home(Path(environment["MODELYARD_HOME"])).steps
     before = {folder.name: folder.stat().st_mtime_ns for folder in steps.glob("train-*")}
@@ -77,7 +77,7 @@ def test_a_killed_sweep_goes_on_and_repeats_nothing(environment: dict[str, str])
     assert "sweep 'grid' exists with another seeds; choose another --name" in other.stderr
 
 
-def test_a_search_gives_up_what_falls_behind_and_tells_what_fails(environment: dict[str, str], tmp_path: Path) -> None:
+def test_a_search_gives_up_what_falls_behind_and_tells_what_fails(environment: dict[str, str]) -> None:
     command = [
         *SWEEP,
         "-a",
