@@ -144,12 +144,21 @@ def predict(
 
 
 @app.command()
-def doctor(as_json: JsonOption = False) -> None:
-    """Versions, providers, cores, disk and the state of the store."""
+def doctor(
+    relocate: Annotated[bool, typer.Option("--relocate", help="Repair a store that was moved or renamed.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Versions, providers, cores, disk, sizes and the state of the store."""
+    if relocate:
+        from modelyard.tracking.relocation import relocate as relocate_store
+
+        done = relocate_store(Home.current())
+        return typer.echo(json.dumps({"done": done}) if as_json else done)
     from modelyard.doctor import examine
 
     report = examine(Home.current())
     typer.echo(json.dumps(report) if as_json else "\n".join(f"{name:>22}  {value}" for name, value in report.items()))
+    return None
 
 
 def _terminate(number: int, _frame: object) -> None:

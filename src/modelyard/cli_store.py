@@ -71,3 +71,12 @@ def store_show(as_json: JsonOption = False) -> None:
         typer.echo(json.dumps({"store": str(home.root), "bytes": store_sizes(home)}))
     else:
         print_rows(size_rows(home), f"store {home.root}", as_json=False)
+
+
+@store_app.command("upgrade")
+def store_upgrade(as_json: JsonOption = False) -> None:
+    """Bring an older MLflow database to the installed MLflow's schema; a copy is made first and put back on failure."""
+    from modelyard.tracking.upgrade import upgrade
+
+    done = upgrade(Home.current())
+    typer.echo(json.dumps({"done": done}) if as_json else done)
