@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 from datetime import UTC, datetime
@@ -64,6 +65,8 @@ def refresh(request: RefreshRequest) -> dict[str, Any] | State[Any]:
 def _refresh(request: RefreshRequest) -> dict[str, Any] | State[Any]:
     from flows.compare import compare, prepared_builds
     from flows.freshness import examine_data
+    from modelyard.tracking.beside import mirrored
+    from modelyard.tracking.reconcile import reconcile
 
     wanted = compare_request(request)
     with in_use(Home.current()):
@@ -71,7 +74,11 @@ def _refresh(request: RefreshRequest) -> dict[str, Any] | State[Any]:
         if unchanged := _unchanged(builds):
             return Completed(message=unchanged, name="Unchanged")
         examine_data(builds[0])
-    return compare(wanted)
+    home, told = Home.current(), logging.getLogger("modelyard")
+    for done in reconcile(home):
+        told.warning(done)
+    with mirrored(home, told.warning):
+        return compare(wanted)
 
 
 def compare_request(request: RefreshRequest) -> CompareRequest:

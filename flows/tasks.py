@@ -50,8 +50,7 @@ def start_run(request: BuildRequest) -> str:
         "prefect.flow_run": str(flow_run.id or ""),
         runs.TRAINING_TAG: f"train-{request.training_key}",
     }
-    made = {key: value for key, value in request.recipe.flatten().items() if key.split(".")[0] in request.recipe.made()}
-    params = made | {"architecture": request.label, "dataset": request.dataset, "seed": request.seed}
+    params = request.recipe.made_flat() | {"architecture": request.label, "dataset": request.dataset, "seed": request.seed}
     tags |= runs.source_tags()
     name = f"{request.dataset}-{request.label}-{request.seed}"
     return runs.start_run(Home.current(), request.export_key, name=name, params=params, tags=tags)

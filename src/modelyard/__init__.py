@@ -1,3 +1,29 @@
-"""Modelyard: from a labelled data set to a trustworthy, fast ONNX model, every architecture side by side."""
+"""Modelyard: from a labelled data set to a trustworthy, fast ONNX model, every architecture side by side.
+
+    import modelyard
+
+    result = modelyard.run("digits", preset="smoke")
+    model = modelyard.load("digits@champion")
+    model.predict(images).labels
+
+Nothing is imported before it is used: a server that imports this package stays small.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from modelyard.api import RunResult, promote, rollback, run, versions
+    from modelyard.loaded import Model, Prediction, load
 
 __version__ = "0.1.0"
+__all__ = ["Model", "Prediction", "RunResult", "load", "promote", "rollback", "run", "versions"]
+_ROOMS = {"load": "loaded", "Model": "loaded", "Prediction": "loaded"}
+
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module 'modelyard' has no attribute {name!r}")
+    return getattr(import_module(f"modelyard.{_ROOMS.get(name, 'api')}"), name)

@@ -10,9 +10,8 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -25,9 +24,12 @@ from modelyard.cli_repository import repository_app
 from modelyard.cli_schedule import schedule_app
 from modelyard.cli_serve import serve
 from modelyard.cli_store import gc, store_app
+from modelyard.cli_sweep import sweep
+from modelyard.cli_sync import sync
 from modelyard.environment import configure
 from modelyard.errors import ModelyardError, describe_fault
 from modelyard.home import Home
+from modelyard.running import run_compare
 
 if TYPE_CHECKING:
     from modelyard.requests import CompareRequest
@@ -38,10 +40,11 @@ app.add_typer(alerts_app, name="alerts")
 app.add_typer(models_app, name="models")
 app.add_typer(repository_app, name="repository")
 app.add_typer(store_app, name="store")
-for command in (up, status, down, restart, ui, gc):
+for command in (up, status, down, restart, ui, gc, sweep):
     app.command()(command)
 app.add_typer(schedule_app, name="schedule")
 app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(serve)
+app.command()(sync)
 
 
 INTERRUPTED = 130
@@ -94,7 +97,7 @@ def run(
         from modelyard.plan import plan_rows
 
         return print_rows(plan_rows(request(), Home.current()), f"plan for {dataset}", as_json)
-    result = _compare(request)
+    result = run_compare(request)
     if as_json:
         typer.echo(json.dumps(result))
     else:
@@ -102,28 +105,6 @@ def run(
 
         print_board(result)
     return None
-
-
-def _compare(make_request: Callable[[], CompareRequest]) -> dict[str, Any]:
-    """Run the flow; Prefect's server starts while the request is checked and Prefect, torch and MLflow are imported."""
-    from flows.ephemeral import server_for
-    from modelyard.logs import log_to_file
-    from modelyard.progress import ConsoleProgress
-
-    home = Home.current()
-    with server_for(home) as server:
-        request = make_request()
-        if server:
-            server.go()
-        from flows.processes import prefect_session
-
-        with prefect_session(home, server) as wait_until_ready, log_to_file(home) as log, ConsoleProgress() as progress:
-            progress.say(f"store {home.root}, full log {log}")
-            from flows.compare import compare
-
-            wait_until_ready()
-            result: dict[str, Any] = compare(request)
-    return result
 
 
 @app.command()

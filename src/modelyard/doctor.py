@@ -12,7 +12,7 @@ import onnxruntime
 from onnx import TensorProto, helper
 
 from modelyard.cores import affinity_cores, quota_cores, usable_cores
-from modelyard.errors import ModelyardError
+from modelyard.errors import ConfigError, ModelyardError, StoreError
 from modelyard.home import Home
 from modelyard.housekeeping.sizes import store_sizes
 
@@ -36,6 +36,7 @@ def examine(home: Home) -> dict[str, Any]:
     report["free disk"] = f"{free / 1e9:.1f} GB"
     report["sizes"] = ", ".join(f"{name} {size / 1e6:.1f} MB" for name, size in store_sizes(home).items())
     report["database"] = _database(home)
+    report["remote"] = _remote(home)
     return report | _ledgers(home, ask_registry=report["database"] == "ok")
 
 
@@ -83,6 +84,25 @@ def _database(home: Home) -> str:
     if location and location[0] != str(home.artifacts):
         return f"moved: made for {location[0]}, now at {home.artifacts}; {RELOCATE}"
     return _schema(home) or str(check)
+
+
+def _remote(home: Home) -> str:
+    """Where runs are mirrored to, whether it answers and what has not arrived."""
+    from modelyard.tracking.remote import configured_remote
+
+    try:
+        remote = configured_remote()
+    except ConfigError as error:
+        return str(error)
+    if remote is None:
+        return "none (MODELYARD_REMOTE names an MLflow server to mirror to)"
+    from modelyard.tracking.sent import count_waiting, in_words
+
+    try:
+        waiting = in_words(count_waiting(home, remote) if home.database.exists() else 0)
+    except StoreError:
+        waiting = "the store cannot be read"
+    return f"{remote.name}, {'reachable' if remote.is_answering() else 'not reachable'}, {waiting}"
 
 
 def _ledgers(home: Home, *, ask_registry: bool) -> dict[str, str]:

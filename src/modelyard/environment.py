@@ -7,6 +7,8 @@ import os
 
 from modelyard.home import Home
 
+REMOTE_VARIABLE = "MODELYARD_REMOTE"
+
 
 def configure(home: Home) -> None:
     """Fix every path and silence what is not for people (measured reasons: docs/decisions.md)."""
@@ -35,5 +37,7 @@ def configure(home: Home) -> None:
     }
     with contextlib.suppress(OSError):  # the store says it better when it is opened
         prefect.mkdir(parents=True, exist_ok=True)
+    if os.environ.get("MLFLOW_TRACKING_URI", "").startswith(("http://", "https://")):
+        os.environ.setdefault(REMOTE_VARIABLE, os.environ.pop("MLFLOW_TRACKING_URI"))  # mirrored: the store is always local
     for name, value in values.items():
         os.environ.setdefault(name, value)

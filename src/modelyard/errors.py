@@ -12,6 +12,8 @@ ModelyardError            exit code 2: the input or the machine has to change
 ├── StoreError            the run store: locked, moved, full, unknown model
 │   └── AliasMovedError   another process moved the alias first
 ├── PromotionError        a version failed a gate (exit code 1)
+├── RemoteError           an MLflow server did not take what was sent (exit code 1)
+│   └── UnreachableError  it cannot be asked at all
 └── RequestError          a request to the server that cannot be answered as it is
 """
 
@@ -76,6 +78,16 @@ class PromotionError(ModelyardError):
     """A version may not be champion: it failed a gate."""
 
     exit_code = 1
+
+
+class RemoteError(ModelyardError):
+    """An MLflow server did not take what was sent; it is kept and sent later."""
+
+    exit_code = 1
+
+
+class UnreachableError(RemoteError):
+    """The MLflow server cannot be asked at all: down, hanging, refusing."""
 
 
 class RequestError(ModelyardError):

@@ -7,13 +7,20 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from modelyard.errors import StoreError
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
 SEAL_FILE = "sha256.json"
+YOUNG_SECONDS = 60.0
 NEEDED_BYTES = 1_000_000
 """With less room neither database can take another record."""
 
@@ -91,13 +98,15 @@ def check_space(folder: Path) -> None:
 def folder_written_whole(target: Path) -> Iterator[Path]:
     """A scratch folder that becomes `target` by one rename, or vanishes on any error.
 
-    If another process finished the same folder first, that one stays.
+    If another process finished the same folder first, that one stays. While it is written the kernel holds a lock on it, so
+    that one whose writer was killed can be told from one in the making (`is_abandoned`).
     """
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     except OSError as error:
         raise _refused(target, error) from error
+    lock = _lock_folder(scratch)
     try:
         yield scratch
         scratch.chmod(0o755)
@@ -107,3 +116,26 @@ def folder_written_whole(target: Path) -> Iterator[Path]:
         raise _refused(target, error) from error
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+        if lock is not None:
+            os.close(lock)
+
+
+def _lock_folder(folder: Path) -> int | None:
+    """The locked descriptor; None where another process holds the lock, or the system has no such locks."""
+    if fcntl is None:
+        return None
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+def is_abandoned(scratch: Path) -> bool:
+    """Whether the writer of a scratch folder is gone; a minute's grace for one that was made just now."""
+    if time.time() - scratch.stat().st_mtime < YOUNG_SECONDS or (descriptor := _lock_folder(scratch)) is None:
+        return False
+    os.close(descriptor)
+    return True

@@ -7,6 +7,8 @@ import platform
 import psutil
 
 PREFIX = "process:"
+PARENT_VARIABLE = "MODELYARD_PARENT"
+"""In a training's environment: the identity of the process that it works for."""
 
 
 def identity(pid: int) -> str:

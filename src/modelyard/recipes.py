@@ -44,6 +44,11 @@ class Recipe(Config):
         """What the weights and the bundle are made of, as JSON: all but what is only judged."""
         return self.model_dump(mode="json", include={"data", "model", "training"})
 
+    def made_flat(self) -> dict[str, Any]:
+        """The same by dotted keys, as a run's parameters."""
+        parts = self.made()
+        return {key: value for key, value in self.flatten().items() if key.partition(".")[0] in parts}
+
 
 def make_recipe(architecture: str, preset: str) -> Recipe:
     """The recipe of `cnn`, `rnn`, `transformer`, a textbook name or `file.py:Name`.

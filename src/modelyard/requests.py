@@ -39,6 +39,8 @@ class BuildRequest(Config):
     seed: int
     device: str = "auto"
     in_process: bool = False
+    cores: int | None = None
+    """Of the CPU, for a training beside others; None: all. Another number may change the last bits of the weights."""
 
     @property
     def training_key(self) -> str:

@@ -9,6 +9,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from modelyard.bundle import open_bundle
 from modelyard.data.sources import load_dataset
 from modelyard.home import Home
 from modelyard.predict import predict_files, released_folder
+from modelyard.tracking.reconcile import NOTE, reconcile
 from modelyard.tracking.registry import versions
 from modelyard.tracking.store import open_store
 
@@ -52,10 +54,21 @@ def first(environment: dict[str, str]) -> dict[str, Any]:
     psutil.wait_procs(training, timeout=10)
     assert not any(child.is_running() and child.status() != psutil.STATUS_ZOMBIE for child in training)
     checkpoints = list(home.checkpoints.glob("*.safetensors"))
+    marked = _reconciled(home)
     again = subprocess.run(RUN, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
     assert again.returncode == 0, again.stderr
     servers = [child for child in family if child.is_running() and "uvicorn" in " ".join(_command(child))]
-    return {"stderr": again.stderr, "result": json.loads(again.stdout), "checkpoints": checkpoints, "orphans": servers}
+    return {"stderr": again.stderr, "result": json.loads(again.stdout), "checkpoints": checkpoints, "orphans": servers} | marked
+
+
+def _reconciled(home: Home) -> dict[str, Any]:
+    """What reconciling says and makes of the run and of the scratch folder that the killed process left."""
+    (scratch,) = home.steps.glob(".*")
+    os.utime(scratch, (0, 0))
+    told = reconcile(home)
+    client, experiment = open_store(home)
+    (run,) = client.search_runs([experiment], "attributes.status = 'KILLED'")
+    return {"told": told, "killed": run, "scratch": scratch, "told again": reconcile(home)}
 
 
 def _command(process: psutil.Process) -> list[str]:
@@ -73,6 +86,15 @@ def test_after_a_kill_the_first_is_not_repeated_and_the_second_goes_on(first: di
     assert "transformer  epoch 1/2" in first["stderr"]
     assert len(first["checkpoints"]) == 1
     assert first["orphans"] == []
+
+
+def test_reconciling_marks_the_killed_run_and_removes_its_scratch_folder(first: dict[str, Any]) -> None:
+    told, run, scratch = first["told"], first["killed"], first["scratch"]
+    assert told == [f"marked digits-rnn-0 as killed: {NOTE}", f"removed {scratch}: its writer is gone"]
+    assert first["told again"] == []
+    assert run.data.tags["mlflow.note.content"] == NOTE
+    assert run.info.start_time <= run.info.end_time < time.time() * 1000
+    assert not scratch.exists()
 
 
 def test_every_architecture_is_recorded_registered_and_released(first: dict[str, Any], environment: dict[str, str]) -> None:

@@ -7,10 +7,14 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
+import yaml
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.client.schemas.schedules import CronSchedule
+from prefect.flows import load_flow_from_entrypoint
 from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
 from prefect.states import Pending, Running, Scheduled
 
@@ -125,3 +129,11 @@ def test_one_late_run_covers_the_gap(client: SyncPrefectClient) -> None:
     for other in (late, ahead):
         state = client.read_flow_run(other.id).state
         assert state is not None and state.is_scheduled()
+
+
+def test_prefects_file_holds_deployments_that_load() -> None:
+    (deployment,) = yaml.safe_load((Path(__file__).parents[2] / "prefect.yaml").read_text())["deployments"]
+    assert deployment["entrypoint"] == schedule.ENTRYPOINT
+    assert load_flow_from_entrypoint(deployment["entrypoint"]).name == "refresh"
+    assert RefreshRequest.model_validate(deployment["parameters"]["request"]).dataset == "auto"
+    assert isinstance(parse_cron(**deployment["schedules"][0]), CronSchedule)

@@ -77,11 +77,29 @@ def read_image(path: Path | BinaryIO, shape: tuple[int, int, int]) -> tuple[Form
             form = _form(image)
             side = 2 * max(height, width)
             image.draft(mode, (side, side))  # JPEG only: decode a large photo at a fraction of its size
-            flat = _eight_bit(ImageOps.exif_transpose(image) if _orientation(image) > 1 else image).convert(mode)
+            return form, _fit(image, shape).transpose(2, 0, 1)
     except DAMAGED as error:
         raise _unreadable(path, error) from error
+
+
+def picture_pixels(picture: str | Path | Image.Image, shape: tuple[int, int, int]) -> NDArray[np.uint8]:
+    """uint8 [H, W, C] of a file or an open image, brought to `shape` (C, H, W). Raises: UnreadableImage."""
+    with pillow_warnings_hushed():
+        if not isinstance(picture, Image.Image):
+            return read_image(Path(picture), shape)[1].transpose(1, 2, 0)
+        try:
+            return _fit(picture, shape)
+        except DAMAGED as error:
+            raise _unreadable(Path(getattr(picture, "filename", "") or "the image"), error) from error
+
+
+def _fit(image: Image.Image, shape: tuple[int, int, int]) -> NDArray[np.uint8]:
+    """uint8 [H, W, C]: upright, on white, in the size asked for."""
+    channels, height, width = shape
+    upright = ImageOps.exif_transpose(image) if _orientation(image) > 1 else image
+    flat = _eight_bit(upright).convert("L" if channels == 1 else "RGB")
     fitted = flat if flat.size == (width, height) else flat.resize((width, height), Image.Resampling.BILINEAR)
-    return form, np.asarray(fitted, np.uint8).reshape(height, width, channels).transpose(2, 0, 1)
+    return np.asarray(fitted, np.uint8).reshape(height, width, channels)
 
 
 def _orientation(image: Image.Image) -> int:

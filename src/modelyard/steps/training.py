@@ -5,21 +5,22 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
 from torch import nn
 
 from modelyard.data.datasets import Dataset, open_packed
-from modelyard.files import folder_written_whole, make_folder, seal
+from modelyard.devices import device_slots
+from modelyard.files import folder_written_whole, seal
 from modelyard.home import Home
 from modelyard.requests import BuildRequest
 from modelyard.steps.finished import training_is_done
 from modelyard.training.job import OnEpoch, TrainJob, load_trained, run_job, run_job_in_subprocess
+from modelyard.training.precision import resolve_device
 
 
 def run_training(request: BuildRequest, home: Home, on_epoch: OnEpoch) -> Path:
-    """Train, or go on from the checkpoint; one training at a time on a device."""
+    """Train, or go on from the checkpoint, when the device (or a share of the CPU) is free."""
     folder = request.training_folder(home)
-    with FileLock(make_folder(home.locks) / "device.lock"):
+    with device_slots(home, resolve_device(request.device).type, request.cores):
         if training_is_done(request, home):
             return folder
         checkpoint = home.checkpoints / f"{request.training_key}.safetensors"
@@ -36,6 +37,7 @@ def training_job(request: BuildRequest, home: Home, checkpoint: Path) -> TrainJo
     return TrainJob(
         data_folder=str(home.steps / request.data_step), data=request.recipe.data, model=request.recipe.model,
         training=request.recipe.training, seed=request.seed, device=request.device, checkpoint=str(checkpoint),
+        cores=request.cores,
     )  # fmt: skip
 
 

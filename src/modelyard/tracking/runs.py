@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import json
 import logging
+import os
 import shutil
 import subprocess
 import time
@@ -19,11 +20,13 @@ from mlflow.tracking import MlflowClient
 
 from modelyard.errors import StoreError
 from modelyard.home import Home
+from modelyard.identity import identity, is_gone
 from modelyard.tracking.store import open_store
 from modelyard.training.state import EpochReport
 
 logger = logging.getLogger(__name__)
-KEY_TAG, GROUP_TAG, TRAINING_TAG = "modelyard.key", "pipeline_run", "modelyard.training"
+KEY_TAG, GROUP_TAG, PROCESS_TAG = "modelyard.key", "pipeline_run", "modelyard.process"
+TRAINING_TAG = "modelyard.training"
 RunFields = dict[str, Any]
 
 
@@ -35,13 +38,20 @@ def start_run(home: Home, key: str, *, name: str, params: RunFields, tags: dict[
         if found:
             run_id: str = found[0].info.run_id
             if found[0].info.status != "FINISHED":
+                client.set_tag(run_id, PROCESS_TAG, _with_this_process(found[0].data.tags.get(PROCESS_TAG, "")))
                 client.update_run(run_id, status="RUNNING")
             return run_id
-        run = client.create_run(experiment, tags=tags | {KEY_TAG: key}, run_name=name)
+        run = client.create_run(experiment, tags=tags | {KEY_TAG: key, PROCESS_TAG: _with_this_process("")}, run_name=name)
         flat = [Param(name, str(value)) for name, value in params.items() if value is not None]
         client.log_batch(run.info.run_id, params=flat)
         _log_dataset(client, run.info.run_id, tags)
         return str(run.info.run_id)
+
+
+def _with_this_process(names: str) -> str:
+    """The identities of all that work on a run: equal commands at once share it."""
+    living = [name for name in names.split() if not is_gone(name)]
+    return " ".join(dict.fromkeys([*living, identity(os.getpid())]))
 
 
 def source_tags() -> dict[str, str]:
@@ -97,6 +107,25 @@ def finish_run(home: Home, run_id: str, metrics: dict[str, float], report: Path,
     client.log_batch(run_id, bound)
     for part in (*sorted(report.glob("*.png")), report / "per_class.csv"):
         client.log_artifact(run_id, str(part), "report")
+    client.set_terminated(run_id, "FINISHED")
+
+
+def finish_trial(home: Home, run_id: str, metrics: dict[str, float], *, pruned: str = "") -> None:
+    """Final metrics of a training without a model to register; one that was given up is KILLED and says why."""
+    client, _ = open_store(home)
+    now = int(time.time() * 1000)
+    client.log_batch(run_id, [Metric(name, value, now, 0) for name, value in metrics.items()])
+    if pruned:
+        client.set_tag(run_id, "mlflow.note.content", pruned)
+    client.set_terminated(run_id, "KILLED" if pruned else "FINISHED")
+
+
+def record_folder(home: Home, run_id: str, folder: Path, note: str) -> None:
+    """The files of a finished sweep as the run's artifacts, its table as the description."""
+    client, _ = open_store(home)
+    for part in sorted(path for path in folder.iterdir() if path.suffix in {".json", ".png"}):
+        client.log_artifact(run_id, str(part), "sweep")
+    client.set_tag(run_id, "mlflow.note.content", note)
     client.set_terminated(run_id, "FINISHED")
 
 

@@ -24,6 +24,7 @@ from modelyard.data.splits import DataConfig, make_splits
 from modelyard.errors import ModelyardError, TrainingError
 from modelyard.files import write_json
 from modelyard.home import cache_folder
+from modelyard.identity import PARENT_VARIABLE, identity
 from modelyard.models import AnyModelConfig
 from modelyard.models.size import measure_size
 from modelyard.training.loop import TrainingConfig, train
@@ -48,6 +49,8 @@ class TrainJob(Config):
     seed: int
     device: str
     checkpoint: str
+    cores: int | None = None
+    """Threads; None: as torch finds it."""
 
 
 def run_job(job: TrainJob, out: Path, on_epoch: OnEpoch) -> None:
@@ -55,6 +58,8 @@ def run_job(job: TrainJob, out: Path, on_epoch: OnEpoch) -> None:
     dataset = open_packed(Path(job.data_folder), verify=False)
     device = resolve_device(job.device)
     torch.manual_seed(job.seed)
+    if job.cores:
+        torch.set_num_threads(job.cores)
     model = job.model.build(dataset.image_shape, len(dataset.classes))
     size = measure_size(model, dataset.image_shape)
     result = train(
@@ -74,7 +79,7 @@ def run_job(job: TrainJob, out: Path, on_epoch: OnEpoch) -> None:
 def run_job_in_subprocess(job: TrainJob, out: Path, on_epoch: OnEpoch) -> None:
     """The same in a process group of its own, which ends with this call whatever happens."""
     (out / JOB_FILE).write_text(job.model_dump_json())
-    environment = os.environ | {"GOMP_SPINCOUNT": SPINS}
+    environment = os.environ | {"GOMP_SPINCOUNT": SPINS, PARENT_VARIABLE: identity(os.getpid())}
     command = [sys.executable, "-m", "modelyard.training", str(out)]
     with (out / ERRORS_FILE).open("w+") as errors:
         process = subprocess.Popen(

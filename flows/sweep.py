@@ -1,0 +1,113 @@
+"""Flow `sweep`: many trainings beside each other, each a task; then what they came to."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from prefect import flow, task
+from prefect.artifacts import create_table_artifact
+from prefect.futures import PrefectFuture, as_completed
+
+from flows import tasks
+from modelyard.board import board_markdown
+from modelyard.errors import ModelyardError
+from modelyard.files import make_folder, write_json
+from modelyard.home import Home
+from modelyard.progress import current_progress
+from modelyard.requests import BuildRequest
+from modelyard.sweeps import search, summary
+from modelyard.sweeps.request import SweepRequest
+from modelyard.sweeps.summary import TrialResult
+from modelyard.sweeps.trial import search_one, train_one
+from modelyard.tracking import runs
+
+Results = list[dict[str, Any]]
+
+
+@task(task_run_name="train {build.label} seed {build.seed}")
+def trial(build: BuildRequest, request: SweepRequest) -> Results:
+    """One point of the grid."""
+    return [asdict(train_one(build, request, (), lambda epoch: None))]
+
+
+@task(task_run_name="search {build.label} {number}")
+def search_trial(build: BuildRequest, request: SweepRequest, number: int) -> Results:
+    """One configuration that Optuna proposes, with every seed."""
+    return [asdict(result) for result in search_one(build, request, number)]
+
+
+@flow(flow_run_name="sweep {request.name}")
+def sweep(request: SweepRequest, cores: int) -> dict[str, Any]:
+    """The summary's record; `cores` of the CPU for each training."""
+    futures = _search(request, cores) if request.ranges else _grid(request, cores)
+    results = [result for found in _gather(futures) for result in found]
+    return _summarise(request, results)
+
+
+def _builds(request: SweepRequest, cores: int) -> list[BuildRequest]:
+    recipes = request.recipes()
+    prepared = tasks.prepare(request.dataset, next(iter(recipes.values())), request.skip_unreadable)
+    builds = [
+        BuildRequest(
+            recipe=recipe, label=label, seed=0, device=request.device, in_process=True, cores=cores,
+            dataset_requested=request.dataset, **prepared,
+        )
+        for label, recipe in recipes.items()
+    ]  # fmt: skip
+    for build in builds:
+        tasks.check_model(build)
+    return builds
+
+
+def _grid(request: SweepRequest, cores: int) -> dict[PrefectFuture[Results], str]:
+    futures = {}
+    for build in _builds(request, cores):
+        for seed in request.seeds:
+            point = build.model_copy(update={"seed": seed})
+            futures[trial.submit(point, request)] = f"{build.label} seed {seed}"
+    return futures
+
+
+def _search(request: SweepRequest, cores: int) -> dict[PrefectFuture[Results], str]:
+    folder, futures = make_folder(Home.current().sweeps / request.name), {}
+    for build in _builds(request, cores):
+        study = search.open_study(folder, build.label, request.seeds[0])
+        search.put_back_interrupted(study)
+        for number in range(request.trials - search.num_missing(study, request), request.trials):
+            futures[search_trial.submit(build, request, number)] = f"{build.label} trial {number + 1}"
+    return futures
+
+
+def _gather(futures: dict[PrefectFuture[Results], str]) -> list[list[TrialResult]]:
+    """In the order in which they end; a failed one is told and does not end the others."""
+    gathered, progress = [], current_progress.get()
+    for count, future in enumerate(as_completed(list(futures)), start=1):
+        label, _, seed = futures[future].partition(" seed ")
+        found = future.result(raise_on_failure=False)
+        if isinstance(found, BaseException):
+            why = str(found) if isinstance(found, ModelyardError) else repr(found)
+            results = [TrialResult(label.partition(" ")[0], int(seed or 0), state="failed", why=why)]
+        else:
+            results = [summary.from_record(result) for result in found]
+        for result in results:
+            progress.say(f"{count}/{len(futures)}  {result.describe()}")
+        gathered.append(results)
+    return gathered
+
+
+def _summarise(request: SweepRequest, results: list[TrialResult]) -> dict[str, Any]:
+    home = Home.current()
+    folder = make_folder(home.sweeps / request.name)
+    if request.ranges:
+        results = summary.with_earlier(folder / "summary.json", results)
+    record = {"name": request.name, "dataset": request.dataset} | summary.as_record(results)
+    write_json(folder / "summary.json", record)
+    if not record["configurations"]:
+        return record
+    summary.draw_parallel_coordinates(results, folder / "parallel_coordinates.png")
+    create_table_artifact(record["configurations"], key=f"sweep-{request.name}".replace("_", "-").replace(".", "-"))
+    tags = {"modelyard.dataset": request.dataset, "modelyard.data_digest": "", "sweep": request.name, "label": "sweep"}
+    run_id = runs.start_run(home, f"sweep-{request.name}", name=f"sweep {request.name}", params={}, tags=tags)
+    runs.record_folder(home, run_id, folder, board_markdown(record["configurations"]))
+    return record

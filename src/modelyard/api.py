@@ -1,0 +1,105 @@
+"""The verbs of the command line for scripts and notebooks.
+
+One store for each process: that of MODELYARD_HOME, or of the working directory, at the first call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import html
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from modelyard.environment import configure
+from modelyard.home import Home
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """What a comparison came to."""
+
+    dataset: str
+    board: list[dict[str, Any]]
+    """One row for each architecture, as the command line prints it."""
+    promoted: bool
+    why: str
+
+    @property
+    def versions(self) -> dict[str, int]:
+        """Architecture -> the version that was registered."""
+        return {str(row["architecture"]): int(row["version"]) for row in self.board}
+
+    def _repr_html_(self) -> str:
+        head = "".join(f"<th>{html.escape(name)}</th>" for name in self.board[0])
+        lines = ["".join(f"<td>{html.escape(str(cell))}</td>" for cell in row.values()) for row in self.board]
+        rows = "".join(f"<tr>{line}</tr>" for line in lines)
+        led = "promoted" if self.promoted else "champion unchanged"
+        return f"<table><tr>{head}</tr>{rows}</table><p>{led}: {html.escape(self.why)}</p>"
+
+
+def run(
+    dataset: str = "auto", *, architectures: Sequence[str] = (), preset: str = "standard",
+    assignments: Sequence[str] = (), seed: int = 0, device: str = "auto", skip_unreadable: bool = False,
+) -> RunResult:  # fmt: skip
+    """Train, evaluate, export, verify and register every architecture; promote the best: `modelyard run`.
+
+    `assignments` are those of `--set`: "training.epochs=3". Steps that were done before are skipped.
+    Raises: ModelyardError with the line that the command would print.
+    """
+    configure(Home.current())
+    from modelyard.recipes import named_recipes
+    from modelyard.requests import CompareRequest
+    from modelyard.running import run_compare
+    from modelyard.training.precision import resolve_device
+
+    def request() -> CompareRequest:
+        resolve_device(device)
+        recipes = named_recipes(architectures, preset, assignments, dataset=dataset)
+        return CompareRequest(dataset=dataset, recipes=recipes, seed=seed, device=device, skip_unreadable=skip_unreadable)
+
+    result = _beside_a_loop(lambda: run_compare(request))
+    return RunResult(result["dataset"], result["board"], result["promoted"], result["why"])
+
+
+def _beside_a_loop(call: Callable[[], Result]) -> Result:
+    """A notebook has an event loop in its thread, which a flow that is not async must not meet."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return call()
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(copy_context().run, call).result()
+
+
+def versions(model: str = "") -> list[dict[str, Any]]:
+    """Every registered version (of one model) with its aliases, as `modelyard models list` shows it."""
+    configure(Home.current())
+    from modelyard.tracking import registry
+
+    home = Home.current()
+    return [
+        version.as_row()
+        for name in ([model] if model else registry.model_names(home))
+        for version in registry.versions(home, name)
+    ]
+
+
+def promote(model: str, *, alias: str = "champion", reason: str = "", force: bool = False) -> str:
+    """Make `name@version` champion if it passes its gates; gives what was done. Raises: PromotionError, StoreError."""
+    configure(Home.current())
+    from modelyard.tracking.by_hand import promote_version
+
+    return promote_version(Home.current(), model, alias, reason=reason, force=force)
+
+
+def rollback(model: str, *, to: int | None = None, reason: str = "") -> str:
+    """Give the champion's place back to the one before, or to version `to`. Raises: StoreError."""
+    configure(Home.current())
+    from modelyard.tracking import by_hand
+
+    return by_hand.rollback(Home.current(), model, to, reason=reason)

@@ -1,0 +1,112 @@
+"""What a sweep is asked: a grid of architectures and seeds, or ranges that are searched."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+
+from modelyard.config import Config
+from modelyard.data.names import LEGAL
+from modelyard.errors import ConfigError
+from modelyard.files import write_json
+from modelyard.home import Home
+from modelyard.recipes import Recipe, make_recipe, named_recipes
+
+REQUEST_FILE = "request.json"
+
+
+class Range(Config):
+    """Values of one recipe key: from `low` to `high`, or one of `choices`."""
+
+    key: str
+    low: float = 0.0
+    high: float = 0.0
+    log: bool = False
+    whole: bool = False
+    """Only integers."""
+    choices: tuple[str, ...] = ()
+
+
+class SweepRequest(Config):
+    """One sweep. The same name must mean the same sweep, so that it can be gone on with."""
+
+    name: str
+    dataset: str
+    architectures: tuple[str, ...]
+    preset: str = "smoke"
+    assignments: tuple[str, ...] = ()
+    seeds: tuple[int, ...] = (0,)
+    ranges: tuple[Range, ...] = ()
+    trials: int = 0
+    """Configurations tried for each architecture when there are ranges."""
+    device: str = "auto"
+    skip_unreadable: bool = False
+
+    def recipes(self, extra: Sequence[str] = ()) -> dict[str, Recipe]:
+        """Label -> recipe, with the sweep's assignments and `extra` ones. Raises: ConfigError."""
+        return named_recipes(self.architectures, self.preset, [*self.assignments, *extra], dataset=self.dataset)
+
+
+def parse_seeds(text: str) -> tuple[int, ...]:
+    """`0-19` or `0,1,2`. Raises: ConfigError."""
+    seeds: list[int] = []
+    for part in text.split(","):
+        match = re.fullmatch(r"\s*(\d+)(?:-(\d+))?\s*", part)
+        if match is None or int(match[2] or match[1]) < int(match[1]):
+            raise ConfigError(f"--seeds expects numbers or ranges such as 0,1,2 or 0-19, received {text!r}")
+        seeds += range(int(match[1]), int(match[2] or match[1]) + 1)
+    return tuple(dict.fromkeys(seeds))
+
+
+def parse_range(text: str) -> Range:
+    """`key=low:high`, `key=low:high:log` or `key=a|b|c`. Raises: ConfigError."""
+    key, separator, values = text.partition("=")
+    if not separator or not key or not values:
+        raise ConfigError(f"--range expects key=low:high[:log] or key=a|b|c, received {text!r}")
+    if "|" in values:
+        return Range(key=key, choices=tuple(values.split("|")))
+    low, _, rest = values.partition(":")
+    high, _, scale = rest.partition(":")
+    try:
+        bounds = float(low), float(high)
+    except ValueError:
+        raise ConfigError(f"--range expects key=low:high[:log] or key=a|b|c, received {text!r}") from None
+    if (
+        not bounds[0] < bounds[1]
+        or not all(map(math.isfinite, bounds))
+        or scale not in {"", "log"}
+        or (scale and bounds[0] <= 0)
+    ):
+        raise ConfigError(f"--range {key} expects low below high (and above 0 for log), received {values!r}")
+    whole = all(re.fullmatch(r"-?\d+", bound) for bound in (low, high))
+    return Range(key=key, low=bounds[0], high=bounds[1], log=scale == "log", whole=whole)
+
+
+def as_text(chosen: Range, value: float | int | str) -> str:
+    """The assignment `key=value` that `--set` would take."""
+    return f"{chosen.key}={int(value) if chosen.whole and not chosen.choices else value}"
+
+
+def check(request: SweepRequest) -> None:
+    """Try every bound of every range before anything starts. Raises: ConfigError naming key, choices or limits."""
+    if not LEGAL.fullmatch(request.name):
+        raise ConfigError(f"--name {request.name!r}: expected lower-case letters, digits and -_. after a letter or digit")
+    for architecture in request.architectures:
+        make_recipe(architecture, request.preset)
+    request.recipes()
+    for chosen in request.ranges:
+        for value in chosen.choices or (chosen.low, chosen.high):
+            request.recipes([as_text(chosen, value)])
+
+
+def claim_name(request: SweepRequest, home: Home) -> None:
+    """Remember what this name means. Raises: ConfigError when it means another sweep."""
+    file = home.sweeps / request.name / REQUEST_FILE
+    told = request.model_dump(mode="json")
+    if not file.exists():
+        write_json(file, told)
+        return
+    known = SweepRequest.model_validate_json(file.read_bytes()).model_dump(mode="json")
+    if changed := [key for key in told if told[key] != known[key]]:
+        raise ConfigError(f"sweep {request.name!r} exists with another {', '.join(changed)}; choose another --name")
