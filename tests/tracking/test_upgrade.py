@@ -28,8 +28,8 @@ def older(tmp_path: Path) -> Home:
     engine = sqlalchemy.create_engine(f"sqlite:///{home.database}")
     InitialBase.metadata.create_all(engine)
     config = _get_alembic_config(str(engine.url))  # type: ignore[no-untyped-call]
-    with engine.begin() as connection:
-        config.attributes["connection"] = connection
+    with engine.begin() as migrating:
+        config.attributes["connection"] = migrating
         command.upgrade(config, OLDER)
     engine.dispose()
     with closing(sqlite3.connect(home.database)) as connection, connection:
