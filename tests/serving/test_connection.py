@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 from collections.abc import Iterator
@@ -73,6 +74,24 @@ def test_a_client_that_sends_too_much_still_reads_why(connection: socket.socket,
     connection.sendall(HEAD + head)
     connection.sendall(b" " * 2_000_000)
     assert connection.recv(1000).startswith(b"HTTP/1.1 413 ")
+
+
+def test_a_known_head_is_read_as_a_new_one(connection: socket.socket, server: Server) -> None:
+    other = json.dumps(question(seed=5)).encode()
+    second = HEAD + b"content-length: %d\r\n\r\n%s" % (len(other), other)
+    fresh = [json.loads(raw(server, whole.replace(b"host: x", b"host: x\r\nconnection: close")).partition(b"\r\n\r\n")[2])
+             for whole in (WHOLE, second)]  # fmt: skip
+    asked = [WHOLE, second, WHOLE[:40], WHOLE[40:], WHOLE + second, WHOLE, WHOLE + second[:30], second[30:], WHOLE]
+    expected = [fresh[place] for place in (0, 1, 0, 0, 1, 0, 0, 1, 0)]
+    received = b""
+    for part in asked:
+        connection.sendall(part)
+        connection.settimeout(0.2)
+        with contextlib.suppress(TimeoutError):
+            while True:
+                received += connection.recv(65536)
+    answers = [json.loads(answer.partition(b"\r\n\r\n")[2]) for answer in received.split(b"HTTP/1.1 200 OK")[1:]]
+    assert answers == expected
 
 
 def test_a_refusal_comes_after_the_answers_before_it(connection: socket.socket) -> None:

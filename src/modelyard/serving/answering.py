@@ -8,6 +8,7 @@ import time
 import traceback
 import zlib
 from http import HTTPStatus
+from typing import Any
 
 from modelyard.errors import RequestError
 from modelyard.serving.events import log_event
@@ -28,6 +29,8 @@ class Answering:
         self._access_log = options.access_log
         self._id_prefix = os.urandom(4).hex()
         self._ids = itertools.count(1)
+        self.heads: dict[bytes, Any] = {}
+        """Heads of requests that came before, on any connection."""
 
     @property
     def draining(self) -> bool:

@@ -9,7 +9,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import Any
+from typing import Any, NamedTuple
 
 import httptools
 
@@ -22,7 +22,19 @@ MAX_HEADER_BYTES = 32 * 1024
 MAX_PIPELINED = 16
 """Requests of one connection that may wait for the answers before theirs; then nothing more is read."""
 LINGER_S = 2.0
+HEAD_END = b"\r\n\r\n"
+KNOWN_HEADS, KNOWN_HEAD_BYTES = 1024, 2048
+"""How many heads of requests are remembered, and how long they may be."""
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+class Head(NamedTuple):
+    """What a head of a request says; the same bytes always say the same."""
+
+    request: Request
+    """With an empty body."""
+    num_bytes: int
+    """Of its body."""
 
 
 class Connection(asyncio.Protocol):
@@ -36,6 +48,11 @@ class Connection(asyncio.Protocol):
         self._parser: Any = httptools.HttpRequestParser(self)
         self._waiting: deque[tuple[Request, bool] | RequestError] = deque()
         """Whole requests, each with whether the connection goes on after it; a refusal is the last."""
+        self._heads = answering.heads
+        self._is_inside = False
+        """Whether the parser is within a request."""
+        self._completed: list[tuple[Request, bool]] = []
+        """By the data that are parsed just now."""
         self._task: asyncio.Task[None] | None = None
         self._is_deaf = False
         """Whether nothing more is understood: what still arrives is thrown away."""
@@ -65,11 +82,14 @@ class Connection(asyncio.Protocol):
             self._may_write.set()
 
     def data_received(self, data: bytes) -> None:
-        if self._is_deaf:
+        if self._is_deaf or self._is_known(data):
             return
-        headers = self._headers
+        headers, begins_here = self._headers, not self._is_inside
+        self._completed.clear()
         try:
             self._parser.feed_data(data)
+            if begins_here and len(self._completed) == 1 and not self._is_inside:
+                self._remember(data, *self._completed[0])
             if self._in_headers and self._headers is headers:  # a header that is not whole is not told of
                 self._count_header(len(data))
         except httptools.HttpParserUpgrade:  # offered to nobody: the request itself is an ordinary one
@@ -79,6 +99,31 @@ class Connection(asyncio.Protocol):
         except httptools.HttpParserError as error:
             cause = error.__context__
             self._refuse(cause if isinstance(cause, RequestError) else RequestError(f"not HTTP/1.1: {error}"))
+
+    def _is_known(self, data: bytes) -> bool:
+        """Take a whole request whose head came before, byte for byte, without parsing it again."""
+        if self._is_inside:
+            return False
+        end = data.find(HEAD_END) + len(HEAD_END)
+        head = self._heads.get(data[:end])
+        if head is None or len(data) - end != head.num_bytes:
+            return False
+        asked = head.request
+        self._is_arriving = self._in_headers = False
+        self._since = self._loop.time()
+        self._enqueue((Request(asked.method, asked.path, asked.query_string, asked.headers, data[end:]), True))
+        return True
+
+    def _remember(self, data: bytes, request: Request, goes_on: bool) -> None:
+        """The head of a request that was all of `data`, unless it asks for more than an answer."""
+        end = data.find(HEAD_END) + len(HEAD_END)
+        length = request.headers.get(b"content-length", b"0")
+        if not goes_on or end > KNOWN_HEAD_BYTES or b"expect" in request.headers or int(length) != len(data) - end:
+            return
+        if len(self._heads) >= KNOWN_HEADS:
+            self._heads.clear()
+        bare = Request(request.method, request.path, request.query_string, request.headers, b"")
+        self._heads[data[:end]] = Head(bare, len(data) - end)
 
     def eof_received(self) -> bool:
         """A client that closed its half after a whole request still gets its answer: true keeps the other half open."""
@@ -97,6 +142,7 @@ class Connection(asyncio.Protocol):
     # what httptools calls
 
     def on_message_begin(self) -> None:
+        self._is_inside = True
         self._is_arriving = self._in_headers = True
         self._since = self._loop.time()
 
@@ -123,12 +169,13 @@ class Connection(asyncio.Protocol):
             raise self._answering.too_large()
 
     def on_message_complete(self) -> None:
-        self._is_arriving = False
+        self._is_arriving = self._is_inside = False
         body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
         request = incoming(self._parser.get_method(), self._url, self._headers, body)
         parser = self._parser
         goes_on = parser.should_keep_alive() and parser.get_http_version() != "1.0" and not parser.should_upgrade()
         self._begin()
+        self._completed.append((request, goes_on))
         self._enqueue((request, goes_on))
 
     # the way of a request

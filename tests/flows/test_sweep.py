@@ -1,0 +1,104 @@
+"""The real command: a sweep on two workers, killed and gone on with; a search that gives up what falls behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from modelyard.home import Home
+from modelyard.tracking.store import open_store
+
+SMALL = ["--set", "training.min_steps=0", "--set", "training.max_train_images=300"]
+SWEEP = [sys.executable, "-m", "modelyard", "sweep", "-d", "digits", *SMALL]
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    folder = tmp_path_factory.mktemp("store")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "MLFLOW_", "MODELYARD_"))}
+    return kept | {"MODELYARD_HOME": str(folder / "runs"), "MODELYARD_CACHE": str(folder / "cache")}
+
+
+def runs_of(environment: dict[str, str], sweep: str) -> list[Any]:
+    client, experiment = open_store(Home(Path(environment["MODELYARD_HOME"])))
+    found = client.search_runs([experiment], f"tags.sweep = '{sweep}'")
+    return [run for run in found if run.data.tags["label"] != "sweep"]
+
+
+@pytest.mark.fault("a sweep is killed with trainings at work", how="SIGKILL of `modelyard sweep`")
+def test_a_killed_sweep_goes_on_and_repeats_nothing(environment: dict[str, str]) -> None:
+    command = [
+        *SWEEP,
+        "-a",
+        "rnn",
+        "-a",
+        "cnn",
+        "--seeds",
+        "0-2",
+        "--set",
+        "training.epochs=2",
+        "--name",
+        "grid",
+        "--workers",
+        "2",
+    ]
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    for line in process.stderr:
+        if line.startswith("2/6 "):
+            break
+    family = psutil.Process(process.pid).children(recursive=True)
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert not psutil.wait_procs(family, timeout=10)[1]
+    steps = Home(Path(environment["MODELYARD_HOME"])).steps
+    before = {folder.name: folder.stat().st_mtime_ns for folder in steps.glob("train-*")}
+    assert len(before) >= 2
+    again = subprocess.run([*command, "--json"], env=environment, capture_output=True, text=True, check=False)
+    assert again.returncode == 0, again.stderr
+    found = json.loads(again.stdout)
+    assert found["states"] == {"finished": 6, "pruned": 0, "failed": 0}
+    after = {folder.name: folder.stat().st_mtime_ns for folder in steps.glob("train-*")}
+    assert len(after) == 6 and before.items() <= after.items()
+    recorded = runs_of(environment, "grid")
+    assert [run.info.status for run in recorded] == ["FINISHED"] * 6
+    client, _ = open_store(Home(Path(environment["MODELYARD_HOME"])))
+    assert all(len(client.get_metric_history(run.info.run_id, "train/loss")) == 2 for run in recorded)
+    other = subprocess.run([*command, "--seeds", "7"], env=environment, capture_output=True, text=True, check=False)
+    assert other.returncode == 2
+    assert "sweep 'grid' exists with another seeds; choose another --name" in other.stderr
+
+
+def test_a_search_gives_up_what_falls_behind_and_tells_what_fails(environment: dict[str, str], tmp_path: Path) -> None:
+    command = [
+        *SWEEP,
+        "-a",
+        "rnn",
+        "--seeds",
+        "0",
+        "--set",
+        "training.epochs=3",
+        "--name",
+        "search",
+        "--workers",
+        "2",
+        "--json",
+    ]
+    command += ["--range", "training.optimizer.learning_rate=1e-9|8e-3|1e-9|9e-3|1e-8", "--trials", "7"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert sum(found["states"].values()) == 7
+    assert found["states"]["pruned"] >= 1
+    best = found["configurations"][0]["changes"]
+    assert best in {"training.optimizer.learning_rate=8e-3", "training.optimizer.learning_rate=9e-3"}
+    killed = [run for run in runs_of(environment, "search") if run.info.status == "KILLED"]
+    assert killed and all("below the median" in run.data.tags["mlflow.note.content"] for run in killed)
