@@ -15,6 +15,7 @@ from flows.pipeline import build
 from modelyard.board import board_markdown, board_row
 from modelyard.bundle import open_bundle
 from modelyard.home import Home
+from modelyard.leases import in_use
 from modelyard.requests import BuildRequest, CompareRequest
 from modelyard.tracking import runs
 from modelyard.tracking.judging import verdict_table
@@ -23,7 +24,13 @@ from modelyard.tracking.judging import verdict_table
 @flow(flow_run_name="compare on {request.dataset}", on_failure=[tell_failure], on_crashed=[tell_crash])
 def compare(request: CompareRequest) -> dict[str, Any]:
     """Board rows by architecture, and the promotion's verdict."""
-    builds = prepared_builds(request)
+    with in_use(Home.current()) as lease:
+        builds = prepared_builds(request)
+        lease.narrow(name for build_request in builds for name in build_request.step_names)
+        return _compare(builds)
+
+
+def _compare(builds: list[BuildRequest]) -> dict[str, Any]:
     look_at_data(builds[0])
     for build_request in builds:
         tasks.check_model(build_request)

@@ -13,6 +13,7 @@ from flows.hooks import tell_crash, tell_failure
 from modelyard.board import as_markdown, card_facts
 from modelyard.bundle import open_bundle
 from modelyard.home import Home
+from modelyard.leases import in_use
 from modelyard.requests import BuildRequest
 from modelyard.tracking import runs
 
@@ -20,16 +21,17 @@ from modelyard.tracking import runs
 @flow(flow_run_name="build {request.label}", on_failure=[tell_failure], on_crashed=[tell_crash])
 def build(request: BuildRequest) -> dict[str, Any]:
     """The run's id and registered version."""
-    run_id = tasks.start_run(request)
-    try:
-        tasks.train(request, run_id)
-        tasks.evaluate(request)
-        tasks.export(request)
-        version = tasks.register(request, run_id)
-        _show_card(request, version)
-    except BaseException as error:
-        runs.fail_run(Home.current(), run_id, str(error), killed=not isinstance(error, Exception))
-        raise
+    with in_use(Home.current(), request.step_names):
+        run_id = tasks.start_run(request)
+        try:
+            tasks.train(request, run_id)
+            tasks.evaluate(request)
+            tasks.export(request)
+            version = tasks.register(request, run_id)
+            _show_card(request, version)
+        except BaseException as error:
+            runs.fail_run(Home.current(), run_id, str(error), killed=not isinstance(error, Exception))
+            raise
     return {"run_id": run_id, "version": version}
 
 

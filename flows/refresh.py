@@ -29,6 +29,7 @@ from modelyard.config import Config
 from modelyard.files import make_folder
 from modelyard.home import Home
 from modelyard.identity import identity
+from modelyard.leases import in_use
 from modelyard.operations.bound import bind_to_parent
 
 if TYPE_CHECKING:
@@ -68,10 +69,11 @@ def _refresh(request: RefreshRequest) -> dict[str, Any] | State[Any]:
     from modelyard.tracking.reconcile import reconcile
 
     wanted = compare_request(request)
-    builds = prepared_builds(wanted)
-    if unchanged := _unchanged(builds):
-        return Completed(message=unchanged, name="Unchanged")
-    examine_data(builds[0])
+    with in_use(Home.current()):
+        builds = prepared_builds(wanted)
+        if unchanged := _unchanged(builds):
+            return Completed(message=unchanged, name="Unchanged")
+        examine_data(builds[0])
     home, told = Home.current(), logging.getLogger("modelyard")
     for done in reconcile(home):
         told.warning(done)

@@ -14,6 +14,7 @@ from modelyard.board import board_markdown
 from modelyard.errors import ModelyardError
 from modelyard.files import make_folder, write_json
 from modelyard.home import Home
+from modelyard.leases import in_use
 from modelyard.progress import current_progress
 from modelyard.requests import BuildRequest
 from modelyard.sweeps import search, summary
@@ -40,9 +41,10 @@ def search_trial(build: BuildRequest, request: SweepRequest, number: int) -> Res
 @flow(flow_run_name="sweep {request.name}")
 def sweep(request: SweepRequest, cores: int) -> dict[str, Any]:
     """The summary's record; `cores` of the CPU for each training."""
-    futures = _search(request, cores) if request.ranges else _grid(request, cores)
-    results = [result for found in _gather(futures) for result in found]
-    return _summarise(request, results)
+    with in_use(Home.current()):  # its trainings are known one by one only
+        futures = _search(request, cores) if request.ranges else _grid(request, cores)
+        results = [result for found in _gather(futures) for result in found]
+        return _summarise(request, results)
 
 
 def _builds(request: SweepRequest, cores: int) -> list[BuildRequest]:

@@ -48,6 +48,7 @@ def start_run(request: BuildRequest) -> str:
         "architecture": request.recipe.model.architecture,
         "label": request.label,
         "prefect.flow_run": str(flow_run.id or ""),
+        runs.TRAINING_TAG: f"train-{request.training_key}",
     }
     params = request.recipe.made_flat() | {"architecture": request.label, "dataset": request.dataset, "seed": request.seed}
     tags |= runs.source_tags()

@@ -23,6 +23,7 @@ from modelyard.cli_options import JsonOption, SkipOption, print_rows
 from modelyard.cli_repository import repository_app
 from modelyard.cli_schedule import schedule_app
 from modelyard.cli_serve import serve
+from modelyard.cli_store import gc, store_app
 from modelyard.cli_sweep import sweep
 from modelyard.cli_sync import sync
 from modelyard.environment import configure
@@ -38,7 +39,8 @@ app.add_typer(data_app, name="data")
 app.add_typer(alerts_app, name="alerts")
 app.add_typer(models_app, name="models")
 app.add_typer(repository_app, name="repository")
-for command in (up, status, down, restart, ui, sweep):
+app.add_typer(store_app, name="store")
+for command in (up, status, down, restart, ui, gc, sweep):
     app.command()(command)
 app.add_typer(schedule_app, name="schedule")
 app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(serve)
@@ -123,12 +125,21 @@ def predict(
 
 
 @app.command()
-def doctor(as_json: JsonOption = False) -> None:
-    """Versions, providers, cores, disk and the state of the store."""
+def doctor(
+    relocate: Annotated[bool, typer.Option("--relocate", help="Repair a store that was moved or renamed.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Versions, providers, cores, disk, sizes and the state of the store."""
+    if relocate:
+        from modelyard.tracking.relocation import relocate as relocate_store
+
+        done = relocate_store(Home.current())
+        return typer.echo(json.dumps({"done": done}) if as_json else done)
     from modelyard.doctor import examine
 
     report = examine(Home.current())
     typer.echo(json.dumps(report) if as_json else "\n".join(f"{name:>22}  {value}" for name, value in report.items()))
+    return None
 
 
 def _terminate(number: int, _frame: object) -> None:

@@ -14,6 +14,7 @@ from onnx import TensorProto, helper
 from modelyard.cores import affinity_cores, quota_cores, usable_cores
 from modelyard.errors import ConfigError, ModelyardError, StoreError
 from modelyard.home import Home
+from modelyard.housekeeping.sizes import store_sizes
 
 PACKAGES = ("torch", "torchvision", "prefect", "mlflow", "onnx", "fastapi", "sqlalchemy")
 
@@ -33,6 +34,7 @@ def examine(home: Home) -> dict[str, Any]:
     report["store"] = str(home.root)
     free = shutil.disk_usage(home.root if home.root.exists() else home.root.parent).free
     report["free disk"] = f"{free / 1e9:.1f} GB"
+    report["sizes"] = ", ".join(f"{name} {size / 1e6:.1f} MB" for name, size in store_sizes(home).items())
     report["database"] = _database(home)
     report["remote"] = _remote(home)
     return report | _ledgers(home, ask_registry=report["database"] == "ok")
@@ -77,8 +79,10 @@ def _database(home: Home) -> str:
         return f"{error}; a program that holds it has to end" if "locked" in str(error) else f"cannot be read: {error}"
     except sqlite3.Error as error:
         return f"cannot be read: {error}; put a copy back or move it away"
+    from modelyard.tracking.store import RELOCATE
+
     if location and location[0] != str(home.artifacts):
-        return f"moved: made for {location[0]}, now at {home.artifacts}; move it back"
+        return f"moved: made for {location[0]}, now at {home.artifacts}; {RELOCATE}"
     return _schema(home) or str(check)
 
 
@@ -119,4 +123,4 @@ def _ledgers(home: Home, *, ask_registry: bool) -> dict[str, str]:
 def _schema(home: Home) -> str | None:
     from modelyard.tracking.store import UPGRADE, schema_is_current
 
-    return None if schema_is_current(home) else f"an older schema; {UPGRADE.format(database=home.database)}"
+    return None if schema_is_current(home) else f"an older schema; {UPGRADE}"

@@ -62,6 +62,11 @@ class BuildRequest(Config):
     def bundle_folder(self, home: Home) -> Path:
         return home.steps / f"export-{self.export_key}"
 
+    @property
+    def step_names(self) -> list[str]:
+        """Every folder below `steps/` that the build reads or makes."""
+        return [self.data_step, f"train-{self.training_key}", f"evaluate-{self.export_key}", f"export-{self.export_key}"]
+
 
 ONLOOKERS = ("inspect.py", "contact_sheet.py", "profile.py", "drift.py", "validation.py")
 """Modules of `data` that look at images and change none: no weight depends on them."""

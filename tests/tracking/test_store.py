@@ -38,7 +38,7 @@ def test_an_older_schema_tells_the_upgrade(home: Home) -> None:
         connection.execute("UPDATE alembic_version SET version_num = '451aebb31d03'")
     connection.close()
     before = home.database.read_bytes()
-    with pytest.raises(StoreError, match="older schema; copy the file, then run: mlflow db upgrade"):
+    with pytest.raises(StoreError, match="older schema; run: modelyard store upgrade"):
         open_store(home)
     assert not schema_is_current(home)
     assert home.database.read_bytes() == before

@@ -7,6 +7,7 @@ import re
 from modelyard.errors import AliasMovedError, PromotionError, StoreError
 from modelyard.gates.verdicts import GateVerdict, failed, parity, refusals, verdict_rows
 from modelyard.home import Home
+from modelyard.leases import in_use
 from modelyard.tracking import ledger
 from modelyard.tracking.aliases import Move, move_alias, settle
 from modelyard.tracking.answers import data_folder, facts, released
@@ -52,15 +53,16 @@ def promote_version(home: Home, reference: str, alias: str = CHAMPION, *, reason
         )
     if "@" not in reference:
         raise StoreError(f"expected MODEL@VERSION such as {reference}@3, received {reference!r}")
-    candidate = find_version(home, reference)
-    released(home, candidate)
-    settle(home, candidate.name)
-    for attempt in range(ATTEMPTS):
-        try:
-            return _promote_once(home, candidate, alias, reason, force)
-        except AliasMovedError:
-            if attempt == ATTEMPTS - 1:
-                raise
+    with in_use(home):
+        candidate = find_version(home, reference)
+        released(home, candidate)
+        settle(home, candidate.name)
+        for attempt in range(ATTEMPTS):
+            try:
+                return _promote_once(home, candidate, alias, reason, force)
+            except AliasMovedError:
+                if attempt == ATTEMPTS - 1:
+                    raise
     raise AssertionError("unreachable")
 
 
@@ -97,17 +99,18 @@ def rollback(home: Home, name: str, to: int | None = None, *, reason: str = "") 
 
     Twice goes two steps back. Raises: StoreError at the beginning, or when another process moved the champion meanwhile.
     """
-    known = known_versions(home, name)
-    settle(home, name)
-    champions = lineage(ledger.read(home.releases / name).entries)
-    target = _target(name, champions, to)
-    version = next((version for version in known if version.number == target), None)
-    if version is None:
-        raise StoreError(f"version {target} of {name} is registered no more; roll back further with --to")
-    released(home, version)
-    why = reason or f"rolled back from version {champions.champion}"
-    move_alias(home, Move.to_version(version, CHAMPION, why, action="rollback"), expected=champions.champion)
-    return f"champion of {name}: version {champions.champion} -> {target}, {why}"
+    with in_use(home):
+        known = known_versions(home, name)
+        settle(home, name)
+        champions = lineage(ledger.read(home.releases / name).entries)
+        target = _target(name, champions, to)
+        version = next((version for version in known if version.number == target), None)
+        if version is None:
+            raise StoreError(f"version {target} of {name} is registered no more; roll back further with --to")
+        released(home, version)
+        why = reason or f"rolled back from version {champions.champion}"
+        move_alias(home, Move.to_version(version, CHAMPION, why, action="rollback"), expected=champions.champion)
+        return f"champion of {name}: version {champions.champion} -> {target}, {why}"
 
 
 def _target(name: str, champions: Lineage, to: int | None) -> int:

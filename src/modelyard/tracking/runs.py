@@ -26,6 +26,7 @@ from modelyard.training.state import EpochReport
 
 logger = logging.getLogger(__name__)
 KEY_TAG, GROUP_TAG, PROCESS_TAG = "modelyard.key", "pipeline_run", "modelyard.process"
+TRAINING_TAG = "modelyard.training"
 RunFields = dict[str, Any]
 
 
@@ -152,3 +153,28 @@ def newest_group(home: Home) -> list[str]:
     newest = client.search_runs([experiment], order_by=["attributes.start_time DESC"], max_results=50)
     groups = [run.data.tags[GROUP_TAG] for run in newest if GROUP_TAG in run.data.tags]
     return [run.info.run_id for run in newest if groups and run.data.tags.get(GROUP_TAG) == groups[0]]
+
+
+def training_of(home: Home, run_id: str) -> str | None:
+    """The training step that a run names; None for a run that is gone or from before they did."""
+    client, _ = open_store(home)
+    try:
+        tag: str | None = client.get_run(run_id).data.tags.get(TRAINING_TAG)
+    except MlflowException:
+        return None
+    return tag
+
+
+def unfinished_steps(home: Home) -> set[str]:
+    """The steps that runs which are Running work on, or did when they were killed."""
+    client, experiment = open_store(home)
+    steps: set[str] = set()
+    token = ""
+    while token is not None:
+        page = client.search_runs([experiment], "attributes.status = 'RUNNING'", max_results=1000, page_token=token or None)
+        for tags in (run.data.tags for run in page):
+            key = tags.get(KEY_TAG, "")
+            steps |= {f"evaluate-{key}", f"export-{key}", tags.get(TRAINING_TAG, "")}
+            steps.add(f"data-{tags.get('modelyard.data_digest', '')[:16]}")
+        token = page.token
+    return steps

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import sqlite3
 import sys
+from contextlib import closing
+from functools import cache
 
 import mlflow
 from filelock import FileLock
@@ -18,7 +20,8 @@ from modelyard.files import make_folder
 from modelyard.home import Home
 
 EXPERIMENT = "modelyard"
-UPGRADE = "copy the file, then run: mlflow db upgrade sqlite:///{database}"
+UPGRADE = "run: modelyard store upgrade (it copies the file first)"
+RELOCATE = "move it back or run: modelyard doctor --relocate"
 
 
 def open_store(home: Home) -> tuple[MlflowClient, str]:
@@ -33,34 +36,48 @@ def open_store(home: Home) -> tuple[MlflowClient, str]:
         uri = f"sqlite:///{home.database}"
         mlflow.set_tracking_uri(uri)
         try:
+            if not is_new and _holds_runs(home) and not schema_is_current(home):
+                raise StoreError(f"{home.database} has an older schema; {UPGRADE}")
             client = MlflowClient(uri, uri)
             found = client.get_experiment_by_name(EXPERIMENT)
             experiment = found.experiment_id if found else client.create_experiment(EXPERIMENT, str(home.artifacts))
         except (MlflowException, SQLAlchemyError, sqlite3.Error) as error:
-            raise StoreError(f"{home.database} cannot be opened: {_cause(error, home)}") from error
+            raise StoreError(f"{home.database} cannot be opened: {_cause(error)}") from error
         if is_new:
             with sqlite3.connect(home.database) as connection:
                 connection.execute("PRAGMA journal_mode=WAL")
             connection.close()
     if found and found.artifact_location != str(home.artifacts):
-        raise StoreError(
-            f"the store was moved: it was made at {found.artifact_location}, now at {home.artifacts}; move it back"
-        )
+        raise StoreError(f"the store was moved: it was made at {found.artifact_location}, now at {home.artifacts}; {RELOCATE}")
     return client, experiment
 
 
+def _holds_runs(home: Home) -> bool:
+    """Whether our experiment is there; not where a first run was killed, and MLflow may begin anew."""
+    with closing(sqlite3.connect(f"file:{home.database}?mode=ro", uri=True)) as connection:
+        if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'experiments'").fetchone() is None:
+            return False
+        return connection.execute("SELECT 1 FROM experiments WHERE name = ?", [EXPERIMENT]).fetchone() is not None
+
+
 def schema_is_current(home: Home) -> bool:
-    """Whether the database was made or upgraded by this version of MLflow."""
-    with sqlite3.connect(f"file:{home.database}?mode=ro", uri=True) as connection:
+    """Whether the database was made or upgraded by this version of MLflow.
+
+    MLflow itself refuses an outdated one only where no table is missing; else it migrates in place, without a copy.
+    """
+    with closing(sqlite3.connect(f"file:{home.database}?mode=ro", uri=True)) as connection:
         (found,) = connection.execute("SELECT version_num FROM alembic_version").fetchone()
-    return bool(found == _get_latest_schema_revision())  # type: ignore[no-untyped-call]
+    return bool(found == latest_revision())
 
 
-def _cause(error: Exception, home: Home) -> str:
-    text = str(error)
-    if "out-of-date" in text:
-        return f"it has an older schema; {UPGRADE.format(database=home.database)}"
-    return f"{text.strip().splitlines()[0][:160]}; see modelyard doctor"
+@cache
+def latest_revision() -> str:
+    """The schema of the MLflow that is installed."""
+    return str(_get_latest_schema_revision())  # type: ignore[no-untyped-call]
+
+
+def _cause(error: Exception) -> str:
+    return f"{str(error).strip().splitlines()[0][:160]}; see modelyard doctor"
 
 
 if __name__ == "__main__":  # `modelyard up` makes its store in a process that ends

@@ -1,0 +1,82 @@
+"""The commands that keep the store: `gc` and `store`."""
+
+# Heavy imports happen inside the commands, so that --help is quick.
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from modelyard.cli_options import JsonOption, print_rows
+from modelyard.home import Home
+
+if TYPE_CHECKING:
+    from modelyard.housekeeping.rubbish import Rubbish
+
+store_app = typer.Typer(no_args_is_help=True, help="What the store takes on disk, and its upgrade.")
+
+
+def gc(
+    older_than: Annotated[str, typer.Option("--older-than", help="Only what is older: 30d, 12h, 2w, 0s.")] = "30d",
+    keep: Annotated[int, typer.Option(min=0, help="Keep releases that the last N moves of the ledger name.")] = 10,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Remove what can be made again: old steps, checkpoints, logs and releases that nothing points to.
+
+    What an alias or the last moves of the ledger name stays, with the steps that it came from; so does what a run
+    that is not finished works on, the ledger, and what is known of the data. Safe beside runs and servers.
+    """
+    from modelyard.housekeeping.rubbish import Policy, compact_database, find_rubbish, parse_age, remove_rubbish
+
+    home, policy = Home.current(), Policy(parse_age(older_than), keep)
+    if not home.root.is_dir():
+        found: list[Rubbish] = []
+    elif dry_run:
+        found = find_rubbish(home, policy)
+    else:
+        found = remove_rubbish(home, policy)
+    database = compact_database(home) if home.database.exists() and not dry_run else 0
+    rows = _rows(found, database)
+    if as_json:
+        items = [{"kind": item.kind, "path": str(item.path.relative_to(home.root)), "bytes": item.bytes} for item in found]
+        typer.echo(json.dumps({"dry_run": dry_run, "kinds": rows, "items": items}))
+    elif rows:
+        print_rows(rows, "would be removed" if dry_run else f"removed from {home.root}", as_json=False)
+    else:
+        typer.echo(f"nothing to remove in {home.root}: nothing older than {older_than} can go")
+
+
+def _rows(found: list[Rubbish], database: int) -> list[dict[str, Any]]:
+    """One row for each kind, and their sum."""
+    kinds = sorted({item.kind for item in found})
+    rows: list[dict[str, Any]] = []
+    for kind in kinds:
+        sizes = [item.bytes for item in found if item.kind == kind]
+        rows.append({"what": kind, "count": len(sizes), "MB": round(sum(sizes) / 1e6, 2)})
+    if database:
+        rows.append({"what": "database", "count": 1, "MB": round(database / 1e6, 2)})
+    total = sum(item.bytes for item in found) + database
+    return [*rows, {"what": "total", "count": len(found) + bool(database), "MB": round(total / 1e6, 2)}] if rows else []
+
+
+@store_app.command("show")
+def store_show(as_json: JsonOption = False) -> None:
+    """What each part of the store takes on disk; the cache is shared with other stores and not in the total."""
+    from modelyard.housekeeping.sizes import size_rows, store_sizes
+
+    home = Home.current()
+    if as_json:
+        typer.echo(json.dumps({"store": str(home.root), "bytes": store_sizes(home)}))
+    else:
+        print_rows(size_rows(home), f"store {home.root}", as_json=False)
+
+
+@store_app.command("upgrade")
+def store_upgrade(as_json: JsonOption = False) -> None:
+    """Bring an older MLflow database to the installed MLflow's schema; a copy is made first and put back on failure."""
+    from modelyard.tracking.upgrade import upgrade
+
+    done = upgrade(Home.current())
+    typer.echo(json.dumps({"done": done}) if as_json else done)

@@ -1,0 +1,105 @@
+"""What of a store is needed: by releases that something points to, by runs that are not finished."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from modelyard.bundle import MANIFEST_FILE
+from modelyard.errors import StoreError
+from modelyard.home import Home
+from modelyard.leases import EVERYTHING, names_in_use
+from modelyard.tracking import ledger
+from modelyard.tracking.lineage import pointers
+from modelyard.tracking.registry import Version, model_names, versions
+from modelyard.tracking.runs import training_of, unfinished_steps
+from modelyard.training.job import JOB_FILE, RESULT_FILE
+
+Release = tuple[str, int]
+"""Model and version."""
+SLICES = ("model", "training", "data", "seed", "step")
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What stays whatever its age."""
+
+    everything: bool
+    """A process is at work that has not said yet on what."""
+    steps: frozenset[str]
+    releases: frozenset[Release]
+    known: frozenset[Release]
+    """All registered versions; a release of another is nobody's to remove."""
+
+
+def find_needs(home: Home, moves: int) -> Needs:
+    """What the aliases, the last `moves` moves of each ledger, unfinished runs and leases need.
+
+    Raises: StoreError when the registry cannot be read: nobody can tell then.
+    """
+    used = names_in_use(home)
+    if not home.database.exists():
+        if any(home.releases.glob("*/*/")):
+            raise StoreError(f"{home.database} is missing, so what the releases need cannot be told; put its copy back")
+        return Needs(EVERYTHING in used, frozenset(used), frozenset(), frozenset())
+    known = [version for name in model_names(home) for version in versions(home, name)]
+    pointed = {name: _pointed(home.releases / name, moves) for name in {version.name for version in known}}
+    kept = [
+        version
+        for version in known
+        if version.aliases or version.number in pointed[version.name] or version.tags.get("bundle") in used
+    ]
+    steps = used | unfinished_steps(home) | set(_steps_of(home, kept))
+    return Needs(
+        EVERYTHING in used, frozenset(steps),
+        frozenset((version.name, version.number) for version in kept),
+        frozenset((version.name, version.number) for version in known),
+    )  # fmt: skip
+
+
+def _pointed(folder: Path, moves: int) -> set[int]:
+    """Versions that an alias file, an alias by the ledger or one of its last moves names."""
+    entries = ledger.read(folder).entries
+    told = [*pointers(entries).values(), *(entries[-moves:] if moves else [])]
+    numbers = {int(entry[end]) for entry in told for end in ("from", "to") if entry[end] is not None}
+    for file in folder.glob("*.alias"):
+        with suppress(OSError, ValueError):
+            numbers.add(int(file.read_text()))
+    return numbers
+
+
+def _steps_of(home: Home, kept: Iterable[Version]) -> Iterator[str]:
+    """The steps that these versions came from."""
+    trained = {folder.name: _trained_by(folder) for folder in home.steps.glob("train-*")}
+    for version in kept:
+        yield from (version.tags.get("bundle", ""), version.tags.get("evaluation", ""))
+        yield f"data-{version.tags.get('data_digest', '')[:16]}"
+        if training := training_of(home, version.run_id):
+            yield training
+        else:  # made before runs named their training: every training of the same recipe on the same data
+            made = _recipe(home.releases / version.name / str(version.number))
+            yield from (name for name, job in trained.items() if all(made.get(part) == job[part] for part in job))
+
+
+def _trained_by(folder: Path) -> dict[str, Any]:
+    """The slices of the recipe that a training had, as far as it tells."""
+    told: dict[str, Any] = {}
+    for name in (RESULT_FILE, JOB_FILE):
+        with suppress(OSError, ValueError):
+            told |= json.loads((folder / name).read_text())
+    if "data_folder" in told:
+        told["step"] = Path(told["data_folder"]).name
+    return {part: told[part] for part in SLICES if part in told}
+
+
+def _recipe(release: Path) -> dict[str, Any]:
+    try:
+        told: dict[str, Any] = json.loads((release / MANIFEST_FILE).read_text())
+        recipe: dict[str, Any] = told["recipe"]
+        return recipe | {"step": f"data-{told['data_digest'][:16]}"}
+    except (OSError, ValueError, KeyError):
+        return {}
