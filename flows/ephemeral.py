@@ -54,9 +54,12 @@ def server_for(home: Home) -> AbstractContextManager[EphemeralServer | None]:
 def ephemeral_server(home: Home) -> Iterator[EphemeralServer]:
     """A server that has begun to start; at the end it is gone."""
     server = _start(home)
+    # Before Prefect is imported: its threads and its workers ask the variable, and would start servers of their own.
+    os.environ["PREFECT_API_URL"] = f"{server.address}/api"
     try:
         yield server
     finally:
+        del os.environ["PREFECT_API_URL"]
         server.end()
         try:
             server.process.wait(timeout=5)

@@ -35,12 +35,10 @@ def prefect_session(home: Home, server: EphemeralServer | None) -> Iterator[Call
             return
         # Without a scheduler nobody reads heartbeats, and every flow waits a second for its own to end.
         settings = {PREFECT_API_URL: f"{server.address}/api", PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}
-        os.environ["PREFECT_API_URL"] = f"{server.address}/api"  # for workers: each would start a server of its own
         with temporary_settings(settings):
             try:
                 yield lambda: _wait_until_ready(server, home)
             finally:
-                del os.environ["PREFECT_API_URL"]
                 _drain()
                 server.end()
 

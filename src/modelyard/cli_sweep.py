@@ -64,23 +64,23 @@ def sweep(
 
 def _run(request: SweepRequest, engine: tuple[str, int, str]) -> dict[str, Any]:
     """The flow on its engine. Raises: ConfigError before anything starts."""
-    from flows.runners import make_runner
     from modelyard.cores import usable_cores
     from modelyard.running import flow_session
-    from modelyard.sweeps.request import claim_name
+    from modelyard.sweeps.request import check_runner, claim_name
     from modelyard.sweeps.search import need_optuna
     from modelyard.training.precision import resolve_device
 
     if request.ranges:
         need_optuna()
-    task_runner = make_runner(*engine)
+    check_runner(engine[0])
     resolve_device(request.device)
     claim_name(request, Home.current())
     with flow_session(lambda: request):
+        from flows.runners import make_runner
         from flows.sweep import sweep as sweep_flow
 
         cores = max(1, usable_cores() // engine[1])
-        found: dict[str, Any] = sweep_flow.with_options(task_runner=task_runner)(request, cores)
+        found: dict[str, Any] = sweep_flow.with_options(task_runner=make_runner(*engine))(request, cores)
     return found
 
 

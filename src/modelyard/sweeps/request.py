@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
+from importlib.util import find_spec
 
 from modelyard.config import Config
 from modelyard.data.names import LEGAL
@@ -14,6 +15,8 @@ from modelyard.home import Home
 from modelyard.recipes import Recipe, make_recipe, named_recipes
 
 REQUEST_FILE = "request.json"
+RUNNERS = {"local": "", "dask": "prefect_dask", "ray": "prefect_ray"}
+"""Engine -> the package it needs."""
 
 
 class Range(Config):
@@ -86,6 +89,14 @@ def parse_range(text: str) -> Range:
 def as_text(chosen: Range, value: float | int | str) -> str:
     """The assignment `key=value` that `--set` would take."""
     return f"{chosen.key}={int(value) if chosen.whole and not chosen.choices else value}"
+
+
+def check_runner(name: str) -> None:
+    """Raises: ConfigError naming the choices, or the extra to install."""
+    if name not in RUNNERS:
+        raise ConfigError(f"unknown runner {name!r}: expected {', '.join(RUNNERS)}")
+    if RUNNERS[name] and find_spec(RUNNERS[name]) is None:
+        raise ConfigError(f"--runner {name} needs {RUNNERS[name].replace('_', '-')}; install modelyard[{name}]")
 
 
 def check(request: SweepRequest) -> None:
