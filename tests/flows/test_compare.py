@@ -169,7 +169,7 @@ def readme_commands() -> list[list[str]]:
     """Words of each `modelyard` line in the README's list of commands, but for the one that ends with Ctrl-C."""
     section = (ROOT / "README.md").read_text().split("## Commands")[1].split("\n## ")[0]
     lines = re.findall(r"^    modelyard (.*)$", section, re.MULTILINE)
-    return [shlex.split(line, comments=True) for line in lines if not line.startswith(("ui", "serve"))]
+    return [shlex.split(line, comments=True) for line in lines if not line.startswith(("ui", "serve", "up"))]
 
 
 @pytest.mark.usefixtures("first")
