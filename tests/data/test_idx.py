@@ -28,7 +28,10 @@ def test_gzipped_or_not_the_array_is_the_same(tmp_path: Path) -> None:
         (bytes((0, 0, 8, 1, 0, 0, 0, 1, 1, 2)), "expected 1 bytes after the header, found 2"),
         (bytes((0, 0, 8, 3, 0, 0, 0, 9)), "expected an IDX file of bytes with 1 axes, found 00000803"),
         (b"", "expected an IDX file of bytes with 1 axes, found nothing"),
-        (gzip.compress(idx_bytes(np.arange(99, dtype=np.uint8)), mtime=0)[:40], "the file is truncated or damaged, fetch it again"),
+        (
+            gzip.compress(idx_bytes(np.arange(99, dtype=np.uint8)), mtime=0)[:40],
+            "the file is truncated or damaged, fetch it again",
+        ),
         (b"\x1f\x8bnot really gzip", "the file is truncated or damaged"),
     ],
 )

@@ -1,0 +1,81 @@
+"""A search on real trainings: what falls behind is given up, what was interrupted is tried again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import optuna
+import pytest
+from optuna.distributions import BaseDistribution, CategoricalDistribution
+from optuna.trial import TrialState, create_trial
+
+from modelyard import steps
+from modelyard.home import Home
+from modelyard.requests import BuildRequest
+from modelyard.sweeps.request import Range, SweepRequest
+from modelyard.sweeps.search import num_missing, open_study, put_back_interrupted
+from modelyard.sweeps.trial import search_one
+from modelyard.tracking.store import open_store
+
+KEY = "training.optimizer.learning_rate"
+SMALL = ("training.epochs=3", "training.min_steps=0", "training.max_train_images=300")
+
+
+def request(*choices: str) -> SweepRequest:
+    return SweepRequest(
+        name="search", dataset="digits", architectures=("rnn",), assignments=SMALL, seeds=(0, 1),
+        ranges=(Range(key=KEY, choices=choices),), trials=5,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def home(store: Path) -> Home:
+    (store / "runs" / "sweeps" / "search").mkdir(parents=True)
+    return Home.current()
+
+
+def build(home: Home, asked: SweepRequest) -> BuildRequest:
+    recipe = asked.recipes()["rnn"]
+    return BuildRequest(
+        recipe=recipe, label="rnn", seed=0, in_process=True, cores=1, **steps.prepare("digits", home, recipe.data)
+    )
+
+
+def add_good_trials(study: optuna.Study, *choices: str) -> None:
+    for choice in choices:
+        curve = dict.fromkeys((1, 2, 3), 0.9)
+        known: dict[str, BaseDistribution] = {KEY: CategoricalDistribution(choices)}
+        study.add_trial(create_trial(value=0.9, params={KEY: choice}, distributions=known, intermediate_values=curve))
+
+
+def test_a_trial_below_the_median_is_given_up_and_recorded_so(home: Home) -> None:
+    asked = request("1e-9", "1e-8")
+    study = open_study(home.sweeps / "search", "rnn", 0)
+    add_good_trials(study, "1e-9", "1e-8")
+    (result,) = search_one(build(home, asked), asked, 0)
+    assert (result.state, result.seed) == ("pruned", 0)
+    assert study.get_trials()[-1].state == TrialState.PRUNED
+    client, _ = open_store(home)
+    run = client.get_run(result.run_id)
+    assert run.info.status == "KILLED"
+    assert "below the median" in run.data.tags["mlflow.note.content"]
+    assert len(client.get_metric_history(result.run_id, "train/loss")) == 1
+
+
+def test_a_good_trial_trains_every_seed_and_counts(home: Home) -> None:
+    asked = request("8e-3", "9e-3")
+    results = search_one(build(home, asked), asked, 0)
+    assert [(result.state, result.seed) for result in results] == [("finished", 0), ("finished", 1)]
+    study = open_study(home.sweeps / "search", "rnn", 0)
+    mean = sum(result.validation_accuracy for result in results) / 2
+    assert study.best_value == pytest.approx(mean)
+    assert num_missing(study, asked) == 4
+
+
+def test_an_interrupted_trial_is_tried_again_with_its_values(home: Home) -> None:
+    study = open_study(home.sweeps / "search", "rnn", 0)
+    interrupted = study.ask({KEY: CategoricalDistribution(("8e-3", "9e-3"))})
+    again = open_study(home.sweeps / "search", "rnn", 0)
+    put_back_interrupted(again)
+    assert again.get_trials(states=[TrialState.RUNNING]) == []
+    assert again.ask({KEY: CategoricalDistribution(("8e-3", "9e-3"))}).params == interrupted.params
