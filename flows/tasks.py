@@ -11,7 +11,7 @@ from prefect.runtime import flow_run
 
 from modelyard import steps
 from modelyard.bundle import open_bundle
-from modelyard.errors import ModelyardError
+from modelyard.errors import ModelyardError, TrainingKilledError
 from modelyard.home import Home
 from modelyard.progress import current_progress
 from modelyard.recipes import Recipe
@@ -56,7 +56,12 @@ def start_run(request: BuildRequest) -> str:
     return runs.start_run(Home.current(), request.export_key, name=name, params=params, tags=tags)
 
 
-@task
+def _was_killed(_task: Any, _run: Any, state: Any) -> bool:
+    """It goes on from its last checkpoint; what killed it (memory, a person) may be over."""
+    return isinstance(state.result(raise_on_failure=False), TrainingKilledError)
+
+
+@task(retries=2, retry_delay_seconds=5, retry_condition_fn=_was_killed)
 def train(request: BuildRequest, run_id: str) -> str:
     home = Home.current()
 

@@ -6,6 +6,7 @@ ModelyardError            exit code 2: the input or the machine has to change
 │   └── DataRefused       data that changed failed validation; nobody watches, so nothing is trained
 ├── DeviceError           a device that was asked for and is not there
 ├── TrainingError         training could not go on (exit code 1)
+│   └── TrainingKilledError  its process was killed; it is tried again from its checkpoint
 ├── ExportError           the ONNX file could not be made
 ├── ParityError           onnxruntime and torch disagree (exit code 1)
 ├── BundleError           a bundle is incomplete or altered
@@ -50,6 +51,10 @@ class TrainingError(ModelyardError):
     """Training stopped before its last epoch."""
 
     exit_code = 1
+
+
+class TrainingKilledError(TrainingError):
+    """The training's process was killed; its last checkpoint is there."""
 
 
 class ExportError(ModelyardError):

@@ -21,7 +21,7 @@ from torch import nn
 from modelyard.config import Config
 from modelyard.data.datasets import open_packed
 from modelyard.data.splits import DataConfig, make_splits
-from modelyard.errors import ModelyardError, TrainingError
+from modelyard.errors import ModelyardError, TrainingError, TrainingKilledError
 from modelyard.files import write_json
 from modelyard.home import cache_folder
 from modelyard.identity import PARENT_VARIABLE, identity
@@ -101,7 +101,7 @@ def run_job_in_subprocess(job: TrainJob, out: Path, on_epoch: OnEpoch) -> None:
     if messages:
         logging.getLogger(__name__).info("stderr of the training:\n%s", "\n".join(messages))
     if code:
-        kind = ModelyardError if code == ModelyardError.exit_code else TrainingError
+        kind = ModelyardError if code == ModelyardError.exit_code else TrainingKilledError if code < 0 else TrainingError
         raise kind(expected or (messages[-1] if messages else f"training ended with code {code} (out of memory?)"))
 
 
