@@ -45,11 +45,11 @@ def test_a_full_disk_keeps_the_last_good_checkpoint(small_disk: Path) -> None:
         return torch.optim.SGD(model.parameters(), lr=0.1)
 
     path, small, large = small_disk / "c.safetensors", torch.nn.Linear(3, 5), torch.nn.Linear(200, 200)
-    save_checkpoint(path, {"model": small}, optimizer(small), {"epoch": 1})
+    save_checkpoint(path, {"model": small}, optimizer(small), {}, {"epoch": 1})
     with pytest.raises(StoreError, match="No space left on device"):
-        save_checkpoint(path, {"model": large}, optimizer(large), {"epoch": 2})
+        save_checkpoint(path, {"model": large}, optimizer(large), {}, {"epoch": 2})
     copy = torch.nn.Linear(3, 5)
-    assert load_checkpoint(path, {"model": copy}, optimizer(copy)) == {"epoch": 1}
+    assert load_checkpoint(path, {"model": copy}, optimizer(copy), {}) == {"epoch": 1}
     assert torch.equal(copy.weight, small.weight)
 
 

@@ -19,7 +19,7 @@ from modelyard.cli_alerts import alerts_app
 from modelyard.cli_data import data_app
 from modelyard.cli_models import models_app
 from modelyard.cli_operate import down, restart, status, ui, up
-from modelyard.cli_options import JsonOption, SkipOption, print_rows
+from modelyard.cli_options import PRESETS_HELP, JsonOption, LabelsOption, SkipOption, print_rows, with_labels
 from modelyard.cli_repository import repository_app
 from modelyard.cli_schedule import schedule_app
 from modelyard.cli_serve import serve
@@ -69,8 +69,9 @@ def run(
         list[str] | None,
         typer.Option("--architecture", "-a", help="cnn, rnn, transformer, lenet, lstm, vit or file.py:Class; repeatable."),
     ] = None,
-    preset: Annotated[str, typer.Option(help="smoke (a minute), standard or quality (five times as long).")] = "standard",
+    preset: Annotated[str, typer.Option(help=PRESETS_HELP)] = "standard",
     assignments: Annotated[list[str] | None, typer.Option("--set", help="Change a recipe value: training.epochs=3.")] = None,
+    labels: LabelsOption = 0,
     seed: Annotated[int, typer.Option(min=0, help="Weights, order and augmentation follow from it.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     skip_unreadable: SkipOption = False,
@@ -90,7 +91,7 @@ def run(
         from modelyard.training.precision import resolve_device
 
         resolve_device(device)
-        recipes = named_recipes(architecture or [], preset, assignments or [], dataset=dataset)
+        recipes = named_recipes(architecture or [], preset, with_labels(assignments, labels), dataset=dataset)
         return CompareRequest(dataset=dataset, recipes=recipes, seed=seed, device=device, skip_unreadable=skip_unreadable)
 
     if plan:

@@ -9,6 +9,13 @@ import typer
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 SkipOption = Annotated[bool, typer.Option("--skip-unreadable", help="Leave out image files that cannot be read.")]
+PRESETS_HELP = "smoke (tries the whole way), sprint (fast), tiny (small), standard or quality (many times as long)."
+LabelsOption = Annotated[int, typer.Option(min=0, help="Train on so few images, drawn from each class; 0: on all.")]
+
+
+def with_labels(assignments: list[str] | None, labels: int) -> list[str]:
+    """The words of `--set` with those of `--labels`."""
+    return [*(assignments or []), *([f"data.labels={labels}"] if labels else [])]
 
 
 def print_rows(rows: list[dict[str, Any]], title: str, as_json: bool) -> None:

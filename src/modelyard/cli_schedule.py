@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from modelyard.cli_options import JsonOption, SkipOption, print_rows
+from modelyard.cli_options import PRESETS_HELP, JsonOption, SkipOption, print_rows
 from modelyard.home import Home
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def schedule_add(
     timezone: Annotated[str, typer.Option(help="IANA name: Europe/Berlin.")] = "UTC",
     name: Annotated[str, typer.Option(help="Default: the data set's name.")] = "",
     architecture: Annotated[list[str] | None, typer.Option("--architecture", "-a", help="As in `run`; repeatable.")] = None,
-    preset: Annotated[str, typer.Option(help="smoke, standard or quality.")] = "standard",
+    preset: Annotated[str, typer.Option(help=PRESETS_HELP)] = "standard",
     assignments: Annotated[list[str] | None, typer.Option("--set", help="Change a recipe value.")] = None,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",

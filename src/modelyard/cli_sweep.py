@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from modelyard.cli_options import JsonOption, SkipOption, print_rows
+from modelyard.cli_options import PRESETS_HELP, JsonOption, LabelsOption, SkipOption, print_rows, with_labels
 from modelyard.home import Home
 
 if TYPE_CHECKING:
@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 def sweep(
     dataset: Annotated[str, typer.Option("--dataset", "-d", help="auto, a known name or a folder.")] = "auto",
     architecture: Annotated[list[str] | None, typer.Option("--architecture", "-a", help="As in `run`; repeatable.")] = None,
-    preset: Annotated[str, typer.Option(help="smoke, standard or quality.")] = "smoke",
+    preset: Annotated[str, typer.Option(help=PRESETS_HELP)] = "smoke",
     seeds: Annotated[str, typer.Option(help="0-19 or 0,1,2.")] = "0-4",
     assignments: Annotated[list[str] | None, typer.Option("--set", help="Change a recipe value in all.")] = None,
+    labels: LabelsOption = 0,
     ranges: Annotated[list[str] | None, typer.Option("--range", help="key=low:high[:log] or key=a|b|c; repeatable.")] = None,
     trials: Annotated[int, typer.Option(min=1, help="With --range: configurations for each architecture.")] = 20,
     name: Annotated[str, typer.Option(help="The same again goes on where it ended. Default: data set and preset.")] = "",
@@ -43,7 +44,7 @@ def sweep(
     parsed = tuple(parse_range(text) for text in ranges or ())
     request = SweepRequest(
         name=name or f"{dataset}-{preset}{'-search' if parsed else ''}".strip("./").replace("/", "-").lower(), dataset=dataset,
-        architectures=tuple(architecture or ARCHITECTURES), preset=preset, assignments=tuple(assignments or ()),
+        architectures=tuple(architecture or ARCHITECTURES), preset=preset, assignments=tuple(with_labels(assignments, labels)),
         seeds=parse_seeds(seeds), ranges=parsed, trials=trials if parsed else 0, device=device, skip_unreadable=skip_unreadable,
     )  # fmt: skip
     check(request)

@@ -11,8 +11,8 @@ from modelyard.data.splits import make_splits
 from modelyard.home import Home
 from modelyard.requests import BuildRequest, CompareRequest
 from modelyard.steps import evaluation_is_done, export_is_done, prepare, training_is_done
+from modelyard.training.config import TrainingConfig, num_epochs, steps_before
 from modelyard.training.job import RESULT_FILE
-from modelyard.training.loop import num_epochs
 
 Row = dict[str, Any]
 
@@ -60,8 +60,10 @@ def estimate_seconds(build: BuildRequest, home: Home) -> float | None:
     for result in sorted(home.steps.glob(f"train-*/{RESULT_FILE}"), key=_modified, reverse=True):
         record = json.loads(result.read_text())
         if wanted.items() <= record.items():
-            per_image = record["history"][-1]["seconds"] / record["train_images"]
-            return float(per_image * images * num_epochs(build.recipe.training, images))
+            before = TrainingConfig.model_validate(record["training"])
+            steps = steps_before(before, record["train_images"], len(record["history"]))
+            training = build.recipe.training
+            return float(record["seconds"] / steps * steps_before(training, images, num_epochs(training, images)))
     return None
 
 

@@ -91,7 +91,7 @@ class ConsoleProgress:
             f"epoch {report.epoch}/{report.epochs}  loss {report.train_loss:.4f}  validation {report.validation_accuracy:.2%}"
         )
         logger.info("%s %s", label, text)
-        left = (report.epochs - report.epoch) * report.seconds
+        left = report.seconds_left
         if not self._is_terminal:
             self._console.print(f"{label:>12}  {text}  {report.seconds:.1f} s, {left:.0f} s left", soft_wrap=True)
             return

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from modelyard.data.datasets import Dataset
-from modelyard.data.splits import DataConfig, make_splits, stratified_mask
+from modelyard.data.splits import DataConfig, few_labels, make_splits, stratified_mask
 from modelyard.errors import DataError
 
 
@@ -19,6 +19,35 @@ def test_splits_are_disjoint_stratified_and_seeded(digits: Dataset) -> None:
     assert parts.validation.rows_N is not None
     assert sorted([*parts.train.rows_N, *parts.validation.rows_N]) == list(range(len(digits.train)))
     assert (stratified_mask(digits.train.labels_N, 10, DataConfig(split_seed=1)) != mask_N).any()
+
+
+def test_few_labels_are_a_stratified_seeded_draw_of_train(digits: Dataset) -> None:
+    whole, few, again, other = (
+        make_splits(digits, DataConfig(labels=labels, labels_seed=seed))
+        for labels, seed in ((0, 0), (103, 0), (103, 0), (103, 1))
+    )
+    assert whole.train.rows_N is not None
+    assert few.train.rows_N is not None
+    assert len(few.train) == 103
+    assert set(few.train.rows_N) <= set(whole.train.rows_N)
+    assert np.ptp(np.bincount(few.train.labels_N)) <= 2  # the classes of digits are nearly of one size
+    assert np.array_equal(few.train.rows_N, again.train.rows_N)
+    assert not np.array_equal(few.train.rows_N, other.train.rows_N)
+    assert np.array_equal(few.validation.labels_N, whole.validation.labels_N)
+
+
+def test_every_class_keeps_a_label_and_large_ones_more() -> None:
+    labels_N = np.repeat([0, 1, 2], [900, 97, 3])
+    for count in (3, 7, 11, 500, 1000):
+        assert len(few_labels(labels_N, count, 0)) == count
+        assert set(labels_N[few_labels(labels_N, count, 0)]) == {0, 1, 2}
+    assert np.bincount(labels_N[few_labels(labels_N, 103, 0)]).tolist() == [91, 11, 1]
+    with pytest.raises(
+        DataError, match=r"data\.labels: expected 3 \(one for each class\) to 1000 \(all training images\), received 2"
+    ):
+        few_labels(labels_N, 2, 0)
+    with pytest.raises(DataError, match="received 1001"):
+        few_labels(labels_N, 1001, 0)
 
 
 def test_a_class_of_one_image_cannot_be_held_out() -> None:

@@ -12,7 +12,8 @@ from modelyard.data.datasets import Dataset
 from modelyard.data.splits import DataConfig, Splits, make_splits
 from modelyard.errors import TrainingError
 from modelyard.recipes import ARCHITECTURES, make_recipe
-from modelyard.training.loop import TrainingConfig, batch_size_for, num_epochs, train
+from modelyard.training.config import TrainingConfig, batch_size_for, num_epochs
+from modelyard.training.loop import train
 from modelyard.training.state import EpochReport
 
 ALL = (*ARCHITECTURES, "lenet", "lstm", "vit")
@@ -25,7 +26,7 @@ def splits(digits: Dataset) -> Splits:
 
 
 def few_epochs(architecture: str, epochs: int = 3) -> TrainingConfig:
-    changes = [f"epochs={epochs}", "min_steps=0", "batch_size=64", "precision=fp32"]
+    changes = [f"epochs={epochs}", "min_steps=0", "batch_size=64", "precision=fp32", "hard_share=0.5", "ema_decay=0.9"]
     return make_recipe(architecture, "smoke").training.override(changes)
 
 

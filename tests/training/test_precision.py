@@ -21,6 +21,7 @@ def test_unknown_and_absent_devices_are_refused(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_equal_trainings_on_one_machine_get_one_precision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
     answers = iter(["bf16", "fp32", "fp32"])
     monkeypatch.setattr(precision, "probe_precision", lambda *_: next(answers))
     images_BCHW, labels_B = torch.zeros(7, 1, 3, 5), torch.zeros(7, dtype=torch.int64)

@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from modelyard.config import Config
-from modelyard.data.datasets import Dataset, Labels, Split
+from modelyard.data.datasets import Dataset, Labels, Rows, Split
 from modelyard.errors import DataError
 
 
@@ -26,6 +26,10 @@ class DataConfig(Config):
     """Image folders: 1 grey, 3 colour; None takes the majority's."""
     split_seed: int = Field(0, ge=0)
     """Seed of the split; kept apart from the training seed so that seeds compare on equal images."""
+    labels: int = Field(0, ge=0)
+    """Train on so few images, the same share of each class and at least one; 0: on all. Validation is not made smaller."""
+    labels_seed: int = Field(0, ge=0)
+    """Seed of that draw; another one is another draw."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +42,36 @@ class Splits:
 
 
 def make_splits(dataset: Dataset, config: DataConfig) -> Splits:
-    """Hold out `validation_share` of every class of train.
+    """Hold out `validation_share` of every class of train; of the rest keep `labels` images.
 
-    Raises: DataError when a class has too few images.
+    Raises: DataError when a class has too few images, or there are too few or too many labels.
     """
     held_out_N = stratified_mask(dataset.train.labels_N, len(dataset.classes), config)
     train, validation = (dataset.train.take(np.flatnonzero(mask)) for mask in (~held_out_N, held_out_N))
+    if config.labels:
+        train = train.take(few_labels(train.labels_N, config.labels, config.labels_seed))
     return Splits(train, validation, dataset.test)
+
+
+def few_labels(labels_N: Labels, count: int, seed: int) -> Rows:
+    """`count` row numbers in order: every class by its share (largest remainders first), at least one of each.
+
+    Raises: DataError when there are fewer than classes or more than images.
+    """
+    classes, sizes_K = np.unique(labels_N, return_counts=True)
+    if not len(classes) <= count <= len(labels_N):
+        raise DataError(
+            f"data.labels: expected {len(classes)} (one for each class) to {len(labels_N)} (all training images), received {count}"
+        )
+    ideal_K = (count - len(classes)) * (sizes_K - 1) / max(1, (sizes_K - 1).sum())
+    counts_K = 1 + np.floor(ideal_K).astype(int)
+    counts_K[np.argsort(-(ideal_K % 1), kind="stable")[: count - counts_K.sum()]] += 1
+    generator = np.random.default_rng(seed)
+    drawn = [
+        generator.permutation(np.flatnonzero(labels_N == label))[:number]
+        for label, number in zip(classes, counts_K, strict=True)
+    ]
+    return np.sort(np.concatenate(drawn))
 
 
 def stratified_mask(labels_N: Labels, num_classes: int, config: DataConfig) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:

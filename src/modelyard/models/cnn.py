@@ -18,6 +18,11 @@ class CnnConfig(Config):
     """`tuned`: batch-normed 5x5 + 3x3 stages; `lenet`: the textbook's LeNet-5."""
     width: int = Field(24, ge=1, le=1024)
     """Channels of the first stage; the next ones have twice as many and three times as many."""
+    downsample: Literal["pool", "stride"] = "pool"
+    """How the first two stages halve the image: a maximum over 2 x 2, or every second place of the convolution only, for a
+    quarter of the work."""
+    stages: Literal[2, 3] = 3
+    """The third stage has no downsampling."""
     residuals: int = Field(1, ge=0, le=32)
     """Convolutions with a skip connection after the last stage."""
     dropout: float = Field(0.1, ge=0, lt=1)
@@ -30,28 +35,29 @@ class CnnConfig(Config):
         return Cnn(self, image_shape, num_classes)
 
 
-def _stage(channels_in: int, channels_out: int, kernel: int, *, pool: bool) -> list[nn.Module]:
-    convolution = nn.Conv2d(channels_in, channels_out, kernel, padding=kernel // 2, bias=False)
+def _stage(channels_in: int, channels_out: int, kernel: int, downsample: str = "") -> list[nn.Module]:
+    stride = 2 if downsample == "stride" else 1
+    convolution = nn.Conv2d(channels_in, channels_out, kernel, stride, padding=kernel // 2, bias=False)
     layers: list[nn.Module] = [convolution]
-    if pool:  # before norm and ReLU: a quarter of the work for the same maxima
+    if downsample == "pool":  # before norm and ReLU: a quarter of the work for the same maxima
         layers.append(nn.MaxPool2d(2, ceil_mode=True))
     return [*layers, nn.BatchNorm2d(channels_out), nn.ReLU()]
 
 
 class Cnn(nn.Module):
-    """Three convolution stages, residual convolutions, an average to 4 x 4, one linear layer."""
+    """Convolution stages, residual convolutions, an average to 4 x 4, one linear layer."""
 
     def __init__(self, config: CnnConfig, image_shape: tuple[int, int, int], num_classes: int) -> None:
         super().__init__()
-        width = config.width
+        width, top = config.width, config.width * config.stages
         self.features = nn.Sequential(
-            *_stage(image_shape[0], width, 5, pool=True),
-            *_stage(width, 2 * width, 3, pool=True),
-            *_stage(2 * width, 3 * width, 3, pool=False),
-            *[Residual(3 * width) for _ in range(config.residuals)],
+            *_stage(image_shape[0], width, 5, config.downsample),
+            *_stage(width, 2 * width, 3, config.downsample),
+            *(_stage(2 * width, top, 3) if config.stages == 3 else ()),
+            *[Residual(top) for _ in range(config.residuals)],
         )
         self.dropout = nn.Dropout(config.dropout)
-        self.head = nn.Linear(3 * width * 16, num_classes)
+        self.head = nn.Linear(top * 16, num_classes)
         self.pool = nn.AdaptiveAvgPool2d(4) if image_shape[1] % 16 == 0 and image_shape[2] % 16 == 0 else _Resize()
 
     def forward(self, images_BCHW: Tensor) -> Tensor:
@@ -66,7 +72,7 @@ class Residual(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.branch = nn.Sequential(*_stage(channels, channels, 3, pool=False))
+        self.branch = nn.Sequential(*_stage(channels, channels, 3))
 
     def forward(self, features_BCHW: Tensor) -> Tensor:
         """[B, C, H, W] -> [B, C, H, W]."""

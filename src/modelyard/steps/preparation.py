@@ -10,7 +10,7 @@ from modelyard.data.datasets import open_packed, pack
 from modelyard.data.folder import FolderOptions
 from modelyard.data.profile import kept_profile
 from modelyard.data.sources import load_dataset
-from modelyard.data.splits import DataConfig, stratified_mask
+from modelyard.data.splits import DataConfig, make_splits
 from modelyard.export.onnx import DeployedModel, export_onnx
 from modelyard.home import Home
 from modelyard.progress import current_progress
@@ -22,7 +22,7 @@ def prepare(dataset: str, home: Home, data: DataConfig | None = None, *, skip_un
     data = data or DataConfig()
     options = FolderOptions(data.height, data.width, data.channels, skip_unreadable)
     loaded = load_dataset(dataset, options, current_progress.get().work)
-    stratified_mask(loaded.train.labels_N, len(loaded.classes), data)
+    make_splits(loaded, data)
     folder = home.steps / f"data-{loaded.digest[:16]}"
     kept_profile(home, pack(loaded, folder))
     return {"data_step": folder.name, "data_digest": loaded.digest, "dataset": loaded.name}

@@ -27,7 +27,8 @@ from modelyard.home import cache_folder
 from modelyard.identity import PARENT_VARIABLE, identity
 from modelyard.models import AnyModelConfig
 from modelyard.models.size import measure_size
-from modelyard.training.loop import TrainingConfig, train
+from modelyard.training.config import TrainingConfig
+from modelyard.training.loop import train
 from modelyard.training.precision import resolve_device
 from modelyard.training.state import EpochReport
 
@@ -71,7 +72,9 @@ def run_job(job: TrainJob, out: Path, on_epoch: OnEpoch) -> None:
     record = {
         "history": [asdict(report) for report in result.history], "precision": result.precision,
         "best_epoch": result.best_epoch, "device": device.type, "size": asdict(size),
-        "model": job.model.model_dump(mode="json"), "image_shape": dataset.image_shape, "train_images": result.train_images,
+        "model": job.model.model_dump(mode="json"), "training": job.training.model_dump(mode="json"),
+        "image_shape": dataset.image_shape, "train_images": result.train_images,
+        "seconds": result.seconds,
     }  # fmt: skip
     write_json(out / RESULT_FILE, record)
 

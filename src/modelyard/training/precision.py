@@ -18,6 +18,8 @@ from modelyard.files import sha256_of_json, write_json
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 PROBE_SECONDS = 0.4
+NO_BF16 = "AVX2"
+"""Processors of this kind emulate bf16; asking them takes longer than it ever gains."""
 NEEDED_GAIN = 1.1
 """A 16-bit type must be this much faster to be worth its rounding."""
 
@@ -44,6 +46,8 @@ def choose_precision(model: nn.Module, images_BCHW: Tensor, labels_B: Tensor, me
     on one machine run in one precision, and so give the same weights.
     """
     device = torch.cuda.get_device_name(images_BCHW.device) if images_BCHW.is_cuda else torch.backends.cpu.get_cpu_capability()
+    if device == NO_BF16:
+        return "fp32"
     question = sha256_of_json([torch.__version__, device, torch.get_num_threads(), repr(model), list(images_BCHW.shape)])
     known = json.loads(memory.read_text()) if memory is not None and memory.exists() else {}
     if question not in known:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from modelyard.training.checkpoint import load_checkpoint, save_checkpoint
 
@@ -23,41 +23,47 @@ class EpochReport:
     validation_accuracy: float
     learning_rate: float
     seconds: float
+    seconds_left: float
+    """Of the training, from the steps of this epoch and those to come."""
 
 
 @dataclass(slots=True)
 class TrainState:
-    """Models by role, optimizer, loss scale, precision and the epochs so far."""
+    """Models by role, optimizer, loss scale, precision, what each image cost last and the epochs so far."""
 
     models: dict[str, nn.Module]
     """`model` is trained, `average` is the mean of its weights, `best` the average of the best validation epoch."""
     optimizer: torch.optim.Optimizer
     scaler: torch.amp.GradScaler
     precision: str
+    losses_N: Tensor
+    """The last training loss of each of N images; infinite where one was not seen yet."""
     history: list[EpochReport] = field(default_factory=list)
 
     @classmethod
-    def fresh(cls, model: nn.Module, optimizer: torch.optim.Optimizer, precision: str) -> TrainState:
+    def fresh(cls, model: nn.Module, optimizer: torch.optim.Optimizer, num_images: int, precision: str) -> TrainState:
         """Before the first epoch. fp16 needs its loss scaled (Micikevicius et al. 2018)."""
         models = {"model": model, "average": copy.deepcopy(model), "best": copy.deepcopy(model)}
-        scaler = torch.amp.GradScaler(next(model.parameters()).device.type, enabled=precision == "fp16")
-        return cls(models, optimizer, scaler, precision)
+        device = next(model.parameters()).device
+        scaler = torch.amp.GradScaler(device.type, enabled=precision == "fp16")
+        return cls(models, optimizer, scaler, precision, torch.full((num_images,), torch.inf, device=device))
 
     @classmethod
-    def restored(cls, model: nn.Module, optimizer: torch.optim.Optimizer, path: Path) -> TrainState:
+    def restored(cls, model: nn.Module, optimizer: torch.optim.Optimizer, num_images: int, path: Path) -> TrainState:
         """After the last epoch of a checkpoint, in its precision. Raises: TrainingError when the file is damaged."""
-        models = {"model": model, "average": copy.deepcopy(model), "best": copy.deepcopy(model)}
-        progress = load_checkpoint(path, models, optimizer)
-        precision, history = progress["precision"], [EpochReport(**report) for report in progress["history"]]
-        scaler = torch.amp.GradScaler(next(model.parameters()).device.type, enabled=precision == "fp16")
-        scaler.load_state_dict(progress["scaler"])
-        return cls(models, optimizer, scaler, precision, history)
+        state = cls.fresh(model, optimizer, num_images, "fp32")
+        progress = load_checkpoint(path, state.models, optimizer, {"losses": state.losses_N})
+        state.precision = progress["precision"]
+        state.history = [EpochReport(**report) for report in progress["history"]]
+        state.scaler = torch.amp.GradScaler(state.losses_N.device.type, enabled=state.precision == "fp16")
+        state.scaler.load_state_dict(progress["scaler"])
+        return state
 
     def save(self, path: Path) -> None:
         """Write the checkpoint in one replace."""
         history = [asdict(report) for report in self.history]
         progress = {"history": history, "precision": self.precision, "scaler": self.scaler.state_dict()}
-        save_checkpoint(path, self.models, self.optimizer, progress)
+        save_checkpoint(path, self.models, self.optimizer, {"losses": self.losses_N}, progress)
 
     @property
     def best(self) -> EpochReport | None:

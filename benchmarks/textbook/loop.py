@@ -1,0 +1,122 @@
+"""The loop people start from: PIL images transformed one by one in a DataLoader, test images after every epoch.
+
+    python -m benchmarks.textbook.loop convolutions --data DIR --seed 0 [--stop-at 0.99]
+
+DIR holds packed MNIST. Prints a JSON line an epoch: test accuracy, and seconds since the loop began with the images in
+memory (evaluation included) and since the process began.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import torch
+from PIL import Image
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.utils.data import DataLoader
+from torch.utils.data import Dataset as TorchDataset
+from torchvision import transforms
+
+from benchmarks.textbook import models
+from modelyard.data.datasets import Split, open_packed
+
+BATCH, TEST_BATCH = 64, 1000
+MEAN, DEVIATION = 0.1307, 0.3081
+
+
+@dataclass(frozen=True, slots=True)
+class Textbook:
+    """A network with its optimizer, epochs and factor of the learning rate after each epoch."""
+
+    model: Callable[[], nn.Module]
+    optimizer: Callable[[nn.Module], torch.optim.Optimizer]
+    epochs: int
+    decay: float = 1.0
+
+
+def _adam(model: nn.Module) -> torch.optim.Optimizer:
+    return torch.optim.Adam(model.parameters(), lr=1e-3)
+
+
+TEXTBOOKS = {
+    "convolutions": Textbook(models.convolutions, lambda model: torch.optim.Adadelta(model.parameters(), lr=1.0), 14, 0.7),
+    "lstm_64": Textbook(models.lstm_64, lambda model: torch.optim.Adadelta(model.parameters(), lr=0.1), 14, 0.7),
+    "vit": Textbook(models.vit, lambda model: torch.optim.AdamW(model.parameters(), lr=1e-3), 20),
+    "lenet": Textbook(models.lenet, lambda model: torch.optim.SGD(model.parameters(), lr=1e-3), 10),
+    "lstm_2x256": Textbook(models.lstm_2x256, _adam, 10),
+    "row_encoder": Textbook(models.row_encoder, _adam, 10),
+}
+"""The first three are the usual examples, the last three the tutorials."""
+
+
+class Images(TorchDataset[tuple[Tensor, int]]):
+    """What torchvision's MNIST does: each image becomes a PIL image, then a normalised tensor."""
+
+    def __init__(self, split: Split) -> None:
+        self.images_NHW, self.labels = split.images_NCHW[:, 0], split.labels_N.tolist()
+        self.transform = transforms.Compose([transforms.ToTensor(), transforms.Normalize((MEAN,), (DEVIATION,))])
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        return self.transform(Image.fromarray(self.images_NHW[index])), self.labels[index]
+
+
+def train_epoch(model: nn.Module, loader: DataLoader[tuple[Tensor, int]], optimizer: torch.optim.Optimizer) -> None:
+    """One pass."""
+    model.train()
+    for images_BCHW, labels_B in loader:
+        optimizer.zero_grad()
+        loss = functional.cross_entropy(model(images_BCHW), labels_B)
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+
+
+def accuracy(model: nn.Module, loader: DataLoader[tuple[Tensor, int]]) -> float:
+    """Share of right answers."""
+    model.eval()
+    right = total = 0
+    with torch.no_grad():
+        for images_BCHW, labels_B in loader:
+            right += int((model(images_BCHW).argmax(1) == labels_B).sum())
+            total += len(labels_B)
+    return right / total
+
+
+def main() -> None:
+    """Train and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("name", choices=TEXTBOOKS)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--epochs", type=int, default=0, help="0: the textbook's own number")
+    parser.add_argument("--stop-at", type=float, default=2.0, help="test accuracy after which it ends")
+    options = parser.parse_args()
+    torch.manual_seed(options.seed)
+    dataset, textbook = open_packed(options.data, verify=False), TEXTBOOKS[options.name]
+    train, test = Images(dataset.train), Images(dataset.test)
+    began = time.perf_counter()
+    model = textbook.model()
+    optimizer = textbook.optimizer(model)
+    schedule = torch.optim.lr_scheduler.StepLR(optimizer, 1, textbook.decay)
+    for epoch in range(1, (options.epochs or textbook.epochs) + 1):
+        train_epoch(model, DataLoader(train, BATCH, shuffle=True), optimizer)
+        score = accuracy(model, DataLoader(test, TEST_BATCH))
+        schedule.step()
+        now = time.perf_counter() - began
+        told = {"epoch": epoch, "accuracy": score, "loop": now, "wall": time.time() - psutil.Process().create_time()}
+        print(json.dumps(told), flush=True)
+        if score >= options.stop_at:
+            break
+
+
+if __name__ == "__main__":
+    main()

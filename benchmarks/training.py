@@ -1,0 +1,181 @@
+"""Seconds of training to equal accuracy on MNIST: ours beside the loops that people start from.
+
+    python -m benchmarks.training [--seeds 5] [--textbook-seeds 5] [--only cnn] [--evidence FILE]
+
+Each training is a process of its own and has the whole machine. A textbook's clock stops at the end of the first epoch
+whose test accuracy reaches the target (or of its default run); ours at the end of the preset's whole training, and
+counts only if its mean test accuracy over seeds reaches the target. "loop" starts with the images in memory, "wall" with
+the process; both include every evaluation. From five seeds on, the fastest and the slowest are dropped. Every training
+is a JSON line in FILE; what is there already is not measured again, so that an interrupted benchmark goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from benchmarks.textbook.evidence import Evidence, Mark, machine, mean_accuracy, ratio, spread
+from modelyard.data.datasets import Dataset, open_packed
+from modelyard.home import Home
+from modelyard.recipes import named_recipes
+from modelyard.requests import BuildRequest
+from modelyard.steps import prepare
+from modelyard.steps.training import training_job
+from modelyard.training.job import RESULT_FILE, load_trained, run_job_in_subprocess
+from modelyard.training.loop import predict_logits
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One row of the table."""
+
+    architecture: str
+    textbook: str
+    target: float | None
+    """Test accuracy to reach; None: the textbook's mean at the end of its default run."""
+    must: float = 0.0
+    """The least ratio we asked of ourselves; 0: none."""
+
+    @property
+    def title(self) -> str:
+        return f"{self.textbook}, {'whole run' if self.target is None else f'to {self.target:.1%}'}"
+
+
+COMPARISONS = (
+    Comparison("cnn", "convolutions", 0.99, 12), Comparison("cnn", "convolutions", None, 25),
+    Comparison("cnn", "lenet", None), Comparison("rnn", "lstm_64", None, 20), Comparison("rnn", "lstm_2x256", 0.985, 8),
+    Comparison("transformer", "vit", 0.985, 5), Comparison("transformer", "row_encoder", None),
+)  # fmt: skip
+STOP_AT = {"vit": 0.985, "lstm_2x256": 0.985}
+"""Textbooks of which only the time to a target is asked."""
+PRESETS = ("sprint", "standard")
+
+
+def measure_textbook(name: str, seed: int, data: Path, evidence: Evidence) -> None:
+    """One training of a textbook in its own process, an epoch at a time."""
+    command = [sys.executable, "-m", "benchmarks.textbook.loop", name, "--data", str(data), "--seed", str(seed)]
+    command += ["--stop-at", str(STOP_AT.get(name, 2.0))]
+    marks = []
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        for line in process.stdout or ():
+            marks.append(Mark(name, seed, **json.loads(line)))
+            print(f"    {name} seed {seed}: {marks[-1]}", file=sys.stderr, flush=True)
+    if process.returncode:
+        raise SystemExit(f"{' '.join(command)} failed with code {process.returncode}")
+    for mark in marks:
+        evidence.add(mark)
+
+
+def measure_ours(request: BuildRequest, home: Home, name: str, evidence: Evidence) -> None:
+    """One training of ours as a run makes it; the test images are asked when the clock has stopped."""
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder)
+        job = training_job(request, home, out / "checkpoint.safetensors")
+        began = time.perf_counter()
+        run_job_in_subprocess(job, out, lambda report: None)
+        wall = time.perf_counter() - began
+        dataset = open_packed(home.steps / request.data_step, verify=False)
+        model = request.recipe.model.build(dataset.image_shape, len(dataset.classes))
+        record = load_trained(out, model)
+        assert (out / RESULT_FILE).exists()
+    score = test_accuracy(model, dataset)
+    evidence.add(Mark(name, request.seed, len(record["history"]), score, record["seconds"], wall))
+    print(f"    {name} seed {request.seed}: {evidence.marks[-1]}", file=sys.stderr, flush=True)
+
+
+def test_accuracy(model: torch.nn.Module, dataset: Dataset) -> float:
+    """Share of right answers on the test images."""
+    answers_N = predict_logits(model, dataset.test, torch.device("cpu")).argmax(1)
+    return float((answers_N == torch.from_numpy(dataset.test.labels_N)).double().mean())
+
+
+def measure_run(seed: int, evidence: Evidence) -> None:
+    """`modelyard run` as a user calls it, from the start of the process to the registered and verified ONNX file."""
+    words = ["run", "--dataset", "mnist", "--architecture", "cnn", "--seed", str(seed), "--json"]
+    began = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-m", "modelyard", *words], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True
+    )
+    wall = time.perf_counter() - began
+    row = json.loads(done.stdout)["board"][0]
+    evidence.add(Mark("modelyard run", seed, 1, row["test %"] / 100, row["train s"], wall))
+    print(f"    modelyard run seed {seed}: {evidence.marks[-1]}", file=sys.stderr, flush=True)
+
+
+def measure(options: argparse.Namespace, evidence: Evidence, home: Home) -> None:
+    """Everything that is not measured yet, a seed after the other, so that all rows share the machine's moods."""
+    prepared = prepare("mnist", home)
+    chosen = [row for row in COMPARISONS if row.architecture in options.only]
+    for seed in range(max(options.seeds, options.textbook_seeds)):
+        for architecture in dict.fromkeys(row.architecture for row in chosen):
+            for preset in PRESETS if seed < options.seeds else ():
+                name = f"{architecture} {preset}"
+                recipe = named_recipes([architecture], preset, dataset="mnist")[architecture]
+                request = BuildRequest(recipe=recipe, label=architecture, seed=seed, **prepared)
+                if not evidence.of(name, seed):
+                    measure_ours(request, home, name, evidence)
+        if "cnn" in options.only and seed < options.seeds and not evidence.of("modelyard run", seed):
+            measure_run(seed, evidence)
+        for textbook in dict.fromkeys(row.textbook for row in chosen) if seed < options.textbook_seeds else ():
+            if not evidence.of(textbook, seed):
+                measure_textbook(textbook, seed, home.steps / prepared["data_step"], evidence)
+
+
+def row_of(comparison: Comparison, evidence: Evidence) -> str:
+    """A line of the table: the first of our presets whose mean reaches the accuracy, or that none does."""
+    whole = comparison.target is None
+    theirs = evidence.last(comparison.textbook)
+    target = mean_accuracy(theirs) if comparison.target is None else comparison.target
+    theirs = theirs if whole else evidence.first_at(comparison.textbook, target)
+    if not theirs:
+        return f"| {comparison.title} | never reached | | | | |"
+    told = f"{spread([mark.loop for mark in theirs])} s, {mean_accuracy(theirs):.2%} (n={len(theirs)})"
+    for preset in PRESETS:
+        ours = evidence.last(f"{comparison.architecture} {preset}")
+        if ours and mean_accuracy(ours) >= target:
+            ours_told = f"{preset}: {spread([mark.loop for mark in ours])} s, {mean_accuracy(ours):.2%} (n={len(ours)})"
+            loop, wall = (
+                f"{middle:.1f} ({low:.1f}-{high:.1f})x"
+                for middle, low, high in (ratio(theirs, ours), ratio(theirs, ours, "wall"))
+            )
+            return f"| {comparison.title} | {told} | {ours_told} | {loop} | {wall} | {comparison.must or ''} |"
+    return f"| {comparison.title} | {told} | no preset reaches {target:.2%} | | | {comparison.must or ''} |"
+
+
+def table(evidence: Evidence) -> str:
+    """Markdown."""
+    lines = ["| textbook | it | ours | loop clock | process clock | asked |", "|---|---|---|---|---|---|"]
+    lines += [row_of(row, evidence) for row in COMPARISONS if evidence.seeds(row.textbook)]
+    if runs := evidence.last("modelyard run"):
+        told = f"{spread([mark.wall for mark in runs])} s, {mean_accuracy(runs):.2%} (n={len(runs)})"
+        lines.append(f"\n`modelyard run --dataset mnist --architecture cnn`, start to registered ONNX: {told}")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=5, help="trainings of each preset of ours")
+    parser.add_argument("--textbook-seeds", type=int, default=5, help="trainings of each textbook; 0: only ours")
+    parser.add_argument("--only", nargs="+", default=["cnn", "rnn", "transformer"], help="architectures")
+    parser.add_argument("--evidence", type=Path, default=Path("training-benchmark.jsonl"))
+    options = parser.parse_args()
+    evidence = Evidence(options.evidence)
+    print(f"{time.strftime('%Y-%m-%d')}, {machine()}, torch {torch.__version__}, {torch.get_num_threads()} threads\n")
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ |= {"MODELYARD_HOME": f"{folder}/runs"}
+        measure(options, evidence, Home(Path(folder) / "runs"))
+    print(table(evidence))
+
+
+if __name__ == "__main__":
+    main()

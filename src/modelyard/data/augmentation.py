@@ -1,0 +1,88 @@
+"""Random changes of a whole batch at once, on the device. B batch, C channels, H height, W width."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from pydantic import Field
+from torch import Tensor
+from torch.nn import functional
+
+from modelyard.config import Config
+from modelyard.data.batches import to_unit_range
+
+
+class AugmentConfig(Config):
+    """Random change of each training image; all zero means none."""
+
+    shift: int = Field(2, ge=0)
+    """Largest translation in pixels, each axis."""
+    rotate: float = Field(0.0, ge=0, le=180)
+    """Largest rotation in degrees."""
+    scale: float = Field(0.0, ge=0, lt=1)
+    """Largest relative change of size."""
+    flip: bool = False
+    """Mirror left to right with probability one half (never for digits or letters)."""
+    erase: int = Field(0, ge=0)
+    """Side of a black square at a random place, in pixels (cutout: DeVries and Taylor 2017); 0 is off."""
+
+
+def augment(images_BCHW: Tensor, config: AugmentConfig, generator: torch.Generator) -> Tensor:
+    """uint8 pixels in, float32 0..1 out, same shape; each image has its own draw."""
+    if config.rotate or config.scale:
+        changed_BCHW = _warped(to_unit_range(images_BCHW), config, generator)
+    elif config.shift or config.flip:
+        changed_BCHW = to_unit_range(_moved(images_BCHW, config, generator))
+    else:
+        changed_BCHW = to_unit_range(images_BCHW)
+    return _erased(changed_BCHW, config.erase, generator) if config.erase else changed_BCHW
+
+
+def _moved(images_BCHW: Tensor, config: AugmentConfig, generator: torch.Generator) -> Tensor:
+    """Whole-pixel shifts and mirrors by index, on bytes: a tenth of what sampling a grid costs."""
+    batch, channels, height, width = images_BCHW.shape
+    device, reach = images_BCHW.device, config.shift
+    padded_BCHW = functional.pad(images_BCHW, (reach, reach, reach, reach))
+    offset_2B = torch.randint(0, 2 * reach + 1, (2, batch, 1), generator=generator).to(device)
+    columns_W = torch.arange(width, device=device)
+    rows_BH, columns_BW = (offset_2B[0] + torch.arange(height, device=device), offset_2B[1] + columns_W)
+    if config.flip:
+        mirrored_B1 = (torch.rand(batch, 1, generator=generator) < 0.5).to(device)
+        columns_BW = torch.where(mirrored_B1, offset_2B[1] + columns_W.flip(0), columns_BW)
+    places_BP = (rows_BH[:, :, None] * (width + 2 * reach) + columns_BW[:, None, :]).flatten(1)
+    places_BCP = places_BP[:, None].expand(-1, channels, -1)
+    return padded_BCHW.flatten(2).gather(2, places_BCP).reshape(batch, channels, height, width)
+
+
+def _warped(images_BCHW: Tensor, config: AugmentConfig, generator: torch.Generator) -> Tensor:
+    """One affine sampling of the whole batch."""
+    batch, _, height, width = images_BCHW.shape
+    uniform_5B = torch.rand(5, batch, generator=generator) * 2 - 1
+    angle_B = uniform_5B[0] * math.radians(config.rotate)
+    scale_B = 1 + uniform_5B[1] * config.scale
+    mirror_B = torch.where(uniform_5B[4] < 0, -1.0, 1.0) if config.flip else torch.ones(batch)
+    shift_B2 = (uniform_5B[2:4].T * (config.shift + 0.499)).round() * 2 / torch.tensor((width, height))  # in the grid's -1..1
+    cos_B, sin_B = angle_B.cos() * scale_B, angle_B.sin() * scale_B
+    theta_B23 = torch.stack(
+        [
+            torch.stack([cos_B * mirror_B, -sin_B * height / width, shift_B2[:, 0]], 1),
+            torch.stack([sin_B * mirror_B * width / height, cos_B, shift_B2[:, 1]], 1),
+        ],
+        1,
+    ).to(images_BCHW.device)
+    grid_BHW2 = functional.affine_grid(theta_B23, list(images_BCHW.shape), align_corners=False)
+    return functional.grid_sample(images_BCHW, grid_BHW2, align_corners=False)
+
+
+def _erased(images_BCHW: Tensor, side: int, generator: torch.Generator) -> Tensor:
+    """A square of `side` pixels, cut off at the border where it hangs over, set to zero."""
+    batch, _, height, width = images_BCHW.shape
+    centre_2B1 = torch.rand(2, batch, 1, generator=generator) * torch.tensor((height, width)).reshape(2, 1, 1)
+    start_2B1 = (centre_2B1 - side / 2).round()
+    inside = [
+        (places >= start) & (places < start + side)
+        for places, start in ((torch.arange(height), start_2B1[0]), (torch.arange(width), start_2B1[1]))
+    ]
+    square_B1HW = (inside[0][:, None, :, None] & inside[1][:, None, None, :]).to(images_BCHW.device)
+    return images_BCHW.masked_fill(square_B1HW, 0.0)
