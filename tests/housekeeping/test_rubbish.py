@@ -18,6 +18,8 @@ from modelyard.housekeeping.rubbish import Policy, find_rubbish, parse_age, remo
 from modelyard.leases import EVERYTHING, in_use
 from modelyard.tracking import registry, runs
 from modelyard.tracking.aliases import Move, move_alias
+from tests.bundles import HEIGHT, WIDTH
+from tests.serving.conftest import running
 from tests.tracking.versions import a_version
 
 NOW = Policy(seconds=0, moves=0)
@@ -150,3 +152,22 @@ def test_ages_are_read(home: Home) -> None:
     with pytest.raises(ConfigError, match="age 'soon': expected a number and a unit"):
         parse_age("soon")
     assert EVERYTHING not in _names(home)
+
+
+def test_a_release_that_a_server_has_loaded_by_number_stays(tmp_path: Path) -> None:
+    home = Home(tmp_path / "store")
+    for number in range(2):
+        version = a_version(home, f"export-{number}", fooled=False, validation=0.5, digest=str(number) * 64)
+        runs.fail_run(home, version.run_id, "ended")
+    move_alias(home, Move.to_version(version, "champion", "by a test"), expected=None)
+    with running(home.releases, tmp_path / "server.log", "--workers", "1") as server:
+        row = {"name": "images", "shape": [1, HEIGHT, WIDTH, 1], "datatype": "UINT8", "data": [0] * HEIGHT * WIDTH}
+
+        def ask() -> int:
+            return server.client.post("/v2/models/lit/versions/1/infer", json={"inputs": [row]}).status_code
+
+        assert "1" in _names(home)  # nobody asked for it yet
+        assert ask() == 200
+        remove_rubbish(home, NOW)
+        assert ask() == 200 and (home.releases / "lit" / "1").is_dir()
+    assert "1" in {item.path.name for item in remove_rubbish(home, NOW)}
