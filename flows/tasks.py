@@ -91,9 +91,14 @@ def export(request: BuildRequest) -> str:
 def register(request: BuildRequest, run_id: str) -> int:
     home, bundle = Home.current(), request.bundle_folder(Home.current())
     with FileLock(home.locks / f"{bundle.name}.lock"):  # two equal commands at once make one version
-        version = registry.find_registered(home, run_id, bundle)
+        version = registry.find_registered(home, bundle)
         current_progress.get().step(request.label, "registration", done=version is not None)
-        version = version or _new_version(request, run_id, bundle)
+        if version is None:
+            version = _new_version(request, run_id, bundle)
+        elif not runs.is_finished(
+            home, run_id
+        ):  # its last attempt failed after the registration, or its former run was deleted
+            runs.finish_run(home, run_id, open_bundle(bundle).metrics, request.evaluation_folder(home))
         registry.publish(home, version, bundle)
     return version.number
 

@@ -8,8 +8,9 @@ import os
 import shutil
 import tempfile
 import time
+import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from modelyard.errors import StoreError
@@ -106,7 +107,7 @@ def folder_written_whole(target: Path) -> Iterator[Path]:
         scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     except OSError as error:
         raise _refused(target, error) from error
-    lock = _lock_folder(scratch)
+    lock = lock_folder(scratch)
     try:
         yield scratch
         scratch.chmod(0o755)
@@ -120,22 +121,44 @@ def folder_written_whole(target: Path) -> Iterator[Path]:
             os.close(lock)
 
 
-def _lock_folder(folder: Path) -> int | None:
-    """The locked descriptor; None where another process holds the lock, or the system has no such locks."""
+def lock_folder(folder: Path, *, shared: bool = False) -> int | None:
+    """The locked descriptor; None where another process holds the lock, or the system has no such locks.
+
+    A folder that can only be read can be locked, too. Raises: OSError when it is gone.
+    """
     if fcntl is None:
         return None
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except OSError:
         os.close(descriptor)
         return None
     return descriptor
 
 
+def hold_folder(folder: Path, owner: object) -> None:
+    """Say that `owner` uses a folder, as long as it lives: housekeeping of this machine leaves it where it is."""
+    with suppress(FileNotFoundError):
+        descriptor = lock_folder(folder, shared=True)
+        if descriptor is not None:
+            weakref.finalize(owner, os.close, descriptor)
+
+
+def is_held(folder: Path) -> bool:
+    """Whether some process uses the folder (`hold_folder`) or writes it."""
+    try:
+        descriptor = lock_folder(folder)
+    except FileNotFoundError:
+        return False
+    if descriptor is not None:
+        os.close(descriptor)
+    return descriptor is None and fcntl is not None
+
+
 def is_abandoned(scratch: Path) -> bool:
     """Whether the writer of a scratch folder is gone; a minute's grace for one that was made just now."""
-    if time.time() - scratch.stat().st_mtime < YOUNG_SECONDS or (descriptor := _lock_folder(scratch)) is None:
+    if time.time() - scratch.stat().st_mtime < YOUNG_SECONDS or (descriptor := lock_folder(scratch)) is None:
         return False
     os.close(descriptor)
     return True

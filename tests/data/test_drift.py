@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from modelyard.data.datasets import Dataset, Split, make_dataset, pack
-from modelyard.data.drift import compare_classes, compare_profiles, holm
+from modelyard.data.drift import compare_classes, compare_profiles
 from modelyard.data.profile import Profile, SplitProfile, kept_profile, profile_of, read_profile
 from modelyard.data.validation import ValidationConfig
 from modelyard.home import Home
@@ -131,10 +131,6 @@ def test_significance_alone_is_no_drift() -> None:
     assert labels.corrected < 1e-30 and means.corrected < 1e-30
     assert [labels.effect, means.effect] == pytest.approx([0.01, 0.01], abs=1e-4)
     assert not labels.drifted and not means.drifted
-
-
-def test_holm() -> None:
-    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
 
 
 def test_class_names_are_followed() -> None:

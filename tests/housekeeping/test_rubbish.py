@@ -14,10 +14,12 @@ import pytest
 from modelyard.errors import ConfigError, StoreError
 from modelyard.files import seal
 from modelyard.home import Home
-from modelyard.housekeeping.rubbish import Policy, compact_database, find_rubbish, parse_age, remove_rubbish
+from modelyard.housekeeping.rubbish import Policy, find_rubbish, parse_age, remove_rubbish
 from modelyard.leases import EVERYTHING, in_use
 from modelyard.tracking import registry, runs
 from modelyard.tracking.aliases import Move, move_alias
+from tests.bundles import HEIGHT, WIDTH
+from tests.serving.conftest import running
 from tests.tracking.versions import a_version
 
 NOW = Policy(seconds=0, moves=0)
@@ -97,7 +99,6 @@ def test_what_aliases_moves_and_unfinished_runs_name_stays(tmp_path: Path) -> No
     assert {version.number for version in registry.versions(home, "lit")} == {1, 2, 3, 4}
     move_alias(home, Move.to_version(made[1], "champion", "back"), expected=3)
     move_alias(home, Move.to_version(made[2], "champion", "again"), expected=2)
-    assert compact_database(home) >= 0
     home.database.unlink()
     with pytest.raises(StoreError, match=r"mlflow\.db is missing, so what the releases need cannot be told"):
         find_rubbish(home, NOW)
@@ -151,3 +152,22 @@ def test_ages_are_read(home: Home) -> None:
     with pytest.raises(ConfigError, match="age 'soon': expected a number and a unit"):
         parse_age("soon")
     assert EVERYTHING not in _names(home)
+
+
+def test_a_release_that_a_server_has_loaded_by_number_stays(tmp_path: Path) -> None:
+    home = Home(tmp_path / "store")
+    for number in range(2):
+        version = a_version(home, f"export-{number}", fooled=False, validation=0.5, digest=str(number) * 64)
+        runs.fail_run(home, version.run_id, "ended")
+    move_alias(home, Move.to_version(version, "champion", "by a test"), expected=None)
+    with running(home.releases, tmp_path / "server.log", "--workers", "1") as server:
+        row = {"name": "images", "shape": [1, HEIGHT, WIDTH, 1], "datatype": "UINT8", "data": [0] * HEIGHT * WIDTH}
+
+        def ask() -> int:
+            return server.client.post("/v2/models/lit/versions/1/infer", json={"inputs": [row]}).status_code
+
+        assert "1" in _names(home)  # nobody asked for it yet
+        assert ask() == 200
+        remove_rubbish(home, NOW)
+        assert ask() == 200 and (home.releases / "lit" / "1").is_dir()
+    assert "1" in {item.path.name for item in remove_rubbish(home, NOW)}

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from modelyard.corrections import holm
 from modelyard.data.profile import Histogram, Profile, SplitProfile
 
 LEAST_EXPECTED = 5
@@ -90,15 +91,6 @@ def _judge(tests: Sequence[DriftTest], limits: Limits) -> list[DriftTest]:
         drifted = corrected < limits.significance and test.effect > least
         judged.append(replace(test, corrected=corrected, drifted=drifted))
     return judged
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """p-values corrected for their number (Holm 1979), in the order given."""
-    corrected, largest = [0.0] * len(p_values), 0.0
-    for rank, index in enumerate(np.argsort(p_values)):
-        largest = max(largest, min(1.0, p_values[index] * (len(p_values) - rank)))
-        corrected[index] = largest
-    return corrected
 
 
 def _by_name(profile: Profile, split: SplitProfile) -> dict[str, int]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from modelyard.corrections import holm
 from modelyard.evaluation.metrics import Labels, Probabilities, expected_calibration_error
 from modelyard.evaluation.significance import mcnemar_p_value
 
@@ -77,12 +77,3 @@ class Pair:
 def _change(name: str, candidate_N: NDArray[np.bool_], champion_N: NDArray[np.bool_]) -> Change:
     gained, lost = int((candidate_N & ~champion_N).sum()), int((~candidate_N & champion_N).sum())
     return Change(name, len(candidate_N), gained, lost, mcnemar_p_value(candidate_N, champion_N))
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Adjusted p-values (Holm 1979): below a level, they are significant at it for the whole family."""
-    adjusted, highest = [0.0] * len(p_values), 0.0
-    for rank, at in enumerate(sorted(range(len(p_values)), key=lambda at: p_values[at])):
-        highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[at]))
-        adjusted[at] = highest
-    return adjusted

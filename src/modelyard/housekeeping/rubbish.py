@@ -16,7 +16,7 @@ import psutil
 from filelock import FileLock, Timeout
 
 from modelyard.errors import ConfigError, StoreError
-from modelyard.files import make_folder
+from modelyard.files import is_held, make_folder
 from modelyard.home import Home
 from modelyard.housekeeping.needs import Needs, find_needs
 from modelyard.housekeeping.sizes import size_of
@@ -134,7 +134,7 @@ def _releases(home: Home, needs: Needs, before: float) -> Iterator[tuple[str, Pa
     for path in sorted(home.releases.glob("*/*/")):
         if path.name.isdecimal():
             release = path.parent.name, int(path.name)
-            if release in needs.known - needs.releases and _modified(path) < before:
+            if release in needs.known - needs.releases and _modified(path) < before and not is_held(path):
                 yield "release", path
 
 

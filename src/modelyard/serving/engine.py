@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from modelyard.bundle import MODEL_FILE, open_bundle, read_golden
 from modelyard.errors import BundleError, ModelyardError, ParityError
+from modelyard.files import hold_folder
 from modelyard.inference import open_session
 from modelyard.serving.tensors import TensorSpec
 
@@ -35,6 +36,7 @@ class Engine:
     def __init__(self, folder: Path, *, provider: str) -> None:
         """Raises: BundleError, ParityError or DeviceError when the version must not be served."""
         self.folder, self.provider = folder, provider
+        hold_folder(folder, self)
         self.manifest = open_bundle(folder)
         self._session = _open(folder, provider)
         self.input, self.outputs = _signature(self._session, folder)

@@ -28,6 +28,8 @@ PACKAGES = ("modelyard", "torch", "onnx", "onnxruntime-gpu", "onnxruntime", "num
 
 EXAMPLES, GOLDEN = 64, 16
 """Test images for the latencies, and for the golden samples of a bundle."""
+TIMES = frozenset({"train/seconds"})
+"""Metrics that differ each time: in the manifest only, so that the same run makes the same ONNX file, byte for byte."""
 
 
 def export(request: BuildRequest, home: Home) -> Path:
@@ -89,4 +91,5 @@ def _environment() -> dict[str, str]:
 
 def _metadata(manifest: Manifest) -> dict[str, str]:
     told = {name: value for name, value in asdict(manifest).items() if name != "files"}
+    told["metrics"] = {name: value for name, value in manifest.metrics.items() if name not in TIMES}
     return {name: value if isinstance(value, str) else as_json(value) for name, value in told.items()}

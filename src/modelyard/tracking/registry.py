@@ -58,12 +58,12 @@ def log_bundle(home: Home, run_id: str, bundle: Path) -> str:
     return str(logged.model_id)
 
 
-def find_registered(home: Home, run_id: str, bundle: Path) -> Version | None:
-    """The version that this run registered for this very file, if it did."""
+def find_registered(home: Home, bundle: Path) -> Version | None:
+    """The version that is this very file of this very recipe, data, seed and code, if there is one."""
     manifest = open_bundle(bundle)
-    digest = manifest.files[MODEL_FILE]
+    wanted = {"onnx_sha256": manifest.files[MODEL_FILE], "bundle": bundle.name}
     known = versions(home, manifest.model_name)
-    return next((version for version in known if version.run_id == run_id and version.tags.get("onnx_sha256") == digest), None)
+    return next((version for version in known if wanted.items() <= version.tags.items()), None)
 
 
 def register(home: Home, run_id: str, bundle: Path, model_id: str, tags: dict[str, str]) -> Version:

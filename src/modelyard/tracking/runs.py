@@ -94,8 +94,14 @@ def _curve_points(report: EpochReport) -> list[Metric]:
     return [Metric(name, value, now, report.epoch) for name, value in values.items()]
 
 
-def finish_run(home: Home, run_id: str, metrics: dict[str, float], report: Path, model_id: str) -> None:
-    """Final metrics, bound to model and data set, and the evaluation's report; the run is FINISHED."""
+def is_finished(home: Home, run_id: str) -> bool:
+    """Whether the run has all it should tell."""
+    client, _ = open_store(home)
+    return bool(client.get_run(run_id).info.status == "FINISHED")
+
+
+def finish_run(home: Home, run_id: str, metrics: dict[str, float], report: Path, model_id: str | None = None) -> None:
+    """Final metrics, bound to the data set and the model that it logged, and the evaluation's report; the run is FINISHED."""
     client, _ = open_store(home)
     tags = client.get_run(run_id).data.tags
     now = int(time.time() * 1000)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from modelyard.gates.pairs import holm
+from modelyard.corrections import holm
 
 
 def test_holm_gives_what_r_gives() -> None:
