@@ -61,7 +61,8 @@ def few_labels(labels_N: Labels, count: int, seed: int) -> Rows:
     classes, sizes_K = np.unique(labels_N, return_counts=True)
     if not len(classes) <= count <= len(labels_N):
         raise DataError(
-            f"data.labels: expected {len(classes)} (one for each class) to {len(labels_N)} (all training images), received {count}"
+            f"data.labels: expected {len(classes)} (one for each class) to {len(labels_N)} (all training images),"
+            f" received {count}"
         )
     ideal_K = (count - len(classes)) * (sizes_K - 1) / max(1, (sizes_K - 1).sum())
     counts_K = 1 + np.floor(ideal_K).astype(int)

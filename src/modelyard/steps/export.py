@@ -72,7 +72,7 @@ def _speed(model: Path, deployed: DeployedModel, images_BHWC: NDArray[np.uint8])
 
 def _manifest(request: BuildRequest, dataset: Dataset, evaluation: dict[str, Any], training: dict[str, Any]) -> Manifest:
     channels, height, width = dataset.image_shape
-    seconds = sum(report["seconds"] for report in training["history"])
+    seconds = training["seconds"]
     size = {f"model/{name}": float(value) for name, value in training["size"].items()}
     return Manifest(
         model_name=request.dataset, architecture=request.recipe.model.architecture, classes=dataset.classes,

@@ -12,6 +12,7 @@ from modelyard.devices import device_slots
 from modelyard.files import folder_written_whole, seal
 from modelyard.home import Home
 from modelyard.requests import BuildRequest
+from modelyard.steps.ahead import import_ahead
 from modelyard.steps.finished import training_is_done
 from modelyard.training.job import OnEpoch, TrainJob, load_trained, run_job, run_job_in_subprocess
 from modelyard.training.precision import resolve_device
@@ -25,6 +26,8 @@ def run_training(request: BuildRequest, home: Home, on_epoch: OnEpoch) -> Path:
             return folder
         checkpoint = home.checkpoints / f"{request.training_key}.safetensors"
         job = training_job(request, home, checkpoint)
+        if not request.in_process:
+            import_ahead()
         with folder_written_whole(folder) as scratch:
             (run_job if request.in_process else run_job_in_subprocess)(job, scratch, on_epoch)
             seal(scratch)

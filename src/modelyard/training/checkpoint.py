@@ -29,6 +29,8 @@ class Pace:
 
     def __init__(self) -> None:
         self._cost, self._since = 0.0, time.perf_counter()
+        self.total = 0.0
+        """Seconds of all savings."""
 
     def is_due(self) -> bool:
         """Whether the last saving is paid for by the time since."""
@@ -39,6 +41,7 @@ class Pace:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._cost, self._since = time.perf_counter() - self._since, time.perf_counter()
+        self.total += self._cost
 
 
 def save_checkpoint(

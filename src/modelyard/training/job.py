@@ -74,7 +74,7 @@ def run_job(job: TrainJob, out: Path, on_epoch: OnEpoch) -> None:
         "best_epoch": result.best_epoch, "device": device.type, "size": asdict(size),
         "model": job.model.model_dump(mode="json"), "training": job.training.model_dump(mode="json"),
         "image_shape": dataset.image_shape, "train_images": result.train_images,
-        "seconds": result.seconds,
+        "seconds": result.seconds, "checkpoint_seconds": result.checkpoint_seconds,
     }  # fmt: skip
     write_json(out / RESULT_FILE, record)
 

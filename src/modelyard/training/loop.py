@@ -40,6 +40,8 @@ class TrainResult:
     train_images: int = 0
     seconds: float = 0.0
     """Of all epochs and what came before them, over all processes that took part."""
+    checkpoint_seconds: float = 0.0
+    """Of them, what the checkpoints of the last process took."""
 
 
 OnEpoch = Callable[[EpochReport], None]
@@ -77,7 +79,9 @@ def train(  # noqa: PLR0913 - what a run is a function of, and who is told
         on_epoch(report)
     assert state.best is not None
     seconds = time.perf_counter() - began
-    return TrainResult(state.models["best"].eval(), state.history, state.precision, state.best.epoch, len(feed), seconds)
+    return TrainResult(
+        state.models["best"].eval(), state.history, state.precision, state.best.epoch, len(feed), seconds, pace.total
+    )
 
 
 def predict_logits(model: nn.Module, split: Split, device: torch.device, batch_size: int = 512) -> Tensor:
