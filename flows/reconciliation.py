@@ -1,4 +1,4 @@
-"""Flow runs whose process is gone: Prefect would call them Running for ever."""
+"""Flow runs whose process is gone, which Prefect may call Running for ever, and those that an outage ended."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import psutil
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterState, FlowRunFilterStateType
 from prefect.client.schemas.objects import FlowRun, State, StateType
+from prefect.client.schemas.sorting import FlowRunSort
 from prefect.states import AwaitingRetry, Crashed
 
 from modelyard.identity import PREFIX, is_gone
@@ -18,26 +19,63 @@ MAX_ATTEMPTS = 3
 RETRY_DELAY = timedelta(seconds=15)
 GRACE = timedelta(seconds=90)
 """How long a run may be pending without a process: the time of a slow start."""
+LOOK_BACK, MOST_ENDED = timedelta(hours=1), 50
+"""How long ago, and of how many runs, an end is still worth a second try."""
+OUTAGES = (
+    "ConcurrencySlotAcquisitionError",
+    "PrefectHTTPStatusError",
+    "ConnectError",
+    "ConnectTimeout",
+    "ReadError",
+    "ReadTimeout",
+    "RemoteProtocolError",
+)
+"""What fails in a run while Prefect's server is away."""
 
 
 def reconcile(*, put_back: bool = False) -> list[str]:
-    """Mark such runs Crashed and give their names; with `put_back` those of a schedule are tried `MAX_ATTEMPTS` times."""
-    unfinished = FlowRunFilterStateType(any_=[StateType.RUNNING, StateType.PENDING, StateType.CANCELLING])
+    """Mark runs of killed processes Crashed; with `put_back` those of a schedule that were killed, or that an outage of
+    Prefect's server ended, are tried `MAX_ATTEMPTS` times. Gives the names of the runs that were marked or put back.
+    """
     with get_client(sync_client=True) as client:
-        gone = [
-            run
-            for run in client.read_flow_runs(flow_run_filter=FlowRunFilter(state=FlowRunFilterState(type=unfinished)))
-            if _is_gone(run)
-        ]
+        ended = [run for run in _ended(client) if _deserves_another(run)] if put_back else []
+        gone = [run for run in _unfinished(client) if _is_gone(run)]
         for run in gone:
             client.set_flow_run_state(run.id, Crashed(message="its process was killed"), force=True)
+        for run in [*gone, *ended]:
             claim(client, run, None)
             if put_back and run.deployment_id is not None and run.run_count < MAX_ATTEMPTS:
-                again: State[Any] = AwaitingRetry(
-                    scheduled_time=datetime.now(UTC) + RETRY_DELAY, message="its process was killed; once more"
-                )
-                client.set_flow_run_state(run.id, again, force=True)
-    return [run.name for run in gone]
+                _put_back(client, run)
+    return [run.name for run in [*gone, *ended]]
+
+
+def _put_back(client: SyncPrefectClient, run: FlowRun) -> None:
+    when = datetime.now(UTC) + RETRY_DELAY
+    again: State[Any] = AwaitingRetry(scheduled_time=when, message="it was killed, or Prefect's server was away; once more")
+    client.set_flow_run_state(run.id, again, force=True)
+
+
+def _unfinished(client: SyncPrefectClient) -> list[FlowRun]:
+    kinds = FlowRunFilterStateType(any_=[StateType.RUNNING, StateType.PENDING, StateType.CANCELLING])
+    return client.read_flow_runs(flow_run_filter=FlowRunFilter(state=FlowRunFilterState(type=kinds)))
+
+
+def _ended(client: SyncPrefectClient) -> list[FlowRun]:
+    kinds = FlowRunFilterStateType(any_=[StateType.CRASHED, StateType.FAILED])
+    wanted, newest = FlowRunFilter(state=FlowRunFilterState(type=kinds)), FlowRunSort.EXPECTED_START_TIME_DESC
+    return client.read_flow_runs(flow_run_filter=wanted, sort=newest, limit=MOST_ENDED)
+
+
+def _deserves_another(run: FlowRun) -> bool:
+    """Whether a schedule's run ended lately by a kill that Prefect's own worker saw, or by an outage; looked at once.
+
+    A run that was looked at says no more which process works on it.
+    """
+    if run.state is None or run.deployment_id is None or not any(tag.startswith(PREFIX) for tag in run.tags):
+        return False
+    was_outage = any(f"exception: {name}" in (run.state.message or "") for name in OUTAGES)
+    is_recent = datetime.now(UTC) - run.state.timestamp < LOOK_BACK
+    return is_recent and _is_gone(run) and (run.state.is_crashed() or was_outage)
 
 
 def claim(client: SyncPrefectClient, run: FlowRun, process: str | None) -> None:

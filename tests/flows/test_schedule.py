@@ -16,7 +16,7 @@ from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.client.schemas.schedules import CronSchedule
 from prefect.flows import load_flow_from_entrypoint
 from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
-from prefect.states import Pending, Running, Scheduled
+from prefect.states import Crashed, Failed, Pending, Running, Scheduled
 
 from flows import schedule
 from flows.ephemeral import ephemeral_server
@@ -107,6 +107,41 @@ def test_a_killed_run_is_tried_again_and_not_for_ever(client: SyncPrefectClient)
         assert found.state_name == ("AwaitingRetry" if attempt < MAX_ATTEMPTS else "Crashed")
         assert not any(tag.startswith("process:") for tag in found.tags)
     assert reconcile(put_back=True) == []
+
+
+@pytest.mark.fault(
+    "a scheduled run is killed, and Prefect's worker sees it first", how="a Crashed run of a process that is gone"
+)
+@pytest.mark.usefixtures("nightly")
+def test_a_run_that_prefect_calls_crashed_is_tried_again(client: SyncPrefectClient) -> None:
+    run = due(client, 1)
+    for attempt in range(1, MAX_ATTEMPTS + 1):
+        client.set_flow_run_state(run.id, Running(), force=True)
+        claim(client, client.read_flow_run(run.id), gone())
+        client.set_flow_run_state(run.id, Crashed(message="Process exited with status code: -9"), force=True)
+        assert reconcile() == []
+        assert reconcile(put_back=True) == [run.name]
+        assert client.read_flow_run(run.id).state_name == ("AwaitingRetry" if attempt < MAX_ATTEMPTS else "Crashed")
+        assert reconcile(put_back=True) == []
+
+
+@pytest.mark.fault(
+    "Prefect's server is killed under a scheduled run", how="a Failed run with the error that Prefect's client raises"
+)
+@pytest.mark.usefixtures("nightly")
+def test_an_outage_is_tried_again_and_a_wrong_input_is_not(client: SyncPrefectClient) -> None:
+    outage, refused = due(client, 1), due(client, 2)
+    messages = {
+        outage.id: "ConcurrencySlotAcquisitionError: Unable to acquire",
+        refused.id: "DataRefused: these data are refused",
+    }
+    for number, message in messages.items():
+        client.set_flow_run_state(number, Running(), force=True)
+        claim(client, client.read_flow_run(number), gone())
+        client.set_flow_run_state(number, Failed(message=f"Flow run encountered an exception: {message}"), force=True)
+    assert reconcile(put_back=True) == [outage.name]
+    assert client.read_flow_run(outage.id).state_name == "AwaitingRetry"
+    assert client.read_flow_run(refused.id).state_name == "Failed"
 
 
 @pytest.mark.usefixtures("nightly")
