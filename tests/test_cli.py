@@ -22,7 +22,7 @@ def run(*arguments: str) -> int:
     [
         (["--dataset", "mnits", "--plan"], "unknown data set 'mnits': expected auto, digits, mnist"),
         (["--architecture", "cnm"], "unknown architecture 'cnm': expected one of cnn, rnn, transformer"),
-        (["--preset", "fast"], "unknown preset 'fast': expected one of smoke, standard, quality"),
+        (["--preset", "fast"], "unknown preset 'fast': expected one of smoke, sprint, tiny, standard, quality"),
         (["--set", "training.epoch=1"], "unknown recipe key 'training.epoch': did you mean training.epochs?"),
         (["--set", "training.epochs"], "--set expects key=value, received 'training.epochs'"),
         (["--set", "training.optimizer.learning_rate=-1"], "training.optimizer.learning_rate: Input should be greater than 0"),

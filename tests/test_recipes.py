@@ -6,7 +6,8 @@ import pytest
 
 from modelyard.data.sources import load_dataset
 from modelyard.errors import ConfigError, DataError
-from modelyard.recipes import make_recipe, named_recipes
+from modelyard.recipes import ARCHITECTURES, PRESETS, make_recipe, named_recipes
+from modelyard.training.config import steps_before
 
 
 def test_unknown_names_are_told_the_legal_ones() -> None:
@@ -25,3 +26,31 @@ def test_augmentation_follows_the_named_data_and_the_user_last() -> None:
     assert named_recipes(["cnn"], "smoke", dataset="fashion-mnist")["cnn"].training.augment.flip
     chosen = named_recipes(["cnn"], "smoke", ["training.augment.flip=false"], dataset="fashion-mnist")
     assert not chosen["cnn"].training.augment.flip
+
+
+def parameters(architecture: str, preset: str, dataset: str = "mnist") -> int:
+    model = named_recipes([architecture], preset, dataset=dataset)[architecture].model.build((1, 28, 28), 10)
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_a_sprint_is_shorter_and_tiny_is_smaller_and_quality_is_neither(architecture: str) -> None:
+    def steps(preset: str) -> int:
+        training = named_recipes([architecture], preset, dataset="mnist")[architecture].training
+        return steps_before(training, 54_000, training.epochs) * training.batch_size
+
+    assert steps("smoke") <= steps("sprint") < steps("standard") < steps("quality")
+    assert parameters(architecture, "tiny") < parameters(architecture, "sprint") / 3 < parameters(architecture, "quality")
+
+
+def test_only_easy_data_get_the_light_network() -> None:
+    sizes = {
+        dataset: parameters("cnn", "standard", dataset) for dataset in ("mnist", "auto", "digits", "fashion-mnist", "pets")
+    }
+    assert sizes["mnist"] == sizes["auto"] == sizes["digits"] < sizes["fashion-mnist"] == sizes["pets"]
+
+
+@pytest.mark.parametrize("architecture", [*ARCHITECTURES, "lenet", "lstm", "vit"])
+@pytest.mark.parametrize("preset", PRESETS)
+def test_every_preset_builds_for_every_architecture(architecture: str, preset: str) -> None:
+    assert parameters(architecture, preset) > 1000

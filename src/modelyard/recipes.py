@@ -87,29 +87,33 @@ def cnn(preset: str) -> Recipe:
     """Our convolution network."""
     models = {
         "sprint": CnnConfig(width=16, stages=2, downsample="stride", dropout=0.0),
-        "tiny": CnnConfig(width=6, stages=2, dropout=0.0),
+        "tiny": CnnConfig(width=8, stages=2, dropout=0.0),
         "quality": CnnConfig(width=48),
     }
-    return Recipe(model=models.get(preset, CnnConfig()), training=_training(preset, 8, 6e-3, AugmentConfig()))
+    rate = 8e-3 if preset in ("sprint", "tiny") else 6e-3
+    training = _training(preset, 8, rate, AugmentConfig(), sprint="epochs=4 batch_size=256")
+    return Recipe(model=models.get(preset, CnnConfig()), training=training)
 
 
 def light_cnn() -> Recipe:
     """For `EASY` data: a third of the parameters of the other, a fifth of its time."""
     model = CnnConfig(width=24, stages=2, downsample="stride", dropout=0.0)
-    changes = ["epochs=8", "hard_share=0.4"]
-    return Recipe(model=model, training=_training("standard", 8, 8e-3, AugmentConfig()).override(changes))
+    return Recipe(model=model, training=_training("standard", 8, 8e-3, AugmentConfig()).override(["hard_share=0.4"]))
 
 
 def rnn(preset: str) -> Recipe:
     """Our LSTM over pairs of rows."""
     models = {"sprint": RnnConfig(rows_per_step=4), "tiny": RnnConfig(hidden=32), "quality": RnnConfig(hidden=256)}
-    return Recipe(model=models.get(preset, RnnConfig()), training=_training(preset, 12, 8e-3, AugmentConfig(shift=1)))
+    training = _training(preset, 12, 8e-3, AugmentConfig(shift=1), sprint="epochs=6 batch_size=128")
+    return Recipe(model=models.get(preset, RnnConfig()), training=training)
 
 
 def transformer(preset: str) -> Recipe:
     """Our Transformer over patches."""
-    model = TransformerConfig(width=32, layers=2) if preset == "tiny" else TransformerConfig()
-    return Recipe(model=model, training=_training(preset, 8, 2e-3, AugmentConfig(shift=1)))
+    models = {"sprint": TransformerConfig(layers=2), "tiny": TransformerConfig(width=32, layers=2)}
+    rate = 3e-3 if preset in ("sprint", "tiny") else 2e-3
+    training = _training(preset, 8, rate, AugmentConfig(shift=1), sprint="epochs=7 batch_size=128")
+    return Recipe(model=models.get(preset, TransformerConfig()), training=training)
 
 
 def lenet(preset: str) -> Recipe:
@@ -128,15 +132,16 @@ def vit(preset: str) -> Recipe:
     return Recipe(model=TransformerConfig(variant="vit", patch=7), training=_training(preset, 12, 2e-3, AugmentConfig(shift=1)))
 
 
-def _training(preset: str, epochs: int, learning_rate: float, augment: AugmentConfig) -> TrainingConfig:
-    optimizer = OptimizerConfig(learning_rate=learning_rate)
+def _training(preset: str, epochs: int, rate: float, augment: AugmentConfig, sprint: str = "") -> TrainingConfig:
+    """The training of a preset; `epochs` is that of `standard`, `sprint` the changes that this one makes."""
+    optimizer = OptimizerConfig(learning_rate=rate)
     if preset == "smoke":
         return TrainingConfig(epochs=1, min_steps=60, max_train_images=12_000, optimizer=optimizer, augment=augment)
     if preset == "sprint":
-        return TrainingConfig(
-            epochs=3, min_steps=300, hard_share=0.33, ema_decay=0.98, optimizer=optimizer, augment=augment,
-        )  # fmt: skip
-    factor = 5 if preset == "quality" else 1
+        training = TrainingConfig(min_steps=300, hard_share=0.33, ema_decay=0.98, optimizer=optimizer, augment=augment)
+        return training.override(sprint.split())
+    factor = {"tiny": 3, "quality": 5}.get(preset, 1)
+    share = 0.5 if preset == "tiny" else 1.0
     return TrainingConfig(
-        epochs=epochs * factor, min_steps=500 * factor, ema_decay=0.98, optimizer=optimizer, augment=augment,
+        epochs=epochs * factor, min_steps=500 * factor, hard_share=share, ema_decay=0.98, optimizer=optimizer, augment=augment,
     )  # fmt: skip
