@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 
 from modelyard.evaluation.calibration import fit_temperature, softmax
 from modelyard.evaluation.metrics import expected_calibration_error, score
@@ -32,3 +33,12 @@ def test_mcnemar_counts_only_disagreements() -> None:
     assert mcnemar_p_value(candidate_N, current_N) == 1
     current_N[:10] = False
     assert mcnemar_p_value(candidate_N, current_N) == pytest.approx(2 / 2**10)
+
+
+def test_mcnemar_is_the_two_sided_binomial_test() -> None:
+    for gained in range(0, 40, 3):
+        for lost in range(0, 40, 3):
+            candidate_N = np.repeat([True, False, True], [gained, lost, 5])
+            current_N = np.repeat([False, True, True], [gained, lost, 5])
+            expected = binomtest(gained, gained + lost).pvalue if gained + lost else 1.0
+            assert mcnemar_p_value(candidate_N, current_N) == pytest.approx(expected)

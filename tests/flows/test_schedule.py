@@ -27,6 +27,7 @@ from flows.schedule import NewSchedule, parse_cron
 from modelyard.errors import ConfigError
 from modelyard.home import Home
 from modelyard.identity import identity
+from modelyard.tracking.relocation import rewrite_schedules
 
 
 @pytest.fixture(scope="module")
@@ -164,6 +165,22 @@ def test_one_late_run_covers_the_gap(client: SyncPrefectClient) -> None:
     for other in (late, ahead):
         state = client.read_flow_run(other.id).state
         assert state is not None and state.is_scheduled()
+
+
+@pytest.mark.fault("a store with schedules is moved", how="a schedule of a store that was elsewhere, on a real server")
+def test_the_schedules_of_a_moved_store_run_where_it_is_now(client: SyncPrefectClient) -> None:
+    moved = Home(PREFECT_HOME.value().parent)
+    stores = {"ours": "/was/here", "theirs": "/was/here-too"}
+    for name, store in stores.items():
+        told = {"MODELYARD_HOME": store, "MODELYARD_DATA": "/was/here/data"}
+        request = RefreshRequest(dataset="digits")
+        schedule.add(NewSchedule(name=name, cron="0 2 * * *", timezone="UTC", request=request, environment=told))
+    assert rewrite_schedules(moved, Path("/was/here")) == 1
+    found = {name: schedule._find(client, name).job_variables["env"] for name in stores}
+    assert found["ours"] == {"MODELYARD_HOME": str(moved.root), "MODELYARD_DATA": "/was/here/data"}
+    assert found["theirs"]["MODELYARD_HOME"] == "/was/here-too"
+    for name in stores:
+        schedule.remove(name)
 
 
 def test_prefects_file_holds_deployments_that_load() -> None:

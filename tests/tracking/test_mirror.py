@@ -133,9 +133,14 @@ def count_requests(server: MlflowServer) -> int:
 
 @pytest.mark.parametrize(
     ("status", "text"),
-    [(503, "answers 503"), (500, "answers 500: /api/2.0/mlflow/"), (401, "answers 401; set MLFLOW_TRACKING_USERNAME")],
+    [
+        (503, "answers 503"),
+        (500, "answers 500: /api/2.0/mlflow/"),
+        (401, "answers 401; set MLFLOW_TRACKING_USERNAME"),
+        (403, "answers 403; this user may not write"),
+    ],
 )
-@pytest.mark.fault("the MLflow server refuses", how="a proxy answers 503, 500 or 401")
+@pytest.mark.fault("the MLflow server refuses", how="a proxy answers 503, 500, 401 or 403")
 def test_a_refusal_is_told_in_one_line(home: Home, proxy: HarmfulProxy, status: int, text: str) -> None:
     proxy.status = status
     outcome = send(home, f"{proxy.address}/")  # an address at which nothing is known to have arrived

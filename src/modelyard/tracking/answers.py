@@ -14,7 +14,6 @@ from modelyard.files import is_sealed
 from modelyard.gates.pairs import Pair
 from modelyard.gates.verdicts import Facts
 from modelyard.home import Home
-from modelyard.inference import classify, open_session
 from modelyard.tracking.registry import Version, release_folder
 
 OTHER_DATA = "the classes or the image size changed, so it cannot be compared with the champion"
@@ -34,6 +33,8 @@ def released(home: Home, version: Version) -> Manifest:
 
 def facts(home: Home, version: Version) -> Facts:
     """What was measured when the version was made, and how its released file answers its golden samples here."""
+    from modelyard.inference import classify, open_session  # a rollback asks no model
+
     manifest, folder = released(home, version), release_folder(home, version)
     images_BHWC, expected_BK = read_golden(folder)
     found_BK = classify(open_session(folder / MODEL_FILE), images_BHWC)
@@ -77,6 +78,8 @@ def _probabilities(home: Home, version: Version, dataset: Dataset) -> Probabilit
     height, width, channels = manifest.image_shape
     if manifest.classes != dataset.classes or (channels, height, width) != dataset.image_shape:
         return None
+    from modelyard.inference import classify, open_session
+
     session = open_session(release_folder(home, version) / MODEL_FILE)
     blocks = (np.ascontiguousarray(images_BCHW.transpose(0, 2, 3, 1)) for images_BCHW in dataset.test.blocks())
     answers = [classify(session, images_BHWC) for images_BHWC in blocks]

@@ -7,10 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import mlflow.onnx
 import numpy as np
-import onnx
-import onnxruntime
 from filelock import FileLock
 from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
@@ -21,7 +18,6 @@ from modelyard.bundle import MODEL_FILE, Manifest, open_bundle, read_golden
 from modelyard.errors import ParityError
 from modelyard.files import folder_written_whole
 from modelyard.home import Home
-from modelyard.inference import classify, open_session
 from modelyard.tracking.store import open_store
 
 
@@ -45,6 +41,10 @@ class Version:
 
 def log_bundle(home: Home, run_id: str, bundle: Path) -> str:
     """Log the bundle's model on the run and check the stored copy; gives the logged model's id."""
+    import mlflow.onnx  # only who exports needs it and what it brings: promote and rollback do not
+    import onnx
+    import onnxruntime
+
     client, _ = open_store(home)
     manifest = open_bundle(bundle)
     with mlflow.start_run(run_id=run_id):
@@ -90,6 +90,8 @@ def _signature(manifest: Manifest) -> ModelSignature:
 
 def _check_logged_copy(client: MlflowClient, model_id: str, bundle: Path) -> None:
     """MLflow can store a graph without its weights and call it READY: ask the stored copy once."""
+    from modelyard.inference import classify, open_session
+
     location = Path(client.get_logged_model(model_id).artifact_location)
     images_BHWC, probabilities_BK = read_golden(bundle)
     found_BK = classify(open_session(location / MODEL_FILE), images_BHWC)

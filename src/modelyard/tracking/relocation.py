@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import tempfile
 from contextlib import closing
+from pathlib import Path
 
 import mlflow.onnx
 from filelock import FileLock
@@ -26,6 +27,8 @@ PLACES = (
 )
 """Every column in which MLflow keeps an absolute path of ours."""
 SUFFIX = "moved"
+STORE_OF_A_SCHEDULE = "$.env.MODELYARD_HOME"
+"""In Prefect's database the only place that names the store: what the runs of a deployment are told."""
 
 
 def relocate(home: Home) -> str:
@@ -47,13 +50,14 @@ def relocate(home: Home) -> str:
         changed = _rewrite(home, before, now)
     try:
         files, models = _verify(home)
-    except (MlflowException, ModelyardError, OSError) as error:
+        schedules = rewrite_schedules(home, Path(before).parent)
+    except (MlflowException, ModelyardError, sqlite3.Error, OSError) as error:
         put_back(home, copy)
         reason = str(error).splitlines()[0][:200]
         raise StoreError(f"the relocated store cannot be read ({reason}); the database is as it was") from error
     return (
-        f"relocated from {before} to {now}: {changed} paths; {files} files of the newest run and {models} models"
-        f" were read; the copy from before is {copy}"
+        f"relocated from {before} to {now}: {changed} paths, {schedules} schedules; {files} files of the newest run and"
+        f" {models} models were read; the copy from before is {copy}"
     )
 
 
@@ -80,6 +84,22 @@ def _rewrite(home: Home, before: str, now: str) -> int:
                 [now, len(before) + 1, before, len(before) + 1, f"{before}/"],
             ).rowcount
     return changed
+
+
+def rewrite_schedules(home: Home, before: Path) -> int:
+    """Tell the runs of schedules where the store is, or they would go on in the old place; gives how many schedules.
+
+    Raises: sqlite3.Error.
+    """
+    database = home.prefect / "prefect.db"
+    if not database.exists():
+        return 0
+    with closing(sqlite3.connect(database, timeout=5)) as connection, connection:
+        return connection.execute(
+            "UPDATE deployment SET infra_overrides = json_set(infra_overrides, ?, ?)"
+            " WHERE json_extract(infra_overrides, ?) = ?",
+            [STORE_OF_A_SCHEDULE, str(home.root), STORE_OF_A_SCHEDULE, str(before)],
+        ).rowcount
 
 
 def _verify(home: Home) -> tuple[int, int]:

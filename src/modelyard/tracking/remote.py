@@ -26,6 +26,10 @@ STOPPING = {
     HTTPStatus.GATEWAY_TIMEOUT,
 }  # fmt: skip
 """Answers that the next request would get as well."""
+HINTS: dict[int, str] = {
+    HTTPStatus.UNAUTHORIZED: "; set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD",
+    HTTPStatus.FORBIDDEN: "; this user may not write to experiment and models there",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +104,7 @@ def _translated(error: Exception, remote: Remote) -> RemoteError:
     if asked := re.search(r"API request to \S+?(/api/\S+) failed", line):
         line = asked[1]
     if status in STOPPING:
-        hint = "; set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD" if status == HTTPStatus.UNAUTHORIZED else ""
-        return UnreachableError(f"the MLflow server {remote.name} answers {status}{hint}")
+        return UnreachableError(f"the MLflow server {remote.name} answers {status}{HINTS.get(status, '')}")
     return RemoteError(f"the MLflow server {remote.name} answers {status}: {line[:160]}")
 
 
