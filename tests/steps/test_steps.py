@@ -57,6 +57,7 @@ def test_steps_end_in_a_bundle_with_parity(
     operators = operator_counts(bundle / "model.onnx")
     assert operators.get("LSTM", 0) == (architecture == "rnn")
     assert operators["Softmax"] >= 1
+    assert b".py" not in (bundle / "model.onnx").read_bytes()  # nor any other trace of the machine that wrote it
 
 
 @pytest.mark.fault("a finished step is altered", how="bytes of its file changed")
