@@ -86,18 +86,18 @@ def named_recipes(
 def cnn(preset: str) -> Recipe:
     """Our convolution network."""
     models = {
-        "sprint": CnnConfig(width=16, stages=2, downsample="stride", dropout=0.0),
+        "sprint": CnnConfig(width=16, stages=2, downsample="stride", residuals=2, dropout=0.0),
         "tiny": CnnConfig(width=8, stages=2, dropout=0.0),
         "quality": CnnConfig(width=48),
     }
     rate = 8e-3 if preset in ("sprint", "tiny") else 6e-3
-    training = _training(preset, 8, rate, AugmentConfig(), sprint="epochs=4 batch_size=256")
+    training = _training(preset, 8, rate, AugmentConfig(), sprint="epochs=3 batch_size=256")
     return Recipe(model=models.get(preset, CnnConfig()), training=training)
 
 
 def light_cnn() -> Recipe:
     """For `EASY` data: a third of the parameters of the other, a fifth of its time."""
-    model = CnnConfig(width=24, stages=2, downsample="stride", dropout=0.0)
+    model = CnnConfig(width=24, stages=2, downsample="stride", residuals=2, dropout=0.0)
     return Recipe(model=model, training=_training("standard", 8, 8e-3, AugmentConfig()).override(["hard_share=0.4"]))
 
 
