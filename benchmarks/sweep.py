@@ -1,6 +1,6 @@
 """What a sweep costs beside its trainings, and whether everything that it did is recorded.
 
-    python -m benchmarks.sweep [--seeds 0-19] [--together 3]
+    python -m benchmarks.sweep [--seeds 0-19] [--only cost|together] [--short]
 
 Cost: the wall time of `modelyard sweep -d digits --seeds 0-19 --preset smoke --runner local --workers 2` over the summed
 seconds of the same trainings as bare processes, divided by the workers. A bare training is `python -m modelyard.training` on
@@ -10,8 +10,9 @@ workers, before and after the sweep, and the mean of both is scaled to all seeds
 end counts as its wall time.
 
 Records: each training has to be one FINISHED run in MLflow with the recipe's parameters and every epoch that its
-`training.json` has, and one Completed task run in Prefect; counted for that sweep, and for several that run at once.
-Exit code 1 when a record is missing or doubled.
+`training.json` has, and one Completed task run in Prefect; counted for that sweep, and for three that run at once, each with
+seeds of its own (with --short: two epochs of 300 images, so that records come many times as fast). Exit code 1 when a record
+is missing or doubled.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from modelyard.cores import usable_cores
 from modelyard.home import Home
@@ -41,7 +42,8 @@ from modelyard.tracking.runs import KEY_TAG
 from modelyard.tracking.store import open_store
 from modelyard.training.job import read_history, run_job_in_subprocess
 
-WORKERS, SAMPLE = 2, 3
+WORKERS, SAMPLE, TOGETHER = 2, 3, 3
+SHORT = ("training.epochs=2", "training.min_steps=0", "training.max_train_images=300")
 CURVES = {
     "train/loss": "train_loss", "validation/loss": "validation_loss", "validation/epoch_accuracy": "validation_accuracy",
     "train/learning_rate": "learning_rate", "train/epoch_seconds": "seconds",
@@ -49,15 +51,31 @@ CURVES = {
 FINALS = {"validation/accuracy", "validation/nll", "train/seconds"}
 
 
-def builds_of(home: Home, dataset: str, preset: str, seeds: tuple[int, ...]) -> list[BuildRequest]:
-    """The trainings of a sweep over every architecture and some seeds."""
-    prepared = prepare(dataset, home)
-    cores = max(1, usable_cores() // WORKERS)
-    return [
-        BuildRequest(recipe=recipe, label=label, seed=seed, cores=cores, **prepared)
-        for label, recipe in named_recipes([], preset, dataset=dataset).items()
-        for seed in seeds
-    ]
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A sweep over every architecture of `digits`."""
+
+    name: str
+    seeds: tuple[int, ...]
+    assignments: tuple[str, ...] = ()
+
+    def builds(self, home: Home) -> list[BuildRequest]:
+        """Its trainings."""
+        prepared, cores = prepare("digits", home), max(1, usable_cores() // WORKERS)
+        return [
+            BuildRequest(recipe=recipe, label=label, seed=seed, cores=cores, **prepared)
+            for label, recipe in named_recipes([], "smoke", self.assignments, dataset="digits").items()
+            for seed in self.seeds
+        ]
+
+    def start(self) -> subprocess.Popen[bytes]:
+        """The real command, in the background."""
+        words = ["sweep", "-d", "digits", "--preset", "smoke", "--runner", "local", "--workers", str(WORKERS), "--json"]
+        words += ["--name", self.name, "--seeds", ",".join(map(str, self.seeds))]
+        words += [word for assignment in self.assignments for word in ("--set", assignment)]
+        return subprocess.Popen(
+            [sys.executable, "-m", "modelyard", *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
 
 
 def bare_seconds(home: Home, builds: list[BuildRequest]) -> float:
@@ -71,13 +89,6 @@ def bare_seconds(home: Home, builds: list[BuildRequest]) -> float:
 
     with ThreadPoolExecutor(WORKERS) as pool:
         return sum(pool.map(train, builds))
-
-
-def start_sweep(name: str, seeds: str, *, dataset: str, preset: str) -> subprocess.Popen[bytes]:
-    """The real command, in the background."""
-    words = ["sweep", "-d", dataset, "--preset", preset, "--seeds", seeds, "--name", name, "--runner", "local"]
-    command = [sys.executable, "-m", "modelyard", *words, "--workers", str(WORKERS), "--json"]
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 def missing_in_mlflow(home: Home, name: str, builds: list[BuildRequest]) -> Iterator[str]:
@@ -127,14 +138,13 @@ def count_records(home: Home, name: str, builds: list[BuildRequest]) -> bool:
     return not missing
 
 
-def measure_cost(home: Home, seeds: str, asked: dict[str, Any]) -> bool:
+def measure_cost(home: Home, asked: Asked) -> bool:
     """One sweep between two bare samples."""
-    builds = builds_of(home, **asked, seeds=parse_seeds(seeds))
-    sample = [build for build in builds if build.seed in parse_seeds(seeds)[:SAMPLE]]
-    bare_seconds(home, [build for build in sample if build.seed == sample[0].seed])  # not counted: the first probe the CPU
-    before = bare_seconds(home, sample)
-    start = time.perf_counter()
-    code = start_sweep("cost", seeds, **asked).wait()
+    builds = asked.builds(home)
+    sample = [build for build in builds if build.seed in asked.seeds[:SAMPLE]]
+    bare_seconds(home, [build for build in sample if build.seed == asked.seeds[0]])  # not counted: the first probe the CPU
+    before, start = bare_seconds(home, sample), time.perf_counter()
+    code = asked.start().wait()
     wall = time.perf_counter() - start
     after = bare_seconds(home, sample)
     bare = (before + after) / 2 * len(builds) / len(sample)
@@ -142,17 +152,15 @@ def measure_cost(home: Home, seeds: str, asked: dict[str, Any]) -> bool:
     print(f"bare: {len(sample)} trainings {before:.1f} s before and {after:.1f} s after; all {len(builds)}: {bare:.1f} s")
     print(f"sweep: {wall:.1f} s wall, exit code {code}; over the bare sum by {WORKERS} workers: {wall * WORKERS / bare:.2f}x")
     print(f"its epochs alone: {inside:.1f} s summed; wall over them by {WORKERS} workers: {wall * WORKERS / inside:.2f}x")
-    return count_records(home, "cost", builds) and code == 0
+    return count_records(home, asked.name, builds) and code == 0
 
 
-def run_together(home: Home, count: int, seeds: str, asked: dict[str, Any]) -> bool:
-    """`count` sweeps at once, each with seeds of its own."""
-    first, start = parse_seeds(seeds), time.perf_counter()
-    own = {f"together-{place}": tuple(seed + 1000 * place for seed in first) for place in range(1, count + 1)}
-    processes = [start_sweep(name, ",".join(map(str, theirs)), **asked) for name, theirs in own.items()]
-    codes = [process.wait() for process in processes]
-    print(f"{count} sweeps at once: {time.perf_counter() - start:.1f} s, exit codes {codes}")
-    whole = [count_records(home, name, builds_of(home, **asked, seeds=theirs)) for name, theirs in own.items()]
+def run_together(home: Home, sweeps: list[Asked]) -> bool:
+    """Sweeps at once."""
+    start = time.perf_counter()
+    codes = [process.wait() for process in [asked.start() for asked in sweeps]]
+    print(f"{len(sweeps)} sweeps at once: {time.perf_counter() - start:.1f} s, exit codes {codes}")
+    whole = [count_records(home, asked.name, asked.builds(home)) for asked in sweeps]
     return all(whole) and not any(codes)
 
 
@@ -160,18 +168,20 @@ def main() -> None:
     """In a store of its own."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", default="0-19")
-    parser.add_argument("--together", type=int, default=3, help="Sweeps at once; 0: only the cost.")
+    parser.add_argument("--only", choices=("cost", "together"))
+    parser.add_argument("--short", action="store_true", help="In the sweeps at once: two epochs of 300 images.")
     options = parser.parse_args()
-    asked = {"dataset": "digits", "preset": "smoke"}
+    seeds, short = parse_seeds(options.seeds), SHORT if options.short else ()
+    sweeps = [Asked(f"together-{place}", tuple(1000 * place + seed for seed in seeds), short) for place in range(TOGETHER)]
     with tempfile.TemporaryDirectory() as folder:
         os.environ |= {"MODELYARD_HOME": f"{folder}/runs", "MODELYARD_CACHE": f"{folder}/cache"}
-        home = Home.current()
-        load = "/".join(f"{load:.1f}" for load in os.getloadavg())
-        print(f"{usable_cores()} cores (load before: {load}), {time.strftime('%Y-%m-%d')}, {asked}, seeds {options.seeds}")
-        whole = [measure_cost(home, options.seeds, asked)]
-        if options.together:
-            whole.append(run_together(home, options.together, options.seeds, asked))
-    if not all(whole):
+        home, load = Home.current(), "/".join(f"{load:.1f}" for load in os.getloadavg())
+        print(
+            f"{usable_cores()} cores (load before: {load}), {time.strftime('%Y-%m-%d')}, digits, smoke, seeds {options.seeds}"
+        )
+        whole = options.only == "together" or measure_cost(home, Asked("cost", seeds))
+        whole &= options.only == "cost" or run_together(home, sweeps)
+    if not whole:
         sys.exit(1)
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from modelyard.errors import ConfigError
 from modelyard.home import Home
-from modelyard.sweeps.request import Range, SweepRequest, as_text, check, claim_name, parse_range, parse_seeds
+from modelyard.sweeps.request import Range, SweepRequest, as_text, check, check_runner, claim_name, parse_range, parse_seeds
 
 
 def request(**changes: object) -> SweepRequest:
@@ -42,6 +42,7 @@ def test_wrong_ranges_are_refused(text: str) -> None:
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
+        ({"trials": 3}, "--trials counts what a search tries: expected a --range with it"),
         ({"name": "My sweep"}, "--name 'My sweep': expected lower-case letters"),
         ({"architectures": ["rnm"]}, "unknown architecture 'rnm'"),
         ({"assignments": ["training.epoch=1"]}, "did you mean training.epochs"),
@@ -53,6 +54,13 @@ def test_wrong_ranges_are_refused(text: str) -> None:
 def test_what_no_recipe_allows_is_refused(changes: dict[str, object], expected: str) -> None:
     with pytest.raises(ConfigError, match=expected):
         check(request(**changes))
+
+
+def test_an_engine_that_is_not_there_is_refused() -> None:
+    with pytest.raises(ConfigError, match="unknown runner 'spark': expected local, dask, ray"):
+        check_runner("spark")
+    with pytest.raises(ConfigError, match="--address tcp://far:8786 is a cluster's: expected --runner dask or ray with it"):
+        check_runner("local", "tcp://far:8786")
 
 
 def test_a_name_means_one_sweep(tmp_path: Path) -> None:

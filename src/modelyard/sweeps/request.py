@@ -91,10 +91,12 @@ def as_text(chosen: Range, value: float | int | str) -> str:
     return f"{chosen.key}={int(value) if chosen.whole and not chosen.choices else value}"
 
 
-def check_runner(name: str) -> None:
+def check_runner(name: str, address: str = "") -> None:
     """Raises: ConfigError naming the choices, or the extra to install."""
     if name not in RUNNERS:
         raise ConfigError(f"unknown runner {name!r}: expected {', '.join(RUNNERS)}")
+    if address and name == "local":
+        raise ConfigError(f"--address {address} is a cluster's: expected --runner dask or ray with it")
     if RUNNERS[name] and find_spec(RUNNERS[name]) is None:
         raise ConfigError(f"--runner {name} needs {RUNNERS[name].replace('_', '-')}; install modelyard[{name}]")
 
@@ -103,6 +105,8 @@ def check(request: SweepRequest) -> None:
     """Try every bound of every range before anything starts. Raises: ConfigError naming key, choices or limits."""
     if not LEGAL.fullmatch(request.name):
         raise ConfigError(f"--name {request.name!r}: expected lower-case letters, digits and -_. after a letter or digit")
+    if request.trials and not request.ranges:
+        raise ConfigError("--trials counts what a search tries: expected a --range with it; a grid is counted by --seeds")
     for architecture in request.architectures:
         make_recipe(architecture, request.preset)
     request.recipes()
