@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,17 @@ def test_an_engine_that_is_not_there_is_refused() -> None:
         check_runner("spark")
     with pytest.raises(ConfigError, match="--address tcp://far:8786 is a cluster's: expected --runner dask or ray with it"):
         check_runner("local", "tcp://far:8786")
+
+
+def test_a_cluster_that_does_not_answer_is_told_before_anything_starts() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as cluster:
+        port = cluster.getsockname()[1]
+        check_runner("dask", f"tcp://127.0.0.1:{port}")
+        check_runner("dask", f"127.0.0.1:{port}")
+    check_runner("dask", "auto")
+    for address in (f"tcp://127.0.0.1:{port}", "tcp://127.0.0.1:port"):
+        with pytest.raises(ConfigError, match=f"no cluster answers at --address {address}: .*; expected one such as"):
+            check_runner("dask", address)
 
 
 def test_a_name_means_one_sweep(tmp_path: Path) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import re
+import socket
 from collections.abc import Sequence
 from importlib.util import find_spec
+from urllib.parse import urlsplit
 
 from modelyard.config import Config
 from modelyard.data.names import LEGAL
@@ -17,6 +19,7 @@ from modelyard.recipes import Recipe, make_recipe, named_recipes
 REQUEST_FILE = "request.json"
 RUNNERS = {"local": "", "dask": "prefect_dask", "ray": "prefect_ray"}
 """Engine -> the package it needs."""
+CONNECT_SECONDS = 10.0
 
 
 class Range(Config):
@@ -92,13 +95,26 @@ def as_text(chosen: Range, value: float | int | str) -> str:
 
 
 def check_runner(name: str, address: str = "") -> None:
-    """Raises: ConfigError naming the choices, or the extra to install."""
+    """Raises: ConfigError naming the choices, the extra to install, or the cluster that does not answer."""
     if name not in RUNNERS:
         raise ConfigError(f"unknown runner {name!r}: expected {', '.join(RUNNERS)}")
     if address and name == "local":
         raise ConfigError(f"--address {address} is a cluster's: expected --runner dask or ray with it")
     if RUNNERS[name] and find_spec(RUNNERS[name]) is None:
         raise ConfigError(f"--runner {name} needs {RUNNERS[name].replace('_', '-')}; install modelyard[{name}]")
+    _check_answers(address)
+
+
+def _check_answers(address: str) -> None:
+    """An address without host and port, such as Ray's `auto`, is the engine's to understand."""
+    try:
+        place = urlsplit(address if "//" in address else f"//{address}")
+        if place.hostname and place.port:
+            socket.create_connection((place.hostname, place.port), timeout=CONNECT_SECONDS).close()
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f"no cluster answers at --address {address}: {error}; expected one such as tcp://host:8786 or ray://host:10001"
+        ) from None
 
 
 def check(request: SweepRequest) -> None:
