@@ -53,6 +53,12 @@ class SweepRequest(Config):
         """Label -> recipe, with the sweep's assignments and `extra` ones. Raises: ConfigError."""
         return named_recipes(self.architectures, self.preset, [*self.assignments, *extra], dataset=self.dataset)
 
+    def made_params(self) -> dict[str, str]:
+        """What was asked, as the parameters of the sweep's own run."""
+        told = self.model_dump(mode="json", exclude={"name", "ranges"}, exclude_defaults=True)
+        told |= {"ranges": [chosen.key for chosen in self.ranges]} if self.ranges else {}
+        return {name: " ".join(map(str, value)) if isinstance(value, list) else str(value) for name, value in told.items()}
+
 
 def parse_seeds(text: str) -> tuple[int, ...]:
     """`0-19` or `0,1,2`. Raises: ConfigError."""
