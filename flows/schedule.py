@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,6 +14,7 @@ from prefect.client.schemas.responses import DeploymentResponse
 from prefect.client.schemas.schedules import CronSchedule
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
+from prefect.types.names import WITHOUT_BANNED_CHARACTERS
 from pydantic import Field, ValidationError
 
 from flows.refresh import RefreshRequest, refresh
@@ -22,6 +24,9 @@ from modelyard.errors import ConfigError
 
 ENTRYPOINT = "flows.refresh.refresh"
 """By module, so that it is found wherever the package is installed."""
+
+
+NAME = re.compile(WITHOUT_BANNED_CHARACTERS)
 
 
 class NewSchedule(Config):
@@ -46,6 +51,13 @@ def parse_cron(cron: str, timezone: str) -> CronSchedule:
         raise ConfigError(
             f"wrong cron line {cron!r}: expected minute hour day month weekday, as in '0 2 * * *' for two at night"
         ) from None
+
+
+def check_names(*names: str) -> None:
+    """Raises: ConfigError for what Prefect takes as no deployment's or work pool's name."""
+    for name in names:
+        if not NAME.fullmatch(name):
+            raise ConfigError(f"{name!r} cannot be a schedule's or a pool's name: expected none of / % & > <; choose another")
 
 
 def add(new: NewSchedule) -> None:

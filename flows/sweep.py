@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any
 
 from prefect import flow, task
@@ -29,22 +28,23 @@ Results = list[dict[str, Any]]
 @task(task_run_name="train {build.label} seed {build.seed}")
 def trial(build: BuildRequest, request: SweepRequest) -> Results:
     """One point of the grid."""
-    return [asdict(train_one(build, request, (), lambda epoch: None))]
+    return [summary.to_record(train_one(build, request, (), lambda epoch: None))]
 
 
 @task(task_run_name="search {build.label} {number}")
 def search_trial(build: BuildRequest, request: SweepRequest, number: int) -> Results:
     """One configuration that Optuna proposes, with every seed."""
-    return [asdict(result) for result in search_one(build, request, number)]
+    return [summary.to_record(result) for result in search_one(build, request, number)]
 
 
 @flow(flow_run_name="sweep {request.name}")
 def sweep(request: SweepRequest, cores: int) -> dict[str, Any]:
     """The summary's record; `cores` of the CPU for each training."""
     with in_use(Home.current()):  # its trainings are known one by one only
-        futures = _search(request, cores) if request.ranges else _grid(request, cores)
+        builds = _builds(request, cores)
+        futures = _search(request, builds) if request.ranges else _grid(request, builds)
         results = [result for found in _gather(futures) for result in found]
-        return _summarise(request, results)
+        return _summarise(request, results, builds[0].data_digest)
 
 
 def _builds(request: SweepRequest, cores: int) -> list[BuildRequest]:
@@ -62,18 +62,18 @@ def _builds(request: SweepRequest, cores: int) -> list[BuildRequest]:
     return builds
 
 
-def _grid(request: SweepRequest, cores: int) -> dict[PrefectFuture[Results], str]:
+def _grid(request: SweepRequest, builds: list[BuildRequest]) -> dict[PrefectFuture[Results], str]:
     futures = {}
-    for build in _builds(request, cores):
+    for build in builds:
         for seed in request.seeds:
             point = build.model_copy(update={"seed": seed})
             futures[trial.submit(point, request)] = f"{build.label} seed {seed}"
     return futures
 
 
-def _search(request: SweepRequest, cores: int) -> dict[PrefectFuture[Results], str]:
+def _search(request: SweepRequest, builds: list[BuildRequest]) -> dict[PrefectFuture[Results], str]:
     folder, futures = make_folder(Home.current().sweeps / request.name), {}
-    for build in _builds(request, cores):
+    for build in builds:
         study = search.open_study(folder, build.label, request.seeds[0])
         search.put_back_interrupted(study)
         for number in range(request.trials - search.num_missing(study, request), request.trials):
@@ -98,7 +98,7 @@ def _gather(futures: dict[PrefectFuture[Results], str]) -> list[list[TrialResult
     return gathered
 
 
-def _summarise(request: SweepRequest, results: list[TrialResult]) -> dict[str, Any]:
+def _summarise(request: SweepRequest, results: list[TrialResult], digest: str) -> dict[str, Any]:
     home = Home.current()
     folder = make_folder(home.sweeps / request.name)
     if request.ranges:
@@ -107,9 +107,11 @@ def _summarise(request: SweepRequest, results: list[TrialResult]) -> dict[str, A
     write_json(folder / "summary.json", record)
     if not record["configurations"]:
         return record
-    summary.draw_parallel_coordinates(results, folder / "parallel_coordinates.png")
+    summary.draw_parallel_coordinates(results, folder / "parallel_coordinates.png", f"sweep {request.name}")
     create_table_artifact(record["configurations"], key=f"sweep-{request.name}".replace("_", "-").replace(".", "-"))
-    tags = {"modelyard.dataset": request.dataset, "modelyard.data_digest": "", "sweep": request.name, "label": "sweep"}
-    run_id = runs.start_run(home, f"sweep-{request.name}", name=f"sweep {request.name}", params={}, tags=tags)
+    tags = {"modelyard.dataset": request.dataset, "modelyard.data_digest": digest, "sweep": request.name, "label": "sweep"}
+    run_id = runs.start_run(
+        home, f"sweep-{request.name}", name=f"sweep {request.name}", params=request.made_params(), tags=tags
+    )
     runs.record_folder(home, run_id, folder, board_markdown(record["configurations"]))
     return record

@@ -39,7 +39,7 @@ def check_model(request: BuildRequest) -> None:
     steps.check_model(request, Home.current())
 
 
-@task
+@task(task_run_name="start {request.label}")
 def start_run(request: BuildRequest) -> str:
     tags = {
         "modelyard.dataset": request.dataset,
@@ -61,7 +61,7 @@ def _was_killed(_task: Any, _run: Any, state: Any) -> bool:
     return isinstance(state.result(raise_on_failure=False), TrainingKilledError)
 
 
-@task(retries=2, retry_delay_seconds=5, retry_condition_fn=_was_killed)
+@task(task_run_name="train {request.label}", retries=2, retry_delay_seconds=5, retry_condition_fn=_was_killed)
 def train(request: BuildRequest, run_id: str) -> str:
     home = Home.current()
 
@@ -75,19 +75,19 @@ def train(request: BuildRequest, run_id: str) -> str:
     return folder.name
 
 
-@task
+@task(task_run_name="evaluate {request.label}")
 def evaluate(request: BuildRequest) -> str:
     current_progress.get().step(request.label, "evaluation", done=steps.evaluation_is_done(request, Home.current()))
     return steps.evaluate(request, Home.current()).name
 
 
-@task
+@task(task_run_name="export {request.label}")
 def export(request: BuildRequest) -> str:
     current_progress.get().step(request.label, "export and parity", done=steps.export_is_done(request, Home.current()))
     return steps.export(request, Home.current()).name
 
 
-@task(retries=2, retry_delay_seconds=1, retry_condition_fn=_is_passing)
+@task(task_run_name="register {request.label}", retries=2, retry_delay_seconds=1, retry_condition_fn=_is_passing)
 def register(request: BuildRequest, run_id: str) -> int:
     home, bundle = Home.current(), request.bundle_folder(Home.current())
     with FileLock(home.locks / f"{bundle.name}.lock"):  # two equal commands at once make one version
@@ -117,7 +117,7 @@ def _new_version(request: BuildRequest, run_id: str, bundle: Path) -> registry.V
     return registry.register(home, run_id, bundle, model_id, tags)
 
 
-@task
+@task(task_run_name="promote {first.dataset}")
 def promote(first: BuildRequest, numbers: list[int]) -> promotion.Verdict:
     home = Home.current()
     candidates = [version for version in registry.versions(home, first.dataset) if version.number in numbers]

@@ -59,5 +59,9 @@ def as_markdown(facts: Mapping[str, str]) -> str:
 def board_markdown(rows: Sequence[Mapping[str, Any]]) -> str:
     """The board as a table."""
     columns = list(rows[0])
-    lines = [columns, ["---"] * len(columns), *([str(row[name]) for name in columns] for row in rows)]
+    lines = [
+        columns,
+        ["---"] * len(columns),
+        *(["-" if row[name] is None else str(row[name]) for name in columns] for row in rows),
+    ]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -60,7 +60,8 @@ def _send(home: Home) -> None:
     from modelyard.webhooks import addresses, deliver
 
     if not addresses() and waiting_files(home):
-        typer.echo(f"{len(waiting_files(home))} alerts wait, but MODELYARD_WEBHOOK names no address", err=True)
+        count, remedy = len(waiting_files(home)), "set it, then modelyard alerts send"
+        typer.echo(f"modelyard: {count} waiting, but MODELYARD_WEBHOOK names no address; {remedy}", err=True)
         raise typer.Exit(1)
     done = deliver(home, pauses=(0.0, 1.0))
     typer.echo(f"delivered: {done.delivered}, waiting: {len(waiting_files(home))}")

@@ -63,15 +63,16 @@ def schedule_add(
     if Path(dataset).is_dir():
         dataset = str(Path(dataset).resolve())  # a worker has another working directory
     from flows.refresh import RefreshRequest, compare_request
-    from flows.schedule import NewSchedule, add, parse_cron
+    from flows.schedule import NewSchedule, add, check_names, parse_cron
 
+    chosen = name or Path(dataset).name
     parse_cron(cron, timezone)
+    check_names(chosen, pool)
     request = RefreshRequest(
         dataset=dataset, architectures=tuple(architecture or ()), preset=preset, assignments=tuple(assignments or ()),
         seed=seed, device=device, skip_unreadable=skip_unreadable,
     )  # fmt: skip
     _check_data(compare_request(request))
-    chosen = name or Path(dataset).name
     with _prefect():
         add(NewSchedule(name=chosen, cron=cron, timezone=timezone, request=request, pool=pool, environment=_environment()))
     typer.echo(f"added {chosen}; it runs while modelyard up runs: modelyard schedule list | modelyard schedule run {chosen}")

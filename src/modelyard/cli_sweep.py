@@ -22,7 +22,9 @@ def sweep(
     assignments: Annotated[list[str] | None, typer.Option("--set", help="Change a recipe value in all.")] = None,
     labels: LabelsOption = 0,
     ranges: Annotated[list[str] | None, typer.Option("--range", help="key=low:high[:log] or key=a|b|c; repeatable.")] = None,
-    trials: Annotated[int, typer.Option(min=1, help="With --range: configurations for each architecture.")] = 20,
+    trials: Annotated[
+        int | None, typer.Option(min=1, help="With --range: configurations for each architecture. Default: 20.")
+    ] = None,
     name: Annotated[str, typer.Option(help="The same again goes on where it ended. Default: data set and preset.")] = "",
     runner: Annotated[str, typer.Option(help="local, dask or ray.")] = "local",
     workers: Annotated[int | None, typer.Option(min=1, help="Trainings beside each other. Default: the usable cores.")] = None,
@@ -45,7 +47,8 @@ def sweep(
     request = SweepRequest(
         name=name or f"{dataset}-{preset}{'-search' if parsed else ''}".strip("./").replace("/", "-").lower(), dataset=dataset,
         architectures=tuple(architecture or ARCHITECTURES), preset=preset, assignments=tuple(with_labels(assignments, labels)),
-        seeds=parse_seeds(seeds), ranges=parsed, trials=trials if parsed else 0, device=device, skip_unreadable=skip_unreadable,
+        seeds=parse_seeds(seeds), ranges=parsed, trials=trials or (20 if parsed else 0), device=device,
+        skip_unreadable=skip_unreadable,
     )  # fmt: skip
     check(request)
     found = _run(request, (runner, workers or usable_cores(), address))
@@ -73,7 +76,7 @@ def _run(request: SweepRequest, engine: tuple[str, int, str]) -> dict[str, Any]:
 
     if request.ranges:
         need_optuna()
-    check_runner(engine[0])
+    check_runner(engine[0], engine[2])
     resolve_device(request.device)
     claim_name(request, Home.current())
     with flow_session(lambda: request):

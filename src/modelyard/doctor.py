@@ -60,6 +60,7 @@ def _provider_used() -> str:
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
     onnx.checker.check_model(model)
     options = onnxruntime.SessionOptions()
+    onnxruntime.set_default_logger_severity(4)  # libraries that are missing show in the answer
     options.log_severity_level = 4
     providers = [name for name in onnxruntime.get_available_providers() if name != "TensorrtExecutionProvider"]
     session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=providers)

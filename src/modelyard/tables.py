@@ -16,7 +16,8 @@ from modelyard.gates.record import describe_record
 
 WORDS = (
     "architecture", "name", "aliases", "class", "step", "state", "why", "alias", "who", "action", "onnx_sha256", "since",
-    "key", "metric", "label", "what", "test", "kind", "title", "time",
+    "key", "metric", "label", "what", "test", "kind", "title", "time", "changes", "part", "address", "log", "dataset", "cron",
+    "timezone", "pool", "run",
 )  # fmt: skip
 """Columns of text; all others are numbers and stand to the right."""
 
@@ -27,7 +28,7 @@ def print_table(rows: Sequence[Mapping[str, Any]], title: str) -> None:
     for column in rows[0]:
         table.add_column(column, justify="left" if column in WORDS else "right")
     for row in rows:
-        table.add_row(*(str(value) for value in row.values()))
+        table.add_row(*("-" if value is None else str(value) for value in row.values()))
     Console(width=None if sys.stdout.isatty() else 200).print(table)
 
 

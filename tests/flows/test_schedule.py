@@ -17,6 +17,7 @@ from prefect.client.schemas.schedules import CronSchedule
 from prefect.flows import load_flow_from_entrypoint
 from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
 from prefect.states import Crashed, Failed, Pending, Running, Scheduled
+from pydantic import ValidationError
 
 from flows import schedule
 from flows.ephemeral import ephemeral_server
@@ -78,6 +79,14 @@ def gone() -> str:
 def test_a_wrong_time_is_refused(cron: str, timezone: str, expected: str) -> None:
     with pytest.raises(ConfigError, match=expected):
         parse_cron(cron, timezone)
+
+
+@pytest.mark.parametrize("name", ["a/b", "100%", "cats & dogs", "<b>"])
+def test_a_name_that_prefect_refuses_is_refused_first(client: SyncPrefectClient, name: str) -> None:
+    with pytest.raises(ConfigError, match="cannot be a schedule's or a pool's name: expected none of / % & > <"):
+        schedule.check_names("Pets of 2026", name)
+    with pytest.raises(ValidationError):
+        schedule.add(NewSchedule(name=name, cron="0 2 * * *", timezone="UTC", request=RefreshRequest(dataset="digits")))
 
 
 def test_a_schedule_is_listed_paused_and_not_added_twice(client: SyncPrefectClient, nightly: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,11 @@ from typing import Any
 import psutil
 import pytest
 
+from benchmarks.sweep import missing_in_mlflow, missing_in_prefect
 from modelyard.home import Home
+from modelyard.requests import BuildRequest
+from modelyard.steps import prepare
+from modelyard.sweeps.request import SweepRequest
 from modelyard.tracking.store import open_store
 
 SMALL = ["--set", "training.min_steps=0", "--set", "training.max_train_images=300"]
@@ -31,6 +36,16 @@ def runs_of(environment: dict[str, str], sweep: str) -> list[Any]:
     client, experiment = open_store(Home(Path(environment["MODELYARD_HOME"])))
     found = client.search_runs([experiment], f"tags.sweep = '{sweep}'")
     return [run for run in found if run.data.tags["label"] != "sweep"]
+
+
+def builds_of(home: Home, sweep: str) -> list[BuildRequest]:
+    request = SweepRequest.model_validate_json((home.sweeps / sweep / "request.json").read_bytes())
+    prepared = prepare(request.dataset, home)
+    return [
+        BuildRequest(recipe=recipe, label=label, seed=seed, **prepared)
+        for label, recipe in request.recipes().items()
+        for seed in request.seeds
+    ]
 
 
 @pytest.mark.fault("a sweep is killed with trainings at work", how="SIGKILL of `modelyard sweep`")
@@ -75,3 +90,16 @@ def test_a_killed_sweep_goes_on_and_repeats_nothing(environment: dict[str, str])
     other = subprocess.run([*command, "--seeds", "7"], env=environment, capture_output=True, text=True, check=False)
     assert other.returncode == 2
     assert "sweep 'grid' exists with another seeds; choose another --name" in other.stderr
+    assert_the_benchmark_misses_what_is_missing(Home(Path(environment["MODELYARD_HOME"])), "grid")
+
+
+def assert_the_benchmark_misses_what_is_missing(home: Home, sweep: str) -> None:
+    builds = builds_of(home, sweep)
+    assert list(missing_in_mlflow(home, sweep, builds)) == []
+    with sqlite3.connect(home.database) as database:
+        one = "SELECT rowid FROM metrics WHERE key = 'train/loss' AND step = 2 LIMIT 1"
+        database.execute(f"DELETE FROM metrics WHERE rowid = ({one})")
+    database.close()
+    (line,) = missing_in_mlflow(home, sweep, builds)
+    assert line.endswith("train/loss has 1 points, the training 2")
+    assert f"{sweep}: Prefect's flow runs [('CRASHED',), ('COMPLETED',)]" in list(missing_in_prefect(home, sweep, builds))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import pytest
 
 from modelyard.errors import ConfigError
 from modelyard.home import Home
-from modelyard.sweeps.request import Range, SweepRequest, as_text, check, claim_name, parse_range, parse_seeds
+from modelyard.sweeps.request import Range, SweepRequest, as_text, check, check_runner, claim_name, parse_range, parse_seeds
 
 
 def request(**changes: object) -> SweepRequest:
@@ -42,6 +43,7 @@ def test_wrong_ranges_are_refused(text: str) -> None:
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
+        ({"trials": 3}, "--trials counts what a search tries: expected a --range with it"),
         ({"name": "My sweep"}, "--name 'My sweep': expected lower-case letters"),
         ({"architectures": ["rnm"]}, "unknown architecture 'rnm'"),
         ({"assignments": ["training.epoch=1"]}, "did you mean training.epochs"),
@@ -53,6 +55,24 @@ def test_wrong_ranges_are_refused(text: str) -> None:
 def test_what_no_recipe_allows_is_refused(changes: dict[str, object], expected: str) -> None:
     with pytest.raises(ConfigError, match=expected):
         check(request(**changes))
+
+
+def test_an_engine_that_is_not_there_is_refused() -> None:
+    with pytest.raises(ConfigError, match="unknown runner 'spark': expected local, dask, ray"):
+        check_runner("spark")
+    with pytest.raises(ConfigError, match="--address tcp://far:8786 is a cluster's: expected --runner dask or ray with it"):
+        check_runner("local", "tcp://far:8786")
+
+
+def test_a_cluster_that_does_not_answer_is_told_before_anything_starts() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as cluster:
+        port = cluster.getsockname()[1]
+        check_runner("dask", f"tcp://127.0.0.1:{port}")
+        check_runner("dask", f"127.0.0.1:{port}")
+    check_runner("dask", "auto")
+    for address in (f"tcp://127.0.0.1:{port}", "tcp://127.0.0.1:port"):
+        with pytest.raises(ConfigError, match=f"no cluster answers at --address {address}: .*; expected one such as"):
+            check_runner("dask", address)
 
 
 def test_a_name_means_one_sweep(tmp_path: Path) -> None:

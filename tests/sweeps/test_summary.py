@@ -59,7 +59,24 @@ def test_a_search_that_goes_on_keeps_what_it_had(tmp_path: Path) -> None:
     assert from_record(json.loads(file.read_text())["trials"][5]) == results()[5]
 
 
+def test_one_seed_has_no_interval_and_the_record_is_json_for_every_reader() -> None:
+    def refuse(word: str) -> None:
+        raise ValueError(word)
+
+    record = json.loads(json.dumps(as_record(results())), parse_constant=refuse)
+    alone = next(row for row in record["configurations"] if row["seeds"] == 1)
+    assert (alone["sd"], alone["95 % ±"]) == (None, None)
+    assert np.isnan(from_record(record["trials"][-2]).validation_accuracy)
+
+
+def test_a_proposed_number_is_short_in_the_table_and_whole_in_the_record() -> None:
+    proposed = "training.optimizer.learning_rate=0.005207204007839988"
+    record = as_record([TrialResult("cnn", 0, (proposed, "model.width=24"), "finished", 0.9, 0.1, 2.0)])
+    assert record["configurations"][0]["changes"] == "training.optimizer.learning_rate=0.005207 model.width=24"
+    assert record["trials"][0]["assignments"] == (proposed, "model.width=24")
+
+
 def test_the_picture_has_a_line_for_each_trial(tmp_path: Path) -> None:
-    draw_parallel_coordinates(results(), tmp_path / "p.png")
+    draw_parallel_coordinates(results(), tmp_path / "p.png", "sweep mine")
     with Image.open(tmp_path / "p.png") as picture:
         assert len(np.unique(np.asarray(picture.convert("RGB")).reshape(-1, 3), axis=0)) > 100

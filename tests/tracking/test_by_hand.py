@@ -214,6 +214,9 @@ def test_an_edited_ledger_is_found_by_verify_and_doctor(home: Home, models: Comm
     assert "line 2 was edited: its content does not have its hash" in told
     assert examine(home)["ledger of lit"].startswith("ALTERED: line 2 was edited")
     path.write_bytes(whole)
+    code, _, told = models("history", "lid", "--verify")
+    assert code == 2
+    assert told.endswith(f"no ledger of 'lid' in {home.releases}: there are lit\n")
 
 
 def test_the_difference_of_two_versions_names_what_changed(home: Home) -> None:

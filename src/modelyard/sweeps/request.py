@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import re
+import socket
 from collections.abc import Sequence
 from importlib.util import find_spec
+from urllib.parse import urlsplit
 
 from modelyard.config import Config
 from modelyard.data.names import LEGAL
@@ -17,6 +19,7 @@ from modelyard.recipes import Recipe, make_recipe, named_recipes
 REQUEST_FILE = "request.json"
 RUNNERS = {"local": "", "dask": "prefect_dask", "ray": "prefect_ray"}
 """Engine -> the package it needs."""
+CONNECT_SECONDS = 10.0
 
 
 class Range(Config):
@@ -49,6 +52,12 @@ class SweepRequest(Config):
     def recipes(self, extra: Sequence[str] = ()) -> dict[str, Recipe]:
         """Label -> recipe, with the sweep's assignments and `extra` ones. Raises: ConfigError."""
         return named_recipes(self.architectures, self.preset, [*self.assignments, *extra], dataset=self.dataset)
+
+    def made_params(self) -> dict[str, str]:
+        """What was asked, as the parameters of the sweep's own run."""
+        told = self.model_dump(mode="json", exclude={"name", "ranges"}, exclude_defaults=True)
+        told |= {"ranges": [chosen.key for chosen in self.ranges]} if self.ranges else {}
+        return {name: " ".join(map(str, value)) if isinstance(value, list) else str(value) for name, value in told.items()}
 
 
 def parse_seeds(text: str) -> tuple[int, ...]:
@@ -91,18 +100,35 @@ def as_text(chosen: Range, value: float | int | str) -> str:
     return f"{chosen.key}={int(value) if chosen.whole and not chosen.choices else value}"
 
 
-def check_runner(name: str) -> None:
-    """Raises: ConfigError naming the choices, or the extra to install."""
+def check_runner(name: str, address: str = "") -> None:
+    """Raises: ConfigError naming the choices, the extra to install, or the cluster that does not answer."""
     if name not in RUNNERS:
         raise ConfigError(f"unknown runner {name!r}: expected {', '.join(RUNNERS)}")
+    if address and name == "local":
+        raise ConfigError(f"--address {address} is a cluster's: expected --runner dask or ray with it")
     if RUNNERS[name] and find_spec(RUNNERS[name]) is None:
         raise ConfigError(f"--runner {name} needs {RUNNERS[name].replace('_', '-')}; install modelyard[{name}]")
+    _check_answers(address)
+
+
+def _check_answers(address: str) -> None:
+    """An address without host and port, such as Ray's `auto`, is the engine's to understand."""
+    try:
+        place = urlsplit(address if "//" in address else f"//{address}")
+        if place.hostname and place.port:
+            socket.create_connection((place.hostname, place.port), timeout=CONNECT_SECONDS).close()
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f"no cluster answers at --address {address}: {error}; expected one such as tcp://host:8786 or ray://host:10001"
+        ) from None
 
 
 def check(request: SweepRequest) -> None:
     """Try every bound of every range before anything starts. Raises: ConfigError naming key, choices or limits."""
     if not LEGAL.fullmatch(request.name):
         raise ConfigError(f"--name {request.name!r}: expected lower-case letters, digits and -_. after a letter or digit")
+    if request.trials and not request.ranges:
+        raise ConfigError("--trials counts what a search tries: expected a --range with it; a grid is counted by --seeds")
     for architecture in request.architectures:
         make_recipe(architecture, request.preset)
     request.recipes()

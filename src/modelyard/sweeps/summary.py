@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -13,6 +14,7 @@ import numpy as np
 from scipy import stats
 
 CONFIDENCE = 0.95
+LONGEST_VALUE = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,17 +53,28 @@ class Configuration:
         return float(np.mean([result.validation_accuracy for result in self.results]))
 
     def row(self) -> dict[str, Any]:
-        """Mean, standard deviation and Student's 95 % interval over seeds."""
+        """Mean, standard deviation and Student's 95 % interval over seeds; one seed alone has neither of the two."""
         accuracies = np.array([result.validation_accuracy for result in self.results])
         count = len(accuracies)
-        deviation = float(accuracies.std(ddof=1)) if count > 1 else float("nan")
-        half = float(stats.t.ppf((1 + CONFIDENCE) / 2, count - 1)) * deviation / count**0.5 if count > 1 else float("nan")
+        deviation = float(accuracies.std(ddof=1)) if count > 1 else None
+        half = None if deviation is None else float(stats.t.ppf((1 + CONFIDENCE) / 2, count - 1)) * deviation / count**0.5
         return {
-            "architecture": self.label, "changes": " ".join(self.assignments), "seeds": count,
-            "validation %": round(100 * self.mean, 2), "sd": round(100 * deviation, 2), "95 % ±": round(100 * half, 2),
+            "architecture": self.label, "changes": " ".join(map(_short, self.assignments)), "seeds": count,
+            "validation %": _percent(self.mean), "sd": _percent(deviation), "95 % ±": _percent(half),
             "loss": round(float(np.mean([result.validation_loss for result in self.results])), 4),
             "s": round(float(np.mean([result.seconds for result in self.results])), 1),
         }  # fmt: skip
+
+
+def _percent(share: float | None) -> float | None:
+    return None if share is None else round(100 * share, 2)
+
+
+def _short(assignment: str) -> str:
+    """A proposed number with as many digits as a table has room for."""
+    key, _, value = assignment.partition("=")
+    number = _number(value)
+    return f"{key}={number:.4g}" if isinstance(number, float) and len(value) > LONGEST_VALUE else assignment
 
 
 def configurations(results: Sequence[TrialResult]) -> list[Configuration]:
@@ -83,8 +96,14 @@ def best_by_label(found: Sequence[Configuration]) -> dict[str, Configuration]:
 
 
 def from_record(record: dict[str, Any]) -> TrialResult:
-    """A trial as `asdict` and JSON left it."""
-    return TrialResult(**record | {"assignments": tuple(record["assignments"])})
+    """A trial as `to_record` and JSON left it."""
+    known = {name: value for name, value in record.items() if value is not None}
+    return TrialResult(**known | {"assignments": tuple(record["assignments"])})
+
+
+def to_record(result: TrialResult) -> dict[str, Any]:
+    """A trial as JSON can hold it, which knows no NaN."""
+    return {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in asdict(result).items()}
 
 
 def with_earlier(file: Path, results: Sequence[TrialResult]) -> list[TrialResult]:
@@ -98,10 +117,10 @@ def as_record(results: Sequence[TrialResult]) -> dict[str, Any]:
     """Everything, for summary.json."""
     rows = [configuration.row() for configuration in configurations(results)]
     states = {state: sum(result.state == state for result in results) for state in ("finished", "pruned", "failed")}
-    return {"states": states, "configurations": rows, "trials": [asdict(result) for result in results]}
+    return {"states": states, "configurations": rows, "trials": [to_record(result) for result in results]}
 
 
-def draw_parallel_coordinates(results: Sequence[TrialResult], path: Path) -> None:
+def draw_parallel_coordinates(results: Sequence[TrialResult], path: Path, title: str) -> None:
     """One line for each finished trial: architecture, what it changes, seed, validation accuracy as the colour."""
     import matplotlib.pyplot as plt
 
@@ -117,15 +136,23 @@ def draw_parallel_coordinates(results: Sequence[TrialResult], path: Path) -> Non
         axes.plot(range(len(columns)), heights, color=colours(heights[-1]), alpha=0.6, linewidth=1.4)
     for column, (_, ticks) in enumerate(scales):
         axes.axvline(column, color="0.6", linewidth=0.8)
-        for height, text in ticks:
-            axes.annotate(text, (column, height), textcoords="offset points", xytext=(4, 2), fontsize=8)
+        _write_ticks(axes, column, ticks)
+    axes.set_title(f"{title}: each line is one training", fontsize=10)
     axes.set_xticks(range(len(columns)), [name.rpartition(".")[2] for name in columns])
     axes.set_yticks([])
-    axes.set_xlim(-0.1, len(columns) - 0.6)
+    axes.set_xlim(-0.5, len(columns) - 0.6)
     for side in axes.spines.values():
         side.set_visible(False)
     figure.savefig(path, dpi=110)
     plt.close(figure)
+
+
+def _write_ticks(axes: Any, column: int, ticks: list[tuple[float, str]]) -> None:
+    """Beside the axis, over the lines and readable there: left of the first axis, where no line runs, else right."""
+    place: dict[str, Any] = {"xytext": (-4, 0), "ha": "right"} if column == 0 else {"xytext": (4, 0), "ha": "left"}
+    ground = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1.0}
+    for height, text in ticks:
+        axes.annotate(text, (column, height), textcoords="offset points", va="center", fontsize=8, bbox=ground, **place)
 
 
 def _coordinates(result: TrialResult, keys: Sequence[str]) -> list[str | float]:
@@ -148,6 +175,8 @@ def _scale(values: Sequence[str | float]) -> tuple[dict[str, float], list[tuple[
     if isinstance(distinct[0] if distinct else "", float) and len(distinct) > 1:
         low, high = distinct[0], distinct[-1]
         heights = {str(value): (value - low) / (high - low) for value in distinct}
-        return heights, [(0.0, f"{low:g}"), (0.5, f"{(low + high) / 2:.4g}"), (1.0, f"{high:g}")]
+        ticks = [(0.0, f"{low:.4g}"), (0.5, f"{(low + high) / 2:.4g}"), (1.0, f"{high:.4g}")]
+        is_whole = all(value.is_integer() for value in (*distinct, (low + high) / 2))
+        return heights, ticks if is_whole or not all(value.is_integer() for value in distinct) else ticks[::2]
     heights = {str(value): (place + 0.5) / len(distinct) for place, value in enumerate(distinct)}
     return heights, [(height, text) for text, height in heights.items()]

@@ -10,12 +10,13 @@ from modelyard.bundle import MANIFEST_FILE, MODEL_FILE
 from modelyard.errors import ConfigError, StoreError
 from modelyard.home import Home
 from modelyard.tracking import ledger
-from modelyard.tracking.ledger import Entry, Head, Ledger
+from modelyard.tracking.ledger import Entry, Head
 
 
 def moves(home: Home, model: str, alias: str | None = None) -> list[Entry]:
     """A model's moves, oldest first. Raises: StoreError when the model or the alias has none."""
-    entries = _ledger(home, model).entries
+    if not (entries := ledger.read(home.releases / model).entries):
+        raise _no_ledger(home, model)
     if alias is not None and not (entries := [entry for entry in entries if entry["alias"] == alias]):
         known = ", ".join(sorted({str(entry["alias"]) for entry in moves(home, model)}))
         raise StoreError(f"alias {alias!r} of {model} was never set: expected one of {known}")
@@ -66,10 +67,12 @@ def verify(home: Home, model: str, remembered: dict[str, Head] | None = None) ->
     """What was looked at, and what was altered in a model's ledger (nothing: an empty list).
 
     remembered: ends of the chain that others know, beside the file that lies with the ledger.
+    Raises: StoreError for a model that has neither releases nor anybody who remembers a ledger.
     """
-    found = _ledger(home, model, may_be_empty=True)
     folder = home.releases / model
-    heads = ledger.read_head(folder) | (remembered or {})
+    found, heads = ledger.read(folder), ledger.read_head(folder) | (remembered or {})
+    if not (folder.is_dir() or heads):
+        raise _no_ledger(home, model)
     told = [f"{len(found.lines)} entries"]
     if found.unchained:
         sealed = "sealed by the next" if len(found.lines) > found.unchained else "not sealed yet"
@@ -80,14 +83,9 @@ def verify(home: Home, model: str, remembered: dict[str, Head] | None = None) ->
     return ", ".join(told), ledger.problems(found, heads)
 
 
-def _ledger(home: Home, model: str, *, may_be_empty: bool = False) -> Ledger:
-    found = ledger.read(home.releases / model)
-    if not found.lines and not may_be_empty:
-        known = ", ".join(path.parent.name for path in sorted(home.releases.glob(f"*/{ledger.LEDGER_FILE}")))
-        raise StoreError(
-            f"no ledger of {model!r} in {home.releases}: {f'there are {known}' if known else 'nothing was promoted'}"
-        )
-    return found
+def _no_ledger(home: Home, model: str) -> StoreError:
+    known = ", ".join(path.parent.name for path in sorted(home.releases.glob(f"*/{ledger.LEDGER_FILE}")))
+    return StoreError(f"no ledger of {model!r} in {home.releases}: {f'there are {known}' if known else 'nothing was promoted'}")
 
 
 def _digest_of_release(home: Home, model: str, number: int) -> str:
