@@ -19,6 +19,8 @@ MAX_ATTEMPTS = 3
 RETRY_DELAY = timedelta(seconds=15)
 GRACE = timedelta(seconds=90)
 """How long a run may be pending without a process: the time of a slow start."""
+PUT_BACK = "put back"
+"""Tag of a run that waits to be tried again: Prefect's worker may report the same end once more, over the waiting state."""
 LOOK_BACK, MOST_ENDED = timedelta(hours=1), 50
 """How long ago, and of how many runs, an end is still worth a second try."""
 OUTAGES = (
@@ -52,6 +54,7 @@ def reconcile(*, put_back: bool = False) -> list[str]:
 def _put_back(client: SyncPrefectClient, run: FlowRun) -> None:
     when = datetime.now(UTC) + RETRY_DELAY
     again: State[Any] = AwaitingRetry(scheduled_time=when, message="it was killed, or Prefect's server was away; once more")
+    claim(client, run, PUT_BACK)
     client.set_flow_run_state(run.id, again, force=True)
 
 
@@ -67,21 +70,23 @@ def _ended(client: SyncPrefectClient) -> list[FlowRun]:
 
 
 def _deserves_another(run: FlowRun) -> bool:
-    """Whether a schedule's run ended lately by a kill that Prefect's own worker saw, or by an outage; looked at once.
+    """Whether a schedule's run ended lately by a kill that Prefect's own worker saw, or by an outage.
 
-    A run that was looked at says no more which process works on it.
+    A run that was given up says no more who works on it.
     """
-    if run.state is None or run.deployment_id is None or not any(tag.startswith(PREFIX) for tag in run.tags):
+    if run.state is None or run.deployment_id is None or not any(tag.startswith((PREFIX, PUT_BACK)) for tag in run.tags):
         return False
+    if PUT_BACK in run.tags:
+        return run.state.is_crashed()
     was_outage = any(f"exception: {name}" in (run.state.message or "") for name in OUTAGES)
     is_recent = datetime.now(UTC) - run.state.timestamp < LOOK_BACK
     return is_recent and _is_gone(run) and (run.state.is_crashed() or was_outage)
 
 
-def claim(client: SyncPrefectClient, run: FlowRun, process: str | None) -> None:
-    """Say which process works on a run, instead of one that did before."""
-    kept = [tag for tag in run.tags if not tag.startswith(PREFIX)]
-    client.update_flow_run(run.id, tags=[*kept, process] if process else kept)
+def claim(client: SyncPrefectClient, run: FlowRun, owner: str | None) -> None:
+    """Say which process works on a run, or that it was put back, instead of what was said before."""
+    kept = [tag for tag in run.tags if not tag.startswith((PREFIX, PUT_BACK))]
+    client.update_flow_run(run.id, tags=[*kept, owner] if owner else kept)
 
 
 def _is_gone(run: FlowRun) -> bool:

@@ -22,7 +22,7 @@ from pydantic import ValidationError
 from flows import schedule
 from flows.ephemeral import ephemeral_server
 from flows.processes import _wait_until_ready
-from flows.reconciliation import MAX_ATTEMPTS, claim, reconcile
+from flows.reconciliation import MAX_ATTEMPTS, PUT_BACK, claim, reconcile
 from flows.refresh import RefreshRequest, _cover_missed
 from flows.schedule import NewSchedule, parse_cron
 from modelyard.errors import ConfigError
@@ -133,6 +133,22 @@ def test_a_run_that_prefect_calls_crashed_is_tried_again(client: SyncPrefectClie
         assert reconcile(put_back=True) == [run.name]
         assert client.read_flow_run(run.id).state_name == ("AwaitingRetry" if attempt < MAX_ATTEMPTS else "Crashed")
         assert reconcile(put_back=True) == []
+    assert not any(tag.startswith(PUT_BACK) for tag in client.read_flow_run(run.id).tags)
+
+
+@pytest.mark.usefixtures("nightly")
+def test_a_second_report_of_the_same_end_does_not_undo_the_retry(client: SyncPrefectClient) -> None:
+    """Prefect's worker reports an exit twice, seconds apart; the second one comes when the run waits already."""
+    run = due(client, 1)
+    client.set_flow_run_state(run.id, Running(), force=True)
+    claim(client, client.read_flow_run(run.id), gone())
+    for report in ("Process exited", "Flow run infrastructure exited"):
+        client.set_flow_run_state(run.id, Crashed(message=f"{report} with status code: -9"), force=True)
+        assert reconcile(put_back=True) == [run.name]
+        assert client.read_flow_run(run.id).state_name == "AwaitingRetry"
+    client.set_flow_run_state(run.id, Running(), force=True)
+    claim(client, client.read_flow_run(run.id), identity(os.getpid()))
+    assert reconcile(put_back=True) == []
 
 
 @pytest.mark.fault(
