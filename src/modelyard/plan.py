@@ -59,7 +59,7 @@ def estimate_seconds(build: BuildRequest, home: Home) -> float | None:
     wanted = {"model": build.recipe.model.model_dump(mode="json"), "image_shape": list(dataset.image_shape)}
     for result in sorted(home.steps.glob(f"train-*/{RESULT_FILE}"), key=_modified, reverse=True):
         record = json.loads(result.read_text())
-        if wanted.items() <= record.items():
+        if wanted.items() <= record.items() and "training" in record:  # earlier versions did not keep it
             before = TrainingConfig.model_validate(record["training"])
             steps = steps_before(before, record["train_images"], len(record["history"]))
             training = build.recipe.training

@@ -84,10 +84,16 @@ def test_a_champion_of_other_data_is_asked_about_the_new_test_images(home: Home,
 
 
 @pytest.mark.fault("an alias move is cut short", how="the state that a kill between its parts leaves")
-def test_a_move_that_was_cut_short_is_completed_by_the_next(home: Home, data: tuple[Dataset, Path]) -> None:
+def test_a_move_that_was_cut_short_is_completed_by_the_next(tmp_path: Path) -> None:
+    home, dataset = Home(tmp_path / "store"), lit_dataset()
+    pack(dataset, home.steps / "data")
+    for name, validation in (("first", 0.90), ("better", 0.97)):
+        version = a_version(home, name, fooled=False, validation=validation, digest=dataset.digest)
+        promotion.promote(home, [version], home.steps / "data", GATES)
     champion = next(version for version in registry.versions(home, "lit") if "champion" in version.aliases)
     before = ledger(home)
     (home.releases / "lit" / "champion.alias").write_text("1\n")
-    promotion.promote(home, [champion], data[1], GATES)
+    assert champion.number != 1
+    promotion.promote(home, [champion], home.steps / "data", GATES)
     assert leader(home) == champion.number
     assert ledger(home) == before, "the move was recorded already"
