@@ -34,7 +34,9 @@ from modelyard.running import run_compare
 if TYPE_CHECKING:
     from modelyard.requests import CompareRequest
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+app = typer.Typer(
+    rich_markup_mode="markdown", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__
+)
 app.add_typer(data_app, name="data")
 app.add_typer(alerts_app, name="alerts")
 app.add_typer(models_app, name="models")
