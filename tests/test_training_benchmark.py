@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from argparse import Namespace
 from pathlib import Path
 
 import pytest
 import torch
 
+from benchmarks.scaling import folder_rows
 from benchmarks.textbook.evidence import Evidence, Mark, mean_accuracy, ratio, trimmed
 from benchmarks.textbook.loop import TEXTBOOKS, Images, accuracy, train_epoch
 from benchmarks.training import COMPARISONS, row_of
@@ -65,3 +67,9 @@ def test_ours_counts_only_where_its_mean_reaches_the_accuracy(tmp_path: Path) ->
     assert "none of ours reaches 99.00%" in row_of(to_target, evidence)
     evidence.add(mark("cnn standard", 0, 0.992, 4.0))
     assert "standard: 4.0 s, 99.20% (n=1) | 5.0 (5.0-5.0)x" in row_of(to_target, evidence)
+
+
+def test_a_folder_is_written_packed_and_opened_again_by_the_scaling_benchmark(tmp_path: Path) -> None:
+    rows = list(folder_rows(Namespace(out=tmp_path, dataset="digits", folder_images=150)))
+    assert [row[:2] for row in rows] == [("written, one process", 150), ("packed, first time", 150), ("opened again", 150)]
+    assert all(isinstance(row[2], float) and row[2] > 0 for row in rows)
