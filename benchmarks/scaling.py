@@ -180,7 +180,7 @@ def main() -> int:
     print(f"{machine()}, torch {torch.__version__} with {torch.get_num_threads()} threads")
     with tempfile.TemporaryDirectory(dir=options.out) as name:
         options.out = Path(name)
-        os.environ["XDG_CACHE_HOME"] = str(options.out / "cache")
+        os.environ["MODELYARD_CACHE"] = str(options.out / "cache")
         for part in options.parts:
             title, header, rows = PARTS[part]
             print_table(title, header, rows(options))

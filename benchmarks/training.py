@@ -23,6 +23,7 @@ from pathlib import Path
 
 import torch
 
+from benchmarks.peers.environments import packages_beside
 from benchmarks.textbook.evidence import Evidence, Mark, machine, mean_accuracy, ratio, spread
 from modelyard.data.datasets import Dataset, open_packed
 from modelyard.home import Home
@@ -52,11 +53,20 @@ class Comparison:
 
 COMPARISONS = (
     Comparison("cnn", "convolutions", 0.99, 12), Comparison("cnn", "convolutions", None, 25),
-    Comparison("cnn", "lenet", None), Comparison("rnn", "lstm_64", None, 20), Comparison("rnn", "lstm_2x256", 0.985, 8),
+    Comparison("cnn", "lenet", None), Comparison("cnn", "lightning", None), Comparison("cnn", "fastai", None),
+    Comparison("rnn", "lstm_64", None, 20), Comparison("rnn", "lstm_2x256", 0.985, 8),
     Comparison("transformer", "vit", 0.985, 5), Comparison("transformer", "row_encoder", None),
 )  # fmt: skip
 STOP_AT = {"vit": 0.985, "lstm_2x256": 0.985}
 """Textbooks of which only the time to a target is asked."""
+FRAMEWORKS = {
+    "lightning": ("pytorch-lightning==2.6.6", "lightning-utilities==0.15.3", "torchmetrics==1.9.0"),
+    "fastai": (
+        "fastai==2.8.12", "fastcore==2.2.39", "fasttransform==0.0.5", "fastprogress==1.0.3", "fastdownload==0.0.8",
+        "plum-dispatch==2.10.1", "beartype==0.23.1",
+    ),
+}  # fmt: skip
+"""What the loops of other frameworks need beside our own environment."""
 CANDIDATES: dict[str, dict[str, tuple[str, ...]]] = {
     "cnn": {"sprint": ("sprint",), "sprint, 5 epochs": ("sprint", "training.epochs=5"), "standard": ("standard",)},
     "rnn": {"sprint, 1 epoch": ("sprint", "training.epochs=1"), "sprint": ("sprint",)},
@@ -67,10 +77,16 @@ CANDIDATES: dict[str, dict[str, tuple[str, ...]]] = {
 
 def measure_textbook(name: str, seed: int, data: Path, evidence: Evidence) -> None:
     """One training of a textbook in its own process, an epoch at a time."""
-    command = [sys.executable, "-m", "benchmarks.textbook.loop", name, "--data", str(data), "--seed", str(seed)]
-    command += ["--stop-at", str(STOP_AT.get(name, 2.0))]
+    words = ["--data", str(data), "--seed", str(seed), "--stop-at", str(STOP_AT.get(name, 2.0))]
+    environment = dict(os.environ)
+    if name in FRAMEWORKS:
+        command = [sys.executable, "-W", "ignore", "-m", f"benchmarks.peers.{name}_loop", *words]
+        beside = (str(packages_beside(name, FRAMEWORKS[name])), environment.get("PYTHONPATH", ""))
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, beside))
+    else:
+        command = [sys.executable, "-m", "benchmarks.textbook.loop", name, *words]
     marks = []
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
         for line in process.stdout or ():
             marks.append(Mark(name, seed, **json.loads(line)))
             print(f"    {name} seed {seed}: {marks[-1]}", file=sys.stderr, flush=True)

@@ -69,7 +69,7 @@ def test_ours_counts_only_where_its_mean_reaches_the_accuracy(tmp_path: Path) ->
     assert "standard: 4.0 s, 99.20% (n=1) | 5.0 (5.0-5.0)x" in row_of(to_target, evidence)
 
 
-def test_a_folder_is_written_packed_and_opened_again_by_the_scaling_benchmark(tmp_path: Path) -> None:
-    rows = list(folder_rows(Namespace(out=tmp_path, dataset="digits", folder_images=150)))
+def test_a_folder_is_written_packed_and_opened_again_by_the_scaling_benchmark(store: Path) -> None:
+    rows = list(folder_rows(Namespace(out=store, dataset="digits", folder_images=150)))
     assert [row[:2] for row in rows] == [("written, one process", 150), ("packed, first time", 150), ("opened again", 150)]
     assert all(isinstance(row[2], float) and row[2] > 0 for row in rows)

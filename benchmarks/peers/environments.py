@@ -1,4 +1,4 @@
-"""One virtual environment for each server, made once below the cache folder."""
+"""One virtual environment for each server, made once below the cache folder; packages beside ours for trainers."""
 
 from __future__ import annotations
 
@@ -23,6 +23,19 @@ def environment_python(name: str, requirements: tuple[str, ...]) -> Path:
         _uv("pip", "install", "--python", str(python), "--compile-bytecode", *requirements)
         (folder / "installed").touch()
     return python
+
+
+def packages_beside(name: str, requirements: tuple[str, ...]) -> Path:
+    """A folder with just these packages, for PYTHONPATH beside our own environment (torch is too large to have twice)."""
+    folder = (
+        cache_folder() / "benchmark-environments" / f"{name}-{hashlib.sha256(repr(requirements).encode()).hexdigest()[:12]}"
+    )
+    if not (folder / "installed").exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        print(f"installing {name}: {', '.join(requirements)}", file=sys.stderr, flush=True)
+        _uv("pip", "install", "--python", sys.executable, "--target", str(folder), "--no-deps", *requirements)
+        (folder / "installed").touch()
+    return folder
 
 
 def package_version(python: Path, package: str) -> str:

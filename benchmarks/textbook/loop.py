@@ -91,15 +91,21 @@ def accuracy(model: nn.Module, loader: DataLoader[tuple[Tensor, int]]) -> float:
     return right / total
 
 
-def main() -> None:
-    """Train and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("name", choices=TEXTBOOKS)
+def parse_options(documentation: str | None, *, names: tuple[str, ...] = ()) -> argparse.Namespace:
+    """Of a loop's command line; `names` are the textbooks it may be asked for."""
+    parser = argparse.ArgumentParser(description=documentation, formatter_class=argparse.RawDescriptionHelpFormatter)
+    if names:
+        parser.add_argument("name", choices=names)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--epochs", type=int, default=0, help="0: the textbook's own number")
+    parser.add_argument("--epochs", type=int, default=0, help="0: the loop's own number")
     parser.add_argument("--stop-at", type=float, default=2.0, help="test accuracy after which it ends")
-    options = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Train and print."""
+    options = parse_options(__doc__, names=tuple(TEXTBOOKS))
     torch.manual_seed(options.seed)
     dataset, textbook = open_packed(options.data, verify=False), TEXTBOOKS[options.name]
     train, test = Images(dataset.train), Images(dataset.test)
