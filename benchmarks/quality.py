@@ -1,9 +1,10 @@
 """Results over seeds: mean and standard deviation of each architecture, as a table for the README.
 
     python benchmarks/quality.py --dataset mnist --seeds 0 1 2
+    python benchmarks/quality.py --dataset mnist --labels 100 --seeds 0 1 2 3 4
 
 Each seed is one `modelyard run`; runs that were done before are read again. Recipes are fixed beforehand and epochs are
-chosen on validation, so that the test images decide nothing.
+chosen on validation, so that the test images decide nothing. With --labels each seed draws labels of its own.
 """
 
 from __future__ import annotations
@@ -49,11 +50,25 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dataset", default="mnist")
     parser.add_argument("--preset", default="standard")
+    parser.add_argument("--architecture", "-a", action="append", default=[], help="default: all three")
+    parser.add_argument("--labels", type=int, default=0, help="train on so few images; 0: on all")
+    parser.add_argument("--set", action="append", default=[], help="change a recipe value")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     options = parser.parse_args()
-    print(f"{options.dataset}, {options.preset}, seeds {options.seeds}, {os.cpu_count()} cores, {time.strftime('%Y-%m-%d')}\n")
-    arguments = ["--dataset", options.dataset, "--preset", options.preset]
-    print(table([board([*arguments, "--seed", str(seed)]) for seed in options.seeds]))
+    drawn = f", {options.labels} labels" if options.labels else ""
+    print(
+        f"{options.dataset}, {options.preset}{drawn}, seeds {options.seeds},"
+        f" {os.cpu_count()} cores, {time.strftime('%Y-%m-%d')}\n"
+    )
+    print(table([board(_arguments(options, seed)) for seed in options.seeds]))
+
+
+def _arguments(options: argparse.Namespace, seed: int) -> list[str]:
+    """Of the run with this seed."""
+    words = ["--dataset", options.dataset, "--preset", options.preset, "--labels", str(options.labels), "--seed", str(seed)]
+    words += [word for name in options.architecture for word in ("--architecture", name)]
+    changes = [*options.set, *([f"data.labels_seed={seed}"] if options.labels else [])]
+    return [*words, *(word for change in changes for word in ("--set", change))]
 
 
 if __name__ == "__main__":
