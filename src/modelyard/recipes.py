@@ -63,8 +63,8 @@ def make_recipe(architecture: str, preset: str, dataset: str = "") -> Recipe:
     makers = {"cnn": cnn, "rnn": rnn, "transformer": transformer, "lenet": lenet, "lstm": lstm, "vit": vit}
     if architecture not in makers:
         raise ConfigError(f"unknown architecture {architecture!r}: expected one of {', '.join(makers)} or file.py:ClassName")
-    if architecture == "cnn" and preset == "standard" and dataset in EASY:
-        return light_cnn()
+    if architecture == "cnn" and preset in ("smoke", "standard") and dataset in EASY:
+        return light_cnn(preset)
     recipe = makers[architecture](preset)
     if preset == "quality" and dataset in EASY and architecture in ("rnn", "transformer"):
         return recipe.override(["training.hard_share=0.5"])
@@ -99,10 +99,11 @@ def cnn(preset: str) -> Recipe:
     return Recipe(model=models.get(preset, CnnConfig()), training=training)
 
 
-def light_cnn() -> Recipe:
+def light_cnn(preset: str) -> Recipe:
     """For `EASY` data: a third of the parameters of the other, a tenth of its time."""
     model = CnnConfig(width=24, stages=2, downsample="stride", residuals=2, dropout=0.0)
-    return Recipe(model=model, training=_training("standard", 5, 8e-3, AugmentConfig()).override(["hard_share=0.4"]))
+    training = _training(preset, 5, 8e-3, AugmentConfig(), {"standard": "hard_share=0.4"})
+    return Recipe(model=model, training=training)
 
 
 def rnn(preset: str) -> Recipe:
@@ -155,4 +156,4 @@ def _training(
     if preset == "quality":
         whole = [f"epochs={3 * epochs}", "min_steps=1500", "ema_decay=0.99", "augment.rotate=10", "augment.scale=0.1"]
         return standard.override([*whole, *own])
-    return standard
+    return standard.override(own)

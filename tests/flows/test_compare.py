@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import re
-import shlex
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -17,7 +14,6 @@ import psutil
 import pytest
 from PIL import Image
 
-from modelyard.alerts import read_record
 from modelyard.bundle import open_bundle
 from modelyard.data.sources import load_dataset
 from modelyard.home import Home
@@ -25,17 +21,12 @@ from modelyard.predict import predict_files, released_folder
 from modelyard.tracking.reconcile import NOTE, reconcile
 from modelyard.tracking.registry import versions
 from modelyard.tracking.store import open_store
-
-ROOT = Path(__file__).parents[2]
-SMALL = ["--set", "training.epochs=2", "--set", "training.min_steps=0", "--set", "training.max_train_images=600"]
-RUN = [sys.executable, "-m", "modelyard", "run", "--dataset", "digits", "--preset", "smoke", "--json", *SMALL]
+from tests.flows.command import ROOT, RUN, environment_below, words_of
 
 
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    folder = tmp_path_factory.mktemp("store")
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "MLFLOW_", "MODELYARD_"))}
-    return kept | {"MODELYARD_HOME": str(folder / "runs"), "MODELYARD_CACHE": str(folder / "cache")}
+    return environment_below(tmp_path_factory.mktemp("store"))
 
 
 @pytest.fixture(scope="module")
@@ -50,14 +41,14 @@ def first(environment: dict[str, str]) -> dict[str, Any]:
     family = psutil.Process(process.pid).children(recursive=True)
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
-    training = [child for child in family if child.is_running() and "modelyard.training" in " ".join(_command(child))]
+    training = [child for child in family if child.is_running() and "modelyard.training" in " ".join(words_of(child))]
     psutil.wait_procs(training, timeout=10)
     assert not any(child.is_running() and child.status() != psutil.STATUS_ZOMBIE for child in training)
     checkpoints = list(home.checkpoints.glob("*.safetensors"))
     marked = _reconciled(home)
     again = subprocess.run(RUN, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
     assert again.returncode == 0, again.stderr
-    servers = [child for child in family if child.is_running() and "uvicorn" in " ".join(_command(child))]
+    servers = [child for child in family if child.is_running() and "uvicorn" in " ".join(words_of(child))]
     return {"stderr": again.stderr, "result": json.loads(again.stdout), "checkpoints": checkpoints, "orphans": servers} | marked
 
 
@@ -69,13 +60,6 @@ def _reconciled(home: Home) -> dict[str, Any]:
     client, experiment = open_store(home)
     (run,) = client.search_runs([experiment], "attributes.status = 'KILLED'")
     return {"told": told, "killed": run, "scratch": scratch, "told again": reconcile(home)}
-
-
-def _command(process: psutil.Process) -> list[str]:
-    try:
-        return list(process.cmdline())
-    except psutil.Error:
-        return []
 
 
 @pytest.mark.fault("a run is killed in the second of three trainings", how="SIGKILL of `modelyard run`")
@@ -126,43 +110,6 @@ def test_a_rerun_skips_everything_and_changes_nothing(first: dict[str, Any], env
     assert len(versions(Home(Path(environment["MODELYARD_HOME"])), "digits")) == 3
 
 
-def _kill_training(run: subprocess.Popen[str]) -> None:
-    """SIGKILL for the training alone, as the kernel does when memory runs out."""
-    while run.poll() is None:
-        for child in psutil.Process(run.pid).children():
-            if "modelyard.training" in _command(child):
-                child.kill()
-                return
-        time.sleep(0.05)
-
-
-@pytest.mark.fault("a run is told to end in its training", how="SIGTERM to `modelyard run`; then SIGKILL of its training")
-@pytest.mark.usefixtures("first")
-def test_a_terminated_run_is_marked_leaves_nothing_and_goes_on(environment: dict[str, str]) -> None:
-    command = [*RUN, "-a", "rnn", "--seed", "5"]
-    process = subprocess.Popen(command, env=environment, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert process.stderr is not None
-    for line in process.stderr:
-        if "rnn  epoch 1/2" in line:
-            break
-    family = psutil.Process(process.pid).children(recursive=True)
-    process.terminate()
-    errors = process.communicate()[1]
-    assert process.returncode == 128 + signal.SIGTERM
-    assert "run the same command again to go on from the last checkpoint" in errors
-    assert not psutil.wait_procs(family, timeout=10)[1]
-    client, experiment = open_store(Home(Path(environment["MODELYARD_HOME"])))
-    (run,) = client.search_runs([experiment], "params.seed = '5'")
-    assert run.info.status == "KILLED"
-    assert [entry["kind"] for entry in read_record(Home(Path(environment["MODELYARD_HOME"])))] == ["crash"]
-    again = subprocess.Popen(command, env=environment, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    _kill_training(again)
-    errors = again.communicate()[1]
-    assert (again.returncode, errors.count("rnn  training ...")) == (0, 2)
-    assert "rnn  epoch 1/2" not in errors
-    assert client.get_run(run.info.run_id).info.status == "FINISHED"
-
-
 @pytest.mark.usefixtures("first")
 def test_the_release_answers_for_an_image_file(
     environment: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -176,25 +123,3 @@ def test_the_release_answers_for_an_image_file(
     hits = sum(answer == str(label) for answer, label in zip(answers, digits.train.labels_N[:40], strict=True))
     assert hits >= 20
     assert released_folder(home, "digits@1").name == "1"
-
-
-def readme_commands() -> list[list[str]]:
-    """Words of each `modelyard` line in the README's list of commands, but for the one that ends with Ctrl-C."""
-    section = (ROOT / "README.md").read_text().split("## Commands")[1].split("\n## ")[0]
-    lines = re.findall(r"^    modelyard (.*)$", section, re.MULTILINE)
-    return [shlex.split(line, comments=True) for line in lines if not line.startswith(("ui", "serve", "up"))]
-
-
-@pytest.mark.usefixtures("first")
-def test_the_commands_of_the_readme_work(environment: dict[str, str], tmp_path: Path) -> None:
-    commands = readme_commands()
-    assert len(commands) >= 8
-    for words in commands:
-        small = SMALL if words[0] == "run" else []
-        done = subprocess.run(
-            [sys.executable, "-m", "modelyard", *words, *small], env=environment, cwd=tmp_path, capture_output=True, text=True,
-            check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, (words, done.stderr)
-        assert done.stdout.strip(), words
-    assert (tmp_path / "sheet.png").stat().st_size > 10_000

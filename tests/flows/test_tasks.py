@@ -28,7 +28,7 @@ def home(store: Path) -> Home:
 def built(home: Home) -> tuple[str, int]:
     """The tasks of flow `build` without Prefect's engine: MLflow run and version."""
     request = BuildRequest(
-        recipe=make_recipe("cnn", "smoke").override(SMALL),
+        recipe=make_recipe("cnn", "smoke", "digits").override(SMALL),
         label="cnn",
         seed=0,
         in_process=True,

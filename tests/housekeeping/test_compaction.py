@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -88,10 +89,12 @@ def test_a_writer_that_never_stops_loses_nothing(home: Home, other: Connection) 
     writer = threading.Thread(target=write)
     writer.start()
     try:
-        given_back = [compact_database(home) for _ in range(100)]
+        given_back, tries, until = 0, 0, time.monotonic() + 60
+        while time.monotonic() < until and (tries < 50 or not given_back or not written):
+            given_back, tries = given_back + compact_database(home), tries + 1
     finally:
         stop.set()
         writer.join()
-    assert written > 0 and any(given_back)
+    assert written > 0 and given_back > 0
     assert kept(other) == ROWS / 10 + 1
     assert other.execute("PRAGMA quick_check").fetchone() == ("ok",)

@@ -20,6 +20,8 @@ from modelyard.recipes import ARCHITECTURES, make_recipe
 from modelyard.requests import BuildRequest
 from modelyard.steps import evaluate, evaluation_is_done, export, export_is_done, prepare, run_training, training_is_done
 
+SMALL = ["training.epochs=1", "training.min_steps=0", "training.max_train_images=600"]
+
 
 @pytest.fixture(scope="session")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
@@ -31,7 +33,7 @@ def test_steps_end_in_a_bundle_with_parity(
     architecture: str, home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MODELYARD_CACHE", str(tmp_path))
-    recipe = make_recipe(architecture, "smoke").override(["training.epochs=1", "training.min_steps=0"])
+    recipe = make_recipe(architecture, "smoke", "digits").override(SMALL)
     request = BuildRequest(recipe=recipe, label=architecture, seed=0, in_process=True, **prepare("digits", home))
     run_training(request, home, lambda report: None)
     evaluate(request, home)
@@ -65,7 +67,7 @@ def test_an_altered_step_is_done_again_and_says_so(home: Home, tmp_path: Path, m
     monkeypatch.setenv("MODELYARD_CACHE", str(tmp_path))
     said: list[str] = []
     monkeypatch.setattr(SilentProgress, "say", lambda _, text: said.append(text))
-    recipe = make_recipe("rnn", "smoke").override(["training.epochs=1", "training.min_steps=0", "training.precision=fp32"])
+    recipe = make_recipe("rnn", "smoke").override([*SMALL, "training.precision=fp32"])
     request = BuildRequest(recipe=recipe, label="rnn", seed=0, in_process=True, **prepare("digits", home))
     run_training(request, home, lambda report: None)
     weights = (request.training_folder(home) / "weights.safetensors").read_bytes()

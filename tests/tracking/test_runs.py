@@ -6,6 +6,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from mlflow.tracking import MlflowClient
 
 from modelyard.home import Home
 from modelyard.tracking import runs
@@ -38,6 +39,26 @@ def test_equal_commands_at_once_share_one_run(home: Home) -> None:
         thread.join()
     assert len(found) == 5
     assert len(set(found)) == 1
+
+
+@pytest.mark.fault("a run is killed while it is being recorded", how="it ends between making the MLflow run and describing it")
+@pytest.mark.parametrize("last", ["create_run", "log_batch"])
+def test_a_run_that_was_made_and_not_described_is_described_later(
+    last: str, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    missing = {"create_run": "log_batch", "log_batch": "log_inputs"}[last]
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(MlflowClient, missing, killed)
+        runs.start_run(home, last, name="n", params={"seed": 3, "width": 5}, tags=TAGS)
+    run_id = runs.start_run(home, last, name="n", params={"seed": 3, "width": 5}, tags=TAGS)
+    assert runs.start_run(home, last, name="n", params={"seed": 3, "width": 5}, tags=TAGS) == run_id
+    client, experiment = open_store(home)
+    (run,) = client.search_runs([experiment], f"tags.`{runs.KEY_TAG}` = '{last}'")
+    assert run.data.params == {"seed": "3", "width": "5"}
+    assert run.inputs is not None and [given.dataset.name for given in run.inputs.dataset_inputs] == ["lit"]
 
 
 def test_an_epoch_is_recorded_once_and_a_missing_one_is_filled_in(home: Home) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
-from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunStatus, RunTag
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunStatus, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
@@ -40,12 +40,20 @@ def start_run(home: Home, key: str, *, name: str, params: RunFields, tags: dict[
             if found[0].info.status != "FINISHED":
                 client.set_tag(run_id, PROCESS_TAG, _with_this_process(found[0].data.tags.get(PROCESS_TAG, "")))
                 client.update_run(run_id, status="RUNNING")
+                _describe(client, found[0], params, tags)
             return run_id
         run = client.create_run(experiment, tags=tags | {KEY_TAG: key, PROCESS_TAG: _with_this_process("")}, run_name=name)
-        flat = [Param(name, str(value)) for name, value in params.items() if value is not None]
-        client.log_batch(run.info.run_id, params=flat)
-        _log_dataset(client, run.info.run_id, tags)
+        _describe(client, run, params, tags)
         return str(run.info.run_id)
+
+
+def _describe(client: MlflowClient, run: Run, params: RunFields, tags: dict[str, str]) -> None:
+    """Parameters and data of a run, unless it has them: a kill after the run was made may have left them out."""
+    flat = [Param(name, str(value)) for name, value in params.items() if value is not None and name not in run.data.params]
+    if flat:
+        client.log_batch(run.info.run_id, params=flat)
+    if run.inputs is None or not run.inputs.dataset_inputs:
+        _log_dataset(client, run.info.run_id, tags)
 
 
 def _with_this_process(names: str) -> str:
