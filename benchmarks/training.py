@@ -1,6 +1,6 @@
 """Seconds of training to equal accuracy on MNIST: ours beside the loops that people start from.
 
-    python -m benchmarks.training [--seeds 5] [--textbook-seeds 5] [--only cnn] [--evidence FILE]
+    python -m benchmarks.training [--seeds 5] [--textbook-seeds 5] [--only cnn] [--textbooks lenet] [--evidence FILE]
 
 Each training is a process of its own and has the whole machine. A textbook's clock stops at the end of the first epoch
 whose test accuracy reaches the target (or of its default run); ours at the end of the preset's whole training, and
@@ -134,7 +134,7 @@ def measure_run(seed: int, evidence: Evidence) -> None:
 def measure(options: argparse.Namespace, evidence: Evidence, home: Home) -> None:
     """Everything that is not measured yet, a seed after the other, so that all rows share the machine's moods."""
     prepared = prepare("mnist", home)
-    chosen = [row for row in COMPARISONS if row.architecture in options.only]
+    chosen = [row for row in COMPARISONS if row.architecture in options.only and row.textbook in options.textbooks]
     for seed in range(max(options.seeds, options.textbook_seeds)):
         for architecture in dict.fromkeys(row.architecture for row in chosen):
             for title, (preset, *changes) in CANDIDATES[architecture].items() if seed < options.seeds else ():
@@ -187,6 +187,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5, help="trainings of each preset of ours")
     parser.add_argument("--textbook-seeds", type=int, default=5, help="trainings of each textbook; 0: only ours")
     parser.add_argument("--only", nargs="+", default=["cnn", "rnn", "transformer"], help="architectures")
+    parser.add_argument("--textbooks", nargs="+", default=[row.textbook for row in COMPARISONS], help="default: all")
     parser.add_argument("--evidence", type=Path, default=Path("training-benchmark.jsonl"))
     options = parser.parse_args()
     evidence = Evidence(options.evidence)
