@@ -88,6 +88,8 @@ def measure_textbook(name: str, seed: int, data: Path, evidence: Evidence) -> No
     marks = []
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
         for line in process.stdout or ():
+            if not line.startswith("{"):  # frameworks greet
+                continue
             marks.append(Mark(name, seed, **json.loads(line)))
             print(f"    {name} seed {seed}: {marks[-1]}", file=sys.stderr, flush=True)
     if process.returncode:
