@@ -22,9 +22,9 @@ from typing import TypeVar
 
 import numpy as np
 import torch
-from PIL import Image
 
 from benchmarks.textbook.evidence import machine
+from benchmarks.textbook.folders import write_folder
 from modelyard.data.cache import load_folder
 from modelyard.data.datasets import Split
 from modelyard.data.folder import FolderOptions
@@ -140,16 +140,6 @@ def folder_rows(options: argparse.Namespace) -> Iterator[Row]:
         seconds, dataset = timed(lambda: load_folder(folder, FolderOptions()))
         assert len(dataset.train) + len(dataset.test) == count
         yield what, count, seconds, count / seconds, size / seconds
-
-
-def write_folder(folder: Path, split: Split, count: int) -> None:
-    """PNG files of the split's images in ten classes, over and over."""
-    for label in range(10):
-        (folder / str(label)).mkdir(parents=True)
-    for start in range(0, count, 10_000):
-        rows = np.arange(start, min(start + 10_000, count)) % len(split)
-        for number, image_CHW, label in zip(range(start, count), split.gather(rows), split.labels_N[rows], strict=False):
-            Image.fromarray(image_CHW[0]).save(folder / str(label) / f"{number}.png", compress_level=1)
 
 
 def timed(call: Callable[[], Result]) -> tuple[float, Result]:

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.peers.environments import packages_beside
+from benchmarks.peers.environments import FRAMEWORKS, packages_beside
 from benchmarks.textbook.evidence import Evidence, Mark, machine, mean_accuracy, ratio, spread
 from modelyard.data.datasets import Dataset, open_packed
 from modelyard.home import Home
@@ -59,14 +59,6 @@ COMPARISONS = (
 )  # fmt: skip
 STOP_AT = {"vit": 0.985, "lstm_2x256": 0.985}
 """Textbooks of which only the time to a target is asked."""
-FRAMEWORKS = {
-    "lightning": ("pytorch-lightning==2.6.6", "lightning-utilities==0.15.3", "torchmetrics==1.9.0"),
-    "fastai": (
-        "fastai==2.8.12", "fastcore==2.2.39", "fasttransform==0.0.5", "fastprogress==1.0.3", "fastdownload==0.0.8",
-        "plum-dispatch==2.10.1", "beartype==0.23.1",
-    ),
-}  # fmt: skip
-"""What the loops of other frameworks need beside our own environment."""
 CANDIDATES: dict[str, dict[str, tuple[str, ...]]] = {
     "cnn": {"sprint": ("sprint",), "sprint, 5 epochs": ("sprint", "training.epochs=5"), "standard": ("standard",)},
     "rnn": {"sprint, 1 epoch": ("sprint", "training.epochs=1"), "sprint": ("sprint",)},
@@ -77,21 +69,20 @@ CANDIDATES: dict[str, dict[str, tuple[str, ...]]] = {
 
 def measure_textbook(name: str, seed: int, data: Path, evidence: Evidence) -> None:
     """One training of a textbook in its own process, an epoch at a time."""
-    words = ["--data", str(data), "--seed", str(seed), "--stop-at", str(STOP_AT.get(name, 2.0))]
-    environment = dict(os.environ)
+    words, environment = ["--data", str(data), "--seed", str(seed)], dict(os.environ)
     if name in FRAMEWORKS:
         command = [sys.executable, "-W", "ignore", "-m", f"benchmarks.peers.{name}_loop", *words]
-        beside = (str(packages_beside(name, FRAMEWORKS[name])), environment.get("PYTHONPATH", ""))
+        beside = (str(packages_beside(name)), environment.get("PYTHONPATH", ""))
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, beside))
     else:
+        words += ["--stop-at", str(STOP_AT[name])] if name in STOP_AT else []
         command = [sys.executable, "-m", "benchmarks.textbook.loop", name, *words]
     marks = []
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
         for line in process.stdout or ():
-            if not line.startswith("{"):  # frameworks greet
-                continue
-            marks.append(Mark(name, seed, **json.loads(line)))
-            print(f"    {name} seed {seed}: {marks[-1]}", file=sys.stderr, flush=True)
+            if line.startswith("{"):  # frameworks greet, too
+                marks.append(Mark(name, seed, **json.loads(line)))
+                print(f"    {marks[-1]}", file=sys.stderr, flush=True)
     if process.returncode:
         raise SystemExit(f"{' '.join(command)} failed with code {process.returncode}")
     for mark in marks:

@@ -10,6 +10,15 @@ from pathlib import Path
 
 from modelyard.home import cache_folder
 
+FRAMEWORKS = {
+    "lightning": ("pytorch-lightning==2.6.6", "lightning-utilities==0.15.3", "torchmetrics==1.9.0"),
+    "fastai": (
+        "fastai==2.8.12", "fastcore==2.2.39", "fasttransform==0.0.5", "fastprogress==1.0.3", "fastdownload==0.0.8",
+        "plum-dispatch==2.10.1", "beartype==0.23.1",
+    ),
+}  # fmt: skip
+"""What the training loops of other frameworks need beside our own environment."""
+
 
 def environment_python(name: str, requirements: tuple[str, ...]) -> Path:
     """The interpreter of an environment with these packages; SystemExit with the installer's last words if it fails."""
@@ -25,8 +34,9 @@ def environment_python(name: str, requirements: tuple[str, ...]) -> Path:
     return python
 
 
-def packages_beside(name: str, requirements: tuple[str, ...]) -> Path:
-    """A folder with just these packages, for PYTHONPATH beside our own environment (torch is too large to have twice)."""
+def packages_beside(name: str) -> Path:
+    """A folder with a framework's packages, for PYTHONPATH beside our own environment (torch is too large to have twice)."""
+    requirements = FRAMEWORKS[name]
     folder = (
         cache_folder() / "benchmark-environments" / f"{name}-{hashlib.sha256(repr(requirements).encode()).hexdigest()[:12]}"
     )

@@ -1,4 +1,4 @@
-"""fastai's book on MNIST (chapter 4): PNG files in folders, a ResNet-18 without its weights, one cycle of one epoch at 0.1.
+"""As fastai's book has it in chapter 4, there on two digits: PNG files in folders, ResNet-18 untrained, one cycle of one epoch.
 
     PYTHONPATH=PACKAGES:. python -m benchmarks.peers.fastai_loop --data DIR --seed 0
 
@@ -14,27 +14,18 @@ from pathlib import Path
 
 import psutil
 from fastai.vision.all import ImageDataLoaders, Learner, accuracy, resnet18, set_seed
-from PIL import Image
 from torch import nn
 from torch.nn import functional
 
+from benchmarks.textbook.folders import write_folder
 from benchmarks.textbook.loop import parse_options
-from modelyard.data.datasets import Dataset, open_packed
+from modelyard.data.datasets import open_packed
 
 EPOCHS, RATE = 1, 0.1
 
 
-def write_folders(dataset: Dataset, folder: Path) -> None:
-    """As the book's archive has it: training/0/..., testing/0/..."""
-    for name, split in (("training", dataset.train), ("testing", dataset.test)):
-        for label in range(10):
-            (folder / name / str(label)).mkdir(parents=True)
-        for number, (image_CHW, label) in enumerate(zip(split.images_NCHW, split.labels_N, strict=True)):
-            Image.fromarray(image_CHW[0]).save(folder / name / str(label) / f"{number}.png")
-
-
 def model() -> nn.Module:
-    """The torchvision network for ten classes, as `vision_learner(pretrained=False)` has it but for the head."""
+    """The torchvision network for ten classes, which `vision_learner` gives a larger head."""
     network: nn.Module = resnet18(num_classes=10)
     return network
 
@@ -45,7 +36,9 @@ def main() -> None:
     set_seed(options.seed)
     with tempfile.TemporaryDirectory() as name:
         folder, written = Path(name), time.time()
-        write_folders(open_packed(options.data, verify=False), folder)
+        dataset = open_packed(options.data, verify=False)
+        write_folder(folder / "training", dataset.train)
+        write_folder(folder / "testing", dataset.test)
         written = time.time() - written
         began = time.perf_counter()
         loaders = ImageDataLoaders.from_folder(folder, train="training", valid="testing")

@@ -92,14 +92,14 @@ def accuracy(model: nn.Module, loader: DataLoader[tuple[Tensor, int]]) -> float:
 
 
 def parse_options(documentation: str | None, *, names: tuple[str, ...] = ()) -> argparse.Namespace:
-    """Of a loop's command line; `names` are the textbooks it may be asked for."""
+    """Of a loop's command line; `names` are the textbooks it may be asked for, and cut short."""
     parser = argparse.ArgumentParser(description=documentation, formatter_class=argparse.RawDescriptionHelpFormatter)
-    if names:
-        parser.add_argument("name", choices=names)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--epochs", type=int, default=0, help="0: the loop's own number")
-    parser.add_argument("--stop-at", type=float, default=2.0, help="test accuracy after which it ends")
+    if names:
+        parser.add_argument("name", choices=names)
+        parser.add_argument("--epochs", type=int, default=0, help="0: the textbook's own number")
+        parser.add_argument("--stop-at", type=float, default=2.0, help="test accuracy after which it ends")
     return parser.parse_args()
 
 

@@ -12,7 +12,6 @@ from modelyard.cli_options import JsonOption, print_rows
 from modelyard.home import Home
 
 alerts_app = typer.Typer(
-    rich_markup_mode="markdown",
     no_args_is_help=True,
     help="Failures, crashes, refusals and drift: recorded, and posted to the addresses in MODELYARD_WEBHOOK (url[,url]).",
 )

@@ -15,7 +15,7 @@ from modelyard.cli_options import JsonOption, SkipOption
 if TYPE_CHECKING:
     from modelyard.data.datasets import Dataset
 
-data_app = typer.Typer(rich_markup_mode="markdown", no_args_is_help=True, help="Look at, fetch, import and remove data sets.")
+data_app = typer.Typer(no_args_is_help=True, help="Look at, fetch, import and remove data sets.")
 data_app.command()(drift)
 MOST_ROWS = 40
 

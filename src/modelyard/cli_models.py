@@ -11,9 +11,7 @@ import typer
 from modelyard.cli_options import JsonOption, print_rows
 from modelyard.home import Home
 
-models_app = typer.Typer(
-    rich_markup_mode="markdown", no_args_is_help=True, help="Look at the registered models, promote, roll back and audit."
-)
+models_app = typer.Typer(no_args_is_help=True, help="Look at the registered models, promote, roll back and audit.")
 ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help="Registered name, such as digits.")]
 ReasonOption = Annotated[str, typer.Option(help="Why, for the ledger.")]
 

@@ -10,9 +10,7 @@ import typer
 
 from modelyard.home import Home
 
-repository_app = typer.Typer(
-    rich_markup_mode="markdown", no_args_is_help=True, help="Hand the released models to other servers."
-)
+repository_app = typer.Typer(no_args_is_help=True, help="Hand the released models to other servers.")
 
 
 @repository_app.command("export")

@@ -16,9 +16,7 @@ from modelyard.home import Home
 if TYPE_CHECKING:
     from modelyard.requests import CompareRequest
 
-schedule_app = typer.Typer(
-    rich_markup_mode="markdown", no_args_is_help=True, help="Comparisons that run by themselves, while `modelyard up` runs."
-)
+schedule_app = typer.Typer(no_args_is_help=True, help="Comparisons that run by themselves, while `modelyard up` runs.")
 NameArgument = Annotated[str, typer.Argument(help="As `modelyard schedule list` shows it.")]
 
 

@@ -14,9 +14,7 @@ from modelyard.home import Home
 if TYPE_CHECKING:
     from modelyard.housekeeping.rubbish import Rubbish
 
-store_app = typer.Typer(
-    rich_markup_mode="markdown", no_args_is_help=True, help="What the store takes on disk, and its upgrade."
-)
+store_app = typer.Typer(no_args_is_help=True, help="What the store takes on disk, and its upgrade.")
 
 
 def gc(

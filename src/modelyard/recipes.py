@@ -23,6 +23,10 @@ ARCHITECTURES = ("cnn", "rnn", "transformer")
 
 EASY = ("auto", "mnist", "digits")
 """Handwritten digits: a light network and few passes are enough; most images teach nothing after the first."""
+QUALITY_OF_EASY = {
+    "cnn": ("training.epochs=12",), "rnn": ("training.hard_share=0.5",), "transformer": ("training.hard_share=0.5",),
+}  # fmt: skip
+"""What `quality` needs less of there, by architecture."""
 AUGMENT_OF = {
     "fashion-mnist": ("training.augment.flip=true", "training.augment.shift=0", "training.augment.rotate=0"),
     "cifar10": ("training.augment.flip=true",),
@@ -66,9 +70,7 @@ def make_recipe(architecture: str, preset: str, dataset: str = "") -> Recipe:
     if architecture == "cnn" and preset in ("smoke", "standard") and dataset in EASY:
         return light_cnn(preset)
     recipe = makers[architecture](preset)
-    if preset == "quality" and dataset in EASY and architecture in ("rnn", "transformer"):
-        return recipe.override(["training.hard_share=0.5"])
-    return recipe
+    return recipe.override(QUALITY_OF_EASY.get(architecture, ())) if preset == "quality" and dataset in EASY else recipe
 
 
 def named_recipes(
@@ -94,7 +96,7 @@ def cnn(preset: str) -> Recipe:
         "quality": CnnConfig(residuals=2),
     }
     rate = 6e-3 if preset in ("smoke", "standard") else 8e-3
-    changes = {"sprint": "epochs=3 batch_size=256", "quality": "epochs=12"}
+    changes = {"sprint": "epochs=3"}
     training = _training(preset, 8, rate, AugmentConfig(), changes)
     return Recipe(model=models.get(preset, CnnConfig()), training=training)
 
@@ -118,7 +120,7 @@ def transformer(preset: str) -> Recipe:
     """Our Transformer over patches."""
     models = {"sprint": TransformerConfig(layers=2), "tiny": TransformerConfig(width=32, layers=2)}
     rate = 3e-3 if preset in ("sprint", "tiny") else 2e-3
-    changes = {"sprint": "epochs=7 batch_size=128", "quality": "epochs=24"}
+    changes = {"sprint": "epochs=7 batch_size=128"}
     training = _training(preset, 8, rate, AugmentConfig(shift=1), changes)
     return Recipe(model=models.get(preset, TransformerConfig()), training=training)
 

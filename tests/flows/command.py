@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -25,3 +26,15 @@ def words_of(process: psutil.Process) -> list[str]:
         return list(process.cmdline())
     except psutil.Error:
         return []
+
+
+def started_until(
+    command: list[str], environment: dict[str, str], told: str
+) -> tuple[subprocess.Popen[str], list[psutil.Process]]:
+    """The command's process once it has told this on stderr, and all that it has started by then."""
+    process = subprocess.Popen(command, env=environment, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    for line in process.stderr:
+        if told in line:
+            break
+    return process, psutil.Process(process.pid).children(recursive=True)

@@ -21,7 +21,7 @@ from modelyard.predict import predict_files, released_folder
 from modelyard.tracking.reconcile import NOTE, reconcile
 from modelyard.tracking.registry import versions
 from modelyard.tracking.store import open_store
-from tests.flows.command import ROOT, RUN, environment_below, words_of
+from tests.flows.command import ROOT, RUN, environment_below, started_until, words_of
 
 
 @pytest.fixture(scope="module")
@@ -33,12 +33,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 def first(environment: dict[str, str]) -> dict[str, Any]:
     """The outcome of a first run that was killed in the second of three trainings and run again."""
     home = Home(Path(environment["MODELYARD_HOME"]))
-    process = subprocess.Popen(RUN, env=environment, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert process.stderr is not None
-    for line in process.stderr:
-        if "rnn  epoch 1/2" in line:
-            break
-    family = psutil.Process(process.pid).children(recursive=True)
+    process, family = started_until(RUN, environment, "rnn  epoch 1/2")
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
     training = [child for child in family if child.is_running() and "modelyard.training" in " ".join(words_of(child))]

@@ -20,6 +20,7 @@ from modelyard.requests import BuildRequest
 from modelyard.steps import prepare
 from modelyard.sweeps.request import SweepRequest
 from modelyard.tracking.store import open_store
+from tests.flows.command import environment_below, started_until
 
 SMALL = ["--set", "training.min_steps=0", "--set", "training.max_train_images=300"]
 SWEEP = [sys.executable, "-m", "modelyard", "sweep", "-d", "digits", *SMALL]
@@ -27,9 +28,7 @@ SWEEP = [sys.executable, "-m", "modelyard", "sweep", "-d", "digits", *SMALL]
 
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    folder = tmp_path_factory.mktemp("store")
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "MLFLOW_", "MODELYARD_"))}
-    return kept | {"MODELYARD_HOME": str(folder / "runs"), "MODELYARD_CACHE": str(folder / "cache")}
+    return environment_below(tmp_path_factory.mktemp("store"))
 
 
 def runs_of(environment: dict[str, str], sweep: str) -> list[Any]:
@@ -52,12 +51,7 @@ def builds_of(home: Home, sweep: str) -> list[BuildRequest]:
 def test_a_killed_sweep_goes_on_and_repeats_nothing(environment: dict[str, str]) -> None:
     kinds = ["-a", "rnn", "-a", "cnn", "--seeds", "0-1", "--set", "training.epochs=2"]
     command = [*SWEEP, *kinds, "--name", "grid", "--workers", "2"]
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert process.stderr is not None
-    for line in process.stderr:
-        if line.startswith("2/4 "):
-            break
-    family = psutil.Process(process.pid).children(recursive=True)
+    process, family = started_until(command, environment, "2/4 ")
     os.kill(process.pid, signal.SIGKILL)
     process.communicate(timeout=60)
     assert not psutil.wait_procs(family, timeout=10)[1]

@@ -13,7 +13,7 @@ import pytest
 from modelyard.alerts import read_record
 from modelyard.home import Home
 from modelyard.tracking.store import open_store
-from tests.flows.command import ROOT, RUN, environment_below, words_of
+from tests.flows.command import ROOT, RUN, environment_below, started_until, words_of
 
 
 def _kill_training(run: subprocess.Popen[str]) -> None:
@@ -30,12 +30,7 @@ def _kill_training(run: subprocess.Popen[str]) -> None:
 def test_a_terminated_run_is_marked_leaves_nothing_and_goes_on(tmp_path: Path) -> None:
     environment = environment_below(tmp_path)
     command = [*RUN, "-a", "rnn", "--seed", "5"]
-    process = subprocess.Popen(command, env=environment, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert process.stderr is not None
-    for line in process.stderr:
-        if "rnn  epoch 1/2" in line:
-            break
-    family = psutil.Process(process.pid).children(recursive=True)
+    process, family = started_until(command, environment, "rnn  epoch 1/2")
     process.terminate()
     errors = process.communicate()[1]
     assert process.returncode == 128 + signal.SIGTERM

@@ -53,7 +53,8 @@ class ImageFeed:
             for rows_B in chosen:
                 waiting.append((rows_B, pool.submit(self.rows, rows_B)))
                 if len(waiting) > BATCHES_AHEAD:
-                    yield waiting[0][0], *waiting.popleft()[1].result()
+                    first_B, read = waiting.popleft()
+                    yield first_B, *read.result()
             for rows_B, read in waiting:
                 yield rows_B, *read.result()
 
