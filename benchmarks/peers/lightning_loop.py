@@ -1,4 +1,4 @@
-"""Lightning's first MNIST lesson: an MLP of two hidden layers of 64 units, Adam at 2e-4, batch 64, three epochs.
+"""Lightning's Trainer on a first lesson's MLP: two hidden layers of 64 units, Adam at 2e-4, batch 64, three epochs.
 
     PYTHONPATH=PACKAGES:. python -m benchmarks.peers.lightning_loop --data DIR --seed 0
 
