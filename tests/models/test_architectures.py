@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from modelyard.models.cnn import _Resize
 from modelyard.models.size import measure_size
 from modelyard.recipes import ARCHITECTURES, make_recipe
 
@@ -29,3 +30,10 @@ def test_size_counts_every_parameter_and_some_work(architecture: str) -> None:
 def test_flops_of_a_known_layer() -> None:
     convolution = torch.nn.Conv2d(3, 5, 3, padding=1)
     assert measure_size(convolution, (3, 11, 7)).flops == 2 * 11 * 7 * 3 * 3 * 3 * 5
+
+
+@pytest.mark.parametrize("side", range(1, 40))
+def test_every_window_of_the_cnn_sees_the_image(side: int) -> None:
+    cells_BC44 = _Resize()(torch.ones(2, 3, side, side + 1))
+    assert cells_BC44.shape == (2, 3, 4, 4)
+    assert cells_BC44.min() > 0

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from modelyard.data.batches import to_unit_range
 from modelyard.errors import ExportError
+from modelyard.export.graphs import kept_graph, with_weights, without_weights
 
 OPSET = 20  # read by every current runtime; 26 writes an Attention node that onnxruntime 1.31 refuses
 MAX_BATCH = 4096
@@ -25,7 +26,9 @@ class DeployedModel(nn.Module):
 
     def __init__(self, model: nn.Module, temperature: float) -> None:
         super().__init__()
-        self.model, self.temperature = model, temperature
+        self.model = model
+        self.temperature: Tensor
+        self.register_buffer("temperature", torch.tensor(temperature))
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """uint8 [B, H, W, C] -> logits and probabilities, float32 [B, K]."""
@@ -33,16 +36,38 @@ class DeployedModel(nn.Module):
         return logits_BK, logits_BK.softmax(1)
 
 
-def export_onnx(deployed: DeployedModel, image_shape: tuple[int, int, int], path: Path, metadata: dict[str, str]) -> None:
+def export_onnx(
+    deployed: DeployedModel, image_shape: tuple[int, int, int], path: Path, metadata: dict[str, str], kept: Path | None = None
+) -> None:
     """Write `deployed` for images of (height, width, channels), any batch size, as one file.
 
-    Raises: ExportError when torch cannot translate the model.
+    `kept` is the folder that holds its translated graph, or will: see `graphs.graph_name`. Raises: ExportError when torch
+    cannot translate the model.
     """
+    from onnxscript.optimizer import optimize  # takes a second: only where something is exported
+
+    deployed = deployed.cpu().eval()
+    weights = deployed.state_dict()
+
+    def translate() -> onnx.ModelProto:
+        return without_weights(_translated(deployed, image_shape), weights)
+
+    graph = with_weights(translate() if kept is None else kept_graph(kept, translate), weights)
+    with _quiet():
+        graph = optimize(graph)
+    _forget_sources(graph.graph)
+    onnx.helper.set_model_props(graph, metadata)
+    onnx.checker.check_model(graph, full_check=True)
+    onnx.save_model(graph, path, save_as_external_data=False)
+
+
+def _translated(deployed: DeployedModel, image_shape: tuple[int, int, int]) -> onnx.ModelProto:
+    """As torch translates it, not optimised yet; weights keep their names."""
     example_BHWC = torch.zeros(2, *image_shape, dtype=torch.uint8)
     try:
         with _quiet():
             program = torch.onnx.export(
-                deployed.cpu().eval(), (example_BHWC,), dynamo=True, opset_version=OPSET, verbose=False,
+                deployed, (example_BHWC,), dynamo=True, opset_version=OPSET, verbose=False, optimize=False,
                 input_names=["images"], output_names=["logits", "probabilities"],
                 dynamic_shapes={"images": {0: torch.export.Dim("batch", min=1, max=MAX_BATCH)}},
             )  # fmt: skip
@@ -51,11 +76,8 @@ def export_onnx(deployed: DeployedModel, image_shape: tuple[int, int, int], path
         told = (str(cause).strip() or "no reason given").splitlines()[0][:200]
         raise ExportError(f"torch cannot write this model as ONNX ({type(cause).__name__}: {told})") from error
     assert program is not None
-    graph = program.model_proto
-    _forget_sources(graph.graph)
-    onnx.helper.set_model_props(graph, metadata)
-    onnx.checker.check_model(graph, full_check=True)
-    onnx.save_model(graph, path, save_as_external_data=False)
+    graph: onnx.ModelProto = program.model_proto
+    return graph
 
 
 def _forget_sources(graph: onnx.GraphProto) -> None:

@@ -81,13 +81,28 @@ class Residual(nn.Module):
 
 
 class _Resize(nn.Module):
-    """To 4 x 4 by area of fixed windows, exportable for sizes that 4 does not divide."""
+    """To 4 x 4 by averages of fixed windows, exportable for sizes that 4 does not divide; what is smaller is repeated."""
 
     def forward(self, features_BCHW: Tensor) -> Tensor:
-        height, width = features_BCHW.shape[2:]
-        kernel = (max(1, -(-height // 4)), max(1, -(-width // 4)))
-        padded = nn.functional.pad(features_BCHW, (0, 4 * kernel[1] - width, 0, 4 * kernel[0] - height))
-        return nn.functional.avg_pool2d(padded, kernel)
+        if min(features_BCHW.shape[2:]) < CELLS:
+            height, width = (max(CELLS, size) for size in features_BCHW.shape[2:])
+            features_BCHW = nn.functional.interpolate(features_BCHW, (height, width))
+        (kernel_H, stride_H, down), (kernel_W, stride_W, right) = (_windows(size) for size in features_BCHW.shape[2:])
+        padded = nn.functional.pad(features_BCHW, (0, right, 0, down))
+        return nn.functional.avg_pool2d(padded, (kernel_H, kernel_W), (stride_H, stride_W))
+
+
+CELLS = 4
+
+
+def _windows(size: int) -> tuple[int, int, int]:
+    """Kernel, stride and padding of `CELLS` windows; they overlap where padding would leave one of them empty."""
+    kernel = -(-size // CELLS)
+    padding = CELLS * kernel - size
+    if padding < kernel:
+        return kernel, kernel, padding
+    stride = size // CELLS
+    return size - (CELLS - 1) * stride, stride, 0
 
 
 class LeNet(nn.Module):

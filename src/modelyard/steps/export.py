@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 from modelyard.bundle import MODEL_FILE, Manifest, as_json, write_golden, write_manifest
 from modelyard.data.datasets import Dataset
 from modelyard.errors import ExportError
+from modelyard.export.graphs import graph_name
 from modelyard.export.onnx import DeployedModel, export_onnx, operator_counts
 from modelyard.export.parity import check_parity, pixel_blocks, torch_probabilities
 from modelyard.files import folder_written_whole
-from modelyard.home import Home
+from modelyard.home import Home, cache_folder
 from modelyard.inference import latency_ms, open_session, percentiles_ms
-from modelyard.requests import BuildRequest
+from modelyard.requests import BuildRequest, code_digest
 from modelyard.steps.evaluation import read_evaluation
 from modelyard.steps.finished import export_is_done
 from modelyard.steps.training import trained_model
@@ -43,7 +44,7 @@ def export(request: BuildRequest, home: Home) -> Path:
     examples_BHWC = next(pixel_blocks(dataset.test, EXAMPLES))
     with folder_written_whole(folder) as scratch:
         manifest = _manifest(request, dataset, evaluation, training)
-        export_onnx(deployed, manifest.image_shape, scratch / MODEL_FILE, _metadata(manifest))
+        export_onnx(deployed, manifest.image_shape, scratch / MODEL_FILE, _metadata(manifest), _graph_folder(request, dataset))
         if request.recipe.model.architecture == "rnn" and not operator_counts(scratch / MODEL_FILE).get("LSTM"):
             raise ExportError("the exporter unrolled the LSTM into single steps; use the pinned torch of requirements.lock")
         golden_BHWC = examples_BHWC[:GOLDEN]
@@ -54,6 +55,15 @@ def export(request: BuildRequest, home: Home) -> Path:
         measured |= {"onnx/max_difference": parity.max_difference}
         write_manifest(scratch, replace(manifest, metrics=measured))
     return folder
+
+
+def _graph_folder(request: BuildRequest, dataset: Dataset) -> Path | None:
+    """Where its translated graph is kept; a user's own module may do anything, so that it is translated each time."""
+    model = request.recipe.model
+    if model.architecture == "custom":
+        return None
+    code = code_digest("models", "export", "data/batches.py")
+    return cache_folder() / graph_name(model.model_dump(mode="json"), dataset.image_shape, len(dataset.classes), code)
 
 
 def _speed(model: Path, deployed: DeployedModel, images_BHWC: NDArray[np.uint8]) -> dict[str, float]:
