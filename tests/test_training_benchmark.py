@@ -69,6 +69,16 @@ def test_ours_counts_only_where_its_mean_reaches_the_accuracy(tmp_path: Path) ->
     assert "standard: 4.0 s, 99.20% (n=1) | 5.0 (5.0-5.0)x" in row_of(to_target, evidence)
 
 
+def test_a_textbook_that_was_stopped_gives_a_bound(tmp_path: Path) -> None:
+    evidence = Evidence(tmp_path / "evidence.jsonl")
+    evidence.add(mark("convolutions", 0, 0.985, 60.0, 3))
+    evidence.add(mark("cnn sprint", 0, 0.9905, 3.0))
+    to_target, whole = COMPARISONS[:2]
+    assert "not there after 60.0 s, 98.50% (n=1)" in row_of(to_target, evidence)
+    assert "over 20.0 (20.0-20.0)x" in row_of(to_target, evidence)
+    assert "not there after" in row_of(whole, evidence)
+
+
 def test_a_folder_is_written_packed_and_opened_again_by_the_scaling_benchmark(store: Path) -> None:
     rows = list(folder_rows(Namespace(out=store, dataset="digits", folder_images=150)))
     assert [row[:2] for row in rows] == [("written, one process", 150), ("packed, first time", 150), ("opened again", 150)]

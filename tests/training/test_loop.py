@@ -11,7 +11,7 @@ import torch
 from modelyard.data.datasets import Dataset
 from modelyard.data.splits import DataConfig, Splits, make_splits
 from modelyard.errors import TrainingError
-from modelyard.recipes import ARCHITECTURES, make_recipe
+from modelyard.recipes import ARCHITECTURES, make_recipe, named_recipes
 from modelyard.training.config import TrainingConfig, batch_size_for, num_epochs
 from modelyard.training.loop import train
 from modelyard.training.state import EpochReport
@@ -39,8 +39,14 @@ def test_every_parameter_moves(architecture: str, splits: Splits) -> None:
     assert [name for name, value in model.named_parameters() if torch.equal(value, before[name])] == []
 
 
+@pytest.mark.parametrize(("preset", "dataset"), [("sprint", "mnist"), ("quality", "fashion-mnist")])
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_resume_equals_no_interruption_bit_for_bit(architecture: str, splits: Splits, tmp_path: Path) -> None:
+def test_resume_equals_no_interruption_bit_for_bit(
+    architecture: str, preset: str, dataset: str, splits: Splits, tmp_path: Path
+) -> None:
+    changes = ["training.epochs=3", "training.min_steps=0", "training.batch_size=64", "training.precision=fp32"]
+    config = named_recipes([architecture], preset, changes, dataset=dataset)[architecture].training
+
     def run(checkpoint: Path, stop_after: int) -> dict[str, torch.Tensor]:
         torch.manual_seed(3)
         model = make_recipe(architecture, "smoke").model.build((1, 28, 28), 10)
@@ -49,7 +55,7 @@ def test_resume_equals_no_interruption_bit_for_bit(architecture: str, splits: Sp
             if report.epoch == stop_after:
                 raise KeyboardInterrupt
 
-        result = train(model, splits, few_epochs(architecture), seed=3, device=CPU, checkpoint=checkpoint, on_epoch=stop)
+        result = train(model, splits, config, seed=3, device=CPU, checkpoint=checkpoint, on_epoch=stop)
         return result.model.state_dict()
 
     whole = run(tmp_path / "whole", 99)
