@@ -18,9 +18,9 @@ from modelyard.recipes import ARCHITECTURES, make_recipe
 HEIGHT, WIDTH, CHANNELS, CLASSES = 14, 22, 3, 7
 
 
-def _deployed(architecture: str, seed: int) -> DeployedModel:
+def _deployed(architecture: str, seed: int, preset: str = "tiny") -> DeployedModel:
     torch.manual_seed(seed)
-    model = make_recipe(architecture, "tiny").model.build((CHANNELS, HEIGHT, WIDTH), CLASSES)
+    model = make_recipe(architecture, preset).model.build((CHANNELS, HEIGHT, WIDTH), CLASSES)
     for name, buffer in model.named_buffers():
         if name.endswith("running_mean"):
             buffer.normal_()
@@ -32,9 +32,11 @@ def _write(deployed: DeployedModel, path: Path, kept: Path | None) -> bytes:
     return path.read_bytes()
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_a_kept_graph_serves_any_weights(architecture: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    kept, first, second = tmp_path / "kept", _deployed(architecture, 1), _deployed(architecture, 2)
+@pytest.mark.parametrize(("architecture", "preset"), [*((name, "tiny") for name in ARCHITECTURES), ("transformer", "quality")])
+def test_a_kept_graph_serves_any_weights(
+    architecture: str, preset: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept, first, second = tmp_path / "kept", _deployed(architecture, 1, preset), _deployed(architecture, 2, preset)
     written = _write(first, tmp_path / "first.onnx", kept)
     fresh = _write(second, tmp_path / "fresh.onnx", None)
     monkeypatch.setattr(exporter, "_translated", None)  # from here on nothing can be translated

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
+from pydantic import ValidationError
 
+from modelyard.models import CnnConfig, TransformerConfig
 from modelyard.models.cnn import _Resize
 from modelyard.models.size import measure_size
 from modelyard.recipes import ARCHITECTURES, make_recipe
@@ -37,3 +39,23 @@ def test_every_window_of_the_cnn_sees_the_image(side: int) -> None:
     cells_BC44 = _Resize()(torch.ones(2, 3, side, side + 1))
     assert cells_BC44.shape == (2, 3, 4, 4)
     assert cells_BC44.min() > 0
+
+
+@pytest.mark.parametrize("patch", [4, 8, 12, 16])
+def test_a_pooling_stem_makes_one_token_of_a_patch(patch: int) -> None:
+    model = TransformerConfig(patch=patch, stem="pool").build((3, 22, 26), 7)
+    tokens_BTD = model.get_submodule("stem")(torch.rand(5, 3, -(-22 // patch) * patch, -(-26 // patch) * patch))
+    assert tokens_BTD.flatten(2).shape == (5, 64, -(-22 // patch) * -(-26 // patch))
+    assert model(torch.rand(5, 3, 22, 26)).shape == (5, 7)
+
+
+def test_a_patch_that_the_stem_cannot_halve_is_refused() -> None:
+    with pytest.raises(ValidationError, match=r"patch \(6\) must be a multiple of 4: the pooling stem halves the image twice"):
+        TransformerConfig(patch=6, stem="pool")
+
+
+@pytest.mark.parametrize("early", [0, 1, 2])
+def test_early_residuals_work_before_the_third_stage(early: int) -> None:
+    plain, model = (CnnConfig(early_residuals=count).build((1, 28, 28), 10) for count in (0, early))
+    added = sum(parameter.numel() for parameter in model.parameters()) - sum(p.numel() for p in plain.parameters())
+    assert added == early * (48 * 48 * 9 + 2 * 48)

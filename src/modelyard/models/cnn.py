@@ -23,6 +23,8 @@ class CnnConfig(Config):
     quarter of the work."""
     stages: Literal[2, 3] = 3
     """The third stage has no downsampling."""
+    early_residuals: int = Field(0, ge=0, le=32)
+    """Convolutions with a skip connection after the second stage, where the image has four times the places of the end."""
     residuals: int = Field(1, ge=0, le=32)
     """Convolutions with a skip connection after the last stage."""
     dropout: float = Field(0.1, ge=0, lt=1)
@@ -53,6 +55,7 @@ class Cnn(nn.Module):
         self.features = nn.Sequential(
             *_stage(image_shape[0], width, 5, config.downsample),
             *_stage(width, 2 * width, 3, config.downsample),
+            *[Residual(2 * width) for _ in range(config.early_residuals)],
             *(_stage(2 * width, top, 3) if config.stages == 3 else ()),
             *[Residual(top) for _ in range(config.residuals)],
         )

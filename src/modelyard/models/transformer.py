@@ -22,7 +22,9 @@ class TransformerConfig(Config):
     variant: Literal["tuned", "vit"] = "tuned"
     """`tuned`: a convolution stem and the mean over tokens; `vit`: linear patches and a class token."""
     patch: int = Field(8, ge=2)
-    """Patch side in pixels, even for `tuned`; images are padded to a multiple of it."""
+    """Patch side in pixels, even for `tuned`, a multiple of 4 with `stem=pool`; images are padded to a multiple of it."""
+    stem: Literal["stride", "pool"] = "stride"
+    """Convolutions of `tuned`: two with strides, or three with maxima over 2 x 2 (Hassani et al. 2021) and more work."""
     width: int = Field(64, ge=8, le=4096)
     """Model width D."""
     layers: int = Field(4, ge=1, le=64)
@@ -38,6 +40,8 @@ class TransformerConfig(Config):
             raise ValueError(f"heads ({self.heads}) must divide width ({self.width})")
         if self.variant == "tuned" and self.patch % 2:
             raise ValueError(f"patch ({self.patch}) must be even: the stem halves the image first")
+        if self.variant == "tuned" and self.stem == "pool" and self.patch % 4:
+            raise ValueError(f"patch ({self.patch}) must be a multiple of 4: the pooling stem halves the image twice")
         return self
 
     def build(self, image_shape: tuple[int, int, int], num_classes: int) -> nn.Module:
@@ -72,8 +76,15 @@ def _patch_stem(channels: int, config: TransformerConfig) -> nn.Module:
 
 
 def _convolution_stem(channels: int, config: TransformerConfig) -> nn.Module:
-    """Overlapping convolutions of stride 2 and patch / 2 in place of linear patches (Xiao et al. 2021)."""
-    inner, stride = config.width // 2, config.patch // 2
+    """Overlapping convolutions in place of linear patches (Xiao et al. 2021)."""
+    inner, stride = config.width // 2, config.patch // (4 if config.stem == "pool" else 2)
+    if config.stem == "pool":
+        reach = (stride + 1) // 2
+        return nn.Sequential(
+            nn.Conv2d(channels, inner, 5, padding=2, bias=False), nn.MaxPool2d(2), nn.BatchNorm2d(inner), nn.ReLU(),
+            nn.Conv2d(inner, config.width, 3, padding=1, bias=False), nn.MaxPool2d(2), nn.BatchNorm2d(config.width), nn.ReLU(),
+            nn.Conv2d(config.width, config.width, 2 * reach + 1, stride=stride, padding=reach),
+        )  # fmt: skip
     return nn.Sequential(
         nn.Conv2d(channels, inner, 5, stride=2, padding=2, bias=False), nn.BatchNorm2d(inner), nn.ReLU(),
         nn.Conv2d(inner, config.width, stride + 1, stride=stride, padding=stride // 2),
