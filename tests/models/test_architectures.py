@@ -54,8 +54,15 @@ def test_a_patch_that_the_stem_cannot_halve_is_refused() -> None:
         TransformerConfig(patch=6, stem="pool")
 
 
-@pytest.mark.parametrize("early", [0, 1, 2])
-def test_early_residuals_work_before_the_third_stage(early: int) -> None:
-    plain, model = (CnnConfig(early_residuals=count).build((1, 28, 28), 10) for count in (0, early))
-    added = sum(parameter.numel() for parameter in model.parameters()) - sum(p.numel() for p in plain.parameters())
-    assert added == early * (48 * 48 * 9 + 2 * 48)
+@pytest.mark.parametrize("stages", [2, 3, 5])
+def test_a_resnet_doubles_its_channels_where_it_halves_the_image(stages: int) -> None:
+    model = CnnConfig(variant="resnet", width=3, stages=stages).build((3, 22, 27), 7)
+    features_BCHW = model.get_submodule("features")(torch.rand(5, 3, 22, 27))
+    halvings = 2 ** (stages - 1)
+    assert features_BCHW.shape == (5, 3 * halvings, -(-22 // halvings), -(-27 // halvings))
+    assert model(torch.rand(5, 3, 22, 27)).shape == (5, 7)
+
+
+def test_only_a_resnet_has_more_than_three_stages() -> None:
+    with pytest.raises(ValidationError, match=r"stages \(4\) must be 2 or 3 without variant=resnet"):
+        CnnConfig(stages=4)
