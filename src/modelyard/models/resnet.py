@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from torch import Tensor, nn
 
 
@@ -12,9 +14,7 @@ class ResNet(nn.Module):
         super().__init__()
         width, stages = size
         widths = [width << stage for stage in range(stages)]
-        self.features = nn.Sequential(
-            Block(channels, width, 1), *[Block(narrow, wide, 2) for narrow, wide in zip(widths, widths[1:], strict=False)]
-        )
+        self.features = nn.Sequential(Block(channels, width, 1), *[Block(narrow, wide, 2) for narrow, wide in pairwise(widths)])
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(widths[-1], num_classes)
 
