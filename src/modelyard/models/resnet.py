@@ -30,16 +30,17 @@ class Block(nn.Module):
 
     def __init__(self, channels_in: int, channels_out: int, stride: int) -> None:
         super().__init__()
+        last_norm = nn.BatchNorm2d(channels_out)
+        nn.init.zeros_(last_norm.weight)  # a block begins as its skip: Goyal et al. 2017
         self.branch = nn.Sequential(
             nn.Conv2d(channels_in, channels_out, 3, stride, padding=1, bias=False), nn.BatchNorm2d(channels_out), nn.ReLU(),
-            nn.Conv2d(channels_out, channels_out, 3, padding=1, bias=False), nn.BatchNorm2d(channels_out),
+            nn.Conv2d(channels_out, channels_out, 3, padding=1, bias=False), last_norm,
         )  # fmt: skip
         self.skip = nn.Sequential(
             nn.AvgPool2d(stride, ceil_mode=True) if stride > 1 else nn.Identity(),
             nn.Conv2d(channels_in, channels_out, 1, bias=False), nn.BatchNorm2d(channels_out),
         )  # fmt: skip
         self.relu = nn.ReLU()
-        nn.init.zeros_(self.branch[-1].weight)  # each block begins as its skip: Goyal et al. 2017
 
     def forward(self, features_BCHW: Tensor) -> Tensor:
         """[B, C, H, W] -> [B, C', H / stride, W / stride], rounded up."""
