@@ -66,3 +66,27 @@ def test_a_resnet_doubles_its_channels_where_it_halves_the_image(stages: int) ->
 def test_only_a_resnet_has_more_than_three_stages() -> None:
     with pytest.raises(ValidationError, match=r"stages \(4\) must be 2 or 3 without variant=resnet"):
         CnnConfig(stages=4)
+
+
+def _answer_in_training(model: torch.nn.Module, images_BCHW: torch.Tensor) -> torch.Tensor:
+    torch.manual_seed(1)  # dropout
+    answer_BK: torch.Tensor = model.train()(images_BCHW)
+    return answer_BK
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_a_mirrored_model_answers_the_same_for_a_mirror_image_and_trains_on_one(architecture: str) -> None:
+    torch.manual_seed(0)
+    plain, mirrored = (
+        make_recipe(architecture, "smoke").override([f"model.mirrored={word}"]).model.build((3, 22, 26), 7)
+        for word in ("false", "true")
+    )
+    mirrored.get_submodule("network").load_state_dict(plain.state_dict())
+    images_BCHW = torch.rand(5, 3, 22, 26)
+    with torch.no_grad():
+        mean_BK = (plain.eval()(images_BCHW) + plain(images_BCHW.flip(3))) / 2
+        for answer_BK in (mirrored.eval()(images_BCHW), mirrored(images_BCHW.flip(3))):
+            torch.testing.assert_close(answer_BK, mean_BK)
+        seen_once = [_answer_in_training(model, images_BCHW) for model in (plain, mirrored)]
+    torch.testing.assert_close(*seen_once)
+    assert measure_size(mirrored, (3, 22, 26)).flops == 2 * measure_size(plain, (3, 22, 26)).flops

@@ -7,14 +7,14 @@ from typing import Literal
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from modelyard.config import Config
+from modelyard.models.mirror import MirrorConfig
 from modelyard.models.resnet import ResNet
 
 DEEPEST = 3
 """Stages of the `tuned` variant, at most."""
 
 
-class CnnConfig(Config):
+class CnnConfig(MirrorConfig):
     """A stack of convolutions with early pooling; `lenet` is LeNet-5 (LeCun et al. 1998)."""
 
     architecture: Literal["cnn"] = "cnn"
@@ -39,8 +39,8 @@ class CnnConfig(Config):
             raise ValueError(f"stages ({self.stages}) must be 2 or {DEEPEST} without variant=resnet")
         return self
 
-    def build(self, image_shape: tuple[int, int, int], num_classes: int) -> nn.Module:
-        """A fresh model for images of (channels, height, width)."""
+    def network(self, image_shape: tuple[int, int, int], num_classes: int) -> nn.Module:
+        """What is trained."""
         if self.variant == "resnet":
             return ResNet(image_shape[0], num_classes, (self.width, self.stages), self.dropout)
         if self.variant == "lenet":

@@ -8,10 +8,10 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from modelyard.config import Config
+from modelyard.models.mirror import MirrorConfig
 
 
-class RnnConfig(Config):
+class RnnConfig(MirrorConfig):
     """An LSTM over the rows (Hochreiter and Schmidhuber 1997)."""
 
     architecture: Literal["rnn"] = "rnn"
@@ -24,8 +24,8 @@ class RnnConfig(Config):
     rows_per_step: int = Field(2, ge=1)
     """Rows read at each time step; single rows where it does not divide the image height."""
 
-    def build(self, image_shape: tuple[int, int, int], num_classes: int) -> nn.Module:
-        """A fresh model for images of (channels, height, width)."""
+    def network(self, image_shape: tuple[int, int, int], num_classes: int) -> nn.Module:
+        """What is trained."""
         return Rnn(self, image_shape, num_classes)
 
 

@@ -22,11 +22,12 @@ class ModelSize:
 
 def measure_size(model: nn.Module, image_shape: tuple[int, int, int]) -> ModelSize:
     """Run one blank image through `model` and count."""
-    activation_bytes = 0
+    activation_bytes = lstm_flops = 0
 
-    def count(_module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor | tuple[Tensor, ...]) -> None:
-        nonlocal activation_bytes
+    def count(module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor | tuple[Tensor, ...]) -> None:
+        nonlocal activation_bytes, lstm_flops
         first = output if isinstance(output, Tensor) else output[0]
+        lstm_flops += _lstm_flops(module, image_shape) if isinstance(module, nn.LSTM) else 0
         activation_bytes += first.numel() * first.element_size()
 
     leaves = [module for module in model.modules() if not list(module.children())]
@@ -38,8 +39,8 @@ def measure_size(model: nn.Module, image_shape: tuple[int, int, int]) -> ModelSi
     model.train(was_training)
     for hook in hooks:
         hook.remove()
-    flops = counter.get_total_flops() + sum(_lstm_flops(m, image_shape) for m in leaves if isinstance(m, nn.LSTM))
-    return ModelSize(sum(parameter.numel() for parameter in model.parameters()), flops, activation_bytes)
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    return ModelSize(parameters, counter.get_total_flops() + lstm_flops, activation_bytes)
 
 
 def _lstm_flops(lstm: nn.LSTM, image_shape: tuple[int, int, int]) -> int:

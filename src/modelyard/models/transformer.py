@@ -12,10 +12,10 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
-from modelyard.config import Config
+from modelyard.models.mirror import MirrorConfig
 
 
-class TransformerConfig(Config):
+class TransformerConfig(MirrorConfig):
     """A pre-norm encoder over patches with learned positions."""
 
     architecture: Literal["transformer"] = "transformer"
@@ -44,8 +44,8 @@ class TransformerConfig(Config):
             raise ValueError(f"patch ({self.patch}) must be a multiple of 4: the pooling stem halves the image twice")
         return self
 
-    def build(self, image_shape: tuple[int, int, int], num_classes: int) -> nn.Module:
-        """A fresh model for images of (channels, height, width)."""
+    def network(self, image_shape: tuple[int, int, int], num_classes: int) -> nn.Module:
+        """What is trained."""
         return Transformer(self, image_shape, num_classes)
 
 
