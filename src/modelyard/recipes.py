@@ -23,7 +23,11 @@ ARCHITECTURES = ("cnn", "rnn", "transformer")
 
 EASY = ("auto", "mnist", "digits")
 """Handwritten digits: a light network and few passes are enough; most images teach nothing after the first."""
-DIGITS = {"cnn": ("training.epochs=12",), "rnn": ("training.hard_share=0.5",), "transformer": ("training.hard_share=0.5",)}
+DIGITS = {
+    "cnn": ("training.epochs=18", "model.dropout=0.4"),
+    "rnn": ("training.hard_share=0.5",),
+    "transformer": ("training.hard_share=0.5",),
+}
 FASHION = {
     "cnn": ("model.width=32", "training.augment.erase=8"),
     "rnn": ("model.layers=2", "model.hidden=128", "training.augment.erase=6", "training.epochs=36"),
