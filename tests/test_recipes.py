@@ -28,6 +28,13 @@ def test_augmentation_follows_the_named_data_and_the_user_last() -> None:
     assert not chosen["cnn"].training.augment.flip
 
 
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("dataset", ["mnist", "fashion-mnist", "pets"])
+def test_only_what_is_trained_on_mirror_images_is_asked_about_them(architecture: str, dataset: str) -> None:
+    made = named_recipes([architecture], "quality", dataset=dataset)[architecture].made()
+    assert made["model"]["mirrored"] == made["training"]["augment"]["flip"] == (dataset == "fashion-mnist")
+
+
 def parameters(architecture: str, preset: str, dataset: str = "mnist") -> int:
     model = named_recipes([architecture], preset, dataset=dataset)[architecture].model.build((1, 28, 28), 10)
     return sum(parameter.numel() for parameter in model.parameters())

@@ -29,10 +29,12 @@ DIGITS = {
     "transformer": ("training.hard_share=0.5",),
 }
 FASHION = {
-    "cnn": ("model.width=32", "training.augment.erase=8"),
-    "rnn": ("model.layers=2", "model.hidden=128", "training.augment.erase=6", "training.epochs=36"),
-    "transformer": ("training.augment.erase=6", "training.epochs=20", "training.optimizer.weight_decay=0.1"),
-}
+    "cnn": ("model.mirrored=true", "model.width=32", "training.augment.erase=8"),
+    "rnn": ("model.mirrored=true", "model.layers=2", "model.hidden=128", "training.augment.erase=6", "training.epochs=36"),
+    "transformer": (
+        "model.mirrored=true", "training.augment.erase=6", "training.epochs=20", "training.optimizer.weight_decay=0.1",
+    ),
+}  # fmt: skip
 QUALITY_OF: Mapping[str, Mapping[str, tuple[str, ...]]] = {**dict.fromkeys(EASY, DIGITS), "fashion-mnist": FASHION}
 """What `quality` changes for named data, by architecture; chosen on validation."""
 AUGMENT_OF = {
