@@ -46,7 +46,7 @@ WORKERS, SAMPLE, TOGETHER = 2, 3, 3
 SHORT = ("training.epochs=2", "training.min_steps=0", "training.max_train_images=300")
 CURVES = {
     "train/loss": "train_loss", "validation/loss": "validation_loss", "validation/epoch_accuracy": "validation_accuracy",
-    "train/learning_rate": "learning_rate", "train/epoch_seconds": "seconds",
+    "train/learning_rate": "learning_rate", "train/epoch_seconds": "seconds", "validation/calibrated_loss": "calibrated_loss",
 }  # fmt: skip
 FINALS = {"validation/accuracy", "validation/nll", "train/seconds"}
 

@@ -53,7 +53,8 @@ def add_run(home: Home, key: str, epochs: int = 5) -> str:
     report.mkdir(parents=True)
     (report / "per_class.csv").write_text(key * 1000)
     run_id = runs.start_run(home, key, name=key, params={"seed": key}, tags=TAGS)
-    runs.log_epochs(home, run_id, [EpochReport(n, epochs, 1 / n, 2 / n, 0.5, 1e-3, 0.1, 0.2) for n in range(1, epochs + 1)])
+    reports = [EpochReport(n, epochs, 1 / n, 2 / n, 0.5, 1e-3, 0.1, 0.2, 2 / n) for n in range(1, epochs + 1)]
+    runs.log_epochs(home, run_id, reports)
     model_id = registry.log_bundle(home, run_id, bundle)
     runs.finish_run(home, run_id, {"test/accuracy": 0.5, "test/ece": float("nan")}, report, model_id)
     score = {"validation_accuracy": "0.5", "validation_nll": "0.1"}

@@ -17,7 +17,7 @@ TAGS = {"modelyard.dataset": "lit", "modelyard.data_digest": "0" * 64}
 
 
 def report(epoch: int) -> EpochReport:
-    return EpochReport(epoch, 5, 1 / epoch, 2 / epoch, 0.5, 1e-3, 0.1, 0.2)
+    return EpochReport(epoch, 5, 1 / epoch, 2 / epoch, 0.5, 1e-3, 0.1, 0.2, 2 / epoch)
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from modelyard.data.splits import DataConfig, Splits, make_splits
 from modelyard.errors import TrainingError
 from modelyard.recipes import ARCHITECTURES, make_recipe, named_recipes
 from modelyard.training.config import TrainingConfig, batch_size_for, num_epochs
-from modelyard.training.loop import train
+from modelyard.training.loop import calibrated_loss, predict_logits, train
 from modelyard.training.state import EpochReport
 
 ALL = (*ARCHITECTURES, "lenet", "lstm", "vit")
@@ -103,9 +103,29 @@ def test_the_average_forgets_the_random_start(splits: Splits) -> None:
     assert result.history[-1].validation_loss < 0.8 * result.history[0].validation_loss
 
 
+@pytest.mark.parametrize("confidence", [0.5, 2.0, 3.5])
+def test_a_calibrated_loss_does_not_mind_confidence(confidence: float) -> None:
+    torch.manual_seed(0)
+    logits_NK, labels_N = 2 * torch.randn(500, 7), torch.randint(0, 7, (500,))
+    labels_N[:400] = logits_NK[:400].argmax(1)
+    same = calibrated_loss(logits_NK, labels_N)
+    assert calibrated_loss(confidence * logits_NK, labels_N) == pytest.approx(same, rel=0.01)
+    assert same <= torch.nn.functional.cross_entropy(logits_NK, labels_N)
+
+
+def test_the_kept_epoch_has_the_lowest_calibrated_loss(splits: Splits) -> None:
+    torch.manual_seed(0)
+    model = make_recipe("rnn", "smoke").model.build((1, 28, 28), 10)
+    result = train(model, splits, few_epochs("rnn", 12), seed=0, device=CPU)
+    losses = [report.calibrated_loss for report in result.history]
+    assert result.best_epoch == 1 + losses.index(min(losses))
+    kept = torch.from_numpy(splits.validation.labels_N.astype("int64"))
+    assert calibrated_loss(predict_logits(result.model, splits.validation, CPU), kept) == pytest.approx(min(losses), abs=1e-6)
+
+
 def test_patience_stops_early(splits: Splits) -> None:
     model = make_recipe("rnn", "smoke").model.build((1, 28, 28), 10)
     config = few_epochs("rnn", 30).override(["patience=2", "optimizer.learning_rate=1e-9"])
     history = train(model, splits, config, seed=0, device=CPU).history
-    best = min(history, key=lambda report: report.validation_loss).epoch
+    best = min(history, key=lambda report: report.calibrated_loss).epoch
     assert len(history) == min(30, best + 2)

@@ -95,6 +95,7 @@ def log_epochs(home: Home, run_id: str, reports: Sequence[EpochReport]) -> None:
 def _curve_points(report: EpochReport) -> list[Metric]:
     values = {
         "train/loss": report.train_loss, "validation/loss": report.validation_loss,
+        "validation/calibrated_loss": report.calibrated_loss,
         "validation/epoch_accuracy": report.validation_accuracy, "train/learning_rate": report.learning_rate,
         "train/epoch_seconds": report.seconds,
     }  # fmt: skip

@@ -36,7 +36,7 @@ class TrainingConfig(Config):
     clip_norm: float = Field(1.0, gt=0)
     """Largest gradient norm."""
     patience: int = Field(0, ge=0)
-    """Stop after this many epochs without a better validation loss; 0 never stops early."""
+    """Stop after this many epochs without a better calibrated loss; 0 never stops early."""
     precision: Precision = "auto"
     """`auto` takes bf16 where a probe shows that it is faster; fp16 scales the loss (Micikevicius et al. 2018)."""
     compile: bool = False

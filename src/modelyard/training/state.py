@@ -25,6 +25,8 @@ class EpochReport:
     seconds: float
     seconds_left: float
     """Of the training, from the steps of this epoch and those to come."""
+    calibrated_loss: float
+    """The validation loss at the temperature that suits it best: what a calibrated model will have."""
 
 
 @dataclass(slots=True)
@@ -67,5 +69,5 @@ class TrainState:
 
     @property
     def best(self) -> EpochReport | None:
-        """The epoch of the lowest validation loss; None before the first."""
-        return min(self.history, key=lambda report: report.validation_loss, default=None)
+        """The epoch of the lowest calibrated loss; None before the first."""
+        return min(self.history, key=lambda report: report.calibrated_loss, default=None)
