@@ -29,7 +29,11 @@ DIGITS = {
     "transformer": ("training.hard_share=0.5",),
 }
 FASHION = {
-    "cnn": ("model.mirrored=true", "model.width=32", "training.augment.erase=8"),
+    "cnn": (
+        "model.mirrored=true", "model.width=32", "training.augment.erase=8", "training.augment.shift=1", "training.epochs=40",
+        "training.clip_norm=5", "training.optimizer.name=sgd", "training.optimizer.learning_rate=0.15",
+        "training.optimizer.weight_decay=0.0005",
+    ),
     "rnn": ("model.mirrored=true", "model.layers=2", "model.hidden=128", "training.augment.erase=6", "training.epochs=36"),
     "transformer": (
         "model.mirrored=true", "training.augment.erase=6", "training.epochs=20", "training.optimizer.weight_decay=0.1",
@@ -79,8 +83,7 @@ def make_recipe(architecture: str, preset: str, dataset: str = "") -> Recipe:
         raise ConfigError(f"unknown architecture {architecture!r}: expected one of {', '.join(makers)} or file.py:ClassName")
     if architecture == "cnn" and preset in ("smoke", "standard") and dataset in EASY:
         return light_cnn(preset)
-    recipe = makers[architecture](preset)
-    return recipe.override(QUALITY_OF.get(dataset, {}).get(architecture, ())) if preset == "quality" else recipe
+    return makers[architecture](preset)
 
 
 def named_recipes(
@@ -91,8 +94,10 @@ def named_recipes(
     A user's own `path/file.py:Name` is labelled `file.Name`.
     """
     recipes: dict[str, Recipe] = {}
+    quality = QUALITY_OF.get(dataset, {}) if preset == "quality" else {}
     for name in architectures or ARCHITECTURES:
-        recipe = make_recipe(name, preset, dataset).override([*AUGMENT_OF.get(dataset, ()), *assignments])
+        changes = [*AUGMENT_OF.get(dataset, ()), *quality.get(name, ()), *assignments]
+        recipe = make_recipe(name, preset, dataset).override(changes)
         model = recipe.model
         recipes[f"{Path(model.file).stem}.{model.name}" if isinstance(model, CustomConfig) else name] = recipe
     return recipes
