@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
+
 from torch import Tensor, nn
 
 from modelyard.config import Config
@@ -19,9 +21,9 @@ class MirrorConfig(Config):
         network = self.network(image_shape, num_classes)
         return Mirrored(network) if self.mirrored else network
 
+    @abstractmethod
     def network(self, image_shape: tuple[int, int, int], num_classes: int) -> nn.Module:
-        """What is trained."""
-        raise NotImplementedError
+        """What is trained, for images of (channels, height, width)."""
 
 
 class Mirrored(nn.Module):

@@ -25,7 +25,7 @@ class RnnConfig(MirrorConfig):
     """Rows read at each time step; single rows where it does not divide the image height."""
 
     def network(self, image_shape: tuple[int, int, int], num_classes: int) -> nn.Module:
-        """What is trained."""
+        """What is trained, for images of (channels, height, width)."""
         return Rnn(self, image_shape, num_classes)
 
 

@@ -45,7 +45,7 @@ class TransformerConfig(MirrorConfig):
         return self
 
     def network(self, image_shape: tuple[int, int, int], num_classes: int) -> nn.Module:
-        """What is trained."""
+        """What is trained, for images of (channels, height, width)."""
         return Transformer(self, image_shape, num_classes)
 
 
