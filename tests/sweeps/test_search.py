@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import optuna
@@ -14,8 +15,9 @@ from modelyard.home import Home
 from modelyard.requests import BuildRequest
 from modelyard.sweeps.request import Range, SweepRequest
 from modelyard.sweeps.search import num_missing, open_study, put_back_interrupted
-from modelyard.sweeps.trial import search_one
+from modelyard.sweeps.trial import search_one, train_one
 from modelyard.tracking.store import open_store
+from modelyard.training.job import RESULT_FILE
 
 KEY = "training.optimizer.learning_rate"
 SMALL = ("training.epochs=3", "training.min_steps=0", "training.max_train_images=300")
@@ -70,6 +72,19 @@ def test_a_good_trial_trains_every_seed_and_counts(home: Home) -> None:
     mean = sum(result.validation_accuracy for result in results) / 2
     assert study.best_value == pytest.approx(mean)
     assert num_missing(study, asked) == 4
+
+
+def test_a_trial_tells_of_the_epoch_whose_weights_are_kept(home: Home) -> None:
+    asked = request("8e-3", "9e-3")
+    wanted = build(home, asked)
+    folder = steps.run_training(wanted, home, lambda epoch: None)
+    record = json.loads((folder / RESULT_FILE).read_text())
+    lucky = record["history"][record["best_epoch"] % len(record["history"])]
+    lucky |= {"validation_accuracy": 1.0, "validation_loss": 0.0}
+    (folder / RESULT_FILE).write_text(json.dumps(record))
+    result = train_one(wanted, asked, (), lambda epoch: None)
+    kept = record["history"][record["best_epoch"] - 1]
+    assert (result.validation_accuracy, result.validation_loss) == (kept["validation_accuracy"], kept["validation_loss"])
 
 
 def test_an_interrupted_trial_is_tried_again_with_its_values(home: Home) -> None:

@@ -15,7 +15,7 @@ from modelyard.sweeps.search import open_study, suggest
 from modelyard.sweeps.summary import TrialResult
 from modelyard.tracking import runs
 from modelyard.training.job import SPINS, read_history
-from modelyard.training.state import EpochReport
+from modelyard.training.state import EpochReport, kept_epoch
 
 OnEpoch = Callable[[EpochReport], None]
 
@@ -62,7 +62,7 @@ def train_one(build: BuildRequest, sweep: SweepRequest, assignments: tuple[str, 
 
 def _recorded(build: BuildRequest, run_id: str, assignments: tuple[str, ...], folder: Path) -> TrialResult:
     history = read_history(folder)
-    best = max(history, key=lambda epoch: (epoch.validation_accuracy, -epoch.validation_loss))
+    best = kept_epoch(history)
     runs.log_epochs(Home.current(), run_id, history)
     runs.finish_trial(Home.current(), run_id, _metrics(history))
     seconds = sum(epoch.seconds for epoch in history)
@@ -72,7 +72,7 @@ def _recorded(build: BuildRequest, run_id: str, assignments: tuple[str, ...], fo
 
 
 def _metrics(history: list[EpochReport]) -> dict[str, float]:
-    best = max(history, key=lambda epoch: (epoch.validation_accuracy, -epoch.validation_loss))
+    best = kept_epoch(history)
     seconds = sum(epoch.seconds for epoch in history)
     return {"validation/accuracy": best.validation_accuracy, "validation/nll": best.validation_loss, "train/seconds": seconds}
 

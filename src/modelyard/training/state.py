@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -69,5 +70,10 @@ class TrainState:
 
     @property
     def best(self) -> EpochReport | None:
-        """The epoch of the lowest calibrated loss; None before the first."""
-        return min(self.history, key=lambda report: report.calibrated_loss, default=None)
+        """The epoch whose weights are kept; None before the first."""
+        return kept_epoch(self.history) if self.history else None
+
+
+def kept_epoch(history: Sequence[EpochReport]) -> EpochReport:
+    """The first of those with the lowest calibrated loss. Raises: ValueError when there is none."""
+    return min(history, key=lambda report: report.calibrated_loss)
