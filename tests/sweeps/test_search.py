@@ -11,6 +11,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.trial import TrialState, create_trial
 
 from modelyard import steps
+from modelyard.files import SEAL_FILE, seal
 from modelyard.home import Home
 from modelyard.requests import BuildRequest
 from modelyard.sweeps.request import Range, SweepRequest
@@ -82,6 +83,8 @@ def test_a_trial_tells_of_the_epoch_whose_weights_are_kept(home: Home) -> None:
     lucky = record["history"][record["best_epoch"] % len(record["history"])]
     lucky |= {"validation_accuracy": 1.0, "validation_loss": 0.0}
     (folder / RESULT_FILE).write_text(json.dumps(record))
+    (folder / SEAL_FILE).unlink()
+    seal(folder)
     result = train_one(wanted, asked, (), lambda epoch: None)
     kept = record["history"][record["best_epoch"] - 1]
     assert (result.validation_accuracy, result.validation_loss) == (kept["validation_accuracy"], kept["validation_loss"])
