@@ -13,6 +13,9 @@ from pathlib import Path
 MARKS_TO_TRIM = 5
 """From this many on, the fastest and the slowest are dropped (MLPerf's rule for timed results)."""
 
+UNITS = {"avx2": "AVX2", "avx512f": "AVX-512", "avx512_bf16": "bf16", "amx_bf16": "AMX"}
+"""Of a processor, by what Linux calls them: what its speed at training depends on."""
+
 
 @dataclass(frozen=True, slots=True)
 class Mark:
@@ -72,7 +75,8 @@ def machine() -> str:
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
     name = next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.processor())
     flags = next((line for line in lines if line.startswith("flags")), "")
-    return f"{name}, {sum(line.startswith('processor') for line in lines)} cores, {'AVX-512' if 'avx512f' in flags else 'AVX2'}"
+    units = [unit for flag, unit in UNITS.items() if flag in flags]
+    return f"{name}, {sum(line.startswith('processor') for line in lines)} cores, {', '.join(units)}"
 
 
 def trimmed(seconds: Sequence[float]) -> list[float]:

@@ -20,8 +20,8 @@ HEIGHT, WIDTH, CHANNELS, CLASSES = 14, 22, 3, 7
 
 def _deployed(architecture: str, seed: int, preset: str = "tiny") -> DeployedModel:
     torch.manual_seed(seed)
-    mirrored = f"model.mirrored={preset == 'quality'}"
-    model = make_recipe(architecture, preset).override([mirrored]).model.build((CHANNELS, HEIGHT, WIDTH), CLASSES)
+    combined = ["model.mirrored=true", "model.members=2"] if preset == "quality" else []
+    model = make_recipe(architecture, preset).override(combined).model.build((CHANNELS, HEIGHT, WIDTH), CLASSES)
     for name, buffer in model.named_buffers():
         if name.endswith("running_mean"):
             buffer.normal_()

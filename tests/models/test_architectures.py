@@ -76,3 +76,28 @@ def test_a_mirrored_model_answers_the_same_for_a_mirror_image_and_trains_on_one(
         seen_once = [_answer_in_training(model, images_BCHW) for model in (plain, mirrored)]
     torch.testing.assert_close(*seen_once)
     assert measure_size(mirrored, (3, 22, 26)).flops == 2 * measure_size(plain, (3, 22, 26)).flops
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_members_are_trained_as_if_alone_and_answer_together(architecture: str) -> None:
+    torch.manual_seed(0)
+    changes = ["model.members=3", *(["model.dropout=0"] if architecture == "cnn" else [])]
+    model = make_recipe(architecture, "smoke").override(changes).model.build((3, 22, 26), 7)
+    members = [model.get_submodule(f"networks.{number}") for number in range(3)]
+    images_BCHW, labels_B = torch.rand(13, 3, 22, 26), torch.randint(0, 7, (13,))
+    torch.nn.functional.cross_entropy(model(images_BCHW), labels_B, reduction="sum").div(13).backward()  # type: ignore[no-untyped-call]
+    together = [_gradient(member) for member in members]
+    for member, expected, part in zip(members, together, torch.arange(13).tensor_split(3), strict=True):
+        member.zero_grad()
+        torch.nn.functional.cross_entropy(member(images_BCHW[part]), labels_B[part]).backward()  # type: ignore[no-untyped-call]
+        torch.testing.assert_close(expected * 13 / (3 * len(part)), _gradient(member), rtol=1e-4, atol=1e-6)
+    with torch.no_grad():
+        answers_MBK = torch.stack([member.eval()(images_BCHW) for member in members])
+        torch.testing.assert_close(model.eval()(images_BCHW), answers_MBK.mean(0))
+    assert answers_MBK.std(0).min() > 0
+    assert model.train()(images_BCHW[:5]).shape == (5, 7)
+    assert measure_size(model, (3, 22, 26)).flops == 3 * measure_size(members[0], (3, 22, 26)).flops
+
+
+def _gradient(module: torch.nn.Module) -> torch.Tensor:
+    return torch.cat([parameter.grad.flatten() for parameter in module.parameters() if parameter.grad is not None])

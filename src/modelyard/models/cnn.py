@@ -7,10 +7,10 @@ from typing import Literal
 from pydantic import Field
 from torch import Tensor, nn
 
-from modelyard.models.mirror import MirrorConfig
+from modelyard.models.combined import CombinedConfig
 
 
-class CnnConfig(MirrorConfig):
+class CnnConfig(CombinedConfig):
     """A stack of convolutions with early pooling; `lenet` is LeNet-5 (LeCun et al. 1998)."""
 
     architecture: Literal["cnn"] = "cnn"

@@ -8,10 +8,10 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from modelyard.models.mirror import MirrorConfig
+from modelyard.models.combined import CombinedConfig
 
 
-class RnnConfig(MirrorConfig):
+class RnnConfig(CombinedConfig):
     """An LSTM over the rows (Hochreiter and Schmidhuber 1997)."""
 
     architecture: Literal["rnn"] = "rnn"

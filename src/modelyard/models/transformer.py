@@ -12,10 +12,10 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
-from modelyard.models.mirror import MirrorConfig
+from modelyard.models.combined import CombinedConfig
 
 
-class TransformerConfig(MirrorConfig):
+class TransformerConfig(CombinedConfig):
     """A pre-norm encoder over patches with learned positions."""
 
     architecture: Literal["transformer"] = "transformer"

@@ -85,7 +85,7 @@ def train(  # noqa: PLR0913 - what a run is a function of, and who is told
 
 
 def predict_logits(model: nn.Module, split: Split, device: torch.device, batch_size: int = 512) -> Tensor:
-    """float32 logits [N, K] on the CPU, in evaluation mode."""
+    """float32 logits [N, K] on the CPU, in evaluation mode; computed in float32 but where autocast says otherwise."""
     was_training = model.training
     model.eval()
     logits: list[Tensor] = []
@@ -143,10 +143,9 @@ def _epoch(state: TrainState, config: TrainingConfig, feed: ImageFeed, validatio
             f"the loss of epoch {epoch + 1} is not finite ({train_loss}); lower training.optimizer.learning_rate"
             f" (now {config.optimizer.learning_rate:g}); the checkpoint of {epoch} good epochs is kept"
         )
-    logits_NK, labels_N = (
-        predict_logits(state.models["average"], validation, feed.labels_N.device),
-        torch.tensor(validation.labels_N),
-    )
+    with autocast(state.precision, feed.labels_N.device):
+        logits_NK = predict_logits(state.models["average"], validation, feed.labels_N.device)
+    labels_N = torch.tensor(validation.labels_N)
     seconds = time.perf_counter() - started
     return EpochReport(
         epoch + 1, epochs, train_loss, functional.cross_entropy(logits_NK, labels_N).item(),
