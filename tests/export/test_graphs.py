@@ -20,8 +20,9 @@ HEIGHT, WIDTH, CHANNELS, CLASSES = 14, 22, 3, 7
 
 def _deployed(architecture: str, seed: int, preset: str = "tiny") -> DeployedModel:
     torch.manual_seed(seed)
-    combined = ["model.mirrored=true", "model.members=2"] if preset == "quality" else []
-    model = make_recipe(architecture, preset).override(combined).model.build((CHANNELS, HEIGHT, WIDTH), CLASSES)
+    changes = ["model.mirrored=true", "model.members=2"] if preset == "quality" else []
+    changes += ["model.variant=resnet", "model.stages=4"] if (architecture, preset) == ("cnn", "quality") else []
+    model = make_recipe(architecture, preset).override(changes).model.build((CHANNELS, HEIGHT, WIDTH), CLASSES)
     for name, buffer in model.named_buffers():
         if name.endswith("running_mean"):
             buffer.normal_()
@@ -33,7 +34,10 @@ def _write(deployed: DeployedModel, path: Path, kept: Path | None) -> bytes:
     return path.read_bytes()
 
 
-@pytest.mark.parametrize(("architecture", "preset"), [*((name, "tiny") for name in ARCHITECTURES), ("transformer", "quality")])
+CASES = [*((name, "tiny") for name in ARCHITECTURES), ("transformer", "quality"), ("cnn", "quality")]
+
+
+@pytest.mark.parametrize(("architecture", "preset"), CASES)
 def test_a_kept_graph_serves_any_weights(
     architecture: str, preset: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

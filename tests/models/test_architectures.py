@@ -6,7 +6,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from modelyard.models import TransformerConfig
+from modelyard.models import CnnConfig, TransformerConfig
 from modelyard.models.cnn import _Resize
 from modelyard.models.size import measure_size
 from modelyard.recipes import ARCHITECTURES, make_recipe
@@ -52,6 +52,20 @@ def test_a_pooling_stem_makes_one_token_of_a_patch(patch: int) -> None:
 def test_a_patch_that_the_stem_cannot_halve_is_refused() -> None:
     with pytest.raises(ValidationError, match=r"patch \(6\) must be a multiple of 4: the pooling stem halves the image twice"):
         TransformerConfig(patch=6, stem="pool")
+
+
+@pytest.mark.parametrize("stages", [2, 3, 5])
+def test_a_resnet_doubles_its_channels_where_it_halves_the_image(stages: int) -> None:
+    model = CnnConfig(variant="resnet", width=3, stages=stages).build((3, 22, 27), 7)
+    features_BCHW = model.get_submodule("features")(torch.rand(5, 3, 22, 27))
+    halvings = 2 ** (stages - 1)
+    assert features_BCHW.shape == (5, 3 * halvings, -(-22 // halvings), -(-27 // halvings))
+    assert model(torch.rand(5, 3, 22, 27)).shape == (5, 7)
+
+
+def test_only_a_resnet_has_more_than_three_stages() -> None:
+    with pytest.raises(ValidationError, match=r"stages \(4\) must be 2 or 3 without variant=resnet"):
+        CnnConfig(stages=4)
 
 
 def _answer_in_training(model: torch.nn.Module, images_BCHW: torch.Tensor) -> torch.Tensor:

@@ -4,32 +4,45 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from modelyard.models.combined import CombinedConfig
+from modelyard.models.resnet import ResNet
+
+DEEPEST = 3
+"""Stages of the `tuned` variant, at most."""
 
 
 class CnnConfig(CombinedConfig):
     """A stack of convolutions with early pooling; `lenet` is LeNet-5 (LeCun et al. 1998)."""
 
     architecture: Literal["cnn"] = "cnn"
-    variant: Literal["tuned", "lenet"] = "tuned"
-    """`tuned`: batch-normed 5x5 + 3x3 stages; `lenet`: the textbook's LeNet-5."""
+    variant: Literal["tuned", "resnet", "lenet"] = "tuned"
+    """`tuned`: batch-normed 5x5 + 3x3 stages; `resnet`: blocks of two convolutions that halve the image and double the
+    channels; `lenet`: the textbook's LeNet-5."""
     width: int = Field(24, ge=1, le=1024)
-    """Channels of the first stage; the next ones have twice as many and three times as many."""
+    """Channels of the first stage; the next ones have two and three times as many, or each twice as many (`resnet`)."""
     downsample: Literal["pool", "stride"] = "pool"
     """How the first two stages halve the image: a maximum over 2 x 2, or every second place of the convolution only, for a
     quarter of the work."""
-    stages: Literal[2, 3] = 3
-    """The third stage has no downsampling."""
+    stages: int = Field(3, ge=2, le=6)
+    """The third stage of `tuned` is the last and has no downsampling."""
     residuals: int = Field(1, ge=0, le=32)
     """Convolutions with a skip connection after the last stage."""
     dropout: float = Field(0.1, ge=0, lt=1)
     """Dropout before the last layer."""
 
+    @model_validator(mode="after")
+    def _only_resnets_are_deep(self) -> CnnConfig:
+        if self.variant == "tuned" and self.stages > DEEPEST:
+            raise ValueError(f"stages ({self.stages}) must be 2 or {DEEPEST} without variant=resnet")
+        return self
+
     def network(self, image_shape: tuple[int, int, int], num_classes: int) -> nn.Module:
-        """What is trained, for images of (channels, height, width)."""
+        """One network that is trained, for images of (channels, height, width)."""
+        if self.variant == "resnet":
+            return ResNet(image_shape[0], num_classes, (self.width, self.stages), self.dropout)
         if self.variant == "lenet":
             return LeNet(image_shape, num_classes)
         return Cnn(self, image_shape, num_classes)
