@@ -30,7 +30,7 @@ DIGITS = {
 }
 FASHION = {
     "cnn": (
-        "model.variant=resnet", "model.width=16", "model.stages=5", "model.mirrored=true", "training.epochs=30",
+        "model.variant=resnet", "model.width=16", "model.stages=5", "model.mirrored=true", "training.epochs=24",
         "training.augment.erase=8", "training.augment.shift=1", "training.augment.scale=0",
         "training.clip_norm=5", "training.optimizer.name=sgd", "training.optimizer.learning_rate=0.15",
         "training.optimizer.weight_decay=0.0005",
