@@ -23,6 +23,20 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture(scope="session")
+def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache for whole runs that are not about the cache: an architecture is translated once in all processes of the tests."""
+    own = tmp_path_factory.getbasetemp()
+    return (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "shared-cache"
+
+
+@pytest.fixture
+def warm_store(store: Path, shared_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """`store` with the shared cache."""
+    monkeypatch.setenv("MODELYARD_CACHE", str(shared_cache))
+    return store
+
+
+@pytest.fixture(scope="session")
 def digits(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MODELYARD_CACHE", str(tmp_path_factory.mktemp("cache")))

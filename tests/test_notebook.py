@@ -11,12 +11,12 @@ import pytest
 NOTEBOOK = Path(__file__).parents[1] / "docs" / "example.ipynb"
 
 
-def test_the_example_notebook_runs(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_example_notebook_runs(warm_store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("PREFECT_HOME", "PREFECT_API_URL", "MLFLOW_TRACKING_URI"):
         monkeypatch.delenv(name, raising=False)
     notebook = nbformat.read(NOTEBOOK, as_version=4)  # type: ignore[no-untyped-call]
     assert not any(cell.get("outputs") for cell in notebook.cells)
-    place = {"metadata": {"path": str(store)}}
+    place = {"metadata": {"path": str(warm_store)}}
     nbclient.NotebookClient(notebook, timeout=240, kernel_name="python3", resources=place).execute()
     shown = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     pages = [output["data"].get("text/html", "") for output in shown if "data" in output]
@@ -24,4 +24,4 @@ def test_the_example_notebook_runs(store: Path, monkeypatch: pytest.MonkeyPatch)
     told = [output["data"]["text/plain"] for output in shown if "data" in output]
     assert told[-1] == "True"
     assert any("of 12 right" in text for text in told)
-    assert (store / "runs" / "releases" / "digits" / "champion.alias").exists()
+    assert (warm_store / "runs" / "releases" / "digits" / "champion.alias").exists()

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import psutil
 
@@ -14,10 +15,18 @@ SMALL = ["--set", "training.epochs=2", "--set", "training.min_steps=0", "--set",
 RUN = [sys.executable, "-m", "modelyard", "run", "--dataset", "digits", "--preset", "smoke", "--json", *SMALL]
 
 
-def environment_below(folder: Path) -> dict[str, str]:
-    """An empty store and cache below `folder`, and nothing of the caller's own."""
+class Interrupted(NamedTuple):
+    """A command that still runs: its process, all that it has started, and what it said on stderr."""
+
+    process: subprocess.Popen[str]
+    family: list[psutil.Process]
+    said: str
+
+
+def environment_below(folder: Path, cache: Path) -> dict[str, str]:
+    """An empty store below `folder`, and nothing of the caller's own."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "MLFLOW_", "MODELYARD_"))}
-    return kept | {"MODELYARD_HOME": str(folder / "runs"), "MODELYARD_CACHE": str(folder / "cache")}
+    return kept | {"MODELYARD_HOME": str(folder / "runs"), "MODELYARD_CACHE": str(cache)}
 
 
 def words_of(process: psutil.Process) -> list[str]:
@@ -28,13 +37,17 @@ def words_of(process: psutil.Process) -> list[str]:
         return []
 
 
-def started_until(
-    command: list[str], environment: dict[str, str], told: str
-) -> tuple[subprocess.Popen[str], list[psutil.Process]]:
-    """The command's process once it has told this on stderr, and all that it has started by then."""
-    process = subprocess.Popen(command, env=environment, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+def started(command: list[str], environment: dict[str, str]) -> subprocess.Popen[str]:
+    """The command's process."""
+    return subprocess.Popen(command, env=environment, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def started_until(command: list[str], environment: dict[str, str], told: str) -> Interrupted:
+    """The command once it has told this on stderr."""
+    process, said = started(command, environment), ""
     assert process.stderr is not None
     for line in process.stderr:
+        said += line
         if told in line:
             break
-    return process, psutil.Process(process.pid).children(recursive=True)
+    return Interrupted(process, psutil.Process(process.pid).children(recursive=True), said)

@@ -1,4 +1,4 @@
-"""The real command on a real store: run, rerun, kill -9 and go on, predict."""
+"""The real command on a real store: killed, told to end, its training killed, each time gone on with; rerun, predict."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import psutil
 import pytest
 from PIL import Image
 
+from modelyard.alerts import read_record
 from modelyard.bundle import open_bundle
 from modelyard.data.sources import load_dataset
 from modelyard.home import Home
@@ -21,64 +22,109 @@ from modelyard.predict import predict_files, released_folder
 from modelyard.tracking.reconcile import NOTE, reconcile
 from modelyard.tracking.registry import versions
 from modelyard.tracking.store import open_store
-from tests.flows.command import ROOT, RUN, environment_below, started_until, words_of
+from tests.flows.command import ROOT, RUN, environment_below, started, started_until, words_of
 
 
 @pytest.fixture(scope="module")
-def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    return environment_below(tmp_path_factory.mktemp("store"))
+def environment(tmp_path_factory: pytest.TempPathFactory, shared_cache: Path) -> dict[str, str]:
+    return environment_below(tmp_path_factory.mktemp("store"), shared_cache)
 
 
 @pytest.fixture(scope="module")
-def first(environment: dict[str, str]) -> dict[str, Any]:
-    """The outcome of a first run that was killed in the second of three trainings and run again."""
-    home = Home(Path(environment["MODELYARD_HOME"]))
-    process, family = started_until(RUN, environment, "rnn  epoch 1/2")
+def home(environment: dict[str, str]) -> Home:
+    return Home(Path(environment["MODELYARD_HOME"]))
+
+
+@pytest.fixture(scope="module")
+def killed(environment: dict[str, str], home: Home) -> dict[str, Any]:
+    """What is left of a run that was killed in the second of three trainings; what reconciling says and makes of it."""
+    process, family, _ = started_until(RUN, environment, "rnn  epoch 1/2")
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
-    training = [child for child in family if child.is_running() and "modelyard.training" in " ".join(words_of(child))]
-    psutil.wait_procs(training, timeout=10)
-    assert not any(child.is_running() and child.status() != psutil.STATUS_ZOMBIE for child in training)
+    orphans = psutil.wait_procs(family, timeout=10)[1]
     checkpoints = list(home.checkpoints.glob("*.safetensors"))
-    marked = _reconciled(home)
-    again = subprocess.run(RUN, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert again.returncode == 0, again.stderr
-    servers = [child for child in family if child.is_running() and "uvicorn" in " ".join(words_of(child))]
-    return {"stderr": again.stderr, "result": json.loads(again.stdout), "checkpoints": checkpoints, "orphans": servers} | marked
-
-
-def _reconciled(home: Home) -> dict[str, Any]:
-    """What reconciling says and makes of the run and of the scratch folder that the killed process left."""
     (scratch,) = home.steps.glob(".*")
     os.utime(scratch, (0, 0))
     told = reconcile(home)
     client, experiment = open_store(home)
     (run,) = client.search_runs([experiment], "attributes.status = 'KILLED'")
-    return {"told": told, "killed": run, "scratch": scratch, "told again": reconcile(home)}
+    return {
+        "orphans": orphans, "checkpoints": checkpoints, "scratch": scratch, "run": run,
+        "told": told, "told again": reconcile(home),
+    }  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def terminated(killed: dict[str, Any], environment: dict[str, str], home: Home) -> dict[str, Any]:
+    """The same command again, told to end in the third training."""
+    assert killed["checkpoints"]
+    process, family, said = started_until(RUN, environment, "transformer  epoch 1/2")
+    process.terminate()
+    said += process.communicate()[1]
+    client, experiment = open_store(home)
+    (run,) = client.search_runs([experiment], "attributes.status = 'KILLED'")
+    return {"code": process.returncode, "stderr": said, "left": psutil.wait_procs(family, timeout=10)[1], "run": run}
+
+
+@pytest.fixture(scope="module")
+def finished(terminated: dict[str, Any], environment: dict[str, str]) -> dict[str, Any]:
+    """The same command a third time, to its end, though its training is killed once."""
+    assert terminated["code"]
+    process = started(RUN, environment)
+    _kill_training(process)
+    result, said = process.communicate()
+    assert process.returncode == 0, said
+    return {"stderr": said, "result": json.loads(result)}
+
+
+def _kill_training(run: subprocess.Popen[str]) -> None:
+    """SIGKILL for the training alone, as the kernel does when memory runs out."""
+    while run.poll() is None:
+        for child in psutil.Process(run.pid).children():
+            if "modelyard.training" in words_of(child):
+                child.kill()
+                return
+        time.sleep(0.05)
 
 
 @pytest.mark.fault("a run is killed in the second of three trainings", how="SIGKILL of `modelyard run`")
-def test_after_a_kill_the_first_is_not_repeated_and_the_second_goes_on(first: dict[str, Any]) -> None:
-    assert "cnn  training: done before, skipped" in first["stderr"]
-    assert "rnn  epoch 1/2" not in first["stderr"]
-    assert "rnn  epoch 2/2" in first["stderr"]
-    assert "transformer  epoch 1/2" in first["stderr"]
-    assert len(first["checkpoints"]) == 1
-    assert first["orphans"] == []
+def test_after_a_kill_the_first_is_not_repeated_and_the_second_goes_on(
+    killed: dict[str, Any], terminated: dict[str, Any]
+) -> None:
+    assert killed["orphans"] == []
+    assert len(killed["checkpoints"]) == 1
+    assert "cnn  training: done before, skipped" in terminated["stderr"]
+    assert "rnn  epoch 1/2" not in terminated["stderr"]
+    assert "rnn  epoch 2/2" in terminated["stderr"]
 
 
-def test_reconciling_marks_the_killed_run_and_removes_its_scratch_folder(first: dict[str, Any]) -> None:
-    told, run, scratch = first["told"], first["killed"], first["scratch"]
-    assert told == [f"marked digits-rnn-0 as killed: {NOTE}", f"removed {scratch}: its writer is gone"]
-    assert first["told again"] == []
+def test_reconciling_marks_the_killed_run_and_removes_its_scratch_folder(killed: dict[str, Any]) -> None:
+    run, scratch = killed["run"], killed["scratch"]
+    assert killed["told"] == [f"marked digits-rnn-0 as killed: {NOTE}", f"removed {scratch}: its writer is gone"]
+    assert killed["told again"] == []
     assert run.data.tags["mlflow.note.content"] == NOTE
     assert run.info.start_time <= run.info.end_time < time.time() * 1000
     assert not scratch.exists()
 
 
-def test_every_architecture_is_recorded_registered_and_released(first: dict[str, Any], environment: dict[str, str]) -> None:
-    home = Home(Path(environment["MODELYARD_HOME"]))
-    board = {row["architecture"]: row for row in first["result"]["board"]}
+@pytest.mark.fault("a run is told to end in its training", how="SIGTERM to `modelyard run`")
+def test_a_terminated_run_is_marked_leaves_nothing_and_tells_how_to_go_on(terminated: dict[str, Any], home: Home) -> None:
+    assert terminated["code"] == 128 + signal.SIGTERM
+    assert "run the same command again to go on from the last checkpoint" in terminated["stderr"]
+    assert terminated["left"] == []
+    assert terminated["run"].data.tags["label"] == "transformer"
+    assert [entry["kind"] for entry in read_record(home)] == ["crash"]
+
+
+@pytest.mark.fault("a training is killed under its run", how="SIGKILL of the training alone")
+def test_a_killed_training_is_started_again_and_goes_on(finished: dict[str, Any]) -> None:
+    assert finished["stderr"].count("transformer  training ...") == 2
+    assert "transformer  epoch 1/2" not in finished["stderr"]
+    assert "transformer  epoch 2/2" in finished["stderr"]
+
+
+def test_every_architecture_is_recorded_registered_and_released(finished: dict[str, Any], home: Home) -> None:
+    board = {row["architecture"]: row for row in finished["result"]["board"]}
     assert set(board) == {"cnn", "rnn", "transformer"}
     aliases = {alias for version in versions(home, "digits") for alias in version.aliases}
     assert aliases == {"champion", "cnn", "rnn", "transformer"}
@@ -93,24 +139,26 @@ def test_every_architecture_is_recorded_registered_and_released(first: dict[str,
     ledger = [json.loads(line) for line in (home.releases / "digits" / "ledger.jsonl").read_text().splitlines()]
     assert ledger[-1]["alias"] == "champion"
     assert all("hash" in entry for entry in ledger)
-    judged = {judgement["version"]: judgement for judgement in first["result"]["gates"]}
+    judged = {judgement["version"]: judgement for judgement in finished["result"]["gates"]}
     assert judged[ledger[-1]["to"]]["passed"]
     assert {verdict["name"] for verdict in judged[ledger[-1]["to"]]["verdicts"]} >= {"parity", "accuracy", "per class", "size"}
 
 
-def test_a_rerun_skips_everything_and_changes_nothing(first: dict[str, Any], environment: dict[str, str]) -> None:
+def test_a_rerun_skips_everything_and_changes_nothing(
+    finished: dict[str, Any], environment: dict[str, str], home: Home
+) -> None:
     again = subprocess.run(RUN, env=environment, cwd=ROOT, capture_output=True, text=True, check=True)
     assert again.stderr.count("done before, skipped") == 12
-    assert json.loads(again.stdout)["board"] == first["result"]["board"]
-    assert len(versions(Home(Path(environment["MODELYARD_HOME"])), "digits")) == 3
+    assert json.loads(again.stdout)["board"] == finished["result"]["board"]
+    assert len(versions(home, "digits")) == 3
 
 
-@pytest.mark.usefixtures("first")
+@pytest.mark.usefixtures("finished")
 def test_the_release_answers_for_an_image_file(
-    environment: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    environment: dict[str, str], home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MODELYARD_CACHE", environment["MODELYARD_CACHE"])
-    home, digits = Home(Path(environment["MODELYARD_HOME"])), load_dataset("digits")
+    digits = load_dataset("digits")
     files = [tmp_path / f"{row}.png" for row in range(40)]
     for row, file in enumerate(files):
         Image.fromarray(digits.train.gather(slice(row, row + 1))[0, 0]).save(file)

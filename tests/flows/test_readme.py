@@ -22,20 +22,20 @@ def readme_commands() -> list[list[str]]:
 
 
 def test_the_commands_of_the_readme_work(
-    store: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    warm_store: Path, shared_cache: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """`run` as a process of its own and with one small model; the others in this one, which saves their imports."""
-    commands = readme_commands()
+    commands, environment = readme_commands(), environment_below(warm_store, shared_cache)
     assert len(commands) >= 8
-    monkeypatch.chdir(store)
+    monkeypatch.chdir(warm_store)
     for words in commands:
         if words[0] == "run":
             command = [sys.executable, "-m", "modelyard", *words, "-a", "rnn", *SMALL]
-            done = subprocess.run(command, env=environment_below(store), capture_output=True, text=True, check=False)
+            done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
             code, said, complained = done.returncode, done.stdout, done.stderr
         else:
             code = modelyard(*words)
             said, complained = capsys.readouterr()
         assert code == 0, (words, complained)
         assert said.strip(), words
-    assert (store / "sheet.png").stat().st_size > 10_000
+    assert (warm_store / "sheet.png").stat().st_size > 10_000

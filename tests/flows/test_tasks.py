@@ -21,8 +21,8 @@ SMALL = ["training.epochs=1", "training.min_steps=0", "training.max_train_images
 
 
 @pytest.fixture
-def home(store: Path) -> Home:
-    return Home(store / "runs")
+def home(warm_store: Path) -> Home:
+    return Home(warm_store / "runs")
 
 
 def built(home: Home) -> tuple[str, int]:

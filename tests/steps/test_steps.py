@@ -30,9 +30,9 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_steps_end_in_a_bundle_with_parity(
-    architecture: str, home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    architecture: str, home: Home, shared_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("MODELYARD_CACHE", str(tmp_path))
+    monkeypatch.setenv("MODELYARD_CACHE", str(shared_cache))
     recipe = make_recipe(architecture, "smoke", "digits").override(SMALL)
     request = BuildRequest(recipe=recipe, label=architecture, seed=0, in_process=True, **prepare("digits", home))
     run_training(request, home, lambda report: None)
@@ -63,8 +63,8 @@ def test_steps_end_in_a_bundle_with_parity(
 
 
 @pytest.mark.fault("a finished step is altered", how="bytes of its file changed")
-def test_an_altered_step_is_done_again_and_says_so(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MODELYARD_CACHE", str(tmp_path))
+def test_an_altered_step_is_done_again_and_says_so(home: Home, shared_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MODELYARD_CACHE", str(shared_cache))
     said: list[str] = []
     monkeypatch.setattr(SilentProgress, "say", lambda _, text: said.append(text))
     recipe = make_recipe("rnn", "smoke").override([*SMALL, "training.precision=fp32"])
