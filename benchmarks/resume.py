@@ -1,6 +1,7 @@
 """Is a training that was killed at random moments the training that was not? And what do its checkpoints cost?
 
     python -m benchmarks.resume [--dataset digits] [--presets sprint standard] [--kills 3]
+    python -m benchmarks.resume --dataset fashion-mnist --presets quality --set training.max_train_images=1000
 
 For each architecture and preset one training runs to its end. A second one gets SIGKILL at random moments, is started
 again each time and runs to its end. Their weight files must be equal, byte for byte.
@@ -63,15 +64,18 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dataset", default="digits")
     parser.add_argument("--presets", nargs="+", default=["sprint", "standard"])
+    parser.add_argument("--architecture", "-a", action="append", default=[], help="default: all three")
+    parser.add_argument("--set", action="append", default=[], help="change a recipe value")
     parser.add_argument("--kills", type=int, default=3)
     parser.add_argument("--seed", type=int, default=0, help="of the trainings and of the moments")
     options = parser.parse_args()
     draw, differences = random.Random(options.seed), 0
+    wanted = options.architecture or list(ARCHITECTURES)
     with tempfile.TemporaryDirectory() as name:
         home = Home(Path(name) / "runs")
         prepared = prepare(options.dataset, home)
         for preset in options.presets:
-            for label, recipe in named_recipes(ARCHITECTURES, preset, dataset=options.dataset).items():
+            for label, recipe in named_recipes(wanted, preset, options.set, dataset=options.dataset).items():
                 request = BuildRequest(recipe=recipe, label=label, seed=options.seed, **prepared)
                 folder = Path(name) / f"{label}-{preset}"
                 folder.mkdir()

@@ -86,6 +86,15 @@ def test_what_ran_is_told_from_what_runs(home: Home) -> None:
     assert read_state(home) is None
 
 
+def test_a_part_that_is_slow_is_not_told_to_be_starting(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervision, "PATIENCE", 0.2)
+    info = {"name": "mlflow", "statename": "RUNNING"}
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        assert supervision._state(home, info, address) == "no answer in 0.2 s"
+    assert supervision._state(home, info, address) == "starting"
+
+
 def test_damaged_state_is_none(home: Home) -> None:
     home.state.mkdir(parents=True)
     (home.state / "up.json").write_text('{"process": ')

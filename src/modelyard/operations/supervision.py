@@ -28,6 +28,8 @@ from modelyard.operations.parts import Part
 from modelyard.operations.state import UpState, read_state, remove_state, running_state, write_state
 
 START_SECONDS, STOP_SECONDS, READY_SECONDS = 30.0, 40.0, 120.0
+PATIENCE = 5.0
+"""Seconds that a part may take to say that it is well, on a busy machine, too."""
 MAX_SOCKET_PATH = 100
 """Of 107 that the kernel takes."""
 
@@ -157,10 +159,12 @@ def _state(home: Home, info: dict[str, Any], address: str) -> str:
     if not address:
         return "running"
     try:
-        with urllib.request.urlopen(f"{address}{HEALTH[info['name']]}", timeout=2):
+        with urllib.request.urlopen(f"{address}{HEALTH[info['name']]}", timeout=PATIENCE):
             return "ready"
     except urllib.error.HTTPError as error:
         return f"answers {error.code}"
+    except TimeoutError:
+        return f"no answer in {PATIENCE:g} s"  # on a busy machine; it listens, so that it is not starting any more
     except OSError:
         return "waiting for a first release" if info["name"] == "serve" and not has_release(home) else "starting"
 
