@@ -164,6 +164,12 @@ def test_an_alert_never_raises_and_keeps_its_budget(
     stuck.set()
 
 
+def test_alerts_of_one_moment_are_delivered_in_their_order(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    name(monkeypatch, "http://127.0.0.1:9/")
+    made = [alerts.record(home, "failure", str(number), {})["id"] for number in range(50)]
+    assert [path.stem.rpartition("-")[2] for path in waiting_files(home)] == made
+
+
 @pytest.mark.fault("the sender of an alert is killed", how="SIGKILL between the request and its answer")
 def test_a_killed_sender_loses_nothing(
     store: Path, webhook: Webhook, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]

@@ -61,7 +61,7 @@ def record(home: Home, kind: Kind, title: str, facts: Mapping[str, Any]) -> Entr
     It waits before it is in the record: killed between the two, it is still delivered.
     """
     entry: Entry = {
-        "id": uuid.uuid4().hex, "time": datetime.now(UTC).isoformat(timespec="milliseconds"), "kind": kind, "title": title,
+        "id": uuid.uuid4().hex, "time": datetime.now(UTC).isoformat(timespec="microseconds"), "kind": kind, "title": title,
         "host": platform.node(), "facts": {name: _plain(fact) for name, fact in facts.items()},
     }  # fmt: skip
     if os.environ.get(VARIABLE):
