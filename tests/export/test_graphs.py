@@ -18,7 +18,7 @@ from modelyard.recipes import ARCHITECTURES, make_recipe
 HEIGHT, WIDTH, CHANNELS, CLASSES = 14, 22, 3, 7
 CHANGES = {
     ("cnn", "quality"): ("model.variant=resnet", "model.stages=4", "model.members=2"),
-    ("transformer", "tiny"): ("model.mirrored=true",),
+    ("transformer", "tiny"): ("model.mirrored=true", "model.members=2"),
 }
 
 

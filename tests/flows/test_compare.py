@@ -96,6 +96,7 @@ def test_after_a_kill_the_first_is_not_repeated_and_the_second_goes_on(
     assert "cnn  training: done before, skipped" in terminated["stderr"]
     assert "rnn  epoch 1/2" not in terminated["stderr"]
     assert "rnn  epoch 2/2" in terminated["stderr"]
+    assert "transformer  epoch 1/2" in terminated["stderr"]
 
 
 def test_reconciling_marks_the_killed_run_and_removes_its_scratch_folder(killed: dict[str, Any]) -> None:
@@ -117,10 +118,14 @@ def test_a_terminated_run_is_marked_leaves_nothing_and_tells_how_to_go_on(termin
 
 
 @pytest.mark.fault("a training is killed under its run", how="SIGKILL of the training alone")
-def test_a_killed_training_is_started_again_and_goes_on(finished: dict[str, Any]) -> None:
+def test_a_killed_training_is_started_again_and_goes_on(
+    finished: dict[str, Any], terminated: dict[str, Any], home: Home
+) -> None:
     assert finished["stderr"].count("transformer  training ...") == 2
     assert "transformer  epoch 1/2" not in finished["stderr"]
     assert "transformer  epoch 2/2" in finished["stderr"]
+    client, _ = open_store(home)
+    assert client.get_run(terminated["run"].info.run_id).info.status == "FINISHED"
 
 
 def test_every_architecture_is_recorded_registered_and_released(finished: dict[str, Any], home: Home) -> None:

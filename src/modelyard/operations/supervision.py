@@ -164,7 +164,7 @@ def _state(home: Home, info: dict[str, Any], address: str) -> str:
     except urllib.error.HTTPError as error:
         return f"answers {error.code}"
     except TimeoutError:
-        return f"no answer in {PATIENCE:g} s"  # on a busy machine; it listens, so that it is not starting any more
+        return f"no answer in {PATIENCE:g} s"  # it listens: a server that is busy, or whose workers still import
     except OSError:
         return "waiting for a first release" if info["name"] == "serve" and not has_release(home) else "starting"
 
