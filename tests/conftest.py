@@ -11,6 +11,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # as trainings have it: long sp
 
 from modelyard.data.datasets import Dataset
 from modelyard.data.sources import load_dataset
+from tests.blank import Templates
 
 
 @pytest.fixture
@@ -23,16 +24,29 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture(scope="session")
-def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A cache for whole runs that are not about the cache: an architecture is translated once in all processes of the tests."""
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One for all processes of the tests."""
     own = tmp_path_factory.getbasetemp()
-    return (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "shared-cache"
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+
+@pytest.fixture(scope="session")
+def shared_cache(shared_folder: Path) -> Path:
+    """A cache for whole runs that are not about the cache: an architecture is translated once in all processes of the tests."""
+    return shared_folder / "shared-cache"
+
+
+@pytest.fixture(scope="session")
+def templates(shared_folder: Path) -> Templates:
+    """What a store is copied from where its making is not the point."""
+    return Templates(shared_folder / "templates")
 
 
 @pytest.fixture
-def warm_store(store: Path, shared_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """`store` with the shared cache."""
+def warm_store(store: Path, shared_cache: Path, templates: Templates, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """`store` with migrated databases and the shared cache."""
     monkeypatch.setenv("MODELYARD_CACHE", str(shared_cache))
+    templates.store(store / "runs", prefect=True)
     return store
 
 

@@ -22,12 +22,15 @@ from modelyard.predict import predict_files, released_folder
 from modelyard.tracking.reconcile import NOTE, reconcile
 from modelyard.tracking.registry import versions
 from modelyard.tracking.store import open_store
+from tests.blank import Templates
 from tests.flows.command import ROOT, RUN, environment_below, started, started_until, words_of
 
 
 @pytest.fixture(scope="module")
-def environment(tmp_path_factory: pytest.TempPathFactory, shared_cache: Path) -> dict[str, str]:
-    return environment_below(tmp_path_factory.mktemp("store"), shared_cache)
+def environment(tmp_path_factory: pytest.TempPathFactory, shared_cache: Path, templates: Templates) -> dict[str, str]:
+    folder = tmp_path_factory.mktemp("store")
+    templates.store(folder / "runs", prefect=True)
+    return environment_below(folder, shared_cache)
 
 
 @pytest.fixture(scope="module")

@@ -22,12 +22,13 @@ def readme_commands() -> list[list[str]]:
 
 
 def test_the_commands_of_the_readme_work(
-    warm_store: Path, shared_cache: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    store: Path, shared_cache: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """`run` as a process of its own and with one small model; the others in this one, which saves their imports."""
-    commands, environment = readme_commands(), environment_below(warm_store, shared_cache)
+    commands, environment = readme_commands(), environment_below(store, shared_cache)
     assert len(commands) >= 8
-    monkeypatch.chdir(warm_store)
+    monkeypatch.setenv("MODELYARD_CACHE", str(shared_cache))
+    monkeypatch.chdir(store)
     for words in commands:
         if words[0] == "run":
             command = [sys.executable, "-m", "modelyard", *words, "-a", "rnn", *SMALL]
@@ -38,4 +39,4 @@ def test_the_commands_of_the_readme_work(
             said, complained = capsys.readouterr()
         assert code == 0, (words, complained)
         assert said.strip(), words
-    assert (warm_store / "sheet.png").stat().st_size > 10_000
+    assert (store / "sheet.png").stat().st_size > 10_000

@@ -29,11 +29,12 @@ from modelyard.errors import ConfigError
 from modelyard.home import Home
 from modelyard.identity import identity
 from modelyard.tracking.relocation import rewrite_schedules
+from tests.blank import Templates
 
 
 @pytest.fixture(scope="module")
-def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SyncPrefectClient]:
-    home = Home(tmp_path_factory.mktemp("store"))
+def client(tmp_path_factory: pytest.TempPathFactory, templates: Templates) -> Iterator[SyncPrefectClient]:
+    home = templates.store(tmp_path_factory.mktemp("store"), prefect=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PREFECT_HOME", str(home.prefect))
         with ephemeral_server(home) as server:

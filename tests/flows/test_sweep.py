@@ -20,6 +20,7 @@ from modelyard.requests import BuildRequest
 from modelyard.steps import prepare
 from modelyard.sweeps.request import SweepRequest
 from modelyard.tracking.store import open_store
+from tests.blank import Templates
 from tests.flows.command import environment_below, started_until
 
 SMALL = ["--set", "training.min_steps=0", "--set", "training.max_train_images=300"]
@@ -27,8 +28,10 @@ SWEEP = [sys.executable, "-m", "modelyard", "sweep", "-d", "digits", *SMALL]
 
 
 @pytest.fixture(scope="module")
-def environment(tmp_path_factory: pytest.TempPathFactory, shared_cache: Path) -> dict[str, str]:
-    return environment_below(tmp_path_factory.mktemp("store"), shared_cache)
+def environment(tmp_path_factory: pytest.TempPathFactory, shared_cache: Path, templates: Templates) -> dict[str, str]:
+    folder = tmp_path_factory.mktemp("store")
+    templates.store(folder / "runs", prefect=True)
+    return environment_below(folder, shared_cache)
 
 
 def runs_of(environment: dict[str, str], sweep: str) -> list[Any]:

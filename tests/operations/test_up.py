@@ -14,14 +14,16 @@ import psutil
 import pytest
 
 from modelyard.operations.parts import NAMES
+from tests.blank import Templates
 from tests.operations.test_supervision import free_ports
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture(scope="module")
-def command(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Command]:
+def command(tmp_path_factory: pytest.TempPathFactory, templates: Templates) -> Iterator[Command]:
     folder = tmp_path_factory.mktemp("up")
+    templates.store(folder / "runs", prefect=True)
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "MLFLOW_", "MODELYARD_"))}
     environment = kept | {"MODELYARD_HOME": str(folder / "runs"), "MODELYARD_CACHE": str(folder / "cache")}
 

@@ -15,6 +15,7 @@ from modelyard.home import Home
 from modelyard.tracking import ledger
 from modelyard.tracking.aliases import move_alias, registry_head, settle
 from modelyard.tracking.store import open_store
+from tests.blank import Templates
 from tests.tracking.movers import a_move, agreed, champion, climb, die_after
 
 
@@ -27,8 +28,8 @@ def processes() -> ForkServerContext:
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
-    return Home(tmp_path_factory.mktemp("store"))
+def home(tmp_path_factory: pytest.TempPathFactory, templates: Templates) -> Home:
+    return templates.store(tmp_path_factory.mktemp("store"))
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from modelyard.tracking.aliases import Move, move_alias
 from modelyard.tracking.difference import difference
 from modelyard.tracking.judging import GATES_TAG, Judgement, keep
 from modelyard.tracking.store import open_store
+from tests.blank import Templates
 from tests.bundles import lit_dataset
 from tests.tracking.versions import a_version
 
@@ -29,9 +30,9 @@ SOUND, FOOLED, BETTER, WEAK = 1, 2, 3, 4
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Home:
+def made(tmp_path_factory: pytest.TempPathFactory, templates: Templates) -> Home:
     """Four versions of one model, the first of them champion."""
-    home, dataset = Home(tmp_path_factory.mktemp("runs")), lit_dataset()
+    home, dataset = templates.store(tmp_path_factory.mktemp("runs")), lit_dataset()
     data = home.steps / f"data-{dataset.digest[:16]}"
     pack(dataset, data)
     kinds = {"sound": (False, 0.9), "fooled": (True, 0.95), "better": (False, 0.97), "weak": (False, 0.5)}

@@ -23,6 +23,7 @@ from modelyard.tracking.remote import Remote, configured_remote
 from modelyard.tracking.sent import count_waiting
 from modelyard.tracking.store import open_store
 from modelyard.training.state import EpochReport
+from tests.blank import Templates
 from tests.bundles import lit_bundle
 from tests.tracking.remote_server import HarmfulProxy, MlflowServer, differences
 
@@ -30,8 +31,10 @@ TAGS = {"modelyard.dataset": "lit", "modelyard.data_digest": "0" * 64}
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
-    with MlflowServer(tmp_path_factory.mktemp("server")).running() as server:
+def server(tmp_path_factory: pytest.TempPathFactory, templates: Templates) -> Iterator[MlflowServer]:
+    folder = tmp_path_factory.mktemp("server")
+    templates.mlflow(folder / "server.db")
+    with MlflowServer(folder).running() as server:
         yield server
 
 
@@ -42,8 +45,8 @@ def proxy(server: MlflowServer) -> Iterator[HarmfulProxy]:
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
-    return Home(tmp_path_factory.mktemp("store"))
+def home(tmp_path_factory: pytest.TempPathFactory, templates: Templates) -> Home:
+    return templates.store(tmp_path_factory.mktemp("store"))
 
 
 def add_run(home: Home, key: str, epochs: int = 5) -> str:

@@ -15,6 +15,7 @@ from modelyard.gates.config import GatesConfig
 from modelyard.home import Home
 from modelyard.tracking import promotion, registry
 from modelyard.tracking.ledger import LEDGER_FILE
+from tests.blank import Templates
 from tests.bundles import lit_dataset
 from tests.tracking.versions import a_version
 
@@ -22,8 +23,8 @@ GATES = GatesConfig()
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
-    yield Home(tmp_path_factory.mktemp("store"))
+def home(tmp_path_factory: pytest.TempPathFactory, templates: Templates) -> Iterator[Home]:
+    yield templates.store(tmp_path_factory.mktemp("store"))
 
 
 @pytest.fixture(scope="module")
@@ -84,8 +85,8 @@ def test_a_champion_of_other_data_is_asked_about_the_new_test_images(home: Home,
 
 
 @pytest.mark.fault("an alias move is cut short", how="the state that a kill between its parts leaves")
-def test_a_move_that_was_cut_short_is_completed_by_the_next(tmp_path: Path) -> None:
-    home, dataset = Home(tmp_path / "store"), lit_dataset()
+def test_a_move_that_was_cut_short_is_completed_by_the_next(tmp_path: Path, templates: Templates) -> None:
+    home, dataset = templates.store(tmp_path / "store"), lit_dataset()
     pack(dataset, home.steps / "data")
     for name, validation in (("first", 0.90), ("better", 0.97)):
         version = a_version(home, name, fooled=False, validation=validation, digest=dataset.digest)

@@ -15,13 +15,14 @@ from modelyard.identity import PARENT_VARIABLE, identity
 from modelyard.tracking import runs
 from modelyard.tracking.reconcile import reconcile
 from modelyard.tracking.store import open_store
+from tests.blank import Templates
 
 TAGS = {"modelyard.dataset": "lit", "modelyard.data_digest": "0" * 64}
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
-    home = Home(tmp_path_factory.mktemp("store"))
+def home(tmp_path_factory: pytest.TempPathFactory, templates: Templates) -> Home:
+    home = templates.store(tmp_path_factory.mktemp("store"))
     open_store(home)
     home.steps.mkdir()
     return home

@@ -15,13 +15,14 @@ from modelyard.home import Home
 from modelyard.tracking import relocation, runs
 from modelyard.tracking.relocation import PLACES, relocate
 from modelyard.tracking.store import open_store
+from tests.blank import Templates
 from tests.tracking.versions import a_version
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Home:
+def made(tmp_path_factory: pytest.TempPathFactory, templates: Templates) -> Home:
     """A store with a finished run and a version; its name has what SQL's LIKE takes for a pattern."""
-    home = Home(tmp_path_factory.mktemp("made_%"))
+    home = templates.store(tmp_path_factory.mktemp("made_%"))
     version = a_version(home, "one", fooled=False, validation=0.9, digest="d" * 64)
     report = home.root / "report"
     report.mkdir()

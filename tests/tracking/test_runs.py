@@ -12,6 +12,7 @@ from modelyard.home import Home
 from modelyard.tracking import runs
 from modelyard.tracking.store import open_store
 from modelyard.training.state import EpochReport
+from tests.blank import Templates
 
 TAGS = {"modelyard.dataset": "lit", "modelyard.data_digest": "0" * 64}
 
@@ -21,8 +22,8 @@ def report(epoch: int) -> EpochReport:
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
-    return Home(tmp_path_factory.mktemp("store"))
+def home(tmp_path_factory: pytest.TempPathFactory, templates: Templates) -> Home:
+    return templates.store(tmp_path_factory.mktemp("store"))
 
 
 @pytest.mark.fault("five equal runs are recorded at once", how="five threads on one store")

@@ -1,0 +1,50 @@
+"""A store made by an earlier edition (commit 0dba254) opens, answers, is served, and goes on being moved."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from modelyard.bundle import open_bundle, read_golden
+from modelyard.home import Home
+from modelyard.predict import predict_files, released_folder
+from modelyard.tracking import history, ledger, registry
+from modelyard.tracking.aliases import Move, move_alias, registry_head
+from tests.blank import former_store
+from tests.serving.conftest import running
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    return former_store(tmp_path_factory.mktemp("former"))
+
+
+def test_its_versions_and_ledger_are_read(home: Home) -> None:
+    found = registry.versions(home, "digits")
+    assert [(version.number, version.tags["label"]) for version in found] == [(1, "cnn"), (2, "own.Net")]
+    assert {alias for version in found for alias in version.aliases} == {"cnn", "champion", "custom"}
+    told, altered = history.verify(home, "digits", registry_head(home, "digits"))
+    assert (told.split(",")[0], altered) == ("3 entries", [])
+
+
+def test_its_bundles_answer_as_they_did(home: Home, tmp_path: Path) -> None:
+    folder = released_folder(home, "digits@champion")
+    images_BHWC, probabilities_BK = read_golden(folder)
+    Image.fromarray(images_BHWC[0, ..., 0]).save(tmp_path / "a.png")
+    (row,) = predict_files(home, "digits@champion", [tmp_path / "a.png"])
+    assert row["label"] == open_bundle(folder).classes[int(np.argmax(probabilities_BK[0]))]
+
+
+def test_its_releases_are_served_and_its_aliases_move(home: Home, tmp_path: Path) -> None:
+    with running(home.releases, tmp_path / "log", "--workers", "1", "--poll-s", "0.05") as server:
+        served = {card["name"]: card["version"] for card in server.client.get("/models").json()}
+        assert served == {"digits": "2", "digits-cnn": "1", "digits-custom": "2"}
+        first = registry.versions(home, "digits")[0]
+        move_alias(home, Move.to_version(first, "champion", "tried"), expected=2)
+        server.wait_for(
+            lambda: any(event["version"] == "1" for event in server.events("serving") if event["model"] == "digits")
+        )
+    assert not ledger.problems(ledger.read(home.releases / "digits"), registry_head(home, "digits"))
