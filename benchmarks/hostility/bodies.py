@@ -1,0 +1,105 @@
+"""Requests with hostile bodies: values, structures, archives, pictures."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import random
+import struct
+import zlib
+from collections.abc import Callable
+from functools import cache
+
+import numpy as np
+from PIL import Image
+
+SHAPE = (28, 28, 1)
+PIXELS = 784
+INFER = "/v2/models/digits/infer"
+HOST = b"Host: 127.0.0.1\r\n"
+MODELS = "/v2/repository/models"
+
+
+def request(target: str, body: bytes = b"", *headers: bytes, method: str = "POST", host: bytes = HOST) -> bytes:
+    """A whole request that says its length."""
+    lines = b"".join(header + b"\r\n" for header in headers)
+    start = f"{method} {target} HTTP/1.1\r\n".encode()
+    return start + host + lines + b"Content-Length: %d\r\n\r\n" % len(body) + body
+
+
+def infer(data: object, shape: object = (1, *SHAPE), **more: object) -> bytes:
+    """A V2 request with these values."""
+    entry = {"name": "images", "datatype": "UINT8", "shape": shape, "data": data} | more
+    return request(INFER, json.dumps({"inputs": [entry]}).encode())
+
+
+def ordinary(chance: random.Random) -> bytes:
+    """What an honest client sends."""
+    return infer([chance.randrange(256)] * PIXELS)
+
+
+@cache
+def png(mode: str, width: int, height: int) -> bytes:
+    file = io.BytesIO()
+    Image.new(mode, (width, height)).save(file, "PNG", compress_level=1)
+    return file.getvalue()
+
+
+@cache
+def png_head(width: int, height: int) -> bytes:
+    """A PNG that promises this size and holds nothing."""
+    head = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 6, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + head + struct.pack(">I", zlib.crc32(head))
+
+
+@cache
+def photo(bytes_wanted: int) -> bytes:
+    side = int((bytes_wanted / 3) ** 0.5)
+    noise = np.random.default_rng(0).integers(0, 256, (side, side, 3), np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(noise).save(file, "PNG", compress_level=0)
+    return file.getvalue()
+
+
+def form(parts: int) -> bytes:
+    return request("/predict", b"--b\r\n" * parts, b"Content-Type: multipart/form-data; boundary=b")
+
+
+@cache
+def gzip_bomb() -> bytes:
+    return gzip.compress(bytes(50_000_000), 9)
+
+
+def value_bomb(chance: random.Random) -> bytes:
+    """H3: one long string among numbers, plain or packed."""
+    body = json.dumps({"inputs": [{"name": "images", "datatype": "UINT8", "shape": [64, *SHAPE],
+                       "data": ["x" * chance.choice((400, 900, 20_000)), *[0] * (64 * PIXELS - 1)]}]}).encode()  # fmt: skip
+    return chance.choice((request, packed))(INFER, body)
+
+
+def packed(target: str, body: bytes) -> bytes:
+    """The same with a packed body."""
+    return request(target, gzip.compress(body, 1), b"Content-Encoding: gzip")
+
+
+def structure(chance: random.Random) -> bytes:
+    """M1: brackets without end, within a size that is let in."""
+    piece, count = chance.choice((("[]", 60_000), ("{}", 60_000), ("[" * 500 + "]" * 500, 100), ('"a"', 60_000)))
+    body = ('{"inputs":[' + ",".join([piece] * count) + "]}").encode()
+    return chance.choice((request, packed))(chance.choice((INFER, "/invocations")), body)
+
+
+def echo(chance: random.Random) -> bytes:
+    long: object = chance.choice(("n" * 200_000, [1] * 50_000, json.loads("[" * 400 + "]" * 400)))
+    key = chance.choice(("name", "datatype", "shape"))
+    entry = {"name": "images", "datatype": "UINT8", "shape": [1, *SHAPE], "data": [0] * PIXELS} | {key: long}
+    return request(INFER, json.dumps({"inputs": [entry], "id": chance.choice((1, "i"))}).encode())
+
+
+def picture(chance: random.Random) -> bytes:
+    pictures: tuple[Callable[[], bytes], ...] = (
+        lambda: png_head(60_000, 60_000), lambda: png_head(2**31 - 1, 1), lambda: png("L", 1, 30_000),
+        lambda: png("RGBA", 30, 30)[:90], lambda: b"\xff\xd8" + b"\xff\xe1\x00\x02" * 20_000, lambda: b"GIF89a" + b"\0" * 500,
+    )  # fmt: skip
+    return request("/predict", chance.choice(pictures)())
