@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from modelyard.cli_options import JsonOption, print_rows
+from modelyard.errors import ConfigError
 from modelyard.home import Home
+from modelyard.sharing import share, unshare
 
 if TYPE_CHECKING:
     from modelyard.housekeeping.rubbish import Rubbish
 
-store_app = typer.Typer(no_args_is_help=True, help="What the store takes on disk, and its upgrade.")
+store_app = typer.Typer(no_args_is_help=True, help="What the store takes on disk, its upgrade, and who may read it.")
 
 
 def gc(
@@ -80,3 +82,23 @@ def store_upgrade(as_json: JsonOption = False) -> None:
 
     done = upgrade(Home.current())
     typer.echo(json.dumps({"done": done}) if as_json else done)
+
+
+@store_app.command("share")
+def store_share(
+    group: Annotated[str | None, typer.Option(help="Name or number. Default: the group that the store's folder has.")] = None,
+    off: Annotated[bool, typer.Option("--off", help="Close it to all but its owner again.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Let a group read releases, ledgers and MLflow's database, new ones too: for readers and for a container's user."""
+    home = Home.current()
+    if off and group is not None:
+        raise ConfigError("--off closes the store to every group: leave out --group")
+    if off:
+        unshare(home)
+        told, done = {"group": None, "number": None}, f"{home.root} is its owner's alone"
+    else:
+        chosen = share(home, group)
+        told = {"group": chosen.name, "number": chosen.number}
+        done = f"group {chosen.name} ({chosen.number}) may read the releases, ledgers and database of {home.root}"
+    typer.echo(json.dumps({"store": str(home.root)} | told) if as_json else done)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections import OrderedDict
 from concurrent.futures import Executor
 from http import HTTPStatus
@@ -13,7 +14,7 @@ from modelyard.serving.engine import Engine
 from modelyard.serving.events import log_event
 from modelyard.serving.metrics import WorkerMetrics
 from modelyard.serving.options import ServeOptions
-from modelyard.serving.releases import CHAMPION, Pointer, known_versions, read_pointers
+from modelyard.serving.releases import CHAMPION, Pointer, known_versions, read_pointers, unreadable
 from modelyard.serving.served import Served
 
 PINNED_VERSIONS = 4
@@ -37,7 +38,11 @@ class Repository:
 
     async def start(self) -> None:
         """The first load. Raises: StoreError when nothing can be served."""
-        await self.refresh()
+        unread = unreadable(self._options.releases)
+        if unread != self._options.releases:
+            await self.refresh()
+        if unread is not None and not self.current:
+            raise StoreError(f"user {os.getuid()} may not read {unread}; its owner opens it to a group: modelyard store share")
         if not self.current:
             reasons = "; ".join(f"{name}: {reason}" for name, (_, reason) in self.refused.items())
             reasons = (
