@@ -96,7 +96,8 @@ def store_share(
         raise ConfigError("--off closes the store to every group: leave out --group")
     if off:
         unshare(home)
-        told, done = {"group": None, "number": None}, f"{home.root} is its owner's alone"
+        told: dict[str, Any] = {"group": None, "number": None}
+        done = f"{home.root} is its owner's alone"
     else:
         chosen = share(home, group)
         told = {"group": chosen.name, "number": chosen.number}

@@ -54,7 +54,8 @@ def is_sealed(folder: Path) -> bool:
 
 def _refused(path: Path, error: OSError) -> StoreError:
     """numpy tells a full disk in bytes requested and written, without the system's word for it."""
-    return StoreError(f"cannot write {path}: {error.strerror or error}; free space or choose another MODELYARD_HOME")
+    remedy = "run as its owner" if isinstance(error, PermissionError) else "free space"
+    return StoreError(f"cannot write {path}: {error.strerror or error}; {remedy} or choose another MODELYARD_HOME")
 
 
 def write_atomically(path: Path, content: bytes) -> None:
