@@ -56,11 +56,9 @@ def row(name: str, package: Distribution) -> str:
 
 def _identifier(package: Distribution) -> str:
     told, prefix = package.metadata, "License :: OSI Approved :: "
-    stated = told.get("License", "")
-    if expression := told.get("License-Expression"):
-        return expression
-    if set(re.split(r" AND | OR ", stated)) <= IDENTIFIERS:
-        return stated
+    (expression,), (stated,) = (told.get_all(field) or [""] for field in ("License-Expression", "License"))
+    if expression or set(re.split(r" AND | OR ", stated)) <= IDENTIFIERS:
+        return str(expression or stated)
     classifiers = [line.removeprefix(prefix) for line in told.get_all("Classifier") or [] if line.startswith(prefix)]
     return CLASSIFIERS.get(classifiers[0], "") if len(classifiers) == 1 else ""
 
