@@ -19,7 +19,7 @@ from filelock import FileLock
 
 from modelyard import cli
 from modelyard.environment import callers_files, configure, private_files
-from modelyard.errors import ConfigError, StoreError
+from modelyard.errors import StoreError
 from modelyard.files import folder_written_whole, make_folder, write_atomically, write_json
 from modelyard.home import Home
 from modelyard.sharing import close_root, share, unshare
@@ -49,7 +49,7 @@ def old(home: Home) -> Home:
     """A store as it was made before: readable by all."""
     for name in ("releases", "prefect", "logs", "state"):
         (home.root / name).mkdir(parents=True)
-    for file in (home.database, home.prefect / "prefect.db", home.logs / "up.log", home.state / "auth", home.root / "other"):
+    for file in (home.database, home.prefect / "prefect.db", home.logs / "up.log", home.state / "auth", home.root / "mlflow.db.x.bak"):
         file.write_text("")
     release(home.releases, 1, Linear.seeded(1), "champion")
     return home
@@ -140,7 +140,7 @@ def test_a_group_reads_releases_and_database_and_nothing_else(old: Home) -> None
     outside = old.root.parent / "outside"
     outside.touch(0o600)
     (old.releases / "fruit" / "link").symlink_to(outside)
-    assert share(old, str(GROUP)).number == GROUP
+    assert share(old, str(GROUP)) == GROUP
     move_on(old, 2)
     old.database.with_name("mlflow.db-wal").touch(0o640)
     with private_files():
@@ -185,7 +185,7 @@ def test_wrong_groups_are_one_line(arguments: list[str], expected: str, old: Hom
 def test_sharing_is_told_and_needs_a_store(home: Home, old: Home, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("store", "share", "--json") == 0
     told = json.loads(capsys.readouterr().out)
-    assert (told["store"], told["number"]) == (str(old.root), old.root.stat().st_gid)
+    assert told == {"store": str(old.root), "group": old.root.stat().st_gid}
     assert run("store", "share", "--off", "--json") == 0
     assert json.loads(capsys.readouterr().out)["group"] is None
     old.database.unlink()
@@ -201,14 +201,14 @@ def test_only_the_owner_shares_and_only_with_a_group_of_its_own() -> None:
         home.database.touch()
         os.seteuid(GROUP)
         try:
-            with pytest.raises(StoreError, match="belongs to user 0; only its owner can share it"):
-                share(home)
+            with pytest.raises(StoreError, match="is user 0's, who alone can share it"):
+                share(home, None)
         finally:
             os.seteuid(0)
         os.chown(home.root, GROUP, -1)
         os.seteuid(GROUP)
         try:
-            with pytest.raises(ConfigError, match=r"you are not in group daemon: --group expects one of .*root"):
+            with pytest.raises(StoreError, match="with a group that this user is in"):
                 share(home, "daemon")
         finally:
             os.seteuid(0)

@@ -91,15 +91,13 @@ def store_share(
     as_json: JsonOption = False,
 ) -> None:
     """Let a group read releases, ledgers and MLflow's database, new ones too: for readers and for a container's user."""
-    home = Home.current()
     if off and group is not None:
         raise ConfigError("--off closes the store to every group: leave out --group")
+    home = Home.current()
+    number = None if off else share(home, group)
     if off:
         unshare(home)
-        told: dict[str, Any] = {"group": None, "number": None}
-        done = f"{home.root} is its owner's alone"
-    else:
-        chosen = share(home, group)
-        told = {"group": chosen.name, "number": chosen.number}
-        done = f"group {chosen.name} ({chosen.number}) may read the releases, ledgers and database of {home.root}"
-    typer.echo(json.dumps({"store": str(home.root)} | told) if as_json else done)
+    done = (
+        f"group {number} may read the releases, ledgers and database of" if number is not None else "its owner alone may read"
+    )
+    typer.echo(json.dumps({"store": str(home.root), "group": number}) if as_json else f"{done} {home.root}")

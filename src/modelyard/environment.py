@@ -6,37 +6,33 @@ import contextlib
 import os
 import sys
 from collections.abc import Iterator
-from contextvars import ContextVar
 
 from modelyard.home import Home
 from modelyard.sharing import close_root
 
 REMOTE_VARIABLE = "MODELYARD_REMOTE"
-_callers_umask: ContextVar[int | None] = ContextVar("callers_umask", default=None)
+_callers_umask: list[int] = []
 
 
 @contextlib.contextmanager
 def private_files() -> Iterator[None]:
     """What is made below is its owner's alone, by child processes, too. The umask is the whole process's and comes back."""
-    before = os.umask(0o077)
-    token = _callers_umask.set(before)
+    _callers_umask.append(os.umask(0o077))
     try:
         yield
     finally:
-        os.umask(before)
-        _callers_umask.reset(token)
+        os.umask(_callers_umask.pop())
 
 
 @contextlib.contextmanager
 def callers_files() -> Iterator[None]:
     """Within `private_files`: what is made below is as open as the caller wants it. For files outside the store."""
-    wanted = _callers_umask.get()
-    before = os.umask(wanted) if wanted is not None else None
+    before = os.umask(0o077)
+    os.umask(_callers_umask[-1] if _callers_umask else before)
     try:
         yield
     finally:
-        if before is not None:
-            os.umask(before)
+        os.umask(before)
 
 
 def configure(home: Home) -> None:

@@ -53,12 +53,3 @@ def known_versions(releases: Path, model: str) -> list[str]:
     """All versions of a model on disk, oldest first."""
     numbers = [folder.name for folder in (releases / model).iterdir() if folder.name.isdecimal() and folder.is_dir()]
     return sorted(numbers, key=int)
-
-
-def unreadable(releases: Path) -> Path | None:
-    """The first of the folder, its models and their alias files that this user may not read; None for no folder, too."""
-    try:
-        models = list(releases.iterdir())
-    except OSError as error:
-        return releases if isinstance(error, PermissionError) else None
-    return next((path for path in (*models, *releases.glob("*/*.alias")) if not os.access(path, os.R_OK)), None)

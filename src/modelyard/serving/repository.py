@@ -14,7 +14,7 @@ from modelyard.serving.engine import Engine
 from modelyard.serving.events import log_event
 from modelyard.serving.metrics import WorkerMetrics
 from modelyard.serving.options import ServeOptions
-from modelyard.serving.releases import CHAMPION, Pointer, known_versions, read_pointers, unreadable
+from modelyard.serving.releases import CHAMPION, Pointer, known_versions, read_pointers
 from modelyard.serving.served import Served
 
 PINNED_VERSIONS = 4
@@ -38,11 +38,15 @@ class Repository:
 
     async def start(self) -> None:
         """The first load. Raises: StoreError when nothing can be served."""
-        unread = unreadable(self._options.releases)
-        if unread != self._options.releases:
-            await self.refresh()
-        if unread is not None and not self.current:
-            raise StoreError(f"user {os.getuid()} may not read {unread}; its owner opens it to a group: modelyard store share")
+        releases = self._options.releases
+        try:
+            any(releases.iterdir())
+        except PermissionError:
+            told = f"user {os.getuid()} may not read {releases}; its owner opens it to a group: modelyard store share"
+            raise StoreError(told) from None
+        except OSError:
+            pass
+        await self.refresh()
         if not self.current:
             reasons = "; ".join(f"{name}: {reason}" for name, (_, reason) in self.refused.items())
             reasons = (
