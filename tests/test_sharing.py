@@ -49,8 +49,8 @@ def old(home: Home) -> Home:
     """A store as it was made before: readable by all."""
     for name in ("releases", "prefect", "logs", "state"):
         (home.root / name).mkdir(parents=True)
-    for file in (home.database, home.prefect / "prefect.db", home.logs / "up.log", home.state / "auth", home.root / "mlflow.db.x.bak"):
-        file.write_text("")
+    for name in ("mlflow.db", "mlflow.db.x.bak", "prefect/prefect.db", "logs/up.log", "state/auth"):
+        (home.root / name).write_text("")
     release(home.releases, 1, Linear.seeded(1), "champion")
     return home
 
