@@ -1,10 +1,12 @@
 # The server alone: the packages of the `serve` extra on the CPU, as an ordinary user.
 #
 #     docker build -t modelyard .
-#     docker run -p 127.0.0.1:9700:9700 -v "$PWD/mlruns/releases:/releases:ro" modelyard
+#     modelyard store share
+#     docker run -p 127.0.0.1:9700:9700 --group-add "$(stat -c %g mlruns/releases)" -v "$PWD/mlruns/releases:/releases:ro" modelyard
 #
-# It follows the alias files of the mounted folder, so a promotion outside is served inside. Anyone who reaches the
-# port may ask: publish it to loopback as above, or mount a file of tokens and add --token-file.
+# The store is its owner's alone until `store share` opens the releases to a group, which the container's user is given.
+# The server follows the alias files of the mounted folder, so a promotion outside is served inside. Anyone who reaches
+# the port may ask: publish it to loopback as above, or mount a file of tokens and add --token-file.
 FROM python:3.11-slim AS build
 WORKDIR /build
 COPY pyproject.toml requirements.lock ./

@@ -2,12 +2,13 @@
 PYTHON ?= python3
 BIN := .venv/bin
 UV_VERSION := 0.13.9
+PIP_AUDIT_VERSION := 2.10.1
 ARGS ?=
 export UV_COMPILE_BYTECODE := 1
 export UV_NO_CONFIG := 1
 unexport VIRTUAL_ENV
 
-.PHONY: help run test check ui serve bench clean
+.PHONY: help run test check ui serve bench audit licences clean
 help:  ## what can be done here
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/'
 
@@ -29,6 +30,12 @@ serve: .venv/installed  ## the released models over HTTP: make serve ARGS="--mod
 
 bench: .venv/installed  ## where the time of a whole run goes: make bench ARGS="--dataset mnist --preset standard"
 	@$(BIN)/python benchmarks/pipeline.py $(ARGS)
+
+audit: .venv/installed  ## known vulnerabilities of the locked packages, where an advisory service can be reached
+	@$(BIN)/python benchmarks/audit.py $(BIN)/uv tool run --quiet --from pip-audit==$(PIP_AUDIT_VERSION) pip-audit $(ARGS)
+
+licences: .venv/installed  ## write docs/licences.md
+	@$(BIN)/python benchmarks/licences.py
 
 clean:  ## remove the environment (never the store in mlruns/)
 	rm -rf .venv

@@ -13,7 +13,7 @@ from contextvars import copy_context
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from modelyard.environment import configure
+from modelyard.environment import configure, private_files
 from modelyard.home import Home
 
 Result = TypeVar("Result")
@@ -42,6 +42,7 @@ class RunResult:
         return f"<table><tr>{head}</tr>{rows}</table><p>{led}: {html.escape(self.why)}</p>"
 
 
+@private_files()
 def run(
     dataset: str = "auto", *, architectures: Sequence[str] = (), preset: str = "standard",
     assignments: Sequence[str] = (), seed: int = 0, device: str = "auto", skip_unreadable: bool = False,
@@ -76,6 +77,7 @@ def _beside_a_loop(call: Callable[[], Result]) -> Result:
         return pool.submit(copy_context().run, call).result()
 
 
+@private_files()
 def versions(model: str = "") -> list[dict[str, Any]]:
     """Every registered version (of one model) with its aliases, as `modelyard models list` shows it."""
     configure(Home.current())
@@ -89,6 +91,7 @@ def versions(model: str = "") -> list[dict[str, Any]]:
     ]
 
 
+@private_files()
 def promote(model: str, *, alias: str = "champion", reason: str = "", force: bool = False) -> str:
     """Make `name@version` champion if it passes its gates; gives what was done. Raises: PromotionError, StoreError."""
     configure(Home.current())
@@ -97,6 +100,7 @@ def promote(model: str, *, alias: str = "champion", reason: str = "", force: boo
     return promote_version(Home.current(), model, alias, reason=reason, force=force)
 
 
+@private_files()
 def rollback(model: str, *, to: int | None = None, reason: str = "") -> str:
     """Give the champion's place back to the one before, or to version `to`. Raises: StoreError."""
     configure(Home.current())

@@ -26,7 +26,7 @@ from modelyard.cli_serve import serve
 from modelyard.cli_store import gc, store_app
 from modelyard.cli_sweep import sweep
 from modelyard.cli_sync import sync
-from modelyard.environment import configure
+from modelyard.environment import configure, private_files
 from modelyard.errors import ModelyardError, describe_fault
 from modelyard.home import Home
 from modelyard.running import run_compare
@@ -151,6 +151,7 @@ def _terminate(number: int, _frame: object) -> None:
     raise KeyboardInterrupt
 
 
+@private_files()
 def main() -> None:
     """Entry point: every expected error is one line and an exit code (2 input, 1 failure, 130 Ctrl-C, 143 SIGTERM)."""
     configure(Home.current())

@@ -11,6 +11,7 @@ import typer
 
 from modelyard.cli_drift import drift
 from modelyard.cli_options import JsonOption, SkipOption
+from modelyard.environment import callers_files
 
 if TYPE_CHECKING:
     from modelyard.data.datasets import Dataset
@@ -49,7 +50,8 @@ def data_show(
 
     loaded = _load(dataset, skip_unreadable=skip_unreadable)
     description = describe(loaded) | {"contact sheet": str(picture)}
-    draw_contact_sheet(loaded, picture)
+    with callers_files():
+        draw_contact_sheet(loaded, picture)
     typer.echo(json.dumps(description)) if as_json else _print_description(description)
 
 

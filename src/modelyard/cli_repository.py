@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from modelyard.environment import callers_files
 from modelyard.home import Home
 
 repository_app = typer.Typer(no_args_is_help=True, help="Hand the released models to other servers.")
@@ -22,7 +23,8 @@ def export(
     from modelyard.serving.triton import export_repository
     from modelyard.tables import print_table
 
-    exported = export_repository(Home.current().releases, folder)
+    with callers_files():  # another server's user reads it
+        exported = export_repository(Home.current().releases, folder)
     rows = [{"name": one.name, "version": int(one.version)} for one in exported]
     if as_json:
         typer.echo(json.dumps(rows))

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from modelyard.cli_options import JsonOption, print_rows
+from modelyard.errors import ConfigError
 from modelyard.home import Home
+from modelyard.sharing import share, unshare
 
 if TYPE_CHECKING:
     from modelyard.housekeeping.rubbish import Rubbish
 
-store_app = typer.Typer(no_args_is_help=True, help="What the store takes on disk, and its upgrade.")
+store_app = typer.Typer(no_args_is_help=True, help="What the store takes on disk, its upgrade, and who may read it.")
 
 
 def gc(
@@ -80,3 +82,22 @@ def store_upgrade(as_json: JsonOption = False) -> None:
 
     done = upgrade(Home.current())
     typer.echo(json.dumps({"done": done}) if as_json else done)
+
+
+@store_app.command("share")
+def store_share(
+    group: Annotated[str | None, typer.Option(help="Name or number. Default: the group that the store's folder has.")] = None,
+    off: Annotated[bool, typer.Option("--off", help="Close it to all but its owner again.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Let a group read releases, ledgers and MLflow's database, new ones too: for readers and for a container's user."""
+    if off and group is not None:
+        raise ConfigError("--off closes the store to every group: leave out --group")
+    home = Home.current()
+    number = None if off else share(home, group)
+    if off:
+        unshare(home)
+    done = (
+        f"group {number} may read the releases, ledgers and database of" if number is not None else "its owner alone may read"
+    )
+    typer.echo(json.dumps({"store": str(home.root), "group": number}) if as_json else f"{done} {home.root}")

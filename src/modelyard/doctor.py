@@ -70,18 +70,20 @@ def _provider_used() -> str:
 def _database(home: Home) -> str:
     if not home.database.exists():
         return "none yet; the first run makes it"
+    from modelyard.tracking.store import RELOCATE, is_for_reading, read_only
+
     try:
-        with sqlite3.connect(home.database, timeout=1) as connection:
+        reads = is_for_reading(home)
+        with sqlite3.connect(read_only(home) if reads else home.database, timeout=1, uri=reads) as connection:
             check = connection.execute("PRAGMA quick_check").fetchone()[0]
             location = connection.execute("SELECT artifact_location FROM experiments WHERE name = 'modelyard'").fetchone()
-            connection.execute("BEGIN IMMEDIATE")
-            connection.rollback()
+            if not reads:
+                connection.execute("BEGIN IMMEDIATE")
+                connection.rollback()
     except sqlite3.OperationalError as error:
         return f"{error}; a program that holds it has to end" if "locked" in str(error) else f"cannot be read: {error}"
     except sqlite3.Error as error:
         return f"cannot be read: {error}; put a copy back or move it away"
-    from modelyard.tracking.store import RELOCATE
-
     if location and location[0] != str(home.artifacts):
         return f"moved: made for {location[0]}, now at {home.artifacts}; {RELOCATE}"
     return _schema(home) or str(check)

@@ -4,10 +4,35 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
+from collections.abc import Iterator
 
 from modelyard.home import Home
+from modelyard.sharing import close_root
 
 REMOTE_VARIABLE = "MODELYARD_REMOTE"
+_callers_umask: list[int] = []
+
+
+@contextlib.contextmanager
+def private_files() -> Iterator[None]:
+    """What is made below is its owner's alone, by child processes, too. The umask is the whole process's and comes back."""
+    _callers_umask.append(os.umask(0o077))
+    try:
+        yield
+    finally:
+        os.umask(_callers_umask.pop())
+
+
+@contextlib.contextmanager
+def callers_files() -> Iterator[None]:
+    """Within `private_files`: what is made below is as open as the caller wants it. For files outside the store."""
+    before = os.umask(0o077)
+    os.umask(_callers_umask[-1] if _callers_umask else before)
+    try:
+        yield
+    finally:
+        os.umask(before)
 
 
 def configure(home: Home) -> None:
@@ -36,7 +61,11 @@ def configure(home: Home) -> None:
         "MPLBACKEND": "agg",
     }
     with contextlib.suppress(OSError):  # the store says it better when it is opened
-        prefect.mkdir(parents=True, exist_ok=True)
+        if close_root(home):
+            sys.stderr.write(
+                f"modelyard: NOTE: others could look into {home.root}; it is its owner's alone now (modelyard store share)\n"
+            )
+        prefect.mkdir(mode=0o700, exist_ok=True)
     if os.environ.get("MLFLOW_TRACKING_URI", "").startswith(("http://", "https://")):
         os.environ.setdefault(REMOTE_VARIABLE, os.environ.pop("MLFLOW_TRACKING_URI"))  # mirrored: the store is always local
     for name, value in values.items():

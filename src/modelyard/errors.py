@@ -104,7 +104,9 @@ class RequestError(ModelyardError):
 
 
 def describe_fault(error: BaseException | None) -> str | None:
-    """What to tell when the root of `error` is a full disk or a locked store, whichever library met it; else None."""
+    """What to tell when `error` is a lack of rights, or its root a full disk or a locked store, whichever library met it."""
+    if isinstance(error, PermissionError) and error.filename:
+        return f"no permission: {error.filename!r}; run as its owner, or ask its owner for: modelyard store share"
     while error is not None:
         text = str(error).strip()
         if getattr(error, "errno", None) == errno.ENOSPC or "database or disk is full" in text:

@@ -6,8 +6,9 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
+import stat
 import time
+import uuid
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -53,7 +54,8 @@ def is_sealed(folder: Path) -> bool:
 
 def _refused(path: Path, error: OSError) -> StoreError:
     """numpy tells a full disk in bytes requested and written, without the system's word for it."""
-    return StoreError(f"cannot write {path}: {error.strerror or error}; free space or choose another MODELYARD_HOME")
+    remedy = "run as its owner" if isinstance(error, PermissionError) else "free space"
+    return StoreError(f"cannot write {path}: {error.strerror or error}; {remedy} or choose another MODELYARD_HOME")
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -63,11 +65,12 @@ def write_atomically(path: Path, content: bytes) -> None:
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         with temporary.open("wb") as stream:
             stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())
+        open_as_folder(temporary)
         temporary.replace(path)
     except OSError as error:
         temporary.unlink(missing_ok=True)
@@ -82,10 +85,21 @@ def write_json(path: Path, value: object) -> None:
 def make_folder(path: Path) -> Path:
     """Create `path` with its parents. Raises: StoreError when it cannot be written."""
     try:
-        path.mkdir(parents=True, exist_ok=True)
+        if not path.is_dir():
+            path.mkdir(parents=True, exist_ok=True)
+            open_as_folder(path)
     except OSError as error:
         raise _refused(path, error) from error
     return path
+
+
+def open_as_folder(path: Path) -> None:
+    """In a folder that `modelyard store share` opened, open what is new as well, whatever the umask; elsewhere do nothing."""
+    mode = stat.S_IMODE(path.parent.stat().st_mode)
+    if mode & 0o2070 == 0o2050:  # its group reads, does not write, and is that of new files
+        path.chmod(mode if path.is_dir() else mode & 0o666)
+        for child in path.iterdir() if path.is_dir() else ():
+            open_as_folder(child)
 
 
 def check_space(folder: Path) -> None:
@@ -103,14 +117,14 @@ def folder_written_whole(target: Path) -> Iterator[Path]:
     that one whose writer was killed can be told from one in the making (`is_abandoned`).
     """
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+        scratch = make_folder(target.parent) / f".{target.name}.{uuid.uuid4().hex[:8]}"
+        scratch.mkdir()
     except OSError as error:
         raise _refused(target, error) from error
     lock = lock_folder(scratch)
     try:
         yield scratch
-        scratch.chmod(0o755)
+        open_as_folder(scratch)
         if not target.exists():
             scratch.rename(target)
     except OSError as error:

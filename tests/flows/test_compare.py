@@ -111,6 +111,13 @@ def test_reconciling_marks_the_killed_run_and_removes_its_scratch_folder(killed:
     assert not scratch.exists()
 
 
+def test_all_that_a_run_leaves_is_its_owners_alone(finished: dict[str, Any], home: Home) -> None:
+    """L14, whatever Prefect, MLflow and torch write. Data are links to the cache's files, which others may have made."""
+    assert finished
+    found = [(path, path.stat()) for path in (home.root, *home.root.rglob("*"))]
+    assert [path for path, facts in found if facts.st_mode & 0o077 and (path.is_dir() or facts.st_nlink == 1)] == []
+
+
 @pytest.mark.fault("a run is told to end in its training", how="SIGTERM to `modelyard run`")
 def test_a_terminated_run_is_marked_leaves_nothing_and_tells_how_to_go_on(terminated: dict[str, Any], home: Home) -> None:
     assert terminated["code"] == 128 + signal.SIGTERM

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
 import sqlite3
+import subprocess
+import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -11,7 +16,25 @@ import pytest
 from modelyard.doctor import examine
 from modelyard.errors import StoreError, describe_fault
 from modelyard.home import Home
-from modelyard.tracking.store import open_store, schema_is_current
+from modelyard.sharing import share
+from modelyard.tracking.aliases import move_alias
+from modelyard.tracking.store import open_store, read_only, schema_is_current
+from tests.readers import as_user
+from tests.serving.bundles import Linear, release
+from tests.tracking.movers import a_move
+
+ROOT = Path(__file__).parents[2]
+READER = """
+import sys
+from modelyard import cli
+for words in sys.stdin:
+    sys.argv = ["modelyard", *words.split()]
+    try:
+        cli.main()
+    except SystemExit as stopped:
+        print("exit code", stopped.code or 0, flush=True)
+"""
+"""Commands by standard input, one a line, in one process: most of their time is imports."""
 
 
 @pytest.fixture(scope="module")
@@ -65,3 +88,56 @@ def test_a_locked_database_is_named(home: Home) -> None:
         )
     finally:
         holder.close()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has groups to give away")
+def test_a_reader_of_a_shared_store_needs_no_lock_and_writes_nothing(made: Home, tmp_path: Path) -> None:
+    """L14: a user of the group, without rights, sees what is registered and verifies it; what writes is refused in a line."""
+    client, _ = open_store(made)
+    client.create_registered_model("fruit")
+    client.create_model_version("fruit", "nowhere", tags={"validation_accuracy": "0.5"})
+    release(made.releases, 1, Linear.seeded(1))
+    move_alias(made, a_move("fruit", 1), expected=None)
+    home = Home(Path(shutil.copytree(made.root, tmp_path / "nobody has it open")))
+    share(home, "4242")
+    (tmp_path / "root").mkdir()
+    command = as_user(
+        4343, 4242, [sys.executable, "-c", READER], tmp_path / "root",
+        seen={home.root: str(made.root), ROOT: str(ROOT), Path(sys.prefix): sys.prefix},
+        environment={"PYTHONPATH": f"{ROOT / 'src'}:{ROOT}", "MODELYARD_HOME": str(made.root), "HOME": "/nowhere"},
+    )  # fmt: skip
+    log = home.database.with_name("mlflow.db-wal")
+    with closing(sqlite3.connect(home.database)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    assert not log.exists()
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as reader:
+        _look(reader)
+        with closing(sqlite3.connect(home.database)) as writer:
+            writer.execute("BEGIN IMMEDIATE")
+            writer.execute("INSERT INTO experiments (name) VALUES ('half')")
+            assert log.exists()
+            _look(reader)
+        said = reader.communicate("models rollback fruit\n")[0].splitlines()
+    assert len(said) == 2
+    assert "Permission denied; run as its owner or choose another MODELYARD_HOME" in said[0]
+    assert said[1] == "exit code 2"
+
+
+def _look(reader: subprocess.Popen[str]) -> None:
+    assert reader.stdin is not None and reader.stdout is not None
+    print("models list --json\nmodels history fruit --verify", file=reader.stdin, flush=True)
+    rows, first, told, second = (reader.stdout.readline().strip() for _ in range(4))
+    assert json.loads(rows)[0]["aliases"] == "champion"
+    assert told == "fruit: whole, 1 entries, end known to ledger.head and the registry"
+    assert first == second == "exit code 0"
+
+
+def test_the_readers_name_of_a_database_keeps_odd_characters(tmp_path: Path) -> None:
+    home = Home(tmp_path / "a b%41?c#d")
+    home.root.mkdir()
+    sqlite3.connect(home.database).close()
+    with closing(sqlite3.connect(read_only(home), uri=True)) as connection:
+        assert connection.execute("PRAGMA query_only").fetchone() == (0,)
+    assert [path.name for path in tmp_path.iterdir()] == [home.root.name]

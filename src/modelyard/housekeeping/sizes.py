@@ -31,7 +31,7 @@ def store_sizes(home: Home) -> dict[str, int]:
     database = sum(size_of(path) for path in home.root.glob(f"{home.database.name}*"))
     folders = ("artifacts", "steps", "profiles", "checkpoints", "releases", "sweeps", "logs", "prefect")
     sizes = {"database": database} | {name: size_of(home.root / name) for name in folders}
-    total = size_of(home.root)
+    total = max(size_of(home.root), sum(sizes.values()))  # a reader of a shared store may not list it
     return sizes | {"other": total - sum(sizes.values()), "total": total, "cache": size_of(cache_folder())}
 
 

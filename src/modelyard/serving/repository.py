@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections import OrderedDict
 from concurrent.futures import Executor
 from http import HTTPStatus
@@ -37,6 +38,14 @@ class Repository:
 
     async def start(self) -> None:
         """The first load. Raises: StoreError when nothing can be served."""
+        releases = self._options.releases
+        try:
+            any(releases.iterdir())
+        except PermissionError:
+            told = f"user {os.getuid()} may not read {releases}; its owner opens it to a group: modelyard store share"
+            raise StoreError(told) from None
+        except OSError:
+            pass
         await self.refresh()
         if not self.current:
             reasons = "; ".join(f"{name}: {reason}" for name, (_, reason) in self.refused.items())

@@ -56,7 +56,7 @@ def _write_model(pointer: Pointer, release: Path, folder: Path) -> None:
     manifest = open_bundle(release)
     version = folder / pointer.version
     version.mkdir(parents=True)
-    shutil.copy2(release / MODEL_FILE, version / MODEL_FILE)
+    shutil.copyfile(release / MODEL_FILE, version / MODEL_FILE)  # without its mode: another user's server reads it
     (folder / LABELS_FILE).write_text("".join(f"{name}\n" for name in manifest.classes))
     (folder / CONFIG_FILE).write_text(triton_config(pointer, manifest, release / MODEL_FILE))
 

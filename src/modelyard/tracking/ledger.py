@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from modelyard.errors import StoreError
-from modelyard.files import make_folder, write_atomically, write_json
+from modelyard.files import make_folder, open_as_folder, write_atomically, write_json
 from modelyard.progress import current_progress
 
 LEDGER_FILE, HEAD_FILE = "ledger.jsonl", "ledger.head"
@@ -155,6 +155,7 @@ def append(folder: Path, moves: Sequence[Entry]) -> int:
         text += json.dumps(entry | {"hash": prev}, allow_nan=False).encode() + b"\n"
     try:
         with path.open("ab") as stream:
+            open_as_folder(path)
             stream.write(text)
             stream.flush()
             os.fsync(stream.fileno())

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import os
 import sqlite3
 import sys
 from contextlib import closing
 from functools import cache
+from urllib.parse import quote
 
 import mlflow
 from filelock import FileLock
@@ -31,30 +33,46 @@ def open_store(home: Home) -> tuple[MlflowClient, str]:
     """
     for name in ("alembic", "mlflow.store.db.utils"):
         logging.getLogger(name).setLevel(logging.ERROR)
+    if is_for_reading(home):
+        return _open(home, f"sqlite+pysqlite:///{read_only(home)}&uri=true", is_new=False)
     with FileLock(make_folder(home.locks) / "store.lock"):
         is_new = not home.database.exists()
-        uri = f"sqlite:///{home.database}"
-        mlflow.set_tracking_uri(uri)
-        try:
-            if not is_new and _holds_runs(home) and not schema_is_current(home):
-                raise StoreError(f"{home.database} has an older schema; {UPGRADE}")
-            client = MlflowClient(uri, uri)
-            found = client.get_experiment_by_name(EXPERIMENT)
-            experiment = found.experiment_id if found else client.create_experiment(EXPERIMENT, str(home.artifacts))
-        except (MlflowException, SQLAlchemyError, sqlite3.Error) as error:
-            raise StoreError(f"{home.database} cannot be opened: {_cause(error)}") from error
+        opened = _open(home, f"sqlite:///{home.database}", is_new=is_new)
         if is_new:
-            with sqlite3.connect(home.database) as connection:
+            with closing(sqlite3.connect(home.database)) as connection:
                 connection.execute("PRAGMA journal_mode=WAL")
-            connection.close()
+    return opened
+
+
+def _open(home: Home, uri: str, *, is_new: bool) -> tuple[MlflowClient, str]:
+    mlflow.set_tracking_uri(uri)
+    try:
+        if not is_new and _holds_runs(home) and not schema_is_current(home):
+            raise StoreError(f"{home.database} has an older schema; {UPGRADE}")
+        client = MlflowClient(uri, uri)
+        found = client.get_experiment_by_name(EXPERIMENT)
+        experiment = found.experiment_id if found else client.create_experiment(EXPERIMENT, str(home.artifacts))
+    except (MlflowException, SQLAlchemyError, sqlite3.Error) as error:
+        raise StoreError(f"{home.database} cannot be opened: {_cause(error)}") from error
     if found and found.artifact_location != str(home.artifacts):
         raise StoreError(f"the store was moved: it was made at {found.artifact_location}, now at {home.artifacts}; {RELOCATE}")
     return client, experiment
 
 
+def is_for_reading(home: Home) -> bool:
+    """Whether this user may only read the store (`modelyard store share`): no lock is taken then."""
+    return home.database.exists() and not os.access(home.root, os.W_OK)
+
+
+def read_only(home: Home) -> str:
+    """SQLite's name of the database, to read it. Where nobody writes there is no log, and a reader can make none: immutable."""
+    rests = is_for_reading(home) and not home.database.with_name(f"{home.database.name}-wal").exists()
+    return f"file:{quote(str(home.database))}?mode=ro{'&immutable=1' if rests else ''}"
+
+
 def _holds_runs(home: Home) -> bool:
     """Whether our experiment is there; not where a first run was killed, and MLflow may begin anew."""
-    with closing(sqlite3.connect(f"file:{home.database}?mode=ro", uri=True)) as connection:
+    with closing(sqlite3.connect(read_only(home), uri=True)) as connection:
         if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'experiments'").fetchone() is None:
             return False
         return connection.execute("SELECT 1 FROM experiments WHERE name = ?", [EXPERIMENT]).fetchone() is not None
@@ -65,7 +83,7 @@ def schema_is_current(home: Home) -> bool:
 
     MLflow itself refuses an outdated one only where no table is missing; else it migrates in place, without a copy.
     """
-    with closing(sqlite3.connect(f"file:{home.database}?mode=ro", uri=True)) as connection:
+    with closing(sqlite3.connect(read_only(home), uri=True)) as connection:
         (found,) = connection.execute("SELECT version_num FROM alembic_version").fetchone()
     return bool(found == latest_revision())
 
