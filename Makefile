@@ -7,9 +7,9 @@ export UV_COMPILE_BYTECODE := 1
 export UV_NO_CONFIG := 1
 unexport VIRTUAL_ENV
 
-.PHONY: help run test check ui serve bench clean
+.PHONY: help run test check ui serve bench gpu-kit clean
 help:  ## what can be done here
-	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/'
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/'
 
 run: .venv/installed  ## train, compare and register every architecture: make run ARGS="--dataset digits"
 	@$(BIN)/modelyard run $(ARGS)
@@ -29,6 +29,9 @@ serve: .venv/installed  ## the released models over HTTP: make serve ARGS="--mod
 
 bench: .venv/installed  ## where the time of a whole run goes: make bench ARGS="--dataset mnist --preset standard"
 	@$(BIN)/python benchmarks/pipeline.py $(ARGS)
+
+gpu-kit: .venv/installed  ## .gpu/: what python -m benchmarks.gpu needs on a machine without network
+	@$(BIN)/python -m benchmarks.gpu.kit .gpu
 
 clean:  ## remove the environment (never the store in mlruns/)
 	rm -rf .venv
