@@ -30,8 +30,8 @@ PARTS = (
     Part("trains", f"{ROOM}.right:trains", 75), Part("refused", f"{ROOM}.right:refused", 20),
     Part("same seed", f"{ROOM}.right:same_seed", 50), Part("resume", f"{ROOM}.right:resume", 70),
     Part("full", f"{ROOM}.memory:full", 60), Part("exported", f"{ROOM}.exports:exported", 45),
-    Part("fresh", f"{ROOM}.clocks:fresh", 80), Part("profile", f"{ROOM}.steps:profiled", 30),
-    Part("variants", f"{ROOM}.steps:variants", 60), Part("warm", f"{ROOM}.clocks:warm", 45),
+    Part("fresh", f"{ROOM}.clocks:fresh", 80), Part("profile", f"{ROOM}.steps:profiled", 45),
+    Part("variants", f"{ROOM}.steps:variants", 60), Part("warm", f"{ROOM}.clocks:warm", 60),
     Part("precisions", f"{ROOM}.right:precisions", 30), Part("textbooks", f"{ROOM}.clocks:textbooks", 75),
     Part("sizes", f"{ROOM}.steps:sizes", 30), Part("providers", f"{ROOM}.exports:providers", 20),
     Part("compiled", f"{ROOM}.steps:compiled", 60), Part("other textbooks", f"{ROOM}.clocks:other_textbooks", 75),
@@ -65,7 +65,9 @@ def main() -> int:
                 continue
             left = options.seconds - (time.monotonic() - began)
             if left < LEAST_SECONDS:
-                outcomes.append(Outcome(part.name, "dropped", tail=[f"the {options.seconds:.0f} s of the whole script were over"]))
+                outcomes.append(
+                    Outcome(part.name, "dropped", tail=[f"the {options.seconds:.0f} s of the whole script were over"])
+                )
             else:
                 say(part.name)
                 ends = time.monotonic() + min(part.limit, left)

@@ -1,6 +1,6 @@
 """Fill a folder with what the script needs on a machine without network: wheels that GPU images lack, and MNIST.
 
-    python -m benchmarks.gpu.kit .gpu
+python -m benchmarks.gpu.kit .gpu
 """
 
 from __future__ import annotations

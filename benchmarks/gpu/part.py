@@ -126,7 +126,7 @@ def end_group(process: BaseProcess) -> None:
         for kill in (os.killpg, os.kill):  # the group is not there yet if it was only just started
             with suppress(ProcessLookupError, PermissionError):
                 kill(process.pid, signal.SIGKILL)
-    process.join()
+    process.join(10)  # one that waits for a hung driver does not even die
 
 
 def _tell_new(bench: Bench, told: int, say: Callable[[str], None]) -> int:
@@ -167,6 +167,7 @@ def _in_group(part: Part, bench: Bench, log: Path) -> None:
         return
     if bench.is_dry:
         torch.set_num_threads(1)
+        os.environ["OMP_NUM_THREADS"] = "1"
     work(bench)
 
 

@@ -25,8 +25,14 @@ from modelyard.training import loop
 from modelyard.training.averaging import Averaging
 
 FP32 = ("training.precision=fp32",)
-PLACES = ((loop, "augment"), (loop, "_step"), (Averaging, "update"), (torch.nn.utils, "clip_grad_norm_"), (torch.Tensor, "backward"))
-"""What of a step is told apart; of `_step` the rest is the forward pass, the loss and the optimizer, which torch names itself."""
+PLACES = (
+    (loop, "augment"),
+    (loop, "_step"),
+    (Averaging, "update"),
+    (torch.nn.utils, "clip_grad_norm_"),
+    (torch.Tensor, "backward"),
+)
+"""What of a step is told apart; the rest of `_step` is forward pass, loss and the optimizer, which torch names itself."""
 
 
 def ranged(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -152,7 +158,12 @@ def sizes(bench: Bench) -> None:
 
 
 def _epoch_seconds(bench: Bench, splits: Splits, side: int) -> list[float]:
-    short = [f"epochs={2 if bench.is_dry else 4}", "min_steps=0", "precision=fp32", *(["batch_size=32"] if bench.is_dry else [])]
+    short = [
+        f"epochs={2 if bench.is_dry else 4}",
+        "min_steps=0",
+        "precision=fp32",
+        *(["batch_size=32"] if bench.is_dry else []),
+    ]
     recipe = cnn("standard")
     model, seconds = recipe.model.build((3, side, side), 10), list[float]()
     loop.train(

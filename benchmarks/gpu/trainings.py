@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from modelyard.training.job import JOB_FILE, RESULT_FILE, WEIGHTS_FILE, TrainJob
 from modelyard.training.loop import predict_logits, train
 from modelyard.training.state import EpochReport
 
-TINY = ("training.max_train_images=96", "training.batch_size=32", "training.min_steps=0")
+TINY = ("training.max_train_images=64", "training.batch_size=32", "training.min_steps=0")
 """Changes of every recipe in a dry run."""
 DETERMINISTIC = {"CUBLAS_WORKSPACE_CONFIG": ":4096:8"}
 """cuBLAS reads it when CUDA starts."""
@@ -113,8 +112,8 @@ def peak_memory(bench: Bench) -> Iterator[dict[str, float]]:
     """Afterwards holds `peak_MB`, of torch's tensors in this process; nothing in a dry run."""
     found: dict[str, float] = {}
     if not bench.is_dry:
+        torch.cuda.init()
         torch.cuda.reset_peak_memory_stats()
     yield found
     if not bench.is_dry:
         found["peak_MB"] = round(torch.cuda.max_memory_allocated() / 1e6, 1)
-

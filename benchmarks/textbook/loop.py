@@ -108,7 +108,9 @@ def parse_options(documentation: str | None, *, names: tuple[str, ...] = ()) -> 
         parser.add_argument("name", choices=names)
         parser.add_argument("--epochs", type=int, default=0, help="0: the textbook's own number")
         parser.add_argument("--stop-at", type=float, default=2.0, help="test accuracy after which it ends")
-        parser.add_argument("--device", default="cpu", help="cuda: with one worker that loads, as the usual example has it there")
+        parser.add_argument(
+            "--device", default="cpu", help="cuda: with one worker that loads, as the usual example has it there"
+        )
     return parser.parse_args()
 
 

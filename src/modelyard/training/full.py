@@ -9,7 +9,7 @@ import torch
 
 from modelyard.errors import TrainingError
 
-FULL = ("out of memory", "ALLOC_FAILED", "NOT_ENOUGH_MEMORY")
+FULL = ("out of memory", "ALLOC_FAILED", "can't allocate memory")
 """What CUDA, cuBLAS and torch's CPU allocator say; only torch's own CUDA allocator has an error of its own."""
 
 
