@@ -114,9 +114,8 @@ def parse_options(documentation: str | None, *, names: tuple[str, ...] = ()) -> 
     return parser.parse_args()
 
 
-def main() -> None:
-    """Train and print."""
-    options = parse_options(__doc__, names=tuple(TEXTBOOKS))
+def marks(options: argparse.Namespace) -> Iterator[dict[str, float]]:
+    """Train; what each epoch came to."""
     torch.manual_seed(options.seed)
     dataset, textbook = open_packed(options.data, verify=False), TEXTBOOKS[options.name]
     train, test = Images(dataset.train), Images(dataset.test)
@@ -130,10 +129,15 @@ def main() -> None:
         score = accuracy(model, DataLoader(test, TEST_BATCH, **loading), options.device)
         schedule.step()
         now = time.perf_counter() - began
-        told = {"epoch": epoch, "accuracy": score, "loop": now, "wall": time.time() - psutil.Process().create_time()}
-        print(json.dumps(told), flush=True)
+        yield {"epoch": epoch, "accuracy": score, "loop": now, "wall": time.time() - psutil.Process().create_time()}
         if score >= options.stop_at:
             break
+
+
+def main() -> None:
+    """Train and print."""
+    for mark in marks(parse_options(__doc__, names=tuple(TEXTBOOKS))):
+        print(json.dumps(mark), flush=True)
 
 
 if __name__ == "__main__":
