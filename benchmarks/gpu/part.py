@@ -23,8 +23,8 @@ from modelyard.recipes import ARCHITECTURES
 
 FORK = multiprocessing.get_context("fork")
 """Importing torch takes seconds: it is done once, before any part. CUDA is first touched in the parts."""
-TAIL = 15
-"""Lines of a failure that are kept."""
+TAIL, LOG_TAIL = 15, 60
+"""Lines that are kept of a failure, and of all that a part printed: its processes fail there, too."""
 LEAST_SECONDS = 6.0
 """A part that would have less is dropped."""
 Values = dict[str, Any]
@@ -114,7 +114,7 @@ def run_part(part: Part, bench: Bench, say: Callable[[str], None]) -> Outcome:
         end_group(process)
     _tell_new(bench, told, say)
     notes = read_notes(bench.notes)
-    tail = log.read_text(errors="replace").splitlines()[-TAIL:] if log.exists() else []
+    tail = log.read_text(errors="replace").splitlines()[-LOG_TAIL:] if log.exists() else []
     failed = process.exitcode != 0 or any("failed" in note for note in notes)
     state = "cut off" if is_late else "failed" if failed else "ok"
     return Outcome(part.name, state, round(time.monotonic() - began, 1), notes, tail)
