@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.metadata
 import os
 import shutil
@@ -46,7 +47,7 @@ def card(bench: Bench) -> None:
     major, minor = torch.cuda.get_device_capability()
     bench.note(
         "cuda", there=True, card=torch.cuda.get_device_name(), cards=torch.cuda.device_count(), capability=f"{major}.{minor}",
-        runtime=torch.version.cuda, driver=_driver(), cudnn=torch.backends.cudnn.version(), GB=round(total / 1e9, 1),
+        runtime=torch.version.cuda, driver=_driver(), cudnn=str(torch.backends.cudnn.version()), GB=round(total / 1e9, 1),  # type: ignore[no-untyped-call]
     )  # fmt: skip
     if not torch.cuda.is_bf16_supported(including_emulation=False):
         bench.note("no bf16", why=f"{torch.cuda.get_device_name()} only emulates it: `auto` and fp16 are what it is good for")
@@ -68,7 +69,7 @@ def why_not(warned: list[str]) -> str:
 
 def _driver() -> str:
     try:
-        import pynvml
+        pynvml = importlib.import_module("pynvml")  # of nvidia-ml-py, which images for GPUs mostly have
 
         pynvml.nvmlInit()
         return str(pynvml.nvmlSystemGetDriverVersion())

@@ -112,7 +112,7 @@ def peak_memory(bench: Bench) -> Iterator[dict[str, float]]:
     """Afterwards holds `peak_MB`, of torch's tensors in this process; nothing in a dry run."""
     found: dict[str, float] = {}
     if not bench.is_dry:
-        torch.cuda.init()
+        torch.cuda.init()  # type: ignore[no-untyped-call]
         torch.cuda.reset_peak_memory_stats()
     yield found
     if not bench.is_dry:
