@@ -45,9 +45,10 @@ def card(bench: Bench) -> None:
         return
     free, total = torch.cuda.mem_get_info()
     major, minor = torch.cuda.get_device_capability()
+    cudnn = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]
     bench.note(
         "cuda", there=True, card=torch.cuda.get_device_name(), cards=torch.cuda.device_count(), capability=f"{major}.{minor}",
-        runtime=torch.version.cuda, driver=_driver(), cudnn=str(torch.backends.cudnn.version()), GB=round(total / 1e9, 1),  # type: ignore[no-untyped-call]
+        runtime=torch.version.cuda, driver=_driver(), cudnn=cudnn, GB=round(total / 1e9, 1),
     )  # fmt: skip
     if not torch.cuda.is_bf16_supported(including_emulation=False):
         bench.note("no bf16", why=f"{torch.cuda.get_device_name()} only emulates it: `auto` and fp16 are what it is good for")

@@ -69,7 +69,8 @@ def _attribution(profiler: profile) -> Values:
     kernels = [event for event in averages if event.device_type.name != "CPU" and not _is_range(event.key)]
 
     def us(value: float) -> int:
-        return int(round(value / steps))
+        whole: int = round(value / steps)
+        return whole
 
     ranges = {event.key.removeprefix("ours: "): us(event.cpu_time_total) for event in on_cpu if _is_range(event.key)}
     on_gpu = {event.key.removeprefix("ours: "): us(event.device_time_total) for event in on_cpu if _is_range(event.key)}
