@@ -8,9 +8,9 @@ export UV_COMPILE_BYTECODE := 1
 export UV_NO_CONFIG := 1
 unexport VIRTUAL_ENV
 
-.PHONY: help run test check ui serve bench audit licences clean
+.PHONY: help run test check ui serve bench audit licences gpu-kit clean
 help:  ## what can be done here
-	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/'
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/'
 
 run: .venv/installed  ## train, compare and register every architecture: make run ARGS="--dataset digits"
 	@$(BIN)/modelyard run $(ARGS)
@@ -36,6 +36,9 @@ audit: .venv/installed  ## known vulnerabilities of the locked packages, where a
 
 licences: .venv/installed  ## write docs/licences.md
 	@$(BIN)/python benchmarks/licences.py
+
+gpu-kit: .venv/installed  ## .gpu/: what python -m benchmarks.gpu needs on a machine without network
+	@$(BIN)/python -m benchmarks.gpu.kit .gpu
 
 clean:  ## remove the environment (never the store in mlruns/)
 	rm -rf .venv

@@ -11,9 +11,10 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 import torch
@@ -70,22 +71,29 @@ class Images(TorchDataset[tuple[Tensor, int]]):
         return self.transform(Image.fromarray(self.images_NHW[index])), self.labels[index]
 
 
-def train_epoch(model: nn.Module, loader: DataLoader[tuple[Tensor, int]], optimizer: torch.optim.Optimizer) -> None:
+def on(device: str, loader: DataLoader[tuple[Tensor, int]]) -> Iterator[tuple[Tensor, Tensor]]:
+    """The batches where the model is."""
+    return ((images_BCHW.to(device), labels_B.to(device)) for images_BCHW, labels_B in loader)
+
+
+def train_epoch(
+    model: nn.Module, loader: DataLoader[tuple[Tensor, int]], optimizer: torch.optim.Optimizer, device: str = "cpu"
+) -> None:
     """One pass."""
     model.train()
-    for images_BCHW, labels_B in loader:
+    for images_BCHW, labels_B in on(device, loader):
         optimizer.zero_grad()
         loss = functional.cross_entropy(model(images_BCHW), labels_B)
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
 
 
-def accuracy(model: nn.Module, loader: DataLoader[tuple[Tensor, int]]) -> float:
+def accuracy(model: nn.Module, loader: DataLoader[tuple[Tensor, int]], device: str = "cpu") -> float:
     """Share of right answers."""
     model.eval()
     right = total = 0
     with torch.no_grad():
-        for images_BCHW, labels_B in loader:
+        for images_BCHW, labels_B in on(device, loader):
             right += int((model(images_BCHW).argmax(1) == labels_B).sum())
             total += len(labels_B)
     return right / total
@@ -100,28 +108,36 @@ def parse_options(documentation: str | None, *, names: tuple[str, ...] = ()) -> 
         parser.add_argument("name", choices=names)
         parser.add_argument("--epochs", type=int, default=0, help="0: the textbook's own number")
         parser.add_argument("--stop-at", type=float, default=2.0, help="test accuracy after which it ends")
+        parser.add_argument(
+            "--device", default="cpu", help="cuda: with one worker that loads, as the usual example has it there"
+        )
     return parser.parse_args()
 
 
-def main() -> None:
-    """Train and print."""
-    options = parse_options(__doc__, names=tuple(TEXTBOOKS))
+def marks(options: argparse.Namespace) -> Iterator[dict[str, float]]:
+    """Train; what each epoch came to."""
     torch.manual_seed(options.seed)
     dataset, textbook = open_packed(options.data, verify=False), TEXTBOOKS[options.name]
     train, test = Images(dataset.train), Images(dataset.test)
     began = time.perf_counter()
-    model = textbook.model()
+    model = textbook.model().to(options.device)
+    loading: dict[str, Any] = {"num_workers": 1, "pin_memory": True} if options.device == "cuda" else {}
     optimizer = textbook.optimizer(model)
     schedule = torch.optim.lr_scheduler.StepLR(optimizer, 1, textbook.decay)
     for epoch in range(1, (options.epochs or textbook.epochs) + 1):
-        train_epoch(model, DataLoader(train, BATCH, shuffle=True), optimizer)
-        score = accuracy(model, DataLoader(test, TEST_BATCH))
+        train_epoch(model, DataLoader(train, BATCH, shuffle=True, **loading), optimizer, options.device)
+        score = accuracy(model, DataLoader(test, TEST_BATCH, **loading), options.device)
         schedule.step()
         now = time.perf_counter() - began
-        told = {"epoch": epoch, "accuracy": score, "loop": now, "wall": time.time() - psutil.Process().create_time()}
-        print(json.dumps(told), flush=True)
+        yield {"epoch": epoch, "accuracy": score, "loop": now, "wall": time.time() - psutil.Process().create_time()}
         if score >= options.stop_at:
             break
+
+
+def main() -> None:
+    """Train and print."""
+    for mark in marks(parse_options(__doc__, names=tuple(TEXTBOOKS))):
+        print(json.dumps(mark), flush=True)
 
 
 if __name__ == "__main__":

@@ -55,7 +55,7 @@ def where(name: str) -> str:
         return f"in the cache ({_packed(name)})"
     if name == "digits":
         return "inside scikit-learn, needs no network"
-    folder = _local_folder(name)
+    folder = local_folder(name)
     return f"in {folder}" if folder else "to download (modelyard data fetch)"
 
 
@@ -66,7 +66,7 @@ def _packed(name: str) -> Path:
 def _read(name: str, on_progress: OnProgress) -> Dataset:
     if name == "digits":
         return _digits()
-    if folder := _local_folder(name):
+    if folder := local_folder(name):
         return replace(_read_folder(name, folder), origin={"source": str(folder)})
     with tempfile.TemporaryDirectory(dir=make_folder(cache_folder())) as scratch:
         fetch_files(name, Path(scratch), on_progress)
@@ -79,7 +79,8 @@ def _read_folder(name: str, folder: Path) -> Dataset:
     return read_idx_folder(folder, name, IDX_CLASSES[name], CONTENT_DIGESTS.get(name))
 
 
-def _local_folder(name: str) -> Path | None:
+def local_folder(name: str) -> Path | None:
+    """Where the files of a built-in data set lie on this machine, if they do."""
     holds = holds_cifar if name == "cifar10" else holds_idx
     return next((folder for folder in _local_folders(name) if holds(folder)), None)
 

@@ -28,6 +28,7 @@ from modelyard.identity import PARENT_VARIABLE, identity
 from modelyard.models import AnyModelConfig
 from modelyard.models.size import measure_size
 from modelyard.training.config import TrainingConfig
+from modelyard.training.full import told_when_full
 from modelyard.training.loop import train
 from modelyard.training.precision import resolve_device
 from modelyard.training.state import EpochReport
@@ -55,7 +56,10 @@ class TrainJob(Config):
 
 
 def run_job(job: TrainJob, out: Path, on_epoch: OnEpoch) -> None:
-    """Train in this process; leaves weights and `training.json` in `out`."""
+    """Train in this process; leaves weights and `training.json` in `out`.
+
+    Raises: TrainingError when the loss is not finite or the device's memory does not suffice; a checkpoint stays.
+    """
     dataset = open_packed(Path(job.data_folder), verify=False)
     device = resolve_device(job.device)
     torch.manual_seed(job.seed)
@@ -63,10 +67,11 @@ def run_job(job: TrainJob, out: Path, on_epoch: OnEpoch) -> None:
         torch.set_num_threads(job.cores)
     model = job.model.build(dataset.image_shape, len(dataset.classes))
     size = measure_size(model, dataset.image_shape)
-    result = train(
-        model, make_splits(dataset, job.data), job.training, seed=job.seed, device=device,
-        checkpoint=Path(job.checkpoint), probe_memory=cache_folder() / PROBES_FILE, on_epoch=on_epoch,
-    )  # fmt: skip
+    with told_when_full(device, job.training.batch_size):
+        result = train(
+            model, make_splits(dataset, job.data), job.training, seed=job.seed, device=device,
+            checkpoint=Path(job.checkpoint), probe_memory=cache_folder() / PROBES_FILE, on_epoch=on_epoch,
+        )  # fmt: skip
     weights = {name: value.cpu().contiguous() for name, value in result.model.state_dict().items()}
     save_file(weights, out / WEIGHTS_FILE)
     record = {

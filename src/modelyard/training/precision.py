@@ -79,6 +79,8 @@ def _steps_per_second(model: nn.Module, images_BCHW: Tensor, labels_B: Tensor, p
         step()  # warm-up: kernels are chosen on the first call
         with torch.inference_mode(), autocast(precision, images_BCHW.device):
             copy.deepcopy(model).eval()(images_BCHW)  # as each epoch is validated
+    except torch.OutOfMemoryError:  # says nothing of speed, and must not be remembered
+        raise
     except RuntimeError:  # some CPUs have no bf16 kernel for a layer
         return 0.0
     count, start = 0, time.perf_counter()

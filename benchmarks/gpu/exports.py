@@ -1,0 +1,72 @@
+"""ONNX from weights that a GPU trained, and onnxruntime's providers. B batch, H height, W width, C channels, K classes."""
+
+from __future__ import annotations
+
+import onnxruntime
+import torch
+
+from benchmarks.gpu.part import Bench
+from benchmarks.gpu.trainings import Training
+from modelyard.bundle import MODEL_FILE, Manifest, write_golden, write_manifest
+from modelyard.errors import ModelyardError
+from modelyard.export.onnx import DeployedModel, export_onnx, operator_counts
+from modelyard.export.parity import check_parity, pixel_blocks, torch_probabilities
+from modelyard.inference import latency_ms, open_session, percentiles_ms
+
+
+def exported(bench: Bench) -> None:
+    """Weights that the GPU trained, exported and verified on the CPU as every bundle is, and asked on the GPU, too."""
+    for architecture in bench.architectures:
+        with bench.case(architecture):
+            training = Training.at(bench, f"trains {architecture} sprint")
+            model, dataset = training.model()
+            folder = bench.scratch / f"bundle-{architecture}"
+            folder.mkdir()
+            deployed = DeployedModel(model, 1.0).eval()
+            channels, height, width = dataset.image_shape
+            export_onnx(deployed, (height, width, channels), folder / MODEL_FILE, {})
+            some_BHWC = next(pixel_blocks(dataset.test, 256))
+            write_golden(folder, some_BHWC[:16], torch_probabilities(deployed, some_BHWC[:16]))
+            manifest = Manifest(
+                model_name="gpu", architecture=architecture, classes=dataset.classes, image_shape=(height, width, channels),
+                temperature=1.0, data_digest=dataset.digest, recipe={}, metrics={}, environment={}, files={},
+            )  # fmt: skip
+            write_manifest(folder, manifest)
+            report = check_parity(folder, deployed, dataset.test)
+            lstm = {"LSTM_nodes": operator_counts(folder / MODEL_FILE).get("LSTM", 0)} if architecture == "rnn" else {}
+            cpu_BK = torch.from_numpy(torch_probabilities(deployed, some_BHWC))
+            with torch.inference_mode():
+                gpu_BK = deployed.to(bench.device)(torch.tensor(some_BHWC, device=bench.device))[1].cpu()
+            bench.note(
+                architecture, images=report.images, onnx_to_cpu=report.max_difference, wrong_labels=report.label_mismatches,
+                gpu_to_cpu=float((gpu_BK - cpu_BK).abs().max()), **lstm,
+            )  # fmt: skip
+
+
+def providers(bench: Bench) -> None:
+    """onnxruntime's providers for GPUs beside torch; what is not there is refused by name, never replaced."""
+    offered = onnxruntime.get_available_providers()
+    bench.note("offered", providers=offered)
+    bundle = bench.scratch / f"bundle-{bench.architectures[0]}"
+    for provider in ("CUDAExecutionProvider", "TensorrtExecutionProvider"):
+        with bench.case(provider):
+            try:
+                session = open_session(bundle / MODEL_FILE, provider=provider)
+            except ModelyardError as error:
+                bench.note(provider, refused=str(error))
+                continue
+            training = Training.at(bench, f"trains {bench.architectures[0]} sprint")
+            model, dataset = training.model()
+            deployed = DeployedModel(model, 1.0).eval().to(bench.device)
+            for batch in (1, 64):
+                images_BHWC = next(pixel_blocks(dataset.test, batch))
+                tensor_BHWC = torch.tensor(images_BHWC, device=bench.device)
+
+                def eager(tensor_BHWC: torch.Tensor = tensor_BHWC) -> torch.Tensor:
+                    answer_BK: torch.Tensor = deployed(tensor_BHWC)[1]  # noqa: B023 - called here
+                    return answer_BK.cpu()
+
+                with torch.inference_mode():
+                    torch_ms = percentiles_ms(eager)[0]
+                used = session.get_providers()[0]
+                bench.note(provider, batch=batch, used=used, ms=latency_ms(session, images_BHWC)[0], torch_ms=torch_ms)
