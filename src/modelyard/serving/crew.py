@@ -1,0 +1,127 @@
+"""The worker processes: started, watched and started anew."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+
+from modelyard.serving import metrics
+from modelyard.serving.channel import Channel
+from modelyard.serving.child import Child
+from modelyard.serving.events import log_event
+from modelyard.serving.options import ServeOptions
+from modelyard.serving.places import Shared
+
+SILENT_S = 2.0
+"""A worker whose event loop stands still for so long gets no connections until it turns again; it beats each second."""
+START_S = 60.0
+"""The least that a worker may stand still before it is ready."""
+PAUSE_S, MAX_PAUSE_S = 0.05, 5.0
+"""Before the next start when a worker died before it was ready; doubled each time in a row."""
+FORK_PAUSE_S = 1.0
+"""After the machine refused a new process."""
+
+
+class Crew:
+    """One child for each worker that there should be, or the moment when it is started."""
+
+    def __init__(self, options: ServeOptions, shared: Shared, live: Callable[[int, Channel], int]) -> None:
+        """`live` is a worker's life, from its index and its channel to its exit code."""
+        self.children: dict[int, Child] = {}
+        self._hang_s = options.hang_s
+        self._shared = shared
+        self._live = live
+        self._starts = [(0.0, index) for index in range(options.workers)]
+        """When to start which."""
+        self._is_ending = False
+        self._lost_starts = 0
+        """In a row."""
+        self._watched = time.monotonic()
+
+    @property
+    def is_gone(self) -> bool:
+        return not self.children and not self._starts
+
+    @property
+    def is_ready(self) -> bool:
+        return not self._starts and all(child.ready for child in self.children.values())
+
+    def next_start(self) -> float:
+        return min((moment for moment, _ in self._starts), default=float("inf"))
+
+    def start(self, now: float) -> list[Child]:
+        """Start those that are due; later when the machine refuses. The new ones."""
+        due = [start for start in self._starts if start[0] <= now]
+        started = []
+        for start in due:
+            try:
+                started.append(self._fork(start[1], now))
+                self._starts.remove(start)
+            except (OSError, MemoryError) as error:
+                log_event("worker failed", {"worker": start[1], "reason": f"no new process: {error!r}"})
+                self._starts[self._starts.index(start)] = (now + FORK_PAUSE_S, start[1])
+        return started
+
+    def _fork(self, index: int, now: float) -> Child:
+        ours, theirs = Channel.pair()  # closed by themselves when the fork is refused
+        pid = os.fork()
+        if pid == 0:
+            code = 1
+            try:
+                ours.close()
+                for child in self.children.values():
+                    child.channel.close()
+                code = self._live(index, theirs)
+            finally:
+                os._exit(code)
+        theirs.close()
+        self.children[pid] = child = Child(pid, index, ours, metrics.beat(self._shared.counters, index), now)
+        return child
+
+    def watch(self, now: float) -> list[Child]:
+        """End those that stand still; the ready ones that turn. The time that this process stood still itself is nobody's fault."""
+        gap, self._watched = now - self._watched, now
+        takers = []
+        for child in self.children.values():
+            child.heard += gap if gap > 1 else 0.0
+            silent = child.silent(now, metrics.beat(self._shared.counters, child.index))
+            if silent > (self._hang_s if child.ready else max(START_S, self._hang_s)):
+                child.end(f"its event loop stood still for {silent:.1f} s (--hang-s)")
+            elif child.ready and not child.doomed and silent < SILENT_S:
+                takers.append(child)
+        return takers
+
+    def reap(self, now: float) -> Iterator[tuple[Child, int]]:
+        """Those that are gone, with their exit codes; their successors start at once, or later if they did not get ready.
+
+        SIGCHLD says when to look: a process that a worker started may keep its channel open.
+        """
+        with suppress(ChildProcessError):
+            while (ended := os.waitpid(-1, os.WNOHANG))[0]:
+                child = self.children.pop(ended[0], None)
+                if child is None:  # not ours: whoever became this process had started it
+                    continue
+                self._shared.places.clear(child.index)
+                self._lost_starts = 0 if child.ready else min(self._lost_starts + 1, 10)
+                pause = min(PAUSE_S * 2**self._lost_starts, MAX_PAUSE_S) if self._lost_starts else 0.0
+                if not self._is_ending:
+                    self._starts.append((now + pause, child.index))
+                yield child, os.waitstatus_to_exitcode(ended[1])
+
+    def drain(self) -> None:
+        """Let the ready ones end what they have; start none."""
+        self._stop()
+        for child in self.children.values():
+            child.tell("drain") if child.ready else child.end()
+
+    def end(self) -> None:
+        """Kill all, start none."""
+        self._stop()
+        for child in self.children.values():
+            child.end()
+
+    def _stop(self) -> None:
+        self._is_ending = True
+        self._starts.clear()
