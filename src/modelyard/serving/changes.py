@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
-from modelyard.serving.child import Child
+from modelyard.serving.crew import Child
 
 MAX_CHANGES = 64
 """On their way at once."""

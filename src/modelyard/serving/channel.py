@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import array
-import errno
 import json
 import os
 import socket
 from typing import NamedTuple
 
 MAX_TEXT = 1000
-"""Characters of one part of a message; JSON makes up to twelve bytes of each."""
+"""Characters of one text; JSON makes up to 12 bytes of each, and no message has more than five texts beside file names."""
 _CONNECTION = b"c"
 _MAX_BYTES = 64 * 1024
 Message = list[str]
-
-
-class UnreadableMessage(OSError):
-    """What came is no message: the other side is ill."""
 
 
 class Handed(NamedTuple):
@@ -26,7 +20,7 @@ class Handed(NamedTuple):
     place: int
     """To be left when the connection ends."""
     connection: socket.socket | None
-    """None: this process had no descriptor left for it."""
+    """None when this process had no descriptor left for it."""
 
 
 class Channel:
@@ -49,36 +43,24 @@ class Channel:
         self._end.close()
 
     def send(self, *message: str) -> None:
-        """Parts that are too long are shortened. Raises: OSError when the other side is gone or reads nothing, or for too many."""
-        data = json.dumps([part if len(part) <= MAX_TEXT else f"{part[:MAX_TEXT]} ..." for part in message]).encode()
-        if len(data) > _MAX_BYTES:
-            raise OSError(errno.EMSGSIZE, os.strerror(errno.EMSGSIZE))
-        self._end.send(data)
+        """A text that is too long is shortened. Raises: OSError when the other side is gone or reads nothing any more."""
+        self._end.send(json.dumps([text if len(text) <= MAX_TEXT else f"{text[:MAX_TEXT]} ..." for text in message]).encode())
 
     def hand_over(self, connection: socket.socket, place: int) -> None:
         """Give a client's connection to the other side. Raises: OSError."""
         socket.send_fds(self._end, [_CONNECTION, b"%d" % place], [connection.fileno()])
 
     def receive(self) -> Message | Handed | None:
-        """A message or a connection; None when the other side is gone.
+        """What came; None when the other side is gone.
 
-        Raises: BlockingIOError when nothing is there, UnreadableMessage.
+        Raises: BlockingIOError when nothing is there, ValueError or RecursionError for what is no message.
         """
-        data, extra, flags, _ = self._end.recvmsg(_MAX_BYTES, socket.CMSG_SPACE(array.array("i").itemsize))
-        descriptors = array.array("i", b"".join(content for _, _, content in extra))
-        if data.startswith(_CONNECTION) and data[1:].isdigit() and len(descriptors) <= 1:
+        data, descriptors, _, _ = socket.recv_fds(self._end, _MAX_BYTES, 1)
+        if data.startswith(_CONNECTION) and data[1:].isdigit():
             return Handed(int(data[1:]), socket.socket(fileno=descriptors[0]) if descriptors else None)
         for descriptor in descriptors:
             os.close(descriptor)
-        return _read(data, is_whole=not flags & socket.MSG_TRUNC) if data else None
-
-
-def _read(data: bytes, *, is_whole: bool) -> Message:
-    """Raises: UnreadableMessage."""
-    try:
-        message = json.loads(data)
-    except (ValueError, RecursionError):
-        message = None
-    if not is_whole or not isinstance(message, list) or not all(isinstance(part, str) for part in message):
-        raise UnreadableMessage(f"expected a list of texts, received {data[:100]!r}")
-    return message
+        message: Message | None = json.loads(data) if data else None
+        if message is not None and not (isinstance(message, list) and all(isinstance(text, str) for text in message)):
+            raise ValueError(f"expected a list of texts, received {data[:100]!r}")
+        return message

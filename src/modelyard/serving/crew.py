@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 
 from modelyard.serving import metrics
 from modelyard.serving.channel import Channel
-from modelyard.serving.child import Child
 from modelyard.serving.events import log_event
 from modelyard.serving.options import ServeOptions
 from modelyard.serving.places import Shared
@@ -19,9 +20,46 @@ SILENT_S = 2.0
 START_S = 60.0
 """The least that a worker may stand still before it is ready."""
 PAUSE_S, MAX_PAUSE_S = 0.05, 5.0
-"""Before the next start when a worker died before it was ready; doubled each time in a row."""
-FORK_PAUSE_S = 1.0
-"""After the machine refused a new process."""
+"""Before the next start when a worker died before it was ready, doubled each time in a row; the longest if a fork fails."""
+
+
+@dataclass(slots=True, eq=False)
+class Child:
+    """From its fork until it is reaped, so its process id is its own."""
+
+    pid: int
+    index: int
+    channel: Channel
+    beat: int
+    """Its own count of seconds, as last seen in the shared memory."""
+    heard: float
+    """When that last changed, by the supervisor's clock."""
+    ready: bool = False
+    doomed: bool = False
+    """Killed."""
+
+    def silent(self, now: float, beat: int) -> float:
+        """For how many seconds its count has been the same."""
+        if beat != self.beat:
+            self.beat, self.heard = beat, now
+        return now - self.heard
+
+    def tell(self, *message: str) -> None:
+        """Send; a worker that does not take it is ended, as it would know less than the others."""
+        try:
+            self.channel.send(*message)
+        except OSError as error:
+            self.end(f"it takes no message: {error}")
+
+    def end(self, reason: str = "") -> None:
+        """Kill it; SIGCHLD tells when it is gone."""
+        if self.doomed:
+            return
+        self.doomed = True
+        with suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGKILL)
+        if reason:
+            log_event("worker ended", {"worker": self.index, "child": self.pid, "reason": reason})
 
 
 class Crew:
@@ -48,21 +86,15 @@ class Crew:
     def is_ready(self) -> bool:
         return not self._starts and all(child.ready for child in self.children.values())
 
-    def next_start(self) -> float:
-        return min((moment for moment, _ in self._starts), default=float("inf"))
-
-    def start(self, now: float) -> list[Child]:
-        """Start those that are due; later when the machine refuses. The new ones."""
-        due = [start for start in self._starts if start[0] <= now]
-        started = []
-        for start in due:
+    def start(self, now: float) -> Iterator[Child]:
+        """Start those that are due, or later when the machine refuses."""
+        for start in [start for start in self._starts if start[0] <= now]:
+            self._starts.remove(start)
             try:
-                started.append(self._fork(start[1], now))
-                self._starts.remove(start)
+                yield self._fork(start[1], now)
             except (OSError, MemoryError) as error:
                 log_event("worker failed", {"worker": start[1], "reason": f"no new process: {error!r}"})
-                self._starts[self._starts.index(start)] = (now + FORK_PAUSE_S, start[1])
-        return started
+                self._starts.append((now + MAX_PAUSE_S, start[1]))
 
     def _fork(self, index: int, now: float) -> Child:
         ours, theirs = Channel.pair()  # closed by themselves when the fork is refused
@@ -81,7 +113,7 @@ class Crew:
         return child
 
     def watch(self, now: float) -> list[Child]:
-        """End those that stand still; the ready ones that turn. The time that this process stood still itself is nobody's fault."""
+        """End those that stand still; gives the ready ones that turn. While this process stood still itself nobody did."""
         gap, self._watched = now - self._watched, now
         takers = []
         for child in self.children.values():
@@ -94,10 +126,7 @@ class Crew:
         return takers
 
     def reap(self, now: float) -> Iterator[tuple[Child, int]]:
-        """Those that are gone, with their exit codes; their successors start at once, or later if they did not get ready.
-
-        SIGCHLD says when to look: a process that a worker started may keep its channel open.
-        """
+        """Those that are gone, with their exit codes; their successors start at once, or later if they did not get ready."""
         with suppress(ChildProcessError):
             while (ended := os.waitpid(-1, os.WNOHANG))[0]:
                 child = self.children.pop(ended[0], None)
@@ -105,8 +134,8 @@ class Crew:
                     continue
                 self._shared.places.clear(child.index)
                 self._lost_starts = 0 if child.ready else min(self._lost_starts + 1, 10)
-                pause = min(PAUSE_S * 2**self._lost_starts, MAX_PAUSE_S) if self._lost_starts else 0.0
                 if not self._is_ending:
+                    pause = min(PAUSE_S * 2**self._lost_starts, MAX_PAUSE_S) if self._lost_starts else 0.0
                     self._starts.append((now + pause, child.index))
                 yield child, os.waitstatus_to_exitcode(ended[1])
 

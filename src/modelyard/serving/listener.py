@@ -6,22 +6,21 @@ A listening socket that the workers share would not do: one of them takes most o
 
 from __future__ import annotations
 
-import errno
 import socket
 import time
 from collections.abc import Collection
 from contextlib import suppress
 
 from modelyard.errors import ConfigError
-from modelyard.serving.child import Child
+from modelyard.serving.crew import Child
 from modelyard.serving.options import ServeOptions
 from modelyard.serving.places import Places, peer_of
 
 BACKLOG = 1024
 ACCEPTS = 64
 """At one go, so that nothing else waits long."""
-EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 REST_S = 0.1
+"""Before the next try after a connection could not be accepted."""
 TOO_MANY = (
     b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\ncontent-length: 33\r\n"
     b'retry-after: 1\r\nconnection: close\r\n\r\n{"error":"too many connections"}\n'
@@ -37,7 +36,6 @@ class Listener:
         self._places = places
         self._socket = _bind(options.host, options.port)
         self.rests_until = 0.0
-        """Nothing is accepted before, as descriptors or memory ran out."""
 
     @property
     def url(self) -> str:
@@ -66,9 +64,7 @@ class Listener:
                 connection, address = self._socket.accept()
             except BlockingIOError:
                 return False
-            except OSError as error:
-                if error.errno not in EXHAUSTED:  # of that client alone
-                    continue
+            except OSError:  # descriptors or memory ran out
                 self.rests_until = time.monotonic() + REST_S
                 return False
             with connection:

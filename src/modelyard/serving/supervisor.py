@@ -19,8 +19,7 @@ from modelyard.errors import ModelyardError
 from modelyard.serving import metrics
 from modelyard.serving.changes import Change, Changes
 from modelyard.serving.channel import Channel, Handed, Message
-from modelyard.serving.child import Child
-from modelyard.serving.crew import Crew
+from modelyard.serving.crew import Child, Crew
 from modelyard.serving.events import log_event
 from modelyard.serving.listener import ACCEPTS, BACKLOG, Listener
 from modelyard.serving.options import ServeOptions
@@ -81,7 +80,7 @@ class Supervisor:
             self._selector.register(child.channel, selectors.EVENT_READ, child)
         takers = self._crew.watch(now)
         self._listen(bool(takers) and now >= self._listener.rests_until)
-        for key, _ in self._selector.select(max(0.0, min(TURN_S, self._crew.next_start() - now))):
+        for key, _ in self._selector.select(TURN_S):
             if isinstance(key.data, Child):
                 self._listen_to(key.data)
             elif key.fileobj is self._listener:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import gc
 import itertools
 import os
 import signal
-import socket
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -44,8 +44,6 @@ class Worker:
         self._channel = channel
         self._metrics = WorkerMetrics(shared.counters, index)
         self._shared = shared
-        self._lost = 0
-        """Connections for which there was no descriptor, since the last tick."""
         self._stop = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._connections: set[Connection] = set()
@@ -89,11 +87,11 @@ class Worker:
                 received = self._channel.receive()
             except BlockingIOError:
                 return
-            except OSError as error:
+            except (OSError, ValueError, RecursionError) as error:
                 log_event("fault", {"where": "messages", "reason": repr(error)})
                 received = None
             if isinstance(received, Handed):
-                self._take(received)
+                self._start(self._connect(received))
             elif received is None:
                 asyncio.get_running_loop().remove_reader(self._channel.fileno())
                 self._stop.set()
@@ -109,23 +107,16 @@ class Worker:
             log_event("fault", {"where": "messages", "reason": repr(error)})
             self._stop.set()
 
-    def _take(self, handed: Handed) -> None:
-        if handed.connection is None:
-            self._lose(handed.place)
-        else:
-            self._start(self._connect(handed.connection, handed.place))
-
-    async def _connect(self, client: socket.socket, place: int) -> None:
-        make = partial(Connection, self._answering, self._connections, partial(self._shared.places.leave, place))
+    async def _connect(self, handed: Handed) -> None:
+        leave = partial(self._shared.places.leave, handed.place)
+        make = partial(Connection, self._answering, self._connections, leave)
         try:
-            await asyncio.get_running_loop().connect_accepted_socket(make, client)
-        except OSError:  # gone before it was served, or nothing left to serve it with
-            client.close()
-            self._lose(place)
-
-    def _lose(self, place: int) -> None:
-        self._shared.places.leave(place)
-        self._lost += 1
+            if handed.connection is None:
+                raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+            await asyncio.get_running_loop().connect_accepted_socket(make, handed.connection)
+        except OSError as error:
+            log_event("connection lost", {"reason": str(error)})
+            leave()
 
     def _obey(self, message: Message) -> None:
         match message:
@@ -181,9 +172,6 @@ class Worker:
         while True:
             self._metrics.own[BEAT] += 1
             refresh_date()
-            if self._lost:
-                log_event("connections lost", {"count": self._lost, "reason": "gone, or no file descriptor left"})
-                self._lost = 0
             for connection in list(self._connections):
                 connection.expire(self._options.read_timeout_s, self._options.idle_timeout_s)
             await asyncio.sleep(min(1.0, self._options.read_timeout_s / 2))
