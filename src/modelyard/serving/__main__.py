@@ -44,9 +44,9 @@ def read_options(arguments: list[str]) -> ServeOptions:
     given = vars(parser.parse_args(arguments))
     given["models"], given["aliases"] = tuple(given.pop("model")), tuple(given.pop("alias"))
     given["trusted_proxies"] = tuple(given.pop("trusted_proxy"))
-    for name in ("workers", "max_connections"):
-        if given[name] < 1:
-            parser.error(f"--{name.replace('_', '-')}: expected at least 1")
+    for name, least in (("workers", 1), ("max_connections", 1), ("hang_s", 3)):
+        if given[name] < least:
+            parser.error(f"--{name.replace('_', '-')}: expected at least {least}, received {given[name]}")
     return ServeOptions(**given)
 
 

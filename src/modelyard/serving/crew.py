@@ -19,7 +19,7 @@ SILENT_S = 2.0
 """A worker whose event loop stands still for so long gets no connections until it turns again; it beats each second."""
 START_S = 60.0
 """The least that a worker may stand still before it is ready."""
-PAUSE_S, MAX_PAUSE_S = 0.05, 5.0
+PAUSE_S, MAX_PAUSE_S = 0.05, 1.0
 """Before the next start when a worker died before it was ready, doubled each time in a row; the longest if a fork fails."""
 
 

@@ -49,6 +49,6 @@ class ServeOptions:
     poll_s: float = 0.5
     """Between two looks at the alias files."""
     hang_s: float = 10.0
-    """A worker whose event loop stands still for so long is killed and replaced."""
+    """A worker whose event loop stands still for so long is killed and replaced; it gives a sign each second."""
     drain_s: float = 10.0
     """For requests in flight to end after SIGTERM."""
