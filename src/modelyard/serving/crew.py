@@ -19,8 +19,8 @@ SILENT_S = 2.0
 """A worker whose event loop stands still for so long gets no connections until it turns again; it beats each second."""
 START_S = 60.0
 """The least that a worker may stand still before it is ready."""
-PAUSE_S, MAX_PAUSE_S = 0.05, 1.0
-"""Before the next start when a worker died before it was ready, doubled each time in a row; the longest if a fork fails."""
+PAUSE_S = 0.25
+"""Before the next start of a worker that died before it was ready or could not be forked."""
 
 
 @dataclass(slots=True, eq=False)
@@ -74,8 +74,6 @@ class Crew:
         self._starts = [(0.0, index) for index in range(options.workers)]
         """When to start which."""
         self._is_ending = False
-        self._lost_starts = 0
-        """In a row."""
         self._watched = time.monotonic()
 
     @property
@@ -94,7 +92,7 @@ class Crew:
                 yield self._fork(start[1], now)
             except (OSError, MemoryError) as error:
                 log_event("worker failed", {"worker": start[1], "reason": f"no new process: {error!r}"})
-                self._starts.append((now + MAX_PAUSE_S, start[1]))
+                self._starts.append((now + PAUSE_S, start[1]))
 
     def _fork(self, index: int, now: float) -> Child:
         ours, theirs = Channel.pair()  # closed by themselves when the fork is refused
@@ -133,24 +131,13 @@ class Crew:
                 if child is None:  # not ours: whoever became this process had started it
                     continue
                 self._shared.places.clear(child.index)
-                self._lost_starts = 0 if child.ready else min(self._lost_starts + 1, 10)
                 if not self._is_ending:
-                    pause = min(PAUSE_S * 2**self._lost_starts, MAX_PAUSE_S) if self._lost_starts else 0.0
-                    self._starts.append((now + pause, child.index))
+                    self._starts.append((now if child.ready else now + PAUSE_S, child.index))
                 yield child, os.waitstatus_to_exitcode(ended[1])
 
-    def drain(self) -> None:
-        """Let the ready ones end what they have; start none."""
-        self._stop()
-        for child in self.children.values():
-            child.tell("drain") if child.ready else child.end()
-
-    def end(self) -> None:
-        """Kill all, start none."""
-        self._stop()
-        for child in self.children.values():
-            child.end()
-
-    def _stop(self) -> None:
+    def end(self, *, patiently: bool = False) -> None:
+        """Start none any more and kill all; patiently: the ready ones finish what they have."""
         self._is_ending = True
         self._starts.clear()
+        for child in self.children.values():
+            child.tell("drain") if patiently and child.ready else child.end()

@@ -57,9 +57,9 @@ class Supervisor:
 
     def run(self) -> int:
         """The exit code. Raises: ConfigError when the address cannot be had."""
+        self._listener = Listener(self._options, self._shared.places)
         for module in WARM:
             import_module(module)
-        self._listener = Listener(self._options, self._shared.places)
         wake, self._wake = socket.socketpair()
         wake.setblocking(False)
         self._wake.setblocking(False)
@@ -202,4 +202,4 @@ class Supervisor:
             if not takers or not self._listener.accept(takers):
                 break
         self._listener.close()
-        self._crew.drain()
+        self._crew.end(patiently=True)
