@@ -28,7 +28,6 @@ from modelyard.serving.places import Places, Shared, affordable_connections
 
 TURN_S = 0.2
 """Between two looks at the workers, at most."""
-
 WARM = ("asyncio", "http", "httptools", "numpy", "orjson", "uvloop")
 """Imported before the first fork: a worker starts in half the time. Not onnxruntime, which has threads and an open database."""
 
@@ -61,7 +60,6 @@ class Supervisor:
         for module in WARM:
             import_module(module)
         wake, self._wake = socket.socketpair()
-        wake.setblocking(False)
         self._wake.setblocking(False)
         signal.set_wakeup_fd(self._wake.fileno(), warn_on_full_buffer=False)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
@@ -140,10 +138,8 @@ class Supervisor:
                 return True
         except BlockingIOError:
             return False
-        except OSError:  # it is gone
-            pass
         except Exception as error:
-            reason = f"its message cannot be read: {error!r}"
+            reason = "" if isinstance(error, OSError) else f"its message cannot be read: {error!r}"  # "": it is gone
         self._selector.unregister(child.channel)
         child.end(reason)
         return False
@@ -167,8 +163,7 @@ class Supervisor:
         """All workers are ready: from now on connections are taken. Raises: ConfigError."""
         self._listener.open()
         self._is_open = True
-        url, workers = self._listener.url, self._options.workers
-        seconds = round(time.perf_counter() - self._started, 3)
+        url, workers, seconds = self._listener.url, self._options.workers, round(time.perf_counter() - self._started, 3)
         log_event("ready", {"url": url, "models": self._names, "workers": workers, "seconds": seconds})
         with suppress(OSError, ValueError):  # nobody reads it, or it has letters that the terminal lacks
             names = ", ".join(repr(name)[1:-1] for name in self._names)  # no control characters
@@ -178,7 +173,7 @@ class Supervisor:
     def _bury(self, child: Child, code: int) -> None:
         """A worker is gone; its successor is on its way, unless the server is stopping or never got ready."""
         while child.channel in self._selector.get_map() and self._listen_to(child):
-            pass  # its last words
+            pass  # its last words, to the end of the channel
         with suppress(KeyError):
             self._selector.unregister(child.channel)
         child.channel.close()

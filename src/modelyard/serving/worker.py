@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import gc
 import itertools
 import os
@@ -30,8 +29,7 @@ from modelyard.serving.repository import Repository
 
 CHANGE_TIMEOUT_S = 60.0
 GARBAGE_THRESHOLDS = (20_000, 20, 20)
-TOLD_NAMES = 10
-"""Of served models, when the server is ready; all of them are lines of the log and in `/models`."""
+TOLD_NAMES = 10  # when the server is ready; all of them are in the log and in `/models`
 LAST_REQUESTS_S = 1.0
 """While draining: for requests that are already on their way over connections that look idle."""
 
@@ -57,9 +55,8 @@ class Worker:
         self._repository = Repository(self._options, self._metrics, runner, unloaded)
         self._start(self._tick())
         await self._repository.start()
-        self._handlers = Handlers(
-            self._repository, self._shared.counters, tokens=self._tokens, change_model=self._change_everywhere
-        )
+        change = self._change_everywhere
+        self._handlers = Handlers(self._repository, self._shared.counters, tokens=self._tokens, change_model=change)
         self._answering = Answering(self._handlers, self._options)
         self._listen()
         gc.freeze()  # what lives as long as the process is not searched for garbage,
@@ -112,7 +109,7 @@ class Worker:
         make = partial(Connection, self._answering, self._connections, leave)
         try:
             if handed.connection is None:
-                raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+                raise OSError("no file descriptor left")
             await asyncio.get_running_loop().connect_accepted_socket(make, handed.connection)
         except OSError as error:
             log_event("connection lost", {"reason": str(error)})
