@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from ipaddress import ip_network
 from pathlib import Path
 
 from modelyard.cores import usable_cores
@@ -30,7 +31,9 @@ def read_options(arguments: list[str]) -> ServeOptions:
     add("--max-body-bytes", type=int, default=defaults.max_body_bytes, metavar="N", help="(default: %(default)s)")
     add("--max-rows", type=int, default=defaults.max_rows, metavar="N", help="images in a request (default: %(default)s)")
     add("--max-connections", type=int, default=defaults.max_connections, metavar="N", help="(default: %(default)s)")
-    for name in ("request_timeout_s", "queue_s", "read_timeout_s", "idle_timeout_s", "poll_s", "drain_s"):
+    told = "address or network that may hold more than half of the connections; repeatable"
+    add("--trusted-proxy", action="append", default=[], type=ip_network, metavar="ADDRESS", help=told)
+    for name in ("request_timeout_s", "queue_s", "read_timeout_s", "idle_timeout_s", "poll_s", "drain_s", "hang_s"):
         add(
             f"--{name.replace('_', '-')}",
             type=float,
@@ -40,8 +43,10 @@ def read_options(arguments: list[str]) -> ServeOptions:
         )
     given = vars(parser.parse_args(arguments))
     given["models"], given["aliases"] = tuple(given.pop("model")), tuple(given.pop("alias"))
-    if given["workers"] < 1:
-        parser.error("--workers: expected at least 1")
+    given["trusted_proxies"] = tuple(given.pop("trusted_proxy"))
+    for name, least in (("workers", 1), ("max_connections", 1), ("hang_s", 3)):
+        if given[name] < least:
+            parser.error(f"--{name.replace('_', '-')}: expected at least {least}, received {given[name]}")
     return ServeOptions(**given)
 
 

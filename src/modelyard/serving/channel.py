@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
+from typing import NamedTuple
 
+MAX_TEXT = 1000
+"""Characters of one text; JSON makes up to 12 bytes of each, and no message has more than five texts beside file names."""
 _CONNECTION = b"c"
 _MAX_BYTES = 64 * 1024
 Message = list[str]
 
 
+class Handed(NamedTuple):
+    """A client's connection as it arrives."""
+
+    place: int
+    """To be left when the connection ends."""
+    connection: socket.socket | None
+    """None when this process had no descriptor left for it."""
+
+
 class Channel:
-    """One end of a pair; each message stays whole (SOCK_SEQPACKET)."""
+    """One end of a pair; each message stays whole (SOCK_SEQPACKET) and nobody waits."""
 
     def __init__(self, end: socket.socket) -> None:
         self._end = end
@@ -30,19 +43,24 @@ class Channel:
         self._end.close()
 
     def send(self, *message: str) -> None:
-        """Raises: OSError when the other side is gone or reads nothing any more."""
-        self._end.send(json.dumps(message).encode()[:_MAX_BYTES])
+        """A text that is too long is shortened. Raises: OSError when the other side is gone or reads nothing any more."""
+        self._end.send(json.dumps([text if len(text) <= MAX_TEXT else f"{text[:MAX_TEXT]} ..." for text in message]).encode())
 
-    def hand_over(self, connection: socket.socket) -> None:
+    def hand_over(self, connection: socket.socket, place: int) -> None:
         """Give a client's connection to the other side. Raises: OSError."""
-        socket.send_fds(self._end, [_CONNECTION], [connection.fileno()])
+        socket.send_fds(self._end, [_CONNECTION, b"%d" % place], [connection.fileno()])
 
-    def receive(self) -> Message | socket.socket | None:
-        """A message or a connection; None when the other side is gone. Raises: BlockingIOError when nothing is there."""
+    def receive(self) -> Message | Handed | None:
+        """What came; None when the other side is gone.
+
+        Raises: BlockingIOError when nothing is there, ValueError or RecursionError for what is no message.
+        """
         data, descriptors, _, _ = socket.recv_fds(self._end, _MAX_BYTES, 1)
-        if descriptors:
-            return socket.socket(fileno=descriptors[0])
-        if not data:
-            return None
-        message: Message = json.loads(data)
+        if data.startswith(_CONNECTION) and data[1:].isdigit():
+            return Handed(int(data[1:]), socket.socket(fileno=descriptors[0]) if descriptors else None)
+        for descriptor in descriptors:
+            os.close(descriptor)
+        message: Message | None = json.loads(data) if data else None
+        if message is not None and not (isinstance(message, list) and all(isinstance(text, str) for text in message)):
+            raise ValueError(f"expected a list of texts, received {data[:100]!r}")
         return message

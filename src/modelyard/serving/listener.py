@@ -6,47 +6,36 @@ A listening socket that the workers share would not do: one of them takes most o
 
 from __future__ import annotations
 
-import mmap
 import socket
 import time
+from collections.abc import Collection
 from contextlib import suppress
-from dataclasses import dataclass
 
 from modelyard.errors import ConfigError
-from modelyard.serving import metrics
-from modelyard.serving.channel import Channel
+from modelyard.serving.crew import Child
 from modelyard.serving.options import ServeOptions
+from modelyard.serving.places import Places, peer_of
 
 BACKLOG = 1024
 ACCEPTS = 64
 """At one go, so that nothing else waits long."""
+REST_S = 0.1
+"""Before the next try after a connection could not be accepted."""
 TOO_MANY = (
     b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\ncontent-length: 33\r\n"
     b'retry-after: 1\r\nconnection: close\r\n\r\n{"error":"too many connections"}\n'
 )
 
 
-@dataclass(slots=True)
-class Child:
-    """A worker process as its parent sees it."""
-
-    pid: int
-    index: int
-    channel: Channel
-    started: float
-    ready: bool = False
-    handed: int = 0
-    """Connections given to it."""
-
-
 class Listener:
     """Owns the address from the start; takes connections once it is open."""
 
-    def __init__(self, options: ServeOptions, memory: mmap.mmap) -> None:
+    def __init__(self, options: ServeOptions, places: Places) -> None:
         """Raises: ConfigError when the address cannot be had."""
-        self._max_connections = options.max_connections
-        self._memory = memory
+        self._trusted = options.trusted_proxies
+        self._places = places
         self._socket = _bind(options.host, options.port)
+        self.rests_until = 0.0
 
     @property
     def url(self) -> str:
@@ -57,40 +46,54 @@ class Listener:
         return self._socket.fileno()
 
     def open(self) -> None:
-        self._socket.listen(BACKLOG)
+        """Raises: ConfigError when another process listens there by now."""
+        try:
+            self._socket.listen(BACKLOG)
+        except OSError as error:
+            raise ConfigError(f"cannot listen at {self.url}: {error.strerror}; choose another --port or --host") from error
 
     def close(self) -> None:
         self._socket.close()
 
-    def accept(self, ready: list[Child]) -> bool:
+    def accept(self, takers: Collection[Child]) -> bool:
         """Hand the connections that wait to these workers; whether more may be waiting."""
-        if not ready:  # all are being started anew: let the connections wait in the kernel
-            time.sleep(0.02)
-            return False
+        loads = {child: self._places.taken(child.index) for child in takers}
+        taken = self._places.all_taken()
         for _ in range(ACCEPTS):
             try:
-                connection, _ = self._socket.accept()
-            except OSError:
+                connection, address = self._socket.accept()
+            except BlockingIOError:
+                return False
+            except OSError:  # descriptors or memory ran out
+                self.rests_until = time.monotonic() + REST_S
                 return False
             with connection:
-                self._assign(connection, ready)
+                peer = peer_of(address[0], self._trusted)
+                if self._places.may_take(peer, taken) and self._assign(connection, peer, loads):
+                    taken += 1
+                else:
+                    _refuse(connection)
         return True
 
-    def _assign(self, connection: socket.socket, ready: list[Child]) -> None:
-        """To the worker with the fewest open connections; refused when all have too many."""
-        by_load = sorted((self._open_connections(child), child.index, child) for child in ready)
-        if sum(load for load, _, _ in by_load) < self._max_connections:
-            for _, _, child in by_load:
-                with suppress(OSError):
-                    child.channel.hand_over(connection)
-                    child.handed += 1
-                    return
-        with suppress(OSError):
-            connection.setblocking(False)
-            connection.send(TOO_MANY)
+    def _assign(self, connection: socket.socket, peer: str, loads: dict[Child, int]) -> bool:
+        """To the worker with the fewest open connections that takes it; false when none does."""
+        for child in sorted(loads, key=lambda child: (loads[child], child.index)):
+            place = self._places.take(child.index, peer)
+            try:
+                child.channel.hand_over(connection, place)
+            except OSError:
+                self._places.leave(place)
+            else:
+                loads[child] += 1
+                return True
+        return False
 
-    def _open_connections(self, child: Child) -> int:
-        return child.handed - metrics.closed_connections(self._memory, child.index)
+
+def _refuse(connection: socket.socket) -> None:
+    with suppress(OSError):
+        connection.setblocking(False)
+        connection.send(TOO_MANY)
+        connection.recv(65536)  # what came already and is not read would take the answer from the client
 
 
 def _bind(host: str, port: int) -> socket.socket:

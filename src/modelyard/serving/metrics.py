@@ -18,8 +18,8 @@ BATCHES = HISTOGRAM + len(BUCKETS_S) + 1
 MAX_BATCH = 64
 FIELDS = BATCHES + 2 * MAX_BATCH
 
-CLOSED = 0
-"""Connections a worker has closed; the supervisor knows how many it handed over."""
+BEAT = 0
+"""Grows while a worker's event loop turns."""
 WORKER_FIELDS = 8
 NAME_BYTES = 512
 RECORDS = 1024
@@ -45,7 +45,6 @@ class WorkerMetrics:
         self._known = {key: index for index, key in enumerate(_names(self._memory, self._start))}
         for index in self._known.values():
             self._fields(index)[PENDING] = 0  # what a dead predecessor had pending died with it
-        self.own[CLOSED] = 0
 
     def counters(self, model: str, version: str) -> memoryview[int]:
         """The int64 counters of a model version, indexed by this module's constants."""
@@ -65,10 +64,10 @@ class WorkerMetrics:
         return self._memory[start : start + 8 * FIELDS].cast("q")
 
 
-def closed_connections(memory: mmap.mmap, worker: int) -> int:
-    """How many connections a worker has closed since it started."""
+def beat(memory: mmap.mmap, worker: int) -> int:
+    """A worker's own count; it stands still when the worker does."""
     start = worker * WORKER_BYTES
-    return memoryview(memory)[start : start + 8 * WORKER_FIELDS].cast("q")[CLOSED]
+    return memoryview(memory)[start : start + 8 * WORKER_FIELDS].cast("q")[BEAT]
 
 
 def observe(counters: memoryview[int], duration_ns: int, *, failed: bool) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 
 DEFAULT_PORT = 9700
 """Away from Prefect (4200 and 8000-8999), MLflow (5000) and Prometheus (9090)."""
+Network = IPv4Network | IPv6Network
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +36,8 @@ class ServeOptions:
     max_rows: int = 1024
     """Images in one request."""
     max_connections: int = 4096
+    trusted_proxies: tuple[Network, ...] = ()
+    """Who may hold more than half of the connections, beside this machine itself."""
     request_timeout_s: float = 30.0
     """A request still waiting for the model after this is answered 504."""
     queue_s: float = 0.1
@@ -44,5 +48,7 @@ class ServeOptions:
     """A connection without a request is closed after this; longer than most proxies keep theirs."""
     poll_s: float = 0.5
     """Between two looks at the alias files."""
+    hang_s: float = 10.0
+    """A worker whose event loop stands still for so long is killed and replaced; it gives a sign each second."""
     drain_s: float = 10.0
     """For requests in flight to end after SIGTERM."""

@@ -145,6 +145,13 @@ class Repository:
             return []
         return known_versions(self._options.releases, name) if pointer.alias == CHAMPION else [pointer.version]
 
+    async def expect(self, name: str) -> None:
+        """Look for a name, on disk too when it is not known yet. Raises: RequestError (400) when there is no such alias."""
+        if name not in self.pointers:
+            await self.refresh()
+        if name not in self.pointers:
+            raise RequestError(self._absence(name))
+
     async def load(self, name: str) -> None:
         """Serve an unloaded name again, or try a refused version once more. Raises: RequestError (400)."""
         self.unloaded.discard(name)

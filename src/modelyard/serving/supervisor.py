@@ -1,11 +1,11 @@
-"""The parent of the workers: small, so that it costs no memory, and never in the way of a request.
+"""The parent of the workers: it has what they share in memory, and is never in the way of a request.
 
-It starts a worker anew when one dies, passes loads and unloads on to all, and drains them on SIGTERM.
+It starts a worker anew when one dies or hangs, passes loads and unloads on to all, and drains them on SIGTERM. Once
+the server is open only a signal ends it: a worker that misbehaves is replaced, a fault of its own is logged.
 """
 
 from __future__ import annotations
 
-import os
 import selectors
 import signal
 import socket
@@ -13,106 +13,113 @@ import sys
 import time
 import traceback
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import replace
+from importlib import import_module
 
 from modelyard.errors import ModelyardError
 from modelyard.serving import metrics
-from modelyard.serving.channel import Channel
+from modelyard.serving.changes import Change, Changes
+from modelyard.serving.channel import Channel, Handed, Message
+from modelyard.serving.crew import Child, Crew
 from modelyard.serving.events import log_event
-from modelyard.serving.listener import Child, Listener
+from modelyard.serving.listener import ACCEPTS, BACKLOG, Listener
 from modelyard.serving.options import ServeOptions
+from modelyard.serving.places import Places, Shared, affordable_connections
 
-RESTART_PAUSE_S = 0.5
-"""Between two starts of a worker that dies at once."""
-
-
-@dataclass(slots=True)
-class Change:
-    """A load or unload that all workers carry out."""
-
-    asker: Child
-    order: str
-    name: str
-    waiting_for: set[int]
-    """Process ids."""
-    failure: str = ""
+TURN_S = 0.2
+"""Between two looks at the workers, at most."""
+WARM = ("asyncio", "http", "httptools", "numpy", "orjson", "uvloop")
+"""Imported before the first fork: a worker starts in half the time. Not onnxruntime, which has threads and an open database."""
 
 
 class Supervisor:
     """Runs until SIGTERM or SIGINT."""
 
     def __init__(self, options: ServeOptions) -> None:
-        self._options = options
-        self._memory = metrics.allocate(options.workers)
+        """Raises: ConfigError when there are too few file descriptors."""
+        connections = affordable_connections(options.max_connections)
+        if connections < options.max_connections:
+            log_event("fewer connections", {"asked": options.max_connections, "limit": connections, "reason": "ulimit -n"})
+        self._options = replace(options, max_connections=connections)
+        self._shared = Shared(metrics.allocate(options.workers), Places(options.workers, connections))
+        self._crew = Crew(self._options, self._shared, self._live_as_worker)
+        self._changes = Changes()
         self._selector = selectors.DefaultSelector()
-        self._children: dict[int, Child] = {}
-        self._changes: dict[str, Change] = {}
-        self._unloaded: set[str] = set()
-        self._restarts: list[tuple[float, int]] = []
-        self._is_open = False
+        self._is_open = self._is_listening = False
         self._signals = 0
         self._kill_at = 0.0
         """When a stopping server's patience ends; 0 while it is not stopping."""
+        self._names: list[str] = []
         self._failure = ""
         self._exit_code = 0
         self._started = time.perf_counter()
 
     def run(self) -> int:
         """The exit code. Raises: ConfigError when the address cannot be had."""
-        self._listener = Listener(self._options, self._memory)
+        self._listener = Listener(self._options, self._shared.places)
+        for module in WARM:
+            import_module(module)
         wake, self._wake = socket.socketpair()
         self._wake.setblocking(False)
-        signal.set_wakeup_fd(self._wake.fileno())
-        for number in (signal.SIGTERM, signal.SIGINT):
+        signal.set_wakeup_fd(self._wake.fileno(), warn_on_full_buffer=False)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
             signal.signal(number, self._on_signal)
         self._selector.register(wake, selectors.EVENT_READ, wake)
-        for index in range(self._options.workers):
-            self._fork(index)
-        while self._children or self._restarts:
-            self._turn()
+        while not self._crew.is_gone:
+            try:
+                self._turn(time.monotonic())
+            except ModelyardError:
+                raise
+            except Exception:
+                log_event("fault", {"where": "supervisor", "trace": traceback.format_exc()})
+                time.sleep(TURN_S)
         return self._exit_code
 
-    def _on_signal(self, _number: int, _frame: object) -> None:
-        self._signals += 1
+    def _on_signal(self, number: int, _frame: object) -> None:
+        self._signals += number != signal.SIGCHLD
 
-    def _turn(self) -> None:
+    def _turn(self, now: float) -> None:
         """Handle what has come, waiting a fraction of a second at most."""
-        for key, _ in self._selector.select(0.2):
+        for child in self._crew.start(now):
+            self._selector.register(child.channel, selectors.EVENT_READ, child)
+        takers = self._crew.watch(now)
+        self._listen(bool(takers) and now >= self._listener.rests_until)
+        for key, _ in self._selector.select(TURN_S):
             if isinstance(key.data, Child):
                 self._listen_to(key.data)
             elif key.fileobj is self._listener:
-                self._listener.accept([child for child in self._children.values() if child.ready])
+                self._listener.accept(takers)
             else:
-                key.data.recv(64)
+                key.data.recv(4096)
+        for child, code in self._crew.reap(now):
+            self._bury(child, code)
+        if self._crew.is_ready and not self._is_open and not self._kill_at:
+            self._open()
         if self._signals and not self._kill_at:
-            self._close()
-        if self._kill_at and (self._signals > 1 or time.monotonic() > self._kill_at):
-            self._kill_all()
-        while self._restarts and self._restarts[0][0] <= time.monotonic():
-            self._fork(self._restarts.pop(0)[1])
+            self._close(takers)
+        if self._kill_at and (self._signals > 1 or now > self._kill_at):
+            self._crew.end()
 
-    def _fork(self, index: int) -> None:
-        ours, theirs = Channel.pair()
-        pid = os.fork()
-        if pid == 0:
-            ours.close()
-            os._exit(self._live_as_worker(index, theirs))
-        theirs.close()
-        child = self._children[pid] = Child(pid, index, ours, time.monotonic())
-        self._selector.register(ours, selectors.EVENT_READ, child)
+    def _listen(self, wanted: bool) -> None:
+        """Look at the door, or let clients wait in the kernel."""
+        wanted = wanted and self._is_open and not self._kill_at
+        if wanted and not self._is_listening:
+            self._selector.register(self._listener, selectors.EVENT_READ)
+        elif self._is_listening and not wanted:
+            self._selector.unregister(self._listener)
+        self._is_listening = wanted
 
     def _live_as_worker(self, index: int, channel: Channel) -> int:
         """The forked process: it lets go of the parent's things and imports what serving needs."""
         signal.set_wakeup_fd(-1)
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        for number in (signal.SIGTERM, signal.SIGCHLD):
+            signal.signal(number, signal.SIG_DFL)
         self._listener.close()
-        for child in self._children.values():
-            child.channel.close()
         self._selector.close()
         try:
             from modelyard.serving.worker import run_worker
 
-            run_worker(self._options, channel, index, self._memory, frozenset(self._unloaded))
+            run_worker(self._options, channel, index, self._shared, frozenset(self._changes.unloaded))
         except ModelyardError as error:
             channel.send("failed", str(error))
             return error.exit_code
@@ -121,96 +128,73 @@ class Supervisor:
             return 1
         return 0
 
-    def _listen_to(self, child: Child) -> None:
+    def _listen_to(self, child: Child) -> bool:
+        """Take a message; whether there was one. What cannot be read or done is that worker's end."""
+        reason = ""
         try:
             message = child.channel.receive()
+            if message is not None:
+                self._obey(child, message)
+                return True
         except BlockingIOError:
-            return
-        except OSError:
-            message = None
+            return False
+        except Exception as error:
+            reason = "" if isinstance(error, OSError) else f"its message cannot be read: {error!r}"  # "": it is gone
+        self._selector.unregister(child.channel)
+        child.end(reason)
+        return False
+
+    def _obey(self, child: Child, message: Message | Handed) -> None:
+        """Raises: ValueError when it is nothing that a worker says."""
         match message:
             case ["ready", *names]:
-                child.ready = True
-                if not self._kill_at and not self._is_open and all(other.ready for other in self._children.values()):
-                    self._open(names)
+                child.ready, self._names = True, names
             case ["failed", reason]:
                 log_event("worker failed", {"worker": child.index, "reason": reason})
                 self._failure = reason
-            case ["change", ticket, order, name]:
-                self._begin_change(child, ticket, order, name)
+            case ["change", ticket, "load" | "unload" as order, name]:
+                self._changes.begin(Change(child, ticket, order, name), self._crew.children.values())
             case ["done", ticket, failure]:
-                self._end_change(child, ticket, failure)
-            case None:
-                self._bury(child)
+                self._changes.end(child, ticket, failure)
+            case _:
+                raise ValueError(str(message)[:100])
 
-    def _open(self, names: list[str]) -> None:
-        """All workers are ready: from now on connections are taken."""
-        self._is_open = True
+    def _open(self) -> None:
+        """All workers are ready: from now on connections are taken. Raises: ConfigError."""
         self._listener.open()
-        self._selector.register(self._listener, selectors.EVENT_READ)
-        url = self._listener.url
-        seconds = round(time.perf_counter() - self._started, 3)
-        log_event("ready", {"url": url, "models": names, "workers": self._options.workers, "seconds": seconds})
-        sys.stdout.write(f"modelyard serves {', '.join(names)} at {url} ({self._options.workers} workers); Ctrl-C stops\n")
-        sys.stdout.flush()
+        self._is_open = True
+        url, workers, seconds = self._listener.url, self._options.workers, round(time.perf_counter() - self._started, 3)
+        log_event("ready", {"url": url, "models": self._names, "workers": workers, "seconds": seconds})
+        with suppress(OSError, ValueError):  # nobody reads it, or it has letters that the terminal lacks
+            names = ", ".join(repr(name)[1:-1] for name in self._names)  # no control characters
+            sys.stdout.write(f"modelyard serves {names} at {url} ({workers} workers); Ctrl-C stops\n")
+            sys.stdout.flush()
 
-    def _begin_change(self, asker: Child, ticket: str, order: str, name: str) -> None:
-        """Pass a load or unload on to every worker, also to those that are still starting."""
-        self._changes[ticket] = Change(asker, order, name, set(self._children))
-        for child in self._children.values():
-            with suppress(OSError):
-                child.channel.send("change", ticket, order, name)
-
-    def _end_change(self, child: Child, ticket: str, failure: str) -> None:
-        """One worker has done it; when all have, tell the one that was asked."""
-        change = self._changes[ticket]
-        change.waiting_for.discard(child.pid)
-        change.failure = change.failure or failure
-        if change.waiting_for:
-            return
-        del self._changes[ticket]
-        if not change.failure:
-            (self._unloaded.add if change.order == "unload" else self._unloaded.discard)(change.name)
-        with suppress(OSError):
-            change.asker.channel.send("changed", ticket, change.failure)
-
-    def _bury(self, child: Child) -> None:
-        """A worker is gone: start it anew, or end when the server is stopping or never got ready."""
-        self._selector.unregister(child.channel)
+    def _bury(self, child: Child, code: int) -> None:
+        """A worker is gone; its successor is on its way, unless the server is stopping or never got ready."""
+        while child.channel in self._selector.get_map() and self._listen_to(child):
+            pass  # its last words, to the end of the channel
+        with suppress(KeyError):
+            self._selector.unregister(child.channel)
         child.channel.close()
-        del self._children[child.pid]
-        _, status = os.waitpid(child.pid, 0)
-        code = os.waitstatus_to_exitcode(status)
-        for ticket in list(self._changes):
-            self._end_change(child, ticket, "")
-        if self._kill_at:
-            return
-        if not self._is_open:
+        self._changes.bury(child)
+        if self._is_open and not self._kill_at:
+            log_event("worker died", {"worker": child.index, "child": child.pid, "code": code})
+        elif not self._kill_at:
+            self._kill_at = time.monotonic()
+            self._crew.end()
             self._exit_code = code if code > 0 else 1
             sys.stderr.write(f"modelyard: {self._failure or 'a worker ended before it was ready'}\n")
-            self._kill_all()
-            return
-        log_event("worker died", {"worker": child.index, "child": child.pid, "code": code})
-        pause = RESTART_PAUSE_S if time.monotonic() - child.started < 2 else 0.0
-        self._restarts.append((time.monotonic() + pause, child.index))
 
-    def _close(self) -> None:
+    def _close(self, takers: list[Child]) -> None:
         """Take what the kernel has accepted, then nothing more; the workers finish what they have."""
         self._kill_at = time.monotonic() + self._options.drain_s + 5
-        self._restarts.clear()
         if not self._is_open:
-            self._kill_all()
+            self._crew.end()
             return
-        ready = [child for child in self._children.values() if child.ready]
-        while self._listener.accept(ready):
-            pass
-        self._selector.unregister(self._listener)
+        self._listen(False)
+        for _ in range(BACKLOG // ACCEPTS):
+            if not takers or not self._listener.accept(takers):
+                break
         self._listener.close()
-        for child in self._children.values():
-            with suppress(OSError):
-                child.channel.send("drain")
-
-    def _kill_all(self) -> None:
-        self._kill_at = self._kill_at or time.monotonic()
-        for child in self._children.values():
-            os.kill(child.pid, signal.SIGKILL)
+        self._crew.end(patiently=True)

@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import gc
 import itertools
-import mmap
 import os
 import signal
-import socket
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from http import HTTPStatus
 
 import uvloop
@@ -18,17 +17,19 @@ import uvloop
 from modelyard.errors import RequestError
 from modelyard.serving.answering import Answering
 from modelyard.serving.auth import Tokens
-from modelyard.serving.channel import Channel, Message
+from modelyard.serving.channel import Channel, Handed, Message
 from modelyard.serving.connection import Connection
 from modelyard.serving.events import log_event
 from modelyard.serving.handlers import Handlers
 from modelyard.serving.http_message import refresh_date
-from modelyard.serving.metrics import CLOSED, WorkerMetrics
+from modelyard.serving.metrics import BEAT, WorkerMetrics
 from modelyard.serving.options import ServeOptions
+from modelyard.serving.places import Shared
 from modelyard.serving.repository import Repository
 
 CHANGE_TIMEOUT_S = 60.0
 GARBAGE_THRESHOLDS = (20_000, 20, 20)
+TOLD_NAMES = 10  # when the server is ready; all of them are in the log and in `/models`
 LAST_REQUESTS_S = 1.0
 """While draining: for requests that are already on their way over connections that look idle."""
 
@@ -36,11 +37,11 @@ LAST_REQUESTS_S = 1.0
 class Worker:
     """Serves until the supervisor says `drain` or is gone."""
 
-    def __init__(self, options: ServeOptions, channel: Channel, metrics: WorkerMetrics, memory: mmap.mmap) -> None:
+    def __init__(self, options: ServeOptions, channel: Channel, index: int, shared: Shared) -> None:
         self._options = options
         self._channel = channel
-        self._metrics = metrics
-        self._memory = memory
+        self._metrics = WorkerMetrics(shared.counters, index)
+        self._shared = shared
         self._stop = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._connections: set[Connection] = set()
@@ -52,13 +53,16 @@ class Worker:
         runner = ThreadPoolExecutor(1, "runner")
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(2, "loader"))
         self._repository = Repository(self._options, self._metrics, runner, unloaded)
+        self._start(self._tick())
         await self._repository.start()
-        self._handlers = Handlers(self._repository, self._memory, tokens=self._tokens, change_model=self._change_everywhere)
+        change = self._change_everywhere
+        self._handlers = Handlers(self._repository, self._shared.counters, tokens=self._tokens, change_model=change)
         self._answering = Answering(self._handlers, self._options)
         self._listen()
         gc.freeze()  # what lives as long as the process is not searched for garbage,
         gc.set_threshold(*GARBAGE_THRESHOLDS)  # and one nested JSON body does not start a search
-        self._channel.send("ready", *sorted(self._repository.current))
+        names = sorted(self._repository.current)
+        self._tell("ready", *names[:TOLD_NAMES], *([f"{len(names) - TOLD_NAMES} more"] if len(names) > TOLD_NAMES else []))
         await self._stop.wait()
         await self._drain()
 
@@ -67,7 +71,6 @@ class Worker:
         loop.add_reader(self._channel.fileno(), self._read_channel)
         loop.add_signal_handler(signal.SIGTERM, self._stop.set)
         self._start(self._follow_releases())
-        self._start(self._tick())
 
     def _start(self, job: Coroutine[None, None, None]) -> None:
         task = asyncio.get_running_loop().create_task(job)
@@ -81,9 +84,10 @@ class Worker:
                 received = self._channel.receive()
             except BlockingIOError:
                 return
-            except OSError:
+            except (OSError, ValueError, RecursionError) as error:
+                log_event("fault", {"where": "messages", "reason": repr(error)})
                 received = None
-            if isinstance(received, socket.socket):
+            if isinstance(received, Handed):
                 self._start(self._connect(received))
             elif received is None:
                 asyncio.get_running_loop().remove_reader(self._channel.fileno())
@@ -92,17 +96,24 @@ class Worker:
             else:
                 self._obey(received)
 
-    async def _connect(self, client: socket.socket) -> None:
+    def _tell(self, *message: str) -> None:
+        """A message for the supervisor; where it takes none any more this worker ends."""
         try:
-            await asyncio.get_running_loop().connect_accepted_socket(self._new_connection, client)
-        except OSError:  # gone before it was served
-            self._count_closed()
+            self._channel.send(*message)
+        except OSError as error:
+            log_event("fault", {"where": "messages", "reason": repr(error)})
+            self._stop.set()
 
-    def _new_connection(self) -> Connection:
-        return Connection(self._answering, self._connections, self._count_closed)
-
-    def _count_closed(self) -> None:
-        self._metrics.own[CLOSED] += 1
+    async def _connect(self, handed: Handed) -> None:
+        leave = partial(self._shared.places.leave, handed.place)
+        make = partial(Connection, self._answering, self._connections, leave)
+        try:
+            if handed.connection is None:
+                raise OSError("no file descriptor left")
+            await asyncio.get_running_loop().connect_accepted_socket(make, handed.connection)
+        except OSError as error:
+            log_event("connection lost", {"reason": str(error)})
+            leave()
 
     def _obey(self, message: Message) -> None:
         match message:
@@ -110,8 +121,8 @@ class Worker:
                 self._stop.set()
             case ["change", ticket, order, name]:
                 self._start(self._change_here(ticket, order, name))
-            case ["changed", ticket, failure] if ticket in self._changes:
-                self._changes.pop(ticket).set_result(failure)
+            case ["changed", ticket, failure] if ticket in self._changes and not self._changes[ticket].done():
+                self._changes[ticket].set_result(failure)
 
     async def _change_here(self, ticket: str, order: str, name: str) -> None:
         """Load or unload in this worker and report."""
@@ -120,18 +131,23 @@ class Worker:
             await (self._repository.load(name) if order == "load" else self._repository.unload(name))
         except RequestError as error:
             failure = str(error)
-        self._channel.send("done", ticket, failure)
+        except Exception as error:
+            log_event("fault", {"where": order, "reason": repr(error)})
+            failure = f"{order} of {name!r} failed in a worker; its log has the reason"
+        self._tell("done", ticket, failure)
 
     async def _change_everywhere(self, order: str, name: str) -> None:
         """Have all workers load or unload; back when all did. Raises: RequestError (400, 504)."""
+        await self._repository.expect(name)
         ticket = f"{os.getpid()}-{next(self._tickets)}"
         self._changes[ticket] = asyncio.get_running_loop().create_future()
-        self._channel.send("change", ticket, order, name)
+        self._tell("change", ticket, order, name)
         try:
             failure = await asyncio.wait_for(self._changes[ticket], CHANGE_TIMEOUT_S)
         except TimeoutError:
-            self._changes.pop(ticket, None)
             raise RequestError(f"not every worker did {order} {name!r} in time", HTTPStatus.GATEWAY_TIMEOUT) from None
+        finally:
+            del self._changes[ticket]
         if failure:
             raise RequestError(failure)
 
@@ -149,8 +165,9 @@ class Worker:
                 log_event("fault", {"where": "following releases", "reason": repr(error)})
 
     async def _tick(self) -> None:
-        """Now and then: the Date header, and connections whose request never arrives."""
+        """Now and then: a sign of life, the Date header, and connections whose request never arrives."""
         while True:
+            self._metrics.own[BEAT] += 1
             refresh_date()
             for connection in list(self._connections):
                 connection.expire(self._options.read_timeout_s, self._options.idle_timeout_s)
@@ -172,11 +189,11 @@ class Worker:
             await asyncio.sleep(0.02)
 
 
-def run_worker(options: ServeOptions, channel: Channel, index: int, memory: mmap.mmap, unloaded: frozenset[str]) -> None:
+def run_worker(options: ServeOptions, channel: Channel, index: int, shared: Shared, unloaded: frozenset[str]) -> None:
     """A worker's whole life. Raises: ModelyardError when it cannot start."""
 
     async def live() -> None:
-        await Worker(options, channel, WorkerMetrics(memory, index), memory).serve(unloaded)
+        await Worker(options, channel, index, shared).serve(unloaded)
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the supervisor, which drains the workers
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
