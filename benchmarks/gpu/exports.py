@@ -48,6 +48,9 @@ def providers(bench: Bench) -> None:
     offered = onnxruntime.get_available_providers()
     bench.note("offered", providers=offered)
     bundle = bench.scratch / f"bundle-{bench.architectures[0]}"
+    if not bundle.is_dir():
+        bench.note("no bundle", why="the parts trains and exported have to run before")
+        return
     for provider in ("CUDAExecutionProvider", "TensorrtExecutionProvider"):
         with bench.case(provider):
             try:
