@@ -34,7 +34,7 @@ def ask_for_determinism() -> None:
     """Of this process's kernels: a warning where torch has none; memory that is not yet written is not filled."""
     torch.backends.cudnn.deterministic = True
     torch.use_deterministic_algorithms(True, warn_only=True)
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
 
 @dataclass(frozen=True, slots=True)
