@@ -96,7 +96,8 @@ def _tf32() -> Iterator[None]:
 
 
 @contextmanager
-def _flag(name: str, value: bool) -> Iterator[None]:
+def flag(name: str, value: bool) -> Iterator[None]:
+    """One of cuDNN's, set for a while."""
     before = getattr(torch.backends.cudnn, name)
     setattr(torch.backends.cudnn, name, value)
     yield
@@ -114,10 +115,10 @@ VARIANTS: dict[str, tuple[tuple[str, ...], Callable[[], Any] | None]] = {
     "bf16": (("training.precision=bf16",), None),
     "fp16": (("training.precision=fp16",), None),
     "TF32 in matrix products": (FP32, _tf32),
-    "no TF32 in convolutions": (FP32, lambda: _flag("allow_tf32", False)),
+    "no TF32 in convolutions": (FP32, lambda: flag("allow_tf32", False)),
     "without channels_last": (FP32, lambda: mock.patch.object(torch, "channels_last", torch.contiguous_format)),
-    "cuDNN's benchmark": (FP32, lambda: _flag("benchmark", True)),
-    "cuDNN's deterministic": (FP32, lambda: _flag("deterministic", True)),
+    "cuDNN's benchmark": (FP32, lambda: flag("benchmark", True)),
+    "cuDNN's deterministic": (FP32, lambda: flag("deterministic", True)),
     "as it is, again": (FP32, None),
 }
 
