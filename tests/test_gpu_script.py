@@ -12,7 +12,7 @@ import pytest
 
 from benchmarks.gpu.__main__ import PARTS, main, table
 from benchmarks.gpu.card import why_not
-from benchmarks.gpu.part import Bench, Outcome, Part, run_part
+from benchmarks.gpu.part import Bench, Outcome, Part, apart, ended, run_part
 
 HERE = "tests.test_gpu_script"
 
@@ -71,6 +71,19 @@ def test_what_a_part_noted_is_kept_however_it_ends(tmp_path: Path) -> None:
     assert (hung.state, hung.notes) == ("cut off", [{"what": "first", "value": 1}])
     lacking = outcome_of("no_such_package.room:work", tmp_path / "c")
     assert "lacks a package here: No module named 'no_such_package'" in lacking.notes[0]["failed"]
+
+
+def hangs() -> None:
+    time.sleep(600)
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_process_that_hangs_is_ended_and_tells_where(capfd: pytest.CaptureFixture[str]) -> None:
+    process = apart(hangs)
+    with pytest.raises(RuntimeError, match="hung for 1 s"):
+        ended(process, within=1)
+    assert not process.is_alive()
+    assert "in hangs" in capfd.readouterr().err
 
 
 def test_why_there_is_no_cuda_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

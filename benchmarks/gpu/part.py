@@ -31,12 +31,10 @@ Values = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """What a part may use."""
+    """What a part may use: a folder of all parts and the packed data set."""
 
     scratch: Path
-    """A folder for all parts."""
     data: Path
-    """The packed data set."""
     device: str
     """`cuda`, or `cpu` in a dry run."""
     notes: Path
@@ -173,10 +171,9 @@ def _in_group(part: Part, bench: Bench, log: Path) -> None:
 
 
 def apart(work: Callable[[], None], variables: dict[str, str] | None = None) -> BaseProcess:
-    """Start `work` in a process of its own.
+    """Start `work` in a process of its own; this one must have used neither CUDA nor several threads of torch.
 
-    This one must have touched neither CUDA nor, with several threads, torch's CPU kernels: a fork of it would wait for
-    their threads forever, since threads are not forked.
+    Threads are not forked, and a fork would wait for them forever.
     """
     process = FORK.Process(target=_with_variables, args=(work, variables or {}))
     process.start()
@@ -193,10 +190,11 @@ def ended(process: BaseProcess, within: float = 60.0) -> None:
     """Wait. Raises: RuntimeError when it failed, or is killed after `within` seconds."""
     process.join(within)
     if process.is_alive():
-        os.kill(process.pid or 0, signal.SIGUSR1)  # tells the log where it hangs
+        if process.pid is not None:
+            os.kill(process.pid, signal.SIGUSR1)  # tells the log where it hangs
         process.join(0.5)
         process.kill()
         process.join(5)
-        raise RuntimeError(f"a process of this part hung for {within:.0f} s; see the log's tail")
+        raise RuntimeError(f"a process of this part hung for {within:g} s; see the log's tail")
     if process.exitcode:
         raise RuntimeError(f"a process of this part ended with code {process.exitcode}; see the log's tail")

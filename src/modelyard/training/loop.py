@@ -1,4 +1,4 @@
-"""The training loop. A run is a pure function of (recipe, data, seed) on one device type.
+"""The training loop. A run is a pure function of (recipe, data, seed) on a CPU; on CUDA kernels may add in any order.
 
 B batch, C channels, H height, W width, K classes, N images.
 """
