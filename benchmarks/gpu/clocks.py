@@ -16,7 +16,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from benchmarks.gpu.part import Bench, apart, ended
+from benchmarks.gpu.part import LEAST_SECONDS, Bench, apart, ended
 from benchmarks.gpu.right import equal
 from benchmarks.gpu.trainings import DETERMINISTIC, Training, ask_for_determinism, recipe_of
 from benchmarks.textbook.evidence import spread
@@ -123,6 +123,8 @@ def deterministic(bench: Bench) -> None:
     """What deterministic kernels cost: whole sprints of one seed, twice each, in a warm process with and one without them."""
     for architecture, is_deterministic in itertools.product(bench.architectures, (True, False)):
         kernels = "deterministic" if is_deterministic else "as it is"
+        if bench.seconds_left < LEAST_SECONDS:
+            break
         with bench.case(f"{architecture}, {kernels}"):
             work = functools.partial(_twice, bench, architecture, kernels)
             ended(apart(work, DETERMINISTIC if is_deterministic else {}), within=max(1.0, bench.seconds_left - 2))

@@ -195,6 +195,6 @@ def ended(process: BaseProcess, within: float = 60.0) -> None:
         process.join(0.5)
         process.kill()
         process.join(5)
-        raise RuntimeError(f"a process of this part hung for {within:g} s; see the log's tail")
+        raise RuntimeError(f"a process of this part was not done after {within:g} s; see the log's tail")
     if process.exitcode:
         raise RuntimeError(f"a process of this part ended with code {process.exitcode}; see the log's tail")
