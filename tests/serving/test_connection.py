@@ -14,9 +14,9 @@ from tests.serving.conftest import Serve, Server
 from tests.serving.test_supervisor import INFER, question, raw
 
 BODY = json.dumps(question()).encode()
-HEAD = b"POST %s HTTP/1.1\r\nhost: x\r\n" % INFER.encode()
+HEAD = b"POST %s HTTP/1.1\r\nhost: localhost\r\n" % INFER.encode()
 WHOLE = HEAD + b"content-length: %d\r\n\r\n%s" % (len(BODY), BODY)
-LAST = b"GET /v2/health/live HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
+LAST = b"GET /v2/health/live HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
 
 
 @pytest.fixture
@@ -79,8 +79,8 @@ def test_a_client_that_sends_too_much_still_reads_why(connection: socket.socket,
 def test_a_known_head_is_read_as_a_new_one(connection: socket.socket, server: Server) -> None:
     other = json.dumps(question(seed=5)).encode()
     second = HEAD + b"content-length: %d\r\n\r\n%s" % (len(other), other)
-    fresh = [json.loads(raw(server, whole.replace(b"host: x", b"host: x\r\nconnection: close")).partition(b"\r\n\r\n")[2])
-             for whole in (WHOLE, second)]  # fmt: skip
+    closing = [whole.replace(b"host:", b"connection: close\r\nhost:") for whole in (WHOLE, second)]
+    fresh = [json.loads(raw(server, whole).partition(b"\r\n\r\n")[2]) for whole in closing]
     asked = [WHOLE, second, WHOLE[:40], WHOLE[40:], WHOLE + second, WHOLE, WHOLE + second[:30], second[30:], WHOLE]
     expected = [fresh[place] for place in (0, 1, 0, 0, 1, 0, 0, 1, 0)]
     received = b""
@@ -104,7 +104,7 @@ def test_a_refusal_comes_after_the_answers_before_it(connection: socket.socket) 
 def test_a_client_that_never_reads_is_let_go(releases: Path, serve: Serve) -> None:
     server = serve(releases, "--workers", "1", "--model", "fruit", "--read-timeout-s", "0.3")
     host, port = server.address.split(":")
-    page = b"GET /openapi.json HTTP/1.1\r\nhost: x\r\n\r\n"
+    page = b"GET /openapi.json HTTP/1.1\r\nhost: localhost\r\n\r\n"
     with socket.socket() as greedy:
         greedy.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         greedy.settimeout(10)

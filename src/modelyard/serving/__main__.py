@@ -9,6 +9,8 @@ from pathlib import Path
 from modelyard.cores import usable_cores
 from modelyard.errors import ModelyardError
 from modelyard.home import Home
+from modelyard.serving.events import log_event
+from modelyard.serving.hosts import HOST_NAME, is_loopback
 from modelyard.serving.options import DEFAULT_PORT, ServeOptions
 from modelyard.serving.supervisor import Supervisor
 
@@ -26,8 +28,17 @@ def read_options(arguments: list[str]) -> ServeOptions:
     add("--workers", type=int, default=usable_cores(), help="processes (default: the usable cores, %(default)s)")
     add("--provider", default=defaults.provider, help="onnxruntime's execution provider (default: %(default)s)")
     add("--token-file", type=Path, help="bearer tokens, one a line; without it everyone may call")
+    add("--allowed-host", action="append", default=[], metavar="NAME", help="a name this server is reached by; repeatable")
+    add("--allow-load", action="store_true", help="let every caller load and unload models")
     add("--access-log", action="store_true", help="log each request")
     add("--max-body-bytes", type=int, default=defaults.max_body_bytes, metavar="N", help="(default: %(default)s)")
+    add(
+        "--max-bodies-bytes",
+        type=int,
+        default=defaults.max_bodies_bytes,
+        metavar="N",
+        help="of all requests that a worker holds at once (default: %(default)s)",
+    )
     add("--max-rows", type=int, default=defaults.max_rows, metavar="N", help="images in a request (default: %(default)s)")
     add("--max-connections", type=int, default=defaults.max_connections, metavar="N", help="(default: %(default)s)")
     for name in ("request_timeout_s", "queue_s", "read_timeout_s", "idle_timeout_s", "poll_s", "drain_s"):
@@ -40,8 +51,13 @@ def read_options(arguments: list[str]) -> ServeOptions:
         )
     given = vars(parser.parse_args(arguments))
     given["models"], given["aliases"] = tuple(given.pop("model")), tuple(given.pop("alias"))
+    given["allowed_hosts"] = tuple(given.pop("allowed_host"))
     if given["workers"] < 1:
         parser.error("--workers: expected at least 1")
+    if wrong := [name for name in given["allowed_hosts"] if not HOST_NAME.fullmatch(name)]:
+        parser.error(f"--allowed-host {wrong[0]}: expected a name without scheme and port")
+    if given["token_file"] is None and not is_loopback(given["host"]):
+        log_event("open to the network", {"host": given["host"], "remedy": "anyone who reaches it may call; give --token-file"})
     return ServeOptions(**given)
 
 

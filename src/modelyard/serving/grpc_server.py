@@ -160,9 +160,9 @@ class TokenCheck(grpc.aio.ServerInterceptor):  # type: ignore[misc]
 
     def __init__(self, tokens: Tokens) -> None:
         self._tokens = tokens
-        self._refuse = grpc.unary_unary_rpc_method_handler(self._tell)
+        self._refuse = grpc.stream_unary_rpc_method_handler(self._tell)  # which waits for no message
 
-    async def _tell(self, request: Any, context: Any) -> None:
+    async def _tell(self, requests: Any, context: Any) -> None:
         await context.abort(grpc.StatusCode.UNAUTHENTICATED, "expected the metadata authorization: Bearer <token>")
 
     async def intercept_service(self, continuation: Callable[[Any], Awaitable[Any]], details: Any) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
 from email.utils import formatdate
 from http import HTTPStatus
 from urllib.parse import unquote
@@ -12,24 +12,40 @@ import httptools
 from modelyard.errors import RequestError
 from modelyard.serving.exchange import Request, Response
 
-STATUS_LINES = {int(status): b"HTTP/1.1 %d %b\r\n" % (status, status.phrase.encode()) for status in HTTPStatus}
+NOSNIFF = b"x-content-type-options: nosniff\r\n"
+"""No answer of ours is anything but what it says."""
+STATUS_LINES = {int(status): b"HTTP/1.1 %d %b\r\n%b" % (status, status.phrase.encode(), NOSNIFF) for status in HTTPStatus}
 _date = [b""]
 """The Date header of this second, with its line end."""
 
 
-def incoming(method: bytes, url: bytes, headers: Mapping[bytes, bytes], body: bytes) -> Request:
-    """The request that these bytes are. Raises: RequestError (400) when the address is none."""
+def incoming(method: bytes, url: bytes, headers: dict[bytes, bytes], version: str) -> Request:
+    """The request whose head this is, without its body. Raises: RequestError (400, 417, 501) when it cannot be read."""
+    if b"host" not in headers and version not in {"0.9", "1.0"}:
+        raise RequestError("not HTTP/1.1: the header Host is missing")
     if url.startswith(b"/"):
         raw_path, _, query = url.partition(b"?")
         raw_path = raw_path.partition(b"#")[0]
     else:
-        try:
-            parsed = httptools.parse_url(url)
-        except httptools.HttpParserInvalidURLError:
-            raise RequestError("not HTTP/1.1: the address is invalid") from None
-        raw_path, query = parsed.path or b"/", parsed.query or b""
+        raw_path, query = _absolute(url, headers)
+    if headers.get(b"transfer-encoding", b"chunked").lower() != b"chunked":
+        raise RequestError("transfer-encoding: expected chunked or none", HTTPStatus.NOT_IMPLEMENTED)
+    if headers.get(b"expect", b"100-continue").lower() != b"100-continue":
+        raise RequestError("expect: expected 100-continue or none", HTTPStatus.EXPECTATION_FAILED)
     path = raw_path.decode("latin-1")
-    return Request(method.decode("latin-1"), unquote(path) if "%" in path else path, query, headers, body)
+    return Request(method.decode("latin-1"), unquote(path) if "%" in path else path, query, headers, b"")
+
+
+def _absolute(url: bytes, headers: dict[bytes, bytes]) -> tuple[bytes, bytes]:
+    """Path and query of a whole address, whose host must be the header's. Raises: RequestError (400)."""
+    try:
+        parsed = httptools.parse_url(url)
+    except httptools.HttpParserInvalidURLError:
+        raise RequestError("not HTTP/1.1: the address is invalid") from None
+    host = re.split(rb"[/?#]", url.partition(b"://")[2], maxsplit=1)[0]
+    if host and headers.setdefault(b"host", host).lower() != host.lower():
+        raise RequestError("the address and the header Host name different hosts")
+    return parsed.path or b"/", parsed.query or b""
 
 
 def outgoing(response: Response, method: str, goes_on: bool) -> bytes:

@@ -17,7 +17,7 @@ import uvloop
 
 from modelyard.errors import RequestError
 from modelyard.serving.answering import Answering
-from modelyard.serving.auth import Tokens
+from modelyard.serving.auth import Callers, Tokens
 from modelyard.serving.channel import Channel, Message
 from modelyard.serving.connection import Connection
 from modelyard.serving.events import log_event
@@ -53,7 +53,8 @@ class Worker:
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(2, "loader"))
         self._repository = Repository(self._options, self._metrics, runner, unloaded)
         await self._repository.start()
-        self._handlers = Handlers(self._repository, self._memory, tokens=self._tokens, change_model=self._change_everywhere)
+        callers = Callers(self._tokens, allow_load=self._options.allow_load)
+        self._handlers = Handlers(self._repository, self._memory, callers=callers, change_model=self._change_everywhere)
         self._answering = Answering(self._handlers, self._options)
         self._listen()
         gc.freeze()  # what lives as long as the process is not searched for garbage,
