@@ -32,13 +32,7 @@ def read_options(arguments: list[str]) -> ServeOptions:
     add("--allow-load", action="store_true", help="let every caller load and unload models")
     add("--access-log", action="store_true", help="log each request")
     add("--max-body-bytes", type=int, default=defaults.max_body_bytes, metavar="N", help="(default: %(default)s)")
-    add(
-        "--max-bodies-bytes",
-        type=int,
-        default=defaults.max_bodies_bytes,
-        metavar="N",
-        help="of all requests that a worker holds at once (default: %(default)s)",
-    )
+    add("--max-bodies-bytes", type=int, default=defaults.max_bodies_bytes, metavar="N", help="(default: %(default)s)")
     add("--max-rows", type=int, default=defaults.max_rows, metavar="N", help="images in a request (default: %(default)s)")
     add("--max-connections", type=int, default=defaults.max_connections, metavar="N", help="(default: %(default)s)")
     for name in ("request_timeout_s", "queue_s", "read_timeout_s", "idle_timeout_s", "poll_s", "drain_s"):

@@ -15,7 +15,7 @@ from modelyard.serving.events import log_event
 from modelyard.serving.exchange import Request, Response, error_response
 from modelyard.serving.handlers import Handlers
 from modelyard.serving.hosts import Hosts
-from modelyard.serving.known_heads import KnownHeads
+from modelyard.serving.http_message import KnownHeads
 from modelyard.serving.options import ServeOptions
 from modelyard.serving.packing import STEP, pack, unpack
 

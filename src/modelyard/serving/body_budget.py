@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from http import HTTPStatus
-from typing import Protocol
 
 from modelyard.errors import RequestError
 
@@ -13,11 +13,8 @@ SMALL_BYTES = 32 * 1024
 """A sender that holds no more may take any room, others three quarters: large requests never shut out small ones."""
 
 
-class Sender(Protocol):
-    """Who sends a body."""
-
-    def refuse(self, error: RequestError) -> None:
-        """Let go of the body that is arriving."""
+Refuse = Callable[[RequestError], None]
+"""Has a sender let go of the body that is arriving."""
 
 
 class BodyBudget:
@@ -28,22 +25,22 @@ class BodyBudget:
         """Whoever lets go of a request takes its bytes off."""
         self._limit = limit
         self.large_limit = limit * 3 // 4
-        self._large: dict[Sender, None] = {}
+        self._large: dict[Refuse, None] = {}
 
-    def take(self, num_bytes: int, size: int, sender: Sender | None = None) -> None:
+    def take(self, num_bytes: int, size: int, refuse: Refuse | None = None) -> None:
         """Room for more bytes of a sender that holds `size` with them. Raises: RequestError (503)."""
         self.held += num_bytes
         limit = self._limit if size <= SMALL_BYTES else self.large_limit
-        if sender is not None and size > SMALL_BYTES:
-            self._large[sender] = None
+        if refuse is not None and size > SMALL_BYTES:
+            self._large[refuse] = None
         while self.held > limit:
-            newest = self._large.popitem()[0] if self._large else sender
+            newest = self._large.popitem()[0] if self._large else refuse
             error = RequestError("too many requests are being sent at once", HTTPStatus.SERVICE_UNAVAILABLE)
-            if newest is None or newest is sender:
+            if newest is None or newest == refuse:
                 self.held -= num_bytes
                 raise error
-            newest.refuse(error)
+            newest(error)
 
-    def end(self, sender: Sender) -> None:
+    def end(self, refuse: Refuse) -> None:
         """All of its body is there, or it sends no more."""
-        self._large.pop(sender, None)
+        self._large.pop(refuse, None)

@@ -9,14 +9,14 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import Any, NamedTuple
+from typing import Any
 
 from modelyard.errors import RequestError
 from modelyard.serving.answering import Answering
 from modelyard.serving.body_budget import HEAD_BYTES
 from modelyard.serving.exchange import Request, Response
-from modelyard.serving.http_message import outgoing
-from modelyard.serving.message_reader import NO_HEAD, MessageReader
+from modelyard.serving.http_message import NO_HEAD, outgoing
+from modelyard.serving.message_reader import MessageReader
 
 MAX_PIPELINED = 16
 """Requests of one connection that may wait for the answers before theirs; then nothing more is read."""
@@ -24,16 +24,8 @@ LINGER_S = 2.0
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
-class Waiting(NamedTuple):
-    """A request that waits for its answer."""
-
-    request: Request
-    goes_on: bool
-    """Whether the connection does."""
-    cost: int
-    """What the budget holds for it."""
-    refusal: RequestError | None = None
-    """Why it did not arrive whole."""
+Waiting = tuple[Request, bool, int, RequestError | None]
+"""A request, whether the connection goes on after it, its bytes of the budget, and why it did not arrive whole."""
 
 
 class Connection(asyncio.Protocol):
@@ -77,7 +69,7 @@ class Connection(asyncio.Protocol):
         self._all.discard(self)
         self._on_closed()
         self._stop_listening()
-        self._release(sum(item.cost for item in self._waiting))
+        self._release(sum(cost for _, _, cost, _ in self._waiting))
         self._waiting.clear()
         if self._may_write:
             self._may_write.set()
@@ -89,8 +81,10 @@ class Connection(asyncio.Protocol):
         refusal = self._reader.feed(data)
         if refusal is not None:
             self.refuse(refusal)
-        elif begins_here and len(self._completed) == 1 and not self._reader.is_inside and self._completed[0].goes_on:
-            self._heads.remember(data, self._completed[0].request)
+        elif begins_here and len(self._completed) == 1 and not self._reader.is_inside:
+            request, goes_on, *_ = self._completed[0]
+            if goes_on:
+                self._heads.remember(data, request)
         self._completed.clear()
 
     def _is_known(self, data: bytes) -> bool:
@@ -105,7 +99,7 @@ class Connection(asyncio.Protocol):
         self._held += cost
         self._is_arriving = False
         self._since = self._loop.time()
-        self._enqueue(Waiting(request, True, cost))
+        self._enqueue((request, True, cost, None))
         return True
 
     def eof_received(self) -> bool:
@@ -144,7 +138,7 @@ class Connection(asyncio.Protocol):
         self._hold(num_bytes)
 
     def on_request(self, request: Request, goes_on: bool) -> None:
-        self._completed.append(Waiting(request, goes_on, self._arriving))
+        self._completed.append((request, goes_on, self._arriving, None))
         self._arriving = 0
         self._end_arriving()
         self._enqueue(self._completed[-1])
@@ -153,7 +147,7 @@ class Connection(asyncio.Protocol):
 
     def _hold(self, num_bytes: int) -> None:
         """Raises: RequestError (503)."""
-        self._budget.take(num_bytes, self._held + num_bytes, self)
+        self._budget.take(num_bytes, self._held + num_bytes, self.refuse)
         self._held += num_bytes
         self._arriving += num_bytes
 
@@ -164,7 +158,7 @@ class Connection(asyncio.Protocol):
     def _end_arriving(self) -> None:
         self._is_arriving = False
         self._head = NO_HEAD
-        self._budget.end(self)
+        self._budget.end(self.refuse)
 
     def _stop_listening(self) -> None:
         """Understand nothing more, and let go of what has arrived in part."""
@@ -185,7 +179,7 @@ class Connection(asyncio.Protocol):
         """Answer this after what waits; nothing more is understood."""
         head = self._head
         self._stop_listening()
-        self._enqueue(Waiting(head, False, 0, error))
+        self._enqueue((head, False, 0, error))
 
     async def _answer_all(self) -> None:
         """Answer what waits, in its order; then rest."""

@@ -15,6 +15,12 @@ from modelyard.serving.exchange import Request, Response
 NOSNIFF = b"x-content-type-options: nosniff\r\n"
 """No answer of ours is anything but what it says."""
 STATUS_LINES = {int(status): b"HTTP/1.1 %d %b\r\n%b" % (status, status.phrase.encode(), NOSNIFF) for status in HTTPStatus}
+HEAD_END = b"\r\n\r\n"
+KNOWN_HEADS, KNOWN_HEAD_BYTES = 1024, 2048
+"""How many heads of requests are remembered, and how long they may be."""
+NO_HEAD = Request("", "", b"", {}, b"")
+"""Of what is refused before its head is whole."""
+UNKNOWN = (NO_HEAD, -1)
 _date = [b""]
 """The Date header of this second, with its line end."""
 
@@ -63,3 +69,32 @@ def outgoing(response: Response, method: str, goes_on: bool) -> bytes:
 def refresh_date() -> None:
     """Take the time anew; once a second is enough."""
     _date[0] = b"date: %b\r\n" % formatdate(usegmt=True).encode()
+
+
+class KnownHeads:
+    """Heads that were let in before, on any connection of a worker: the same bytes always say the same."""
+
+    def __init__(self) -> None:
+        self._heads: dict[bytes, tuple[Request, int]] = {}
+        """Each with a request without its body, and the bytes of that."""
+
+    def read(self, data: bytes) -> Request | None:
+        """The request that is all of `data`, if its head came before, byte for byte."""
+        end = data.find(HEAD_END) + len(HEAD_END)
+        asked, num_bytes = self._heads.get(data[:end], UNKNOWN)
+        if len(data) - end != num_bytes:
+            return None
+        return Request(asked.method, asked.path, asked.query_string, asked.headers, data[end:])
+
+    def remember(self, data: bytes, request: Request) -> None:
+        """The head of a request that was all of `data` and after which the connection goes on."""
+        end = data.find(HEAD_END) + len(HEAD_END)
+        length = request.headers.get(b"content-length", b"0")
+        if end > KNOWN_HEAD_BYTES or b"expect" in request.headers or int(length) != len(data) - end:
+            return
+        if len(self._heads) >= KNOWN_HEADS:
+            self._heads.clear()
+        self._heads[data[:end]] = (
+            Request(request.method, request.path, request.query_string, request.headers, b""),
+            len(data) - end,
+        )

@@ -10,7 +10,7 @@ import httptools
 
 from modelyard.errors import RequestError
 from modelyard.serving.exchange import Request
-from modelyard.serving.http_message import incoming
+from modelyard.serving.http_message import NO_HEAD, incoming
 
 MAX_HEADER_BYTES = 32 * 1024
 MAX_HEADERS = 100
@@ -137,7 +137,3 @@ class MessageReader:
 
     def _too_long(self, status: int = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE) -> RequestError:
         return RequestError(f"address and headers exceed {MAX_HEADER_BYTES} bytes or {MAX_HEADERS} headers", status)
-
-
-NO_HEAD = Request("", "", b"", {}, b"")
-"""Of what is refused before its head is whole."""
