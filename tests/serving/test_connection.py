@@ -243,11 +243,11 @@ def test_bodies_share_a_budget_and_small_ones_always_fit(releases: Path, serve: 
     """M3: the newest large body gives way, those before it end, small requests go on."""
     server = serve(releases, "--workers", "1", "--max-body-bytes", "1000000", "--max-bodies-bytes", "2000000")
     host, port = server.address.split(":")
-    head = b"POST /predict HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: 800000\r\n\r\n"
+    head = b"POST /predict HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: 700000\r\n\r\n"
     with contextlib.ExitStack() as stack:
         clients = [stack.enter_context(socket.create_connection((host, int(port)), 20)) for _ in range(4)]
         for client in clients:
-            client.sendall(head + bytes(700_000))
+            client.sendall(head + bytes(600_000))
         refused: set[socket.socket] = set()
         while len(refused) < 2:
             refused |= set(select.select([client for client in clients if client not in refused], [], [], 20)[0])

@@ -197,7 +197,7 @@ class Connection(asyncio.Protocol):
             if self._may_write:
                 await self._may_write.wait()
         self._task = None
-        if self._is_lingering:
+        if self._is_lingering and not self._transport.is_closing():
             self._transport.write_eof()
         elif not goes_on or self._is_deaf:
             self._transport.close()

@@ -3,6 +3,9 @@
 Each call is put into the form that the HTTP server reads, JSON and binary tensors, so both fronts accept, refuse and
 answer the same. It follows promotions as the HTTP server does. For conformance, not for speed: gRPC in Python costs
 more than this server's models. To use more cores start it again on the same port; the kernel shares the calls.
+
+`:authority` is not checked, as Host is over HTTP: grpc.aio does not tell it. No page can call here under a rebound name:
+browsers speak HTTP/2 over TLS alone, and this port speaks it in plain text alone.
 """
 
 from __future__ import annotations
