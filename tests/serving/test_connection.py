@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import gc
 import gzip
 import json
+import mmap
 import select
 import socket
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, cast
 
 import psutil
 import pytest
 
 from modelyard.errors import RequestError
+from modelyard.serving.answering import Answering
+from modelyard.serving.auth import Callers
+from modelyard.serving.connection import Connection
+from modelyard.serving.handlers import Handlers
+from modelyard.serving.options import ServeOptions
 from modelyard.serving.packing import FREE_BYTES, unpack
 from tests.serving.conftest import Serve, Server
 from tests.serving.test_supervisor import INFER, question, raw
@@ -275,6 +285,52 @@ def test_a_worker_lets_go_of_every_body(releases: Path, serve: Serve) -> None:
                 assert client.recv(100).startswith(b"HTTP/1.1 400 ")
     assert server.client.get("/v2/health/live").status_code == 200
     assert psutil.Process(worker).memory_info().rss - before < 60_000_000
+
+
+def test_a_connection_is_freed_without_a_search_for_garbage() -> None:
+    """H2: no reference cycle keeps it or what it read, whatever ended it."""
+
+    async def change_model(order: str, name: str) -> None:
+        """Never called."""
+
+    async def ask(address: tuple[str, int], sent: bytes) -> None:
+        reader, writer = await asyncio.open_connection(*address)
+        writer.write(sent)
+        writer.write_eof()
+        await reader.read()
+        writer.close()
+
+    async def ask_all() -> list[bytes]:
+        callers = Callers(None, allow_load=False)
+        handlers = Handlers(cast(Any, None), mmap.mmap(-1, 1), callers=callers, change_model=change_model)
+        answering = Answering(handlers, ServeOptions(releases=Path()))
+        made: list[weakref.ref[Connection]] = []
+
+        def connect() -> Connection:
+            connection = Connection(answering, set(), lambda: None)
+            made.append(weakref.ref(connection))
+            return connection
+
+        get, post = b"GET /v2 HTTP/1.1\r\nhost: localhost\r\n", b"POST /predict HTTP/1.1\r\nhost: localhost\r\n"
+        kept: list[bytes] = []
+        async with await asyncio.get_running_loop().create_server(connect, "127.0.0.1", 0) as server:
+            for sent in (
+                get + b"\r\n", get * 2, post + b"content-length: 9\r\n\r\nabc", post + b"content-length: 99999999\r\n\r\n",
+                get + b"expect: x\r\n\r\n", b"nonsense", b"CONNECT a:1 HTTP/1.1\r\nhost: a\r\n\r\n", get + b"upgrade: a\r\n\r\n",
+            ):  # fmt: skip
+                await ask(server.sockets[0].getsockname(), sent)
+                for _ in range(10):  # turns of the loop
+                    await asyncio.sleep(0)
+                kept += [sent] if made.pop()() is not None else []
+        assert answering.budget.held == 0
+        return kept
+
+    gc.collect()
+    gc.disable()
+    try:
+        assert asyncio.run(ask_all()) == []
+    finally:
+        gc.enable()
 
 
 def test_a_body_may_not_unpack_to_much_more_than_it_is(server: Server) -> None:

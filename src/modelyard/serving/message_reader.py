@@ -46,6 +46,7 @@ class MessageReader:
         self._told = self._untold = 0
         """Bytes that the parser has told of in this step, and those of earlier ones that it has not: headers that are
         not whole, blanks, what is written behind the sizes of chunks."""
+        self._body: bytes | bytearray = b""
         self._begin()
 
     def feed(self, data: bytes) -> RequestError | None:
@@ -62,9 +63,11 @@ class MessageReader:
         except httptools.HttpParserUpgrade:  # offered to nobody: the request itself is an ordinary one
             return None
         except httptools.HttpParserError as error:
-            if isinstance(error.__context__, RequestError):  # without its frames, which hold the body
-                return error.__context__.with_traceback(None)
-            return RequestError(f"not HTTP/1.1: {error}")
+            refusal = error.__context__
+            if not isinstance(refusal, RequestError):
+                return RequestError(f"not HTTP/1.1: {error}")
+            refusal.__traceback__ = refusal.__context__ = None  # their frames hold what was read
+            return refusal
         return None
 
     def close(self) -> None:
@@ -125,8 +128,7 @@ class MessageReader:
     def _begin(self) -> None:
         self._in_headers = True
         self._url, self._headers, self._head = b"", dict[bytes, bytes](), NO_HEAD
-        self._body: bytes | bytearray = b""
-        self._header_bytes = 0
+        self._body, self._header_bytes = b"", 0
 
     def _count_header(self, more: int, status: int) -> None:
         self._told += more
