@@ -22,8 +22,6 @@ MAX_PIPELINED = 16
 """Requests of one connection that may wait for the answers before theirs; then nothing more is read."""
 LINGER_S = 2.0
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-
-
 Waiting = tuple[Request, bool, int, RequestError | None]
 """A request, whether the connection goes on after it, its bytes of the budget, and why it did not arrive whole."""
 
@@ -121,10 +119,13 @@ class Connection(asyncio.Protocol):
     def on_begin(self) -> None:
         self._is_arriving = True
         self._since = self._loop.time()
-        self._hold(HEAD_BYTES)
+        self.hold(HEAD_BYTES)
 
-    def on_header_bytes(self, num_bytes: int) -> None:
-        self._hold(num_bytes)
+    def hold(self, num_bytes: int) -> None:
+        """Raises: RequestError (503)."""
+        self._budget.take(num_bytes, self._held + num_bytes, self.refuse)
+        self._held += num_bytes
+        self._arriving += num_bytes
 
     def on_head(self, head: Request) -> None:
         self._head = head
@@ -135,7 +136,7 @@ class Connection(asyncio.Protocol):
     def on_body_bytes(self, num_bytes: int, size: int) -> None:
         if size > self._answering.max_body_bytes:
             raise self._answering.too_large()
-        self._hold(num_bytes)
+        self.hold(num_bytes)
 
     def on_request(self, request: Request, goes_on: bool) -> None:
         self._completed.append((request, goes_on, self._arriving, None))
@@ -144,12 +145,6 @@ class Connection(asyncio.Protocol):
         self._enqueue(self._completed[-1])
 
     # the way of a request
-
-    def _hold(self, num_bytes: int) -> None:
-        """Raises: RequestError (503)."""
-        self._budget.take(num_bytes, self._held + num_bytes, self.refuse)
-        self._held += num_bytes
-        self._arriving += num_bytes
 
     def _release(self, num_bytes: int) -> None:
         self._held -= num_bytes
@@ -196,6 +191,8 @@ class Connection(asyncio.Protocol):
             del request, response, refusal  # not while the client does not read
             if self._may_write:
                 await self._may_write.wait()
+            elif len(self._waiting) >= MAX_PIPELINED:
+                await asyncio.sleep(0)  # others too have requests
         self._task = None
         if self._is_lingering and not self._transport.is_closing():
             self._transport.write_eof()

@@ -11,6 +11,7 @@ from ipaddress import ip_address
 
 from modelyard.errors import RequestError
 
+MAX_ACCEPTED = 64
 HOST_NAME = re.compile(r"[\w.-]{1,253}", re.ASCII)
 HOST = re.compile(rf"(\[[0-9a-fA-F:.]+(?:%[\w.-]+)?\]|{HOST_NAME.pattern})(?::\d{{0,5}})?", re.ASCII)
 
@@ -30,9 +31,12 @@ class Hosts:
 
     def __init__(self, names: Iterable[str]) -> None:
         self._names = {name.lower().removesuffix(".") for name in names}
+        self._accepted: set[bytes] = set()
 
     def check(self, host: bytes) -> None:
         """Raises: RequestError, 400 for what is no host and 421 for one that this server does not answer for."""
+        if host in self._accepted:
+            return
         found = HOST.fullmatch(host.decode("latin-1"))
         if found is None:
             raise RequestError("header Host: expected one name or address, and perhaps a port")
@@ -40,3 +44,5 @@ class Hosts:
         if is_loopback(name) is None and name not in self._names:
             told = f"this server does not answer for the host {name}; if it should, start it with --allowed-host {name}"
             raise RequestError(told, HTTPStatus.MISDIRECTED_REQUEST)
+        if len(self._accepted) < MAX_ACCEPTED:
+            self._accepted.add(host)

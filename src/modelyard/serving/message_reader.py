@@ -9,6 +9,7 @@ from weakref import proxy
 import httptools
 
 from modelyard.errors import RequestError
+from modelyard.serving.body_budget import HEAD_BYTES
 from modelyard.serving.exchange import Request
 from modelyard.serving.http_message import NO_HEAD, incoming
 
@@ -29,7 +30,7 @@ class Receiver(Protocol):
     """Who is told; each may raise RequestError, which ends the connection."""
 
     def on_begin(self) -> None: ...
-    def on_header_bytes(self, num_bytes: int) -> None: ...
+    def hold(self, num_bytes: int) -> None: ...
     def on_head(self, head: Request) -> None: ...
     def on_body_bytes(self, num_bytes: int, size: int) -> None: ...
     def on_request(self, request: Request, goes_on: bool) -> None: ...
@@ -104,11 +105,8 @@ class MessageReader:
         self._head = incoming(self._parser.get_method(), self._url, self._headers, self._parser.get_http_version())
         self._receiver.on_head(self._head)
 
-    def on_chunk_header(self) -> None:
-        self._told += LINE_BYTES
-
     def on_body(self, body: bytes) -> None:
-        self._told += len(body)
+        self._told += len(body) + LINE_BYTES
         self._receiver.on_body_bytes(len(body), len(self._body) + len(body))
         if not self._body:
             self._body = body
@@ -135,7 +133,8 @@ class MessageReader:
         self._header_bytes += more
         if self._header_bytes > MAX_HEADER_BYTES:
             raise self._too_long(status)
-        self._receiver.on_header_bytes(more)
+        if self._header_bytes > HEAD_BYTES:
+            self._receiver.hold(more)
 
     def _too_long(self, status: int = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE) -> RequestError:
         return RequestError(f"address and headers exceed {MAX_HEADER_BYTES} bytes or {MAX_HEADERS} headers", status)
