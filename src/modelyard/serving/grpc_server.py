@@ -3,6 +3,9 @@
 Each call is put into the form that the HTTP server reads, JSON and binary tensors, so both fronts accept, refuse and
 answer the same. It follows promotions as the HTTP server does. For conformance, not for speed: gRPC in Python costs
 more than this server's models. To use more cores start it again on the same port; the kernel shares the calls.
+
+`:authority` is not checked, as Host is over HTTP: grpc.aio does not tell it. No page can call here under a rebound name:
+browsers speak HTTP/2 over TLS alone, and this port speaks it in plain text alone.
 """
 
 from __future__ import annotations
@@ -160,9 +163,9 @@ class TokenCheck(grpc.aio.ServerInterceptor):  # type: ignore[misc]
 
     def __init__(self, tokens: Tokens) -> None:
         self._tokens = tokens
-        self._refuse = grpc.unary_unary_rpc_method_handler(self._tell)
+        self._refuse = grpc.stream_unary_rpc_method_handler(self._tell)  # which waits for no message
 
-    async def _tell(self, request: Any, context: Any) -> None:
+    async def _tell(self, requests: Any, context: Any) -> None:
         await context.abort(grpc.StatusCode.UNAUTHENTICATED, "expected the metadata authorization: Bearer <token>")
 
     async def intercept_service(self, continuation: Callable[[Any], Awaitable[Any]], details: Any) -> Any:

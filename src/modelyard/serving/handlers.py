@@ -10,7 +10,7 @@ from http import HTTPStatus
 import modelyard
 from modelyard.errors import RequestError
 from modelyard.serving import invocations, upload
-from modelyard.serving.auth import Tokens
+from modelyard.serving.auth import Callers
 from modelyard.serving.exchange import JSON_TYPE, Request, Response, WrongMethod, error_response, json_response
 from modelyard.serving.exposition import PROMETHEUS_TYPE, prometheus_text, statistics
 from modelyard.serving.metrics import observe, totals
@@ -22,7 +22,6 @@ from modelyard.serving.served import Served
 EXTENSIONS = (
     "binary_tensor_data", "classification", "model_configuration", "model_repository", "parameters", "statistics",
 )  # fmt: skip
-OPEN_PATHS = frozenset({"/", "/openapi.json", "/ping", "/health", "/v2/health/live", "/v2/health/ready"})
 Handler = Callable[[Request], Awaitable[Response]]
 ChangeModel = Callable[[str, str], Awaitable[None]]
 """("load" or "unload", name) in all workers. Raises: RequestError."""
@@ -31,11 +30,11 @@ ChangeModel = Callable[[str, str], Awaitable[None]]
 class Handlers:
     """What one worker answers."""
 
-    def __init__(self, repository: Repository, memory: mmap.mmap, *, tokens: Tokens | None, change_model: ChangeModel) -> None:
+    def __init__(self, repository: Repository, memory: mmap.mmap, *, callers: Callers, change_model: ChangeModel) -> None:
         self.repository = repository
         self.draining = False
         self._memory = memory
-        self._tokens = tokens
+        self._callers = callers
         self._change_model = change_model
         self._fixed: dict[str, tuple[str, Handler]] = {
             "/v2": ("GET", self._server_metadata), "/v2/": ("GET", self._server_metadata),
@@ -54,18 +53,29 @@ class Handlers:
     async def answer(self, request: Request) -> Response:
         """The answer to any request; errors are answers too."""
         try:
-            return await self._route(request)
+            self._callers.check(request)
+            return await self._handler(request)(request)
         except RequestError as error:
-            return invocations.error_answer(error) if request.path == "/invocations" else error_response(error)
+            return self.refuse(request, error)
 
-    async def _route(self, request: Request) -> Response:
+    def refuse(self, request: Request, error: RequestError) -> Response:
+        """An error as the protocol of the path tells it."""
+        return invocations.error_answer(error) if request.path == "/invocations" else error_response(error)
+
+    def check_head(self, head: Request) -> None:
+        """Before a body is read. Raises: RequestError (401, 403, 404, 405)."""
+        self._callers.check(head)
+        self._handler(head)
+
+    def _handler(self, request: Request) -> Handler:
+        """Raises: RequestError (403, 404, 405)."""
         path = request.path
-        self._check_caller(request)
         if path.startswith("/v2/models/") and path not in self._fixed:
-            return await self._route_model(request)
+            return self._route_model
         if path.startswith("/v2/repository/models/"):
             _check_method(request, "POST")
-            return await self._change(request)
+            self._callers.check_may_load(request)
+            return self._change
         if path.startswith("/assets/"):
             method, handler = self._fixed["/"]
         elif path in self._fixed:
@@ -73,18 +83,7 @@ class Handlers:
         else:
             raise RequestError(f"nothing at {path}", HTTPStatus.NOT_FOUND)
         _check_method(request, method)
-        return await handler(request)
-
-    def _check_caller(self, request: Request) -> None:
-        """Tokens, and no orders from a page of another site that this machine's browser happens to show."""
-        headers = request.headers
-        origin = headers.get(b"origin")
-        if origin and request.method != "GET" and origin.partition(b"://")[2] != headers.get(b"host"):
-            raise RequestError("requests from pages of another origin are refused", HTTPStatus.FORBIDDEN)
-        if self._tokens is None or request.path in OPEN_PATHS or request.path.startswith("/assets/"):
-            return
-        if not self._tokens.allow(headers.get(b"authorization")):
-            raise RequestError("expected the header Authorization: Bearer <token>", HTTPStatus.UNAUTHORIZED)
+        return handler
 
     async def _route_model(self, request: Request) -> Response:
         """`/v2/models/M[/versions/V][/verb]`."""
@@ -129,12 +128,21 @@ class Handlers:
         return response
 
     def _default_name(self) -> str:
-        """The first champion, else the first served name. Raises: RequestError (404) when there is none."""
-        pointers = self.repository.pointers
-        served = sorted(self.repository.current, key=lambda name: (pointers[name].alias != CHAMPION, name))
+        """The first champion, else, where none is released, the first served name. Raises: RequestError (404, 503)."""
+        if reason := self._unloaded_champion():
+            raise RequestError(reason, HTTPStatus.SERVICE_UNAVAILABLE)
+        current, pointers = self.repository.current, self.repository.pointers
+        champions = [name for name, pointer in pointers.items() if pointer.alias == CHAMPION]
+        served = [name for name in champions or current if name in current]
         if not served:
-            raise RequestError("no model is served", HTTPStatus.NOT_FOUND)
-        return served[0]
+            raise RequestError("no champion is served" if champions else "no model is served", HTTPStatus.NOT_FOUND)
+        return min(served)
+
+    def _unloaded_champion(self) -> str:
+        """Why nothing may answer in the place of a champion; empty when none is unloaded."""
+        pointers = self.repository.pointers
+        names = [name for name in self.repository.unloaded if name in pointers and pointers[name].alias == CHAMPION]
+        return f"model {names[0]!r} is unloaded; POST /v2/repository/models/{names[0]}/load" if names else ""
 
     async def _invocations(self, request: Request) -> Response:
         return invocations.unsupported_type(request) or await self._counted(request, invocations.invoke)
@@ -167,10 +175,14 @@ class Handlers:
         return json_response({"live": True})
 
     async def _ready(self, _: Request) -> Response:
-        ready = self.repository.is_ready and not self.draining
-        return json_response({"ready": ready}, HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE)
+        reason = self._unloaded_champion()
+        if self.repository.is_ready and not self.draining and not reason:
+            return json_response({"ready": True})
+        return json_response({"ready": False} | ({"error": reason} if reason else {}), HTTPStatus.SERVICE_UNAVAILABLE)
 
     async def _ping(self, _: Request) -> Response:
+        if reason := self._unloaded_champion():
+            raise RequestError(reason, HTTPStatus.SERVICE_UNAVAILABLE)
         return Response(HTTPStatus.OK if self.repository.current else HTTPStatus.NOT_FOUND, [JSON_TYPE], b"\n")
 
     async def _version(self, _: Request) -> Response:

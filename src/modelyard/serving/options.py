@@ -29,10 +29,16 @@ class ServeOptions:
     """onnxruntime's execution provider; there is no fallback to another."""
     token_file: Path | None = None
     """One bearer token a line; None: everyone may call."""
+    allowed_hosts: tuple[str, ...] = ()
+    """Names besides `host`, addresses and loopback names for which requests are answered."""
+    allow_load: bool = False
+    """Whether all who may call may load and unload models."""
     access_log: bool = False
     """A log line for each request, not only for failures."""
     max_body_bytes: int = 32 * 2**20
     """Also bounds what a compressed body may unpack to."""
+    max_bodies_bytes: int = 128 * 2**20
+    """Of all requests that a worker holds at once; at least twice the largest body."""
     max_rows: int = 1024
     """Images in one request."""
     max_connections: int = 4096

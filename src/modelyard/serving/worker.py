@@ -16,7 +16,7 @@ import uvloop
 
 from modelyard.errors import RequestError
 from modelyard.serving.answering import Answering
-from modelyard.serving.auth import Tokens
+from modelyard.serving.auth import Callers, Tokens
 from modelyard.serving.channel import Channel, Handed, Message
 from modelyard.serving.connection import Connection
 from modelyard.serving.events import log_event
@@ -55,8 +55,9 @@ class Worker:
         self._repository = Repository(self._options, self._metrics, runner, unloaded)
         self._start(self._tick())
         await self._repository.start()
+        callers = Callers(self._tokens, allow_load=self._options.allow_load)
         change = self._change_everywhere
-        self._handlers = Handlers(self._repository, self._shared.counters, tokens=self._tokens, change_model=change)
+        self._handlers = Handlers(self._repository, self._shared.counters, callers=callers, change_model=change)
         self._answering = Answering(self._handlers, self._options)
         self._listen()
         gc.freeze()  # what lives as long as the process is not searched for garbage,
