@@ -70,7 +70,7 @@ def channels(pid: int) -> Iterator[list[socket.socket]]:
 @pytest.mark.fault("names that no message can hold", how="POST of long and escaped paths to load and unload (H1)")
 def test_no_name_ends_the_server(home: Path, serve: Serve) -> None:
     talkative(release(home, 2, Linear.seeded(2), "rnn"))
-    server = serve(home, "--workers", "1")
+    server = serve(home, "--workers", "1", "--allow-load")
     workers = server.workers()
     paths = ("%01" * 11000 + "/unload", "a" * 65460 + "/load", "%7f" * 13000 + "/load", "%01" * 3000 + "/load", "nobody/unload")
     for path in paths:
@@ -118,7 +118,7 @@ def test_a_message_that_cannot_be_read_is_the_end_of_its_worker(home: Path, serv
 @pytest.mark.fault("a worker stands still", how="SIGSTOP (M10)")
 def test_a_hung_worker_is_replaced_and_changes_are_whole(home: Path, serve: Serve) -> None:
     point(home, "fruit", "rnn", 1)
-    server = serve(home, "--workers", "2", "--hang-s", "3")
+    server = serve(home, "--workers", "2", "--hang-s", "3", "--allow-load")
     victim = server.workers()[0]
     os.kill(victim, signal.SIGSTOP)
     answered = Counter[int]()
