@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 import shutil
+import stat
 import tempfile
 import time
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from modelyard.errors import StoreError
 
@@ -26,9 +29,30 @@ NEEDED_BYTES = 1_000_000
 """With less room neither database can take another record."""
 
 
+def open_regular(path: Path) -> BinaryIO:
+    """A regular file, opened for reading; a FIFO, which would hang, and a device, which never ends, are not opened.
+
+    Raises: OSError.
+    """
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    descriptor = os.open(path, flags)  # not Path.open: without O_NONBLOCK it waits for a FIFO's writer
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+    return os.fdopen(descriptor, "rb")
+
+
+def read_regular(path: Path, limit: int) -> bytes:
+    """All of a regular file of at most `limit` bytes. Raises: OSError, also where it is larger."""
+    with open_regular(path) as stream:
+        if (size := os.fstat(stream.fileno()).st_size) > limit:
+            raise OSError(errno.EFBIG, f"larger than {limit} bytes", str(path))
+        return stream.read(size)
+
+
 def sha256_of_file(path: Path) -> str:
-    """Hex digest of a file's bytes."""
-    with path.open("rb") as stream:
+    """Hex digest of a regular file's bytes."""
+    with open_regular(path) as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
