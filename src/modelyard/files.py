@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import math
 import os
 import shutil
 import stat
@@ -14,7 +15,7 @@ import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from modelyard.errors import StoreError
 
@@ -27,6 +28,13 @@ SEAL_FILE = "sha256.json"
 YOUNG_SECONDS = 60.0
 NEEDED_BYTES = 1_000_000
 """With less room neither database can take another record."""
+LONGEST_NAME = 200
+LONGEST_NUMBER = 30
+
+
+def is_plain_name(name: str) -> bool:
+    """Whether `name` may be one part of a path: no separator, nothing hidden or unprintable, so that it leads nowhere else."""
+    return 0 < len(name) <= LONGEST_NAME and name[0] != "." and name.isprintable() and not {"/", "\\", ":"} & set(name)
 
 
 def open_regular(path: Path) -> BinaryIO:
@@ -48,6 +56,26 @@ def read_regular(path: Path, limit: int) -> bytes:
         if (size := os.fstat(stream.fileno()).st_size) > limit:
             raise OSError(errno.EFBIG, f"larger than {limit} bytes", str(path))
         return stream.read(size)
+
+
+def parse_json(text: bytes) -> Any:
+    """The value. Raises: ValueError for what is no JSON, is nested too deep or has a number beyond all measure."""
+    try:
+        return json.loads(text, parse_float=_finite, parse_constant=_finite, parse_int=_whole)
+    except RecursionError:
+        raise ValueError("nested too deep") from None
+
+
+def _finite(text: str) -> float:
+    if not math.isfinite(value := float(text)):
+        raise ValueError(f"{text[:LONGEST_NUMBER]} is no finite number")
+    return value
+
+
+def _whole(text: str) -> int:
+    if len(text) > LONGEST_NUMBER:
+        raise ValueError(f"a number of {len(text)} digits")
+    return int(text)
 
 
 def sha256_of_file(path: Path) -> str:

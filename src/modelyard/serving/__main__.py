@@ -30,7 +30,14 @@ def read_options(arguments: list[str]) -> ServeOptions:
     add("--max-body-bytes", type=int, default=defaults.max_body_bytes, metavar="N", help="(default: %(default)s)")
     add("--max-rows", type=int, default=defaults.max_rows, metavar="N", help="images in a request (default: %(default)s)")
     add("--max-connections", type=int, default=defaults.max_connections, metavar="N", help="(default: %(default)s)")
-    for name in ("request_timeout_s", "queue_s", "read_timeout_s", "idle_timeout_s", "poll_s", "drain_s"):
+    add(
+        "--load-memory-mb",
+        type=int,
+        default=defaults.load_memory_mb,
+        metavar="N",
+        help="for one release (default: %(default)s)",
+    )
+    for name in ("request_timeout_s", "queue_s", "read_timeout_s", "idle_timeout_s", "poll_s", "load_timeout_s", "drain_s"):
         add(
             f"--{name.replace('_', '-')}",
             type=float,

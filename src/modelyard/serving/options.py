@@ -44,5 +44,9 @@ class ServeOptions:
     """A connection without a request is closed after this; longer than most proxies keep theirs."""
     poll_s: float = 0.5
     """Between two looks at the alias files."""
+    load_timeout_s: float = 20.0
+    """For a release to open and answer its golden samples, in a process of its own."""
+    load_memory_mb: int = 1024
+    """What it may take for that, beside six times its size."""
     drain_s: float = 10.0
     """For requests in flight to end after SIGTERM."""

@@ -8,36 +8,51 @@ from concurrent.futures import Executor
 from http import HTTPStatus
 from weakref import WeakValueDictionary
 
+from modelyard.bundle import MANIFEST_FILE
 from modelyard.errors import BundleError, ModelyardError, RequestError, StoreError
+from modelyard.releases import CHAMPION, Pointer, known_versions, read_pointers, read_release
 from modelyard.serving.engine import Engine
 from modelyard.serving.events import log_event
 from modelyard.serving.metrics import WorkerMetrics
 from modelyard.serving.options import ServeOptions
-from modelyard.serving.releases import CHAMPION, Pointer, known_versions, read_pointers
 from modelyard.serving.served import Served
+from modelyard.serving.trials import Trials
 
 PINNED_VERSIONS = 4
 """Versions that no alias names and that were asked for by number; the one not used for longest makes room."""
+LONGEST_REASON = 1000
+Key = tuple[str, str]
+"""Model and version."""
 
 
 class Repository:
-    """Served names and what stands behind them now."""
+    """Served names and what stands behind them now; each name is followed by a task of its own, so that none waits."""
 
-    def __init__(self, options: ServeOptions, metrics: WorkerMetrics, runner: Executor, unloaded: frozenset[str]) -> None:
+    def __init__(
+        self, options: ServeOptions, metrics: WorkerMetrics, runner: Executor, unloaded: frozenset[str], trials: Trials
+    ) -> None:
         self._options = options
         self._metrics = metrics
         self._runner = runner
-        self._engines: WeakValueDictionary[tuple[str, str], Engine] = WeakValueDictionary()
-        self._pinned: OrderedDict[tuple[str, str], Served] = OrderedDict()
-        self._changing = asyncio.Lock()
+        self._trials = trials
+        self._engines: WeakValueDictionary[Key, Engine] = WeakValueDictionary()
+        self._opening: dict[Key, asyncio.Task[Engine]] = {}
+        self._pinned: OrderedDict[Key, Served] = OrderedDict()
+        self._looking = asyncio.Lock()
+        self._following: dict[str, tuple[Pointer, asyncio.Task[None]]] = {}
         self.current: dict[str, Served] = {}
         self.pointers: dict[str, Pointer] = {}
         self.refused: dict[str, tuple[Pointer, str]] = {}
         self.unloaded = set(unloaded)
 
     async def start(self) -> None:
-        """The first load. Raises: StoreError when nothing can be served."""
+        """The first load; what takes more than half of a trial's time is served later. Raises: StoreError when nothing is."""
         await self.refresh()
+        patience: float | None = self._options.load_timeout_s / 2
+        while self._following and not (self.current and patience is None):
+            wanted = asyncio.ALL_COMPLETED if patience else asyncio.FIRST_COMPLETED
+            await asyncio.wait([task for _, task in self._following.values()], timeout=patience, return_when=wanted)
+            patience = None
         if not self.current:
             reasons = "; ".join(f"{name}: {reason}" for name, (_, reason) in self.refused.items())
             reasons = (
@@ -46,47 +61,83 @@ class Repository:
             raise StoreError(f"nothing to serve: {reasons}; see modelyard models list")
 
     async def refresh(self) -> None:
-        """Follow the alias files: load what is new, drop what is gone. A version that is refused changes nothing."""
-        async with self._changing:
+        """Look at the alias files: begin to load what is new, drop what is gone. A version that is refused changes nothing."""
+        async with self._looking:
             options = self._options
             self.pointers = await asyncio.to_thread(read_pointers, options.releases, options.models, options.aliases)
-            for name in set(self.current) - set(self.pointers):
-                self._drop(name, "its alias is gone")
-            for name in set(self.refused) - set(self.pointers):
-                del self.refused[name]
-            for name, pointer in self.pointers.items():
-                if name not in self.unloaded and self._is_news(name, pointer):
-                    await self._follow(name, pointer)
+        for name in set(self._following) - set(self.pointers):
+            self._stop_following(name)
+        for name in set(self.current) - set(self.pointers):
+            self._drop(name, "its alias is gone")
+        for name in set(self.refused) - set(self.pointers):
+            del self.refused[name]
+        for name, pointer in self.pointers.items():
+            if name not in self.unloaded and self._is_news(name, pointer):
+                self._stop_following(name)
+                self._following[name] = pointer, asyncio.create_task(self._follow(name, pointer))
 
     def _is_news(self, name: str, pointer: Pointer) -> bool:
+        if name in self._following:
+            return self._following[name][0] != pointer
         serving = self.current.get(name)
         refused = self.refused.get(name)
         return (serving is None or serving.version != pointer.version) and (refused is None or refused[0] != pointer)
 
+    def _stop_following(self, name: str) -> None:
+        if name in self._following:
+            self._following.pop(name)[1].cancel()
+
     async def _follow(self, name: str, pointer: Pointer) -> None:
+        """Whatever goes wrong with a release is its refusal, and nobody else's."""
         try:
             self.current[name] = await self._make(pointer)
-        except ModelyardError as error:
-            self.refused[name] = (pointer, str(error))
-            serving = self.current[name].version if name in self.current else None
-            told = {"model": name, "version": pointer.version, "serving": serving, "reason": str(error)}
-            log_event("refused", told)
+        except Exception as error:
+            self._refuse(name, pointer, error)
         else:
             self.refused.pop(name, None)
             self._pinned.pop((pointer.model, pointer.version), None)
             log_event("serving", {"model": name, "version": pointer.version})
+        del self._following[name]
+
+    def _refuse(self, name: str, pointer: Pointer, error: Exception) -> None:
+        self.refused[name] = (pointer, self._public(error))
+        serving = self.current[name].version if name in self.current else None
+        told = {"model": name, "version": pointer.version, "serving": serving, "reason": _reason_of(error)}
+        log_event("refused", told)
+
+    def _public(self, error: Exception) -> str:
+        """Why something is refused, for clients: names instead of this machine's paths."""
+        known = isinstance(error, ModelyardError)
+        return _reason_of(error).replace(f"{self._options.releases}/", "") if known else "it cannot be opened; see the log"
 
     async def _make(self, pointer: Pointer) -> Served:
         """Raises: ModelyardError when the version must not be served."""
+        if pointer.fault:
+            raise StoreError(pointer.fault)
         key = (pointer.model, pointer.version)
         engine = self._engines.get(key)
         if engine is None:
-            folder = self._options.releases / pointer.model / pointer.version
-            engine = await asyncio.to_thread(Engine, folder, provider=self._options.provider)
-            if engine.manifest.model_name != pointer.model:
-                raise BundleError(f"{folder} holds the model {engine.manifest.model_name!r}; publish it under its own name")
-            self._engines[key] = engine
+            if key not in self._opening:
+                self._opening[key] = asyncio.create_task(self._open(key))
+                self._opening[key].add_done_callback(lambda task: self._forget_opening(key, task))
+            engine = self._engines[key] = await asyncio.shield(self._opening[key])
         return Served(pointer, engine, options=self._options, metrics=self._metrics, runner=self._runner)
+
+    def _forget_opening(self, key: Key, task: asyncio.Task[Engine]) -> None:
+        del self._opening[key]
+        if not task.cancelled():
+            task.exception()  # or asyncio complains of one that nobody waited for to the end
+
+    async def _open(self, key: Key) -> Engine:
+        """The engine of a release that was tried. Raises: ModelyardError."""
+        folder = self._options.releases.joinpath(*key)
+        tried = await self._trials.attempt(folder)
+        release = await asyncio.to_thread(read_release, folder)
+        if release.bundle.digests[MANIFEST_FILE] != tried:
+            raise BundleError(f"{folder} was replaced while it was tried; set the alias anew")
+        if not release.is_recorded:
+            log_event("unrecorded", {"model": key[0], "version": key[1], "told": "no ledger knows it; it is served as it is"})
+        return await asyncio.to_thread(Engine, release.bundle, provider=self._options.provider)
 
     def _drop(self, name: str, why: str) -> None:
         """Requests that hold the old version finish on it; then its memory goes with the last of them."""
@@ -107,6 +158,8 @@ class Repository:
             return f"model {name!r} is unloaded; POST /v2/repository/models/{name}/load"
         if name in self.refused:
             return f"model {name!r} has no version that can be served: {self.refused[name][1]}"
+        if name in self._following:
+            return f"model {name!r} is being loaded; try again in a moment"
         return f"unknown model {name!r}; served: {', '.join(self.current) or 'none'}"
 
     async def _find_version(self, name: str, version: str) -> Served:
@@ -117,16 +170,14 @@ class Repository:
         if key in self._pinned:
             self._pinned.move_to_end(key)
             return self._pinned[key]
-        async with self._changing:
-            pinned = self._pinned.get(key)
-            if pinned is None:
-                try:
-                    pinned = await self._make(Pointer(name, CHAMPION, version, (0, 0)))
-                except ModelyardError as error:
-                    raise RequestError(f"version {version} is refused: {error}", HTTPStatus.NOT_FOUND) from error
-                self._pinned[key] = pinned
-            while len(self._pinned) > PINNED_VERSIONS:
-                self._pinned.popitem(last=False)
+        try:
+            made = await self._make(Pointer(name, CHAMPION, version, (0, 0)))
+        except Exception as error:
+            log_event("refused", {"model": name, "version": version, "reason": _reason_of(error)})
+            raise RequestError(f"version {version} is refused: {self._public(error)}", HTTPStatus.NOT_FOUND) from error
+        pinned = self._pinned.setdefault(key, made)
+        while len(self._pinned) > PINNED_VERSIONS:
+            self._pinned.popitem(last=False)
         return pinned
 
     def versions(self, name: str) -> list[str]:
@@ -141,18 +192,20 @@ class Repository:
         self.unloaded.discard(name)
         self.refused.pop(name, None)
         await self.refresh()
+        while name in self._following:
+            await asyncio.wait([self._following[name][1]])
         if name not in self.current or name in self.refused:
             raise RequestError(self._absence(name))
 
     async def unload(self, name: str) -> None:
         """Stop serving a name until it is loaded again. Raises: RequestError (400) when it is unknown."""
-        async with self._changing:
-            if name not in self.pointers:
-                raise RequestError(self._absence(name))
-            self.unloaded.add(name)
-            self.refused.pop(name, None)
-            if name in self.current:
-                self._drop(name, "unloaded")
+        if name not in self.pointers:
+            raise RequestError(self._absence(name))
+        self.unloaded.add(name)
+        self.refused.pop(name, None)
+        self._stop_following(name)
+        if name in self.current:
+            self._drop(name, "unloaded")
 
     @property
     def is_ready(self) -> bool:
@@ -176,3 +229,8 @@ class Repository:
         if name in self.unloaded:
             return "unloaded"
         return refused[1] if refused and refused[0].version == version else "loaded when asked for"
+
+
+def _reason_of(error: Exception) -> str:
+    """A refusal's text; its length is not a release's to choose."""
+    return (str(error) if isinstance(error, ModelyardError) else repr(error))[:LONGEST_REASON]

@@ -26,6 +26,7 @@ from modelyard.serving.http_message import refresh_date
 from modelyard.serving.metrics import CLOSED, WorkerMetrics
 from modelyard.serving.options import ServeOptions
 from modelyard.serving.repository import Repository
+from modelyard.serving.trials import Trials
 
 CHANGE_TIMEOUT_S = 60.0
 GARBAGE_THRESHOLDS = (20_000, 20, 20)
@@ -36,11 +37,14 @@ LAST_REQUESTS_S = 1.0
 class Worker:
     """Serves until the supervisor says `drain` or is gone."""
 
-    def __init__(self, options: ServeOptions, channel: Channel, metrics: WorkerMetrics, memory: mmap.mmap) -> None:
+    def __init__(
+        self, options: ServeOptions, channel: Channel, metrics: WorkerMetrics, memory: mmap.mmap, trials: Trials
+    ) -> None:
         self._options = options
         self._channel = channel
         self._metrics = metrics
         self._memory = memory
+        self._trials = trials
         self._stop = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._connections: set[Connection] = set()
@@ -51,7 +55,7 @@ class Worker:
         """Raises: ModelyardError when there is nothing that can be served."""
         runner = ThreadPoolExecutor(1, "runner")
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(2, "loader"))
-        self._repository = Repository(self._options, self._metrics, runner, unloaded)
+        self._repository = Repository(self._options, self._metrics, runner, unloaded, self._trials)
         await self._repository.start()
         self._handlers = Handlers(self._repository, self._memory, tokens=self._tokens, change_model=self._change_everywhere)
         self._answering = Answering(self._handlers, self._options)
@@ -176,8 +180,9 @@ def run_worker(options: ServeOptions, channel: Channel, index: int, memory: mmap
     """A worker's whole life. Raises: ModelyardError when it cannot start."""
 
     async def live() -> None:
-        await Worker(options, channel, WorkerMetrics(memory, index), memory).serve(unloaded)
+        await Worker(options, channel, WorkerMetrics(memory, index), memory, trials).serve(unloaded)
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the supervisor, which drains the workers
+    trials = Trials(options.load_timeout_s, options.load_memory_mb)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(live())
