@@ -7,6 +7,7 @@ import json
 import math
 import os
 import zipfile
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
 from io import BytesIO
 from pathlib import Path
@@ -52,40 +53,39 @@ class Manifest:
         """The manifest in a parsed manifest.json. Raises: ValueError naming the fields that do not fit."""
         given: dict[str, Any] = value if isinstance(value, dict) else {}
         names = {field.name for field in fields(cls)}
-        wrong = [*(names ^ set(given)), *(name for name in names & set(given) if not _fits(name, given[name]))]
+        wrong = [*(names ^ set(given)), *(name for name in names & set(given) if not FITS.get(name, _is_name)(given[name]))]
         if wrong:
             raise ValueError(f"fields missing, unknown or of another type: {', '.join(sorted(wrong))}")
         height, width, channels = given["image_shape"]
         return cls(**given | {"classes": tuple(given["classes"]), "image_shape": (height, width, channels)})
 
 
-def _all(values: object, *types: type) -> bool:
-    """Whether these are a list, or an object's values, of one of the types; a truth value is no number."""
-    items = list(values.values()) if isinstance(values, dict) else values
-    return isinstance(items, list) and all(isinstance(item, types) and not isinstance(item, bool) for item in items)
+def _list_of(value: object, *types: type) -> bool:
+    """Whether this is a list of such items; a truth value is no number."""
+    return isinstance(value, list) and all(isinstance(item, types) and not isinstance(item, bool) for item in value)
 
 
-def _fits(name: str, value: Any) -> bool:
-    """Whether `value` may stand for this field of the manifest."""
-    match name:
-        case "schema_version":
-            return value == SCHEMA_VERSION and not isinstance(value, bool)
-        case "classes":
-            return isinstance(value, list) and _all(value, str) and 0 < len(value) == len(set(value)) <= MOST_CLASSES
-        case "image_shape":
-            whole = isinstance(value, list) and len(value) == 3 and _all(value, int)
-            return whole and min(value) > 0 and math.prod(value) <= LARGEST_IMAGE
-        case "temperature":
-            return _all([value], int, float) and 0 < value < math.inf
-        case "recipe":
-            return isinstance(value, dict)
-        case "metrics":
-            return isinstance(value, dict) and _all(value, int, float) and all(map(math.isfinite, value.values()))
-        case "environment":
-            return isinstance(value, dict) and _all(value, str)
-        case "files":
-            return isinstance(value, dict) and _all(value, str) and all(map(is_plain_name, value))
-    return isinstance(value, str) and is_plain_name(value)  # names of the model, its architecture and its data
+def _table_of(value: object, *types: type) -> bool:
+    return isinstance(value, dict) and _list_of([*value.values()], *types)
+
+
+def _is_name(value: object) -> bool:
+    return isinstance(value, str) and is_plain_name(value)
+
+
+FITS: dict[str, Callable[[Any], bool]] = {
+    "schema_version": lambda value: _list_of([value], int) and value == SCHEMA_VERSION,
+    "classes": lambda value: _list_of(value, str) and 0 < len(value) == len(set(value)) <= MOST_CLASSES,
+    "image_shape": lambda value: (
+        _list_of(value, int) and len(value) == 3 and min(value) > 0 and math.prod(value) <= LARGEST_IMAGE
+    ),
+    "temperature": lambda value: _list_of([value], int, float) and 0 < value < math.inf,
+    "recipe": lambda value: isinstance(value, dict),
+    "metrics": lambda value: _table_of(value, int, float) and all(map(math.isfinite, value.values())),
+    "environment": lambda value: _table_of(value, str),
+    "files": lambda value: _table_of(value, str) and all(map(is_plain_name, value)),
+}
+"""Whether a value may stand for a field of the manifest; the others are names."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -106,4 +106,4 @@ def read_release(folder: Path) -> Release:
 def demand_recorded(bundle: Bundle, known: Mapping[str, str]) -> None:
     """`known`: file name -> sha256, as somebody remembers them. Raises: BundleError when the bundle has others."""
     if other := sorted(name for name, digest in known.items() if bundle.digests.get(name) != digest):
-        raise BundleError(f"{bundle.folder}: {', '.join(other)} is not what was registered; put its copy back")
+        raise BundleError(f"{bundle.folder} is not what was registered ({', '.join(other)}); put its copy back")

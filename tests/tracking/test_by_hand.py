@@ -15,7 +15,8 @@ from modelyard.data.datasets import pack
 from modelyard.doctor import examine
 from modelyard.gates.config import GatesConfig
 from modelyard.home import Home
-from modelyard.tracking import ledger, promotion, registry
+from modelyard.ledger import HEAD_FILE, LEDGER_FILE, read_ledger
+from modelyard.tracking import promotion, registry
 from modelyard.tracking.aliases import Move, move_alias
 from modelyard.tracking.difference import difference
 from modelyard.tracking.judging import GATES_TAG, Judgement, keep
@@ -48,7 +49,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Home:
 def home(made: Home) -> Home:
     """The same store with the first version as the only champion there ever was."""
     folder = made.releases / "lit"
-    for path in (folder / ledger.LEDGER_FILE, folder / ledger.HEAD_FILE, *folder.glob("*.gates.json")):
+    for path in (folder / LEDGER_FILE, folder / HEAD_FILE, *folder.glob("*.gates.json")):
         path.unlink(missing_ok=True)
     client, _ = open_store(made)
     for alias in client.get_registered_model("lit").aliases:
@@ -91,7 +92,7 @@ def test_a_version_that_failed_a_gate_needs_force_and_the_ledger_tells(home: Hom
 
     code, told, _ = models("promote", f"lit@{FOOLED}", "--force", "--reason", "demo")
     assert (code, pointers(home)) == (0, {"champion": FOOLED, "previous": SOUND})
-    entry = next(entry for entry in ledger.read(home.releases / "lit").entries if entry["to"] == FOOLED)
+    entry = next(entry for entry in read_ledger(home.releases / "lit").moves if entry["to"] == FOOLED)
     assert entry["why"] == "demo (forced although it failed overall, per class, calibration change)"
     assert (entry["evidence"]["forced"], entry["evidence"]["failed"]) == (True, ["overall", "per class", "calibration change"])
     assert models("promote", "lit@2") == (0, "lit@2 is champion already; nothing was moved\n", "")
@@ -182,7 +183,10 @@ def test_a_release_that_is_gone_altered_or_another_is_not_promoted(home: Home, m
     kept = Path(shutil.move(folder, tmp_path / "kept"))
     assert "version 3 of lit has no release folder" in models("promote", "lit@3")[2]
     shutil.copytree(home.releases / "lit" / str(FOOLED), folder)
-    assert "is not the model that was registered; put its copy back" in models("promote", "lit@3", "--force")[2]
+    assert (
+        "lit/3 is not what was registered (golden.npz, manifest.json, model.onnx); put its copy back"
+        in models("promote", "lit@3", "--force")[2]
+    )
     (folder / "model.onnx").write_bytes(b"broken")
     assert "does not match the manifest" in models("promote", "lit@3", "--force")[2]
     shutil.rmtree(folder)
@@ -204,15 +208,15 @@ def test_what_served_at_a_time_is_told_with_its_digest(home: Home, models: Comma
 def test_an_edited_ledger_is_found_by_verify_and_doctor(home: Home, models: Command) -> None:
     models("promote", "lit@3")
     code, told, _ = models("history", "lit", "--verify")
-    assert (code, told) == (0, "lit: whole, 3 entries, end known to ledger.head and the registry\n")
+    assert (code, told) == (0, "lit: whole, 7 entries, end known to ledger.head and the registry, 4 versions\n")
     assert examine(home)["ledger of lit"].startswith("whole")
-    path = home.releases / "lit" / ledger.LEDGER_FILE
+    path = home.releases / "lit" / LEDGER_FILE
     whole = path.read_bytes()
     path.write_bytes(whole.replace(b"chosen by hand", b"chosen by none"))
     code, told, _ = models("history", "lit", "--verify")
     assert code == 1
-    assert "line 2 was edited: its content does not have its hash" in told
-    assert examine(home)["ledger of lit"].startswith("ALTERED: line 2 was edited")
+    assert "line 6 was edited: its content does not have its hash" in told
+    assert examine(home)["ledger of lit"].startswith("ALTERED: line 6 was edited")
     path.write_bytes(whole)
     code, _, told = models("history", "lid", "--verify")
     assert code == 2
