@@ -11,12 +11,15 @@ from pathlib import Path
 import pytest
 
 from modelyard import cli
+from modelyard.bundle import open_bundle, write_manifest
 from modelyard.data.datasets import pack
 from modelyard.doctor import examine
+from modelyard.errors import BundleError
 from modelyard.gates.config import GatesConfig
 from modelyard.home import Home
 from modelyard.ledger import HEAD_FILE, LEDGER_FILE, read_ledger
-from modelyard.tracking import promotion, registry
+from modelyard.serving.triton import export_repository
+from modelyard.tracking import ledger, promotion, registry
 from modelyard.tracking.aliases import Move, move_alias
 from modelyard.tracking.difference import difference
 from modelyard.tracking.judging import GATES_TAG, Judgement, keep
@@ -221,6 +224,52 @@ def test_an_edited_ledger_is_found_by_verify_and_doctor(home: Home, models: Comm
     code, _, told = models("history", "lid", "--verify")
     assert code == 2
     assert told.endswith(f"no ledger of 'lid' in {home.releases}: there are lit\n")
+
+
+def test_a_version_exchanged_under_digests_that_fit_is_found_everywhere(home: Home, models: Command, tmp_path: Path) -> None:
+    """M5: the manifest is rewritten, so that nothing in the bundle tells."""
+    folder = home.releases / "lit" / str(BETTER)
+    kept = shutil.copytree(folder, tmp_path / "kept")
+    for name in ("model.onnx", "golden.npz"):
+        shutil.copy(home.releases / "lit" / str(FOOLED) / name, folder / name)
+    write_manifest(folder, open_bundle(kept))
+    expected = "lit/3 is not what was registered (golden.npz, manifest.json, model.onnx); put its copy back"
+    assert expected in models("promote", "lit@3", "--force")[2]
+    assert expected in models("show", "lit@3")[2]
+    code, told, _ = models("history", "lit", "--verify")
+    assert (code, told.splitlines()[1]) == (1, f"version 3: {home.releases}/{expected}")
+    assert expected in examine(home)["ledger of lit"]
+    (home.releases / "lit" / "champion.alias").write_text("3\n")
+    with pytest.raises(BundleError, match="lit/3 is not what was registered"):
+        export_repository(home.releases, tmp_path / "repository")
+    shutil.rmtree(folder)
+    shutil.move(kept, folder)
+    assert models("history", "lit", "--verify")[0] == 0
+
+
+def test_versions_from_before_registrations_are_entered_once_and_aloud(home: Home, models: Command, tmp_path: Path) -> None:
+    """M5: a ledger of moves alone, as it was; a version whose ONNX file is another than the registry's is not entered."""
+    folder = home.releases / "lit"
+    moves = read_ledger(folder).moves
+    for path in (folder / LEDGER_FILE, folder / HEAD_FILE):
+        path.unlink()
+    client, _ = open_store(home)
+    client.set_registered_model_tag("lit", "modelyard.ledger_head", "")
+    ledger.append(folder, [{name: move[name] for name in move if name not in {"prev", "hash"}} for move in moves])
+    assert "not entered yet: 1, 2, 3, 4" in models("history", "lit", "--verify")[1]
+    kept = shutil.copytree(folder / str(WEAK), tmp_path / "kept")
+    (folder / str(WEAK) / "model.onnx").write_bytes((folder / str(FOOLED) / "model.onnx").read_bytes())
+    write_manifest(folder / str(WEAK), open_bundle(kept))
+    code, _, told = models("promote", "lit@3")
+    assert (code, sorted(read_ledger(folder).registered)) == (0, [1, 2, 3])
+    assert "NOTE: lit@4 was not entered into its ledger: " in told and "(model.onnx); put its copy back" in told
+    assert "NOTE: the files of lit@1, 2, 3 were entered into its ledger" in told
+    shutil.rmtree(folder / str(WEAK))
+    shutil.move(kept, folder / str(WEAK))
+    assert "NOTE: the files of lit@4 were" in models("rollback", "lit")[2]
+    assert "NOTE" not in models("promote", "lit@3")[2]
+    assert sorted(read_ledger(folder).registered) == [1, 2, 3, 4]
+    assert models("history", "lit", "--verify")[0] == 0
 
 
 def test_the_difference_of_two_versions_names_what_changed(home: Home) -> None:

@@ -7,10 +7,12 @@ milliseconds and shares all that is imported. A trial always uses onnxruntime's 
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import resource
 import signal
 import socket
+import warnings
 from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
@@ -35,7 +37,11 @@ class Trials:
         self._timeout_s = timeout_s
         self._turns = asyncio.Semaphore(AT_ONCE)
         self._process, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        if os.fork() == 0:
+        gc.freeze()  # a search for garbage would touch, and so copy, what both share
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # Python counts OpenBLAS's threads, which end for a fork
+            self._pid = os.fork()
+        if not self._pid:
             _wait_for_trials(theirs, timeout_s, memory_mb)
         theirs.close()
 
@@ -60,6 +66,7 @@ class Trials:
     def close(self) -> None:
         """End the process, and trials under way."""
         self._process.close()
+        os.waitpid(self._pid, 0)
 
 
 def _wait_for_trials(asked: socket.socket, timeout_s: float, memory_mb: int) -> NoReturn:
