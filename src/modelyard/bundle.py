@@ -101,10 +101,11 @@ class Bundle:
 
     def samples(self) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
         """Golden images [B, H, W, C] and probabilities [B, K]. Raises: BundleError; no more is unpacked than they may be."""
-        shapes = {"images": (np.uint8, self.manifest.image_shape), "probabilities": (np.float32, (len(self.manifest.classes),))}
+        kinds: dict[str, tuple[type[np.generic], tuple[int, ...]]]
+        kinds = {"images": (np.uint8, self.manifest.image_shape), "probabilities": (np.float32, (len(self.manifest.classes),))}
         try:
             with zipfile.ZipFile(BytesIO(self.golden)) as archive:
-                images_BHWC, probabilities_BK = (_array(archive, name, *kind) for name, kind in shapes.items())
+                images_BHWC, probabilities_BK = (_array(archive, name, *kind) for name, kind in kinds.items())
         except Exception as error:  # zipfile, zlib and numpy have a dozen kinds
             raise BundleError(f"{self.folder}: {GOLDEN_FILE} cannot be read ({str(error)[:200]}); export it again") from error
         return images_BHWC, probabilities_BK

@@ -14,8 +14,9 @@ import time
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from io import BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from modelyard.errors import StoreError
 
@@ -37,7 +38,7 @@ def is_plain_name(name: str) -> bool:
     return 0 < len(name) <= LONGEST_NAME and name[0] != "." and name.isprintable() and not {"/", "\\", ":"} & set(name)
 
 
-def open_regular(path: Path) -> BinaryIO:
+def open_regular(path: Path) -> BufferedReader:
     """A regular file, opened for reading; a FIFO, which would hang, and a device, which never ends, are not opened.
 
     Raises: OSError.

@@ -91,6 +91,10 @@ def _golden(folder: Path, rows: int, megabytes: int) -> None:
     reseal(folder)
 
 
+def _nest(file: Path) -> None:
+    file.write_text("[" * 200_000)
+
+
 def _zero(file: Path) -> None:
     file.symlink_to("/dev/zero")
 
@@ -107,7 +111,7 @@ UNFIT: dict[str, tuple[Harm, str]] = {
     "model-zeros": (lambda folder: _replace(folder / MODEL_FILE, _zero), "not a regular file"),
     "fifo": (lambda folder: _replace(folder / MANIFEST_FILE, os.mkfifo), "not a regular file"),
     "folder": (lambda folder: _replace(folder / MANIFEST_FILE, Path.mkdir), "not a whole bundle"),
-    "deep": (lambda folder: _replace(folder / MANIFEST_FILE, lambda file: file.write_text("[" * 200_000) and None), "too deep"),
+    "deep": (lambda folder: _replace(folder / MANIFEST_FILE, _nest), "too deep"),
     "nan": (lambda folder: _edit(folder, metrics={"a": float("nan")}), "NaN is no finite number"),
     "infinite": (lambda folder: _edit(folder, temperature=float("inf")), "Infinity is no finite number"),
     "cold": (lambda folder: _edit(folder, temperature=0), "another type: temperature"),

@@ -211,7 +211,7 @@ def test_what_served_at_a_time_is_told_with_its_digest(home: Home, models: Comma
 def test_an_edited_ledger_is_found_by_verify_and_doctor(home: Home, models: Command) -> None:
     models("promote", "lit@3")
     code, told, _ = models("history", "lit", "--verify")
-    assert (code, told) == (0, "lit: whole, 7 entries, end known to ledger.head and the registry, 4 versions\n")
+    assert (code, told) == (0, "lit: whole, 7 entries, end known to ledger.head and the registry, releases: 4\n")
     assert examine(home)["ledger of lit"].startswith("whole")
     path = home.releases / "lit" / LEDGER_FILE
     whole = path.read_bytes()

@@ -90,10 +90,11 @@ class Repository:
     async def _follow(self, name: str, pointer: Pointer) -> None:
         """Whatever goes wrong with a release is its refusal, and nobody else's."""
         try:
-            self.current[name] = await self._make(pointer)
+            served = await self._make(pointer)
         except Exception as error:
             self._refuse(name, pointer, error)
         else:
+            self.current = dict(sorted((self.current | {name: served}).items()))  # whichever was ready first
             self.refused.pop(name, None)
             self._pinned.pop((pointer.model, pointer.version), None)
             log_event("serving", {"model": name, "version": pointer.version})

@@ -45,7 +45,8 @@ def _entry(client: MlflowClient, release: Path, found: Ledger) -> Entry | None:
         for digest in filter(None, known):
             demand_recorded(bundle, {MODEL_FILE: digest})
     except BundleError as error:
-        return _say(f"{model}@{number} was not entered into its ledger: {error}")
+        _say(f"{model}@{number} was not entered into its ledger: {error}")
+        return None
     return {
         "time": datetime.now(UTC).isoformat(), "who": getpass.getuser(), "model": model, "action": REGISTER, "version": number,
         "files": bundle.digests,

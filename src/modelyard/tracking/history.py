@@ -85,7 +85,7 @@ def verify(
     if found.torn:
         told.append(f"a torn last line of {len(found.torn)} bytes, which the next move puts aside")
     versions = known_versions(home.releases, model)
-    told.append(f"{len(versions)} versions")
+    told.append(f"releases: {len(versions)}")
     if unknown := [version for version in versions if int(version) not in found.registered]:
         told.append(f"not entered yet: {', '.join(unknown)}")
     return ", ".join(told), problems(found, heads) + list(_altered(folder, versions, found, digests or {}))
