@@ -25,7 +25,7 @@ MODEL_FILE, MANIFEST_FILE, GOLDEN_FILE = "model.onnx", "manifest.json", "golden.
 MODEL_BYTES, MANIFEST_BYTES, GOLDEN_BYTES = 2**31, 4 * 2**20, 256 * 2**20
 """Nothing larger is read; protobuf allows no larger model."""
 GOLDEN_ROWS = 256
-LARGEST_IMAGE, MOST_CLASSES = 2**26, 2**17
+LARGEST_IMAGE, MOST_CLASSES, LARGEST_NUMBER = 2**26, 2**17, 1e300
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,9 +79,9 @@ FITS: dict[str, Callable[[Any], bool]] = {
     "image_shape": lambda value: (
         _list_of(value, int) and len(value) == 3 and min(value) > 0 and math.prod(value) <= LARGEST_IMAGE
     ),
-    "temperature": lambda value: _list_of([value], int, float) and 0 < value < math.inf,
+    "temperature": lambda value: _list_of([value], int, float) and 0 < value < LARGEST_NUMBER,
     "recipe": lambda value: isinstance(value, dict),
-    "metrics": lambda value: _table_of(value, int, float) and all(map(math.isfinite, value.values())),
+    "metrics": lambda value: _table_of(value, int, float) and all(abs(number) < LARGEST_NUMBER for number in value.values()),
     "environment": lambda value: _table_of(value, str),
     "files": lambda value: _table_of(value, str) and all(map(is_plain_name, value)),
 }
@@ -98,6 +98,8 @@ class Bundle:
     """File name -> sha256 of every file, the manifest too."""
     model: bytes
     golden: bytes
+    is_recorded: bool = False
+    """Whether the ledger of its model was asked and knows these digests."""
 
     def samples(self) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
         """Golden images [B, H, W, C] and probabilities [B, K]. Raises: BundleError; no more is unpacked than they may be."""

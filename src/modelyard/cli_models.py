@@ -39,7 +39,7 @@ def models_show(
     from modelyard.tables import print_card
 
     folder = released_folder(Home.current(), model)
-    manifest = read_release(folder).bundle.manifest
+    manifest = read_release(folder).manifest
     typer.echo(json.dumps(asdict(manifest), indent=2)) if as_json else print_card(manifest, folder)
 
 

@@ -5,6 +5,7 @@ B batch, H height, W width, C channels, K classes.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,15 +16,14 @@ from numpy.typing import NDArray
 
 from modelyard.bundle import MODEL_BYTES
 from modelyard.cores import usable_cores
-from modelyard.errors import BundleError, DeviceError, ModelyardError
+from modelyard.errors import BundleError, DeviceError
 from modelyard.files import read_regular
-from modelyard.onnx_file import is_self_contained
 
 
 def open_session(
     model: Path | bytes, *, provider: str = "CPUExecutionProvider", threads: int = 0
 ) -> onnxruntime.InferenceSession:
-    """A session on exactly `provider`; of a model in memory, none of whose tensors is in another file.
+    """A session on exactly `provider`, of a model that is one file: no tensor is read from another.
 
     Raises: BundleError when onnxruntime cannot load it, DeviceError when onnxruntime would use another provider.
     """
@@ -33,16 +33,13 @@ def open_session(
     options.enable_mem_pattern = False  # plans memory for one shape; batches have many, and each plan stays
     options.log_severity_level = 3
     options.add_session_config_entry("session.load_model_format", "ONNX")  # not onnxruntime's own format, which it would guess
+    options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.devnull)  # not the cwd
     if provider not in onnxruntime.get_available_providers():
         raise DeviceError(f"onnxruntime has no {provider}; available: {', '.join(onnxruntime.get_available_providers())}")
     name = "the model" if isinstance(model, bytes) else model
     try:
         content = model if isinstance(model, bytes) else read_regular(model, MODEL_BYTES)
-        if not is_self_contained(content):
-            raise BundleError(f"{name} keeps weights in other files; export it as one file")
         session = onnxruntime.InferenceSession(content, options, providers=[provider])
-    except ModelyardError:
-        raise
     except Exception as error:  # onnxruntime's errors have no common base
         raise BundleError(f"onnxruntime cannot load {name} ({str(error)[:300]}); export it again") from error
     if session.get_providers()[0] != provider:

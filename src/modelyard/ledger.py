@@ -118,7 +118,7 @@ def read_head(folder: Path) -> dict[str, Head]:
 def entry_hash(entry: Entry) -> str:
     """sha256 of the entry's canonical JSON (sorted keys, no spaces, ASCII) without its own hash."""
     told = {name: value for name, value in entry.items() if name != "hash"}
-    return hashlib.sha256(json.dumps(told, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(told, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def problems(ledger: Ledger, heads: Mapping[str, Head]) -> list[str]:

@@ -44,7 +44,7 @@ def _only_name(home: Home) -> str:
 
 def predict_files(home: Home, model: str, images: list[Path]) -> Iterator[dict[str, Any]]:
     """Label, probability and milliseconds for each file. Raises: DataError for a file that is no image."""
-    bundle = read_release(released_folder(home, model)).bundle
+    bundle = read_release(released_folder(home, model))
     manifest, session = bundle.manifest, open_session(bundle.model)
     height, width, channels = manifest.image_shape
     for path in images:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from modelyard.bundle import Bundle, read_bundle
@@ -82,16 +82,8 @@ def known_versions(releases: Path, model: str) -> list[str]:
     return sorted(found, key=int)
 
 
-@dataclass(frozen=True, slots=True)
-class Release:
-    """A version whose files are those that its model's ledger recorded, as far as it knows the version."""
-
-    bundle: Bundle
-    is_recorded: bool
-
-
-def read_release(folder: Path) -> Release:
-    """What lies in `<releases>/<model>/<version>`.
+def read_release(folder: Path) -> Bundle:
+    """What lies in `<releases>/<model>/<version>`, which is what the ledger recorded as far as it knows the version.
 
     Raises: BundleError when it is not whole, another model's or not what was recorded; StoreError for an altered ledger.
     """
@@ -100,7 +92,7 @@ def read_release(folder: Path) -> Release:
         raise BundleError(f"{folder} holds the model {bundle.manifest.model_name!r}; publish it under its own name")
     known = demand_whole(model, read_head(model)).files_of(int(folder.name))
     demand_recorded(bundle, known)
-    return Release(bundle, bool(known))
+    return replace(bundle, is_recorded=bool(known))
 
 
 def demand_recorded(bundle: Bundle, known: Mapping[str, str]) -> None:

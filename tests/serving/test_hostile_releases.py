@@ -16,14 +16,14 @@ from onnx import TensorProto, helper
 from modelyard.bundle import GOLDEN_FILE, MODEL_FILE, read_bundle
 from modelyard.errors import BundleError, StoreError
 from modelyard.home import Home
+from modelyard.inference import open_session
 from modelyard.ledger import LEDGER_FILE, REGISTER
-from modelyard.onnx_file import is_self_contained
 from modelyard.predict import released_folder
 from modelyard.releases import read_release
 from modelyard.serving.trials import Trials
 from modelyard.serving.triton import export_repository
 from modelyard.tracking import ledger
-from tests.serving.bundles import Linear, release, reseal
+from tests.serving.bundles import CLASSES, PIXELS, Linear, point, release, reseal
 from tests.serving.conftest import Server, running
 from tests.serving.hostile_bundles import UNFIT, loop
 
@@ -86,7 +86,8 @@ def test_the_good_are_served_and_each_bad_one_is_refused_once_with_its_reason(se
 
 
 def test_a_release_that_never_ends_holds_up_no_promotion(server: Server, releases: Path) -> None:
-    loop(release(releases, 1, Linear.seeded(1), "champion", model="loop"))
+    loop(release(releases, 1, Linear.seeded(1), model="loop"))
+    point(releases, "loop", "champion", 1)
     server.wait_for(lambda: "loop" in {row["name"] for row in server.client.post("/v2/repository/index").json()})
     release(releases, 2, Linear.seeded(2), "champion", model="zz-good")
     server.wait_for(lambda: server.client.get("/models").json()[-1]["version"] == "2", 50)
@@ -133,44 +134,22 @@ def test_trials_end_with_the_server(tmp_path: Path) -> None:
     assert psutil.wait_procs(started, timeout=20)[1] == []
 
 
-def everywhere(tensor: onnx.TensorProto) -> dict[str, onnx.ModelProto]:
-    """The tensor in every place of a model where one may be."""
-    sparse = onnx.SparseTensorProto(values=tensor)
-    inner = helper.make_graph([], "inner", [], [], [tensor])
-    graph = helper.make_graph([], "outer", [], [])
-    attributes = {
-        "t": helper.make_attribute("t", tensor), "ts": helper.make_attribute("ts", [tensor]),
-        "g": helper.make_attribute("g", inner), "gs": helper.make_attribute("gs", [inner]),
-        "sparse": helper.make_attribute("sparse", sparse), "sparses": helper.make_attribute("sparses", [sparse]),
-    }  # fmt: skip
-    found = {name: onnx.NodeProto(op_type="X", attribute=[attribute]) for name, attribute in attributes.items()}
-    models = {name: helper.make_model(helper.make_graph([node], "outer", [], [])) for name, node in found.items()}
-    models["initializer"] = helper.make_model(inner)
-    models["sparse initializer"] = helper.make_model(helper.make_graph([], "g", [], [], sparse_initializer=[sparse]))
-    models["function"] = helper.make_model(graph, functions=[onnx.FunctionProto(node=[found["t"]])])
-    models["default"] = helper.make_model(graph, functions=[onnx.FunctionProto(attribute_proto=[attributes["t"]])])
-    models["training"] = helper.make_model(graph)
-    models["training"].training_info.add().algorithm.CopyFrom(inner)
-    return models
-
-
-def test_weights_elsewhere_are_found_wherever_they_hide() -> None:
-    """M6; and what is cut anywhere is refused, not misread."""
-    held = helper.make_tensor("w", TensorProto.FLOAT, [2], [1, 2])
-    outside = onnx.TensorProto(name="w", data_type=TensorProto.FLOAT, dims=[2], data_location=TensorProto.EXTERNAL)
-    outside.external_data.add(key="location", value="w.bin")
-    for name, model in everywhere(outside).items():
-        assert not is_self_contained(model.SerializeToString()), name
-    for name, model in everywhere(held).items():
-        assert is_self_contained(model.SerializeToString()), name
-    content = Linear.seeded(1).graph().SerializeToString()
-    refused = 0
-    for length in range(len(content)):
-        try:
-            is_self_contained(content[:length])
-        except ValueError:
-            refused += 1
-    assert refused > 0.9 * len(content)
+@pytest.mark.parametrize("location", ["w.bin", "../here/w.bin", "/dev/zero"])
+def test_no_tensor_is_read_from_another_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, location: str) -> None:
+    """M6: neither beside the model nor in the working folder, where onnxruntime looks for those of a model in memory."""
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    Path("w.bin").write_bytes(bytes(4 * PIXELS * len(CLASSES)))
+    outside = onnx.TensorProto(data_type=TensorProto.FLOAT, dims=[PIXELS, len(CLASSES)], data_location=TensorProto.EXTERNAL)
+    outside.external_data.add(key="location", value=location)
+    nodes = [
+        helper.make_node("Constant", [], ["more"], value=outside), helper.make_node("MatMul", ["pixels", "more"], ["none"]),
+        helper.make_node("Add", ["raw", "none"], ["logits"]),
+    ]  # fmt: skip
+    onnx.save(Linear.seeded(1).graph(nodes), "model.onnx")
+    for model in (Path("model.onnx"), Path("model.onnx").read_bytes()):
+        with pytest.raises(BundleError, match=r"onnxruntime cannot load .*External data path"):
+            open_session(model)
 
 
 @pytest.mark.parametrize("name", ["exchanged", "gigabytes"])

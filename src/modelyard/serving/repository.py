@@ -58,7 +58,7 @@ class Repository:
             reasons = (
                 reasons or f"no such alias of {', '.join(self._options.models) or 'any model'} in {self._options.releases}"
             )
-            raise StoreError(f"nothing to serve: {reasons}; see modelyard models list")
+            raise StoreError(f"nothing to serve: {reasons[: 4 * LONGEST_REASON]}; see modelyard models list")
 
     async def refresh(self) -> None:
         """Look at the alias files: begin to load what is new, drop what is gone. A version that is refused changes nothing."""
@@ -133,12 +133,12 @@ class Repository:
         """The engine of a release that was tried. Raises: ModelyardError."""
         folder = self._options.releases.joinpath(*key)
         tried = await self._trials.attempt(folder)
-        release = await asyncio.to_thread(read_release, folder)
-        if release.bundle.digests[MANIFEST_FILE] != tried:
+        bundle = await asyncio.to_thread(read_release, folder)
+        if bundle.digests[MANIFEST_FILE] != tried:
             raise BundleError(f"{folder} was replaced while it was tried; set the alias anew")
-        if not release.is_recorded:
+        if not bundle.is_recorded:
             log_event("unrecorded", {"model": key[0], "version": key[1], "told": "no ledger knows it; it is served as it is"})
-        return await asyncio.to_thread(Engine, release.bundle, provider=self._options.provider)
+        return await asyncio.to_thread(Engine, bundle, provider=self._options.provider)
 
     def _drop(self, name: str, why: str) -> None:
         """Requests that hold the old version finish on it; then its memory goes with the last of them."""

@@ -94,7 +94,7 @@ def _try(folder: Path, answer: int, timeout_s: float, memory_mb: int) -> NoRetur
         signal.setitimer(signal.ITIMER_REAL, timeout_s)
         os.nice(5)
         _limit_memory(memory_mb * 2**20 + MODEL_SIZES * (folder / MODEL_FILE).stat().st_size)
-        bundle = read_release(folder).bundle
+        bundle = read_release(folder)
         Engine(bundle, provider="CPUExecutionProvider", tuning_s=0)
         told = bundle.digests[MANIFEST_FILE]
     except BaseException as error:

@@ -55,7 +55,7 @@ def export_repository(releases: Path, target: Path) -> list[Pointer]:
         for pointer in pointers:
             release = releases / pointer.model / pointer.version
             asyncio.run(trials.attempt(release))
-            _write_model(pointer, read_release(release).bundle, scratch / pointer.name)
+            _write_model(pointer, read_release(release), scratch / pointer.name)
         write_json(scratch / MARK_FILE, {"models": {pointer.name: int(pointer.version) for pointer in pointers}})
         if occupied:
             _update(target, scratch, pointers)

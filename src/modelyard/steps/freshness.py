@@ -106,7 +106,7 @@ def champion_of(home: Home, model: str) -> Reference | None:
 def release_reference(home: Home, model: str) -> Reference:
     """What a release was trained on. Raises: StoreError when there is no such release."""
     folder = released_folder(home, model)
-    manifest = read_release(folder).bundle.manifest
+    manifest = read_release(folder).manifest
     height, width, channels = manifest.image_shape
     return Reference(
         f"{manifest.model_name} version {folder.name}", manifest.classes, (channels, height, width), manifest.data_digest,

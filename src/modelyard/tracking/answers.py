@@ -29,7 +29,7 @@ def released(home: Home, version: Version) -> Bundle:
     folder = release_folder(home, version)
     if not folder.is_dir():
         raise StoreError(f"version {version.number} of {version.name} has no release folder {folder}; run its recipe again")
-    bundle = read_release(folder).bundle
+    bundle = read_release(folder)
     demand_recorded(bundle, {MODEL_FILE: version.tags["onnx_sha256"]})
     return bundle
 
