@@ -127,4 +127,4 @@ def load(model: str = "") -> Model:
 
     Raises: StoreError when there is none, BundleError when it is not the one that was registered.
     """
-    return Model(read_release(released_folder(Home.current(), model)).bundle)
+    return Model(read_release(released_folder(Home.current(), model)))
