@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from modelyard.bundle import MANIFEST_FILE
+from modelyard.bundle import MANIFEST_BYTES, MANIFEST_FILE
 from modelyard.errors import StoreError
+from modelyard.files import parse_json, read_regular
 from modelyard.home import Home
 from modelyard.leases import EVERYTHING, names_in_use
 from modelyard.ledger import read_ledger
+from modelyard.releases import read_pointers
 from modelyard.tracking.lineage import pointers
 from modelyard.tracking.registry import Version, model_names, release_folder, versions
 from modelyard.tracking.runs import training_of, unfinished_steps
@@ -66,10 +68,8 @@ def _pointed(folder: Path, moves: int) -> set[int]:
     entries = read_ledger(folder).moves
     told = [*pointers(entries).values(), *(entries[-moves:] if moves else [])]
     numbers = {int(entry[end]) for entry in told for end in ("from", "to") if entry[end] is not None}
-    for file in folder.glob("*.alias"):
-        with suppress(OSError, ValueError):
-            numbers.add(int(file.read_text()))
-    return numbers
+    pointers_of_files = read_pointers(folder.parent, (folder.name,)).values()
+    return numbers | {int(pointer.version) for pointer in pointers_of_files if not pointer.fault}
 
 
 def _steps_of(home: Home, kept: Iterable[Version]) -> Iterator[str]:
@@ -98,7 +98,7 @@ def _trained_by(folder: Path) -> dict[str, Any]:
 
 def _recipe(release: Path) -> dict[str, Any]:
     try:
-        told: dict[str, Any] = json.loads((release / MANIFEST_FILE).read_text())
+        told: dict[str, Any] = parse_json(read_regular(release / MANIFEST_FILE, MANIFEST_BYTES))
         recipe: dict[str, Any] = told["recipe"]
         return recipe | {"step": f"data-{told['data_digest'][:16]}"}
     except (OSError, ValueError, KeyError):

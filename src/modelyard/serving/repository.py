@@ -38,6 +38,8 @@ class Repository:
         self._engines: WeakValueDictionary[Key, Engine] = WeakValueDictionary()
         self._opening: dict[Key, asyncio.Task[Engine]] = {}
         self._pinned: OrderedDict[Key, Served] = OrderedDict()
+        self._unfit: dict[Key, str] = {}
+        """Versions that were asked for and are not tried again until their name is loaded anew."""
         self._looking = asyncio.Lock()
         self._following: dict[str, tuple[Pointer, asyncio.Task[None]]] = {}
         self.current: dict[str, Served] = {}
@@ -171,11 +173,14 @@ class Repository:
         if key in self._pinned:
             self._pinned.move_to_end(key)
             return self._pinned[key]
-        try:
-            made = await self._make(Pointer(name, CHAMPION, version, (0, 0)))
-        except Exception as error:
-            log_event("refused", {"model": name, "version": version, "reason": _reason_of(error)})
-            raise RequestError(f"version {version} is refused: {self._public(error)}", HTTPStatus.NOT_FOUND) from error
+        if key not in self._unfit:
+            try:
+                made = await self._make(Pointer(name, CHAMPION, version, (0, 0)))
+            except Exception as error:
+                self._unfit[key] = self._public(error)
+                log_event("refused", {"model": name, "version": version, "reason": _reason_of(error)})
+        if key in self._unfit:
+            raise RequestError(f"version {version} is refused: {self._unfit[key]}", HTTPStatus.NOT_FOUND)
         pinned = self._pinned.setdefault(key, made)
         while len(self._pinned) > PINNED_VERSIONS:
             self._pinned.popitem(last=False)
@@ -192,6 +197,7 @@ class Repository:
         """Serve an unloaded name again, or try a refused version once more. Raises: RequestError (400)."""
         self.unloaded.discard(name)
         self.refused.pop(name, None)
+        self._unfit = {key: reason for key, reason in self._unfit.items() if key[0] != name}
         await self.refresh()
         while name in self._following:
             await asyncio.wait([self._following[name][1]])

@@ -15,7 +15,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from modelyard.errors import AliasMovedError, StoreError
-from modelyard.files import check_space, make_folder, write_atomically
+from modelyard.files import check_space, make_folder, read_regular, write_atomically
 from modelyard.home import Home
 from modelyard.ledger import LEDGER_FILE, Entry, Head, demand_whole, parse_entry, read_head, read_ledger
 from modelyard.progress import current_progress
@@ -185,8 +185,12 @@ def _follow(model: str, entries: list[Entry]) -> Entry | None:
 def _write_pointer(path: Path, number: int | None) -> None:
     if number is None:
         path.unlink(missing_ok=True)
-    elif not path.exists() or path.read_text() != f"{number}\n":
-        write_atomically(path, f"{number}\n".encode())
+        return
+    content = f"{number}\n".encode()
+    with suppress(OSError):
+        if read_regular(path, len(content)) == content:
+            return
+    write_atomically(path, content)
 
 
 def _remember_head(client: MlflowClient, folder: Path) -> None:
