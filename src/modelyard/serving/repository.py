@@ -6,12 +6,10 @@ import asyncio
 from collections import OrderedDict
 from concurrent.futures import Executor
 from http import HTTPStatus
-from weakref import WeakValueDictionary
 
-from modelyard.bundle import MANIFEST_FILE
-from modelyard.errors import BundleError, ModelyardError, RequestError, StoreError
-from modelyard.releases import CHAMPION, Pointer, known_versions, read_pointers, read_release
-from modelyard.serving.engine import Engine
+from modelyard.errors import ModelyardError, RequestError, StoreError
+from modelyard.releases import CHAMPION, Pointer, known_versions, read_pointers
+from modelyard.serving.engines import Engines, Key
 from modelyard.serving.events import log_event
 from modelyard.serving.metrics import WorkerMetrics
 from modelyard.serving.options import ServeOptions
@@ -21,8 +19,6 @@ from modelyard.serving.trials import Trials
 PINNED_VERSIONS = 4
 """Versions that no alias names and that were asked for by number; the one not used for longest makes room."""
 LONGEST_REASON = 1000
-Key = tuple[str, str]
-"""Model and version."""
 
 
 class Repository:
@@ -34,9 +30,7 @@ class Repository:
         self._options = options
         self._metrics = metrics
         self._runner = runner
-        self._trials = trials
-        self._engines: WeakValueDictionary[Key, Engine] = WeakValueDictionary()
-        self._opening: dict[Key, asyncio.Task[Engine]] = {}
+        self._engines = Engines(options, trials)
         self._pinned: OrderedDict[Key, Served] = OrderedDict()
         self._unfit: dict[Key, str] = {}
         """Versions that were asked for and are not tried again until their name is loaded anew."""
@@ -117,30 +111,8 @@ class Repository:
         """Raises: ModelyardError when the version must not be served."""
         if pointer.fault:
             raise StoreError(pointer.fault)
-        key = (pointer.model, pointer.version)
-        engine = self._engines.get(key)
-        if engine is None:
-            if key not in self._opening:
-                self._opening[key] = asyncio.create_task(self._open(key))
-                self._opening[key].add_done_callback(lambda task: self._forget_opening(key, task))
-            engine = self._engines[key] = await asyncio.shield(self._opening[key])
+        engine = await self._engines.get((pointer.model, pointer.version))
         return Served(pointer, engine, options=self._options, metrics=self._metrics, runner=self._runner)
-
-    def _forget_opening(self, key: Key, task: asyncio.Task[Engine]) -> None:
-        del self._opening[key]
-        if not task.cancelled():
-            task.exception()  # or asyncio complains of one that nobody waited for to the end
-
-    async def _open(self, key: Key) -> Engine:
-        """The engine of a release that was tried. Raises: ModelyardError."""
-        folder = self._options.releases.joinpath(*key)
-        tried = await self._trials.attempt(folder)
-        bundle = await asyncio.to_thread(read_release, folder)
-        if bundle.digests[MANIFEST_FILE] != tried:
-            raise BundleError(f"{folder} was replaced while it was tried; set the alias anew")
-        if not bundle.is_recorded:
-            log_event("unrecorded", {"model": key[0], "version": key[1], "told": "no ledger knows it; it is served as it is"})
-        return await asyncio.to_thread(Engine, bundle, provider=self._options.provider)
 
     def _drop(self, name: str, why: str) -> None:
         """Requests that hold the old version finish on it; then its memory goes with the last of them."""
