@@ -34,12 +34,12 @@ def models_show(
     model: Annotated[str, typer.Argument(help="name, name@alias or name@number")], as_json: JsonOption = False
 ) -> None:
     """One version's card: where it comes from, how good, how fast, how large."""
-    from modelyard.bundle import open_bundle
     from modelyard.predict import released_folder
+    from modelyard.releases import read_release
     from modelyard.tables import print_card
 
     folder = released_folder(Home.current(), model)
-    manifest = open_bundle(folder)
+    manifest = read_release(folder).manifest
     typer.echo(json.dumps(asdict(manifest), indent=2)) if as_json else print_card(manifest, folder)
 
 
@@ -88,7 +88,7 @@ def models_history(
     model: ModelArgument,
     alias: Annotated[str | None, typer.Option(help="Only this alias.")] = None,
     at: Annotated[str | None, typer.Option(help="What each alias pointed to at this time, UTC unless it says +01:00.")] = None,
-    verify: Annotated[bool, typer.Option("--verify", help="Check the hash chain; exit code 1 if it was altered.")] = False,
+    verify: Annotated[bool, typer.Option("--verify", help="Check hash chain and releases; exit code 1 if altered.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Every move of an alias: when, who, from, to and why."""
@@ -113,8 +113,9 @@ def models_history(
 def _verify(home: Home, model: str, as_json: bool) -> None:
     from modelyard.tracking.aliases import registry_head
     from modelyard.tracking.history import verify
+    from modelyard.tracking.registry import digests
 
-    told, problems = verify(home, model, registry_head(home, model))
+    told, problems = verify(home, model, registry_head(home, model), digests(home, model))
     if as_json:
         typer.echo(json.dumps({"model": model, "whole": not problems, "checked": told, "problems": problems}))
     else:

@@ -123,7 +123,7 @@ def other_answers(folder: Path) -> None:
 REASONS: dict[Callable[[Path], None], str] = {
     corrupt: "model.onnx does not match the manifest", truncate: "model.onnx does not match the manifest",
     lose_manifest: "not a whole bundle", lose_golden: "not a whole bundle", odd_manifest: "fields missing",
-    sealed_nonsense: "onnxruntime cannot load it", other_shape: "expected input 'images'",
+    sealed_nonsense: "onnxruntime cannot load", other_shape: "expected input 'images'",
     other_classes: "expected input 'images'", other_name: "holds the model 'vegetable'",
     other_input: "expected input 'images'", fixed_batch: "with only the batch axis free",
     other_answers: "does not give its golden answers",

@@ -38,7 +38,11 @@ def read_options(arguments: list[str]) -> ServeOptions:
     add("--max-connections", type=int, default=defaults.max_connections, metavar="N", help="(default: %(default)s)")
     told = "address or network that may hold more than half of the connections; repeatable"
     add("--trusted-proxy", action="append", default=[], type=ip_network, metavar="ADDRESS", help=told)
-    for name in ("request_timeout_s", "queue_s", "read_timeout_s", "idle_timeout_s", "poll_s", "drain_s", "hang_s"):
+    told = "for one release to open, beside six times its size (default: %(default)s)"
+    add("--load-memory-mb", type=int, default=defaults.load_memory_mb, metavar="N", help=told)
+    for name in (
+        "request_timeout_s", "queue_s", "read_timeout_s", "idle_timeout_s", "poll_s", "load_timeout_s", "drain_s", "hang_s",
+    ):  # fmt: skip
         add(
             f"--{name.replace('_', '-')}",
             type=float,

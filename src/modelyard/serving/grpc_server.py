@@ -33,6 +33,7 @@ from modelyard.serving.metrics import WorkerMetrics, allocate
 from modelyard.serving.options import ServeOptions
 from modelyard.serving.repository import Repository
 from modelyard.serving.tensors import DATATYPES
+from modelyard.serving.trials import Trials
 
 DEFAULT_PORT = 9701
 CODES = {
@@ -175,9 +176,9 @@ class TokenCheck(grpc.aio.ServerInterceptor):  # type: ignore[misc]
         return self._refuse
 
 
-async def serve(options: ServeOptions) -> None:
+async def serve(options: ServeOptions, trials: Trials) -> None:
     """Serve until SIGTERM or SIGINT. Raises: ModelyardError when there is nothing that can be served."""
-    repository = Repository(options, WorkerMetrics(allocate(1), 0), ThreadPoolExecutor(1, "runner"), frozenset())
+    repository = Repository(options, WorkerMetrics(allocate(1), 0), ThreadPoolExecutor(1, "runner"), frozenset(), trials)
     await repository.start()
     tokens = Tokens(options.token_file) if options.token_file else None
     server = grpc.aio.server(
@@ -210,7 +211,8 @@ async def serve(options: ServeOptions) -> None:
 def main(arguments: list[str]) -> int:
     """As the HTTP server's: 0 stopped, 2 nothing to serve or wrong options."""
     try:
-        asyncio.run(serve(read_options(["--port", str(DEFAULT_PORT), *arguments])))
+        options = read_options(["--port", str(DEFAULT_PORT), *arguments])
+        asyncio.run(serve(options, Trials(options.load_timeout_s, options.load_memory_mb)))
     except ModelyardError as error:
         sys.stderr.write(f"modelyard: {error}\n")
         return error.exit_code

@@ -9,13 +9,13 @@ from http import HTTPStatus
 
 import modelyard
 from modelyard.errors import RequestError
+from modelyard.releases import CHAMPION
 from modelyard.serving import invocations, upload
 from modelyard.serving.auth import Callers
 from modelyard.serving.exchange import JSON_TYPE, Request, Response, WrongMethod, error_response, json_response
 from modelyard.serving.exposition import PROMETHEUS_TYPE, prometheus_text, statistics
 from modelyard.serving.metrics import observe, totals
 from modelyard.serving.page_files import page_file
-from modelyard.serving.releases import CHAMPION
 from modelyard.serving.repository import Repository
 from modelyard.serving.served import Served
 

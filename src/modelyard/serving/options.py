@@ -56,5 +56,9 @@ class ServeOptions:
     """Between two looks at the alias files."""
     hang_s: float = 10.0
     """A worker whose event loop stands still for so long is killed and replaced; it gives a sign each second."""
+    load_timeout_s: float = 20.0
+    """For a release to open and answer its golden samples, in a process of its own."""
+    load_memory_mb: int = 1024
+    """What it may take for that, beside six times its size."""
     drain_s: float = 10.0
     """For requests in flight to end after SIGTERM."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Awaitable
 from concurrent.futures import Executor
 
+from modelyard.releases import Pointer
 from modelyard.serving.batching import Batcher, Outputs
 from modelyard.serving.engine import Engine
 from modelyard.serving.infer_request import RequestReader
 from modelyard.serving.infer_response import ResponseWriter
 from modelyard.serving.metrics import WorkerMetrics
 from modelyard.serving.options import ServeOptions
-from modelyard.serving.releases import Pointer
 from modelyard.serving.tensors import TensorSpec
 
 PLATFORM = "onnxruntime_onnx"
