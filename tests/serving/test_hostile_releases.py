@@ -68,7 +68,7 @@ def releases(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def server(releases: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     log = tmp_path_factory.mktemp("server") / "log"
-    with running(releases, log, "--workers", "1", "--poll-s", "0.05", "--load-timeout-s", "60") as ready:
+    with running(releases, log, "--workers", "1", "--poll-s", "0.05", "--load-timeout-s", "60", "--allow-load") as ready:
         yield ready
 
 
