@@ -7,6 +7,7 @@ import pytest
 
 from modelyard.errors import RequestError
 from modelyard.serving.infer_request import CACHED_BYTES, InferRequest, RequestReader
+from modelyard.serving.limits import Limits
 from modelyard.serving.tensors import TensorSpec
 
 SPEC = TensorSpec("images", "UINT8", np.dtype(np.uint8), (2, 3, 1))
@@ -15,7 +16,7 @@ BODY = '{"inputs":[{"name":"images","datatype":"UINT8","shape":[1,2,3,1],"data":
 
 
 def reader() -> RequestReader:
-    return RequestReader(SPEC, OUTPUTS, 7)
+    return RequestReader(SPEC, OUTPUTS, Limits.of(SPEC, 7, 8_000_000))
 
 
 def outcome(of: RequestReader, body: str) -> InferRequest | str:

@@ -28,6 +28,7 @@ def read_options(arguments: list[str]) -> ServeOptions:
     add("--token-file", type=Path, help="bearer tokens, one a line; without it everyone may call")
     add("--access-log", action="store_true", help="log each request")
     add("--max-body-bytes", type=int, default=defaults.max_body_bytes, metavar="N", help="(default: %(default)s)")
+    add("--max-json-bytes", type=int, default=defaults.max_json_bytes, metavar="N", help="(default: %(default)s)")
     add("--max-rows", type=int, default=defaults.max_rows, metavar="N", help="images in a request (default: %(default)s)")
     add("--max-connections", type=int, default=defaults.max_connections, metavar="N", help="(default: %(default)s)")
     for name in ("request_timeout_s", "queue_s", "read_timeout_s", "idle_timeout_s", "poll_s", "drain_s"):

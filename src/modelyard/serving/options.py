@@ -31,6 +31,8 @@ class ServeOptions:
     """A log line for each request, not only for failures."""
     max_body_bytes: int = 32 * 2**20
     """Also bounds what a compressed body may unpack to."""
+    max_json_bytes: int = 8_000_000
+    """Of JSON with rows; reading it holds up every other request of the worker. Binary data may be larger."""
     max_rows: int = 1024
     """Images in one request."""
     max_connections: int = 4096

@@ -8,7 +8,7 @@ from concurrent.futures import Executor
 from http import HTTPStatus
 from weakref import WeakValueDictionary
 
-from modelyard.errors import BundleError, ModelyardError, RequestError, StoreError
+from modelyard.errors import BundleError, ModelyardError, RequestError, StoreError, quoted
 from modelyard.serving.engine import Engine
 from modelyard.serving.events import log_event
 from modelyard.serving.metrics import WorkerMetrics
@@ -107,12 +107,12 @@ class Repository:
             return f"model {name!r} is unloaded; POST /v2/repository/models/{name}/load"
         if name in self.refused:
             return f"model {name!r} has no version that can be served: {self.refused[name][1]}"
-        return f"unknown model {name!r}; served: {', '.join(self.current) or 'none'}"
+        return f"unknown model {quoted(name)}; served: {', '.join(self.current) or 'none'}"
 
     async def _find_version(self, name: str, version: str) -> Served:
         """Another version of a champion's model, loaded when it is first asked for."""
         if version not in self.versions(name):
-            raise RequestError(f"model {name!r} has no version {version!r}", HTTPStatus.NOT_FOUND)
+            raise RequestError(f"model {quoted(name)} has no version {quoted(version)}", HTTPStatus.NOT_FOUND)
         key = (name, version)
         if key in self._pinned:
             self._pinned.move_to_end(key)

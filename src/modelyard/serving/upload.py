@@ -3,48 +3,87 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import io
 import time
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from http import HTTPStatus
 
 from modelyard.errors import RequestError
 from modelyard.serving.exchange import Request, Response, json_response
+from modelyard.serving.pictures import JPEG, PNG, without_extras
 from modelyard.serving.served import Served
 
-SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")
-"""Of PNG and JPEG. Others are refused unopened: some of Pillow's readers start programs or are little tested."""
-MAX_PIXELS = 50_000_000
-"""Larger pictures are refused from their head, before a decompression bomb can fill the memory."""
+MAX_PIXELS = 13_000_000
+"""A telephone's photo (4,080 x 3,072); larger ones are refused from their head. Reading takes up to 8 bytes a pixel."""
+MAX_WAITING, MAX_WAIT_S = 64, 5.0
+MAX_PARTS = 100
+"""Of a form; the file is among them."""
+MMAP_THRESHOLD, MMAP_BYTES = -3, 2**20
+"""glibc's M_MMAP_THRESHOLD."""
 
 
-async def predict(served: Served, request: Request) -> Response:
-    """Label and probabilities of one PNG or JPEG file. Raises: RequestError."""
-    started = time.perf_counter()
-    pixels = await asyncio.to_thread(read_pixels, picture_bytes(request), served.manifest.image_shape)
-    outputs = await served.submit(pixels, 1)
-    names = [spec.name for spec in served.engine.outputs]
-    probabilities_K = outputs[names.index("probabilities")][0].tolist()
-    best = max(range(len(probabilities_K)), key=probabilities_K.__getitem__)
-    return json_response({
-        "label": served.manifest.classes[best], "probability": probabilities_K[best],
-        "probabilities": dict(zip(served.manifest.classes, probabilities_K, strict=True)),
-        "model": served.name, "version": served.version, "ms": round((time.perf_counter() - started) * 1e3, 3),
-    })  # fmt: skip
+class Pictures:
+    """Reads pictures on a thread of its own, one at a time: what follows promotions never waits for them."""
+
+    def __init__(self) -> None:
+        self._thread = ThreadPoolExecutor(1, "pictures", initializer=_prepare)
+        self._waiting = 0
+
+    async def predict(self, served: Served, request: Request) -> Response:
+        """Label and probabilities of one PNG or JPEG file. Raises: RequestError (400, 503)."""
+        started = time.perf_counter()
+        pixels = await self._pixels(request, served.manifest.image_shape)
+        outputs = await served.submit(pixels, 1)
+        names = [spec.name for spec in served.engine.outputs]
+        probabilities_K = outputs[names.index("probabilities")][0].tolist()
+        best = max(range(len(probabilities_K)), key=probabilities_K.__getitem__)
+        return json_response({
+            "label": served.manifest.classes[best], "probability": probabilities_K[best],
+            "probabilities": dict(zip(served.manifest.classes, probabilities_K, strict=True)),
+            "model": served.name, "version": served.version, "ms": round((time.perf_counter() - started) * 1e3, 3),
+        })  # fmt: skip
+
+    async def _pixels(self, request: Request, image_shape: tuple[int, int, int]) -> bytes:
+        """A request that is cancelled before its turn is never read."""
+        if self._waiting >= MAX_WAITING:
+            raise _overloaded()
+        self._waiting += 1
+        try:
+            read = asyncio.get_running_loop().run_in_executor
+            return await read(self._thread, _read_in_time, request, image_shape, time.monotonic() + MAX_WAIT_S)
+        finally:
+            self._waiting -= 1
+
+
+def _prepare() -> None:
+    """Odd metadata are no news, and a text of each would be kept; memory of large pictures goes back at once."""
+    warnings.filterwarnings("ignore", module=r"PIL\.")
+    with suppress(OSError, AttributeError):  # another C library
+        ctypes.CDLL(None).mallopt(MMAP_THRESHOLD, MMAP_BYTES)
+
+
+def _overloaded() -> RequestError:
+    return RequestError("too many pictures are waiting; try again later", HTTPStatus.SERVICE_UNAVAILABLE)
+
+
+def _read_in_time(request: Request, image_shape: tuple[int, int, int], deadline: float) -> bytes:
+    if time.monotonic() > deadline:
+        raise _overloaded()
+    return read_pixels(picture_bytes(request), image_shape)
 
 
 def read_pixels(picture: bytes, image_shape: tuple[int, int, int]) -> bytes:
     """Raw pixels [H, W, C] of a picture, fitted to the model's size as `modelyard predict` does. Raises: RequestError."""
-    from modelyard.data.images import UnreadableImage, read_form, read_image  # Pillow: only who asks for it pays
+    from modelyard.data.images import UnreadableImage, read_image  # Pillow: only who asks for it pays
 
-    if not picture.startswith(SIGNATURES):
+    if not picture.startswith((PNG, JPEG)):  # some of Pillow's readers start programs or are little tested
         raise RequestError("the body is not a PNG or JPEG file; try: curl --data-binary @digit.png URL/predict")
     height, width, channels = image_shape
     try:
-        form = read_form(io.BytesIO(picture))
-        if form.height * form.width > MAX_PIXELS:
-            raise RequestError(
-                f"the picture has {form.width}x{form.height} pixels, at most {MAX_PIXELS} are read; scale it down"
-            )
-        _, image_CHW = read_image(io.BytesIO(picture), (channels, height, width))
+        _, image_CHW = read_image(io.BytesIO(without_extras(picture)), (channels, height, width), MAX_PIXELS)
     except UnreadableImage as error:
         raise RequestError(f"the picture is not readable ({error.reason}); expected PNG or JPEG") from None
     return image_CHW.transpose(1, 2, 0).tobytes()
@@ -57,7 +96,7 @@ def picture_bytes(request: Request) -> bytes:
         return request.body
     _, _, boundary = content_type.partition(b"boundary=")
     boundary = boundary.split(b";")[0].strip().strip(b'"')
-    for part in request.body.split(b"--" + boundary)[1:] if boundary else []:
+    for part in request.body.split(b"--" + boundary, MAX_PARTS)[1:MAX_PARTS] if boundary else []:
         head, separator, content = part.partition(b"\r\n\r\n")
         if separator and b"filename=" in head.lower():
             return content.removesuffix(b"\r\n")
