@@ -135,7 +135,7 @@ def _flat(image: Image.Image, mode: str) -> Image.Image:
 def _orientation(image: Image.Image) -> int:
     """EXIF's, 1 to 8; anything else is no orientation."""
     found = image.getexif().get(ExifTags.Base.Orientation, 1)
-    return found if found in range(1, 9) else 1
+    return int(found) if found in range(1, 9) else 1
 
 
 def _form(image: Image.Image) -> Form:

@@ -19,6 +19,8 @@ from modelyard.serving.tensors import TensorSpec, pack
 CACHED_HEADERS, CACHED_BYTES = 1024, 4096
 """How many, and how long they may be: nobody fills the memory with them."""
 DATA = b'"data":'
+MAX_AXES = 64
+"""numpy's."""
 
 
 class Wanted(NamedTuple):
@@ -173,9 +175,9 @@ class RequestReader:
             received = quoted(given.get("datatype"))
             raise RequestError(f"input {spec.name!r}: expected datatype {spec.datatype}, received {received}")
         shape = given.get("shape")
-        if not isinstance(shape, list) or set(map(type, shape)) != {int}:
+        if not isinstance(shape, list) or set(map(type, shape[:MAX_AXES])) != {int}:
             raise RequestError(f"input {spec.name!r}: shape must be a list of integers")
-        if tuple(shape[1:]) != spec.row_shape:
+        if len(shape) > MAX_AXES or tuple(shape[1:]) != spec.row_shape:
             raise RequestError(f"input {spec.name!r}: expected shape {[-1, *spec.row_shape]}, received {quoted(shape)}")
         self._limits.check_rows(shape[0])
         return int(shape[0])

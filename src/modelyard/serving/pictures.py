@@ -17,13 +17,15 @@ CHUNKS = frozenset((b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND", b"eXIf", b"tEXt
 MAX_PARTS = 10_000
 """An encoder writes some kilobytes into each."""
 MARKER = re.compile(rb"\xff[\xc0-\xcf\xda-\xfe]")
-"""Of JPEG's segments with a length; what stands between them says nothing."""
+"""Of JPEG's segments with a length."""
+MAX_PADDING = 1024
+"""Bytes between two segments."""
 START_OF_SCAN, END_OF_IMAGE = 0xDA, b"\xff\xd9"
 TABLES = frozenset((*range(0xC0, 0xD0), 0xDB, 0xDD))
 MAX_TABLE_BYTES = 64 * 1024
 NOTES = frozenset((b"\xe0JFIF", b"\xe1Exif", b"\xe1http", b"\xeeAdob"))
 """Colours and orientation; the first of each."""
-MAX_SCANS = 64
+MAX_SCANS = 32
 """Each goes over the whole picture; progressive encoders write about ten."""
 
 
@@ -49,7 +51,7 @@ def _jpeg_parts(picture: bytes) -> Iterator[bytes]:
     yield JPEG[:2]
     at, table_bytes, seen = 2, 0, set()
     for _ in range(MAX_PARTS):
-        found = MARKER.search(picture, at)
+        found = MARKER.search(picture, at, at + MAX_PADDING)
         if found is None:
             return
         start, code = found.start(), picture[found.start() + 1]

@@ -19,8 +19,8 @@ from modelyard.serving.served import Served
 MAX_PIXELS = 13_000_000
 """A telephone's photo (4,080 x 3,072); larger ones are refused from their head. Reading takes up to 8 bytes a pixel."""
 MAX_WAITING, MAX_WAIT_S = 64, 5.0
-MAX_PARTS = 100
-"""Of a form; the file is among them."""
+MAX_PARTS, MAX_BOUNDARY = 100, 70
+"""Of a form, the file among them, and of what parts them (RFC 2046, 5.1.1)."""
 MMAP_THRESHOLD, MMAP_BYTES = -3, 2**20
 """glibc's M_MMAP_THRESHOLD."""
 
@@ -96,7 +96,7 @@ def picture_bytes(request: Request) -> bytes:
         return request.body
     _, _, boundary = content_type.partition(b"boundary=")
     boundary = boundary.split(b";")[0].strip().strip(b'"')
-    for part in request.body.split(b"--" + boundary, MAX_PARTS)[1:MAX_PARTS] if boundary else []:
+    for part in request.body.split(b"--" + boundary, MAX_PARTS)[1:MAX_PARTS] if 0 < len(boundary) <= MAX_BOUNDARY else []:
         head, separator, content = part.partition(b"\r\n\r\n")
         if separator and b"filename=" in head.lower():
             return content.removesuffix(b"\r\n")
