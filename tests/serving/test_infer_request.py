@@ -126,7 +126,7 @@ def test_the_json_of_all_rows_of_a_small_model_is_read_and_more_is_not() -> None
         values = 1024 * int(np.prod(shape))
         limits = Limits.of(TensorSpec("images", "UINT8", np.dtype(np.uint8), shape), 1024, 8_000_000)
         limits.check_json(b"255," * values)
-    with pytest.raises(RequestError, match="expected at most 4784128 bytes of JSON"):
+    with pytest.raises(RequestError, match="expected JSON of at most 4784128 bytes"):
         limits.check_json(b" " * 5_000_000)
     assert refusal(b" " * 70_000).status == 413
 

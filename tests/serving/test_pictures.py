@@ -44,6 +44,10 @@ def saved(kind: str, **options: Any) -> bytes:
     return stream.getvalue()
 
 
+def pixels_of(picture: bytes, shape: tuple[int, int, int]) -> bytes:
+    return read_pixels(Request("POST", "/predict", b"", {}, picture), shape)
+
+
 def segment(code: int, data: bytes) -> bytes:
     return b"\xff%c" % code + struct.pack(">H", len(data) + 2) + data
 
@@ -55,8 +59,8 @@ def segment(code: int, data: bytes) -> bytes:
 )  # fmt: skip
 def test_pictures_beyond_a_photo_are_refused_from_their_head(width: int, height: int, depth: int, colour: int) -> None:
     """M2."""
-    with pytest.raises(RequestError, match=f"it has {width}x{height} pixels, at most 13000000 are read; scale it down"):
-        read_pixels(png(width, height, depth, colour), SHAPE)
+    with pytest.raises(RequestError, match=f"{width}x{height} pixels, at most 13000000 are read; scale it down"):
+        pixels_of(png(width, height, depth, colour), SHAPE)
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +116,7 @@ def test_extras_are_left_out_and_the_pixels_stay(options: dict[str, Any]) -> Non
     extras = segment(0xE2, b"MPF\0" + bytes(9)) + segment(0xED, b"Photoshop 3.0\0" + b"8BIM" * 9000) * 200
     padded = photo[:2] + extras + b"\xff" * 500 + photo[2:] + bytes(10**6)
     _, expected = read_image(io.BytesIO(photo), (3, 28, 28))
-    assert read_pixels(padded, SHAPE) == expected.transpose(1, 2, 0).tobytes()
+    assert pixels_of(padded, SHAPE) == expected.transpose(1, 2, 0).tobytes()
     assert len(without_extras(padded)) <= len(photo) + 500
 
 
@@ -130,14 +134,14 @@ def test_extras_are_left_out_and_the_pixels_stay(options: dict[str, Any]) -> Non
 def test_pictures_of_countless_parts_are_refused(picture: Any, reason: str) -> None:
     """L6."""
     with pytest.raises(RequestError, match=reason):
-        read_pixels(picture(), SHAPE)
+        pixels_of(picture(), SHAPE)
 
 
 def test_profiles_are_not_unpacked() -> None:
     """L6: 9,000 of 1 MB each."""
     profile = chunk(b"iCCP", b"a\0\0" + zlib.compress(bytes(2**20 - 1)))
     pixels = bytes(28 * (28 * 3 + 1))
-    assert read_pixels(png(28, 28, 8, 2, pixels=pixels, extras=profile * 9000), SHAPE) == bytes(28 * 28 * 3)
+    assert pixels_of(png(28, 28, 8, 2, pixels=pixels, extras=profile * 9000), SHAPE) == bytes(28 * 28 * 3)
 
 
 def form(body: bytes, boundary: bytes = b"xyz") -> Request:
@@ -158,16 +162,16 @@ def test_pictures_wait_for_their_turn_within_bounds(monkeypatch: pytest.MonkeyPa
     """M2: one more than may wait is 503, so is one that waited too long; whoever has gone is not read."""
     begun, go_on, read = threading.Event(), threading.Event(), []
 
-    def slow(picture: bytes, _: object) -> bytes:
+    def slow(request: Request, _: object) -> bytes:
         begun.set()
         assert go_on.wait(20)
-        read.append(picture)
-        return picture
+        read.append(request.body)
+        return request.body
 
     monkeypatch.setattr(upload, "read_pixels", slow)
     monkeypatch.setattr(upload, "MAX_WAITING", 3)
 
-    async def ask() -> list[Any]:
+    async def ask() -> tuple[Any, ...]:
         pictures = upload.Pictures()
 
         def send(name: bytes) -> asyncio.Task[bytes]:
@@ -176,12 +180,13 @@ def test_pictures_wait_for_their_turn_within_bounds(monkeypatch: pytest.MonkeyPa
         first = send(b"first")
         await asyncio.to_thread(begun.wait, 20)
         gone = send(b"gone")
-        monkeypatch.setattr(upload, "MAX_WAIT_S", -1.0)
+        monkeypatch.setattr(upload, "MAX_WAIT_S", 0.001)
         late = send(b"late")
         await asyncio.sleep(0)
         too_many = send(b"too many")
         await asyncio.sleep(0)
         gone.cancel()
+        await asyncio.wait({gone, late, too_many})
         go_on.set()
         return await asyncio.gather(first, gone, late, too_many, return_exceptions=True)
 

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 import warnings
 from collections.abc import Iterator
@@ -86,9 +87,9 @@ def read_image(
     mode = "L" if channels == 1 else "RGB"
     try:
         with Image.open(path) as image:
-            if max_pixels and (image.width * image.height > max_pixels or max(image.size) > MAX_SIDE):
-                limit = f"at most {max_pixels} are read; scale it down"
-                raise UnreadableImage(path, f"it has {image.width}x{image.height} pixels, {limit}")
+            if max_pixels and (math.prod(image.size) > max_pixels or max(image.size) > MAX_SIDE):
+                size = f"{image.width}x{image.height} pixels"
+                raise UnreadableImage(path, f"{size}, at most {max_pixels} are read; scale it down")
             form = _form(image)
             side = 2 * max(height, width)
             image.draft(mode, (side, side))  # JPEG only: decode a large photo at a fraction of its size

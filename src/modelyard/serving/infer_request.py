@@ -70,10 +70,8 @@ class RequestReader:
             return self._read_json(body) if len(body) <= LARGE_BYTES else self._read_json_whole(body)
         length = int(header_length) if header_length.isdigit() and len(header_length) < 20 else -1
         if not 0 <= length <= min(len(body), HEAD_BYTES):
-            raise RequestError(
-                f"Inference-Header-Content-Length is {quoted(header_length)}, the body has {len(body)} bytes; "
-                f"expected at most those and {HEAD_BYTES}"
-            )
+            limit = f"expected at most {HEAD_BYTES}, and the body has {len(body)} bytes"
+            raise RequestError(f"Inference-Header-Content-Length is {quoted(header_length)}; {limit}")
         if length == 0:
             return self._read_raw(body)
         head = self._cached_head(body[:length])

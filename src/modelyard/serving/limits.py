@@ -1,7 +1,6 @@
 """What one request for a model may hold: rows, and the JSON that they can need.
 
-Reading JSON holds the interpreter's lock, in whichever thread: what a worker reads at once is what all its other
-clients wait for. Binary tensors are only copied and have no limit but the body's.
+Reading JSON holds the interpreter's lock, in whichever thread: what is read at once is what all others wait for.
 """
 
 from __future__ import annotations
@@ -25,12 +24,12 @@ VALUE_BYTES = 24
 LARGE_BYTES = 256 * 1024
 """Up to here reading takes a few milliseconds, whatever the JSON holds."""
 UNIT_BYTES = 8
-"""8 MB may hold a million units: of about 0.1 us each, on a slow core."""
+"""8 MB may hold a million units, of about 0.1 us each on a slow core."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Of one model's requests."""
+    """Of one model's requests; a unit is what an integer takes to be read."""
 
     max_rows: int
     max_json_bytes: int
@@ -49,30 +48,27 @@ class Limits:
 
     def check_json(self, body: bytes) -> None:
         """Raises: RequestError (413) for JSON whose size, or number of values, would keep the others waiting."""
-        if len(body) > self.max_json_bytes:
-            raise _too_large(f"{self.max_json_bytes} bytes of JSON, received {len(body)}")
-        if len(body) > LARGE_BYTES and _units(body) > self.max_units:
-            raise _too_large(f"{self.max_units} integers in JSON (a fraction, list or text counts as several)")
+        if len(body) > self.max_json_bytes or (len(body) > LARGE_BYTES and _units(body) > self.max_units):
+            raise RequestError(
+                f"expected JSON of at most {self.max_json_bytes} bytes and {self.max_units} integers (a fraction, list or text "
+                "counts as several); send fewer rows, or binary data to /v2/models/M/infer (Inference-Header-Content-Length)",
+                HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+            )
 
 
 def _units(body: bytes) -> int:
-    """What reading takes, in integers: a fraction or exponent takes two, a list, an object or half a text three."""
+    """A fraction or exponent takes two, a list, an object or half a text three."""
     return sum(map(body.count, (b",", b".", b"e", b"E"))) + 2 * sum(map(body.count, (b"[", b"{", b'"')))
 
 
-def _too_large(limit: str) -> RequestError:
-    advice = "send fewer rows, or binary data to /v2/models/M/infer (header Inference-Header-Content-Length)"
-    return RequestError(f"expected at most {limit}; {advice}", HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
-
-
 class Turns:
-    """Large JSON is read one body at a time, and for as long as that took nothing else large is: others are answered."""
+    """Large JSON is read one body at a time, and after each for as long as it took none: others are answered."""
 
     def __init__(self) -> None:
         self._reading = asyncio.Lock()
 
     async def read(self, body: bytes, read: Callable[[], T]) -> T:
-        """What `read` gives; it reads `body`."""
+        """What `read` makes of `body`."""
         if len(body) <= LARGE_BYTES:
             return read()
         await self._reading.acquire()

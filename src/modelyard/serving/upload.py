@@ -21,16 +21,17 @@ MAX_PIXELS = 13_000_000
 MAX_WAITING, MAX_WAIT_S = 64, 5.0
 MAX_PARTS, MAX_BOUNDARY = 100, 70
 """Of a form, the file among them, and of what parts them (RFC 2046, 5.1.1)."""
-MMAP_THRESHOLD, MMAP_BYTES = -3, 2**20
-"""glibc's M_MMAP_THRESHOLD."""
+M_MMAP_THRESHOLD = -3
 
 
 class Pictures:
-    """Reads pictures on a thread of its own, one at a time: what follows promotions never waits for them."""
+    """Reads one picture at a time, on a thread of its own: what follows promotions never waits for them."""
 
     def __init__(self) -> None:
-        self._thread = ThreadPoolExecutor(1, "pictures", initializer=_prepare)
+        self._thread = ThreadPoolExecutor(1, "pictures", initializer=_hush)
         self._waiting = 0
+        with suppress(OSError, AttributeError):  # glibc alone keeps large blocks for later, once it has had them
+            ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, 2**20)
 
     async def predict(self, served: Served, request: Request) -> Response:
         """Label and probabilities of one PNG or JPEG file. Raises: RequestError (400, 503)."""
@@ -47,38 +48,33 @@ class Pictures:
         })  # fmt: skip
 
     async def _pixels(self, request: Request, image_shape: tuple[int, int, int]) -> bytes:
-        """A request that is cancelled before its turn is never read."""
+        """A request that is cancelled, or waits too long, before its turn is never read."""
         if self._waiting >= MAX_WAITING:
             raise _overloaded()
         self._waiting += 1
         try:
-            read = asyncio.get_running_loop().run_in_executor
-            return await read(self._thread, _read_in_time, request, image_shape, time.monotonic() + MAX_WAIT_S)
+            async with asyncio.timeout(MAX_WAIT_S):
+                return await asyncio.get_running_loop().run_in_executor(self._thread, read_pixels, request, image_shape)
+        except TimeoutError:
+            raise _overloaded() from None
         finally:
             self._waiting -= 1
-
-
-def _prepare() -> None:
-    """Odd metadata are no news, and a text of each would be kept; memory of large pictures goes back at once."""
-    warnings.filterwarnings("ignore", module=r"PIL\.")
-    with suppress(OSError, AttributeError):  # another C library
-        ctypes.CDLL(None).mallopt(MMAP_THRESHOLD, MMAP_BYTES)
 
 
 def _overloaded() -> RequestError:
     return RequestError("too many pictures are waiting; try again later", HTTPStatus.SERVICE_UNAVAILABLE)
 
 
-def _read_in_time(request: Request, image_shape: tuple[int, int, int], deadline: float) -> bytes:
-    if time.monotonic() > deadline:
-        raise _overloaded()
-    return read_pixels(picture_bytes(request), image_shape)
+def _hush() -> None:
+    """Odd metadata are no news, and each warning's text would be kept for ever."""
+    warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
-def read_pixels(picture: bytes, image_shape: tuple[int, int, int]) -> bytes:
+def read_pixels(request: Request, image_shape: tuple[int, int, int]) -> bytes:
     """Raw pixels [H, W, C] of a picture, fitted to the model's size as `modelyard predict` does. Raises: RequestError."""
     from modelyard.data.images import UnreadableImage, read_image  # Pillow: only who asks for it pays
 
+    picture = picture_bytes(request)
     if not picture.startswith((PNG, JPEG)):  # some of Pillow's readers start programs or are little tested
         raise RequestError("the body is not a PNG or JPEG file; try: curl --data-binary @digit.png URL/predict")
     height, width, channels = image_shape
