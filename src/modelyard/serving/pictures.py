@@ -27,50 +27,50 @@ def without_extras(picture: bytes) -> bytes:
     return b"".join(_chunks(picture) if picture.startswith(PNG) else _segments(picture))
 
 
-def _chunks(picture: bytes) -> Iterator[bytes]:
-    yield PNG
-    at = len(PNG)
+def _chunks(picture: bytes) -> Iterator[memoryview]:
+    at, view = len(PNG), memoryview(picture)
+    yield view[:at]
     for _ in range(MAX_PARTS):
-        end = at + 12 + int.from_bytes(picture[at : at + 4], "big")
+        end = at + 12 + int.from_bytes(view[at : at + 4], "big")
         if picture[at + 4 : at + 8] in CHUNKS:
-            yield picture[at:end]
+            yield view[at:end]
         at = end
         if at >= len(picture):
             return
     raise _too_many("chunks")
 
 
-def _segments(picture: bytes) -> Iterator[bytes]:
-    yield JPEG[:2]
-    at, table_bytes = 2, 0
+def _segments(picture: bytes) -> Iterator[memoryview]:
+    at, table_bytes, view = 2, 0, memoryview(picture)
     seen: set[bytes] = set()
+    yield view[:at]
     for _ in range(MAX_PARTS):
         found = SEGMENT.search(picture, at, at + MAX_PADDING)
         if found is None:
             return
         start, (code, size, name) = found.start(), found.groups()
         if found[0].startswith(SCAN):
-            yield _scans(picture, start)
+            yield view[start : _end_of_scans(picture, start)]
             return
         at = start + 2 + max(2, int.from_bytes(size, "big"))
         if TABLES.match(code):
             table_bytes += at - start
             if table_bytes > MAX_TABLE_BYTES:
                 break
-            yield picture[start:at]
+            yield view[start:at]
         elif code + name in NOTES - seen:
             seen.add(code + name)
-            yield picture[start:at]
+            yield view[start:at]
     raise _too_many("segments")
 
 
-def _scans(picture: bytes, start: int) -> bytes:
-    """From the first scan to the end of the picture; telephones append others, and films."""
+def _end_of_scans(picture: bytes, start: int) -> int:
+    """The end of the picture; telephones append others, and films."""
     end = picture.find(END, start)
-    scans = picture[start:] if end < 0 else picture[start : end + 2]
-    if scans.count(SCAN) > MAX_SCANS:
+    end = len(picture) if end < 0 else end + len(END)
+    if picture.count(SCAN, start, end) > MAX_SCANS:
         raise _too_many("scans")
-    return scans
+    return end
 
 
 def _too_many(parts: str) -> RequestError:
