@@ -88,8 +88,7 @@ def read_image(
     try:
         with Image.open(path) as image:
             if max_pixels and (math.prod(image.size) > max_pixels or max(image.size) > MAX_SIDE):
-                size = f"{image.width}x{image.height} pixels"
-                raise UnreadableImage(path, f"{size}, at most {max_pixels} are read; scale it down")
+                raise ValueError(f"{image.width}x{image.height} pixels, at most {max_pixels} are read; scale it down")
             form = _form(image)
             side = 2 * max(height, width)
             image.draft(mode, (side, side))  # JPEG only: decode a large photo at a fraction of its size
