@@ -20,6 +20,10 @@ ModelyardError            exit code 2: the input or the machine has to change
 
 import errno
 
+MAX_TEXT = 1000
+"""Characters of a refusal; whatever a client sent, an error is a line."""
+MAX_QUOTED = 80
+
 
 class ModelyardError(Exception):
     """Base of all; the text is one line: expected, received, remedy."""
@@ -99,8 +103,17 @@ class RequestError(ModelyardError):
     """A request cannot be answered as it is; `status` is the HTTP status that says so."""
 
     def __init__(self, message: str, status: int = 400) -> None:
-        super().__init__(message)
+        super().__init__(message if len(message) <= MAX_TEXT else f"{message[:MAX_TEXT]}...")
         self.status = status
+
+
+def quoted(value: object) -> str:
+    """A received value as an error shows it; a long text is cut, and nothing long or nested is ever written out."""
+    if isinstance(value, str | bytes):
+        return repr(value) if len(value) <= MAX_QUOTED else f"{value[:MAX_QUOTED]!r}..."
+    if isinstance(value, list) and (len(value) > 8 or not set(map(type, value)) <= {int, float, bool, type(None)}):
+        return f"a list of {len(value)}"
+    return f"an object of {len(value)} keys" if isinstance(value, dict) else repr(value)
 
 
 def describe_fault(error: BaseException | None) -> str | None:

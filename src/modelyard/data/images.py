@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 import warnings
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from modelyard.errors import DataError
 
@@ -27,6 +28,16 @@ GREY_MODES = frozenset(("1", "L", "LA", "I", "I;16", "I;16B", "I;16L"))
 ALPHA_MODES = frozenset(("LA", "PA", "RGBA"))
 DAMAGED = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)
 """What Pillow raises on broken files, by format."""
+
+
+MAX_SIDE = 65_535
+"""JPEG's own; the room for resizing grows with the longer side, however few the pixels are."""
+STRIP_PIXELS = 2**20
+TURNS = (
+    Image.Transpose.FLIP_LEFT_RIGHT, Image.Transpose.ROTATE_180, Image.Transpose.FLIP_TOP_BOTTOM, Image.Transpose.TRANSPOSE,
+    Image.Transpose.ROTATE_270, Image.Transpose.TRANSVERSE, Image.Transpose.ROTATE_90,
+)  # fmt: skip
+"""By EXIF orientation, from 2."""
 
 
 class UnreadableImage(DataError):
@@ -68,12 +79,16 @@ def read_form(path: Path | BinaryIO) -> Form:
         raise _unreadable(path, error) from error
 
 
-def read_image(path: Path | BinaryIO, shape: tuple[int, int, int]) -> tuple[Form, NDArray[np.uint8]]:
-    """The file's form and its pixels, uint8 [C, H, W] of `shape`. Raises: UnreadableImage."""
+def read_image(
+    path: Path | BinaryIO, shape: tuple[int, int, int], max_pixels: int | None = None
+) -> tuple[Form, NDArray[np.uint8]]:
+    """The file's form and its pixels, uint8 [C, H, W] of `shape`; above `max_pixels` none is read. Raises: UnreadableImage."""
     channels, height, width = shape
     mode = "L" if channels == 1 else "RGB"
     try:
         with Image.open(path) as image:
+            if max_pixels and (math.prod(image.size) > max_pixels or max(image.size) > MAX_SIDE):
+                raise ValueError(f"{image.width}x{image.height} pixels, at most {max_pixels} are read; scale it down")
             form = _form(image)
             side = 2 * max(height, width)
             image.draft(mode, (side, side))  # JPEG only: decode a large photo at a fraction of its size
@@ -96,14 +111,31 @@ def picture_pixels(picture: str | Path | Image.Image, shape: tuple[int, int, int
 def _fit(image: Image.Image, shape: tuple[int, int, int]) -> NDArray[np.uint8]:
     """uint8 [H, W, C]: upright, on white, in the size asked for."""
     channels, height, width = shape
-    upright = ImageOps.exif_transpose(image) if _orientation(image) > 1 else image
-    flat = _eight_bit(upright).convert("L" if channels == 1 else "RGB")
+    flat = _flat(image, "L" if channels == 1 else "RGB")
     fitted = flat if flat.size == (width, height) else flat.resize((width, height), Image.Resampling.BILINEAR)
     return np.asarray(fitted, np.uint8).reshape(height, width, channels)
 
 
+def _flat(image: Image.Image, mode: str) -> Image.Image:
+    """Upright and on white, strip by strip: the steps between take up to 24 bytes a pixel."""
+    turn = _orientation(image)
+    if image.mode == mode and "transparency" not in image.info and turn == 1:
+        return image
+    width, height = image.size
+    flat = Image.new(mode, (height, width) if turn > 4 else (width, height))
+    rows = max(1, STRIP_PIXELS // width)
+    for top in range(0, height, rows):
+        bottom = min(top + rows, height)
+        strip = _eight_bit(image.crop((0, top, width, bottom))).convert(mode)
+        start = height - bottom if turn in {3, 4, 6, 7} else top
+        flat.paste(strip.transpose(TURNS[turn - 2]) if turn > 1 else strip, (start, 0) if turn > 4 else (0, start))
+    return flat
+
+
 def _orientation(image: Image.Image) -> int:
-    return int(image.getexif().get(ExifTags.Base.Orientation, 1))
+    """EXIF's, 1 to 8; anything else is no orientation."""
+    found = image.getexif().get(ExifTags.Base.Orientation, 1)
+    return int(found) if found in range(1, 9) else 1
 
 
 def _form(image: Image.Image) -> Form:

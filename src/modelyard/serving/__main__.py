@@ -34,6 +34,7 @@ def read_options(arguments: list[str]) -> ServeOptions:
     add("--access-log", action="store_true", help="log each request")
     add("--max-body-bytes", type=int, default=defaults.max_body_bytes, metavar="N", help="(default: %(default)s)")
     add("--max-bodies-bytes", type=int, default=defaults.max_bodies_bytes, metavar="N", help="(default: %(default)s)")
+    add("--max-json-bytes", type=int, default=defaults.max_json_bytes, metavar="N", help="(default: %(default)s)")
     add("--max-rows", type=int, default=defaults.max_rows, metavar="N", help="images in a request (default: %(default)s)")
     add("--max-connections", type=int, default=defaults.max_connections, metavar="N", help="(default: %(default)s)")
     told = "address or network that may hold more than half of the connections; repeatable"

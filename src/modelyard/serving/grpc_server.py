@@ -25,10 +25,11 @@ from open_inference.grpc import protocol
 from open_inference.grpc.service import GRPCInferenceServiceServicer, add_GRPCInferenceServiceServicer_to_server
 
 import modelyard
-from modelyard.errors import ConfigError, ModelyardError, RequestError
+from modelyard.errors import ConfigError, ModelyardError, RequestError, quoted
 from modelyard.serving.__main__ import read_options
 from modelyard.serving.auth import Tokens
 from modelyard.serving.events import log_event
+from modelyard.serving.limits import HEAD_BYTES
 from modelyard.serving.metrics import WorkerMetrics, allocate
 from modelyard.serving.options import ServeOptions
 from modelyard.serving.repository import Repository
@@ -84,7 +85,7 @@ class InferenceService(GRPCInferenceServiceServicer):
     async def ModelInfer(self, request: Any, context: Any) -> Any:
         try:
             served = await self._repository.find(request.model_name, request.model_version or None)
-            header, tensor = read_call(request)
+            header, tensor = read_call(request, served.engine.input.row_bytes * served.limits.max_rows)
             head, rows = served.reader.read(b"%d" % len(header), header + tensor)
             outputs = await served.submit(rows, head.num_rows, _patience_s(head.timeout_s, context.time_remaining()))
             response = served.writer.write(head, outputs)
@@ -104,14 +105,19 @@ async def _abort(context: Any, error: RequestError) -> None:
     await context.abort(CODES.get(error.status, grpc.StatusCode.INTERNAL), str(error))
 
 
-def read_call(request: Any) -> tuple[bytes, bytes]:
-    """A ModelInferRequest as the JSON header and the tensor's bytes of a binary V2 request. Raises: RequestError."""
+def read_call(request: Any, max_bytes: int) -> tuple[bytes, bytes]:
+    """A ModelInferRequest as the JSON header and the tensor's bytes, at most `max_bytes` where they have to be converted,
+    of a binary V2 request. Raises: RequestError.
+    """
     if len(request.inputs) != 1 or len(request.raw_input_contents) > 1:
         raise RequestError(f"expected the model's one input, received {len(request.inputs)}")
     (given,) = request.inputs
+    tensor_bytes = sum(map(len, request.raw_input_contents)) + given.contents.ByteSize()
+    if request.ByteSize() - tensor_bytes > HEAD_BYTES:
+        raise RequestError(f"expected at most {HEAD_BYTES} bytes beside the tensor")
     if request.raw_input_contents and given.contents.ListFields():
-        raise RequestError(f"input {given.name!r}: expected raw_input_contents or contents, received both")
-    tensor = request.raw_input_contents[0] if request.raw_input_contents else _pack(given)
+        raise RequestError(f"input {quoted(given.name)}: expected raw_input_contents or contents, received both")
+    tensor = request.raw_input_contents[0] if request.raw_input_contents else _pack(given, max_bytes)
     described = {
         "name": given.name, "shape": list(given.shape), "datatype": given.datatype,
         "parameters": {"binary_data_size": len(tensor)},
@@ -124,21 +130,25 @@ def read_call(request: Any) -> tuple[bytes, bytes]:
     return orjson.dumps(header), tensor
 
 
-def _pack(given: Any) -> bytes:
+def _pack(given: Any, max_bytes: int) -> bytes:
     """The bytes of typed contents. Raises: RequestError."""
     field = CONTENTS.get(given.datatype)
     if field is None:
-        raise RequestError(f"input {given.name!r}: datatype {given.datatype!r} is read from raw_input_contents only")
+        datatype = quoted(given.datatype)
+        raise RequestError(f"input {quoted(given.name)}: datatype {datatype} is read from raw_input_contents only")
+    values, dtype = getattr(given.contents, field), np.dtype(NUMPY[given.datatype])
+    if len(values) * dtype.itemsize > max_bytes:
+        raise RequestError(f"input {quoted(given.name)}: expected at most {max_bytes} bytes, received more rows")
     try:
-        return np.array(list(getattr(given.contents, field)), NUMPY[given.datatype]).tobytes()
+        return np.array(list(values), dtype).tobytes()
     except OverflowError:
-        raise RequestError(f"input {given.name!r}: expected {given.datatype} values in range") from None
+        raise RequestError(f"input {quoted(given.name)}: expected {given.datatype} values in range") from None
 
 
 def _parameters(message: Any) -> dict[str, Any]:
     """Raises: RequestError for a parameter without a value."""
     if empty := [name for name, value in message.parameters.items() if value.WhichOneof("parameter_choice") is None]:
-        raise RequestError(f"parameter {empty[0]!r} has no value that this server knows; expected a bool, int64 or string")
+        raise RequestError(f"parameter {quoted(empty[0])} has no value known here; expected a bool, int64 or string")
     return {name: getattr(value, value.WhichOneof("parameter_choice")) for name, value in message.parameters.items()}
 
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 import mmap
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from http import HTTPStatus
 
 import modelyard
-from modelyard.errors import RequestError
+from modelyard.errors import RequestError, quoted
 from modelyard.releases import CHAMPION
 from modelyard.serving import invocations, upload
 from modelyard.serving.auth import Callers
 from modelyard.serving.exchange import JSON_TYPE, Request, Response, WrongMethod, error_response, json_response
 from modelyard.serving.exposition import PROMETHEUS_TYPE, prometheus_text, statistics
+from modelyard.serving.limits import LARGE_BYTES, Turns
 from modelyard.serving.metrics import observe, totals
 from modelyard.serving.page_files import page_file
 from modelyard.serving.repository import Repository
@@ -33,6 +35,7 @@ class Handlers:
     def __init__(self, repository: Repository, memory: mmap.mmap, *, callers: Callers, change_model: ChangeModel) -> None:
         self.repository = repository
         self.draining = False
+        self._turns, self._pictures = Turns(), upload.Pictures()
         self._memory = memory
         self._callers = callers
         self._change_model = change_model
@@ -107,7 +110,11 @@ class Handlers:
             served = await self.repository.find(name, version)
         started = time.perf_counter_ns()
         try:
-            head, rows = served.reader.read(request.headers.get(b"inference-header-content-length"), request.body)
+            header_length = request.headers.get(b"inference-header-content-length")
+            if header_length is None and len(request.body) > LARGE_BYTES:
+                head, rows = await self._turns.read(request.body, partial(served.reader.read, None, request.body))
+            else:
+                head, rows = served.reader.read(header_length, request.body)
             outputs = await served.submit(rows, head.num_rows, head.timeout_s)
             response = served.writer.write(head, outputs)
         except RequestError:
@@ -145,10 +152,10 @@ class Handlers:
         return f"model {names[0]!r} is unloaded; POST /v2/repository/models/{names[0]}/load" if names else ""
 
     async def _invocations(self, request: Request) -> Response:
-        return invocations.unsupported_type(request) or await self._counted(request, invocations.invoke)
+        return invocations.unsupported_type(request) or await self._counted(request, partial(invocations.invoke, self._turns))
 
     async def _predict(self, request: Request) -> Response:
-        return await self._counted(request, upload.predict)
+        return await self._counted(request, self._pictures.predict)
 
     async def _metadata(self, name: str, version: str | None) -> Response:
         served = await self.repository.find(name, version)
@@ -200,7 +207,7 @@ class Handlers:
     async def _index(self, request: Request) -> Response:
         ready_only = request.json_object().get("ready", False)
         if not isinstance(ready_only, bool):
-            raise RequestError(f"ready: expected true or false, received {ready_only!r}")
+            raise RequestError(f"ready: expected true or false, received {quoted(ready_only)}")
         return json_response([row for row in self.repository.index() if not ready_only or row["state"] == "READY"])
 
     async def _change(self, request: Request) -> Response:

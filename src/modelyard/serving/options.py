@@ -39,6 +39,8 @@ class ServeOptions:
     """Also bounds what a compressed body may unpack to."""
     max_bodies_bytes: int = 128 * 2**20
     """Of all requests that a worker holds at once; at least twice the largest body."""
+    max_json_bytes: int = 8_000_000
+    """Of JSON with rows; reading it holds up every other request of the worker. Binary data may be larger."""
     max_rows: int = 1024
     """Images in one request."""
     max_connections: int = 4096

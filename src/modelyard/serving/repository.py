@@ -10,7 +10,7 @@ from contextlib import suppress
 from http import HTTPStatus
 from pathlib import Path
 
-from modelyard.errors import ModelyardError, RequestError, StoreError
+from modelyard.errors import ModelyardError, RequestError, StoreError, quoted
 from modelyard.releases import CHAMPION, Pointer, known_versions, read_pointers
 from modelyard.serving.engines import Engines, Key
 from modelyard.serving.events import log_event
@@ -139,12 +139,12 @@ class Repository:
             return f"model {name!r} has no version that can be served: {self.refused[name][1]}"
         if name in self._following:
             return f"model {name!r} is being loaded; try again in a moment"
-        return f"unknown model {name!r}; served: {', '.join(self.current) or 'none'}"
+        return f"unknown model {quoted(name)}; served: {', '.join(self.current) or 'none'}"
 
     async def _find_version(self, name: str, version: str) -> Served:
         """Another version of a champion's model, loaded when it is first asked for."""
         if version not in self.versions(name):
-            raise RequestError(f"model {name!r} has no version {version!r}", HTTPStatus.NOT_FOUND)
+            raise RequestError(f"model {quoted(name)} has no version {quoted(version)}", HTTPStatus.NOT_FOUND)
         key = (name, version)
         if key in self._pinned:
             self._pinned.move_to_end(key)
