@@ -20,11 +20,16 @@ ModelyardError            exit code 2: the input or the machine has to change
 
 import errno
 
+from modelyard.text import printable
+
 
 class ModelyardError(Exception):
     """Base of all; the text is one line: expected, received, remedy."""
 
     exit_code = 2
+
+    def __str__(self) -> str:
+        return printable(super().__str__())
 
 
 class ConfigError(ModelyardError):

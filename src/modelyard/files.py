@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 import shutil
+import stat
 import tempfile
 import time
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from modelyard.errors import StoreError
 
@@ -24,6 +27,30 @@ SEAL_FILE = "sha256.json"
 YOUNG_SECONDS = 60.0
 NEEDED_BYTES = 1_000_000
 """With less room neither database can take another record."""
+
+
+def full_path(text: str | Path) -> Path:
+    """Absolute, `~` and links followed; what names no user or no file, or leads in a circle, stays as it is."""
+    return Path(os.path.realpath(os.path.expanduser(text)))  # noqa: PTH111 - pathlib raises RuntimeError
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """Open a file for reading, never a pipe, device, socket or folder: those would block, or have no end. Raises: OSError."""
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0))
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+    return os.fdopen(descriptor, "rb")
+
+
+def read_regular(path: Path, limit: int) -> bytes:
+    """The bytes of a regular file that has at most `limit` of them. Raises: OSError."""
+    with open_regular(path) as stream:
+        size = os.fstat(stream.fileno()).st_size
+        content = stream.read(limit + 1) if size <= limit else b""
+    if max(size, len(content)) > limit:
+        raise OSError(errno.EFBIG, f"larger than {limit} bytes", str(path))
+    return content
 
 
 def sha256_of_file(path: Path) -> str:

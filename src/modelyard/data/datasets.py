@@ -16,6 +16,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from modelyard.data.names import check_classes
 from modelyard.errors import DataError
 from modelyard.files import folder_written_whole, write_json
 
@@ -103,8 +104,9 @@ class Dataset:
 def make_dataset(name: str, train: Split, test: Split, classes: tuple[str, ...]) -> Dataset:
     """Check that the parts fit together and name the whole by its content.
 
-    Raises: DataError when images and labels differ in number or a label has no class.
+    Raises: DataError when images and labels differ in number, a label has no class or a class no proper name.
     """
+    check_classes(classes)
     for part, split in (("train", train), ("test", test)):
         _check_split(f"{name} {part}", split, len(classes))
     return Dataset(name, train, test, classes, content_digest(train, test, classes))

@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import math
+import os
 import struct
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from modelyard.data.datasets import Dataset, Split, make_dataset
 from modelyard.errors import DataError
+from modelyard.files import open_regular, read_regular
+from modelyard.memory import available_bytes
 
 CLASSES_FILE = "classes.txt"
 """Class names of an IDX folder, a line each; without it they are the label numbers."""
+MOST_CLASSES_BYTES, BLOCK_BYTES = 1_000_000, 1 << 20
+PACKED_AT_MOST = 1032
+"""Bytes that one byte of gzip can stand for (zlib's technical details, "Maximum Compression Factor")."""
 
 
 def holds_idx(folder: Path) -> bool:
@@ -47,7 +55,11 @@ def read_idx_folder(folder: Path, name: str, classes: Sequence[str] = (), digest
 
 def _class_names(folder: Path, train: Split) -> list[str]:
     if (folder / CLASSES_FILE).exists():
-        return [line.strip() for line in (folder / CLASSES_FILE).read_text().splitlines() if line.strip()]
+        try:
+            lines = read_regular(folder / CLASSES_FILE, MOST_CLASSES_BYTES).decode(errors="surrogateescape").splitlines()
+        except OSError as error:
+            raise DataError(f"{folder / CLASSES_FILE}: cannot be read ({error.strerror}); write a class name a line") from error
+        return [line.strip() for line in lines if line.strip()]
     return [str(label) for label in range(int(train.labels_N.max(initial=0)) + 1)]
 
 
@@ -56,23 +68,39 @@ def read_idx(path: Path, *, num_axes: int, digest: str | None) -> NDArray[np.uin
 
     Raises: DataError when the file is truncated, altered or another kind of file.
     """
-    content = _decompressed(path)
-    if digest is not None and (found := hashlib.sha256(content).hexdigest()) != digest:
-        raise DataError(f"{path}: expected content sha256 {digest[:12]}, found {found[:12]}; fetch the file again")
-    header = 4 + 4 * num_axes
-    if len(content) < header or content[:4] != bytes((0, 0, 8, num_axes)):
-        raise DataError(f"{path}: expected an IDX file of bytes with {num_axes} axes, found {content[:4].hex() or 'nothing'}")
-    shape = struct.unpack(f">{num_axes}I", content[4:header])
-    if len(content) - header != int(np.prod(shape)):
-        raise DataError(
-            f"{path}: expected {np.prod(shape)} bytes after the header, found {len(content) - header}; fetch it again"
-        )
-    return np.frombuffer(content, np.uint8, offset=header).reshape(shape)
-
-
-def _decompressed(path: Path) -> bytes:
     try:
-        raw = path.read_bytes()
-        return gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw
+        with open_regular(path) as file:
+            header, array = _read(path, file, num_axes)
     except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path}: cannot be read ({error}); the file is truncated or damaged, fetch it again") from error
+        why = getattr(error, "strerror", None) or error
+        raise DataError(f"{path}: cannot be read ({why}); the file is truncated or damaged, fetch it again") from error
+    content = hashlib.sha256(header)
+    content.update(array.data)
+    if digest is not None and (found := content.hexdigest()) != digest:
+        raise DataError(f"{path}: expected content sha256 {digest[:12]}, found {found[:12]}; fetch the file again")
+    return array
+
+
+def _read(path: Path, file: BinaryIO, num_axes: int) -> tuple[bytes, NDArray[np.uint8]]:
+    """Header and array; no more is unpacked than the header's sizes say. Raises: DataError, OSError, EOFError, zlib.error."""
+    size_here, is_packed = os.fstat(file.fileno()).st_size, file.read(2) == b"\x1f\x8b"
+    file.seek(0)
+    stream = gzip.GzipFile(fileobj=file) if is_packed else file
+    header = stream.read(4 + 4 * num_axes)
+    if len(header) < 4 + 4 * num_axes or header[:4] != bytes((0, 0, 8, num_axes)):
+        raise DataError(f"{path}: expected an IDX file of bytes with {num_axes} axes, found {header[:4].hex() or 'nothing'}")
+    shape = struct.unpack(f">{num_axes}I", header[4:])
+    size, most = math.prod(shape), size_here * PACKED_AT_MOST if is_packed else size_here - len(header)
+    if size == 0:
+        raise DataError(f"{path}: expected images and pixels, its header says {' x '.join(map(str, shape))}; fetch it again")
+    if size > most or (size < most and not is_packed):
+        raise DataError(f"{path}: expected {size} bytes after the header, found {most}; fetch it again")
+    if size > (free := available_bytes()):
+        raise DataError(f"{path}: needs {size / 1e9:.1f} GB of memory, {free / 1e9:.1f} GB are free; end other programs")
+    content, found = np.empty(size, np.uint8), 0
+    while found < size and (block := stream.read(min(BLOCK_BYTES, size - found))):
+        content[found : found + len(block)] = np.frombuffer(block, np.uint8)
+        found += len(block)
+    if found < size or stream.read(1):
+        raise DataError(f"{path}: expected {size} bytes after the header, found {found if found < size else 'more'}; fetch it again")
+    return header, content.reshape(shape)

@@ -8,10 +8,11 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -21,9 +22,12 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from modelyard.errors import DataError
+from modelyard.files import open_regular
 
 SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff"))
 GREY_MODES = frozenset(("1", "L", "LA", "I", "I;16", "I;16B", "I;16L"))
+MOST_BYTES = 512_000_000
+"""Of one file: more than Pillow's most pixels can need."""
 ALPHA_MODES = frozenset(("LA", "PA", "RGBA"))
 DAMAGED = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)
 """What Pillow raises on broken files, by format."""
@@ -62,7 +66,7 @@ def pillow_warnings_hushed() -> Iterator[None]:
 def read_form(path: Path | BinaryIO) -> Form:
     """Size and mode from the file's head. Raises: UnreadableImage."""
     try:
-        with Image.open(path) as image:
+        with _stream(path) as stream, Image.open(stream) as image:
             return _form(image)
     except DAMAGED as error:
         raise _unreadable(path, error) from error
@@ -73,7 +77,7 @@ def read_image(path: Path | BinaryIO, shape: tuple[int, int, int]) -> tuple[Form
     channels, height, width = shape
     mode = "L" if channels == 1 else "RGB"
     try:
-        with Image.open(path) as image:
+        with _stream(path) as stream, Image.open(stream) as image:
             form = _form(image)
             side = 2 * max(height, width)
             image.draft(mode, (side, side))  # JPEG only: decode a large photo at a fraction of its size
@@ -91,6 +95,17 @@ def picture_pixels(picture: str | Path | Image.Image, shape: tuple[int, int, int
             return _fit(picture, shape)
         except DAMAGED as error:
             raise _unreadable(Path(getattr(picture, "filename", "") or "the image"), error) from error
+
+
+def _stream(source: Path | BinaryIO) -> AbstractContextManager[BinaryIO]:
+    """A regular file of reasonable size, opened; or what is open already. Raises: OSError."""
+    if not isinstance(source, Path):
+        return nullcontext(source)
+    stream = open_regular(source)
+    if os.fstat(stream.fileno()).st_size > MOST_BYTES:
+        stream.close()
+        raise OSError(f"larger than {MOST_BYTES // 1_000_000} MB")
+    return stream
 
 
 def _fit(image: Image.Image, shape: tuple[int, int, int]) -> NDArray[np.uint8]:
@@ -127,4 +142,5 @@ def _unreadable(path: Path | BinaryIO, error: BaseException) -> UnreadableImage:
         return UnreadableImage(path, "no such file")
     if isinstance(error, UnidentifiedImageError):
         return UnreadableImage(path, "unknown format")
-    return UnreadableImage(path, str(error).partition("\n")[0] or type(error).__name__)
+    reason = getattr(error, "strerror", None) or str(error)
+    return UnreadableImage(path, reason.partition("\n")[0] or type(error).__name__)
