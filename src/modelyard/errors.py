@@ -109,12 +109,15 @@ class RequestError(ModelyardError):
 
 
 def describe_fault(error: BaseException | None) -> str | None:
-    """What to tell when the root of `error` is a full disk or a locked store, whichever library met it; else None."""
-    while error is not None:
-        text = str(error).strip()
-        if getattr(error, "errno", None) == errno.ENOSPC or "database or disk is full" in text:
+    """What to tell when the root of `error` is a full disk or a locked store, whichever library met it, or a file that cannot be used; else None."""
+    cause = error
+    while cause is not None:
+        text = str(cause).strip()
+        if getattr(cause, "errno", None) == errno.ENOSPC or "database or disk is full" in text:
             return f"the disk is full ({text.splitlines()[0][:120]}); free space and run the same command again"
         if "database is locked" in text:
             return "the run store is locked by another program; end it (modelyard doctor) and run the same command again"
-        error = error.__cause__ or error.__context__
+        cause = cause.__cause__ or cause.__context__
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return f"{error.filename}: {error.strerror}; mend it or name another"
     return None

@@ -102,5 +102,7 @@ def _read(path: Path, file: BinaryIO, num_axes: int) -> tuple[bytes, NDArray[np.
         content[found : found + len(block)] = np.frombuffer(block, np.uint8)
         found += len(block)
     if found < size or stream.read(1):
-        raise DataError(f"{path}: expected {size} bytes after the header, found {found if found < size else 'more'}; fetch it again")
+        raise DataError(
+            f"{path}: expected {size} bytes after the header, found {found if found < size else 'more'}; fetch it again"
+        )
     return header, content.reshape(shape)
