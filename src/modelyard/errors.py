@@ -109,7 +109,7 @@ class RequestError(ModelyardError):
 
 
 def describe_fault(error: BaseException | None) -> str | None:
-    """What to tell when the root of `error` is a full disk or a locked store, whichever library met it, or a file that cannot be used; else None."""
+    """What to tell when the root of `error` is a full disk or a locked store, whoever met it, or a file that cannot be used."""
     cause = error
     while cause is not None:
         text = str(cause).strip()

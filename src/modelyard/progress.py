@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
-from modelyard.terminal import Terminal
+from modelyard.terminal import console
 from modelyard.text import printable
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class ConsoleProgress:
     """A bar with the time left on a terminal, plain lines in a log; all on stderr."""
 
     def __init__(self) -> None:
-        self._console = Terminal(stderr=True)
+        self._console = console(stderr=True)
         columns = (TextColumn("{task.description}", markup=False), BarColumn(), TextColumn("{task.fields[left]:.0f} s left"))
         self._bars = Progress(*columns, console=self._console, transient=True)
         self._tasks: dict[str, TaskID] = {}

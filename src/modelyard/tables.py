@@ -12,7 +12,7 @@ from rich.table import Table
 from modelyard.board import card_facts
 from modelyard.bundle import MODEL_FILE, Manifest
 from modelyard.gates.record import describe_record
-from modelyard.terminal import Terminal, echo
+from modelyard.terminal import console, echo
 
 WORDS = (
     "architecture", "name", "aliases", "class", "step", "state", "why", "alias", "who", "action", "onnx_sha256", "since",
@@ -29,14 +29,14 @@ def print_table(rows: Sequence[Mapping[str, Any]], title: str) -> None:
         table.add_column(column, justify="left" if column in WORDS else "right")
     for row in rows:
         table.add_row(*("-" if value is None else str(value) for value in row.values()))
-    Terminal(width=None if sys.stdout.isatty() else 200).print(table)
+    console(width=None if sys.stdout.isatty() else 200).print(table)
 
 
 def print_board(result: Mapping[str, Any]) -> None:
     """The outcome of `compare` and what to do next. Narrow terminals get one column for each architecture."""
     rows, dataset = result["board"], result["dataset"]
     title = f"{dataset}: every architecture on the same test images"
-    if sys.stdout.isatty() and Terminal().width < 170:
+    if sys.stdout.isatty() and console().width < 170:
         rows = [{"": key, **{row["architecture"]: row[key] for row in rows}} for key in list(rows[0])[1:]]
     print_table(rows, title)
     champion = "promoted" if result["promoted"] else "champion unchanged"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+from urllib.parse import urlsplit
 
 UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 """Controls (C0, DEL, C1), line separators, overrides of the writing direction, and bytes that were no UTF-8."""
@@ -24,5 +25,13 @@ def in_markdown(text: object) -> str:
 
 def shown_address(address: str) -> str:
     """An address, though malformed, without user, password, query and fragment."""
-    scheme, separator, rest = address.rpartition("://")
-    return printable(scheme + separator + re.split("[?#]", rest.rpartition("@")[2])[0])
+    return printable(re.split("[?#]", re.sub(r"^([\w+.-]*://)?.*@", r"\1", address, flags=re.DOTALL))[0])
+
+
+def is_http(address: str) -> bool:
+    """Whether it names a host, and a port if any, to be asked by http or https."""
+    try:
+        parts = urlsplit(address)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
