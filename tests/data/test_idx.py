@@ -47,14 +47,14 @@ def test_altered_idx_file_is_named(store: Path, monkeypatch: pytest.MonkeyPatch,
     idx_folder(store / "data" / "mnist")
     monkeypatch.setenv("MODELYARD_DATA", str(store / "data"))
     assert modelyard("run", "--plan", "--dataset", "mnist") == 2
-    assert "train-images-idx3-ubyte.gz: expected content sha256 ba891046e650" in capsys.readouterr().err
+    assert "train-labels-idx1-ubyte: expected content sha256 65a50cbbf4e9" in capsys.readouterr().err
     assert not (store / "cache" / "datasets").exists()
 
 
 def test_files_that_do_not_belong_together_are_refused(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
     root = idx_folder(store / "idx", labels=19)
     assert modelyard("data", "import", str(root)) == 2
-    assert "idx train: 20 images but 19 labels; the files do not belong together" in capsys.readouterr().err
+    assert "train-images-idx3-ubyte.gz: 20 images but 19 labels; the files do not belong together" in capsys.readouterr().err
     (root / "t10k-labels-idx1-ubyte").unlink()
     idx_folder(root, labels=20).joinpath("t10k-labels-idx1-ubyte").unlink()
     assert modelyard("data", "import", str(root)) == 2

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from modelyard.data.names import check_classes
 from modelyard.errors import DataError
-from modelyard.files import folder_written_whole, write_json
+from modelyard.files import folder_written_whole, open_regular, write_json
 
 Images = NDArray[np.uint8]
 Labels = NDArray[np.int64]
@@ -196,6 +196,8 @@ def open_packed(folder: Path, *, verify: bool = True) -> Dataset:
     Raises: DataError when the folder is incomplete or its content was altered.
     """
     try:
+        for file in (HEADER_FILE, *ARRAY_FILES):
+            open_regular(folder / file).close()
         header = json.loads((folder / HEADER_FILE).read_text())
         train, test = (_open_split(folder, part) for part in ("train", "test"))
         name, classes, digest = header["name"], tuple(header["classes"]), header["digest"]

@@ -39,15 +39,15 @@ def read_idx_folder(folder: Path, name: str, classes: Sequence[str] = (), digest
     Raises: DataError when a file is missing, damaged or altered, or the four do not belong together.
     """
 
-    def array(stem: str, num_axes: int) -> NDArray[np.uint8]:
+    def array(stem: str, num_axes: int, rows: int | None = None) -> NDArray[np.uint8]:
         for path in (folder / stem, folder / f"{stem}.gz"):
             if path.exists():
-                return read_idx(path, num_axes=num_axes, digest=(digests or {}).get(stem))
+                return read_idx(path, num_axes=num_axes, digest=(digests or {}).get(stem), rows=rows)
         raise DataError(f"{folder}: expected {stem} or {stem}.gz beside the other files; fetch the data set again")
 
     def split(part: str) -> Split:
-        images_NHW = array(f"{part}-images-idx3-ubyte", 3)
-        return Split(images_NHW[:, None], array(f"{part}-labels-idx1-ubyte", 1).astype(np.int64))
+        labels_N = array(f"{part}-labels-idx1-ubyte", 1).astype(np.int64)
+        return Split(array(f"{part}-images-idx3-ubyte", 3, len(labels_N))[:, None], labels_N)
 
     train, test = split("train"), split("t10k")
     return make_dataset(name, train, test, tuple(classes or _class_names(folder, train)))
@@ -63,25 +63,23 @@ def _class_names(folder: Path, train: Split) -> list[str]:
     return [str(label) for label in range(int(train.labels_N.max(initial=0)) + 1)]
 
 
-def read_idx(path: Path, *, num_axes: int, digest: str | None) -> NDArray[np.uint8]:
-    """The array in an IDX file of unsigned bytes, `num_axes` axes.
+def read_idx(path: Path, *, num_axes: int, digest: str | None, rows: int | None = None) -> NDArray[np.uint8]:
+    """The array in an IDX file of unsigned bytes, `num_axes` axes; `rows`: so many labels there are.
 
     Raises: DataError when the file is truncated, altered or another kind of file.
     """
     try:
         with open_regular(path) as file:
-            header, array = _read(path, file, num_axes)
+            header, array = _read(path, file, num_axes, rows)
     except (OSError, EOFError, zlib.error) as error:
         why = getattr(error, "strerror", None) or error
         raise DataError(f"{path}: cannot be read ({why}); the file is truncated or damaged, fetch it again") from error
-    content = hashlib.sha256(header)
-    content.update(array.data)
-    if digest is not None and (found := content.hexdigest()) != digest:
+    if digest is not None and (found := hashlib.sha256(header + array.tobytes()).hexdigest()) != digest:
         raise DataError(f"{path}: expected content sha256 {digest[:12]}, found {found[:12]}; fetch the file again")
     return array
 
 
-def _read(path: Path, file: BinaryIO, num_axes: int) -> tuple[bytes, NDArray[np.uint8]]:
+def _read(path: Path, file: BinaryIO, num_axes: int, rows: int | None) -> tuple[bytes, NDArray[np.uint8]]:
     """Header and array; no more is unpacked than the header's sizes say. Raises: DataError, OSError, EOFError, zlib.error."""
     size_here, is_packed = os.fstat(file.fileno()).st_size, file.read(2) == b"\x1f\x8b"
     file.seek(0)
@@ -91,12 +89,15 @@ def _read(path: Path, file: BinaryIO, num_axes: int) -> tuple[bytes, NDArray[np.
         raise DataError(f"{path}: expected an IDX file of bytes with {num_axes} axes, found {header[:4].hex() or 'nothing'}")
     shape = struct.unpack(f">{num_axes}I", header[4:])
     size, most = math.prod(shape), size_here * PACKED_AT_MOST if is_packed else size_here - len(header)
+    if rows not in {None, shape[0]}:
+        raise DataError(f"{path}: {shape[0]} images but {rows} labels; the files do not belong together, fetch them again")
     if size == 0:
         raise DataError(f"{path}: expected images and pixels, its header says {' x '.join(map(str, shape))}; fetch it again")
     if size > most or (size < most and not is_packed):
         raise DataError(f"{path}: expected {size} bytes after the header, found {most}; fetch it again")
-    if size > (free := available_bytes()):
-        raise DataError(f"{path}: needs {size / 1e9:.1f} GB of memory, {free / 1e9:.1f} GB are free; end other programs")
+    needed = size * (9 if num_axes == 1 else 1)  # labels are widened
+    if needed > (free := available_bytes()):
+        raise DataError(f"{path}: needs {needed / 1e9:.1f} GB of memory, {free / 1e9:.1f} GB are free; end other programs")
     content, found = np.empty(size, np.uint8), 0
     while found < size and (block := stream.read(min(BLOCK_BYTES, size - found))):
         content[found : found + len(block)] = np.frombuffer(block, np.uint8)

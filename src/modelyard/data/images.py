@@ -26,8 +26,8 @@ from modelyard.files import open_regular
 
 SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff"))
 GREY_MODES = frozenset(("1", "L", "LA", "I", "I;16", "I;16B", "I;16L"))
-MOST_BYTES = 512_000_000
-"""Of one file: more than Pillow's most pixels can need."""
+MOST_BYTES = 256_000_000
+"""Of one file: no photo or scan comes near it."""
 ALPHA_MODES = frozenset(("LA", "PA", "RGBA"))
 DAMAGED = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)
 """What Pillow raises on broken files, by format."""

@@ -61,7 +61,10 @@ class CustomConfig(Config):
         return model.train()
 
     def _maker(self) -> Any:
-        return getattr(_import(self.file, self.source_digest), self.name)
+        found = getattr(_import(self.file, self.source_digest), self.name)
+        if not callable(found):
+            raise TypeError(f"{self.name} is no class")
+        return found
 
     @contextmanager
     def _telling(self) -> Iterator[None]:
