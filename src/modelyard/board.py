@@ -59,6 +59,11 @@ def as_markdown(facts: Mapping[str, str]) -> str:
     )
 
 
+def table_rows(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The same rows for an artifact of Prefect: its page renders Markdown in the cells of a table, too."""
+    return [{name: in_markdown(value) if isinstance(value, str) else value for name, value in row.items()} for row in rows]
+
+
 def board_markdown(rows: Sequence[Mapping[str, Any]]) -> str:
     """The board as a table."""
     columns = list(rows[0])
