@@ -18,10 +18,7 @@ Row = dict[str, Any]
 
 
 def plan_rows(request: CompareRequest, home: Home) -> list[Row]:
-    """One row for each architecture and step, in the order in which they would run; refuses what the run would refuse.
-
-    Raises: ModelyardError.
-    """
+    """One row for each architecture and step, in the order in which they would run. Raises what the run would raise."""
     first = next(iter(request.recipes.values()))
     prepared = prepare(request.dataset, home, first.data, skip_unreadable=request.skip_unreadable)
     builds = [

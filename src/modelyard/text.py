@@ -9,9 +9,7 @@ from urllib.parse import urlsplit
 UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 """Controls (C0, DEL, C1), line separators, overrides of the writing direction, and bytes that were no UTF-8."""
 CREDENTIALS = re.compile(r"(\w://)[^\s/'\"<>]*@")
-MARKDOWN = re.compile(r"([\\`*_\[\]|~])")
-LINKING = re.compile(r":(?=//)|@|(?<=www)\.")
-"""What makes an address a link where nothing says that it is one."""
+MARKDOWN = re.compile(r"[\\`*_\[\]|~]|:(?=//)|(?<=www)\.")
 
 
 def printable(text: object) -> str:
@@ -22,8 +20,7 @@ def printable(text: object) -> str:
 
 def in_markdown(text: object) -> str:
     """The same where Markdown is rendered, also in a table: no tag, link, emphasis or cell of its own."""
-    plain = MARKDOWN.sub(r"\\\1", html.escape(printable(text), quote=False))
-    return LINKING.sub(lambda found: f"&#{ord(found[0])};", plain)
+    return MARKDOWN.sub(r"\\\g<0>", html.escape(printable(text), quote=False))
 
 
 def shown_address(address: str) -> str:

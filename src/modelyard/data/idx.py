@@ -22,7 +22,7 @@ from modelyard.memory import available_bytes
 
 CLASSES_FILE = "classes.txt"
 """Class names of an IDX folder, a line each; without it they are the label numbers."""
-MOST_CLASSES_BYTES, BLOCK_BYTES = 1_000_000, 1 << 20
+MOST_CLASSES_BYTES = 1_000_000
 PACKED_AT_MOST = 1032
 """Bytes that one byte of gzip can stand for (zlib's technical details, "Maximum Compression Factor")."""
 
@@ -55,10 +55,7 @@ def read_idx_folder(folder: Path, name: str, classes: Sequence[str] = (), digest
 
 def _class_names(folder: Path, train: Split) -> list[str]:
     if (folder / CLASSES_FILE).exists():
-        try:
-            lines = read_regular(folder / CLASSES_FILE, MOST_CLASSES_BYTES).decode(errors="surrogateescape").splitlines()
-        except OSError as error:
-            raise DataError(f"{folder / CLASSES_FILE}: cannot be read ({error.strerror}); write a class name a line") from error
+        lines = read_regular(folder / CLASSES_FILE, MOST_CLASSES_BYTES).decode(errors="surrogateescape").splitlines()
         return [line.strip() for line in lines if line.strip()]
     return [str(label) for label in range(int(train.labels_N.max(initial=0)) + 1)]
 
@@ -98,12 +95,7 @@ def _read(path: Path, file: BinaryIO, num_axes: int, rows: int | None) -> tuple[
     needed = size * (9 if num_axes == 1 else 1)  # labels are widened
     if needed > (free := available_bytes()):
         raise DataError(f"{path}: needs {needed / 1e9:.1f} GB of memory, {free / 1e9:.1f} GB are free; end other programs")
-    content, found = np.empty(size, np.uint8), 0
-    while found < size and (block := stream.read(min(BLOCK_BYTES, size - found))):
-        content[found : found + len(block)] = np.frombuffer(block, np.uint8)
-        found += len(block)
-    if found < size or stream.read(1):
-        raise DataError(
-            f"{path}: expected {size} bytes after the header, found {found if found < size else 'more'}; fetch it again"
-        )
+    content = np.frombuffer(stream.read(size), np.uint8)
+    if len(content) < size or stream.read(1):
+        raise DataError(f"{path}: expected {size} bytes after the header, it is shorter or longer; fetch it again")
     return header, content.reshape(shape)

@@ -8,11 +8,11 @@
 
 from __future__ import annotations
 
-import os
+import io
 import struct
 import warnings
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from modelyard.errors import DataError
-from modelyard.files import open_regular
+from modelyard.files import read_regular
 
 SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff"))
 GREY_MODES = frozenset(("1", "L", "LA", "I", "I;16", "I;16B", "I;16L"))
@@ -66,7 +66,7 @@ def pillow_warnings_hushed() -> Iterator[None]:
 def read_form(path: Path | BinaryIO) -> Form:
     """Size and mode from the file's head. Raises: UnreadableImage."""
     try:
-        with _stream(path) as stream, Image.open(stream) as image:
+        with _open(path) as image:
             return _form(image)
     except DAMAGED as error:
         raise _unreadable(path, error) from error
@@ -77,7 +77,7 @@ def read_image(path: Path | BinaryIO, shape: tuple[int, int, int]) -> tuple[Form
     channels, height, width = shape
     mode = "L" if channels == 1 else "RGB"
     try:
-        with _stream(path) as stream, Image.open(stream) as image:
+        with _open(path) as image:
             form = _form(image)
             side = 2 * max(height, width)
             image.draft(mode, (side, side))  # JPEG only: decode a large photo at a fraction of its size
@@ -97,15 +97,8 @@ def picture_pixels(picture: str | Path | Image.Image, shape: tuple[int, int, int
             raise _unreadable(Path(getattr(picture, "filename", "") or "the image"), error) from error
 
 
-def _stream(source: Path | BinaryIO) -> AbstractContextManager[BinaryIO]:
-    """A regular file of reasonable size, opened; or what is open already. Raises: OSError."""
-    if not isinstance(source, Path):
-        return nullcontext(source)
-    stream = open_regular(source)
-    if os.fstat(stream.fileno()).st_size > MOST_BYTES:
-        stream.close()
-        raise OSError(f"larger than {MOST_BYTES // 1_000_000} MB")
-    return stream
+def _open(source: Path | BinaryIO) -> Image.Image:
+    return Image.open(io.BytesIO(read_regular(source, MOST_BYTES)) if isinstance(source, Path) else source)
 
 
 def _fit(image: Image.Image, shape: tuple[int, int, int]) -> NDArray[np.uint8]:

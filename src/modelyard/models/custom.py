@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
-from types import ModuleType
 from typing import Any, Literal
 
 import torch
@@ -46,25 +45,19 @@ class CustomConfig(Config):
             raise ConfigError(f"--architecture {text}: {why} {path}; expected path/to/file.py:ClassName") from None
         config = cls(file=str(path), name=name, source_digest=hashlib.sha256(source).hexdigest())
         with config._telling():
-            config._maker()
+            _find(config.file, config.name, config.source_digest)
         return config
 
     def build(self, image_shape: tuple[int, int, int], num_classes: int) -> nn.Module:
         """Import, construct and try the module. Raises: ConfigError when any of it fails."""
         with self._telling():
-            model = self._maker()(image_shape, num_classes)
+            model = _find(self.file, self.name, self.source_digest)(image_shape, num_classes)
             shape = tuple(model.eval()(torch.zeros(2, *image_shape)).shape)
         if not isinstance(model, nn.Module) or shape != (2, num_classes):
             raise ConfigError(
                 f"{self.file}:{self.name}: expected logits of shape (2, {num_classes}) for 2 images, received {shape}"
             )
         return model.train()
-
-    def _maker(self) -> Any:
-        found = getattr(_import(self.file, self.source_digest), self.name)
-        if not callable(found):
-            raise TypeError(f"{self.name} is no class")
-        return found
 
     @contextmanager
     def _telling(self) -> Iterator[None]:
@@ -75,10 +68,13 @@ class CustomConfig(Config):
 
 
 @cache
-def _import(file: str, _source_digest: str) -> ModuleType:
+def _find(file: str, name: str, _source_digest: str) -> Callable[..., Any]:
     """Runs the file, once for each content."""
     spec = importlib.util.spec_from_file_location("modelyard_user_module", file)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module
+    found: Callable[..., Any] = getattr(module, name)
+    if not callable(found):
+        raise TypeError(f"{name} is no class")
+    return found
