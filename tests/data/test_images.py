@@ -100,3 +100,15 @@ def test_damaged_files_of_every_kind_are_one_error(suffix: str, tmp_path: Path) 
             read_image(path, (3, 8, 8))
     with pytest.raises(UnreadableImage, match="no such file"):
         read_image(tmp_path / "none.png", SHAPE_GREY)
+
+
+def test_l11_whatever_pillow_raises_is_one_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Image.new("L", SIZE).save(tmp_path / "x.png")
+    for error in (TypeError("a\nb"), MemoryError(), IndexError("index"), RecursionError("deep")):
+
+        def broken(*_: object, failure: Exception = error) -> None:
+            raise failure
+
+        monkeypatch.setattr(Image, "open", broken)
+        with pytest.raises(UnreadableImage, match="x\\.png: not a readable image"):
+            read_image(tmp_path / "x.png", SHAPE_GREY)

@@ -9,7 +9,6 @@
 from __future__ import annotations
 
 import io
-import struct
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,8 +28,8 @@ GREY_MODES = frozenset(("1", "L", "LA", "I", "I;16", "I;16B", "I;16L"))
 MOST_BYTES = 256_000_000
 """Of one file: no photo or scan comes near it."""
 ALPHA_MODES = frozenset(("LA", "PA", "RGBA"))
-DAMAGED = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)
-"""What Pillow raises on broken files, by format."""
+DAMAGED = Exception
+"""Pillow raises nearly everything on broken files: OSError, SyntaxError, ValueError, TypeError, MemoryError, ..."""
 
 
 class UnreadableImage(DataError):
