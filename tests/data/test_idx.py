@@ -79,10 +79,13 @@ def header(*shape: int) -> bytes:
     ("content", "expected"),
     [
         (header(2**31, 2**31, 4), "expected 18446744073709551616 bytes after the header, found 0"),
-        (gzip.compress(header(2**31, 2**31, 4)), "expected 18446744073709551616 bytes after the header"),
+        (gzip.compress(header(2**31, 2**31, 4), mtime=0), "expected 18446744073709551616 bytes after the header"),
         (header(20, 0, 0), "expected images and pixels, its header says 20 x 0 x 0"),
         (header(0, 6, 5), "expected images and pixels, its header says 0 x 6 x 5"),
-        (gzip.compress(header(1, 2, 3) + bytes(50_000_000), 1), "expected 6 bytes after the header, it is shorter or longer"),
+        (
+            gzip.compress(header(1, 2, 3) + bytes(50_000_000), 1, mtime=0),
+            "expected 6 bytes after the header, it is shorter or longer",
+        ),
     ],
 )
 def test_m8_l11_sizes_are_bounded_before_anything_is_read(content: bytes, expected: str, tmp_path: Path) -> None:

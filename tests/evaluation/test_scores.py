@@ -52,7 +52,7 @@ def test_mcnemar_is_the_two_sided_binomial_test() -> None:
 def test_l12_a_class_name_is_no_formula(tmp_path: Path) -> None:
     dataset = lit_dataset(images=20, hard=2)
     classes = (r"$\frac$", "$x^2$", "a$b$", r"$\bad{$", "<b>")[: len(dataset.classes)]
-    even_NK = np.full((len(dataset.test), len(classes)), 1 / len(classes), np.float32)
+    even_NK = np.full((len(dataset.test), len(classes)), 1 / len(classes))
     history = [{"epoch": 1, "train_loss": 1.0, "validation_loss": 1.0, "validation_accuracy": 0.5}]
     draw_report(tmp_path, Answers(replace(dataset, classes=classes), even_NK, even_NK), history)
     assert len(list(tmp_path.glob("*.png"))) == 4
