@@ -10,6 +10,7 @@ import typer
 
 from modelyard.cli_options import JsonOption, print_rows
 from modelyard.home import Home
+from modelyard.terminal import echo
 
 models_app = typer.Typer(no_args_is_help=True, help="Look at the registered models, promote, roll back and audit.")
 ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help="Registered name, such as digits.")]
@@ -26,7 +27,7 @@ def models_list(as_json: JsonOption = False) -> None:
     if rows or as_json:
         print_rows(rows, "registered models", as_json)
     else:
-        typer.echo("nothing is registered yet; start with: modelyard run")
+        echo("nothing is registered yet; start with: modelyard run")
 
 
 @models_app.command("show")
@@ -40,7 +41,7 @@ def models_show(
 
     folder = released_folder(Home.current(), model)
     manifest = read_release(folder).manifest
-    typer.echo(json.dumps(asdict(manifest), indent=2)) if as_json else print_card(manifest, folder)
+    echo(*json.dumps(asdict(manifest), indent=2).splitlines()) if as_json else print_card(manifest, folder)
 
 
 @models_app.command("promote")
@@ -62,7 +63,7 @@ def models_promote(
 
     with ConsoleProgress():
         done = promote_version(Home.current(), model, alias, reason=reason, force=force)
-    typer.echo(done)
+    echo(done)
 
 
 @models_app.command("rollback")
@@ -80,7 +81,7 @@ def models_rollback(
 
     with ConsoleProgress():
         done = rollback(Home.current(), model, to, reason=reason)
-    typer.echo(done)
+    echo(done)
 
 
 @models_app.command("history")
@@ -117,9 +118,9 @@ def _verify(home: Home, model: str, as_json: bool) -> None:
 
     told, problems = verify(home, model, registry_head(home, model), digests(home, model))
     if as_json:
-        typer.echo(json.dumps({"model": model, "whole": not problems, "checked": told, "problems": problems}))
+        echo(json.dumps({"model": model, "whole": not problems, "checked": told, "problems": problems}))
     else:
-        typer.echo("\n".join([f"{model}: {'ALTERED' if problems else 'whole'}, {told}", *problems]))
+        echo(f"{model}: {'ALTERED' if problems else 'whole'}, {told}", *problems)
     if problems:
         raise typer.Exit(1)
 
@@ -137,4 +138,4 @@ def models_diff(
 
     home = Home.current()
     found = difference(home, find_version(home, first), find_version(home, second))
-    typer.echo(json.dumps(found)) if as_json else print_difference(found)
+    echo(json.dumps(found)) if as_json else print_difference(found)

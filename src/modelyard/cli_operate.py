@@ -13,6 +13,7 @@ import typer
 from modelyard.cli_options import JsonOption, print_rows
 from modelyard.errors import ConfigError, StoreError
 from modelyard.home import Home
+from modelyard.terminal import echo
 
 if TYPE_CHECKING:
     from modelyard.operations.state import UpState
@@ -45,12 +46,12 @@ def up(
     try:
         _show_until_ready(home)
         if detach:
-            typer.echo("it goes on in the background: modelyard status | modelyard down | modelyard schedule add --help")
+            echo("it goes on in the background: modelyard status | modelyard down | modelyard schedule add --help")
             return
-        typer.echo("Ctrl-C ends all; in another terminal: modelyard status | modelyard schedule add --help")
+        echo("Ctrl-C ends all; in another terminal: modelyard status | modelyard schedule add --help")
         supervision.wait(home)
     except KeyboardInterrupt:
-        typer.echo("stopping ...")
+        echo("stopping ...")
         supervision.stop(home)
 
 
@@ -75,10 +76,10 @@ def ui(
             _show_until_ready(home)
         _show_pages(running_state(home), browser)
         if state is None:
-            typer.echo("Ctrl-C ends both")
+            echo("Ctrl-C ends both")
             supervision.wait(home)
     except KeyboardInterrupt:
-        typer.echo("stopping ...")
+        echo("stopping ...")
         supervision.stop(home)
 
 
@@ -89,7 +90,7 @@ def _show_pages(state: UpState | None, browser: bool) -> None:
     if state is None or not {"mlflow", "prefect"} <= set(state.addresses):
         raise ConfigError("modelyard up runs without these pages; end it (modelyard down) and start it with prefect and mlflow")
     for title, address in ask_for_addresses(state.addresses["mlflow"], state.addresses["prefect"]).items():
-        typer.echo(f"{title:>16}: {address}")
+        echo(f"{title:>16}: {address}")
         if browser and sys.stdout.isatty() and title != "last comparison":
             webbrowser.open(address)
 
@@ -98,7 +99,7 @@ def _make_store(home: Home) -> None:
     """In a process of its own: this one stays, and would keep what that needs. Raises: StoreError."""
     if home.database.exists():
         return
-    typer.echo(f"making the run store {home.root} ...")
+    echo(f"making the run store {home.root} ...")
     done = subprocess.run([sys.executable, "-m", "modelyard.tracking.store"], capture_output=True, text=True, check=False)
     if done.returncode:
         raise StoreError((done.stderr.strip().splitlines() or ["the run store cannot be made; see modelyard doctor"])[-1])
@@ -114,12 +115,12 @@ def _show_until_ready(home: Home) -> None:
         for row in found:
             if supervision.is_ready(row) and row["part"] not in shown:
                 shown.add(row["part"])
-                typer.echo(f"{row['part']:>8}  {row['state']} after {time.monotonic() - started:.0f} s  {row['address']}")
+                echo(f"{row['part']:>8}  {row['state']} after {time.monotonic() - started:.0f} s  {row['address']}")
         if len(shown) == len(found):
             return
         if time.monotonic() - started > supervision.READY_SECONDS:
             late = [row for row in found if row["part"] not in shown]
-            typer.echo("".join(f"{row['part']:>8}  {row['state']}; see {row['log']}\n" for row in late), nl=False)
+            echo(*(f"{row['part']:>8}  {row['state']}; see {row['log']}" for row in late))
             return
         time.sleep(0.2)
 
@@ -132,14 +133,14 @@ def status(as_json: JsonOption = False) -> None:
     if rows or as_json:
         print_rows(rows, "modelyard up", as_json)
     else:
-        typer.echo("nothing runs; start it with: modelyard up")
+        echo("nothing runs; start it with: modelyard up")
 
 
 def down() -> None:
     """End what `modelyard up` runs."""
     from modelyard.operations import supervision
 
-    typer.echo("stopped" if supervision.stop(Home.current()) else "nothing runs")
+    echo("stopped" if supervision.stop(Home.current()) else "nothing runs")
 
 
 def restart(part: Annotated[str, typer.Argument(help="prefect, mlflow, worker or serve")]) -> None:
@@ -147,4 +148,4 @@ def restart(part: Annotated[str, typer.Argument(help="prefect, mlflow, worker or
     from modelyard.operations import supervision
 
     supervision.restart(Home.current(), part)
-    typer.echo(f"{part} started again")
+    echo(f"{part} started again")

@@ -12,6 +12,7 @@ import typer
 
 from modelyard.cli_options import PRESETS_HELP, JsonOption, SkipOption, print_rows
 from modelyard.home import Home
+from modelyard.terminal import echo
 
 if TYPE_CHECKING:
     from modelyard.requests import CompareRequest
@@ -75,7 +76,7 @@ def schedule_add(
     _check_data(compare_request(request))
     with _prefect():
         add(NewSchedule(name=chosen, cron=cron, timezone=timezone, request=request, pool=pool, environment=_environment()))
-    typer.echo(f"added {chosen}; it runs while modelyard up runs: modelyard schedule list | modelyard schedule run {chosen}")
+    echo(f"added {chosen}; it runs while modelyard up runs: modelyard schedule list | modelyard schedule run {chosen}")
 
 
 def _check_data(request: CompareRequest) -> None:
@@ -123,7 +124,7 @@ def _print(rows: list[dict[str, Any]], title: str, as_json: bool, none: str) -> 
     if rows or as_json:
         print_rows(rows, title, as_json)
     else:
-        typer.echo(none)
+        echo(none)
 
 
 @schedule_app.command("pause")
@@ -133,7 +134,7 @@ def schedule_pause(name: NameArgument) -> None:
 
     with _prefect():
         schedule.pause(name)
-    typer.echo(f"paused {name}; go on with: modelyard schedule resume {name}")
+    echo(f"paused {name}; go on with: modelyard schedule resume {name}")
 
 
 @schedule_app.command("resume")
@@ -143,7 +144,7 @@ def schedule_resume(name: NameArgument) -> None:
 
     with _prefect():
         schedule.resume(name)
-    typer.echo(f"resumed {name}")
+    echo(f"resumed {name}")
 
 
 @schedule_app.command("remove")
@@ -153,7 +154,7 @@ def schedule_remove(name: NameArgument) -> None:
 
     with _prefect():
         schedule.remove(name)
-    typer.echo(f"removed {name}")
+    echo(f"removed {name}")
 
 
 @schedule_app.command("run")
@@ -163,4 +164,4 @@ def schedule_run(name: NameArgument) -> None:
 
     with _prefect():
         run = schedule.run_now(name)
-    typer.echo(f"run {run} starts when the worker of modelyard up is free: modelyard schedule history {name}")
+    echo(f"run {run} starts when the worker of modelyard up is free: modelyard schedule history {name}")

@@ -52,7 +52,8 @@ def open_regular(path: Path) -> BufferedReader:
 def read_regular(path: Path, limit: int) -> bytes:
     """All of a regular file of at most `limit` bytes. Raises: OSError, also where it is larger."""
     with open_regular(path) as stream:
-        if (size := os.fstat(stream.fileno()).st_size) > limit:
+        size = os.fstat(stream.fileno()).st_size
+        if size > limit:
             raise OSError(errno.EFBIG, f"larger than {limit} bytes", str(path))
         return stream.read(size)
 
@@ -67,6 +68,11 @@ def parse_json(text: bytes) -> Any:
 
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no number")
+
+
+def full_path(text: str | Path) -> Path:
+    """Absolute, `~` and links followed; what names no user or no file, or leads in a circle, stays as it is."""
+    return Path(os.path.realpath(os.path.expanduser(text)))  # noqa: PTH111 - pathlib raises RuntimeError
 
 
 def sha256_of_file(path: Path) -> str:

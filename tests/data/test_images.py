@@ -117,3 +117,15 @@ def test_a_picture_is_turned_strip_by_strip_as_in_one_piece(
     form, pixels_CHW = read_image(tmp_path / "p.png", (3, *expected.shape[:2]))
     assert (form.height, form.width) == expected.shape[:2]
     np.testing.assert_array_equal(pixels_CHW.transpose(1, 2, 0), expected)
+
+
+def test_l11_whatever_pillow_raises_is_one_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Image.new("L", SIZE).save(tmp_path / "x.png")
+    for error in (TypeError("a\nb"), MemoryError(), IndexError("index"), RecursionError("deep")):
+
+        def broken(*_: object, failure: Exception = error) -> None:
+            raise failure
+
+        monkeypatch.setattr(Image, "open", broken)
+        with pytest.raises(UnreadableImage, match="x\\.png: not a readable image"):
+            read_image(tmp_path / "x.png", SHAPE_GREY)

@@ -8,8 +8,8 @@
 
 from __future__ import annotations
 
+import io
 import math
-import struct
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,12 +22,15 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from modelyard.errors import DataError
+from modelyard.files import read_regular
 
 SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff"))
 GREY_MODES = frozenset(("1", "L", "LA", "I", "I;16", "I;16B", "I;16L"))
+MOST_BYTES = 256_000_000
+"""Of one file: no photo or scan comes near it."""
 ALPHA_MODES = frozenset(("LA", "PA", "RGBA"))
-DAMAGED = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)
-"""What Pillow raises on broken files, by format."""
+DAMAGED = Exception
+"""Pillow raises nearly everything on broken files: OSError, SyntaxError, ValueError, TypeError, MemoryError, ..."""
 
 
 MAX_SIDE = 65_535
@@ -73,7 +76,7 @@ def pillow_warnings_hushed() -> Iterator[None]:
 def read_form(path: Path | BinaryIO) -> Form:
     """Size and mode from the file's head. Raises: UnreadableImage."""
     try:
-        with Image.open(path) as image:
+        with _open(path) as image:
             return _form(image)
     except DAMAGED as error:
         raise _unreadable(path, error) from error
@@ -86,7 +89,7 @@ def read_image(
     channels, height, width = shape
     mode = "L" if channels == 1 else "RGB"
     try:
-        with Image.open(path) as image:
+        with _open(path) as image:
             if max_pixels and (math.prod(image.size) > max_pixels or max(image.size) > MAX_SIDE):
                 raise ValueError(f"{image.width}x{image.height} pixels, at most {max_pixels} are read; scale it down")
             form = _form(image)
@@ -106,6 +109,10 @@ def picture_pixels(picture: str | Path | Image.Image, shape: tuple[int, int, int
             return _fit(picture, shape)
         except DAMAGED as error:
             raise _unreadable(Path(getattr(picture, "filename", "") or "the image"), error) from error
+
+
+def _open(source: Path | BinaryIO) -> Image.Image:
+    return Image.open(io.BytesIO(read_regular(source, MOST_BYTES)) if isinstance(source, Path) else source)
 
 
 def _fit(image: Image.Image, shape: tuple[int, int, int]) -> NDArray[np.uint8]:
@@ -159,4 +166,5 @@ def _unreadable(path: Path | BinaryIO, error: BaseException) -> UnreadableImage:
         return UnreadableImage(path, "no such file")
     if isinstance(error, UnidentifiedImageError):
         return UnreadableImage(path, "unknown format")
-    return UnreadableImage(path, str(error).partition("\n")[0] or type(error).__name__)
+    reason = getattr(error, "strerror", None) or str(error)
+    return UnreadableImage(path, reason.partition("\n")[0] or type(error).__name__)

@@ -16,6 +16,7 @@ from modelyard.errors import DataError, DataRefused, StoreError
 from modelyard.home import Home
 from modelyard.predict import released_folder
 from modelyard.releases import read_release
+from modelyard.text import in_markdown
 
 Row = dict[str, Any]
 
@@ -67,9 +68,9 @@ class DataReport:
 
     def markdown(self) -> str:
         """The report as a page."""
-        parts = [f"# {self.summary}"]
+        parts = [f"# {in_markdown(self.summary)}"]
         if self.problems:
-            parts += ["## Refused", "\n".join(f"- {problem}" for problem in self.problems)]
+            parts += ["## Refused", "\n".join(f"- {in_markdown(problem)}" for problem in self.problems)]
         parts += [board_markdown(rows) for rows in (self.rows + self.details, self.test_rows()) if rows]
         return "\n\n".join(parts)
 
