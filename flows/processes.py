@@ -11,7 +11,7 @@ import httpx
 from prefect import tags
 from prefect.events.worker import EventsWorker
 from prefect.logging.handlers import APILogWorker
-from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
 from flows.ephemeral import EphemeralServer
 from flows.reconciliation import reconcile
@@ -27,14 +27,17 @@ START_SECONDS = 180.0
 def prefect_session(home: Home, server: EphemeralServer | None) -> Iterator[Callable[[], None]]:
     """This process's flows go to `server`; call what it yields before the first flow.
 
-    Without one, PREFECT_API_URL names the server, which is somebody else's and stays as it is.
+    Without one, PREFECT_API_URL names the server, which stays as it is.
     """
     with tags(identity(os.getpid())):
         if server is None:
             yield _reconcile
             return
         # Without a scheduler nobody reads heartbeats, and every flow waits a second for its own to end.
-        settings = {PREFECT_API_URL: f"{server.address}/api", PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}
+        settings = {
+            PREFECT_API_URL: f"{server.address}/api", PREFECT_API_AUTH_STRING: server.auth,
+            PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None,
+        }  # fmt: skip
         with temporary_settings(settings):
             try:
                 yield lambda: _wait_until_ready(server, home)

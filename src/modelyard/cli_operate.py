@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 import sys
 import time
@@ -44,6 +45,8 @@ def up(
     supervision.start(home, parts, detach=detach)
     try:
         _show_until_ready(home)
+        if sys.stdout.isatty() and (link := _sign_in_link(home)):  # in a service's journal it would be read by others
+            typer.echo(f"Prefect's page, once and within ten minutes (again: modelyard ui): {link}")
         if detach:
             typer.echo("it goes on in the background: modelyard status | modelyard down | modelyard schedule add --help")
             return
@@ -73,7 +76,7 @@ def ui(
     try:
         if state is None:
             _show_until_ready(home)
-        _show_pages(running_state(home), browser)
+        _show_pages(home, running_state(home), browser)
         if state is None:
             typer.echo("Ctrl-C ends both")
             supervision.wait(home)
@@ -82,16 +85,32 @@ def ui(
         supervision.stop(home)
 
 
-def _show_pages(state: UpState | None, browser: bool) -> None:
+def _show_pages(home: Home, state: UpState | None, browser: bool) -> None:
     """Print the addresses, and open the first two where a person is watching. Raises: ConfigError when `up` has no pages."""
+    from modelyard.operations.sign_in import write_redirect
     from modelyard.pages import ask_for_addresses
 
     if state is None or not {"mlflow", "prefect"} <= set(state.addresses):
         raise ConfigError("modelyard up runs without these pages; end it (modelyard down) and start it with prefect and mlflow")
-    for title, address in ask_for_addresses(state.addresses["mlflow"], state.addresses["prefect"]).items():
+    opens = browser and sys.stdout.isatty()
+    for title, address in ask_for_addresses(state.addresses["mlflow"]).items():
         typer.echo(f"{title:>16}: {address}")
-        if browser and sys.stdout.isatty() and title != "last comparison":
+        if opens and title != "last comparison":
             webbrowser.open(address)
+    typer.echo(f"{'flows':>16}: {_sign_in_link(home)} (signs a browser in, once and within ten minutes)")
+    if opens:
+        webbrowser.open(write_redirect(home, _sign_in_link(home)))
+
+
+def _sign_in_link(home: Home) -> str:
+    """Prefect's page with a new ticket; empty where none is served."""
+    from modelyard.operations.sign_in import SignIn, make_auth
+    from modelyard.operations.state import running_state
+
+    state = running_state(home)
+    if state is None or "prefect" not in state.addresses:
+        return ""
+    return SignIn(make_auth(home), state.process).link(state.addresses["prefect"])
 
 
 def _make_store(home: Home) -> None:
@@ -148,3 +167,17 @@ def restart(part: Annotated[str, typer.Argument(help="prefect, mlflow, worker or
 
     supervision.restart(Home.current(), part)
     typer.echo(f"{part} started again")
+
+
+def env() -> None:
+    """The variables that Prefect's own commands need, for a shell: eval "$(modelyard env)"."""
+    from modelyard.operations.sign_in import auth_file, make_auth
+    from modelyard.operations.state import running_state
+
+    home = Home.current()
+    state = running_state(home)
+    if state is None or "prefect" not in state.addresses:
+        raise ConfigError("no Prefect server runs on this store; start it with: modelyard up")
+    make_auth(home)
+    typer.echo(f"export PREFECT_HOME={shlex.quote(str(home.prefect))} PREFECT_API_URL={state.addresses['prefect']}/api")
+    typer.echo(f'export PREFECT_API_AUTH_STRING="$(cat {shlex.quote(str(auth_file(home)))})"')  # the shell reads it, no screen

@@ -64,6 +64,7 @@ def schedule_add(
         dataset = str(Path(dataset).resolve())  # a worker has another working directory
     from flows.refresh import RefreshRequest, compare_request
     from flows.schedule import NewSchedule, add, check_names, parse_cron
+    from modelyard.own_modules import record
 
     chosen = name or Path(dataset).name
     parse_cron(cron, timezone)
@@ -72,7 +73,9 @@ def schedule_add(
         dataset=dataset, architectures=tuple(architecture or ()), preset=preset, assignments=tuple(assignments or ()),
         seed=seed, device=device, skip_unreadable=skip_unreadable,
     )  # fmt: skip
-    _check_data(compare_request(request))
+    wanted = compare_request(request)
+    _check_data(wanted)
+    record(Home.current(), wanted)
     with _prefect():
         add(NewSchedule(name=chosen, cron=cron, timezone=timezone, request=request, pool=pool, environment=_environment()))
     typer.echo(f"added {chosen}; it runs while modelyard up runs: modelyard schedule list | modelyard schedule run {chosen}")
@@ -164,3 +167,11 @@ def schedule_run(name: NameArgument) -> None:
     with _prefect():
         run = schedule.run_now(name)
     typer.echo(f"run {run} starts when the worker of modelyard up is free: modelyard schedule history {name}")
+
+
+@schedule_app.command("trust")
+def schedule_trust(file: Annotated[Path, typer.Argument(help="The Python file of an own module (file.py:Class).")]) -> None:
+    """Let scheduled runs import this file as it is now: one that was moved or edited, or scheduled by an earlier version."""
+    from modelyard.own_modules import record_file
+
+    typer.echo(f"recorded {record_file(Home.current(), file)}; scheduled runs import it until it is edited")

@@ -41,3 +41,6 @@ def configure(home: Home) -> None:
         os.environ.setdefault(REMOTE_VARIABLE, os.environ.pop("MLFLOW_TRACKING_URI"))  # mirrored: the store is always local
     for name, value in values.items():
         os.environ.setdefault(name, value)
+    for name in ("no_proxy", "NO_PROXY"):  # what goes to this machine is no proxy's business
+        if "127.0.0.1" not in (known := os.environ.get(name, "")):
+            os.environ[name] = ",".join(filter(None, [known, "127.0.0.1", "localhost"]))

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 import tempfile
 import time
 import weakref
@@ -77,6 +78,31 @@ def write_atomically(path: Path, content: bytes) -> None:
 def write_json(path: Path, value: object) -> None:
     """`write_atomically` for a JSON value."""
     write_atomically(path, (json.dumps(value, indent=2, sort_keys=True) + "\n").encode())
+
+
+def write_private(path: Path, text: str) -> None:
+    """Replace `path` by a file that its owner alone can read. Raises: StoreError."""
+    try:
+        descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=make_folder(path.parent))
+        with os.fdopen(descriptor, "w") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        Path(temporary).replace(path)
+    except OSError as error:
+        raise _refused(path, error) from error
+
+
+def read_private(path: Path) -> str | None:
+    """What `write_private` wrote; None where it is lost, unreadable or no regular file, or others may read or write it."""
+    try:
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)) as stream:
+            found = os.fstat(stream.fileno())
+            if not stat.S_ISREG(found.st_mode) or found.st_mode & 0o077 or found.st_uid != os.geteuid():
+                return None
+            return stream.read()
+    except (OSError, ValueError):
+        return None
 
 
 def make_folder(path: Path) -> Path:

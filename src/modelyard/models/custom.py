@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 from pathlib import Path
 from typing import Literal
@@ -38,10 +39,18 @@ class CustomConfig(Config):
         """Import, construct and try the module. Raises: ConfigError when any of it fails."""
         where = f"{self.file}:{self.name}"
         try:
+            source = Path(self.file).read_bytes()
+        except OSError as error:
+            raise ConfigError(f"{where}: cannot be read ({error.strerror})") from error
+        if hashlib.sha256(source).hexdigest() != self.source_digest:
+            raise ConfigError(f"{where}: was edited after the run began; run the same command again")
+        try:
             spec = importlib.util.spec_from_file_location("modelyard_user_module", self.file)
-            assert spec is not None and spec.loader is not None
+            assert spec is not None
             module = importlib.util.module_from_spec(spec)
-            spec.loader.exec_module(module)
+            exec(
+                compile(source, self.file, "exec"), module.__dict__
+            )  # what was read above; Python's own cache may hold another
             model = getattr(module, self.name)(image_shape, num_classes)
             shape = tuple(model.eval()(torch.zeros(2, *image_shape)).shape)
         except Exception as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import sys
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -14,6 +15,8 @@ from modelyard.home import Home
 PORTS = {"prefect": 4200, "mlflow": 5000, "serve": 9700}
 NAMES = ("prefect", "mlflow", "worker", "serve")
 HEALTH = {"prefect": "/api/health", "mlflow": "/health", "serve": "/v2/health/ready"}
+LINGER_SECONDS = 65.0
+"""How long the kernel may keep a port after its last connection."""
 TITLES = {"prefect": "flows and schedules", "mlflow": "runs and models", "worker": "runs what is due", "serve": "answers"}
 
 
@@ -41,23 +44,55 @@ def make_parts(home: Home, ports: Mapping[str, int], names: tuple[str, ...] = NA
     """Raises: ConfigError when a name is unknown or a port is taken."""
     if unknown := [name for name in names if name not in NAMES]:
         raise ConfigError(f"unknown part {unknown[0]!r}: expected {', '.join(NAMES)}")
+    if "worker" in names and "prefect" not in names and "PREFECT_API_URL" not in os.environ:
+        raise ConfigError("the worker needs a Prefect server: leave it out, too (--without worker), or set PREFECT_API_URL")
     for name in names:
         if name in ports:
             _check_free(name, ports[name])
-    return [_make(name, home, ports) for name in names]
+    own_server = {"PREFECT_API_URL": f"http://127.0.0.1:{ports['prefect']}/api"} if "prefect" in names else {}
+    return [_make(name, home, ports, own_server) for name in names]
 
 
-def _make(name: str, home: Home, ports: Mapping[str, int]) -> Part:
+def listen(port: int) -> socket.socket:
+    """A socket of this port, also while `hold` holds it. Raises: OSError."""
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    listener.bind(("127.0.0.1", port))
+    listener.listen(2048)
+    return listener
+
+
+def hold(port: int) -> socket.socket:
+    """A socket that only occupies the port: while it is open the kernel gives the port to nobody but this user's `listen`.
+
+    So nobody can serve in a part's place while it is started again, and be sent what is meant for it. Raises: ConfigError.
+    """
+    holder, deadline = socket.socket(), time.monotonic() + LINGER_SECONDS
+    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    while True:
+        try:
+            holder.bind(("127.0.0.1", port))
+            return holder
+        except OSError as error:  # connections of another program that ended just now
+            if time.monotonic() > deadline:
+                holder.close()
+                raise ConfigError(
+                    f"port {port} cannot be had ({os.strerror(error.errno or 0)}); choose another --prefect-port"
+                ) from None
+            time.sleep(0.5)
+
+
+def _make(name: str, home: Home, ports: Mapping[str, int], own_server: Mapping[str, str]) -> Part:
     python, port = sys.executable, ports.get(name)
     match name:
         case "prefect":
-            command = (python, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port))
-            return Part(name, command, _event_keeping(), port)
+            return Part(name, (python, "-m", "flows.server", "up", str(port)), _event_keeping(), port)
         case "mlflow":
             quiet = (python, "-m", "uvicorn", "mlflow.server.fastapi_app:app", "--log-level", "warning")
             return Part(name, (*quiet, "--host", "127.0.0.1", "--port", str(port)), _mlflow(home), port)
         case "worker":
-            return Part(name, (python, "-m", "flows.worker"), {"PREFECT_API_URL": f"http://127.0.0.1:{ports['prefect']}/api"})
+            return Part(name, (python, "-m", "flows.worker"), own_server)
         case _:
             return Part(name, (python, "-m", "modelyard.operations.serving", str(port)), {}, port)
 
