@@ -7,8 +7,6 @@ commands as the owner. So each start is read anew and checked, and what runs is 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, Self
 
 import anyio
@@ -29,9 +27,8 @@ from modelyard.alerts import alert
 from modelyard.home import Home
 from modelyard.own_modules import ONLY_RECORDED
 
-VARIABLES = ("MODELYARD_CACHE", "MODELYARD_DATA", "MODELYARD_HOME")
+VARIABLES = {"MODELYARD_CACHE", "MODELYARD_DATA", "MODELYARD_HOME"}
 """What `modelyard schedule add` writes into a deployment."""
-AGAIN = "remove the schedule and add it again (modelyard schedule), or send it to a pool of your own with --pool"
 
 
 def why_refused(run: FlowRun, deployment: DeploymentResponse | None, pool: WorkPool, home: Home) -> str:
@@ -40,50 +37,47 @@ def why_refused(run: FlowRun, deployment: DeploymentResponse | None, pool: WorkP
         return "it belongs to no schedule; start it with: modelyard schedule run"
     if deployment.pull_steps:
         return "its deployment has pull steps, which run commands; set `pull: []` in prefect.yaml and deploy it again"
-    if _settings(pool.base_job_template) != _settings(ProcessWorker.get_default_base_job_template()):
+    if pool.base_job_template and _settings(pool.base_job_template) != _settings(GuardedWorker.get_default_base_job_template()):
         return f"the job template of the pool {pool.name} was changed; give it back its default, or use another pool (--pool)"
-    problems = [*_in_place(run, deployment), *_in_variables(run, deployment, home), *_in_parameters(run)]
-    return f"{problems[0]}; {AGAIN}" if problems else ""
+    for what, found in _excess(run, deployment, home).items():
+        if found:
+            return f"{what} ({found!s:.200}); add the schedule anew (modelyard schedule), or in a pool of your own (--pool)"
+    return ""
 
 
-def _in_place(run: FlowRun, deployment: DeploymentResponse) -> Iterator[str]:
-    if deployment.entrypoint != ENTRYPOINT:
-        yield f"its entry point is {deployment.entrypoint!r:.200}, expected {ENTRYPOINT}"
-    if deployment.path or deployment.storage_document_id:
-        yield "its deployment names a path or a storage block"
-    if deployment.infrastructure_document_id or run.infrastructure_document_id:
-        yield "it names an infrastructure block"
+def _excess(run: FlowRun, deployment: DeploymentResponse, home: Home) -> dict[str, object]:
+    """Each must be empty."""
+    told = [deployment.job_variables or {}, run.job_variables or {}]
+    env = [pair for variables in told for pair in _pairs(variables.get("env"))]
+    infrastructure = deployment.infrastructure_document_id or run.infrastructure_document_id
+    return {
+        f"its entry point is not {ENTRYPOINT}": {deployment.entrypoint} - {ENTRYPOINT},
+        "its deployment has a path": deployment.path,
+        "it names a block": deployment.storage_document_id or infrastructure,
+        "it sets job variables besides env": {name for variables in told for name in variables} - {"env"},
+        f"it sets variables besides {', '.join(sorted(VARIABLES))}": {name for name, _ in env} - VARIABLES,
+        "a path that it sets is not absolute": [value for _, value in env if not str(value).startswith("/")],
+        "its MODELYARD_HOME is not this worker's store": [
+            value for name, value in env if name == "MODELYARD_HOME" and value != str(home.root)
+        ],
+        "its parameters are not those of a schedule": _wrong_parameters(run.parameters),
+    }
 
 
-def _in_variables(run: FlowRun, deployment: DeploymentResponse, home: Home) -> Iterator[str]:
-    for told in (deployment.job_variables or {}, run.job_variables or {}):
-        if other := sorted(set(told) - {"env"}):
-            yield f"it sets the job variable {other[0]!r:.200}, expected none but env"
-        elif not isinstance(env := told.get("env") or {}, dict):
-            yield "its job variable env is no mapping"
-        elif other := sorted(set(env) - set(VARIABLES)):
-            yield f"it sets the environment variable {other[0]!r:.200}, expected none but {', '.join(VARIABLES)}"
-        elif any(not isinstance(value, str) or not Path(value).is_absolute() or "\0" in value for value in env.values()):
-            yield f"its {', '.join(VARIABLES)} must be absolute paths"
-        elif Path(env.get("MODELYARD_HOME", home.root)).resolve() != home.root:
-            yield f"its MODELYARD_HOME is not the store of this worker, {home.root}"
+def _pairs(env: object) -> list[tuple[str, object]]:
+    return list(env.items()) if isinstance(env, dict) else [("env", env)] if env else []
 
 
-def _in_parameters(run: FlowRun) -> Iterator[str]:
-    if set(run.parameters) != {"request"}:
-        yield f"its parameters are {sorted(run.parameters)!r:.200}, expected request"
-        return
+def _wrong_parameters(parameters: dict[str, Any]) -> str:
     try:
-        RefreshRequest.model_validate(run.parameters["request"])
+        RefreshRequest.model_validate(parameters.get("request"))
     except ValidationError as error:
-        first = error.errors()[0]
-        yield f"its request cannot be read ({'.'.join(map(str, first['loc']))}: {first['msg']})"[:300]
+        return str(error)
+    return ", ".join(parameters.keys() - {"request"})
 
 
 def _settings(template: dict[str, Any]) -> Any:
-    """What a pool's template sets, without its descriptions; none is the default."""
-    if not template:
-        return _settings(ProcessWorker.get_default_base_job_template())
+    """What a pool's template sets, without its descriptions."""
     variables = template.get("variables", {}).get("properties", {})
     return template.get("job_configuration"), {name: variable.get("default") for name, variable in variables.items()}
 
@@ -105,7 +99,7 @@ class CheckedStart(ProcessJobConfiguration):
         start._refusal = why_refused(run, found, pool, home)
         if found is not None and not start._refusal:
             for told in (found.job_variables, run.job_variables):
-                start.env |= (told or {}).get("env") or {}
+                start.env |= {name: str(value) for name, value in _pairs((told or {}).get("env"))}
         start.prepare_for_flow_run(run, found, None, pool, **attribution)
         start.env |= {"MODELYARD_HOME": str(home.root), ONLY_RECORDED: "1"}
         return start

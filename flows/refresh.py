@@ -69,13 +69,13 @@ def refresh(request: RefreshRequest) -> dict[str, Any] | State[Any]:
 def _refresh(request: RefreshRequest) -> dict[str, Any] | State[Any]:
     from flows.compare import compare, prepared_builds
     from flows.freshness import examine_data
-    from modelyard.own_modules import ONLY_RECORDED, refuse_unrecorded
+    from modelyard.own_modules import ONLY_RECORDED, modules_of, refuse_unrecorded
     from modelyard.tracking.beside import mirrored
     from modelyard.tracking.reconcile import reconcile
 
     wanted = compare_request(request)
     if ONLY_RECORDED in os.environ:
-        refuse_unrecorded(Home.current(), wanted)
+        refuse_unrecorded(Home.current(), modules_of(wanted))
     with in_use(Home.current()):
         builds = prepared_builds(wanted)
         if unchanged := _unchanged(builds):

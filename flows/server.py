@@ -20,7 +20,7 @@ from modelyard.files import make_folder
 from modelyard.home import Home
 from modelyard.identity import identity
 from modelyard.leaving import leave
-from modelyard.operations.parts import listen
+from modelyard.operations.parts import bind
 from modelyard.operations.sign_in import SignIn, make_auth, restart_when_changed
 
 
@@ -64,7 +64,7 @@ def serve_up(port: str) -> None:
     """Serve below the supervisor, with the pages, until the string that opens them is another."""
     home = Home.current()
     auth = os.environ["PREFECT_SERVER_API_AUTH_STRING"] = make_auth(home)
-    listener = listen(int(port))
+    listener = bind("prefect", int(port), socket.SO_REUSEADDR, socket.SO_REUSEPORT)
     door = Door(_prefect(listener, ephemeral=False), SignIn(auth, identity(os.getppid())))
     server = _Server(door, str(make_folder(home.locks) / "prefect.lock"))
     threading.Thread(target=restart_when_changed, args=(home, auth), daemon=True).start()

@@ -15,7 +15,7 @@ import time
 
 import httpx
 
-from flows.ephemeral import own_api
+from flows.ephemeral import own_address
 from modelyard.environment import configure
 from modelyard.home import Home
 from modelyard.operations.sign_in import make_auth, restart_when_changed
@@ -46,13 +46,6 @@ def _wait_for_server(api: str) -> None:
             time.sleep(0.5)
 
 
-def _sign_in(home: Home, api: str) -> None:
-    """Before Prefect is imported, and only where the server is our own: somebody else's is opened by the user's variables."""
-    if own_api(home) == api:
-        auth = os.environ["PREFECT_API_AUTH_STRING"] = make_auth(home)
-        threading.Thread(target=restart_when_changed, args=(home, auth), daemon=True).start()
-
-
 async def work() -> None:
     """Until it is told to end. One run at a time: they would only share the same cores."""
     from flows.guard import GuardedWorker
@@ -63,11 +56,13 @@ async def work() -> None:
 
 
 def main() -> None:
-    """The worker of `modelyard up`."""
-    configure(Home.current())
-    api = os.environ["PREFECT_API_URL"]
-    _wait_for_server(api)
-    _sign_in(Home.current(), api)
+    """The worker of `modelyard up`. Signed in before Prefect is imported, and only where the server is our own."""
+    home = Home.current()
+    configure(home)
+    _wait_for_server(os.environ["PREFECT_API_URL"])
+    if own_address(home) is not None:
+        auth = os.environ["PREFECT_API_AUTH_STRING"] = make_auth(home)
+        threading.Thread(target=restart_when_changed, args=(home, auth), daemon=True).start()
     asyncio.run(work())
 
 

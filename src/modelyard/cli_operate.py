@@ -87,19 +87,24 @@ def ui(
 
 def _show_pages(home: Home, state: UpState | None, browser: bool) -> None:
     """Print the addresses, and open the first two where a person is watching. Raises: ConfigError when `up` has no pages."""
-    from modelyard.operations.sign_in import write_redirect
     from modelyard.pages import ask_for_addresses
 
     if state is None or not {"mlflow", "prefect"} <= set(state.addresses):
         raise ConfigError("modelyard up runs without these pages; end it (modelyard down) and start it with prefect and mlflow")
-    opens = browser and sys.stdout.isatty()
-    for title, address in ask_for_addresses(state.addresses["mlflow"]).items():
-        typer.echo(f"{title:>16}: {address}")
-        if opens and title != "last comparison":
-            webbrowser.open(address)
-    typer.echo(f"{'flows':>16}: {_sign_in_link(home)} (signs a browser in, once and within ten minutes)")
-    if opens:
-        webbrowser.open(write_redirect(home, _sign_in_link(home)))
+    addresses = ask_for_addresses(state.addresses["mlflow"], state.addresses["prefect"]) | {"flows": _sign_in_link(home)}
+    for title, address in addresses.items():
+        typer.echo(f"{title:>16}: {address}" + " (signs a browser in, once and within ten minutes)" * (title == "flows"))
+        if browser and sys.stdout.isatty() and title != "last comparison":
+            webbrowser.open(address if title == "runs" else _redirect(home))
+
+
+def _redirect(home: Home) -> str:
+    """A file that leads to Prefect's page: the arguments of what opens a browser are seen by everybody on the machine."""
+    from modelyard.files import write_atomically
+
+    page = home.state / "sign-in.html"
+    write_atomically(page, f'<meta http-equiv="refresh" content="0; url={_sign_in_link(home)}">'.encode(), 0o600)
+    return page.as_uri()
 
 
 def _sign_in_link(home: Home) -> str:
@@ -170,7 +175,7 @@ def restart(part: Annotated[str, typer.Argument(help="prefect, mlflow, worker or
 
 
 def env() -> None:
-    """The variables that Prefect's own commands need, for a shell: eval "$(modelyard env)"."""
+    """Variables for Prefect's own commands: eval "$(modelyard env)"."""
     from modelyard.operations.sign_in import auth_file, make_auth
     from modelyard.operations.state import running_state
 

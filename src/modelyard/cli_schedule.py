@@ -64,7 +64,7 @@ def schedule_add(
         dataset = str(Path(dataset).resolve())  # a worker has another working directory
     from flows.refresh import RefreshRequest, compare_request
     from flows.schedule import NewSchedule, add, check_names, parse_cron
-    from modelyard.own_modules import record
+    from modelyard.own_modules import modules_of, record
 
     chosen = name or Path(dataset).name
     parse_cron(cron, timezone)
@@ -75,7 +75,7 @@ def schedule_add(
     )  # fmt: skip
     wanted = compare_request(request)
     _check_data(wanted)
-    record(Home.current(), wanted)
+    record(Home.current(), modules_of(wanted))
     with _prefect():
         add(NewSchedule(name=chosen, cron=cron, timezone=timezone, request=request, pool=pool, environment=_environment()))
     typer.echo(f"added {chosen}; it runs while modelyard up runs: modelyard schedule list | modelyard schedule run {chosen}")
@@ -170,8 +170,13 @@ def schedule_run(name: NameArgument) -> None:
 
 
 @schedule_app.command("trust")
-def schedule_trust(file: Annotated[Path, typer.Argument(help="The Python file of an own module (file.py:Class).")]) -> None:
-    """Let scheduled runs import this file as it is now: one that was moved or edited, or scheduled by an earlier version."""
-    from modelyard.own_modules import record_file
+def schedule_trust(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="Python file of an own module.")],
+) -> None:
+    """Let scheduled runs import this file as it is now: one that was edited, or scheduled by an earlier version."""
+    from modelyard.files import sha256_of_file
+    from modelyard.own_modules import record
 
-    typer.echo(f"recorded {record_file(Home.current(), file)}; scheduled runs import it until it is edited")
+    path = file.resolve()
+    record(Home.current(), {str(path): sha256_of_file(path)})
+    typer.echo(f"recorded {path}; scheduled runs import it until it is edited")

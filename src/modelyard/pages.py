@@ -1,4 +1,4 @@
-"""`python -m modelyard.pages MLFLOW`: where on MLflow's pages to look, as JSON.
+"""`python -m modelyard.pages MLFLOW PREFECT`: where on MLflow's and Prefect's pages to look, as JSON.
 
 A program of its own: who serves the pages for days does not keep what it takes to ask MLflow for its last runs.
 """
@@ -14,24 +14,26 @@ from modelyard.errors import ModelyardError, StoreError
 from modelyard.home import Home
 
 
-def page_addresses(home: Home, mlflow: str) -> dict[str, str]:
-    """Title -> address, for a server at this address. Raises: StoreError."""
+def page_addresses(home: Home, mlflow: str, prefect: str) -> dict[str, str]:
+    """Title -> address, for servers at these addresses. Raises: StoreError."""
     from modelyard.tracking.runs import newest_group
     from modelyard.tracking.store import open_store
 
     _, experiment = open_store(home)
     runs = ",".join(f'"{run}"' for run in newest_group(home))
-    charts = "runs?workflowType=machine_learning&compareRunsMode=CHART"
-    addresses = {"runs": f"{mlflow}/#/experiments/{experiment}/{charts}"}
+    addresses = {
+        "runs": f"{mlflow}/#/experiments/{experiment}/runs?workflowType=machine_learning&compareRunsMode=CHART",
+        "flows": f"{prefect}/runs",
+    }
     if runs:
         compare = f'{mlflow}/#/compare-runs?runs=[{runs}]&experiments=["{experiment}"]'
         addresses["last comparison"] = quote(compare, safe=":/#?&=,")
     return addresses
 
 
-def ask_for_addresses(mlflow: str) -> dict[str, str]:
+def ask_for_addresses(mlflow: str, prefect: str) -> dict[str, str]:
     """`page_addresses` from a process that ends. Raises: StoreError."""
-    command = [sys.executable, "-m", "modelyard.pages", mlflow]
+    command = [sys.executable, "-m", "modelyard.pages", mlflow, prefect]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise StoreError((done.stderr.strip().splitlines() or ["the pages cannot be named; see modelyard doctor"])[-1])

@@ -18,9 +18,9 @@ def run_compare(make_request: Callable[[], CompareRequest]) -> dict[str, Any]:
     """Run the flow `compare`. Raises: ModelyardError."""
     with flow_session(make_request) as request:
         from flows.compare import compare
-        from modelyard.own_modules import record
+        from modelyard.own_modules import modules_of, record
 
-        record(Home.current(), request)
+        record(Home.current(), modules_of(request))
 
         result: dict[str, Any] = compare(request)
     return result

@@ -40,17 +40,12 @@ class CustomConfig(Config):
         where = f"{self.file}:{self.name}"
         try:
             source = Path(self.file).read_bytes()
-        except OSError as error:
-            raise ConfigError(f"{where}: cannot be read ({error.strerror})") from error
-        if hashlib.sha256(source).hexdigest() != self.source_digest:
-            raise ConfigError(f"{where}: was edited after the run began; run the same command again")
-        try:
+            if hashlib.sha256(source).hexdigest() != self.source_digest:
+                raise ValueError("it was edited after the run began")
             spec = importlib.util.spec_from_file_location("modelyard_user_module", self.file)
             assert spec is not None
             module = importlib.util.module_from_spec(spec)
-            exec(
-                compile(source, self.file, "exec"), module.__dict__
-            )  # what was read above; Python's own cache may hold another
+            exec(compile(source, self.file, "exec"), module.__dict__)  # what was read above; a cache may hold something else
             model = getattr(module, self.name)(image_shape, num_classes)
             shape = tuple(model.eval()(torch.zeros(2, *image_shape)).shape)
         except Exception as error:

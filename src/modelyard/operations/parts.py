@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import socket
 import sys
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -15,8 +14,6 @@ from modelyard.home import Home
 PORTS = {"prefect": 4200, "mlflow": 5000, "serve": 9700}
 NAMES = ("prefect", "mlflow", "worker", "serve")
 HEALTH = {"prefect": "/api/health", "mlflow": "/health", "serve": "/v2/health/ready"}
-LINGER_SECONDS = 65.0
-"""How long the kernel may keep a port after its last connection."""
 TITLES = {"prefect": "flows and schedules", "mlflow": "runs and models", "worker": "runs what is due", "serve": "answers"}
 
 
@@ -48,39 +45,17 @@ def make_parts(home: Home, ports: Mapping[str, int], names: tuple[str, ...] = NA
         raise ConfigError("the worker needs a Prefect server: leave it out, too (--without worker), or set PREFECT_API_URL")
     for name in names:
         if name in ports:
-            _check_free(name, ports[name])
+            bind(name, ports[name], socket.SO_REUSEADDR).close()
     own_server = {"PREFECT_API_URL": f"http://127.0.0.1:{ports['prefect']}/api"} if "prefect" in names else {}
     return [_make(name, home, ports, own_server) for name in names]
 
 
-def listen(port: int) -> socket.socket:
-    """A socket of this port, also while `hold` holds it. Raises: OSError."""
-    listener = socket.socket()
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    listener.bind(("127.0.0.1", port))
-    listener.listen(2048)
-    return listener
+def hold(part: Part) -> socket.socket:
+    """A socket that only occupies the part's port: while it is open the kernel lets this user's processes alone serve there.
 
-
-def hold(port: int) -> socket.socket:
-    """A socket that only occupies the port: while it is open the kernel gives the port to nobody but this user's `listen`.
-
-    So nobody can serve in a part's place while it is started again, and be sent what is meant for it. Raises: ConfigError.
+    So nobody serves in the part's place while it is started again, and is sent what opens it. Raises: ConfigError.
     """
-    holder, deadline = socket.socket(), time.monotonic() + LINGER_SECONDS
-    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    while True:
-        try:
-            holder.bind(("127.0.0.1", port))
-            return holder
-        except OSError as error:  # connections of another program that ended just now
-            if time.monotonic() > deadline:
-                holder.close()
-                raise ConfigError(
-                    f"port {port} cannot be had ({os.strerror(error.errno or 0)}); choose another --prefect-port"
-                ) from None
-            time.sleep(0.5)
+    return bind(part.name, part.port or 0, socket.SO_REUSEPORT)
 
 
 def _make(name: str, home: Home, ports: Mapping[str, int], own_server: Mapping[str, str]) -> Part:
@@ -110,12 +85,15 @@ def _mlflow(home: Home) -> dict[str, str]:
     }  # fmt: skip
 
 
-def _check_free(name: str, port: int) -> None:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError as error:
-            raise ConfigError(
-                f"port {port} cannot be had ({os.strerror(error.errno or 0)}); choose another --{name}-port"
-            ) from None
+def bind(name: str, port: int, *options: int) -> socket.socket:
+    """A socket of the part's port. Raises: ConfigError when it is taken."""
+    bound = socket.socket()
+    for option in options:
+        bound.setsockopt(socket.SOL_SOCKET, option, 1)
+    try:
+        bound.bind(("127.0.0.1", port))
+    except OSError as error:
+        bound.close()
+        why = os.strerror(error.errno or 0)
+        raise ConfigError(f"port {port} cannot be had ({why}); choose another --{name}-port") from None
+    return bound

@@ -16,13 +16,12 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from modelyard.files import make_folder, read_private, write_private
+from modelyard.files import make_folder, read_private, write_atomically
 from modelyard.home import Home
 
 PATH = "/sign-in"
 TICKET_SECONDS = 600
 WATCH_SECONDS = 1.0
-_STRING = re.compile(r"modelyard:[\w-]{43}")
 
 
 def auth_file(home: Home) -> Path:
@@ -31,7 +30,11 @@ def auth_file(home: Home) -> Path:
 
 def make_auth(home: Home) -> str:
     """What the file holds; made anew where it is lost, truncated, or not for its owner alone. Raises: StoreError."""
-    return _read(home) or _make(home)
+    with FileLock(make_folder(home.locks) / "prefect-auth.lock"):  # of two that find none, one makes it
+        if not (made := _read(home)):
+            made = f"modelyard:{secrets.token_urlsafe(32)}"
+            write_atomically(auth_file(home), made.encode(), 0o600)
+        return made
 
 
 def restart_when_changed(home: Home, auth: str) -> None:
@@ -41,17 +44,9 @@ def restart_when_changed(home: Home, auth: str) -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _read(home: Home) -> str | None:
-    text = read_private(auth_file(home)) or ""
-    return text if _STRING.fullmatch(text) else None
-
-
-def _make(home: Home) -> str:
-    with FileLock(make_folder(home.locks) / "prefect-auth.lock"):  # of two that find none, one makes it
-        if (made := _read(home)) is None:
-            made = f"modelyard:{secrets.token_urlsafe(32)}"
-            write_private(auth_file(home), made)
-        return made
+def _read(home: Home) -> str:
+    text = read_private(auth_file(home))
+    return text if re.fullmatch(r"modelyard:[\w-]{43}", text) else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,29 +60,18 @@ class SignIn:
     supervisor: str
     """Identity of the `up`."""
 
-    @property
-    def session(self) -> str:
-        """What the browser sends instead of the string."""
-        return self._sign("session")
-
     def link(self, address: str) -> str:
-        """Prefect's page at this address, with a ticket that no server's log and no referrer gets to see."""
+        """Prefect's page at this address, with a ticket where no log and no referrer gets to see it."""
         words = f"{time.time_ns()}.{secrets.token_hex(16)}"
-        return f"{address}{PATH}#{words}.{self._sign(words)}"
+        return f"{address}{PATH}#{words}.{self.sign(words)}"
 
     def accepts(self, ticket: str, since: int) -> bool:
         """Whether it was made for this `up`, after `since` and lately (ns)."""
         words, _, signature = ticket.rpartition(".")
-        if not hmac.compare_digest(signature.encode(), self._sign(words).encode()):
+        if not hmac.compare_digest(signature.encode(), self.sign(words).encode()):
             return False
         return int(words.partition(".")[0]) >= max(since, time.time_ns() - TICKET_SECONDS * 10**9)
 
-    def _sign(self, words: str) -> str:
+    def sign(self, words: str) -> str:
+        """`session` signed is what a browser sends instead of the string."""
         return hmac.digest(self.auth.encode(), f"{self.supervisor} {words}".encode(), "sha256").hex()
-
-
-def write_redirect(home: Home, link: str) -> str:
-    """Address of a file that leads there: what opens a browser shows its arguments to everybody. Raises: StoreError."""
-    page = home.state / "sign-in.html"
-    write_private(page, f'<meta http-equiv="refresh" content="0; url={link}">')
-    return page.as_uri()

@@ -16,7 +16,6 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import psutil
 from filelock import FileLock
 from supervisor.xmlrpc import Faults, SupervisorTransport
 
@@ -24,15 +23,14 @@ from modelyard.errors import ConfigError, StoreError
 from modelyard.files import make_folder, write_atomically
 from modelyard.home import Home
 from modelyard.identity import identity
-from modelyard.operations.parts import HEALTH, Part, hold
-from modelyard.operations.state import UpState, read_state, remove_state, running_state, write_state
+from modelyard.operations.parts import Part, hold
+from modelyard.operations.state import SOCKET_FOLDER, UpState, read_state, remove_state, running_state, write_state
 
 START_SECONDS, STOP_SECONDS, READY_SECONDS = 30.0, 40.0, 120.0
 PATIENCE = 5.0
 """Seconds that a part may take to say that it is well, on a busy machine, too."""
 MAX_SOCKET_PATH = 100
 """Of 107 that the kernel takes."""
-SOCKET_FOLDER = "modelyard-up-"
 
 
 def refuse_second(home: Home) -> None:
@@ -58,7 +56,6 @@ def wait(home: Home) -> None:
 
 def _start(home: Home, parts: Sequence[Part], *, detach: bool) -> None:
     make_folder(home.logs)
-    _remove_socket_folder(home)  # of one that was killed
     socket = _socket_path(home)
     socket.unlink(missing_ok=True)
     configuration = make_folder(home.state) / "supervisord.conf"
@@ -67,11 +64,10 @@ def _start(home: Home, parts: Sequence[Part], *, detach: bool) -> None:
     if not detach:  # ends with this process, however that ends
         command = [sys.executable, "-m", "modelyard.operations.bound", "SIGTERM", *command]
     with (home.logs / "up.log").open("ab") as log, ExitStack() as held:
-        ports = [held.enter_context(hold(part.port)) for part in parts if part.name == "prefect" and part.port]
+        ports = [held.enter_context(hold(part)).fileno() for part in parts if part.name == "prefect"]
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log, start_new_session=True,
-            pass_fds=[port.fileno() for port in ports],
-        )  # fmt: skip
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log, start_new_session=True, pass_fds=ports
+        )
     addresses = {part.name: part.address for part in parts if part.address}
     state = UpState(process=identity(process.pid), socket=str(socket), addresses=addresses)
     write_state(home, state)
@@ -88,7 +84,6 @@ def stop(home: Home) -> bool:
     """End everything; whether there was anything. Raises: StoreError when it does not end."""
     state = running_state(home)
     if state is None:
-        _remove_socket_folder(home)
         remove_state(home)
         return False
     with suppress(OSError, xmlrpc.client.Error), _server(state) as server:
@@ -98,7 +93,6 @@ def stop(home: Home) -> bool:
         if time.monotonic() > deadline:
             raise StoreError(f"the supervisor does not end within {STOP_SECONDS:.0f} s; see {home.logs / 'up.log'}")
         time.sleep(0.1)
-    _remove_socket_folder(home)
     remove_state(home)
     return True
 
@@ -156,6 +150,7 @@ def _row(home: Home, state: UpState, info: dict[str, Any]) -> dict[str, Any]:
 
 
 def _state(home: Home, info: dict[str, Any], address: str) -> str:
+    from modelyard.operations.parts import HEALTH
     from modelyard.operations.serving import has_release
 
     if info["statename"] != "RUNNING":
@@ -163,34 +158,15 @@ def _state(home: Home, info: dict[str, Any], address: str) -> str:
         return f"{info['statename'].lower()}{why}"
     if not address:
         return "running"
-    if _listens(info["pid"], address):
-        return _health(f"{address}{HEALTH[info['name']]}")
-    return "waiting for a first release" if info["name"] == "serve" and not has_release(home) else "starting"
-
-
-def _health(url: str) -> str:
     try:
-        with urllib.request.urlopen(url, timeout=PATIENCE):
+        with urllib.request.urlopen(f"{address}{HEALTH[info['name']]}", timeout=PATIENCE):
             return "ready"
     except urllib.error.HTTPError as error:
         return f"answers {error.code}"
     except TimeoutError:
         return f"no answer in {PATIENCE:g} s"  # it listens: a server that is busy, or whose workers still import
     except OSError:
-        return "starting"
-
-
-def _listens(pid: int, address: str) -> bool:
-    """Whether the part itself has that address, or a process that it started; another's server may answer there."""
-    port = int(address.rpartition(":")[2])
-    with suppress(psutil.Error):
-        part = psutil.Process(pid)
-        return any(
-            found.status == psutil.CONN_LISTEN and found.laddr.port == port
-            for process in (part, *part.children(recursive=True))
-            for found in process.net_connections("tcp")
-        )
-    return False
+        return "waiting for a first release" if info["name"] == "serve" and not has_release(home) else "starting"
 
 
 @contextmanager
@@ -204,26 +180,12 @@ def _server(state: UpState) -> Iterator[Any]:
 
 
 def _socket_path(home: Home) -> Path:
-    """In the store, or where the path is short enough for the kernel: in a new folder of this user's. Raises: ConfigError."""
+    """In the store, or where the path is short enough for the kernel: in a new folder that is this user's alone."""
     inside = make_folder(home.state) / "up.sock"
     if len(os.fsencode(inside)) <= MAX_SOCKET_PATH:
         return inside
     runtime = os.environ.get("XDG_RUNTIME_DIR", "")
-    base = runtime if runtime and Path(runtime).is_dir() else None
-    elsewhere = Path(tempfile.mkdtemp(prefix=SOCKET_FOLDER, dir=base)) / "up.sock"
-    if len(os.fsencode(elsewhere)) > MAX_SOCKET_PATH:
-        elsewhere.parent.rmdir()
-        raise ConfigError("no path is short enough for a socket; set TMPDIR to a shorter one, or MODELYARD_HOME")
-    return elsewhere
-
-
-def _remove_socket_folder(home: Home) -> None:
-    """Where there was no place in the store."""
-    state = read_state(home)
-    if state is not None and (socket := Path(state.socket)).parent.name.startswith(SOCKET_FOLDER):
-        with suppress(OSError):
-            socket.unlink(missing_ok=True)
-            socket.parent.rmdir()
+    return Path(tempfile.mkdtemp(prefix=SOCKET_FOLDER, dir=runtime if os.path.isdir(runtime) else None)) / "up.sock"  # noqa: PTH112
 
 
 def _configuration(home: Home, parts: Sequence[Part], socket: Path) -> str:
