@@ -34,7 +34,7 @@ def prefect_session(home: Home, server: OwnServer | None) -> Iterator[Callable[[
         if server is None:
             yield _reconcile
             return
-        settings: dict[Setting, Any] = {PREFECT_API_URL: f"{server.address}/api", PREFECT_API_AUTH_STRING: server.auth}
+        settings: dict[Any, Any] = {PREFECT_API_URL: f"{server.address}/api", PREFECT_API_AUTH_STRING: server.auth}
         if server.process is not None:  # without a scheduler nobody reads heartbeats, and every flow waits a second for its own
             settings[PREFECT_FLOWS_HEARTBEAT_FREQUENCY] = None
         with temporary_settings(settings):
