@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -24,7 +24,8 @@ from playwright.sync_api import Browser, expect, sync_playwright
 from modelyard.alerts import read_record
 from modelyard.home import Home
 from modelyard.operations.parts import NAMES
-from modelyard.operations.sign_in import auth_file, make_auth
+from modelyard.operations.sign_in import SignIn, auth_file, make_auth
+from modelyard.operations.state import running_state
 from tests.operations.test_supervision import free_ports
 
 CHROMIUM = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None)
@@ -91,7 +92,8 @@ def test_every_part_gets_ready(up: str, command: Command, ports: list[str]) -> N
 def test_the_pages_of_a_running_up_are_shown(command: Command) -> None:
     shown = command("ui")
     assert shown.returncode == 0, shown.stderr
-    assert "runs: http://127.0.0.1:" in shown.stdout and "flows: http://127.0.0.1:" in shown.stdout
+    assert "runs: http://127.0.0.1:" in shown.stdout
+    assert re.search(r"flows: http://127.0.0.1:\d+/sign-in#\S+ \(signs a browser in, once", shown.stdout)
 
 
 @pytest.fixture
@@ -174,11 +176,11 @@ ATTACK = """async bases => {
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine; apt-get install chromium")
-def test_in_a_browser_the_owner_is_signed_in_and_no_other_page_gets_in(
-    browser: Browser, command: Command, api: httpx.Client, home: Home
-) -> None:
+def test_in_a_browser_the_owner_is_signed_in_and_no_other_page_gets_in(browser: Browser, api: httpx.Client, home: Home) -> None:
     """C1: a page of another port of this machine, and one under a name that resolves to it."""
-    (link,) = re.findall(r"http://127\S+/sign-in#\S+", command("ui").stdout)
+    state = running_state(home)
+    assert state is not None
+    link = SignIn(make_auth(home), state.process).link(state.addresses["prefect"])
     context = browser.new_context()
     page = context.new_page()
     page.goto(link)
@@ -220,18 +222,21 @@ def test_a_spoilt_string_is_made_anew_and_everything_works_again(command: Comman
     """C1: and the old one opens nothing. It is in no file but its own, and in no command line."""
     old = make_auth(home)
     auth_file(home).write_text(old[:20])
-    listed = command("schedule", "list", "--json")
-    assert listed.returncode == 0, listed.stderr
-    new = make_auth(home)
+    before, new = rows(command), make_auth(home)
+    deadline, opened = time.monotonic() + 120, ("modelyard", new.partition(":")[2])
+    while time.monotonic() < deadline:
+        with suppress(httpx.TransportError):
+            if api.get("/admin/version", auth=opened).is_success:
+                break
+        time.sleep(0.2)
     assert new != old and api.get("/admin/settings").status_code == 401
+    assert all(rows(command)[name]["pid"] != before[name]["pid"] for name in ("prefect", "worker"))
     for secret in (old, new):
         holders = [path for path in home.root.rglob("*") if path.is_file() and secret.encode() in path.read_bytes()]
         assert holders == ([auth_file(home)] if secret == new else [])
         assert not any(secret in " ".join(process.info["cmdline"] or []) for process in psutil.process_iter(["cmdline"]))
-    shell = subprocess.run(
-        ["sh", "-c", f"{command('env').stdout}\necho $PREFECT_API_AUTH_STRING"], capture_output=True, text=True
-    )
-    assert shell.stdout.strip() == new
+    shell = f"{command('env').stdout}\necho $PREFECT_API_AUTH_STRING"
+    assert subprocess.check_output(["sh", "-c", shell], text=True).strip() == new
 
 
 @pytest.mark.fault("a part of `modelyard up` is killed", how="SIGKILL of worker and model server")
