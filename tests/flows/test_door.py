@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 
 from flows.door import Door, Headers, refusal
-from modelyard.operations import sign_in as signing
-from modelyard.operations.sign_in import PATH, SignIn
+from modelyard.operations.sign_in import PATH, TICKET_SECONDS, SignIn
 
 AUTH = SignIn("modelyard:secret", "process:here/1/2.00")
 
@@ -99,8 +98,8 @@ def test_an_old_ticket_opens_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither one of ten minutes ago, nor one that a server before this one may have taken."""
     before, ask, ticket = ticket_of(), Asked(), ticket_of()
     assert ask(PATH, method="POST", body=before)[0] == 403
-    later = time.time_ns() + (signing.TICKET_SECONDS + 1) * 10**9
-    monkeypatch.setattr(signing.time, "time_ns", lambda: later)
+    later = time.time_ns() + (TICKET_SECONDS + 1) * 10**9
+    monkeypatch.setattr(time, "time_ns", lambda: later)
     assert ask(PATH, method="POST", body=ticket)[0] == 403
 
 

@@ -30,7 +30,7 @@ def told(run: dict[str, Any], deployment: dict[str, Any] | None, template: dict[
     return why_refused(
         FlowRun(flow_id=uuid4(), **{"parameters": {"request": REQUEST}, **run}),
         None if deployment is None else DeploymentResponse(**{**made, **deployment}),
-        WorkPool(name="modelyard", type="process", base_job_template=template),
+        WorkPool(name="modelyard", type="process", base_job_template=template, default_queue_id=uuid4()),
         HOME,
     )
 

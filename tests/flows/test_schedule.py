@@ -24,7 +24,7 @@ from flows import schedule
 from flows.ephemeral import ephemeral_server
 from flows.processes import _wait_until_ready
 from flows.reconciliation import MAX_ATTEMPTS, PUT_BACK, claim, reconcile
-from flows.refresh import RefreshRequest, _cover_missed
+from flows.refresh import ENTRYPOINT, RefreshRequest, _cover_missed
 from flows.schedule import NewSchedule, parse_cron
 from modelyard.errors import ConfigError
 from modelyard.home import Home
@@ -227,7 +227,7 @@ def test_prefects_file_holds_deployments_that_load() -> None:
     whole = yaml.safe_load((Path(__file__).parents[2] / "prefect.yaml").read_text())
     (deployment,) = whole["deployments"]
     assert whole["pull"] == []
-    assert deployment["entrypoint"] == schedule.ENTRYPOINT
+    assert deployment["entrypoint"] == ENTRYPOINT
     assert load_flow_from_entrypoint(deployment["entrypoint"]).name == "refresh"
     assert RefreshRequest.model_validate(deployment["parameters"]["request"]).dataset == "auto"
     assert isinstance(parse_cron(**deployment["schedules"][0]), CronSchedule)

@@ -22,7 +22,7 @@ from modelyard.errors import ConfigError, StoreError
 from modelyard.home import Home
 from modelyard.identity import identity
 from modelyard.operations import supervision
-from modelyard.operations.parts import NAMES, PORTS, bind, make_parts
+from modelyard.operations.parts import NAMES, PORTS, bind, hold, make_parts
 from modelyard.operations.sign_in import auth_file, make_auth
 from modelyard.operations.state import UpState, read_state, remove_state, running_state, write_state
 
@@ -87,7 +87,7 @@ def test_nobody_serves_in_a_parts_place(home: Home) -> None:
     """C1: who did would be sent the string of Prefect's API."""
     (part, *_) = make_parts(home, free_ports(), ("prefect",))
     assert part.port is not None
-    with supervision.hold(part), bind("prefect", part.port, socket.SO_REUSEADDR, socket.SO_REUSEPORT) as listener:
+    with hold(part), bind("prefect", part.port, socket.SO_REUSEADDR, socket.SO_REUSEPORT) as listener:
         listener.listen()
         listener.close()
         for options in ((), (socket.SO_REUSEADDR,)):
