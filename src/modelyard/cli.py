@@ -19,7 +19,7 @@ import typer
 from modelyard.cli_alerts import alerts_app
 from modelyard.cli_data import data_app
 from modelyard.cli_models import models_app
-from modelyard.cli_operate import down, restart, status, ui, up
+from modelyard.cli_operate import down, env, restart, status, ui, up
 from modelyard.cli_options import PRESETS_HELP, JsonOption, LabelsOption, SkipOption, print_rows, with_labels
 from modelyard.cli_repository import repository_app
 from modelyard.cli_schedule import schedule_app
@@ -45,7 +45,7 @@ app.add_typer(alerts_app, name="alerts")
 app.add_typer(models_app, name="models")
 app.add_typer(repository_app, name="repository")
 app.add_typer(store_app, name="store")
-for command in (up, status, down, restart, ui, gc, sweep):
+for command in (up, status, down, restart, ui, env, gc, sweep):
     app.command()(command)
 app.add_typer(schedule_app, name="schedule")
 app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(serve)

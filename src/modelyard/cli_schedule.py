@@ -65,6 +65,7 @@ def schedule_add(
         dataset = str(Path(dataset).resolve())  # a worker has another working directory
     from flows.refresh import RefreshRequest, compare_request
     from flows.schedule import NewSchedule, add, check_names, parse_cron
+    from modelyard.own_modules import record
 
     chosen = name or Path(dataset).name
     parse_cron(cron, timezone)
@@ -73,7 +74,9 @@ def schedule_add(
         dataset=dataset, architectures=tuple(architecture or ()), preset=preset, assignments=tuple(assignments or ()),
         seed=seed, device=device, skip_unreadable=skip_unreadable,
     )  # fmt: skip
-    _check_data(compare_request(request))
+    wanted = compare_request(request)
+    _check_data(wanted)
+    record(Home.current(), wanted.own_modules())
     with _prefect():
         add(NewSchedule(name=chosen, cron=cron, timezone=timezone, request=request, pool=pool, environment=_environment()))
     echo(f"added {chosen}; it runs while modelyard up runs: modelyard schedule list | modelyard schedule run {chosen}")
@@ -165,3 +168,16 @@ def schedule_run(name: NameArgument) -> None:
     with _prefect():
         run = schedule.run_now(name)
     echo(f"run {run} starts when the worker of modelyard up is free: modelyard schedule history {name}")
+
+
+@schedule_app.command("trust")
+def schedule_trust(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="Python file of an own module.")],
+) -> None:
+    """Let scheduled runs import this file as it is now: one that was edited, or scheduled by an earlier version."""
+    from modelyard.files import sha256_of_file
+    from modelyard.own_modules import record
+
+    path = file.resolve()
+    record(Home.current(), {str(path): sha256_of_file(path)})
+    echo(f"recorded {path}; scheduled runs import it until it is edited")

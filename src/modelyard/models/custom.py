@@ -7,6 +7,7 @@ import importlib.util
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -15,6 +16,7 @@ from torch import nn
 from modelyard.config import Config
 from modelyard.errors import ConfigError
 from modelyard.files import full_path, read_regular
+from modelyard.own_modules import demand_recorded
 from modelyard.text import printable
 
 MOST_BYTES = 10_000_000
@@ -63,17 +65,23 @@ class CustomConfig(Config):
     def _telling(self) -> Iterator[None]:
         try:
             yield
+        except ConfigError:
+            raise
         except (Exception, SystemExit) as error:
             raise ConfigError(f"{self.file}:{self.name}: cannot be built ({type(error).__name__}: {error})") from error
 
 
 @cache
-def _find(file: str, name: str, _source_digest: str) -> Callable[..., Any]:
-    """Runs the file, once for each content."""
+def _find(file: str, name: str, source_digest: str) -> Callable[..., Any]:
+    """Runs the file, once for each content: the very bytes that have the digest, never a cache of others."""
+    source = read_regular(Path(file), MOST_BYTES)
+    if hashlib.sha256(source).hexdigest() != source_digest:
+        raise ValueError("it was edited after the run began")
+    demand_recorded(file, source_digest)
     spec = importlib.util.spec_from_file_location("modelyard_user_module", file)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    exec(compile(source, file, "exec"), module.__dict__)
     found: Callable[..., Any] = getattr(module, name)
     if not callable(found):
         raise TypeError(f"{name} is no class")
