@@ -25,16 +25,20 @@ from pathlib import Path
 from benchmarks.gpu.part import LEAST_SECONDS, Bench, Outcome, Part, in_words, run_part
 
 ROOM = "benchmarks.gpu"
+TEXTBOOKS = ("convolutions", "lstm_2x256", "vit", "lstm_64", "row_encoder", "lenet")
 PARTS = (
     Part("card", f"{ROOM}.card:card", 40), Part("data", f"{ROOM}.card:data", 40),
-    Part("trains", f"{ROOM}.right:trains", 75), Part("refused", f"{ROOM}.right:refused", 20),
-    Part("same seed", f"{ROOM}.right:same_seed", 50), Part("resume", f"{ROOM}.right:resume", 70),
-    Part("full", f"{ROOM}.memory:full", 60), Part("exported", f"{ROOM}.exports:exported", 45),
-    Part("fresh", f"{ROOM}.clocks:fresh", 80), Part("profile", f"{ROOM}.steps:profiled", 45),
-    Part("variants", f"{ROOM}.steps:variants", 60), Part("warm", f"{ROOM}.clocks:warm", 60),
-    Part("precisions", f"{ROOM}.right:precisions", 30), Part("textbooks", f"{ROOM}.clocks:textbooks", 75),
-    Part("sizes", f"{ROOM}.steps:sizes", 30), Part("providers", f"{ROOM}.exports:providers", 20),
-    Part("compiled", f"{ROOM}.steps:compiled", 60), Part("other textbooks", f"{ROOM}.clocks:other_textbooks", 75),
+    Part("trains", f"{ROOM}.right:trains", 50), Part("refused", f"{ROOM}.right:refused", 20),
+    Part("same seed", f"{ROOM}.right:same_seed", 60), Part("resume", f"{ROOM}.right:resume", 55),
+    Part("full", f"{ROOM}.memory:full", 45), Part("exported", f"{ROOM}.exports:exported", 25),
+    Part("fresh", f"{ROOM}.clocks:fresh", 75), Part("profile", f"{ROOM}.steps:profiled", 40),
+    Part("graphed", f"{ROOM}.graphs:graphed", 20), Part("warm", f"{ROOM}.clocks:warm", 55),
+    *(Part(f"textbook {name}", f"{ROOM}.clocks:textbook", 30, (name,)) for name in TEXTBOOKS[:3]),
+    Part("deterministic", f"{ROOM}.clocks:deterministic", 75), Part("sizes", f"{ROOM}.steps:sizes", 40),
+    Part("starts", f"{ROOM}.clocks:starts", 30),
+    Part("providers", f"{ROOM}.exports:providers", 20), Part("variants", f"{ROOM}.steps:variants", 60),
+    Part("precisions", f"{ROOM}.right:precisions", 40), Part("compiled", f"{ROOM}.graphs:compiled", 90),
+    *(Part(f"textbook {name}", f"{ROOM}.clocks:textbook", 30, (name,)) for name in TEXTBOOKS[3:]),
 )  # fmt: skip
 LATE = ("torch._dynamo", "torch.export", "onnxscript")
 """What torch and the exporter import when they are first used: once here instead of in every process of a part."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import itertools
 import json
 import os
@@ -15,20 +16,29 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from benchmarks.gpu.part import Bench
-from benchmarks.gpu.trainings import Training, recipe_of
+from benchmarks.gpu.part import Bench, apart, ended
+from benchmarks.gpu.right import equal
+from benchmarks.gpu.trainings import DETERMINISTIC, Training, ask_for_determinism, recipe_of
 from benchmarks.textbook.evidence import spread
 from modelyard.training.job import run_job_in_subprocess
 
 TARGETS = {"cnn": 0.99, "rnn": 0.985, "transformer": 0.985}
-SEEDS = 5
+SEEDS, WARM_SEEDS = 5, 3
+WARMING = ("training.epochs=2", "training.min_steps=0", "training.precision=fp32", "training.max_train_images=12800")
+"""Changes of a training that is run so that the next finds CUDA started and kernels chosen."""
 SHORT = ("training.epochs=1", "training.precision=fp32")
 """Of a dry run."""
 TEXTBOOKS = {"convolutions": 0.99, "lstm_2x256": 0.985, "vit": 0.985, "lstm_64": 0.985, "row_encoder": 0.985, "lenet": 0.99}
 TEXTBOOK_SECONDS = 20.0
 """After which one is stopped, by its own clock."""
-START_SECONDS = 6.0
+START_SECONDS = 9.0
 """Of a process, before that clock."""
+STARTS = {
+    "python": "",
+    "and torch": "import torch",
+    "and CUDA": "import torch; torch.zeros(1, device='cuda').item()",
+    "python and all that a training imports": "import modelyard.training.__main__",
+}
 
 
 @dataclass(slots=True)
@@ -64,7 +74,10 @@ def fresh(bench: Bench) -> None:
             recipe = recipe_of(bench, architecture, "sprint", SHORT if bench.is_dry else ())
             training = Training.of(bench, f"fresh {architecture} {seed}", recipe, seed=seed)
             began = time.perf_counter()
-            run_job_in_subprocess(training.job, training.out, lambda report: None)
+            if bench.is_dry:  # the imports of another process would be a third of a dry run
+                ended(apart(training.run))
+            else:
+                run_job_in_subprocess(training.job, training.out, lambda report: None)
             wall = time.perf_counter() - began
             record, score, longest = training.record, training.accuracy("cpu"), max(longest, wall)
             found[architecture].loops.append(record["seconds"])
@@ -79,48 +92,69 @@ def fresh(bench: Bench) -> None:
 
 
 def warm(bench: Bench) -> None:
-    """The loop's clock where CUDA has started and kernels are chosen: one process, the first training not counted."""
+    """The loop's clock where CUDA has started and kernels are chosen: one process, a short training before."""
     for preset, architecture in itertools.product(("sprint",) if bench.is_dry else ("sprint", "standard"), bench.architectures):
-        seeds = Seeds()
-        with bench.case(f"{architecture} {preset}"):
-            recipe = recipe_of(bench, architecture, preset, SHORT if bench.is_dry else ())
-            for seed in range(-1, 1 if bench.is_dry else SEEDS):
-                if bench.seconds_left < 1.3 * max(seeds.loops, default=0.0) + 2:
+        seeds, title = Seeds(), f"{architecture} {preset}"
+        with bench.case(title):
+            for seed in range(1 if bench.is_dry else WARM_SEEDS):
+                expected = max(seeds.loops, default=10.0)
+                if not bench.is_dry and bench.seconds_left < 1.3 * expected + 2:
                     break
-                training = Training.of(bench, f"warm {preset} {architecture} {seed}", recipe, seed=max(seed, 0))
+                if not seed:
+                    Training.of(bench, f"warming {title}", recipe_of(bench, architecture, preset, WARMING)).run()
+                recipe = recipe_of(bench, architecture, preset, SHORT if bench.is_dry else ())
+                training = Training.of(bench, f"warm {title} {seed}", recipe, seed=seed)
                 training.run()
-                if seed >= 0:
-                    seeds.loops.append(training.record["seconds"])
-                    seeds.scores.append(training.accuracy(bench.device))
-        seeds.summarise(bench, f"{architecture} {preset}", TARGETS[architecture])
+                seeds.loops.append(training.record["seconds"])
+                seeds.scores.append(training.accuracy(bench.device))
+        seeds.summarise(bench, title, TARGETS[architecture])
 
 
-def textbooks(bench: Bench) -> None:
-    """One training each, stopped at its target or by the clock."""
-    _read(bench, ["lenet"] if bench.is_dry else list(TEXTBOOKS)[:3])
+def starts(bench: Bench) -> None:
+    """Seconds of a process before a training begins in it: what each import and the start of CUDA add."""
+    for title, code in list(STARTS.items())[: 1 if bench.is_dry else None]:
+        with bench.case(title):
+            began = time.perf_counter()
+            subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True)
+            bench.note(title, s=time.perf_counter() - began)
 
 
-def other_textbooks(bench: Bench) -> None:
-    """Those whose time to a target nobody asked for."""
-    _read(bench, [] if bench.is_dry else list(TEXTBOOKS)[3:])
+def deterministic(bench: Bench) -> None:
+    """What deterministic kernels cost: whole sprints of one seed, twice each, in a warm process with and one without them."""
+    for architecture, is_deterministic in itertools.product(bench.architectures, (True, False)):
+        kernels = "deterministic" if is_deterministic else "as it is"
+        with bench.case(f"{architecture}, {kernels}"):
+            work = functools.partial(_twice, bench, architecture, kernels)
+            ended(apart(work, DETERMINISTIC if is_deterministic else {}), within=max(1.0, bench.seconds_left - 2))
 
 
-def _read(bench: Bench, names: list[str]) -> None:
-    for name in names:
-        with bench.case(name):
-            if bench.seconds_left < 5:
-                bench.note(name, dropped="no seconds left")
-                continue
-            began, target = time.monotonic(), TEXTBOOKS[name]
-            marks = _here(bench, name) if bench.is_dry else _marks(bench, name, target)
-            stopped = {"target": target, "stopped_after_s": time.monotonic() - began}
-            if not marks:
-                bench.note(name, reached=False, told="no epoch ended", **stopped)
-                continue
-            epoch, accuracy, loop_s, process_s = (marks[-1][key] for key in ("epoch", "accuracy", "loop", "wall"))
-            bench.note(
-                name, reached=accuracy >= target, epochs=epoch, accuracy=accuracy, loop_s=loop_s, process_s=process_s, **stopped
-            )
+def _twice(bench: Bench, architecture: str, kernels: str) -> None:
+    if kernels == "deterministic":
+        ask_for_determinism()
+    fp32 = SHORT if bench.is_dry else ("training.precision=fp32",)
+    Training.of(bench, f"warming {architecture} {kernels}", recipe_of(bench, architecture, "sprint", WARMING)).run()
+    recipe = recipe_of(bench, architecture, "sprint", fp32)
+    pair = [Training.of(bench, f"price {number} {architecture} {kernels}", recipe) for number in range(2)]
+    for training in pair:
+        training.run()
+    bench.note(
+        f"{architecture}, {kernels}", loop=f"{spread([training.record['seconds'] for training in pair], 2)} s",
+        accuracies=[training.accuracy(bench.device) for training in pair], weights=equal(*pair),
+    )  # fmt: skip
+
+
+def textbook(bench: Bench, name: str) -> None:
+    """One training, stopped at its target or by the clock; in a dry run an epoch of the fastest."""
+    if bench.is_dry and name != "lenet":
+        return
+    began, target = time.monotonic(), TEXTBOOKS[name]
+    marks = _here(bench, name) if bench.is_dry else _marks(bench, name, target)
+    stopped = {"target": target, "stopped_after_s": time.monotonic() - began}
+    if not marks:
+        bench.note(name, reached=False, told="no epoch ended", **stopped)
+        return
+    epoch, accuracy, loop_s, process_s = (marks[-1][key] for key in ("epoch", "accuracy", "loop", "wall"))
+    bench.note(name, reached=accuracy >= target, epochs=epoch, accuracy=accuracy, loop_s=loop_s, process_s=process_s, **stopped)
 
 
 def _here(bench: Bench, name: str) -> list[dict[str, float]]:

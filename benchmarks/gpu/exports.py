@@ -6,6 +6,7 @@ import onnxruntime
 import torch
 
 from benchmarks.gpu.part import Bench
+from benchmarks.gpu.steps import flag
 from benchmarks.gpu.trainings import Training
 from modelyard.bundle import MODEL_FILE, Manifest, write_golden, write_manifest
 from modelyard.errors import ModelyardError
@@ -35,11 +36,14 @@ def exported(bench: Bench) -> None:
             report = check_parity(folder, deployed, dataset.test)
             lstm = {"LSTM_nodes": operator_counts(folder / MODEL_FILE).get("LSTM", 0)} if architecture == "rnn" else {}
             cpu_BK = torch.from_numpy(torch_probabilities(deployed, some_BHWC))
-            with torch.inference_mode():
-                gpu_BK = deployed.to(bench.device)(torch.tensor(some_BHWC, device=bench.device))[1].cpu()
+            differences = {}
+            for title, is_allowed in (("gpu_to_cpu", True), ("gpu_to_cpu_without_TF32", False)):
+                with flag("allow_tf32", is_allowed), torch.inference_mode():
+                    gpu_BK = deployed.to(bench.device)(torch.tensor(some_BHWC, device=bench.device))[1].cpu()
+                differences[title] = float((gpu_BK - cpu_BK).abs().max())
             bench.note(
                 architecture, images=report.images, onnx_to_cpu=report.max_difference, wrong_labels=report.label_mismatches,
-                gpu_to_cpu=float((gpu_BK - cpu_BK).abs().max()), **lstm,
+                **differences, **lstm,
             )  # fmt: skip
 
 
@@ -48,6 +52,9 @@ def providers(bench: Bench) -> None:
     offered = onnxruntime.get_available_providers()
     bench.note("offered", providers=offered)
     bundle = bench.scratch / f"bundle-{bench.architectures[0]}"
+    if not bundle.is_dir():
+        bench.note("no bundle", why="the parts trains and exported have to run before")
+        return
     for provider in ("CUDAExecutionProvider", "TensorrtExecutionProvider"):
         with bench.case(provider):
             try:

@@ -26,32 +26,37 @@ def full(bench: Bench) -> None:
     small = Training.of(bench, "full small", recipe_of(bench, "rnn", "sprint", [*FEW_EPOCHS, "training.precision=fp32"]))
     seen = kill(big, False, 0.0)
     before = big.checkpoint.read_bytes()
-    for title, room in () if bench.is_dry else (("little room", LITTLE), ("no room", NOTHING)):
+    for title, room in () if bench.is_dry else (("no room", NOTHING), ("little room", LITTLE)):
         with bench.case(title), held(bench, room):
-            bench.note(title, told=told_by(big))
+            began = time.monotonic()
+            bench.note(title, told=told_by(big, within=10), after_s=time.monotonic() - began)
             assert big.checkpoint.read_bytes() == before, "the checkpoint changed"
             if room == LITTLE:
-                ended(apart(small.run))
-                bench.note("a small training beside it", accuracy=small.accuracy("cpu"))
+                ended(apart(functools.partial(_train_and_note, bench, "a small training beside it", small)), 15)
     with bench.case("gone on with"):
-        ended(apart(big.run))
-        bench.note("gone on with", killed_after_epoch=seen, of=len(big.record["history"]), accuracy=big.accuracy("cpu"))
+        ended(apart(functools.partial(_train_and_note, bench, f"gone on with after epoch {seen}", big)), 25)
+
+
+def _train_and_note(bench: Bench, title: str, training: Training) -> None:
+    training.run()
+    bench.note(title, epochs=len(training.record["history"]), accuracy=training.accuracy("cpu"))
 
 
 @contextmanager
 def held(bench: Bench, room: float) -> Iterator[None]:
     """Another process holds all memory of the GPU but `room` bytes, in plain allocations."""
     sign = bench.scratch / f"held-{room:.0f}"
-    process = apart(functools.partial(_hold, room, sign))
+    process, late = apart(functools.partial(_hold, room, sign)), time.monotonic() + 10
     try:
         while not sign.exists():
             assert process.is_alive(), "the process that was to hold the memory ended"
+            assert time.monotonic() < late, "the memory was not held within 10 s"
             time.sleep(0.05)
         yield
     finally:
         process.kill()
         process.join()
-        time.sleep(0.5)  # the driver frees it a moment later
+        time.sleep(1.5)  # the driver frees it a moment later
 
 
 def _hold(room: float, sign: Path) -> None:

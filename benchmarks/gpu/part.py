@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import importlib
 import json
 import multiprocessing
@@ -18,8 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-
-from modelyard.recipes import ARCHITECTURES
 
 FORK = multiprocessing.get_context("fork")
 """Importing torch takes seconds: it is done once, before any part. CUDA is first touched in the parts."""
@@ -56,8 +55,8 @@ class Bench:
 
     @property
     def architectures(self) -> tuple[str, ...]:
-        """Of ours; in a dry run the one that is trained fastest."""
-        return ARCHITECTURES[1:2] if self.is_dry else ARCHITECTURES
+        """Of ours, the one of which most is asked first; in a dry run it alone."""
+        return ("cnn",) if self.is_dry else ("cnn", "transformer", "rnn")
 
     def note(self, what: str, **values: object) -> None:
         """Keep something found, at once."""
@@ -83,6 +82,8 @@ class Part:
     work: str
     """`module:function`, imported by the part's own process: one whose package is missing takes no other with it."""
     limit: float
+    given: tuple[str, ...] = ()
+    """What `function` takes beside the bench."""
 
 
 @dataclass(slots=True)
@@ -161,30 +162,41 @@ def _in_group(part: Part, bench: Bench, log: Path) -> None:
     sys.stdout = sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)
     module, _, function = part.work.partition(":")
     try:
-        work: Callable[[Bench], None] = getattr(importlib.import_module(module), function)
+        work: Callable[..., None] = getattr(importlib.import_module(module), function)
     except ImportError as error:
         bench.note(part.name, failed=f"lacks a package here: {error}")
         return
     if bench.is_dry:
         torch.set_num_threads(1)
         os.environ["OMP_NUM_THREADS"] = "1"
-    work(bench)
+    work(bench, *part.given)
 
 
 def apart(work: Callable[[], None], variables: dict[str, str] | None = None) -> BaseProcess:
-    """Start `work` in a process of its own. CUDA must not have been touched by this one."""
+    """Start `work` in a process of its own.
+
+    This one must have touched neither CUDA nor, with several threads, torch's CPU kernels: a fork of it would wait for
+    their threads forever, since threads are not forked.
+    """
     process = FORK.Process(target=_with_variables, args=(work, variables or {}))
     process.start()
     return process
 
 
 def _with_variables(work: Callable[[], None], variables: dict[str, str]) -> None:
+    faulthandler.register(signal.SIGUSR1)
     os.environ |= variables
     work()
 
 
-def ended(process: BaseProcess) -> None:
-    """Wait. Raises: RuntimeError when it failed."""
-    process.join()
+def ended(process: BaseProcess, within: float = 60.0) -> None:
+    """Wait. Raises: RuntimeError when it failed, or is killed after `within` seconds."""
+    process.join(within)
+    if process.is_alive():
+        os.kill(process.pid or 0, signal.SIGUSR1)  # tells the log where it hangs
+        process.join(0.5)
+        process.kill()
+        process.join(5)
+        raise RuntimeError(f"a process of this part hung for {within:.0f} s; see the log's tail")
     if process.exitcode:
         raise RuntimeError(f"a process of this part ended with code {process.exitcode}; see the log's tail")

@@ -48,12 +48,13 @@ def same_seed(bench: Bench) -> None:
     presets = ("sprint",) if bench.is_dry else ("sprint", "quality")
     for preset, architecture in itertools.product(presets, bench.architectures):
         with bench.case(f"{architecture} {preset}"):
-            recipe = recipe_of(bench, architecture, preset, [*FEW_EPOCHS, "training.precision=fp32"])
+            changes = [*FEW_EPOCHS, "training.precision=fp32", "training.max_train_images=25600"]
+            recipe = recipe_of(bench, architecture, preset, changes)
             pair = [Training.of(bench, f"twice {number} {architecture} {preset}", recipe) for number in range(2)]
             found = {}
             for is_deterministic in (False, True):
                 ended(started(pair, is_deterministic))
-                found["deterministic_kernels" if is_deterministic else "as_it_is"] = _equal(*pair)
+                found["deterministic_kernels" if is_deterministic else "as_it_is"] = equal(*pair)
                 if found.get("as_it_is") == "equal":
                     break
             bench.note(f"{architecture} {preset}", **found)
@@ -76,7 +77,7 @@ def started(trainings: list[Training], is_deterministic: bool, epochs: Path | No
     return apart(work, DETERMINISTIC if is_deterministic else {})
 
 
-def _equal(first: Training, second: Training) -> str:
+def equal(first: Training, second: Training) -> str:
     return "equal" if first.weights == second.weights else "DIFFERENT"
 
 
@@ -85,7 +86,7 @@ RESUMED = (("cnn", "fp32"), ("rnn", "fp32"), ("transformer", "fp32"), ("cnn", "f
 
 def resume(bench: Bench) -> None:
     """Killed at a random moment after its first checkpoint and gone on with: the training that was never killed?"""
-    draw, epochs = random.Random(0), 4 if bench.is_dry else 8
+    draw, epochs = random.Random(0), 4 if bench.is_dry else 6
     wanted = ["training.min_steps=0", f"training.epochs={epochs}", "training.max_train_images=12800"]
     for architecture, precision in RESUMED[1:2] if bench.is_dry else RESUMED:
         recipe = recipe_of(bench, architecture, "sprint", [*wanted, f"training.precision={precision}"])
@@ -96,7 +97,7 @@ def resume(bench: Bench) -> None:
                 seen = kill(cut, is_deterministic, draw.uniform(0, 0.1 if bench.is_dry else 0.6))
                 ended(apart(cut.run_deterministic if is_deterministic else cut.run, DETERMINISTIC if is_deterministic else {}))
                 ended(reference)
-                same, kernels = _equal(whole, cut), "deterministic" if is_deterministic else "as it is"
+                same, kernels = equal(whole, cut), "deterministic" if is_deterministic else "as it is"
                 bench.note(f"{architecture} {precision}", killed_after_epoch=seen, of=epochs, kernels=kernels, weights=same)
                 if same == "equal":
                     break
@@ -141,11 +142,11 @@ def refused(bench: Bench) -> None:
             bench.note(f"{device} {variables or ''}", told=told_by(wrong, variables))
 
 
-def told_by(training: Training, variables: dict[str, str] | None = None) -> str:
+def told_by(training: Training, variables: dict[str, str] | None = None, within: float = 60.0) -> str:
     """The line that a training ends with. Raises: AssertionError where it is none."""
     line = training.out / "line"
     line.unlink(missing_ok=True)
-    ended(apart(functools.partial(_write_error, training, line), variables))
+    ended(apart(functools.partial(_write_error, training, line), variables), within)
     text = line.read_text()
     assert text and "\n" not in text, f"expected one line, received {text!r}"
     return text

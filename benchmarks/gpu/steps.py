@@ -96,7 +96,8 @@ def _tf32() -> Iterator[None]:
 
 
 @contextmanager
-def _flag(name: str, value: bool) -> Iterator[None]:
+def flag(name: str, value: bool) -> Iterator[None]:
+    """One of cuDNN's, set for a while."""
     before = getattr(torch.backends.cudnn, name)
     setattr(torch.backends.cudnn, name, value)
     yield
@@ -114,33 +115,23 @@ VARIANTS: dict[str, tuple[tuple[str, ...], Callable[[], Any] | None]] = {
     "bf16": (("training.precision=bf16",), None),
     "fp16": (("training.precision=fp16",), None),
     "TF32 in matrix products": (FP32, _tf32),
-    "no TF32 in convolutions": (FP32, lambda: _flag("allow_tf32", False)),
+    "no TF32 in convolutions": (FP32, lambda: flag("allow_tf32", False)),
     "without channels_last": (FP32, lambda: mock.patch.object(torch, "channels_last", torch.contiguous_format)),
-    "cuDNN's benchmark": (FP32, lambda: _flag("benchmark", True)),
-    "cuDNN's deterministic": (FP32, lambda: _flag("deterministic", True)),
+    "cuDNN's benchmark": (FP32, lambda: flag("benchmark", True)),
+    "cuDNN's deterministic": (FP32, lambda: flag("deterministic", True)),
     "as it is, again": (FP32, None),
 }
 
 
 def variants(bench: Bench) -> None:
     """Milliseconds a step of the sprint with one thing changed."""
-    for architecture in bench.architectures:
-        for title, (changes, patch) in list(VARIANTS.items())[: 2 if bench.is_dry else None]:
+    for title, (changes, patch) in list(VARIANTS.items())[: 2 if bench.is_dry else None]:
+        for architecture in bench.architectures:
             with bench.case(f"{architecture}, {title}"):
                 recipe = recipe_of(bench, architecture, "sprint", changes)
                 with patch() if patch else ExitStack(), peak_memory(bench) as peak:
-                    found = epoch_ms(bench, recipe, epochs=2 if bench.is_dry else 6)[1:]
+                    found = epoch_ms(bench, recipe, epochs=2 if bench.is_dry else 4)[1:]
                 bench.note(f"{architecture}, {title}", step_ms=spread(found, 3), **peak)
-
-
-def compiled(bench: Bench) -> None:
-    """torch.compile: its first epoch and the later ones."""
-    for architecture in () if bench.is_dry else bench.architectures:
-        with bench.case(architecture):
-            recipe = recipe_of(bench, architecture, "sprint", [*FP32, "training.compile=true"])
-            first, *later = epoch_ms(bench, recipe, epochs=6)
-            steps = -(-12800 // recipe.training.batch_size)
-            bench.note(architecture, first_epoch_s=first * steps / 1e3, step_ms=spread(later[1:], 3))
 
 
 SIZES = {32: 25_600, 64: 12_800, 224: 2_048}
@@ -162,6 +153,7 @@ def _epoch_seconds(bench: Bench, splits: Splits, side: int) -> list[float]:
     short = [
         f"epochs={2 if bench.is_dry else 4}",
         "min_steps=0",
+        "hard_share=1",
         "precision=fp32",
         *(["batch_size=32"] if bench.is_dry else []),
     ]

@@ -30,6 +30,13 @@ def recipe_of(bench: Bench, architecture: str, preset: str, changes: Sequence[st
     return named_recipes([architecture], preset, [*changes, *(TINY if bench.is_dry else ())], dataset="mnist")[architecture]
 
 
+def ask_for_determinism() -> None:
+    """Of this process's kernels: a warning where torch has none; memory that is not yet written is not filled."""
+    torch.backends.cudnn.deterministic = True
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+
+
 @dataclass(frozen=True, slots=True)
 class Training:
     """A job and where its results go."""
@@ -61,8 +68,7 @@ class Training:
 
     def run_deterministic(self, on_epoch: Callable[[EpochReport], None] = lambda report: None) -> None:
         """In this process, which stays so; `DETERMINISTIC` has to be set."""
-        torch.backends.cudnn.deterministic = True
-        torch.use_deterministic_algorithms(True, warn_only=True)
+        ask_for_determinism()
         self.run(on_epoch)
 
     @property
