@@ -88,7 +88,7 @@ def kill(*words: str) -> Callable[[], str]:
 
 def hang_prefect() -> str:
     """The server does not answer for a while."""
-    (server, *_) = _processes(("prefect", "server", "start"))
+    (server, *_) = _processes(("flows.server", "up"))
     server.suspend()
     time.sleep(HANG_SECONDS)
     server.resume()
@@ -114,7 +114,7 @@ def away() -> str:
 
 FAULTS: dict[str, Callable[[], str]] = {
     "worker killed": kill("flows.worker"), "training killed": kill("modelyard.training"),
-    "Prefect's server killed": kill("prefect", "server", "start"), "flow run killed": kill("prefect.engine"),
+    "Prefect's server killed": kill("flows.server", "up"), "flow run killed": kill("prefect.engine"),
     "MLflow's server killed": kill("mlflow.server.fastapi_app:app"), "model server killed": kill("modelyard.serving"),
     "Prefect's server hangs": hang_prefect, "supervisor killed": kill_supervisor, "down and up": away,
 }  # fmt: skip

@@ -90,7 +90,7 @@ def request(chance: random.Random) -> bytes:
     content = body(chance)
     lines = [
         f"{chance.choice(('POST', 'POST', 'POST', 'GET', 'BREW'))} {chance.choice(PATHS)} HTTP/1.1".encode("latin-1"),
-        b"Host: x",
+        b"Host: localhost",
     ]
     lines += chance.sample(HEADERS, chance.choice((0, 1, 1, 2, 3)))
     length = len(content) + chance.choice((0,) * 8 + (-3, 5))

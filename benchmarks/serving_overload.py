@@ -58,7 +58,10 @@ class Client:
         self._free: deque[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = deque()
         entry = {"name": "images", "datatype": "UINT8", "shape": [1, *IMAGE_SHAPE], "data": images(1).reshape(-1).tolist()}
         body = json.dumps({"inputs": [entry]}).encode()
-        self._request = b"POST /v2/models/fruit/infer HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body)
+        self._request = b"POST /v2/models/fruit/infer HTTP/1.1\r\nhost: localhost\r\ncontent-length: %d\r\n\r\n%s" % (
+            len(body),
+            body,
+        )
         self._right = MODEL.probabilities(images(1)).reshape(-1)
         self.opened = 0
 

@@ -12,11 +12,12 @@ from flows import tasks
 from flows.freshness import look_at_data
 from flows.hooks import tell_crash, tell_failure, tell_refusal
 from flows.pipeline import build
-from modelyard.board import board_markdown, board_row
+from modelyard.board import board_markdown, board_row, table_rows
 from modelyard.bundle import open_bundle
 from modelyard.home import Home
 from modelyard.leases import in_use
 from modelyard.requests import BuildRequest, CompareRequest
+from modelyard.text import in_markdown
 from modelyard.tracking import runs
 from modelyard.tracking.judging import verdict_table
 
@@ -38,9 +39,9 @@ def _compare(builds: list[BuildRequest]) -> dict[str, Any]:
     rows = [_row(*pair) for pair in zip(builds, built, strict=True)]
     verdict = tasks.promote(builds[0], [result["version"] for result in built])
     tell_refusal(builds[0].dataset, verdict)
-    create_table_artifact(rows, key="board", description=verdict.why)
+    create_table_artifact(table_rows(rows), key="board", description=in_markdown(verdict.why))
     gates = verdict_table(verdict.judgements)
-    create_table_artifact(gates, key="gates", description=f"Gates of promotion: {verdict.why}")
+    create_table_artifact(table_rows(gates), key="gates", description=f"Gates of promotion: {in_markdown(verdict.why)}")
     runs.group_run(Home.current(), [result["run_id"] for result in built], flow_run.id or "", board_markdown(rows))
     return {
         "dataset": builds[0].dataset, "board": rows, "promoted": verdict.promoted, "why": verdict.why,

@@ -11,10 +11,12 @@ from prefect.logging import get_run_logger
 
 from modelyard import steps
 from modelyard.alerts import alert, was_told
+from modelyard.board import table_rows
 from modelyard.home import Home
 from modelyard.progress import current_progress
 from modelyard.requests import BuildRequest
 from modelyard.steps import DataReport
+from modelyard.text import in_markdown
 
 
 @task(task_run_name="look at {request.dataset}")
@@ -50,9 +52,9 @@ def _examine(request: BuildRequest) -> DataReport:
 
 def _show(found: DataReport) -> None:
     key = re.sub("[^a-z0-9]+", "-", f"data-{found.dataset}".lower()).strip("-")
-    create_markdown_artifact(found.markdown(), key=key, description=found.summary)
+    create_markdown_artifact(found.markdown(), key=key, description=in_markdown(found.summary))
     if found.tests:
-        create_table_artifact(found.test_rows(), key=f"{key}-tests", description=found.summary)
+        create_table_artifact(table_rows(found.test_rows()), key=f"{key}-tests", description=in_markdown(found.summary))
 
 
 def _tell_drift(found: DataReport) -> None:

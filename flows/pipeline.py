@@ -15,6 +15,7 @@ from modelyard.bundle import open_bundle
 from modelyard.home import Home
 from modelyard.leases import in_use
 from modelyard.requests import BuildRequest
+from modelyard.text import in_markdown
 from modelyard.tracking import runs
 
 
@@ -39,4 +40,5 @@ def _show_card(request: BuildRequest, version: int) -> None:
     """The model's card on the flow run's page; one key for each architecture makes a timeline."""
     facts = card_facts(open_bundle(request.bundle_folder(Home.current())))
     key = re.sub("[^a-z0-9]+", "-", f"card-{request.dataset}-{request.label}".lower())
-    create_markdown_artifact(f"# {request.dataset}, version {version}: {request.label}\n\n{as_markdown(facts)}", key=key)
+    title = in_markdown(f"{request.dataset}, version {version}: {request.label}")
+    create_markdown_artifact(f"# {title}\n\n{as_markdown(facts)}", key=key)

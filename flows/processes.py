@@ -6,14 +6,15 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import httpx
 from prefect import tags
 from prefect.events.worker import EventsWorker
 from prefect.logging.handlers import APILogWorker
-from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
-from flows.ephemeral import EphemeralServer
+from flows.ephemeral import OwnServer
 from flows.reconciliation import reconcile
 from modelyard.errors import StoreError
 from modelyard.files import check_space
@@ -24,7 +25,7 @@ START_SECONDS = 180.0
 
 
 @contextmanager
-def prefect_session(home: Home, server: EphemeralServer | None) -> Iterator[Callable[[], None]]:
+def prefect_session(home: Home, server: OwnServer | None) -> Iterator[Callable[[], None]]:
     """This process's flows go to `server`; call what it yields before the first flow.
 
     Without one, PREFECT_API_URL names the server, which is somebody else's and stays as it is.
@@ -33,8 +34,9 @@ def prefect_session(home: Home, server: EphemeralServer | None) -> Iterator[Call
         if server is None:
             yield _reconcile
             return
-        # Without a scheduler nobody reads heartbeats, and every flow waits a second for its own to end.
-        settings = {PREFECT_API_URL: f"{server.address}/api", PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}
+        settings: dict[Any, Any] = {PREFECT_API_URL: f"{server.address}/api", PREFECT_API_AUTH_STRING: server.auth}
+        if server.process is not None:  # without a scheduler nobody reads heartbeats, and every flow waits a second for its own
+            settings[PREFECT_FLOWS_HEARTBEAT_FREQUENCY] = None
         with temporary_settings(settings):
             try:
                 yield lambda: _wait_until_ready(server, home)
@@ -43,16 +45,21 @@ def prefect_session(home: Home, server: EphemeralServer | None) -> Iterator[Call
                 server.end()
 
 
-def _wait_until_ready(server: EphemeralServer, home: Home) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while server.process.poll() is None and time.monotonic() < deadline:
+def _wait_until_ready(server: OwnServer, home: Home) -> None:
+    """Until it takes the string; that of `modelyard up` may be starting with a new one."""
+    user, _, password = server.auth.partition(":")
+    deadline, process = time.monotonic() + START_SECONDS, server.process
+    while (process is None or process.poll() is None) and time.monotonic() < deadline:
         try:
-            if httpx.get(f"{server.address}/api/health", timeout=5).status_code == httpx.codes.OK:
+            asked = httpx.get(f"{server.address}/api/admin/version", auth=(user, password), timeout=5)
+            if asked.status_code == httpx.codes.OK:
                 return _reconcile()
         except httpx.TransportError:
-            time.sleep(0.05)
+            pass
+        time.sleep(0.05)
     check_space(home.root)
-    raise StoreError(f"Prefect's server did not start; see {home.logs / 'prefect-server.log'}, then modelyard doctor")
+    log = "prefect-server.log" if process is not None else "prefect.log"
+    raise StoreError(f"Prefect's server did not start; see {home.logs / log}, then modelyard doctor")
 
 
 def _drain() -> None:

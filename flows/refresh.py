@@ -36,6 +36,10 @@ if TYPE_CHECKING:
     from modelyard.requests import BuildRequest, CompareRequest
 
 
+ENTRYPOINT = "flows.refresh.refresh"
+"""By module, so that it is found wherever the package is installed."""
+
+
 class RefreshRequest(Config):
     """What a schedule keeps: words, from which each run makes the recipes of its day."""
 

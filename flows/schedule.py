@@ -17,14 +17,10 @@ from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 from prefect.types.names import WITHOUT_BANNED_CHARACTERS
 from pydantic import Field, ValidationError
 
-from flows.refresh import RefreshRequest, refresh
+from flows.refresh import ENTRYPOINT, RefreshRequest, refresh
 from flows.worker import POOL
 from modelyard.config import Config
 from modelyard.errors import ConfigError
-
-ENTRYPOINT = "flows.refresh.refresh"
-"""By module, so that it is found wherever the package is installed."""
-
 
 NAME = re.compile(WITHOUT_BANNED_CHARACTERS)
 

@@ -1,10 +1,11 @@
-"""`python -m flows.server FD LOCK`: Prefect's server for one run, on a socket that is open already.
+"""Prefect's server behind our door: `python -m flows.server run FD LOCK` for one run, `python -m flows.server up PORT`.
 
 Prefect's own ephemeral server outlives a `kill -9` of its run and keeps that run's output open; this one ends with it.
 """
 
 from __future__ import annotations
 
+import os
 import socket
 import sys
 import threading
@@ -12,18 +13,23 @@ from typing import Any
 
 import uvicorn
 from filelock import FileLock
-from prefect.server.api.server import create_app
 
+from flows.door import Door
 from flows.ephemeral import GO
+from modelyard.files import make_folder
+from modelyard.home import Home
+from modelyard.identity import identity
 from modelyard.leaving import leave
+from modelyard.operations.parts import bind
+from modelyard.operations.sign_in import SignIn, make_auth, restart_when_changed
 
 
 class _Server(uvicorn.Server):
     """Two servers that migrate one empty database trip over each other: they start one by one."""
 
-    def __init__(self, config: uvicorn.Config, lock: FileLock) -> None:
-        super().__init__(config)
-        self._lock = lock
+    def __init__(self, app: Any, lock: str) -> None:
+        super().__init__(uvicorn.Config(app, log_level="error", lifespan="on", timeout_graceful_shutdown=10))
+        self._lock = FileLock(lock)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         with self._lock:
@@ -35,15 +41,35 @@ class _Server(uvicorn.Server):
         self.should_exit = True
 
 
-def main(descriptor: str, lock: str) -> None:
+def _prefect(listener: socket.socket, *, ephemeral: bool) -> Any:
+    """Prefect's application; its settings are read when it is imported."""
+    port = listener.getsockname()[1]
+    os.environ["PREFECT_SERVER_CORS_ALLOWED_ORIGINS"] = f"http://127.0.0.1:{port},http://localhost:{port}"
+    from prefect.server.api.server import create_app
+
+    return create_app(ephemeral=ephemeral, final=True)
+
+
+def serve_run(descriptor: str, lock: str) -> None:
     """Once told to go, serve until the parent is gone; a parent that was asked something wrong never says so."""
-    app: Any = create_app(ephemeral=True, final=True)
-    server = _Server(uvicorn.Config(app, log_level="error", lifespan="on"), FileLock(lock))
+    listener = socket.socket(fileno=int(descriptor))
+    server = _Server(Door(_prefect(listener, ephemeral=True)), lock)
     if sys.stdin.buffer.readline() == GO:
         threading.Thread(target=server.end_with_parent, daemon=True).start()
-        server.run(sockets=[socket.socket(fileno=int(descriptor))])
+        server.run(sockets=[listener])
     leave()
 
 
+def serve_up(port: str) -> None:
+    """Serve below the supervisor, with the pages, until the string that opens them is another."""
+    home = Home.current()
+    auth = os.environ["PREFECT_SERVER_API_AUTH_STRING"] = make_auth(home)
+    listener = bind("prefect", int(port), socket.SO_REUSEADDR, socket.SO_REUSEPORT)
+    door = Door(_prefect(listener, ephemeral=False), SignIn(auth, identity(os.getppid())))
+    server = _Server(door, str(make_folder(home.locks) / "prefect.lock"))
+    threading.Thread(target=restart_when_changed, args=(home, auth), daemon=True).start()
+    server.run(sockets=[listener])
+
+
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    serve_run(*sys.argv[2:]) if sys.argv[1] == "run" else serve_up(sys.argv[2])

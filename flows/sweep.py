@@ -9,7 +9,7 @@ from prefect.artifacts import create_table_artifact
 from prefect.futures import PrefectFuture, as_completed
 
 from flows import tasks
-from modelyard.board import board_markdown
+from modelyard.board import board_markdown, table_rows
 from modelyard.errors import ModelyardError
 from modelyard.files import make_folder, write_json
 from modelyard.home import Home
@@ -108,7 +108,7 @@ def _summarise(request: SweepRequest, results: list[TrialResult], digest: str) -
     if not record["configurations"]:
         return record
     summary.draw_parallel_coordinates(results, folder / "parallel_coordinates.png", f"sweep {request.name}")
-    create_table_artifact(record["configurations"], key=f"sweep-{request.name}".replace("_", "-").replace(".", "-"))
+    create_table_artifact(table_rows(record["configurations"]), key=f"sweep-{request.name}".replace("_", "-").replace(".", "-"))
     tags = {"modelyard.dataset": request.dataset, "modelyard.data_digest": digest, "sweep": request.name, "label": "sweep"}
     run_id = runs.start_run(
         home, f"sweep-{request.name}", name=f"sweep {request.name}", params=request.made_params(), tags=tags

@@ -16,7 +16,7 @@ from modelyard.home import Home
 from modelyard.progress import current_progress
 from modelyard.recipes import Recipe
 from modelyard.requests import BuildRequest
-from modelyard.tracking import promotion, registry, runs
+from modelyard.tracking import aliases, promotion, registry, runs
 from modelyard.training.job import read_history
 from modelyard.training.state import EpochReport
 
@@ -100,6 +100,7 @@ def register(request: BuildRequest, run_id: str) -> int:
         ):  # its last attempt failed after the registration, or its former run was deleted
             runs.finish_run(home, run_id, open_bundle(bundle).metrics, request.evaluation_folder(home))
         registry.publish(home, version, bundle)
+        aliases.record(home, version)
     return version.number
 
 

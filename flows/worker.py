@@ -1,22 +1,24 @@
 """`python -m flows.worker`: runs what is due on this machine, and cleans up after what was killed.
 
-Prefect's own process worker on the pool `modelyard`, with one thing beside it: flow runs whose process is gone are
-marked, and those of a schedule are put back, so that they go on from their last checkpoint.
+Prefect's own process worker on the pool `modelyard`, with two things beside it: it starts nothing but this project's flow
+(`flows.guard`), and flow runs whose process is gone are marked, and those of a schedule are put back, so that they go on
+from their last checkpoint.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import threading
 import time
 
 import httpx
-from prefect.settings import PREFECT_API_URL
-from prefect.workers.process import ProcessWorker
 
-from flows.reconciliation import reconcile
+from flows.ephemeral import own_address
 from modelyard.environment import configure
 from modelyard.home import Home
+from modelyard.operations.sign_in import make_auth, restart_when_changed
 
 POOL = "modelyard"
 RECONCILE_SECONDS = 10.0
@@ -24,6 +26,8 @@ logger = logging.getLogger(__name__)
 
 
 async def _reconcile_for_ever() -> None:
+    from flows.reconciliation import reconcile
+
     while True:
         try:
             await asyncio.to_thread(reconcile, put_back=True)
@@ -32,24 +36,35 @@ async def _reconcile_for_ever() -> None:
         await asyncio.sleep(RECONCILE_SECONDS)
 
 
-def _wait_for_server() -> None:
+def _wait_for_server(api: str) -> None:
     """It may be starting, too; Prefect's worker would wait a minute before it asks again."""
     while True:
         try:
-            if httpx.get(f"{PREFECT_API_URL.value()}/health", timeout=5).status_code == httpx.codes.OK:
+            if httpx.get(f"{api}/health", timeout=5).status_code == httpx.codes.OK:
                 return
         except httpx.TransportError:
             time.sleep(0.5)
 
 
-async def main() -> None:
+async def work() -> None:
     """Until it is told to end. One run at a time: they would only share the same cores."""
-    _wait_for_server()
+    from flows.guard import GuardedWorker
+
     keeper = asyncio.create_task(_reconcile_for_ever())
-    await ProcessWorker(work_pool_name=POOL, name="modelyard", limit=1).start()
+    await GuardedWorker(work_pool_name=POOL, name="modelyard", limit=1).start()
     keeper.cancel()
 
 
+def main() -> None:
+    """The worker of `modelyard up`. Signed in before Prefect is imported, and only where the server is our own."""
+    home = Home.current()
+    configure(home)
+    _wait_for_server(os.environ["PREFECT_API_URL"])
+    if own_address(home) is not None:
+        auth = os.environ["PREFECT_API_AUTH_STRING"] = make_auth(home)
+        threading.Thread(target=restart_when_changed, args=(home, auth), daemon=True).start()
+    asyncio.run(work())
+
+
 if __name__ == "__main__":
-    configure(Home.current())
-    asyncio.run(main())
+    main()

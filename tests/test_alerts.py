@@ -21,7 +21,7 @@ from modelyard import alerts
 from modelyard.alerts import alert, read_record, waiting_files
 from modelyard.errors import ConfigError
 from modelyard.home import Home
-from modelyard.webhooks import addresses, deliver, shown
+from modelyard.webhooks import addresses, deliver, payload, shown
 from tests.data.samples import modelyard
 
 QUICK = (0.0, 0.05, 0.05, 0.05)
@@ -113,6 +113,12 @@ def test_the_payload_is_slacks_and_ours(home: Home, webhook: Webhook, monkeypatc
     text = f"Modelyard on {body['host']}, drift: mnist drifted\np: 0.001\nstore: {home.root}"
     assert body == entry | {"text": text}
     assert waiting_files(home) == [] and deliver(home).delivered == 0
+
+
+def test_l12_no_name_calls_a_channel_or_forges_a_line() -> None:
+    entry = {"host": "h", "kind": "drift", "title": "<!channel> \x1b[31m", "facts": {"class": "<http://evil|a>\nforged: 1"}}
+    told = r"Modelyard on h, drift: &lt;!channel&gt; \x1b[31m" + "\n" + r"class: &lt;http://evil|a&gt;\nforged: 1"
+    assert payload(entry)["text"] == told
 
 
 @pytest.mark.fault("a webhook answers 500 twice, then 200", how="a real local server")

@@ -14,6 +14,7 @@ from PIL import Image
 
 import modelyard
 from modelyard import Model, Prediction
+from modelyard.bundle import read_bundle
 from modelyard.errors import DataError, StoreError
 from tests.bundles import HEIGHT as TALL
 from tests.bundles import WIDTH as WIDE
@@ -45,7 +46,7 @@ def test_a_loaded_model_answers_as_its_weights_say(model: Model) -> None:
 
 
 def test_files_pictures_and_arrays_get_the_same_answers(tmp_path: Path) -> None:
-    model = Model(lit_bundle(tmp_path / "bundle", fooled=False, metrics={}))
+    model = Model(read_bundle(lit_bundle(tmp_path / "bundle", fooled=False, metrics={})))
     pixels_HW = np.random.default_rng(5).integers(0, 256, (TALL, WIDE), np.uint8)
     picture = Image.fromarray(pixels_HW)
     picture.save(tmp_path / "a.png")

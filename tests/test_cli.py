@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -51,3 +52,50 @@ def test_doctor_and_empty_registry_tell_what_to_do(store: Path, capsys: pytest.C
     assert "start with: modelyard run" in capsys.readouterr().out
     assert run("predict", "x.png", "--model", "mnist@champion") == 2
     assert "no release 'mnist@champion'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", [("run", "--plan"), ("sweep",)])
+def test_l20_what_is_no_python_file_with_the_class_is_refused_alike(
+    command: tuple[str, ...], store: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (store / "net.py").write_text("import sys\nnumber = 1\n")
+    (store / "ends.py").write_text("import sys\nsys.exit(0)\n")
+    (store / "folder.py").mkdir()
+    (store / "zero.py").symlink_to("/dev/zero")
+    os.mkfifo(store / "fifo.py")
+    with (store / "large.py").open("wb") as stream:
+        stream.truncate(1 << 31)
+    words = {
+        "/etc/passwd:X": "expected path/to/file.py:ClassName", "/dev/zero:X": "expected path/to/file.py:ClassName",
+        "net.py:": "expected path/to/file.py:ClassName", ":X": "expected path/to/file.py:ClassName",
+        "net.py:a.b": "expected path/to/file.py:ClassName", "zero.py:X": "expected path/to/file.py:ClassName",
+        "folder.py:X": "not a regular file", "fifo.py:X": "not a regular file", "large.py:X": "larger than",
+        "net.py:Missing": "no attribute 'Missing'", "net.py:number": "number is no class", "ends.py:X": "SystemExit",
+    }  # fmt: skip
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(store)
+        for word, expected in words.items():
+            assert run(*command, "--dataset", "digits", "--architecture", word) == 2
+            message = capsys.readouterr().err
+            assert expected in message and message.count("\n") == 1, word
+
+
+def test_l10_l13_lines_of_errors_and_of_bugs(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], store: Path
+) -> None:
+    for words in (
+        ["\x1b[31mx"],
+        ["run", "--\x1b[31mx"],
+        ["models", "show", "x\n\x1b[31m@1"],
+        ["data", "show", "./" + "a" * 5000],
+    ):
+        assert run(*words) == 2
+        assert "\x1b" not in capsys.readouterr().err
+
+    def broken(*_: object) -> None:
+        raise RuntimeError("at http://me:secret@host \x1b[31m")
+
+    monkeypatch.setattr("modelyard.predict.predict_files", broken)
+    assert run("predict", "x.png") == 1
+    message = capsys.readouterr().err
+    assert "Traceback" in message and r"RuntimeError: at http://host \x1b[31m" in message

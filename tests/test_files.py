@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +13,16 @@ import pytest
 import torch
 
 from modelyard.errors import StoreError
-from modelyard.files import check_space, folder_written_whole, is_sealed, seal, write_atomically
+from modelyard.files import (
+    check_space,
+    folder_written_whole,
+    full_path,
+    is_sealed,
+    open_regular,
+    read_regular,
+    seal,
+    write_atomically,
+)  # fmt: skip
 from modelyard.training.checkpoint import load_checkpoint, save_checkpoint
 
 
@@ -83,3 +94,40 @@ def test_a_seal_breaks_with_any_file(tmp_path: Path, damage: str) -> None:
     else:
         (tmp_path / ("a" if damage == "missing" else "sha256.json")).unlink()
     assert not is_sealed(tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["fifo", "device", "socket", "folder", "link to a device", "link to itself"])
+def test_m8_only_regular_files_are_opened(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    if kind == "fifo":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+    elif kind == "socket":
+        with socket.socket(socket.AF_UNIX) as bound:
+            bound.bind(str(path))
+    elif kind == "device":
+        path = Path("/dev/zero")
+    else:
+        path.symlink_to("/dev/zero" if "device" in kind else path)
+    with pytest.raises(OSError) as refused:
+        open_regular(path)
+    assert refused.value.strerror and refused.value.filename == str(path)
+
+
+def test_m8_no_more_is_read_than_the_limit(tmp_path: Path) -> None:
+    (tmp_path / "small").write_bytes(b"12345")
+    (tmp_path / "link").symlink_to("small")
+    assert read_regular(tmp_path / "link", 5) == b"12345"
+    with pytest.raises(OSError, match="larger than 4 bytes"):
+        read_regular(tmp_path / "small", 4)
+    with (tmp_path / "sparse").open("wb") as stream:
+        stream.truncate(1 << 40)
+    with pytest.raises(OSError, match="larger than 1000 bytes"):
+        read_regular(tmp_path / "sparse", 1000)
+
+
+def test_l11_paths_that_name_nothing_stay_paths(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    assert full_path(tmp_path / "loop") == tmp_path / "loop"
+    assert full_path("~no-such-user/x").name == "x"

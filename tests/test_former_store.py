@@ -10,8 +10,9 @@ from PIL import Image
 
 from modelyard.bundle import open_bundle, read_golden
 from modelyard.home import Home
+from modelyard.ledger import problems, read_ledger
 from modelyard.predict import predict_files, released_folder
-from modelyard.tracking import history, ledger, registry
+from modelyard.tracking import history, registry
 from modelyard.tracking.aliases import Move, move_alias, registry_head
 from tests.blank import former_store
 from tests.serving.conftest import running
@@ -47,4 +48,4 @@ def test_its_releases_are_served_and_its_aliases_move(home: Home, tmp_path: Path
         server.wait_for(
             lambda: any(event["version"] == "1" for event in server.events("serving") if event["model"] == "digits")
         )
-    assert not ledger.problems(ledger.read(home.releases / "digits"), registry_head(home, "digits"))
+    assert not problems(read_ledger(home.releases / "digits"), registry_head(home, "digits"))

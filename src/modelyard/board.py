@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from modelyard.bundle import Manifest
+from modelyard.text import in_markdown
 
 
 def board_row(label: str, version: int, metrics: dict[str, float]) -> dict[str, Any]:
@@ -53,15 +54,22 @@ def card_facts(manifest: Manifest) -> dict[str, str]:
 
 def as_markdown(facts: Mapping[str, str]) -> str:
     """A card as a table of two columns."""
-    return "\n".join(["| | |", "|---|---|", *(f"| {name} | {fact} |" for name, fact in facts.items())])
+    return "\n".join(
+        ["| | |", "|---|---|", *(f"| {in_markdown(name)} | {in_markdown(fact)} |" for name, fact in facts.items())]
+    )
+
+
+def table_rows(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The same rows for an artifact of Prefect: its page renders Markdown in the cells of a table, too."""
+    return [{name: in_markdown(value) if isinstance(value, str) else value for name, value in row.items()} for row in rows]
 
 
 def board_markdown(rows: Sequence[Mapping[str, Any]]) -> str:
     """The board as a table."""
     columns = list(rows[0])
     lines = [
-        columns,
+        [in_markdown(name) for name in columns],
         ["---"] * len(columns),
-        *(["-" if row[name] is None else str(row[name]) for name in columns] for row in rows),
+        *(["-" if row[name] is None else in_markdown(row[name]) for name in columns] for row in rows),
     ]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import math
+import os
+import zipfile
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from modelyard.errors import BundleError
-from modelyard.files import sha256_of_file, write_json
+from modelyard.files import is_plain_name, parse_json, read_regular, sha256_of_file, write_json
 
 SCHEMA_VERSION = 1
 MODEL_FILE, MANIFEST_FILE, GOLDEN_FILE = "model.onnx", "manifest.json", "golden.npz"
+MODEL_BYTES, MANIFEST_BYTES, GOLDEN_BYTES = 2**31, 4 * 2**20, 256 * 2**20
+"""Nothing larger is read; protobuf allows no larger model."""
+GOLDEN_ROWS = 256
+LARGEST_IMAGE, MOST_CLASSES, LARGEST_NUMBER = 2**26, 2**17, 1e300
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,37 +46,90 @@ class Manifest:
     environment: dict[str, str]
     """Package -> version that made the bundle."""
     files: dict[str, str]
-    """File name -> sha256."""
+    """File name -> sha256 of every file of the bundle but the manifest; no other may lie beside them."""
 
     @classmethod
     def from_json(cls, value: object) -> Manifest:
         """The manifest in a parsed manifest.json. Raises: ValueError naming the fields that do not fit."""
         given: dict[str, Any] = value if isinstance(value, dict) else {}
         names = {field.name for field in fields(cls)}
-        wrong = [*(names ^ set(given)), *(name for name in names & set(given) if not _fits(name, given[name]))]
+        wrong = [*(names ^ set(given)), *(name for name in names & set(given) if not FITS.get(name, _is_name)(given[name]))]
         if wrong:
             raise ValueError(f"fields missing, unknown or of another type: {', '.join(sorted(wrong))}")
         height, width, channels = given["image_shape"]
         return cls(**given | {"classes": tuple(given["classes"]), "image_shape": (height, width, channels)})
 
 
-def _is(value: object, *types: type) -> bool:
-    """Whether all items of a list, or all values of a dict, have one of the types."""
-    items = list(value.values()) if isinstance(value, dict) else value
-    return isinstance(items, list) and all(isinstance(item, types) for item in items)
+def _list_of(value: object, *types: type) -> bool:
+    """Whether this is a list of such items; a truth value is no number."""
+    return isinstance(value, list) and all(isinstance(item, types) and not isinstance(item, bool) for item in value)
 
 
-def _fits(name: str, value: object) -> bool:
-    """Whether `value` may stand for this field of the manifest."""
-    if name == "schema_version":
-        return value == SCHEMA_VERSION
-    if name in {"classes", "image_shape"}:
-        whole = isinstance(value, list) and (name == "classes" or len(value) == 3)
-        return whole and _is(value, str if name == "classes" else int)
-    if name in {"recipe", "metrics", "environment", "files"}:
-        types = {"recipe": (object,), "metrics": (float, int)}.get(name, (str,))
-        return isinstance(value, dict) and _is(value, *types)
-    return isinstance(value, float | int if name == "temperature" else str)
+def _table_of(value: object, *types: type) -> bool:
+    return isinstance(value, dict) and _list_of([*value.values()], *types)
+
+
+def _is_name(value: object) -> bool:
+    return isinstance(value, str) and is_plain_name(value)
+
+
+FITS: dict[str, Callable[[Any], bool]] = {
+    "schema_version": lambda value: _list_of([value], int) and value == SCHEMA_VERSION,
+    "classes": lambda value: _list_of(value, str) and 0 < len(value) == len(set(value)) <= MOST_CLASSES,
+    "image_shape": lambda value: (
+        _list_of(value, int) and len(value) == 3 and min(value) > 0 and math.prod(value) <= LARGEST_IMAGE
+    ),
+    "temperature": lambda value: _list_of([value], int, float) and 0 < value < LARGEST_NUMBER,
+    "recipe": lambda value: isinstance(value, dict),
+    "metrics": lambda value: _table_of(value, int, float) and all(abs(number) < LARGEST_NUMBER for number in value.values()),
+    "environment": lambda value: _table_of(value, str),
+    "files": lambda value: _table_of(value, str) and all(map(is_plain_name, value)),
+}
+"""Whether a value may stand for a field of the manifest; the others are names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A bundle's content, in memory: what is used is what was checked, whatever becomes of the files."""
+
+    folder: Path
+    manifest: Manifest
+    digests: dict[str, str]
+    """File name -> sha256 of every file, the manifest too."""
+    model: bytes
+    golden: bytes
+    is_recorded: bool = False
+    """Whether the ledger of its model was asked and knows these digests."""
+
+    def samples(self) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+        """Golden images [B, H, W, C] and probabilities [B, K]. Raises: BundleError; no more is unpacked than they may be."""
+        kinds: dict[str, tuple[type[np.generic], tuple[int, ...]]]
+        kinds = {"images": (np.uint8, self.manifest.image_shape), "probabilities": (np.float32, (len(self.manifest.classes),))}
+        try:
+            with zipfile.ZipFile(BytesIO(self.golden)) as archive:
+                images_BHWC, probabilities_BK = (_array(archive, name, *kind) for name, kind in kinds.items())
+        except Exception as error:  # zipfile, zlib and numpy have a dozen kinds
+            raise BundleError(f"{self.folder}: {GOLDEN_FILE} cannot be read ({str(error)[:200]}); export it again") from error
+        return images_BHWC, probabilities_BK
+
+
+def _array(archive: zipfile.ZipFile, name: str, dtype: type[np.generic], row: tuple[int, ...]) -> NDArray[Any]:
+    """An array of rows like `row`; whatever its header or the archive's directory says, no more bytes are unpacked."""
+    member = archive.getinfo(f"{name}.npy")
+    if member.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
+        raise ValueError(f"{name} is packed in another way than numpy's")
+    with archive.open(member) as stream:
+        if npy.read_magic(stream) != (1, 0):
+            raise ValueError(f"{name} is of another format than 1.0")
+        shape, by_column, found = npy.read_array_header_1_0(stream)
+        size = math.prod(shape) * np.dtype(dtype).itemsize
+        fits = found == dtype and not by_column and shape[1:] == row and 0 < shape[0] <= GOLDEN_ROWS
+        if not fits or size > GOLDEN_BYTES:
+            raise ValueError(f"expected at most {GOLDEN_ROWS} {name} of {list(row)}, received {list(shape)} of {found}")
+        content = stream.read(size + 1)
+    if len(content) != size:
+        raise ValueError(f"{name} has another length than its header says")
+    return np.frombuffer(content, dtype).reshape(shape)
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
@@ -74,20 +138,32 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
     write_json(folder / MANIFEST_FILE, asdict(replace(manifest, files=files)))
 
 
-def open_bundle(folder: Path) -> Manifest:
-    """The manifest of a bundle whose files are all as they were sealed.
+def read_bundle(folder: Path) -> Bundle:
+    """A bundle whose files are all as they were sealed, and no others.
 
-    Raises: BundleError when a file is missing, altered or the manifest unreadable.
+    Raises: BundleError when a file is missing, altered, too much or too large, or the manifest unreadable.
     """
     try:
-        manifest = Manifest.from_json(json.loads((folder / MANIFEST_FILE).read_bytes()))
-        found = {name: sha256_of_file(folder / name) for name in (MODEL_FILE, GOLDEN_FILE)}
+        text = read_regular(folder / MANIFEST_FILE, MANIFEST_BYTES)
+        manifest = Manifest.from_json(parse_json(text))
+        model, golden = read_regular(folder / MODEL_FILE, MODEL_BYTES), read_regular(folder / GOLDEN_FILE, GOLDEN_BYTES)
+        held = {MANIFEST_FILE: text, MODEL_FILE: model, GOLDEN_FILE: golden}
+        found = {name: hashlib.sha256(content).hexdigest() for name, content in held.items()}
+        found |= {name: sha256_of_file(folder / name) for name in manifest.files.keys() - found.keys()}
+        unlisted = next((entry.name for entry in os.scandir(folder) if entry.name not in found), None)
     except (OSError, ValueError) as error:
-        reason = error if isinstance(error, ValueError) else error.strerror
+        reason = str(error if isinstance(error, ValueError) else error.strerror)[:200]
         raise BundleError(f"{folder} is not a whole bundle ({type(error).__name__}: {reason}); export it again") from error
-    if altered := [name for name in found.keys() | manifest.files if found.get(name) != manifest.files.get(name)]:
+    if unlisted is not None:
+        raise BundleError(f"{folder} holds {unlisted[:200]!r}, which its manifest does not list; delete it or export it again")
+    if altered := dict(found.items() - {MANIFEST_FILE: found[MANIFEST_FILE]}.items() ^ manifest.files.items()):
         raise BundleError(f"{folder}: {', '.join(sorted(altered))} does not match the manifest; export it again")
-    return manifest
+    return Bundle(folder, manifest, found, model, golden)
+
+
+def open_bundle(folder: Path) -> Manifest:
+    """The manifest of a whole bundle. Raises: BundleError (`read_bundle`)."""
+    return read_bundle(folder).manifest
 
 
 def is_whole(folder: Path) -> bool:
@@ -105,18 +181,8 @@ def write_golden(folder: Path, images_BHWC: NDArray[np.uint8], probabilities_BK:
 
 
 def read_golden(folder: Path) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """Images [B, H, W, C] and probabilities [B, K]."""
-    with np.load(folder / GOLDEN_FILE, allow_pickle=False) as golden:
-        return golden["images"], golden["probabilities"]
-
-
-def read_metadata(model: Path) -> dict[str, str]:
-    """The metadata inside an ONNX file (onnxruntime only)."""
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
-    metadata = session.get_modelmeta().custom_metadata_map
-    return {name: str(value) for name, value in metadata.items()}
+    """Images [B, H, W, C] and probabilities [B, K]. Raises: BundleError."""
+    return read_bundle(folder).samples()
 
 
 def as_json(value: object) -> str:

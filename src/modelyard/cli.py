@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import sys
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,7 +19,7 @@ import typer
 from modelyard.cli_alerts import alerts_app
 from modelyard.cli_data import data_app
 from modelyard.cli_models import models_app
-from modelyard.cli_operate import down, restart, status, ui, up
+from modelyard.cli_operate import down, env, restart, status, ui, up
 from modelyard.cli_options import PRESETS_HELP, JsonOption, LabelsOption, SkipOption, print_rows, with_labels
 from modelyard.cli_repository import repository_app
 from modelyard.cli_schedule import schedule_app
@@ -30,6 +31,8 @@ from modelyard.environment import configure, private_files
 from modelyard.errors import ModelyardError, describe_fault
 from modelyard.home import Home
 from modelyard.running import run_compare
+from modelyard.terminal import echo
+from modelyard.text import printable
 
 if TYPE_CHECKING:
     from modelyard.requests import CompareRequest
@@ -42,7 +45,7 @@ app.add_typer(alerts_app, name="alerts")
 app.add_typer(models_app, name="models")
 app.add_typer(repository_app, name="repository")
 app.add_typer(store_app, name="store")
-for command in (up, status, down, restart, ui, gc, sweep):
+for command in (up, status, down, restart, ui, env, gc, sweep):
     app.command()(command)
 app.add_typer(schedule_app, name="schedule")
 app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(serve)
@@ -102,7 +105,7 @@ def run(
         return print_rows(plan_rows(request(), Home.current()), f"plan for {dataset}", as_json)
     result = run_compare(request)
     if as_json:
-        typer.echo(json.dumps(result))
+        echo(json.dumps(result))
     else:
         from modelyard.tables import print_board
 
@@ -122,9 +125,7 @@ def predict(
     from modelyard.predict import predict_files
 
     for row in predict_files(Home.current(), model, images):
-        typer.echo(
-            json.dumps(row) if as_json else f"{row['image']}  {row['label']}  {row['probability']:.1%}  {row['ms']:.2f} ms"
-        )
+        echo(json.dumps(row) if as_json else f"{row['image']}  {row['label']}  {row['probability']:.1%}  {row['ms']:.2f} ms")
 
 
 @app.command()
@@ -137,12 +138,12 @@ def doctor(
         from modelyard.tracking.relocation import relocate as relocate_store
 
         done = relocate_store(Home.current())
-        return typer.echo(json.dumps({"done": done}) if as_json else done)
+        return echo(json.dumps({"done": done}) if as_json else done)
     from modelyard.doctor import examine
 
     report = examine(Home.current())
-    typer.echo(json.dumps(report) if as_json else "\n".join(f"{name:>22}  {value}" for name, value in report.items()))
-    return None
+    lines = [json.dumps(report)] if as_json else [f"{name:>22}  {value}" for name, value in report.items()]
+    return echo(*lines)
 
 
 def _terminate(number: int, _frame: object) -> None:
@@ -161,7 +162,7 @@ def main() -> None:
     except Exception as error:
         code = _report(error)
     if code == INTERRUPTED:
-        typer.echo("modelyard: stopped; run the same command again to go on from the last checkpoint", err=True)
+        echo("modelyard: stopped; run the same command again to go on from the last checkpoint", err=True)
         code = 128 + _signals[0] if _signals else INTERRUPTED
     sys.exit(code)
 
@@ -170,15 +171,12 @@ def _report(error: Exception) -> int:
     """Say what to do about an expected error; anything else is a bug and keeps its trace."""
     usage_error = getattr(error, "show", None)
     if usage_error is not None:  # click's own: unknown option, value out of range
+        vars(error).update(message=printable(vars(error).get("message", "")))
         usage_error()
         return 2
-    if os.environ.get("MODELYARD_DEBUG"):
-        raise error
-    if isinstance(error, ModelyardError):
-        typer.echo(f"modelyard: {error}", err=True)
-        return error.exit_code
-    fault = describe_fault(error)
+    fault = None if os.environ.get("MODELYARD_DEBUG") else error if isinstance(error, ModelyardError) else describe_fault(error)
     if fault is None:
-        raise error
-    typer.echo(f"modelyard: {fault}", err=True)
-    return 2
+        echo(*"".join(traceback.format_exception(error)).splitlines(), err=True)
+        return 1
+    echo(f"modelyard: {fault}", err=True)
+    return error.exit_code if isinstance(error, ModelyardError) else 2

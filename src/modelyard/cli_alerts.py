@@ -10,6 +10,7 @@ import typer
 
 from modelyard.cli_options import JsonOption, print_rows
 from modelyard.home import Home
+from modelyard.terminal import echo
 
 alerts_app = typer.Typer(
     no_args_is_help=True,
@@ -26,9 +27,9 @@ def alerts_list(
 
     entries = read_record(Home.current())[-last:]
     if as_json:
-        typer.echo(json.dumps(entries))
+        echo(json.dumps(entries))
     elif not entries:
-        typer.echo("no alerts yet; try: modelyard alerts test")
+        echo("no alerts yet; try: modelyard alerts test")
     else:
         rows = [{name: entry[name] for name in ("time", "kind", "title", "state")} for entry in entries]
         print_rows(rows, "alerts", False)
@@ -43,7 +44,7 @@ def alerts_test() -> None:
     home, named = Home.current(), addresses()
     record(home, "test", "a test alert", {"sent by": "modelyard alerts test"})
     if not named:
-        typer.echo("recorded; MODELYARD_WEBHOOK names no address, so nothing was posted")
+        echo("recorded; MODELYARD_WEBHOOK names no address, so nothing was posted")
         return
     _send(home)
 
@@ -61,11 +62,11 @@ def _send(home: Home) -> None:
 
     if not addresses() and waiting_files(home):
         count, remedy = len(waiting_files(home)), "set it, then modelyard alerts send"
-        typer.echo(f"modelyard: {count} waiting, but MODELYARD_WEBHOOK names no address; {remedy}", err=True)
+        echo(f"modelyard: {count} waiting, but MODELYARD_WEBHOOK names no address; {remedy}", err=True)
         raise typer.Exit(1)
     done = deliver(home, pauses=(0.0, 1.0))
-    typer.echo(f"delivered: {done.delivered}, waiting: {len(waiting_files(home))}")
+    echo(f"delivered: {done.delivered}, waiting: {len(waiting_files(home))}")
     for address, failure in done.failures.items():
-        typer.echo(f"modelyard: {address} did not take it: {failure}; it is kept and sent with the next alert", err=True)
+        echo(f"modelyard: {address} did not take it: {failure}; it is kept and sent with the next alert", err=True)
     if done.failures:
         raise typer.Exit(1)

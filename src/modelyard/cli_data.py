@@ -12,6 +12,7 @@ import typer
 from modelyard.cli_drift import drift
 from modelyard.cli_options import JsonOption, SkipOption
 from modelyard.environment import callers_files
+from modelyard.terminal import echo
 
 if TYPE_CHECKING:
     from modelyard.data.datasets import Dataset
@@ -28,13 +29,13 @@ def data_list(as_json: JsonOption = False) -> None:
     from modelyard.tables import print_table
 
     rows = [{"name": name, "state": state} for name, state in available().items()]
-    typer.echo(json.dumps(rows)) if as_json else print_table(rows, "data sets")
+    echo(json.dumps(rows)) if as_json else print_table(rows, "data sets")
 
 
 @data_app.command("fetch")
 def data_fetch(name: Annotated[str, typer.Argument(help="One of modelyard data list.")]) -> None:
     """Bring a named data set into the cache and print its digest."""
-    typer.echo(_summary(_load(name)))
+    echo(*_summary(_load(name)))
 
 
 @data_app.command("show")
@@ -52,7 +53,7 @@ def data_show(
     description = describe(loaded) | {"contact sheet": str(picture)}
     with callers_files():
         draw_contact_sheet(loaded, picture)
-    typer.echo(json.dumps(description)) if as_json else _print_description(description)
+    echo(json.dumps(description)) if as_json else _print_description(description)
 
 
 @data_app.command("import")
@@ -74,13 +75,13 @@ def data_import(
     with ConsoleProgress() as progress:
         imported = import_dataset(folder, name or safe_name(folder.resolve().name), options, progress.work)
     dataset, before = imported.dataset, imported.previous
-    typer.echo(_summary(dataset))
+    echo(*_summary(dataset))
     if before == dataset.digest:
-        typer.echo(f"nothing changed: {dataset.name} had this content already")
+        echo(f"nothing changed: {dataset.name} had this content already")
         return
     if before:
-        typer.echo(f"replaced what {dataset.name} stood for, digest {before}")
-    typer.echo(f"next: modelyard data show {dataset.name} | modelyard run --dataset {dataset.name}")
+        echo(f"replaced what {dataset.name} stood for, digest {before}")
+    echo(f"next: modelyard data show {dataset.name} | modelyard run --dataset {dataset.name}")
 
 
 @data_app.command("remove")
@@ -89,7 +90,7 @@ def data_remove(name: Annotated[str, typer.Argument(help="An imported data set."
     from modelyard.data.imports import remove_import
 
     remove_import(name)
-    typer.echo(f"removed {name} from the cache; models trained on it stay")
+    echo(f"removed {name} from the cache; models trained on it stay")
 
 
 def _load(name: str, *, skip_unreadable: bool = False) -> Dataset:
@@ -101,9 +102,9 @@ def _load(name: str, *, skip_unreadable: bool = False) -> Dataset:
         return load_dataset(name, FolderOptions(skip_unreadable=skip_unreadable), progress.work)
 
 
-def _summary(dataset: Dataset) -> str:
-    lines = [f"{dataset.name}: {len(dataset.train)} training and {len(dataset.test)} test images, digest {dataset.digest}"]
-    return "\n".join([*lines, *_left_out(dataset.origin)])
+def _summary(dataset: Dataset) -> list[str]:
+    line = f"{dataset.name}: {len(dataset.train)} training and {len(dataset.test)} test images, digest {dataset.digest}"
+    return [line, *_left_out(dataset.origin)]
 
 
 def _left_out(origin: Any) -> list[str]:
@@ -117,12 +118,12 @@ def _print_description(description: dict[str, Any]) -> None:
     counts = [{"class": name, **values} for name, values in description.pop("counts").items()]
     print_table(counts[:MOST_ROWS], description.pop("name"))
     if len(counts) > MOST_ROWS:
-        typer.echo(f"... and {len(counts) - MOST_ROWS} more classes (--json lists all)")
+        echo(f"... and {len(counts) - MOST_ROWS} more classes (--json lists all)")
     origin, examples = description.pop("origin"), description.pop("examples of those")
     hidden = ("unreadable files left out", "folders ignored")
     facts = {name: fact for name, fact in origin.items() if name not in hidden} | description
     for name, fact in facts.items():
         text = ", ".join(f"{part} {value:,}" for part, value in fact.items()) if isinstance(fact, dict) else fact
-        typer.echo(f"{name:>35}  {text}")
+        echo(f"{name:>35}  {text}")
     for text in [*(f"equal images: {example}" for example in examples), *_left_out(origin)]:
-        typer.echo(f"{'':>35}  {text}")
+        echo(f"{'':>35}  {text}")

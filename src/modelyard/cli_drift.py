@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from modelyard.cli_options import JsonOption
+from modelyard.terminal import echo
 
 if TYPE_CHECKING:
     from modelyard.data.profile import Profile
@@ -35,7 +36,7 @@ def drift(
 
     rules = _rules(assignments or [])
     found = report(_profile(now), _reference(before), rules)
-    typer.echo(json.dumps(found.as_json())) if as_json else _print(found)
+    echo(json.dumps(found.as_json())) if as_json else _print(found)
 
 
 def _rules(assignments: list[str]) -> ValidationConfig:
@@ -77,9 +78,9 @@ def _print(found: DataReport) -> None:
     if rows:
         print_table(rows[:MOST_ROWS], f"{found.reference} and {found.dataset}")
     if len(rows) > MOST_ROWS:
-        typer.echo(f"... and {len(rows) - MOST_ROWS} more differences (--json lists all)")
+        echo(f"... and {len(rows) - MOST_ROWS} more differences (--json lists all)")
     if found.tests:
         print_table(found.test_rows(), "tests")
-    typer.echo(found.summary)
+    echo(found.summary)
     for problem in found.problems:
-        typer.echo(f"a scheduled run would refuse {found.dataset}: {problem}")
+        echo(f"a scheduled run would refuse {found.dataset}: {problem}")

@@ -10,6 +10,7 @@ import typer
 
 from modelyard.cli_options import JsonOption, print_rows
 from modelyard.home import Home
+from modelyard.terminal import echo
 
 models_app = typer.Typer(no_args_is_help=True, help="Look at the registered models, promote, roll back and audit.")
 ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help="Registered name, such as digits.")]
@@ -26,7 +27,7 @@ def models_list(as_json: JsonOption = False) -> None:
     if rows or as_json:
         print_rows(rows, "registered models", as_json)
     else:
-        typer.echo("nothing is registered yet; start with: modelyard run")
+        echo("nothing is registered yet; start with: modelyard run")
 
 
 @models_app.command("show")
@@ -34,13 +35,13 @@ def models_show(
     model: Annotated[str, typer.Argument(help="name, name@alias or name@number")], as_json: JsonOption = False
 ) -> None:
     """One version's card: where it comes from, how good, how fast, how large."""
-    from modelyard.bundle import open_bundle
     from modelyard.predict import released_folder
+    from modelyard.releases import read_release
     from modelyard.tables import print_card
 
     folder = released_folder(Home.current(), model)
-    manifest = open_bundle(folder)
-    typer.echo(json.dumps(asdict(manifest), indent=2)) if as_json else print_card(manifest, folder)
+    manifest = read_release(folder).manifest
+    echo(*json.dumps(asdict(manifest), indent=2).splitlines()) if as_json else print_card(manifest, folder)
 
 
 @models_app.command("promote")
@@ -62,7 +63,7 @@ def models_promote(
 
     with ConsoleProgress():
         done = promote_version(Home.current(), model, alias, reason=reason, force=force)
-    typer.echo(done)
+    echo(done)
 
 
 @models_app.command("rollback")
@@ -80,7 +81,7 @@ def models_rollback(
 
     with ConsoleProgress():
         done = rollback(Home.current(), model, to, reason=reason)
-    typer.echo(done)
+    echo(done)
 
 
 @models_app.command("history")
@@ -88,7 +89,7 @@ def models_history(
     model: ModelArgument,
     alias: Annotated[str | None, typer.Option(help="Only this alias.")] = None,
     at: Annotated[str | None, typer.Option(help="What each alias pointed to at this time, UTC unless it says +01:00.")] = None,
-    verify: Annotated[bool, typer.Option("--verify", help="Check the hash chain; exit code 1 if it was altered.")] = False,
+    verify: Annotated[bool, typer.Option("--verify", help="Check hash chain and releases; exit code 1 if altered.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Every move of an alias: when, who, from, to and why."""
@@ -113,12 +114,13 @@ def models_history(
 def _verify(home: Home, model: str, as_json: bool) -> None:
     from modelyard.tracking.aliases import registry_head
     from modelyard.tracking.history import verify
+    from modelyard.tracking.registry import digests
 
-    told, problems = verify(home, model, registry_head(home, model))
+    told, problems = verify(home, model, registry_head(home, model), digests(home, model))
     if as_json:
-        typer.echo(json.dumps({"model": model, "whole": not problems, "checked": told, "problems": problems}))
+        echo(json.dumps({"model": model, "whole": not problems, "checked": told, "problems": problems}))
     else:
-        typer.echo("\n".join([f"{model}: {'ALTERED' if problems else 'whole'}, {told}", *problems]))
+        echo(f"{model}: {'ALTERED' if problems else 'whole'}, {told}", *problems)
     if problems:
         raise typer.Exit(1)
 
@@ -136,4 +138,4 @@ def models_diff(
 
     home = Home.current()
     found = difference(home, find_version(home, first), find_version(home, second))
-    typer.echo(json.dumps(found)) if as_json else print_difference(found)
+    echo(json.dumps(found)) if as_json else print_difference(found)

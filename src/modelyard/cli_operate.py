@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 import sys
 import time
@@ -13,6 +14,7 @@ import typer
 from modelyard.cli_options import JsonOption, print_rows
 from modelyard.errors import ConfigError, StoreError
 from modelyard.home import Home
+from modelyard.terminal import echo
 
 if TYPE_CHECKING:
     from modelyard.operations.state import UpState
@@ -44,13 +46,15 @@ def up(
     supervision.start(home, parts, detach=detach)
     try:
         _show_until_ready(home)
+        if sys.stdout.isatty() and (link := _sign_in_link(home)):  # in a service's journal it would be read by others
+            echo(f"Prefect's page, once and within ten minutes (again: modelyard ui): {link}")
         if detach:
-            typer.echo("it goes on in the background: modelyard status | modelyard down | modelyard schedule add --help")
+            echo("it goes on in the background: modelyard status | modelyard down | modelyard schedule add --help")
             return
-        typer.echo("Ctrl-C ends all; in another terminal: modelyard status | modelyard schedule add --help")
+        echo("Ctrl-C ends all; in another terminal: modelyard status | modelyard schedule add --help")
         supervision.wait(home)
     except KeyboardInterrupt:
-        typer.echo("stopping ...")
+        echo("stopping ...")
         supervision.stop(home)
 
 
@@ -73,32 +77,53 @@ def ui(
     try:
         if state is None:
             _show_until_ready(home)
-        _show_pages(running_state(home), browser)
+        _show_pages(home, running_state(home), browser)
         if state is None:
-            typer.echo("Ctrl-C ends both")
+            echo("Ctrl-C ends both")
             supervision.wait(home)
     except KeyboardInterrupt:
-        typer.echo("stopping ...")
+        echo("stopping ...")
         supervision.stop(home)
 
 
-def _show_pages(state: UpState | None, browser: bool) -> None:
+def _show_pages(home: Home, state: UpState | None, browser: bool) -> None:
     """Print the addresses, and open the first two where a person is watching. Raises: ConfigError when `up` has no pages."""
     from modelyard.pages import ask_for_addresses
 
     if state is None or not {"mlflow", "prefect"} <= set(state.addresses):
         raise ConfigError("modelyard up runs without these pages; end it (modelyard down) and start it with prefect and mlflow")
-    for title, address in ask_for_addresses(state.addresses["mlflow"], state.addresses["prefect"]).items():
-        typer.echo(f"{title:>16}: {address}")
+    addresses = ask_for_addresses(state.addresses["mlflow"], state.addresses["prefect"]) | {"flows": _sign_in_link(home)}
+    for title, address in addresses.items():
+        echo(f"{title:>16}: {address}" + " (signs a browser in, once and within ten minutes)" * (title == "flows"))
         if browser and sys.stdout.isatty() and title != "last comparison":
-            webbrowser.open(address)
+            webbrowser.open(address if title == "runs" else _redirect(home))
+
+
+def _redirect(home: Home) -> str:
+    """A file that leads to Prefect's page: the arguments of what opens a browser are seen by everybody on the machine."""
+    from modelyard.files import write_atomically
+
+    page = home.state / "sign-in.html"
+    write_atomically(page, f'<meta http-equiv="refresh" content="0; url={_sign_in_link(home)}">'.encode(), 0o600)
+    return page.as_uri()
+
+
+def _sign_in_link(home: Home) -> str:
+    """Prefect's page with a new ticket; empty where none is served."""
+    from modelyard.operations.sign_in import SignIn, make_auth
+    from modelyard.operations.state import running_state
+
+    state = running_state(home)
+    if state is None or "prefect" not in state.addresses:
+        return ""
+    return SignIn(make_auth(home), state.process).link(state.addresses["prefect"])
 
 
 def _make_store(home: Home) -> None:
     """In a process of its own: this one stays, and would keep what that needs. Raises: StoreError."""
     if home.database.exists():
         return
-    typer.echo(f"making the run store {home.root} ...")
+    echo(f"making the run store {home.root} ...")
     done = subprocess.run([sys.executable, "-m", "modelyard.tracking.store"], capture_output=True, text=True, check=False)
     if done.returncode:
         raise StoreError((done.stderr.strip().splitlines() or ["the run store cannot be made; see modelyard doctor"])[-1])
@@ -114,12 +139,12 @@ def _show_until_ready(home: Home) -> None:
         for row in found:
             if supervision.is_ready(row) and row["part"] not in shown:
                 shown.add(row["part"])
-                typer.echo(f"{row['part']:>8}  {row['state']} after {time.monotonic() - started:.0f} s  {row['address']}")
+                echo(f"{row['part']:>8}  {row['state']} after {time.monotonic() - started:.0f} s  {row['address']}")
         if len(shown) == len(found):
             return
         if time.monotonic() - started > supervision.READY_SECONDS:
             late = [row for row in found if row["part"] not in shown]
-            typer.echo("".join(f"{row['part']:>8}  {row['state']}; see {row['log']}\n" for row in late), nl=False)
+            echo(*(f"{row['part']:>8}  {row['state']}; see {row['log']}" for row in late))
             return
         time.sleep(0.2)
 
@@ -132,14 +157,14 @@ def status(as_json: JsonOption = False) -> None:
     if rows or as_json:
         print_rows(rows, "modelyard up", as_json)
     else:
-        typer.echo("nothing runs; start it with: modelyard up")
+        echo("nothing runs; start it with: modelyard up")
 
 
 def down() -> None:
     """End what `modelyard up` runs."""
     from modelyard.operations import supervision
 
-    typer.echo("stopped" if supervision.stop(Home.current()) else "nothing runs")
+    echo("stopped" if supervision.stop(Home.current()) else "nothing runs")
 
 
 def restart(part: Annotated[str, typer.Argument(help="prefect, mlflow, worker or serve")]) -> None:
@@ -147,4 +172,18 @@ def restart(part: Annotated[str, typer.Argument(help="prefect, mlflow, worker or
     from modelyard.operations import supervision
 
     supervision.restart(Home.current(), part)
-    typer.echo(f"{part} started again")
+    echo(f"{part} started again")
+
+
+def env() -> None:
+    """Variables for Prefect's own commands: eval "$(modelyard env)"."""
+    from modelyard.operations.sign_in import auth_file, make_auth
+    from modelyard.operations.state import running_state
+
+    home = Home.current()
+    state = running_state(home)
+    if state is None or "prefect" not in state.addresses:
+        raise ConfigError("no Prefect server runs on this store; start it with: modelyard up")
+    make_auth(home)
+    echo(f"export PREFECT_HOME={shlex.quote(str(home.prefect))} PREFECT_API_URL={state.addresses['prefect']}/api")
+    echo(f'export PREFECT_API_AUTH_STRING="$(cat {shlex.quote(str(auth_file(home)))})"')  # the shell reads it, no screen

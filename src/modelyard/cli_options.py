@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from modelyard.terminal import echo
+
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 SkipOption = Annotated[bool, typer.Option("--skip-unreadable", help="Leave out image files that cannot be read.")]
 PRESETS_HELP = "smoke (tries the whole way), sprint (fast), tiny (small), standard or quality (longest)."
@@ -22,4 +24,4 @@ def print_rows(rows: list[dict[str, Any]], title: str, as_json: bool) -> None:
     """A table for people, JSON for scripts."""
     from modelyard.tables import print_table
 
-    typer.echo(json.dumps(rows)) if as_json else print_table(rows, title)
+    echo(json.dumps(rows)) if as_json else print_table(rows, title)

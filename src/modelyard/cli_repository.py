@@ -10,6 +10,7 @@ import typer
 
 from modelyard.environment import callers_files
 from modelyard.home import Home
+from modelyard.terminal import echo
 
 repository_app = typer.Typer(no_args_is_help=True, help="Hand the released models to other servers.")
 
@@ -27,7 +28,7 @@ def export(
         exported = export_repository(Home.current().releases, folder)
     rows = [{"name": one.name, "version": int(one.version)} for one in exported]
     if as_json:
-        typer.echo(json.dumps(rows))
+        echo(json.dumps(rows))
         return
     print_table(rows, str(folder))
-    typer.echo(f"next: tritonserver --model-repository={folder.resolve()}")
+    echo(f"next: tritonserver --model-repository={folder.resolve()}")

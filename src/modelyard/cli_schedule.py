@@ -12,6 +12,7 @@ import typer
 
 from modelyard.cli_options import PRESETS_HELP, JsonOption, SkipOption, print_rows
 from modelyard.home import Home
+from modelyard.terminal import echo
 
 if TYPE_CHECKING:
     from modelyard.requests import CompareRequest
@@ -64,6 +65,7 @@ def schedule_add(
         dataset = str(Path(dataset).resolve())  # a worker has another working directory
     from flows.refresh import RefreshRequest, compare_request
     from flows.schedule import NewSchedule, add, check_names, parse_cron
+    from modelyard.own_modules import record
 
     chosen = name or Path(dataset).name
     parse_cron(cron, timezone)
@@ -72,10 +74,12 @@ def schedule_add(
         dataset=dataset, architectures=tuple(architecture or ()), preset=preset, assignments=tuple(assignments or ()),
         seed=seed, device=device, skip_unreadable=skip_unreadable,
     )  # fmt: skip
-    _check_data(compare_request(request))
+    wanted = compare_request(request)
+    _check_data(wanted)
+    record(Home.current(), wanted.own_modules())
     with _prefect():
         add(NewSchedule(name=chosen, cron=cron, timezone=timezone, request=request, pool=pool, environment=_environment()))
-    typer.echo(f"added {chosen}; it runs while modelyard up runs: modelyard schedule list | modelyard schedule run {chosen}")
+    echo(f"added {chosen}; it runs while modelyard up runs: modelyard schedule list | modelyard schedule run {chosen}")
 
 
 def _check_data(request: CompareRequest) -> None:
@@ -123,7 +127,7 @@ def _print(rows: list[dict[str, Any]], title: str, as_json: bool, none: str) -> 
     if rows or as_json:
         print_rows(rows, title, as_json)
     else:
-        typer.echo(none)
+        echo(none)
 
 
 @schedule_app.command("pause")
@@ -133,7 +137,7 @@ def schedule_pause(name: NameArgument) -> None:
 
     with _prefect():
         schedule.pause(name)
-    typer.echo(f"paused {name}; go on with: modelyard schedule resume {name}")
+    echo(f"paused {name}; go on with: modelyard schedule resume {name}")
 
 
 @schedule_app.command("resume")
@@ -143,7 +147,7 @@ def schedule_resume(name: NameArgument) -> None:
 
     with _prefect():
         schedule.resume(name)
-    typer.echo(f"resumed {name}")
+    echo(f"resumed {name}")
 
 
 @schedule_app.command("remove")
@@ -153,7 +157,7 @@ def schedule_remove(name: NameArgument) -> None:
 
     with _prefect():
         schedule.remove(name)
-    typer.echo(f"removed {name}")
+    echo(f"removed {name}")
 
 
 @schedule_app.command("run")
@@ -163,4 +167,17 @@ def schedule_run(name: NameArgument) -> None:
 
     with _prefect():
         run = schedule.run_now(name)
-    typer.echo(f"run {run} starts when the worker of modelyard up is free: modelyard schedule history {name}")
+    echo(f"run {run} starts when the worker of modelyard up is free: modelyard schedule history {name}")
+
+
+@schedule_app.command("trust")
+def schedule_trust(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="Python file of an own module.")],
+) -> None:
+    """Let scheduled runs import this file as it is now: one that was edited, or scheduled by an earlier version."""
+    from modelyard.files import sha256_of_file
+    from modelyard.own_modules import record
+
+    path = file.resolve()
+    record(Home.current(), {str(path): sha256_of_file(path)})
+    echo(f"recorded {path}; scheduled runs import it until it is edited")

@@ -12,6 +12,7 @@ from modelyard.cli_options import JsonOption, print_rows
 from modelyard.errors import ConfigError
 from modelyard.home import Home
 from modelyard.sharing import share, unshare
+from modelyard.terminal import echo
 
 if TYPE_CHECKING:
     from modelyard.housekeeping.rubbish import Rubbish
@@ -43,11 +44,11 @@ def gc(
     rows = _rows(found, database)
     if as_json:
         items = [{"kind": item.kind, "path": str(item.path.relative_to(home.root)), "bytes": item.bytes} for item in found]
-        typer.echo(json.dumps({"dry_run": dry_run, "kinds": rows, "items": items}))
+        echo(json.dumps({"dry_run": dry_run, "kinds": rows, "items": items}))
     elif rows:
         print_rows(rows, "would be removed" if dry_run else f"removed from {home.root}", as_json=False)
     else:
-        typer.echo(f"nothing to remove in {home.root}: nothing older than {older_than} can go")
+        echo(f"nothing to remove in {home.root}: nothing older than {older_than} can go")
 
 
 def _rows(found: list[Rubbish], database: int) -> list[dict[str, Any]]:
@@ -70,7 +71,7 @@ def store_show(as_json: JsonOption = False) -> None:
 
     home = Home.current()
     if as_json:
-        typer.echo(json.dumps({"store": str(home.root), "bytes": store_sizes(home)}))
+        echo(json.dumps({"store": str(home.root), "bytes": store_sizes(home)}))
     else:
         print_rows(size_rows(home), f"store {home.root}", as_json=False)
 
@@ -81,7 +82,7 @@ def store_upgrade(as_json: JsonOption = False) -> None:
     from modelyard.tracking.upgrade import upgrade
 
     done = upgrade(Home.current())
-    typer.echo(json.dumps({"done": done}) if as_json else done)
+    echo(json.dumps({"done": done}) if as_json else done)
 
 
 @store_app.command("share")
@@ -100,4 +101,4 @@ def store_share(
     done = (
         f"group {number} may read the releases, ledgers and database of" if number is not None else "its owner alone may read"
     )
-    typer.echo(json.dumps({"store": str(home.root), "group": number}) if as_json else f"{done} {home.root}")
+    echo(json.dumps({"store": str(home.root), "group": number}) if as_json else f"{done} {home.root}")

@@ -9,6 +9,7 @@ import typer
 
 from modelyard.cli_options import PRESETS_HELP, JsonOption, LabelsOption, SkipOption, print_rows, with_labels
 from modelyard.home import Home
+from modelyard.terminal import echo
 
 if TYPE_CHECKING:
     from modelyard.sweeps.request import SweepRequest
@@ -53,7 +54,7 @@ def sweep(
     check(request)
     found = _run(request, (runner, workers or usable_cores(), address))
     if as_json:
-        typer.echo(json.dumps(found))
+        echo(json.dumps(found))
     elif found["configurations"]:
         print_rows(found["configurations"], f"sweep {request.name}: validation, mean over seeds", as_json=False)
     _say_failed(found)
@@ -61,7 +62,7 @@ def sweep(
         _compare_best(request, found)
     elif not as_json:
         folder = Home.current().sweeps / request.name
-        typer.echo(f"summary and picture: {folder}\nnext: the same command with --compare | modelyard ui")
+        echo(f"summary and picture: {folder}", "next: the same command with --compare | modelyard ui")
     if found["states"]["failed"]:
         raise typer.Exit(1)
 
@@ -91,7 +92,7 @@ def _run(request: SweepRequest, engine: tuple[str, int, str]) -> dict[str, Any]:
 def _say_failed(found: dict[str, Any]) -> None:
     for trial in found["trials"]:
         if trial["state"] == "failed":
-            typer.echo(f"failed: {trial['label']} seed {trial['seed']}: {trial['why']}", err=True)
+            echo(f"failed: {trial['label']} seed {trial['seed']}: {trial['why']}", err=True)
 
 
 def _compare_best(request: SweepRequest, found: dict[str, Any]) -> None:

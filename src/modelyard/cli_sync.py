@@ -11,6 +11,7 @@ import typer
 from modelyard.cli_options import JsonOption
 from modelyard.errors import ConfigError, RemoteError
 from modelyard.home import Home
+from modelyard.terminal import echo
 
 
 def sync(
@@ -32,9 +33,9 @@ def sync(
     from modelyard.tracking.mirror import sync as send
     from modelyard.tracking.sent import in_words
 
-    outcome = send(Home.current(), remote, lambda text: None if quiet else typer.echo(text, err=True), verify=verify)
+    outcome = send(Home.current(), remote, lambda text: None if quiet else echo(text, err=True), verify=verify)
     if as_json:
-        typer.echo(json.dumps({"remote": remote.name, **asdict(outcome)}))
+        echo(json.dumps({"remote": remote.name, **asdict(outcome)}))
         if outcome.problem:
             raise typer.Exit(RemoteError.exit_code)
     elif outcome.problem:
@@ -42,4 +43,4 @@ def sync(
             f"{outcome.problem}; {in_words(outcome.waiting)} here, nothing is lost: modelyard sync sends what waits"
         )
     else:
-        typer.echo(f"{remote.name}: {outcome.sent} sent, {outcome.waiting} waiting")
+        echo(f"{remote.name}: {outcome.sent} sent, {outcome.waiting} waiting")

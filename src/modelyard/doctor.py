@@ -112,11 +112,13 @@ def _ledgers(home: Home, *, ask_registry: bool) -> dict[str, str]:
     """Whether each model's ledger is as it was written; a registry that cannot be read is not asked what it remembers."""
     from modelyard.tracking.aliases import registry_head
     from modelyard.tracking.history import verify
+    from modelyard.tracking.registry import digests
 
     report: dict[str, str] = {}
     for folder in sorted(path for path in home.releases.glob("*") if path.is_dir()):
         try:
-            told, problems = verify(home, folder.name, registry_head(home, folder.name) if ask_registry else {})
+            known = (registry_head(home, folder.name), digests(home, folder.name)) if ask_registry else ()
+            told, problems = verify(home, folder.name, *known)
         except (ModelyardError, OSError) as error:
             told, problems = "", [str(error)]
         report[f"ledger of {folder.name}"] = f"ALTERED: {'; '.join(problems)}" if problems else f"whole: {told}"

@@ -43,8 +43,7 @@ def configure(home: Home) -> None:
         "PREFECT_LOCAL_STORAGE_PATH": str(prefect / "results"),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_SERVER_LOGGING_LEVEL": "ERROR",
-        "PREFECT_SERVER_EPHEMERAL_ENABLED": "true",
-        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "180",
+        "PREFECT_SERVER_EPHEMERAL_ENABLED": "false",  # Prefect's own has no string and asks for no Host
         "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "100",
         "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_FLUSH_INTERVAL": "1",
         "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_ENABLED": "false",
@@ -70,3 +69,6 @@ def configure(home: Home) -> None:
         os.environ.setdefault(REMOTE_VARIABLE, os.environ.pop("MLFLOW_TRACKING_URI"))  # mirrored: the store is always local
     for name, value in values.items():
         os.environ.setdefault(name, value)
+    for name in ("no_proxy", "NO_PROXY"):  # what goes to this machine is no proxy's business
+        if "127.0.0.1" not in (known := os.environ.get(name, "")):
+            os.environ[name] = ",".join(filter(None, [known, "127.0.0.1", "localhost"]))

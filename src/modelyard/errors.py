@@ -20,11 +20,20 @@ ModelyardError            exit code 2: the input or the machine has to change
 
 import errno
 
+from modelyard.text import printable
+
+MAX_TEXT = 1000
+"""Characters of a refusal; whatever a client sent, an error is a line."""
+MAX_QUOTED = 80
+
 
 class ModelyardError(Exception):
     """Base of all; the text is one line: expected, received, remedy."""
 
     exit_code = 2
+
+    def __str__(self) -> str:
+        return printable(super().__str__())
 
 
 class ConfigError(ModelyardError):
@@ -99,19 +108,31 @@ class RequestError(ModelyardError):
     """A request cannot be answered as it is; `status` is the HTTP status that says so."""
 
     def __init__(self, message: str, status: int = 400) -> None:
-        super().__init__(message)
+        super().__init__(message if len(message) <= MAX_TEXT else f"{message[:MAX_TEXT]}...")
         self.status = status
 
 
+def quoted(value: object) -> str:
+    """A received value as an error shows it; a long text is cut, and nothing long or nested is ever written out."""
+    if isinstance(value, str | bytes):
+        return repr(value) if len(value) <= MAX_QUOTED else f"{value[:MAX_QUOTED]!r}..."
+    if isinstance(value, list) and (len(value) > 8 or not set(map(type, value)) <= {int, float, bool, type(None)}):
+        return f"a list of {len(value)}"
+    return f"an object of {len(value)} keys" if isinstance(value, dict) else repr(value)
+
+
 def describe_fault(error: BaseException | None) -> str | None:
-    """What to tell when `error` is a lack of rights, or its root a full disk or a locked store, whichever library met it."""
-    if isinstance(error, PermissionError) and error.filename:
-        return f"no permission: {error.filename!r}; run as its owner, or ask its owner for: modelyard store share"
-    while error is not None:
-        text = str(error).strip()
-        if getattr(error, "errno", None) == errno.ENOSPC or "database or disk is full" in text:
+    """What to tell when the root of `error` is a full disk or a locked store, whoever met it, or a file that cannot be used."""
+    cause = error
+    while cause is not None:
+        text = str(cause).strip()
+        if getattr(cause, "errno", None) == errno.ENOSPC or "database or disk is full" in text:
             return f"the disk is full ({text.splitlines()[0][:120]}); free space and run the same command again"
         if "database is locked" in text:
             return "the run store is locked by another program; end it (modelyard doctor) and run the same command again"
-        error = error.__cause__ or error.__context__
+        cause = cause.__cause__ or cause.__context__
+    if isinstance(error, PermissionError) and error.filename:
+        return f"no permission: {error.filename}; run as its owner, or ask its owner for: modelyard store share"
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return f"{error.filename}: {error.strerror}; mend it or name another"
     return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -12,7 +13,9 @@ import uuid
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from io import BufferedReader
 from pathlib import Path
+from typing import Any, NoReturn
 
 from modelyard.errors import StoreError
 
@@ -25,11 +28,56 @@ SEAL_FILE = "sha256.json"
 YOUNG_SECONDS = 60.0
 NEEDED_BYTES = 1_000_000
 """With less room neither database can take another record."""
+LONGEST_NAME = 200
+
+
+def is_plain_name(name: str) -> bool:
+    """Whether `name` may be one part of a path: no separator, nothing hidden or unprintable, so that it leads nowhere else."""
+    return 0 < len(name) <= LONGEST_NAME and name[0] != "." and name.isprintable() and not {"/", "\\", ":"} & set(name)
+
+
+def open_regular(path: Path) -> BufferedReader:
+    """A regular file, opened for reading; a FIFO, which would hang, and a device, which never ends, are not opened.
+
+    Raises: OSError.
+    """
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    descriptor = os.open(path, flags)  # not Path.open: without O_NONBLOCK it waits for a FIFO's writer
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+    return os.fdopen(descriptor, "rb")
+
+
+def read_regular(path: Path, limit: int) -> bytes:
+    """All of a regular file of at most `limit` bytes. Raises: OSError, also where it is larger."""
+    with open_regular(path) as stream:
+        size = os.fstat(stream.fileno()).st_size
+        if size > limit:
+            raise OSError(errno.EFBIG, f"larger than {limit} bytes", str(path))
+        return stream.read(size)
+
+
+def parse_json(text: bytes) -> Any:
+    """The value. Raises: ValueError for what is no JSON, as NaN and Infinity, or nested too deep."""
+    try:
+        return json.loads(text, parse_constant=_refuse_constant)
+    except RecursionError:
+        raise ValueError("nested too deep") from None
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no number")
+
+
+def full_path(text: str | Path) -> Path:
+    """Absolute, `~` and links followed; what names no user or no file, or leads in a circle, stays as it is."""
+    return Path(os.path.realpath(os.path.expanduser(text)))  # noqa: PTH111 - pathlib raises RuntimeError
 
 
 def sha256_of_file(path: Path) -> str:
-    """Hex digest of a file's bytes."""
-    with path.open("rb") as stream:
+    """Hex digest of a regular file's bytes."""
+    with open_regular(path) as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
@@ -58,15 +106,15 @@ def _refused(path: Path, error: OSError) -> StoreError:
     return StoreError(f"cannot write {path}: {error.strerror or error}; {remedy} or choose another MODELYARD_HOME")
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Replace `path` by `content` in one step.
+def write_atomically(path: Path, content: bytes, mode: int = 0o666) -> None:
+    """Replace `path` by `content` in one step; 0o600 is for its owner alone.
 
     Raises: StoreError when the disk is full or the folder cannot be written.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         make_folder(path.parent)
-        with temporary.open("wb") as stream:
+        with open(temporary, "wb", opener=lambda name, flags: os.open(name, flags, mode)) as stream:
             stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())
@@ -80,6 +128,15 @@ def write_atomically(path: Path, content: bytes) -> None:
 def write_json(path: Path, value: object) -> None:
     """`write_atomically` for a JSON value."""
     write_atomically(path, (json.dumps(value, indent=2, sort_keys=True) + "\n").encode())
+
+
+def read_private(path: Path) -> str:
+    """A file of mode 0600; empty where it is lost, unreadable, not regular, or open to others."""
+    with suppress(OSError, ValueError), os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)) as stream:
+        found = os.fstat(stream.fileno())
+        if stat.S_ISREG(found.st_mode) and not found.st_mode & 0o077 and found.st_uid == os.geteuid():
+            return stream.read()
+    return ""
 
 
 def make_folder(path: Path) -> Path:

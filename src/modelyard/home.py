@@ -6,6 +6,9 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from modelyard.errors import StoreError
+from modelyard.files import is_plain_name
+
 
 @dataclass(frozen=True, slots=True)
 class Home:
@@ -43,6 +46,12 @@ class Home:
     @property
     def releases(self) -> Path:
         return self.root / "releases"
+
+    def releases_of(self, model: str) -> Path:
+        """A model's release folder. Raises: StoreError for a name that would lead elsewhere."""
+        if not is_plain_name(model):
+            raise StoreError(f"{model[:80]!r} cannot be a model's name: expected one part of a path, such as mnist")
+        return self.releases / model
 
     @property
     def logs(self) -> Path:

@@ -5,6 +5,7 @@ B batch, H height, W width, C channels, K classes.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,20 +14,34 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from modelyard.bundle import MODEL_BYTES
 from modelyard.cores import usable_cores
-from modelyard.errors import DeviceError
+from modelyard.errors import BundleError, DeviceError
+from modelyard.files import read_regular
 
 
-def open_session(model: Path, *, provider: str = "CPUExecutionProvider", threads: int = 0) -> onnxruntime.InferenceSession:
-    """A session on exactly `provider`. Raises: DeviceError when onnxruntime would use another."""
+def open_session(
+    model: Path | bytes, *, provider: str = "CPUExecutionProvider", threads: int = 0
+) -> onnxruntime.InferenceSession:
+    """A session on exactly `provider`, of a model that is one file: no tensor is read from another.
+
+    Raises: BundleError when onnxruntime cannot load it, DeviceError when onnxruntime would use another provider.
+    """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or usable_cores()
     options.inter_op_num_threads = 1
     options.enable_mem_pattern = False  # plans memory for one shape; batches have many, and each plan stays
     options.log_severity_level = 3
+    options.add_session_config_entry("session.load_model_format", "ONNX")  # not onnxruntime's own format, which it would guess
+    options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.devnull)  # not the cwd
     if provider not in onnxruntime.get_available_providers():
         raise DeviceError(f"onnxruntime has no {provider}; available: {', '.join(onnxruntime.get_available_providers())}")
-    session = onnxruntime.InferenceSession(model, options, providers=[provider])
+    name = "the model" if isinstance(model, bytes) else model
+    try:
+        content = model if isinstance(model, bytes) else read_regular(model, MODEL_BYTES)
+        session = onnxruntime.InferenceSession(content, options, providers=[provider])
+    except Exception as error:  # onnxruntime's errors have no common base
+        raise BundleError(f"onnxruntime cannot load {name} ({str(error)[:300]}); export it again") from error
     if session.get_providers()[0] != provider:
         raise DeviceError(f"asked for {provider}, onnxruntime uses {session.get_providers()[0]}; see modelyard doctor")
     return session
@@ -35,9 +50,12 @@ def open_session(model: Path, *, provider: str = "CPUExecutionProvider", threads
 def classify(
     session: onnxruntime.InferenceSession, images_BHWC: NDArray[np.uint8], batch_size: int = 256
 ) -> NDArray[np.float32]:
-    """Probabilities [B, K] for raw pixels."""
+    """Probabilities [B, K] for raw pixels. Raises: BundleError when the model fails."""
     batches = [images_BHWC[start : start + batch_size] for start in range(0, len(images_BHWC), batch_size)]
-    return np.concatenate([session.run(["probabilities"], {"images": batch})[0] for batch in batches])
+    try:
+        return np.concatenate([session.run(["probabilities"], {"images": batch})[0] for batch in batches])
+    except Exception as error:  # onnxruntime's errors have no common base
+        raise BundleError(f"the model cannot answer ({str(error)[:300]}); export it again") from error
 
 
 def latency_ms(session: onnxruntime.InferenceSession, images_BHWC: NDArray[np.uint8]) -> tuple[float, float]:

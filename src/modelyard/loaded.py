@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from modelyard.bundle import MODEL_FILE, Manifest, open_bundle
+from modelyard.bundle import Bundle
 from modelyard.errors import DataError
 from modelyard.home import Home
 from modelyard.inference import classify, open_session
 from modelyard.predict import released_folder
+from modelyard.releases import read_release
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -58,13 +59,13 @@ class Prediction:
 
 
 class Model:
-    """One released version, checked against its manifest when it was opened."""
+    """One released version, checked against its manifest and its ledger when it was opened."""
 
-    def __init__(self, folder: Path) -> None:
-        """Raises: BundleError when a file of it is missing or was altered."""
-        self.folder = folder
-        self.manifest: Manifest = open_bundle(folder)
-        self._session = open_session(folder / MODEL_FILE)
+    def __init__(self, bundle: Bundle) -> None:
+        """Raises: BundleError when onnxruntime cannot load it."""
+        self.folder = bundle.folder
+        self.manifest = bundle.manifest
+        self._session = open_session(bundle.model)
 
     @property
     def name(self) -> str:
@@ -124,6 +125,6 @@ class Model:
 def load(model: str = "") -> Model:
     """The released `name@alias` or `name@number` of this store; without a name the only model's champion.
 
-    Raises: StoreError when there is none.
+    Raises: StoreError when there is none, BundleError when it is not the one that was registered.
     """
-    return Model(released_folder(Home.current(), model))
+    return Model(read_release(released_folder(Home.current(), model)))

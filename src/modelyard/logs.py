@@ -11,6 +11,14 @@ from pathlib import Path
 
 from modelyard.files import make_folder
 from modelyard.home import Home
+from modelyard.text import printable
+
+
+class PrintableFormatter(logging.Formatter):
+    """Further lines of a message are indented, so that none can be taken for a line of its own."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return "\n    ".join(map(printable, super().format(record).split("\n")))
 
 
 @contextmanager
@@ -19,7 +27,7 @@ def log_to_file(home: Home) -> Iterator[Path]:
     path = make_folder(home.logs) / f"run-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.log"
     root, level = logging.getLogger(), logging.getLogger().level
     handler = logging.FileHandler(path)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
+    handler.setFormatter(PrintableFormatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
     root.addHandler(handler)
     root.setLevel(logging.INFO)
     logging.captureWarnings(True)

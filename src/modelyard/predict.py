@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from modelyard.bundle import MODEL_FILE, open_bundle
 from modelyard.data.images import pillow_warnings_hushed, read_image
 from modelyard.errors import StoreError
 from modelyard.home import Home
 from modelyard.inference import classify, open_session
+from modelyard.releases import CHAMPION, is_version, read_pointers, read_release
 
 
 def released_folder(home: Home, model: str = "") -> Path:
@@ -20,12 +20,14 @@ def released_folder(home: Home, model: str = "") -> Path:
     Raises: StoreError when there is none, or no name and several models.
     """
     name, _, alias = model.partition("@")
-    name = name or _only_name(home)
-    folder = home.releases / name
-    pointer = folder / f"{alias or 'champion'}.alias"
-    number = pointer.read_text().strip() if pointer.exists() else alias
-    if not number or not (folder / number).is_dir():
-        raise StoreError(f"no release {model!r} in {home.releases}; see modelyard models list")
+    name, alias = name or _only_name(home), alias or CHAMPION
+    folder = home.releases_of(name)
+    pointer = next(iter(read_pointers(home.releases, (name,), (alias,)).values()), None)
+    if pointer and pointer.fault:
+        raise StoreError(pointer.fault)
+    number = pointer.version if pointer else alias
+    if not is_version(number) or not (folder / number).is_dir():
+        raise StoreError(f"no release {model[:80]!r} in {home.releases}; see modelyard models list")
     return folder / number
 
 
@@ -42,9 +44,8 @@ def _only_name(home: Home) -> str:
 
 def predict_files(home: Home, model: str, images: list[Path]) -> Iterator[dict[str, Any]]:
     """Label, probability and milliseconds for each file. Raises: DataError for a file that is no image."""
-    folder = released_folder(home, model)
-    manifest = open_bundle(folder)
-    session = open_session(folder / MODEL_FILE)
+    bundle = read_release(released_folder(home, model))
+    manifest, session = bundle.manifest, open_session(bundle.model)
     height, width, channels = manifest.image_shape
     for path in images:
         with pillow_warnings_hushed():

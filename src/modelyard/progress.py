@@ -8,8 +8,10 @@ import time
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Protocol
 
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
+
+from modelyard.terminal import console
+from modelyard.text import printable
 
 if TYPE_CHECKING:
     from modelyard.training.state import EpochReport
@@ -60,8 +62,8 @@ class ConsoleProgress:
     """A bar with the time left on a terminal, plain lines in a log; all on stderr."""
 
     def __init__(self) -> None:
-        self._console = Console(stderr=True, highlight=False)
-        columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[left]:.0f} s left"))
+        self._console = console(stderr=True)
+        columns = (TextColumn("{task.description}", markup=False), BarColumn(), TextColumn("{task.fields[left]:.0f} s left"))
         self._bars = Progress(*columns, console=self._console, transient=True)
         self._tasks: dict[str, TaskID] = {}
         self._works: dict[str, tuple[float, int, float]] = {}
@@ -96,8 +98,8 @@ class ConsoleProgress:
             self._console.print(f"{label:>12}  {text}  {report.seconds:.1f} s, {left:.0f} s left", soft_wrap=True)
             return
         if label not in self._tasks:
-            self._tasks[label] = self._bars.add_task(label, total=report.epochs)
-        self._bars.update(self._tasks[label], description=f"{label:>12}  {text}", completed=report.epoch, left=left)
+            self._tasks[label] = self._bars.add_task(printable(label), total=report.epochs)
+        self._bars.update(self._tasks[label], description=printable(f"{label:>12}  {text}"), completed=report.epoch, left=left)
         if report.epoch == report.epochs:
             self._bars.remove_task(self._tasks.pop(label))
             self._console.print(f"{label:>12}  {text}")
@@ -108,7 +110,7 @@ class ConsoleProgress:
         left = (now - since) / max(1, done - first) * (total - done)
         if self._is_terminal:
             if what not in self._tasks:
-                self._tasks[what] = self._bars.add_task(what, total=total or None, left=left)
+                self._tasks[what] = self._bars.add_task(printable(what), total=total or None, left=left)
             self._bars.update(self._tasks[what], completed=done, left=left)
             if done >= total:
                 self._bars.remove_task(self._tasks.pop(what))

@@ -9,6 +9,7 @@ import modelyard
 from modelyard.config import Config
 from modelyard.files import sha256_of_file, sha256_of_json
 from modelyard.home import Home
+from modelyard.models import CustomConfig
 from modelyard.recipes import Recipe
 
 
@@ -22,6 +23,11 @@ class CompareRequest(Config):
     device: str = "auto"
     in_process: bool = False
     skip_unreadable: bool = False
+
+    def own_modules(self) -> dict[str, str]:
+        """File -> digest of the user's own modules that are imported."""
+        models = [recipe.model for recipe in self.recipes.values()]
+        return {model.file: model.source_digest for model in models if isinstance(model, CustomConfig)}
 
 
 class BuildRequest(Config):

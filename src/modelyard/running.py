@@ -18,6 +18,9 @@ def run_compare(make_request: Callable[[], CompareRequest]) -> dict[str, Any]:
     """Run the flow `compare`. Raises: ModelyardError."""
     with flow_session(make_request) as request:
         from flows.compare import compare
+        from modelyard.own_modules import record
+
+        record(Home.current(), request.own_modules())
 
         result: dict[str, Any] = compare(request)
     return result

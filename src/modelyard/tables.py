@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from modelyard.board import card_facts
 from modelyard.bundle import MODEL_FILE, Manifest
 from modelyard.gates.record import describe_record
+from modelyard.terminal import console, echo
 
 WORDS = (
     "architecture", "name", "aliases", "class", "step", "state", "why", "alias", "who", "action", "onnx_sha256", "since",
@@ -29,22 +29,21 @@ def print_table(rows: Sequence[Mapping[str, Any]], title: str) -> None:
         table.add_column(column, justify="left" if column in WORDS else "right")
     for row in rows:
         table.add_row(*("-" if value is None else str(value) for value in row.values()))
-    Console(width=None if sys.stdout.isatty() else 200).print(table)
+    console(width=None if sys.stdout.isatty() else 200).print(table)
 
 
 def print_board(result: Mapping[str, Any]) -> None:
     """The outcome of `compare` and what to do next. Narrow terminals get one column for each architecture."""
     rows, dataset = result["board"], result["dataset"]
     title = f"{dataset}: every architecture on the same test images"
-    if sys.stdout.isatty() and Console().width < 170:
+    if sys.stdout.isatty() and console().width < 170:
         rows = [{"": key, **{row["architecture"]: row[key] for row in rows}} for key in list(rows[0])[1:]]
     print_table(rows, title)
     champion = "promoted" if result["promoted"] else "champion unchanged"
-    Console().print(
-        f"{champion}: {result['why']}\nnext: modelyard ui | modelyard models show {dataset}"
-        f" | modelyard predict IMAGE --model {dataset}@champion",
-        highlight=False, soft_wrap=True,
-    )  # fmt: skip
+    echo(
+        f"{champion}: {result['why']}",
+        f"next: modelyard ui | modelyard models show {dataset} | modelyard predict IMAGE --model {dataset}@champion",
+    )
 
 
 def print_card(manifest: Manifest, folder: Path) -> None:
@@ -52,31 +51,28 @@ def print_card(manifest: Manifest, folder: Path) -> None:
     name = f"{manifest.model_name}, version {folder.name}, {manifest.architecture}"
     facts = {"model": name, "file": str(folder / MODEL_FILE)} | card_facts(manifest)
     facts["gates"] = describe_record(folder)
-    console = Console(highlight=False, markup=False)
-    for title, fact in facts.items():
-        console.print(f"{title:>14}  {fact}", soft_wrap=True)
+    echo(*(f"{title:>14}  {fact}" for title, fact in facts.items()))
 
 
 def print_difference(told: Mapping[str, Any]) -> None:
     """Two versions side by side, as `tracking.difference` tells them."""
-    console = Console(highlight=False, markup=False, soft_wrap=True)
     first, second = told["versions"]
-    console.print(f"first {first} ({told['architectures'][0]}), second {second} ({told['architectures'][1]})")
+    echo(f"first {first} ({told['architectures'][0]}), second {second} ({told['architectures'][1]})")
     for name, data in zip(("first", "second"), told["data"], strict=True):
         counts = (
             f", {data['train']} images to train, {data['test']} to test, {data['classes']} classes" if "train" in data else ""
         )
-        console.print(f"{name} on data {data['digest'][:16]}{counts}")
+        echo(f"{name} on data {data['digest'][:16]}{counts}")
     if told["recipe"]:
         print_table(told["recipe"], "recipe keys that differ")
     else:
-        console.print("the recipes are equal")
+        echo("the recipes are equal")
     print_table([_rounded(row) for row in told["metrics"]], "metrics")
     if "not_compared" in told:
-        return console.print(f"answers not compared: {told['not_compared']}")
+        return echo(f"answers not compared: {told['not_compared']}")
     print_table([_rounded(row) for row in told["classes"]], "accuracy by class")
     test = told["mcnemar"]
-    console.print(
+    echo(
         f"of {test['images']} test images {told['changed_answers']} are answered otherwise: {test['gained']} gained,"
         f" {test['lost']} lost, McNemar's p = {test['p_value']:.3g}"
     )

@@ -7,6 +7,7 @@ At least once, to be exact: a sender that is killed between the answer and its n
 from __future__ import annotations
 
 import hashlib
+import html
 import json
 import logging
 import os
@@ -25,6 +26,7 @@ from modelyard.alerts import VARIABLE, Entry, waiting_files, waiting_folder
 from modelyard.errors import ConfigError, ModelyardError, StoreError
 from modelyard.files import make_folder, write_json
 from modelyard.home import Home
+from modelyard.text import is_http, printable
 
 PAUSES = (0.0, 1.0, 4.0, 15.0)
 """Seconds before each try of one sender; the next alert tries again."""
@@ -47,12 +49,7 @@ def addresses() -> list[str]:
     """The webhooks that MODELYARD_WEBHOOK names. Raises: ConfigError for one that is not http or https."""
     named = [address.strip() for address in os.environ.get(VARIABLE, "").split(",") if address.strip()]
     for number, address in enumerate(named, start=1):
-        try:
-            parts = urlsplit(address)
-            fits = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-        except ValueError:
-            fits = False
-        if not fits:
+        if not is_http(address):
             raise ConfigError(
                 f"{VARIABLE}: expected http:// or https:// addresses separated by commas, number {number} is none"
                 f" (it begins with {address[:6]!r})"
@@ -151,9 +148,10 @@ def post(address: str, entry: Entry, answer_seconds: float) -> str | None:
 
 
 def payload(entry: Entry) -> dict[str, object]:
-    """The alert as JSON, with the `text` that Slack and its likes show."""
-    facts = "".join(f"\n{name}: {fact}" for name, fact in entry["facts"].items())
-    return entry | {"text": f"Modelyard on {entry['host']}, {entry['kind']}: {entry['title']}{facts}"}
+    """The alert as JSON, with the `text` that Slack and its likes show: they take `<` for a link or a call of all."""
+    lines = [f"Modelyard on {entry['host']}, {entry['kind']}: {entry['title']}"]
+    lines += [f"{name}: {fact}" for name, fact in entry["facts"].items()]
+    return entry | {"text": "\n".join(html.escape(printable(line), quote=False) for line in lines)}
 
 
 def main(store: str) -> int:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from modelyard.data import cifar
 from modelyard.data.cifar import read_cifar
 from modelyard.data.sources import load_dataset
 from modelyard.errors import DataError
@@ -63,3 +65,15 @@ def test_damaged_files_are_refused(store: Path, monkeypatch: pytest.MonkeyPatch,
     half = write(store / "half", {"cifar-10-binary.tar.gz": tar_gz(cifar_files())[:5000]})
     with pytest.raises(DataError, match="a file is truncated or damaged, fetch it again"):
         read_cifar(half)
+
+
+def test_m8_no_pipe_and_no_bomb_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = write(tmp_path / "direct", cifar_files())
+    (folder / "data_batch_2.bin").unlink()
+    os.mkfifo(folder / "data_batch_2.bin")
+    with pytest.raises(DataError, match="not a regular file"):
+        read_cifar(folder)
+    monkeypatch.setattr(cifar, "MOST_BYTES", 100_000)
+    write(tmp_path / "bomb", {"cifar-10-binary.tar.gz": tar_gz({"bomb": bytes(10_000_000)})})
+    with pytest.raises(DataError, match="unpacks to more than 100000 bytes"):
+        read_cifar(tmp_path / "bomb")

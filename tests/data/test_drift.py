@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -170,6 +171,11 @@ def test_drift_refuses_only_where_a_limit_is_set(digits: Dataset, before: Profil
     assert found.drifted and not found.problems
     assert "data changed since digits: image means, train drifted by" in found.summary
     assert "| image means, train | Kolmogorov-Smirnov |" in found.markdown()
+    hostile = replace(
+        found, problems=("<b>x</b>\n# y",), rows=({"what": "added", "before": "", "now": "[x](javascript:y)|<img>"},)
+    )
+    assert r"\[x\](javascript:y)\|&lt;img&gt;" in hostile.markdown()  # L12
+    assert r"- &lt;b&gt;x&lt;/b&gt;\\n# y" in hostile.markdown() and "<" not in hostile.markdown()
     strict = report(now, dataset_reference(before), RULES.override(["max_pixel_drift=0.2"]))
     assert "image means, train drifted by" in strict.problems[0] and "validation.max_pixel_drift" in strict.problems[0]
     assert not report(before, dataset_reference(before), RULES).changed

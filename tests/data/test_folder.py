@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -99,3 +101,49 @@ def test_a_folder_of_unreadable_files_only_is_refused_even_when_skipping(tmp_pat
         path.write_text("not an image")
     with pytest.raises(DataError, match="10 files are not readable images"):
         read(root, tmp_path / "scratch", FolderOptions(skip_unreadable=True))
+
+
+@pytest.mark.fault("an image folder holds what is no file", how="FIFO, device, socket and a sparse file of 2 GB called .png")
+def test_m8_what_is_no_regular_file_is_listed_and_can_be_skipped(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = image_folder(store / "images", {"a": 9, "b": 9})
+    os.mkfifo(root / "a" / "fifo.png")
+    (root / "a" / "zero.png").symlink_to("/dev/zero")
+    (root / "b" / "link.png").symlink_to(root / "b" / "0.png")
+    with socket.socket(socket.AF_UNIX) as bound:
+        bound.bind(str(root / "b" / "socket.png"))
+    with (root / "b" / "sparse.png").open("wb") as stream:
+        stream.write((root / "b" / "0.png").read_bytes()[:33] + b"\x7f\xff\xff\xfftEXt")
+        stream.truncate(2_200_000_000)
+    assert modelyard("data", "show", str(root), "--picture", str(store / "sheet.png")) == 2
+    message = capsys.readouterr().err
+    assert "4 files are not readable images: a/fifo.png (not a regular file), a/zero.png (not a regular file)" in message
+    assert "b/sparse.png (larger than 256000000 bytes)" in message
+    assert modelyard("data", "show", str(root), "--skip-unreadable", "--picture", str(store / "sheet.png")) == 0
+    assert "train 16, test 3" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "name", [b"dog\nmodelyard: fine", b"\x1b[31mred\x1b]0;pwn\x07", b"dog\xff", "\u202egod".encode(), b"\x9bx"]
+)
+def test_l10_l11_a_class_folder_of_controls_is_refused_in_one_line(
+    name: bytes, store: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    root = image_folder(store / "images", {"cat": 5, "x": 5})
+    os.rename(os.fsencode(root / "x"), os.fsencode(root / "y")[:-1] + name)  # noqa: PTH104 - bytes
+    assert modelyard("data", "show", str(root), "--picture", str(store / "sheet.png")) == 2
+    message = capfdbinary.readouterr().err
+    assert b"expected 1 to 255 printable characters in UTF-8; rename its folder" in message
+    assert message.count(b"\n") == 1 and not set(message[:-1]) & {*range(32), 127}
+
+
+def test_l10_l11_odd_names_of_files_and_of_the_folder_work(store: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    root = image_folder(store / "r", {"[red]a[/red]": 6, "\u05d0\u05d1 \u2215 " + "x" * 200: 6})
+    for name in (b"\x1b[31m.png", b"a\nb.png", b"\xff.png"):
+        Path(os.fsdecode(os.fsencode(root / "[red]a[/red]") + b"/" + name)).write_bytes(b"no image")
+    odd = os.fsencode(store) + b"/\xff\x1b[31m"
+    os.rename(root, odd)  # noqa: PTH104 - bytes
+    for how in ([], ["--skip-unreadable"]):
+        assert modelyard("data", "show", os.fsdecode(odd), "--picture", str(store / "sheet.png"), *how) == (0 if how else 2)
+    told = b"".join(capfdbinary.readouterr())
+    assert rb"\x1b[31m.png (unknown format)" in told and rb"a\nb.png" in told and rb"\udcff.png" in told
+    assert b"[red]a[/red]" in told and not set(told) & ({*range(32), 127} - {10})

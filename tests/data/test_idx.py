@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import os
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -47,14 +49,14 @@ def test_altered_idx_file_is_named(store: Path, monkeypatch: pytest.MonkeyPatch,
     idx_folder(store / "data" / "mnist")
     monkeypatch.setenv("MODELYARD_DATA", str(store / "data"))
     assert modelyard("run", "--plan", "--dataset", "mnist") == 2
-    assert "train-images-idx3-ubyte.gz: expected content sha256 ba891046e650" in capsys.readouterr().err
+    assert "train-labels-idx1-ubyte: expected content sha256 65a50cbbf4e9" in capsys.readouterr().err
     assert not (store / "cache" / "datasets").exists()
 
 
 def test_files_that_do_not_belong_together_are_refused(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
     root = idx_folder(store / "idx", labels=19)
     assert modelyard("data", "import", str(root)) == 2
-    assert "idx train: 20 images but 19 labels; the files do not belong together" in capsys.readouterr().err
+    assert "train-images-idx3-ubyte.gz: 20 images but 19 labels; the files do not belong together" in capsys.readouterr().err
     (root / "t10k-labels-idx1-ubyte").unlink()
     idx_folder(root, labels=20).joinpath("t10k-labels-idx1-ubyte").unlink()
     assert modelyard("data", "import", str(root)) == 2
@@ -66,3 +68,59 @@ def test_labels_without_a_class_are_refused(store: Path, capsys: pytest.CaptureF
     (root / "classes.txt").write_text("cat\ndog\n")
     assert modelyard("data", "import", str(root)) == 2
     assert "idx train: expected labels in 0..1, one for each class name, found 0..4" in capsys.readouterr().err
+
+
+def header(*shape: int) -> bytes:
+    return bytes((0, 0, 8, len(shape))) + struct.pack(f">{len(shape)}I", *shape)
+
+
+@pytest.mark.fault("an IDX file whose header lies", how="sizes that wrap, are zero or beyond memory; gzip that unpacks to more")
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (header(2**31, 2**31, 4), "expected 18446744073709551616 bytes after the header, found 0"),
+        (gzip.compress(header(2**31, 2**31, 4), mtime=0), "expected 18446744073709551616 bytes after the header"),
+        (header(20, 0, 0), "expected images and pixels, its header says 20 x 0 x 0"),
+        (header(0, 6, 5), "expected images and pixels, its header says 0 x 6 x 5"),
+        (
+            gzip.compress(header(1, 2, 3) + bytes(50_000_000), 1, mtime=0),
+            "expected 6 bytes after the header, it is shorter or longer",
+        ),
+    ],
+)
+def test_m8_l11_sizes_are_bounded_before_anything_is_read(content: bytes, expected: str, tmp_path: Path) -> None:
+    (tmp_path / "images").write_bytes(content)
+    with pytest.raises(DataError, match="images: ") as refused:
+        read_idx(tmp_path / "images", num_axes=3, digest=None)
+    assert expected in str(refused.value)
+
+
+def test_m8_a_sparse_file_beyond_memory_is_refused(tmp_path: Path) -> None:
+    with (tmp_path / "images").open("wb") as stream:
+        stream.write(header(10**6, 1000, 1000))
+        stream.truncate(16 + 10**12)
+    with pytest.raises(DataError, match=r"needs 1000\.0 GB of memory"):
+        read_idx(tmp_path / "images", num_axes=3, digest=None)
+
+
+@pytest.mark.fault("IDX files that are no files", how="a FIFO, a device, a socket's folder, in every one's place")
+@pytest.mark.parametrize("name", ["train-images-idx3-ubyte", "t10k-labels-idx1-ubyte", "classes.txt"])
+@pytest.mark.parametrize("kind", ["fifo", "device", "folder"])
+def test_m8_l11_what_is_no_regular_file_is_one_line(
+    name: str, kind: str, store: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = idx_folder(store / "idx") / name
+    path.with_name(f"{name}.gz").unlink(missing_ok=True)
+    path.unlink(missing_ok=True)
+    {"fifo": os.mkfifo, "device": lambda there: there.symlink_to("/dev/zero"), "folder": os.mkdir}[kind](path)
+    assert modelyard("data", "import", str(store / "idx")) == 2
+    message = capsys.readouterr().err
+    assert f"{name}: " in message and "not a regular file" in message and message.count("\n") == 1
+
+
+@pytest.mark.parametrize("names", [b"cat\n\x1b[31mdog\n", b"cat\n\xff\n", b"cat\n" + b"x" * 256, "cat\n\u202edog".encode()])
+def test_l11_class_names_of_a_file_are_checked(names: bytes, store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (idx_folder(store / "idx") / "classes.txt").write_bytes(names)
+    assert modelyard("data", "import", str(store / "idx")) == 2
+    message = capsys.readouterr().err
+    assert "class name" in message and "expected 1 to 255 printable characters" in message and "\x1b" not in message

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
+from modelyard.data import images
 from modelyard.data.images import Form, UnreadableImage, pillow_warnings_hushed, read_form, read_image
 
 SIZE = (6, 4)
@@ -100,3 +101,31 @@ def test_damaged_files_of_every_kind_are_one_error(suffix: str, tmp_path: Path) 
             read_image(path, (3, 8, 8))
     with pytest.raises(UnreadableImage, match="no such file"):
         read_image(tmp_path / "none.png", SHAPE_GREY)
+
+
+@pytest.mark.parametrize("orientation", range(10))
+def test_a_picture_is_turned_strip_by_strip_as_in_one_piece(
+    orientation: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(images, "STRIP_PIXELS", 12)
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (9, 5, 3), np.uint8))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    picture.save(tmp_path / "p.png", exif=exif)
+    with Image.open(tmp_path / "p.png") as image:
+        expected = np.asarray(ImageOps.exif_transpose(image))
+    form, pixels_CHW = read_image(tmp_path / "p.png", (3, *expected.shape[:2]))
+    assert (form.height, form.width) == expected.shape[:2]
+    np.testing.assert_array_equal(pixels_CHW.transpose(1, 2, 0), expected)
+
+
+def test_l11_whatever_pillow_raises_is_one_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Image.new("L", SIZE).save(tmp_path / "x.png")
+    for error in (TypeError("a\nb"), MemoryError(), IndexError("index"), RecursionError("deep")):
+
+        def broken(*_: object, failure: Exception = error) -> None:
+            raise failure
+
+        monkeypatch.setattr(Image, "open", broken)
+        with pytest.raises(UnreadableImage, match="x\\.png: not a readable image"):
+            read_image(tmp_path / "x.png", SHAPE_GREY)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 from scipy.stats import binomtest
 
 from modelyard.evaluation.calibration import fit_temperature, softmax
 from modelyard.evaluation.metrics import expected_calibration_error, score
+from modelyard.evaluation.plots import Answers, draw_report
 from modelyard.evaluation.significance import mcnemar_p_value
+from tests.bundles import lit_dataset
 
 
 def test_scores_of_known_answers() -> None:
@@ -42,3 +47,12 @@ def test_mcnemar_is_the_two_sided_binomial_test() -> None:
             current_N = np.repeat([False, True, True], [gained, lost, 5])
             expected = binomtest(gained, gained + lost).pvalue if gained + lost else 1.0
             assert mcnemar_p_value(candidate_N, current_N) == pytest.approx(expected)
+
+
+def test_l12_a_class_name_is_no_formula(tmp_path: Path) -> None:
+    dataset = lit_dataset(images=20, hard=2)
+    classes = (r"$\frac$", "$x^2$", "a$b$", r"$\bad{$", "<b>")[: len(dataset.classes)]
+    even_NK = np.full((len(dataset.test), len(classes)), 1 / len(classes))
+    history = [{"epoch": 1, "train_loss": 1.0, "validation_loss": 1.0, "validation_accuracy": 0.5}]
+    draw_report(tmp_path, Answers(replace(dataset, classes=classes), even_NK, even_NK), history)
+    assert len(list(tmp_path.glob("*.png"))) == 4

@@ -9,13 +9,14 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import httpx
 import pytest
 import yaml
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.client.schemas.schedules import CronSchedule
 from prefect.flows import load_flow_from_entrypoint
-from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
+from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, PREFECT_HOME, temporary_settings
 from prefect.states import Crashed, Failed, Pending, Running, Scheduled
 from pydantic import ValidationError
 
@@ -23,7 +24,7 @@ from flows import schedule
 from flows.ephemeral import ephemeral_server
 from flows.processes import _wait_until_ready
 from flows.reconciliation import MAX_ATTEMPTS, PUT_BACK, claim, reconcile
-from flows.refresh import RefreshRequest, _cover_missed
+from flows.refresh import ENTRYPOINT, RefreshRequest, _cover_missed
 from flows.schedule import NewSchedule, parse_cron
 from modelyard.errors import ConfigError
 from modelyard.home import Home
@@ -39,7 +40,8 @@ def client(tmp_path_factory: pytest.TempPathFactory, templates: Templates) -> It
         patch.setenv("PREFECT_HOME", str(home.prefect))
         with ephemeral_server(home) as server:
             server.go()
-            with temporary_settings({PREFECT_API_URL: f"{server.address}/api", PREFECT_HOME: home.prefect}):
+            api = {PREFECT_API_URL: f"{server.address}/api", PREFECT_API_AUTH_STRING: server.auth}
+            with temporary_settings({**api, PREFECT_HOME: home.prefect}):
                 _wait_until_ready(server, home)
                 with get_client(sync_client=True) as made:
                     yield made
@@ -209,9 +211,24 @@ def test_the_schedules_of_a_moved_store_run_where_it_is_now(client: SyncPrefectC
         schedule.remove(name)
 
 
+def test_a_runs_own_server_is_opened_by_its_string_alone(client: SyncPrefectClient) -> None:
+    """C1: its port is found by who looks for it, a web page included."""
+    api, other = PREFECT_API_URL.value() or "", {"Origin": "http://evil.example"}
+    assert httpx.get(f"{api}/health").status_code == 200
+    assert httpx.get(f"{api}/admin/settings").status_code == 401
+    assert httpx.post(f"{api}/flows/", json={"name": "x"}).status_code == 401
+    opened = ("modelyard", (PREFECT_API_AUTH_STRING.value() or "").partition(":")[2])
+    assert httpx.get(f"{api}/admin/settings", auth=opened).status_code == 200
+    assert httpx.get(f"{api}/admin/settings", auth=opened, headers=other).status_code == 403
+    assert httpx.get(f"{api}/admin/settings", auth=opened, headers={"Host": "evil.example"}).status_code == 421
+    assert httpx.options(f"{api}/flows/", headers=other).status_code == 403
+
+
 def test_prefects_file_holds_deployments_that_load() -> None:
-    (deployment,) = yaml.safe_load((Path(__file__).parents[2] / "prefect.yaml").read_text())["deployments"]
-    assert deployment["entrypoint"] == schedule.ENTRYPOINT
+    whole = yaml.safe_load((Path(__file__).parents[2] / "prefect.yaml").read_text())
+    (deployment,) = whole["deployments"]
+    assert whole["pull"] == []
+    assert deployment["entrypoint"] == ENTRYPOINT
     assert load_flow_from_entrypoint(deployment["entrypoint"]).name == "refresh"
     assert RefreshRequest.model_validate(deployment["parameters"]["request"]).dataset == "auto"
     assert isinstance(parse_cron(**deployment["schedules"][0]), CronSchedule)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import py_compile
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from modelyard.data.datasets import pack
 from modelyard.errors import ConfigError, ExportError
 from modelyard.home import Home
+from modelyard.models import CustomConfig, custom
 from modelyard.recipes import make_recipe, named_recipes
 from modelyard.requests import BuildRequest
 from modelyard.steps import check_model
@@ -83,3 +85,20 @@ def test_an_edit_of_the_source_is_another_model(tmp_path: Path) -> None:
     before = make_recipe(f"{tmp_path}/nets.py:Fine", "smoke")
     (tmp_path / "nets.py").write_text(SOURCE + "# changed")
     assert make_recipe(f"{tmp_path}/nets.py:Fine", "smoke") != before
+
+
+def test_what_runs_is_what_the_digest_is_of(tmp_path: Path) -> None:
+    """C1: neither a file that was edited after it was checked, nor another one that Python has cached for it."""
+    file, marker = tmp_path / "nets.py", tmp_path / "marker"
+    hostile = SOURCE + f"\nopen({str(marker)!r}, 'w').close()"
+    file.write_text(hostile)
+    py_compile.compile(str(file), invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
+    file.write_text(SOURCE)
+    model = CustomConfig.parse(f"{file}:Fine")
+    model.build((1, 2, 2), 3)
+    file.write_text(hostile)
+    model.build((1, 2, 2), 3)
+    custom._find.cache_clear()  # as in another process
+    with pytest.raises(ConfigError, match="it was edited after the run began"):
+        model.build((1, 2, 2), 3)
+    assert not marker.exists()

@@ -8,18 +8,23 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
 import pytest
 
+from flows.ephemeral import own_address, server_for
 from modelyard.errors import ConfigError, StoreError
 from modelyard.home import Home
 from modelyard.identity import identity
 from modelyard.operations import supervision
-from modelyard.operations.parts import NAMES, PORTS, make_parts
-from modelyard.operations.state import UpState, read_state, running_state, write_state
+from modelyard.operations.parts import NAMES, PORTS, bind, hold, make_parts
+from modelyard.operations.sign_in import auth_file, make_auth
+from modelyard.operations.state import UpState, read_state, remove_state, running_state, write_state
 
 
 @pytest.fixture
@@ -59,10 +64,80 @@ def test_a_taken_port_names_the_option_and_an_unknown_part_the_parts(home: Home)
         make_parts(home, ports, ("mlfow",))
 
 
-def test_the_socket_of_a_deep_store_is_elsewhere(tmp_path: Path) -> None:
-    deep = Home(tmp_path / ("x" * 120))
-    assert len(os.fsencode(supervision._socket_path(deep))) <= supervision.MAX_SOCKET_PATH
-    assert supervision._socket_path(deep) != supervision._socket_path(Home(tmp_path / ("y" * 120)))
+@pytest.mark.parametrize("runtime", [True, False])
+def test_the_socket_of_a_deep_store_is_in_a_new_folder_of_this_user(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, runtime: bool
+) -> None:
+    """L19: another user could take a path that he can foresee."""
+    deep, base = Home(tmp_path / ("x" * 120)), Path(tempfile.mkdtemp())
+    monkeypatch.setattr(tempfile, "tempdir", str(base))
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(base) if runtime else str(base / "gone"))
+    first, second = supervision._socket_path(deep), supervision._socket_path(deep)
+    assert first != second and first.is_relative_to(base)
+    assert first.parent.stat().st_mode & 0o777 == 0o700
+    assert len(os.fsencode(first)) <= supervision.MAX_SOCKET_PATH
+    for path in (first, second):
+        write_state(deep, UpState(process="", socket=str(path), addresses={}))
+        remove_state(deep)
+    assert not any(base.iterdir())
+    base.rmdir()
+
+
+def test_nobody_serves_in_a_parts_place(home: Home) -> None:
+    """C1: who did would be sent the string of Prefect's API."""
+    (part, *_) = make_parts(home, free_ports(), ("prefect",))
+    assert part.port is not None
+    with hold(part), bind("prefect", part.port, socket.SO_REUSEADDR, socket.SO_REUSEPORT) as listener:
+        listener.listen()
+        listener.close()
+        for options in ((), (socket.SO_REUSEADDR,)):
+            with pytest.raises(ConfigError, match="choose another --prefect-port"):
+                bind("prefect", part.port, *options)
+    bind("prefect", part.port).close()
+
+
+def test_a_worker_without_a_server_is_refused(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would ask whoever serves at Prefect's usual port."""
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    with pytest.raises(ConfigError, match="the worker needs a Prefect server"):
+        make_parts(home, free_ports(), ("mlflow", "worker"))
+    monkeypatch.setenv("PREFECT_API_URL", "https://prefect.example.org/api")
+    assert make_parts(home, free_ports(), ("worker",))[0].environment == {}
+
+
+def test_one_string_is_made_and_made_anew_when_it_is_of_no_use(home: Home) -> None:
+    file = auth_file(home)
+    with ThreadPoolExecutor(8) as pool:
+        (made,) = set(pool.map(make_auth, [home] * 8))
+    assert make_auth(home) == made == file.read_text() and file.stat().st_mode & 0o777 == 0o600
+    spoils: list[Callable[[], object]] = [
+        file.unlink, lambda: file.write_text("modelyard:abc"), lambda: file.chmod(0o644), lambda: file.write_bytes(b"\xff"),
+    ]  # fmt: skip
+    for spoil in spoils:
+        spoil()
+        before, made = made, make_auth(home)
+        assert made not in ("", before) and made == file.read_text() and file.stat().st_mode & 0o777 == 0o600
+    file.unlink()
+    os.mkfifo(file, 0o600)
+    assert make_auth(home) == file.read_text()
+
+
+def test_the_string_goes_to_our_own_server_alone(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """C1: not to a server that PREFECT_API_URL names, nor to whoever serves where an `up` that ended did."""
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    addresses = {"prefect": "http://127.0.0.1:4200"}
+    write_state(home, UpState(process=identity(os.getpid()), socket="", addresses=addresses))
+    assert own_address(home) == addresses["prefect"]
+    with server_for(home) as server:
+        assert server is not None
+        assert (os.environ["PREFECT_API_URL"], os.environ["PREFECT_API_AUTH_STRING"]) == (f"{server.address}/api", server.auth)
+    assert not {"PREFECT_API_URL", "PREFECT_API_AUTH_STRING"} & set(os.environ)
+    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:4201/api")
+    with server_for(home) as server:
+        assert server is None and "PREFECT_API_AUTH_STRING" not in os.environ
+    monkeypatch.delenv("PREFECT_API_URL")
+    write_state(home, UpState(process=f"{identity(os.getpid())}9", socket="", addresses=addresses))
+    assert own_address(home) is None
 
 
 def test_what_ran_is_told_from_what_runs(home: Home) -> None:

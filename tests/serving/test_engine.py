@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from modelyard.bundle import read_bundle
 from modelyard.errors import DeviceError, ParityError, RequestError
 from modelyard.serving import metrics
 from modelyard.serving.batching import Batcher
@@ -35,7 +36,7 @@ def with_batcher(engine: Engine, counters: memoryview[int], use: Use, queue_s: f
 
 
 def test_the_engine_reads_its_signature_from_the_graph(tmp_path: Path, linear: Linear) -> None:
-    engine = Engine(write_bundle(tmp_path / "b", linear), provider=CPU)
+    engine = Engine(read_bundle(write_bundle(tmp_path / "b", linear)), provider=CPU)
     assert (engine.input.name, engine.input.datatype, engine.input.row_shape) == ("images", "UINT8", IMAGE_SHAPE)
     assert [(output.name, output.datatype, output.row_shape) for output in engine.outputs] == [
         ("logits", "FP32", (len(CLASSES),)), ("probabilities", "FP32", (len(CLASSES),)),
@@ -44,27 +45,27 @@ def test_the_engine_reads_its_signature_from_the_graph(tmp_path: Path, linear: L
 
 
 def test_more_rows_than_the_cap_go_through_in_pieces(tmp_path: Path, linear: Linear) -> None:
-    engine = Engine(write_bundle(tmp_path / "b", linear), provider=CPU)
+    engine = Engine(read_bundle(write_bundle(tmp_path / "b", linear)), provider=CPU)
     engine.row_cap = 7
     np.testing.assert_allclose(engine.run(images(23))[1], linear.probabilities(images(23)), atol=1e-5)
 
 
 def test_a_provider_that_is_not_there_is_refused(tmp_path: Path, linear: Linear) -> None:
     with pytest.raises(DeviceError, match="onnxruntime has no ROCMExecutionProvider; available: "):
-        Engine(write_bundle(tmp_path / "b", linear), provider="ROCMExecutionProvider")
+        Engine(read_bundle(write_bundle(tmp_path / "b", linear)), provider="ROCMExecutionProvider")
 
 
 def test_a_graph_that_answers_otherwise_than_its_golden_samples_is_refused(tmp_path: Path, linear: Linear) -> None:
     folder = write_bundle(tmp_path / "b", linear, graph=Linear.seeded(5).graph())
     with pytest.raises(ParityError, match=r"does not give its golden answers within 0\.0001 here; export it again"):
-        Engine(folder, provider=CPU)
+        Engine(read_bundle(folder), provider=CPU)
 
 
 def test_requests_of_a_model_that_mixes_rows_are_never_merged(
     tmp_path: Path, linear: Linear, counters: memoryview[int]
 ) -> None:
     folder = write_bundle(tmp_path / "b", Linear(linear.weights_PK * 0), graph=linear.graph(centred()))  # alone: all logits 0
-    engine = Engine(folder, provider=CPU)
+    engine = Engine(read_bundle(folder), provider=CPU)
     assert not engine.mergeable
 
     async def ask(batcher: Batcher) -> None:
@@ -79,7 +80,7 @@ def test_requests_of_a_model_that_mixes_rows_are_never_merged(
 def test_waiting_requests_are_merged_and_split_by_row(
     tmp_path: Path, linear: Linear, counters: memoryview[int], inline_rows: int
 ) -> None:
-    engine = Engine(write_bundle(tmp_path / "b", linear), provider=CPU)
+    engine = Engine(read_bundle(write_bundle(tmp_path / "b", linear)), provider=CPU)
     engine.inline_rows, engine.row_cap = inline_rows, 8
 
     async def ask(batcher: Batcher) -> None:
@@ -97,7 +98,7 @@ def test_waiting_requests_are_merged_and_split_by_row(
 
 
 def test_one_failing_request_spoils_no_other(tmp_path: Path, linear: Linear, counters: memoryview[int]) -> None:
-    engine = Engine(write_bundle(tmp_path / "b", linear, graph=linear.graph(quirks())), provider=CPU)
+    engine = Engine(read_bundle(write_bundle(tmp_path / "b", linear, graph=linear.graph(quirks()))), provider=CPU)
     engine.row_cap = 8
 
     async def ask(batcher: Batcher) -> None:
@@ -114,7 +115,7 @@ def test_one_failing_request_spoils_no_other(tmp_path: Path, linear: Linear, cou
 
 
 def test_the_queue_is_bounded_by_the_wait_and_the_deadline(tmp_path: Path, linear: Linear, counters: memoryview[int]) -> None:
-    engine = Engine(write_bundle(tmp_path / "b", linear, graph=linear.graph(slow(20))), provider=CPU)
+    engine = Engine(read_bundle(write_bundle(tmp_path / "b", linear, graph=linear.graph(slow(20)))), provider=CPU)
     engine.inline_rows, engine.row_cap, engine.row_seconds = 0, 2, 0.1
 
     async def ask(batcher: Batcher) -> None:
@@ -132,7 +133,7 @@ def test_the_queue_is_bounded_by_the_wait_and_the_deadline(tmp_path: Path, linea
 def test_nothing_joins_a_queue_whose_first_has_waited_too_long(
     tmp_path: Path, linear: Linear, counters: memoryview[int]
 ) -> None:
-    engine = Engine(write_bundle(tmp_path / "b", linear), provider=CPU)
+    engine = Engine(read_bundle(write_bundle(tmp_path / "b", linear)), provider=CPU)
     engine.row_seconds = 1e-6  # by what was measured at the load there is room for thousands
 
     async def ask(batcher: Batcher) -> None:

@@ -136,6 +136,9 @@ def test_typed_contents_are_answered_in_kind(stub: Any) -> None:
         ({"parameters": {"timeout": {}}}, "INVALID_ARGUMENT", "parameter 'timeout' has no value"),
         ({"parameters": {"timeout": {"int64_param": 1}}}, "DEADLINE_EXCEEDED", "timed out in the queue"),
         ({"inputs": []}, "INVALID_ARGUMENT", "expected the model's one input, received 0"),
+        ({"tensor": {"contents": {"uint_contents": [0] * 31_000}}}, "INVALID_ARGUMENT", "received more rows"),  # M9
+        ({"id": "x" * 70_000}, "INVALID_ARGUMENT", "at most 65536 bytes beside the tensor"),  # M1
+        ({"model_name": "m" * 100_000}, "NOT_FOUND", "unknown model 'mmm"),  # L5
         (
             {"model_name": "quirky", "tensor": {"contents": {}}, "raw_input_contents": [b"\xff" * 30]},
             "INTERNAL",
@@ -148,6 +151,7 @@ def test_what_does_not_fit_is_refused(changes: dict[str, Any], code: str, expect
         stub.ModelInfer(call(images(1), **changes))
     assert refused.value.code().name == code, refused.value.details()
     assert expected in refused.value.details()
+    assert len(refused.value.details()) < 1100
 
 
 def test_a_promotion_is_followed(tmp_path: Path) -> None:

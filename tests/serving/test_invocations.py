@@ -14,6 +14,11 @@ import httpx
 import numpy as np
 import pytest
 
+from modelyard.errors import RequestError
+from modelyard.serving.exchange import Request
+from modelyard.serving.invocations import read_rows
+from modelyard.serving.limits import Limits
+from modelyard.serving.tensors import TensorSpec
 from tests.serving.bundles import CLASSES, IMAGE_SHAPE, Linear, images
 
 JSON = {"Content-Type": "application/json"}
@@ -124,3 +129,46 @@ def test_another_model_can_be_named(client: httpx.Client, releases: Path) -> Non
     answer = client.post("/invocations?model=fruit-rnn", json={"inputs": ROWS}).json()
     np.testing.assert_allclose(answer["predictions"]["logits"], Linear.seeded(2).logits(images(2)), atol=1e-4)
     assert client.post("/invocations?model=nobody", json={"inputs": ROWS}).status_code == 404
+
+
+SPEC = TensorSpec("images", "UINT8", np.dtype(np.uint8), (2, 3, 1))
+
+
+def refusal(payload: Any) -> str:
+    with pytest.raises(RequestError) as caught:
+        read_rows(Request("POST", "/invocations", b"", {}, json.dumps(payload).encode()), SPEC, Limits.of(SPEC, 7, 8_000_000))
+    assert caught.value.status == 400
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("value", ["9" * 5000, None, {}, [[1]], "\n" * 5000], ids=["digits", "null", "object", "lists", "text"])
+def test_what_is_no_number_is_refused_in_every_form(value: Any) -> None:
+    """H3, L5: before numpy sees it, and in a short line."""
+    flat = [value, 2, 3, 4, 5, 6]
+    nested = [[[value], [2], [3]], [[4], [5], [6]]]
+    for payload in (
+        {"inputs": [nested]}, {"instances": [{"images": nested}]}, {"dataframe_records": [{"images": flat}]}, {"inputs": flat},
+        {"dataframe_split": {"columns": ["images"], "data": [[flat]]}}, {"inputs": value}, {str(value): 1},
+    ):  # fmt: skip
+        assert len(refusal(payload)) < 400
+
+
+def test_every_form_has_the_limit_of_rows() -> None:
+    """M9: as V2 has it, and before anything is converted."""
+    for payload in (
+        {"inputs": [0] * 900}, {"instances": [{"images": 0}] * 900}, {"dataframe_records": [{"images": 0}] * 900},
+        {"dataframe_split": {"columns": ["images"], "data": [[0]] * 900}},
+    ):  # fmt: skip
+        assert refusal(payload) == "expected 1 to 7 rows, received 900"
+
+
+def test_the_limits_hold_on_the_route(client: httpx.Client) -> None:
+    """M9, L1, L5: asked of a real server."""
+    answer = post(client, {"dataframe_records": [{"images": 0}] * 5000})
+    assert (answer.status_code, answer.json()["error"]) == (400, "expected 1 to 1024 rows, received 5000")
+    deep = b"[" * 1000 + b"]" * 1000
+    for path, body in (("/v2/repository/index", b'{"ready":%s}'), ("/v2/models/fruit/infer", b'{"inputs":[{"name":%s}]}')):
+        answer = client.post(path, content=body % deep)
+        assert (answer.status_code, len(answer.text) < 400) == (400, True)
+    assert client.post("/v2/repository/index", content=b" " * 20_000).status_code == 413
+    assert len(client.get("/v2/models/" + "m" * 20_000).text) < 1100

@@ -13,6 +13,7 @@ from typing import Any, cast
 
 import pytest
 
+from modelyard.serving.auth import Callers
 from modelyard.serving.handlers import Handlers
 from modelyard.serving.page_files import OPENAPI
 from tests.serving.bundles import Linear, release
@@ -32,7 +33,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The model of the document's examples: `mnist` with images of 2x2."""
     folder = tmp_path_factory.mktemp("openapi")
     release(folder / "releases", 1, Linear.seeded(1, (2, 2, 1)), "champion", model="mnist")
-    with running(folder / "releases", folder / "log", "--workers", "1") as server:
+    with running(folder / "releases", folder / "log", "--workers", "1", "--allow-load") as server:
         yield server
 
 
@@ -40,7 +41,7 @@ def test_every_route_is_documented() -> None:
     async def change_model(verb: str, name: str) -> None:
         """Never called."""
 
-    handlers = Handlers(cast(Any, None), mmap.mmap(-1, 1), tokens=None, change_model=change_model)
+    handlers = Handlers(cast(Any, None), mmap.mmap(-1, 1), callers=Callers(None, allow_load=False), change_model=change_model)
     fixed = {(path, method) for path, (method, _) in handlers._fixed.items() if path != "/v2/"}  # the same as /v2
     verbs = {(f"/{verb}" if verb else "", method) for verb, (method, _) in handlers._verbs.items()} | {("/infer", "POST")}
     models = {f"/v2/models/{{model}}{version}" for version in ("", "/versions/{version}")}

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import http.server
 import json
 import re
 import shutil
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -70,14 +73,15 @@ def releases(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def address(releases: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with running(releases, tmp_path_factory.mktemp("page") / "log", "--workers", "1") as server:
+    with running(releases, tmp_path_factory.mktemp("page") / "log", "--workers", "1", "--allow-load") as server:
         yield server.url
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with sync_playwright() as driver:
-        made = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        rebound = "--host-resolver-rules=MAP evil.example 127.0.0.1"
+        made = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu", rebound])
         yield made
         made.close()
 
@@ -259,3 +263,32 @@ def test_a_token_is_asked_for_once(browser: Browser, releases: Path, tmp_path: P
         expect(page.locator(".card")).to_have_count(3)
         expect(page.locator("#token-form")).to_be_hidden()
         page.close()
+
+
+ATTACK = """async (server) => {
+    const unload = (mode) => fetch(`${server}/v2/repository/models/digits/unload`, {method: "POST", body: "{}", mode});
+    const told = (answer) => answer.then((one) => one.type === "opaque" ? "opaque" : one.status, () => "unreadable");
+    return Promise.all([told(fetch(`${server}/models`)), told(unload("cors")), told(unload("no-cors"))]);
+}"""
+
+
+def test_a_page_of_another_origin_neither_reads_nor_orders(browser: Browser, address: str) -> None:
+    """H4, W1: even where everybody may load and unload."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler) as other:
+        threading.Thread(target=other.serve_forever, daemon=True).start()
+        page = browser.new_page()
+        page.goto(f"http://127.0.0.1:{other.server_port}/")
+        assert page.evaluate(ATTACK, address) == ["unreadable", "unreadable", "opaque"]
+        page.close()
+        other.shutdown()
+    assert httpx.get(f"{address}/v2/models/digits/ready").status_code == 200
+
+
+def test_a_page_under_a_name_that_leads_here_gets_the_refusal(browser: Browser, address: str) -> None:
+    """H4: DNS rebinding as a browser does it: the page's own name resolves to this machine."""
+    page = browser.new_page()
+    answer = page.goto(address.replace("127.0.0.1", "evil.example"))
+    assert answer is not None and answer.status == 421
+    assert page.evaluate(ATTACK, "") == [421] * 3
+    page.close()
+    assert httpx.get(f"{address}/v2/models/digits/ready").status_code == 200

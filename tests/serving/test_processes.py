@@ -8,6 +8,7 @@ import os
 import resource
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -47,7 +48,7 @@ def talkative(folder: Path) -> None:
 
 
 @contextmanager
-def channels(pid: int) -> Iterator[list[socket.socket]]:
+def channels(pid: int, supervisor: int) -> Iterator[list[socket.socket]]:
     """The process's ends of what supervisor and workers talk over: to speak in its name."""
     with ExitStack() as stack:
         handle = os.pidfd_open(pid)
@@ -62,7 +63,8 @@ def channels(pid: int) -> Iterator[list[socket.socket]]:
             except OSError:
                 os.close(descriptor)
                 continue
-            if end.type == socket.SOCK_SEQPACKET:
+            made_by, *_ = struct.unpack("3i", end.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+            if end.type == socket.SOCK_SEQPACKET and made_by == supervisor:  # a worker has others of its own
                 found.append(end)
         yield found
 
@@ -70,7 +72,7 @@ def channels(pid: int) -> Iterator[list[socket.socket]]:
 @pytest.mark.fault("names that no message can hold", how="POST of long and escaped paths to load and unload (H1)")
 def test_no_name_ends_the_server(home: Path, serve: Serve) -> None:
     talkative(release(home, 2, Linear.seeded(2), "rnn"))
-    server = serve(home, "--workers", "1")
+    server = serve(home, "--workers", "1", "--allow-load")
     workers = server.workers()
     paths = ("%01" * 11000 + "/unload", "a" * 65460 + "/load", "%7f" * 13000 + "/load", "%01" * 3000 + "/load", "nobody/unload")
     for path in paths:
@@ -105,11 +107,11 @@ def test_a_message_that_cannot_be_read_is_the_end_of_its_worker(home: Path, serv
     nonsense = (b"{", b"[" * 60_000, b'["change", "t", "explode", "fruit"]', b"x" * 100_000)
     speakers = [*[None] * len(nonsense), server.process.pid]
     for count, (speaker, content) in enumerate(zip(speakers, (*nonsense, b'{"no": "list"}'), strict=True), start=1):
-        with channels(speaker or server.workers()[0]) as ends:
+        with channels(speaker or server.workers()[0], server.process.pid) as ends:
             ends[0].send(content)
         server.wait_for(lambda count=count: len(server.events("worker died")) == count)  # type: ignore[misc]
         server.wait_for(lambda count=count: len(server.events("serving")) == 2 + count)  # type: ignore[misc]
-    with channels(server.workers()[0]) as ends:  # what nobody waits for changes nothing
+    with channels(server.workers()[0], server.process.pid) as ends:  # what nobody waits for changes nothing
         ends[0].send(b'["done", "no such ticket", ""]')
     assert server.client.post(INFER, json=question()).status_code == 200
     assert server.events("fault")[-1]["where"] == "messages"
@@ -118,7 +120,7 @@ def test_a_message_that_cannot_be_read_is_the_end_of_its_worker(home: Path, serv
 @pytest.mark.fault("a worker stands still", how="SIGSTOP (M10)")
 def test_a_hung_worker_is_replaced_and_changes_are_whole(home: Path, serve: Serve) -> None:
     point(home, "fruit", "rnn", 1)
-    server = serve(home, "--workers", "2", "--hang-s", "3")
+    server = serve(home, "--workers", "2", "--hang-s", "3", "--allow-load")
     victim = server.workers()[0]
     os.kill(victim, signal.SIGSTOP)
     answered = Counter[int]()

@@ -193,13 +193,13 @@ def test_what_is_no_http_gets_an_error_and_no_connection(server: Server, content
 @pytest.mark.fault("a client sends half a request", how="a socket that stays silent")
 def test_a_request_that_never_arrives_is_ended(releases: Path, serve: Serve) -> None:
     server = serve(releases, "--workers", "1", "--model", "fruit", "--read-timeout-s", "0.2")
-    half_a_body = b"POST /v2 HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n\r\nab"
-    for beginning in (b"", b"POST /v2/models/fruit/infer HTTP/1.1\r\nhost: x\r\n", half_a_body):
+    half_a_body = b"POST /predict HTTP/1.1\r\nhost: localhost\r\ncontent-length: 5\r\n\r\nab"
+    for beginning in (b"", b"POST /v2/models/fruit/infer HTTP/1.1\r\nhost: localhost\r\n", half_a_body):
         assert raw(server, beginning).startswith(b"HTTP/1.1 408 ")
 
 
 def test_pipelined_requests_are_answered_in_order(server: Server) -> None:
-    request = b"GET %s HTTP/1.1\r\nhost: x\r\n%s\r\n"
+    request = b"GET %s HTTP/1.1\r\nhost: localhost\r\n%s\r\n"
     paths = (b"/v2/models/fruit", b"/v2/health/live", b"/v2/models/nobody")
     content = b"".join(request % (path, b"connection: close\r\n" if path == paths[-1] else b"") for path in paths)
     answered = raw(server, content)
@@ -213,14 +213,16 @@ def test_a_half_closed_client_gets_its_answer(server: Server) -> None:
     body = json.dumps(question()).encode()
     host, port = server.address.split(":")
     with socket.create_connection((host, int(port)), 10) as connection:
-        connection.sendall(b"POST %s HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n%s" % (INFER.encode(), len(body), body))
+        connection.sendall(
+            b"POST %s HTTP/1.1\r\nhost: localhost\r\ncontent-length: %d\r\n\r\n%s" % (INFER.encode(), len(body), body)
+        )
         connection.shutdown(socket.SHUT_WR)
         received = b"".join(iter(lambda: connection.recv(65536), b""))
     assert received.startswith(b"HTTP/1.1 200 OK") and b'"probabilities"' in received
 
 
 def test_an_upgrade_nobody_offers_is_an_ordinary_request(server: Server) -> None:
-    answered = raw(server, b"GET /v2 HTTP/1.1\r\nhost: x\r\nconnection: upgrade, close\r\nupgrade: h2c\r\n\r\n")
+    answered = raw(server, b"GET /v2 HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade, close\r\nupgrade: h2c\r\n\r\n")
     assert answered.startswith(b"HTTP/1.1 200 OK")
 
 

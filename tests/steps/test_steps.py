@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-from modelyard.bundle import open_bundle, read_metadata
+from modelyard.bundle import open_bundle
 from modelyard.data.sources import load_dataset
 from modelyard.errors import BundleError, ParityError
 from modelyard.export.onnx import DeployedModel, operator_counts
 from modelyard.export.parity import check_parity
 from modelyard.home import Home
+from modelyard.inference import open_session
 from modelyard.progress import SilentProgress
 from modelyard.recipes import ARCHITECTURES, make_recipe
 from modelyard.requests import BuildRequest
@@ -52,7 +53,7 @@ def test_steps_end_in_a_bundle_with_parity(
         open_bundle(bundle)
     altered.write_bytes(content)
 
-    metadata = read_metadata(bundle / "model.onnx")
+    metadata = open_session(bundle / "model.onnx").get_modelmeta().custom_metadata_map
     assert metadata["data_digest"] == request.data_digest
     assert json.loads(metadata["classes"]) == [str(digit) for digit in range(10)]
     assert json.loads(metadata["environment"])["modelyard"]

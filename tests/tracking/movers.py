@@ -12,6 +12,7 @@ from mlflow.tracking import MlflowClient
 
 from modelyard.errors import AliasMovedError
 from modelyard.home import Home
+from modelyard.ledger import problems, read_head, read_ledger
 from modelyard.tracking import aliases, ledger
 from modelyard.tracking.aliases import Move, move_alias, registry_head
 from modelyard.tracking.lineage import lineage
@@ -22,7 +23,7 @@ def a_move(model: str, to: int) -> Move:
 
 
 def champion(home: Home, model: str) -> int | None:
-    return lineage(ledger.read(home.releases / model).entries).champion
+    return lineage(read_ledger(home.releases / model).moves).champion
 
 
 def climb(root: Path, model: str, steps: int) -> None:
@@ -60,12 +61,12 @@ def die_after(root: Path, model: str, place: str, to: int) -> None:
 def agreed(home: Home, model: str) -> dict[str, int]:
     """Alias -> version, if ledger, registry, files and both heads all say the same."""
     client, folder = MlflowClient(f"sqlite:///{home.database}", f"sqlite:///{home.database}"), home.releases / model
-    found = ledger.read(folder)
-    told = {entry["alias"]: entry["to"] for entry in found.entries}
+    found = read_ledger(folder)
+    told = {entry["alias"]: entry["to"] for entry in found.moves}
     told = {alias: number for alias, number in told.items() if number is not None}
     registered = {alias: int(number) for alias, number in client.get_registered_model(model).aliases.items()}
     files = {path.stem: int(path.read_text()) for path in folder.glob("*.alias")}
     assert told == registered == files
-    assert list((ledger.read_head(folder) | registry_head(home, model)).values()) == [found.head, found.head]
-    assert ledger.problems(found, {}) == []
+    assert list((read_head(folder) | registry_head(home, model)).values()) == [found.head, found.head]
+    assert problems(found, {}) == []
     return told

@@ -12,7 +12,7 @@ import pytest
 
 from modelyard.errors import AliasMovedError, StoreError
 from modelyard.home import Home
-from modelyard.tracking import ledger
+from modelyard.ledger import HEAD_FILE, LEDGER_FILE, problems, read_head, read_ledger
 from modelyard.tracking.aliases import move_alias, registry_head, settle
 from modelyard.tracking.store import open_store
 from tests.blank import Templates
@@ -50,7 +50,7 @@ def test_a_move_is_refused_where_the_alias_is_not_where_it_was_seen(home: Home, 
         move_alias(home, a_move(model, 3), expected=1)
     assert agreed(home, model) == {"champion": 2, "previous": 1}
     move_alias(home, a_move(model, 2), expected=2)
-    assert len(ledger.read(home.releases / model).lines) == 3, "going where it is writes nothing"
+    assert len(read_ledger(home.releases / model).lines) == 3, "going where it is writes nothing"
 
 
 def test_processes_at_once_lose_no_move(home: Home, model: str, processes: ForkServerContext) -> None:
@@ -60,7 +60,7 @@ def test_processes_at_once_lose_no_move(home: Home, model: str, processes: ForkS
     for process in climbers:
         process.join()
     assert [process.exitcode for process in climbers] == [0, 0, 0]
-    moves = [entry for entry in ledger.read(home.releases / model).entries if entry["alias"] == "champion"]
+    moves = [entry for entry in read_ledger(home.releases / model).moves if entry["alias"] == "champion"]
     assert [(entry["from"], entry["to"]) for entry in moves] == [(to - 1 or None, to) for to in range(1, 10)]
     assert len({entry["why"] for entry in moves}) == 3
     assert agreed(home, model) == {"champion": 9, "previous": 8}
@@ -75,7 +75,7 @@ def test_a_move_that_was_killed_anywhere_is_completed_by_the_next(home: Home, mo
         assert process.exitcode == -9
         assert champion(home, model) == to, "the ledger was written first"
         folder = home.releases / model
-        assert ledger.problems(ledger.read(folder), ledger.read_head(folder) | registry_head(home, model)) == [], "no tampering"
+        assert problems(read_ledger(folder), read_head(folder) | registry_head(home, model)) == [], "no tampering"
         settle(home, model)
         assert agreed(home, model) == {"champion": to, "previous": to - 1}
 
@@ -108,11 +108,11 @@ def test_a_ledger_that_was_cut_stops_every_move_until_it_is_put_back(home: Home,
     for to in (1, 2, 3):
         move_alias(home, a_move(model, to), expected=to - 1 or None)
     folder = home.releases / model
-    copy = shutil.copy(folder / ledger.LEDGER_FILE, folder.parent)
-    (folder / ledger.LEDGER_FILE).write_bytes(b"".join(Path(copy).read_bytes().splitlines(keepends=True)[:3]))
-    (folder / ledger.HEAD_FILE).unlink()
+    copy = shutil.copy(folder / LEDGER_FILE, folder.parent)
+    (folder / LEDGER_FILE).write_bytes(b"".join(Path(copy).read_bytes().splitlines(keepends=True)[:3]))
+    (folder / HEAD_FILE).unlink()
     with pytest.raises(StoreError, match="the end was cut off after line 3: the registry knows 5 lines"):
         move_alias(home, a_move(model, 4), expected=2)
-    shutil.copy(copy, folder / ledger.LEDGER_FILE)
+    shutil.copy(copy, folder / LEDGER_FILE)
     move_alias(home, a_move(model, 4), expected=3)
     assert agreed(home, model) == {"champion": 4, "previous": 3}

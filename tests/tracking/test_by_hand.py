@@ -11,10 +11,14 @@ from pathlib import Path
 import pytest
 
 from modelyard import cli
+from modelyard.bundle import open_bundle, write_manifest
 from modelyard.data.datasets import pack
 from modelyard.doctor import examine
+from modelyard.errors import BundleError
 from modelyard.gates.config import GatesConfig
 from modelyard.home import Home
+from modelyard.ledger import HEAD_FILE, LEDGER_FILE, read_ledger
+from modelyard.serving.triton import export_repository
 from modelyard.tracking import ledger, promotion, registry
 from modelyard.tracking.aliases import Move, move_alias
 from modelyard.tracking.difference import difference
@@ -49,7 +53,7 @@ def made(tmp_path_factory: pytest.TempPathFactory, templates: Templates) -> Home
 def home(made: Home) -> Home:
     """The same store with the first version as the only champion there ever was."""
     folder = made.releases / "lit"
-    for path in (folder / ledger.LEDGER_FILE, folder / ledger.HEAD_FILE, *folder.glob("*.gates.json")):
+    for path in (folder / LEDGER_FILE, folder / HEAD_FILE, *folder.glob("*.gates.json")):
         path.unlink(missing_ok=True)
     client, _ = open_store(made)
     for alias in client.get_registered_model("lit").aliases:
@@ -92,7 +96,7 @@ def test_a_version_that_failed_a_gate_needs_force_and_the_ledger_tells(home: Hom
 
     code, told, _ = models("promote", f"lit@{FOOLED}", "--force", "--reason", "demo")
     assert (code, pointers(home)) == (0, {"champion": FOOLED, "previous": SOUND})
-    entry = next(entry for entry in ledger.read(home.releases / "lit").entries if entry["to"] == FOOLED)
+    entry = next(entry for entry in read_ledger(home.releases / "lit").moves if entry["to"] == FOOLED)
     assert entry["why"] == "demo (forced although it failed overall, per class, calibration change)"
     assert (entry["evidence"]["forced"], entry["evidence"]["failed"]) == (True, ["overall", "per class", "calibration change"])
     assert models("promote", "lit@2") == (0, "lit@2 is champion already; nothing was moved\n", "")
@@ -183,7 +187,10 @@ def test_a_release_that_is_gone_altered_or_another_is_not_promoted(home: Home, m
     kept = Path(shutil.move(folder, tmp_path / "kept"))
     assert "version 3 of lit has no release folder" in models("promote", "lit@3")[2]
     shutil.copytree(home.releases / "lit" / str(FOOLED), folder)
-    assert "is not the model that was registered; put its copy back" in models("promote", "lit@3", "--force")[2]
+    assert (
+        "lit/3 is not what was registered (golden.npz, manifest.json, model.onnx); put its copy back"
+        in models("promote", "lit@3", "--force")[2]
+    )
     (folder / "model.onnx").write_bytes(b"broken")
     assert "does not match the manifest" in models("promote", "lit@3", "--force")[2]
     shutil.rmtree(folder)
@@ -205,19 +212,65 @@ def test_what_served_at_a_time_is_told_with_its_digest(home: Home, models: Comma
 def test_an_edited_ledger_is_found_by_verify_and_doctor(home: Home, models: Command) -> None:
     models("promote", "lit@3")
     code, told, _ = models("history", "lit", "--verify")
-    assert (code, told) == (0, "lit: whole, 3 entries, end known to ledger.head and the registry\n")
+    assert (code, told) == (0, "lit: whole, 7 entries, end known to ledger.head and the registry, releases: 4\n")
     assert examine(home)["ledger of lit"].startswith("whole")
-    path = home.releases / "lit" / ledger.LEDGER_FILE
+    path = home.releases / "lit" / LEDGER_FILE
     whole = path.read_bytes()
     path.write_bytes(whole.replace(b"chosen by hand", b"chosen by none"))
     code, told, _ = models("history", "lit", "--verify")
     assert code == 1
-    assert "line 2 was edited: its content does not have its hash" in told
-    assert examine(home)["ledger of lit"].startswith("ALTERED: line 2 was edited")
+    assert "line 6 was edited: its content does not have its hash" in told
+    assert examine(home)["ledger of lit"].startswith("ALTERED: line 6 was edited")
     path.write_bytes(whole)
     code, _, told = models("history", "lid", "--verify")
     assert code == 2
     assert told.endswith(f"no ledger of 'lid' in {home.releases}: there are lit\n")
+
+
+def test_a_version_exchanged_under_digests_that_fit_is_found_everywhere(home: Home, models: Command, tmp_path: Path) -> None:
+    """M5: the manifest is rewritten, so that nothing in the bundle tells."""
+    folder = home.releases / "lit" / str(BETTER)
+    kept = shutil.copytree(folder, tmp_path / "kept")
+    for name in ("model.onnx", "golden.npz"):
+        shutil.copy(home.releases / "lit" / str(FOOLED) / name, folder / name)
+    write_manifest(folder, open_bundle(kept))
+    expected = "lit/3 is not what was registered (golden.npz, manifest.json, model.onnx); put its copy back"
+    assert expected in models("promote", "lit@3", "--force")[2]
+    assert expected in models("show", "lit@3")[2]
+    code, told, _ = models("history", "lit", "--verify")
+    assert (code, told.splitlines()[1]) == (1, f"version 3: {home.releases}/{expected}")
+    assert expected in examine(home)["ledger of lit"]
+    (home.releases / "lit" / "champion.alias").write_text("3\n")
+    with pytest.raises(BundleError, match="lit/3 is not what was registered"):
+        export_repository(home.releases, tmp_path / "repository")
+    shutil.rmtree(folder)
+    shutil.move(kept, folder)
+    assert models("history", "lit", "--verify")[0] == 0
+
+
+def test_versions_from_before_registrations_are_entered_once_and_aloud(home: Home, models: Command, tmp_path: Path) -> None:
+    """M5: a ledger of moves alone, as it was; a version whose ONNX file is another than the registry's is not entered."""
+    folder = home.releases / "lit"
+    moves = read_ledger(folder).moves
+    for path in (folder / LEDGER_FILE, folder / HEAD_FILE):
+        path.unlink()
+    client, _ = open_store(home)
+    client.set_registered_model_tag("lit", "modelyard.ledger_head", "")
+    ledger.append(folder, [{name: move[name] for name in move if name not in {"prev", "hash"}} for move in moves])
+    assert "not entered yet: 1, 2, 3, 4" in models("history", "lit", "--verify")[1]
+    kept = shutil.copytree(folder / str(WEAK), tmp_path / "kept")
+    (folder / str(WEAK) / "model.onnx").write_bytes((folder / str(FOOLED) / "model.onnx").read_bytes())
+    write_manifest(folder / str(WEAK), open_bundle(kept))
+    code, _, told = models("promote", "lit@3")
+    assert (code, sorted(read_ledger(folder).registered)) == (0, [1, 2, 3])
+    assert "NOTE: lit@4 was not entered into its ledger: " in told and "(model.onnx); put its copy back" in told
+    assert "NOTE: the files of lit@1, 2, 3 were entered into its ledger" in told
+    shutil.rmtree(folder / str(WEAK))
+    shutil.move(kept, folder / str(WEAK))
+    assert "NOTE: the files of lit@4 were" in models("rollback", "lit")[2]
+    assert "NOTE" not in models("promote", "lit@3")[2]
+    assert sorted(read_ledger(folder).registered) == [1, 2, 3, 4]
+    assert models("history", "lit", "--verify")[0] == 0
 
 
 def test_the_difference_of_two_versions_names_what_changed(home: Home) -> None:

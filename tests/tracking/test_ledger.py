@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from modelyard.errors import StoreError
+from modelyard.ledger import LEDGER_FILE, Entry, Head, demand_whole, entry_hash, problems, read_head, read_ledger
 from modelyard.progress import SilentProgress, current_progress
 from modelyard.tracking import ledger
-from modelyard.tracking.ledger import Entry, Head
 
 Lines = list[bytes]
 
@@ -33,22 +33,22 @@ def folder(tmp_path: Path) -> Path:
     """A ledger of five entries and its head."""
     for to in range(1, 6):
         ledger.append(tmp_path, [move(to)])
-    ledger.write_head(tmp_path, ledger.read(tmp_path).head)
+    ledger.write_head(tmp_path, read_ledger(tmp_path).head)
     return tmp_path
 
 
 def found(folder: Path, heads: dict[str, Head] | None = None) -> list[str]:
-    return ledger.problems(ledger.read(folder), ledger.read_head(folder) | (heads or {}))
+    return problems(read_ledger(folder), read_head(folder) | (heads or {}))
 
 
 def test_entries_are_chained_from_zeros_by_their_canonical_digest(folder: Path) -> None:
-    entries = ledger.read(folder).entries
+    entries = read_ledger(folder).moves
     assert [entry["to"] for entry in entries] == [1, 2, 3, 4, 5]
     assert entries[0]["prev"] == "0" * 64
     assert [entry["prev"] for entry in entries[1:]] == [entry["hash"] for entry in entries[:-1]]
     assert found(folder) == []
     shuffled = dict(reversed(entries[2].items()))
-    assert ledger.entry_hash(shuffled) == entries[2]["hash"], "the order of keys is not part of it"
+    assert entry_hash(shuffled) == entries[2]["hash"], "the order of keys is not part of it"
 
 
 def edit(lines: Lines) -> Lines:
@@ -57,14 +57,14 @@ def edit(lines: Lines) -> Lines:
 
 def edit_with_its_hash(lines: Lines) -> Lines:
     entry = json.loads(lines[2]) | {"why": "bribed"}
-    return [*lines[:2], json.dumps(entry | {"hash": ledger.entry_hash(entry)}).encode(), *lines[3:]]
+    return [*lines[:2], json.dumps(entry | {"hash": entry_hash(entry)}).encode(), *lines[3:]]
 
 
 def forge_from_there(lines: Lines) -> Lines:
     forged, prev = lines[:2], json.loads(lines[1])["hash"]
     for line in lines[2:]:
         entry = json.loads(line) | {"why": "bribed", "prev": prev}
-        prev = ledger.entry_hash(entry)
+        prev = entry_hash(entry)
         forged.append(json.dumps(entry | {"hash": prev}).encode())
     return forged
 
@@ -85,18 +85,18 @@ def forge_from_there(lines: Lines) -> Lines:
     ],
 )
 def test_tampering_is_found_and_stops_the_next_move(folder: Path, tamper: Callable[[Lines], Lines], expected: str) -> None:
-    path = folder / ledger.LEDGER_FILE
+    path = folder / LEDGER_FILE
     path.write_bytes(b"".join(line + b"\n" for line in tamper(path.read_bytes().splitlines())))
     assert expected in found(folder)[0]
     with pytest.raises(StoreError, match=r"ledger\.jsonl: .*; see modelyard models history .* --verify, then put a copy back"):
-        ledger.demand_whole(folder, ledger.read_head(folder))
+        demand_whole(folder, read_head(folder))
 
 
 def test_a_head_kept_elsewhere_shows_a_cut_whose_own_head_was_cut_too(folder: Path) -> None:
-    elsewhere = {"the registry": ledger.read(folder).head}
-    lines = (folder / ledger.LEDGER_FILE).read_bytes().splitlines(keepends=True)
-    (folder / ledger.LEDGER_FILE).write_bytes(b"".join(lines[:4]))
-    ledger.write_head(folder, ledger.read(folder).head)
+    elsewhere = {"the registry": read_ledger(folder).head}
+    lines = (folder / LEDGER_FILE).read_bytes().splitlines(keepends=True)
+    (folder / LEDGER_FILE).write_bytes(b"".join(lines[:4]))
+    ledger.write_head(folder, read_ledger(folder).head)
     assert found(folder) == []
     assert found(folder, elsewhere) == ["the end was cut off after line 4: the registry knows 5 lines"]
     assert Head.parse(str(elsewhere["the registry"])) == elsewhere["the registry"]
@@ -120,40 +120,40 @@ def heard() -> Iterator[list[str]]:
 
 @pytest.mark.parametrize("kept", [1, 40, -2])
 def test_a_torn_last_line_is_put_aside_and_no_entry_is_lost(folder: Path, heard: list[str], kept: int) -> None:
-    path = folder / ledger.LEDGER_FILE
+    path = folder / LEDGER_FILE
     whole = path.read_bytes()
     torn = whole.splitlines()[-1][:kept]
     path.write_bytes(whole + torn)
-    assert len(ledger.read(folder).entries) == 5
+    assert len(read_ledger(folder).moves) == 5
     assert found(folder) == []
     ledger.append(folder, [move(6)])
-    assert [entry["to"] for entry in ledger.read(folder).entries] == [1, 2, 3, 4, 5, 6]
+    assert [entry["to"] for entry in read_ledger(folder).moves] == [1, 2, 3, 4, 5, 6]
     assert found(folder) == []
     assert [file.read_bytes() for file in folder.glob("ledger.torn-*")] == [torn]
     assert "was torn" in heard[0]
 
 
 def test_an_entry_that_lacks_only_its_end_of_line_counts(folder: Path, heard: list[str]) -> None:
-    path = folder / ledger.LEDGER_FILE
+    path = folder / LEDGER_FILE
     path.write_bytes(path.read_bytes()[:-1])
     assert found(folder) == []
     ledger.append(folder, [move(6)])
-    assert (len(ledger.read(folder).entries), found(folder), heard) == (6, [], [])
+    assert (len(read_ledger(folder).moves), found(folder), heard) == (6, [], [])
 
 
 def test_an_edited_last_line_is_not_taken_for_a_torn_one(folder: Path) -> None:
-    path = folder / ledger.LEDGER_FILE
+    path = folder / LEDGER_FILE
     path.write_bytes(path.read_bytes()[:-1].replace(b'"to": 5', b'"to": 4'))
     assert found(folder) == ["the end was cut off after line 4: ledger.head knows 5 lines"]
 
 
 def test_older_lines_are_read_continued_and_sealed(tmp_path: Path) -> None:
-    path = tmp_path / ledger.LEDGER_FILE
+    path = tmp_path / LEDGER_FILE
     path.write_text("".join(json.dumps(move(to)) + "\n" for to in (1, 2)))
-    assert (ledger.read(tmp_path).unchained, found(tmp_path)) == (2, [])
+    assert (read_ledger(tmp_path).unchained, found(tmp_path)) == (2, [])
     ledger.append(tmp_path, [move(3), move(4)])
-    assert [entry["to"] for entry in ledger.read(tmp_path).entries] == [1, 2, 3, 4]
-    assert (ledger.read(tmp_path).unchained, found(tmp_path)) == (2, [])
+    assert [entry["to"] for entry in read_ledger(tmp_path).moves] == [1, 2, 3, 4]
+    assert (read_ledger(tmp_path).unchained, found(tmp_path)) == (2, [])
     path.write_bytes(path.read_bytes().replace(b'"to": 1', b'"to": 7'))
     assert found(tmp_path) == ["lines 1 to 2, from before the chain, were edited"]
 
@@ -166,10 +166,10 @@ def test_a_full_disk_leaves_the_ledger_as_it_was(tmp_path: Path) -> None:
         pytest.skip("this user may not mount a tmpfs")
     try:
         ledger.append(disk, [move(1)])
-        before = (disk / ledger.LEDGER_FILE).read_bytes()
+        before = (disk / LEDGER_FILE).read_bytes()
         with pytest.raises(StoreError, match="No space left on device; nothing was moved; free space and try again"):
             ledger.append(disk, [move(2, "x" * 20_000)])
-        assert (disk / ledger.LEDGER_FILE).read_bytes() == before
+        assert (disk / LEDGER_FILE).read_bytes() == before
         ledger.append(disk, [move(2)])
         assert found(disk) == []
     finally:

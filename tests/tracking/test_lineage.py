@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from modelyard.tracking.ledger import Entry
+from modelyard.ledger import Entry
 from modelyard.tracking.lineage import lineage
 
 

@@ -7,19 +7,21 @@ import signal
 import subprocess
 import sys
 import time
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from filelock import FileLock
+from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
-from modelyard.errors import ConfigError, StoreError
+from modelyard.errors import ConfigError, RemoteError, StoreError
 from modelyard.home import Home
 from modelyard.tracking import registry, runs
 from modelyard.tracking.copies import RUN_TAG
 from modelyard.tracking.mirror import Outcome, sync
-from modelyard.tracking.remote import Remote, configured_remote
+from modelyard.tracking.remote import Remote, asking, configured_remote
 from modelyard.tracking.sent import count_waiting
 from modelyard.tracking.store import open_store
 from modelyard.training.state import EpochReport
@@ -168,6 +170,24 @@ def test_an_address_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch) -> 
     remote = configured_remote()
     assert remote is not None
     assert remote.name == "http://mlflow.example:5000"
+
+
+@pytest.mark.parametrize(
+    "address", ["htps://me:secret@host", "http://me:sec/ret@host", "http://me:secret@[bad", "me:secret@host:5"]
+)
+def test_l13_a_wrong_address_is_told_without_its_password(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MODELYARD_REMOTE", address)
+    with pytest.raises(ConfigError, match="MODELYARD_REMOTE is") as refused:
+        configured_remote()
+    assert not {"secret", "ret@", "me:"} & {part for part in ("secret", "ret@", "me:") if part in str(refused.value)}
+
+
+@pytest.mark.parametrize("text", ["API request to {}/api/2.0/x failed with exception refused", "error code 500 {}/x"])
+def test_l13_no_trace_of_a_refusal_has_the_password(text: str) -> None:
+    address = f"http://me:{'SECRET'.lower()}@host"  # the trace shows this very source
+    with pytest.raises(RemoteError) as refused, asking(Remote(address)):
+        raise MlflowException(text.format(address))
+    assert "secret" not in "".join(traceback.format_exception(refused.value))
 
 
 def test_the_record_can_be_lost(home: Home, server: MlflowServer) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,8 +12,8 @@ from modelyard.data.datasets import Dataset, pack
 from modelyard.evaluation.significance import mcnemar_p_value
 from modelyard.gates.config import GatesConfig
 from modelyard.home import Home
+from modelyard.ledger import read_ledger
 from modelyard.tracking import promotion, registry
-from modelyard.tracking.ledger import LEDGER_FILE
 from tests.blank import Templates
 from tests.bundles import lit_dataset
 from tests.tracking.versions import a_version
@@ -39,7 +38,7 @@ def leader(home: Home, alias: str = "champion") -> int:
 
 
 def ledger(home: Home) -> list[dict[str, object]]:
-    return [json.loads(line) for line in (home.releases / "lit" / LEDGER_FILE).read_text().splitlines()]
+    return read_ledger(home.releases / "lit").moves
 
 
 def test_promotion_follows_objective_and_the_paired_test(home: Home, data: tuple[Dataset, Path]) -> None:

@@ -9,12 +9,15 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from modelyard.bundle import MODEL_FILE
 from modelyard.doctor import examine
 from modelyard.errors import StoreError, describe_fault
+from modelyard.files import sha256_of_file
 from modelyard.home import Home
 from modelyard.sharing import share
 from modelyard.tracking.aliases import move_alias
@@ -96,8 +99,8 @@ def test_a_reader_of_a_shared_store_needs_no_lock_and_writes_nothing(made: Home,
     client, _ = open_store(made)
     client.create_registered_model("fruit")
     client.create_model_version("fruit", "nowhere", tags={"validation_accuracy": "0.5"})
-    release(made.releases, 1, Linear.seeded(1))
-    move_alias(made, a_move("fruit", 1), expected=None)
+    digest = sha256_of_file(release(made.releases, 1, Linear.seeded(1)) / MODEL_FILE)
+    move_alias(made, replace(a_move("fruit", 1), onnx_sha256=digest), expected=None)
     home = Home(Path(shutil.copytree(made.root, tmp_path / "nobody has it open")))
     share(home, "4242")
     (tmp_path / "root").mkdir()
@@ -130,7 +133,7 @@ def _look(reader: subprocess.Popen[str]) -> None:
     print("models list --json\nmodels history fruit --verify", file=reader.stdin, flush=True)
     rows, first, told, second = (reader.stdout.readline().strip() for _ in range(4))
     assert json.loads(rows)[0]["aliases"] == "champion"
-    assert told == "fruit: whole, 1 entries, end known to ledger.head and the registry"
+    assert told.startswith("fruit: whole, 1 entries, end known to ledger.head and the registry, releases: 1")
     assert first == second == "exit code 0"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from modelyard.home import Home
-from modelyard.tracking import registry, runs
+from modelyard.tracking import aliases, registry, runs
 from tests.bundles import lit_bundle
 
 
@@ -18,4 +18,5 @@ def a_version(home: Home, key: str, *, fooled: bool, validation: float, digest: 
     }  # fmt: skip
     version = registry.register(home, run_id, bundle, model_id, version_tags)
     registry.publish(home, version, bundle)
+    aliases.record(home, version)
     return version

@@ -16,12 +16,14 @@ from filelock import FileLock
 from modelyard.data.datasets import Dataset, OnProgress, open_packed, pack, unheard
 from modelyard.data.folder import FolderOptions, read_folder
 from modelyard.data.listing import list_images
-from modelyard.files import make_folder, sha256_of_json, write_json
+from modelyard.files import make_folder, read_regular, sha256_of_json, write_json
 from modelyard.home import cache_folder
 
 DECODER = f"1, Pillow {PIL.__version__}"
 """A folder decoded by another one is decoded anew; count it up when `images.py` reads any file differently."""
 
+MOST_BYTES = 100_000_000
+"""Of an entry; it names every file that was left out."""
 Entry = dict[str, Any]
 
 
@@ -73,7 +75,7 @@ def open_entry(entry: Entry) -> Dataset:
 def read_entry(place: Path) -> Entry | None:
     """None where there is no entry, or only the rest of one, or its content is gone."""
     try:
-        entry: Entry = json.loads(place.read_text())
+        entry: Entry = json.loads(read_regular(place, MOST_BYTES))
         return entry if _packed(entry["digest"]).exists() else None
     except (OSError, ValueError, KeyError):
         return None

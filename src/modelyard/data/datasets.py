@@ -16,8 +16,9 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from modelyard.data.names import check_classes
 from modelyard.errors import DataError
-from modelyard.files import folder_written_whole, write_json
+from modelyard.files import folder_written_whole, open_regular, write_json
 
 Images = NDArray[np.uint8]
 Labels = NDArray[np.int64]
@@ -103,8 +104,9 @@ class Dataset:
 def make_dataset(name: str, train: Split, test: Split, classes: tuple[str, ...]) -> Dataset:
     """Check that the parts fit together and name the whole by its content.
 
-    Raises: DataError when images and labels differ in number or a label has no class.
+    Raises: DataError when images and labels differ in number, a label has no class or a class no proper name.
     """
+    check_classes(classes)
     for part, split in (("train", train), ("test", test)):
         _check_split(f"{name} {part}", split, len(classes))
     return Dataset(name, train, test, classes, content_digest(train, test, classes))
@@ -194,6 +196,8 @@ def open_packed(folder: Path, *, verify: bool = True) -> Dataset:
     Raises: DataError when the folder is incomplete or its content was altered.
     """
     try:
+        for file in (HEADER_FILE, *ARRAY_FILES):
+            open_regular(folder / file).close()
         header = json.loads((folder / HEADER_FILE).read_text())
         train, test = (_open_split(folder, part) for part in ("train", "test"))
         name, classes, digest = header["name"], tuple(header["classes"]), header["digest"]

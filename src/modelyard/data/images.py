@@ -8,7 +8,8 @@
 
 from __future__ import annotations
 
-import struct
+import io
+import math
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,15 +19,28 @@ from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from modelyard.errors import DataError
+from modelyard.files import read_regular
 
 SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff"))
 GREY_MODES = frozenset(("1", "L", "LA", "I", "I;16", "I;16B", "I;16L"))
+MOST_BYTES = 256_000_000
+"""Of one file: no photo or scan comes near it."""
 ALPHA_MODES = frozenset(("LA", "PA", "RGBA"))
-DAMAGED = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)
-"""What Pillow raises on broken files, by format."""
+DAMAGED = Exception
+"""Pillow raises nearly everything on broken files: OSError, SyntaxError, ValueError, TypeError, MemoryError, ..."""
+
+
+MAX_SIDE = 65_535
+"""JPEG's own; the room for resizing grows with the longer side, however few the pixels are."""
+STRIP_PIXELS = 2**20
+TURNS = (
+    Image.Transpose.FLIP_LEFT_RIGHT, Image.Transpose.ROTATE_180, Image.Transpose.FLIP_TOP_BOTTOM, Image.Transpose.TRANSPOSE,
+    Image.Transpose.ROTATE_270, Image.Transpose.TRANSVERSE, Image.Transpose.ROTATE_90,
+)  # fmt: skip
+"""By EXIF orientation, from 2."""
 
 
 class UnreadableImage(DataError):
@@ -62,18 +76,22 @@ def pillow_warnings_hushed() -> Iterator[None]:
 def read_form(path: Path | BinaryIO) -> Form:
     """Size and mode from the file's head. Raises: UnreadableImage."""
     try:
-        with Image.open(path) as image:
+        with _open(path) as image:
             return _form(image)
     except DAMAGED as error:
         raise _unreadable(path, error) from error
 
 
-def read_image(path: Path | BinaryIO, shape: tuple[int, int, int]) -> tuple[Form, NDArray[np.uint8]]:
-    """The file's form and its pixels, uint8 [C, H, W] of `shape`. Raises: UnreadableImage."""
+def read_image(
+    path: Path | BinaryIO, shape: tuple[int, int, int], max_pixels: int | None = None
+) -> tuple[Form, NDArray[np.uint8]]:
+    """The file's form and its pixels, uint8 [C, H, W] of `shape`; above `max_pixels` none is read. Raises: UnreadableImage."""
     channels, height, width = shape
     mode = "L" if channels == 1 else "RGB"
     try:
-        with Image.open(path) as image:
+        with _open(path) as image:
+            if max_pixels and (math.prod(image.size) > max_pixels or max(image.size) > MAX_SIDE):
+                raise ValueError(f"{image.width}x{image.height} pixels, at most {max_pixels} are read; scale it down")
             form = _form(image)
             side = 2 * max(height, width)
             image.draft(mode, (side, side))  # JPEG only: decode a large photo at a fraction of its size
@@ -93,17 +111,38 @@ def picture_pixels(picture: str | Path | Image.Image, shape: tuple[int, int, int
             raise _unreadable(Path(getattr(picture, "filename", "") or "the image"), error) from error
 
 
+def _open(source: Path | BinaryIO) -> Image.Image:
+    return Image.open(io.BytesIO(read_regular(source, MOST_BYTES)) if isinstance(source, Path) else source)
+
+
 def _fit(image: Image.Image, shape: tuple[int, int, int]) -> NDArray[np.uint8]:
     """uint8 [H, W, C]: upright, on white, in the size asked for."""
     channels, height, width = shape
-    upright = ImageOps.exif_transpose(image) if _orientation(image) > 1 else image
-    flat = _eight_bit(upright).convert("L" if channels == 1 else "RGB")
+    flat = _flat(image, "L" if channels == 1 else "RGB")
     fitted = flat if flat.size == (width, height) else flat.resize((width, height), Image.Resampling.BILINEAR)
     return np.asarray(fitted, np.uint8).reshape(height, width, channels)
 
 
+def _flat(image: Image.Image, mode: str) -> Image.Image:
+    """Upright and on white, strip by strip: the steps between take up to 24 bytes a pixel."""
+    turn = _orientation(image)
+    if image.mode == mode and "transparency" not in image.info and turn == 1:
+        return image
+    width, height = image.size
+    flat = Image.new(mode, (height, width) if turn > 4 else (width, height))
+    rows = max(1, STRIP_PIXELS // width)
+    for top in range(0, height, rows):
+        bottom = min(top + rows, height)
+        strip = _eight_bit(image.crop((0, top, width, bottom))).convert(mode)
+        start = height - bottom if turn in {3, 4, 6, 7} else top
+        flat.paste(strip.transpose(TURNS[turn - 2]) if turn > 1 else strip, (start, 0) if turn > 4 else (0, start))
+    return flat
+
+
 def _orientation(image: Image.Image) -> int:
-    return int(image.getexif().get(ExifTags.Base.Orientation, 1))
+    """EXIF's, 1 to 8; anything else is no orientation."""
+    found = image.getexif().get(ExifTags.Base.Orientation, 1)
+    return int(found) if found in range(1, 9) else 1
 
 
 def _form(image: Image.Image) -> Form:
@@ -127,4 +166,5 @@ def _unreadable(path: Path | BinaryIO, error: BaseException) -> UnreadableImage:
         return UnreadableImage(path, "no such file")
     if isinstance(error, UnidentifiedImageError):
         return UnreadableImage(path, "unknown format")
-    return UnreadableImage(path, str(error).partition("\n")[0] or type(error).__name__)
+    reason = getattr(error, "strerror", None) or str(error)
+    return UnreadableImage(path, reason.partition("\n")[0] or type(error).__name__)

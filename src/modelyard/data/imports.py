@@ -12,6 +12,7 @@ from modelyard.data.folder import FolderOptions
 from modelyard.data.idx import holds_idx, read_idx_folder
 from modelyard.data.names import BUILT_IN, check_name, nearest
 from modelyard.errors import DataError
+from modelyard.files import full_path
 from modelyard.home import cache_folder
 
 
@@ -30,7 +31,7 @@ def import_dataset(path: Path, name: str, options: FolderOptions, on_progress: O
     Raises: DataError for a name that is not allowed and for a folder that is unfit.
     """
     check_name(name)
-    path = path.expanduser().resolve()
+    path = full_path(path)
     dataset = read_idx_folder(path, name) if holds_idx(path) else load_folder(path, options, on_progress)
     entry = read_entry(_place(name))
     previous = None if entry is None else str(entry["digest"])

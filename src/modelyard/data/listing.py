@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from modelyard.data.images import SUFFIXES
+from modelyard.data.names import check_classes
 from modelyard.errors import DataError
 from modelyard.files import sha256_of_json
 
@@ -54,6 +55,7 @@ def list_images(folder: Path) -> Listing:
         raise DataError(f"{folder}: has test/ but no train/; expected the same class folders in both, or no test/ at all")
     train_root = folder / "train" if parts else folder
     classes = tuple(_folders(train_root))
+    check_classes(classes)
     train = [file for label, name in enumerate(classes) for file in _files(folder, train_root / name, label)]
     _check_classes(folder, classes, train)
     if parts == ["train", "test"]:

@@ -14,7 +14,7 @@ from modelyard.data.cifar import holds_cifar, read_cifar
 from modelyard.data.datasets import Dataset, OnProgress, Split, make_dataset, open_packed, pack, unheard
 from modelyard.data.idx import holds_idx, read_idx_folder
 from modelyard.data.mirrors import TORCHVISION_CLASS, fetch_files
-from modelyard.files import make_folder
+from modelyard.files import full_path, make_folder
 from modelyard.home import cache_folder
 
 DIGIT_NAMES = tuple(str(digit) for digit in range(10))
@@ -87,7 +87,7 @@ def local_folder(name: str) -> Path | None:
 
 def _local_folders(name: str) -> Iterator[Path]:
     for root in filter(None, os.environ.get("MODELYARD_DATA", "").split(os.pathsep)):
-        base = Path(root).expanduser().resolve()
+        base = full_path(root)
         yield base / name
         yield base / TORCHVISION_CLASS[name] / "raw"
     yield Path("/usr/share/datasets") / name

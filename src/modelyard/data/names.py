@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import os
 import re
 import unicodedata
 from collections.abc import Iterable
 
 from modelyard.errors import DataError
+from modelyard.text import printable
 
 BUILT_IN = ("digits", "mnist", "fashion-mnist", "kmnist", "cifar10")
 RESERVED = (*BUILT_IN, "auto")
 LONGEST = 64
+LONGEST_CLASS = 255
+"""Characters; no folder has a longer name."""
 LEGAL = re.compile(rf"[a-z0-9][a-z0-9._-]{{0,{LONGEST - 1}}}")
 
 
@@ -21,7 +25,7 @@ def safe_name(text: str) -> str:
     letters = unicodedata.normalize("NFKD", text.casefold()).encode("ascii", "ignore").decode()
     name = re.sub(r"[^a-z0-9._]+", "-", letters)[:LONGEST].strip("-._")
     if not name:  # no Latin letter at all: still one name for each folder name
-        return f"images-{hashlib.sha256(text.encode()).hexdigest()[:6]}"
+        return f"images-{hashlib.sha256(os.fsencode(text)).hexdigest()[:6]}"
     return f"{name}-folder" if name in RESERVED else name
 
 
@@ -34,6 +38,16 @@ def check_name(name: str) -> None:
             f"{name!r} cannot be a data set's name: expected lower-case letters, digits and -_. after a letter or digit,"
             f" {LONGEST} at most; for instance --name {safe_name(name)}"
         )
+
+
+def check_classes(names: Iterable[str]) -> None:
+    """Raises: DataError for a class name that cannot be shown as it is: it goes into manifests, tables, pages and metrics."""
+    for name in names:
+        if not name or len(name) > LONGEST_CLASS or printable(name) != name:
+            raise DataError(
+                f"class name {name[:LONGEST_CLASS]!r}: expected 1 to {LONGEST_CLASS} printable characters in UTF-8;"
+                " rename its folder or its line in the list of names"
+            )
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

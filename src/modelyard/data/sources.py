@@ -14,6 +14,7 @@ from modelyard.data.mirrors import SourceMissing
 from modelyard.data.named import load_named, where
 from modelyard.data.names import BUILT_IN, nearest
 from modelyard.errors import DataError
+from modelyard.files import full_path
 
 
 def load_dataset(name: str, options: FolderOptions | None = None, on_progress: OnProgress = unheard) -> Dataset:
@@ -31,7 +32,7 @@ def load_dataset(name: str, options: FolderOptions | None = None, on_progress: O
     if name in imported:
         return _fitting(open_import(name), options)
     if os.sep in name or Path(name).is_dir():
-        folder = Path(name).expanduser().resolve()
+        folder = full_path(name)
         if holds_idx(folder):
             raise DataError(f"{folder}: holds IDX files; give them a name first: modelyard data import {name} --name NAME")
         return load_folder(folder, options or FolderOptions(), on_progress)

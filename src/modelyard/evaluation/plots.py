@@ -42,8 +42,8 @@ def _confusion(dataset: Dataset, probabilities_NK: Probabilities) -> Figure:
         for (row, column), count in np.ndenumerate(matrix_KK):
             dark = row != column and count > errors_KK.max() / 2
             axis.text(column, row, str(count), ha="center", va="center", fontsize=8, color="white" if dark else "black")
-    axis.set_xticks(range(len(matrix_KK)), dataset.classes, rotation=45, ha="right")
-    axis.set_yticks(range(len(matrix_KK)), dataset.classes)
+    axis.set_xticks(range(len(matrix_KK)), dataset.classes, rotation=45, ha="right", parse_math=False)
+    axis.set_yticks(range(len(matrix_KK)), dataset.classes, parse_math=False)
     axis.set(xlabel="answer", ylabel="truth", title=f"{errors_KK.sum()} mistakes in {matrix_KK.sum()} test images")
     return figure
 
@@ -59,7 +59,7 @@ def _mistakes(dataset: Dataset, probabilities_NK: Probabilities, most: int = 20)
         if index >= 0:
             _show(axis, dataset.test.gather(np.array([index]))[0])
             answer, truth = dataset.classes[answers_N[index]], dataset.classes[labels_N[index]]
-            axis.set_title(f"{answer} {probabilities_NK[index].max():.0%}\ntruth {truth}", fontsize=9)
+            axis.set_title(f"{answer} {probabilities_NK[index].max():.0%}\ntruth {truth}", fontsize=9, parse_math=False)
     return figure
 
 

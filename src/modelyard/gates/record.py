@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from modelyard.errors import StoreError
+from modelyard.files import parse_json, read_regular
+
+RECORD_BYTES = 16 * 2**20
 
 
 def record_file(release: Path) -> Path:
@@ -18,7 +20,7 @@ def read_record(release: Path) -> dict[str, Any]:
     """The judgement; empty before the first. Raises: StoreError when it cannot be read."""
     path = record_file(release)
     try:
-        record = json.loads(path.read_text())
+        record = parse_json(read_regular(path, RECORD_BYTES))
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:

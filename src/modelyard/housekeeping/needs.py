@@ -9,13 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from modelyard.bundle import MANIFEST_FILE
+from modelyard.bundle import MANIFEST_BYTES, MANIFEST_FILE
 from modelyard.errors import StoreError
+from modelyard.files import parse_json, read_regular
 from modelyard.home import Home
 from modelyard.leases import EVERYTHING, names_in_use
-from modelyard.tracking import ledger
+from modelyard.ledger import read_ledger
+from modelyard.releases import read_pointers
 from modelyard.tracking.lineage import pointers
-from modelyard.tracking.registry import Version, model_names, versions
+from modelyard.tracking.registry import Version, model_names, release_folder, versions
 from modelyard.tracking.runs import training_of, unfinished_steps
 from modelyard.training.job import JOB_FILE, RESULT_FILE
 
@@ -47,7 +49,7 @@ def find_needs(home: Home, moves: int) -> Needs:
             raise StoreError(f"{home.database} is missing, so what the releases need cannot be told; put its copy back")
         return Needs(EVERYTHING in used, frozenset(used), frozenset(), frozenset())
     known = [version for name in model_names(home) for version in versions(home, name)]
-    pointed = {name: _pointed(home.releases / name, moves) for name in {version.name for version in known}}
+    pointed = {name: _pointed(home.releases_of(name), moves) for name in {version.name for version in known}}
     kept = [
         version
         for version in known
@@ -63,13 +65,11 @@ def find_needs(home: Home, moves: int) -> Needs:
 
 def _pointed(folder: Path, moves: int) -> set[int]:
     """Versions that an alias file, an alias by the ledger or one of its last moves names."""
-    entries = ledger.read(folder).entries
+    entries = read_ledger(folder).moves
     told = [*pointers(entries).values(), *(entries[-moves:] if moves else [])]
     numbers = {int(entry[end]) for entry in told for end in ("from", "to") if entry[end] is not None}
-    for file in folder.glob("*.alias"):
-        with suppress(OSError, ValueError):
-            numbers.add(int(file.read_text()))
-    return numbers
+    pointers_of_files = read_pointers(folder.parent, (folder.name,)).values()
+    return numbers | {int(pointer.version) for pointer in pointers_of_files if not pointer.fault}
 
 
 def _steps_of(home: Home, kept: Iterable[Version]) -> Iterator[str]:
@@ -81,7 +81,7 @@ def _steps_of(home: Home, kept: Iterable[Version]) -> Iterator[str]:
         if training := training_of(home, version.run_id):
             yield training
         else:  # made before runs named their training: every training of the same recipe on the same data
-            made = _recipe(home.releases / version.name / str(version.number))
+            made = _recipe(release_folder(home, version))
             yield from (name for name, job in trained.items() if all(made.get(part) == job[part] for part in job))
 
 
@@ -98,7 +98,7 @@ def _trained_by(folder: Path) -> dict[str, Any]:
 
 def _recipe(release: Path) -> dict[str, Any]:
     try:
-        told: dict[str, Any] = json.loads((release / MANIFEST_FILE).read_text())
+        told: dict[str, Any] = parse_json(read_regular(release / MANIFEST_FILE, MANIFEST_BYTES))
         recipe: dict[str, Any] = told["recipe"]
         return recipe | {"step": f"data-{told['data_digest'][:16]}"}
     except (OSError, ValueError, KeyError):

@@ -41,23 +41,33 @@ def make_parts(home: Home, ports: Mapping[str, int], names: tuple[str, ...] = NA
     """Raises: ConfigError when a name is unknown or a port is taken."""
     if unknown := [name for name in names if name not in NAMES]:
         raise ConfigError(f"unknown part {unknown[0]!r}: expected {', '.join(NAMES)}")
+    if "worker" in names and "prefect" not in names and "PREFECT_API_URL" not in os.environ:
+        raise ConfigError("the worker needs a Prefect server: leave it out, too (--without worker), or set PREFECT_API_URL")
     for name in names:
         if name in ports:
-            _check_free(name, ports[name])
-    return [_make(name, home, ports) for name in names]
+            bind(name, ports[name], socket.SO_REUSEADDR).close()
+    own_server = {"PREFECT_API_URL": f"http://127.0.0.1:{ports['prefect']}/api"} if "prefect" in names else {}
+    return [_make(name, home, ports, own_server) for name in names]
 
 
-def _make(name: str, home: Home, ports: Mapping[str, int]) -> Part:
+def hold(part: Part) -> socket.socket:
+    """A socket that only occupies the part's port: while it is open the kernel lets this user's processes alone serve there.
+
+    So nobody serves in the part's place while it is started again, and is sent what opens it. Raises: ConfigError.
+    """
+    return bind(part.name, part.port or 0, socket.SO_REUSEPORT)
+
+
+def _make(name: str, home: Home, ports: Mapping[str, int], own_server: Mapping[str, str]) -> Part:
     python, port = sys.executable, ports.get(name)
     match name:
         case "prefect":
-            command = (python, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port))
-            return Part(name, command, _event_keeping(), port)
+            return Part(name, (python, "-m", "flows.server", "up", str(port)), _event_keeping(), port)
         case "mlflow":
             quiet = (python, "-m", "uvicorn", "mlflow.server.fastapi_app:app", "--log-level", "warning")
             return Part(name, (*quiet, "--host", "127.0.0.1", "--port", str(port)), _mlflow(home), port)
         case "worker":
-            return Part(name, (python, "-m", "flows.worker"), {"PREFECT_API_URL": f"http://127.0.0.1:{ports['prefect']}/api"})
+            return Part(name, (python, "-m", "flows.worker"), own_server)
         case _:
             return Part(name, (python, "-m", "modelyard.operations.serving", str(port)), {}, port)
 
@@ -75,12 +85,15 @@ def _mlflow(home: Home) -> dict[str, str]:
     }  # fmt: skip
 
 
-def _check_free(name: str, port: int) -> None:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError as error:
-            raise ConfigError(
-                f"port {port} cannot be had ({os.strerror(error.errno or 0)}); choose another --{name}-port"
-            ) from None
+def bind(name: str, port: int, *options: int) -> socket.socket:
+    """A socket of the part's port. Raises: ConfigError when it is taken."""
+    bound = socket.socket()
+    for option in options:
+        bound.setsockopt(socket.SOL_SOCKET, option, 1)
+    try:
+        bound.bind(("127.0.0.1", port))
+    except OSError as error:
+        bound.close()
+        why = os.strerror(error.errno or 0)
+        raise ConfigError(f"port {port} cannot be had ({why}); choose another --{name}-port") from None
+    return bound

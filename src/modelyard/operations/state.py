@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from modelyard.files import write_json
 from modelyard.home import Home
 from modelyard.identity import is_gone
+
+SOCKET_FOLDER = "modelyard-up-"
+"""What the folder of a socket begins with that has no place in the store."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,4 +52,8 @@ def running_state(home: Home) -> UpState | None:
 
 def remove_state(home: Home) -> None:
     """After an orderly end."""
+    state = read_state(home)
+    if state is not None and (folder := Path(state.socket).parent).name.startswith(SOCKET_FOLDER):
+        with suppress(OSError):
+            folder.rmdir()
     _file(home).unlink(missing_ok=True)

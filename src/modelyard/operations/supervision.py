@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shlex
 import subprocess
@@ -13,7 +12,7 @@ import urllib.error
 import urllib.request
 import xmlrpc.client
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +23,8 @@ from modelyard.errors import ConfigError, StoreError
 from modelyard.files import make_folder, write_atomically
 from modelyard.home import Home
 from modelyard.identity import identity
-from modelyard.operations.parts import Part
-from modelyard.operations.state import UpState, read_state, remove_state, running_state, write_state
+from modelyard.operations.parts import Part, hold
+from modelyard.operations.state import SOCKET_FOLDER, UpState, read_state, remove_state, running_state, write_state
 
 START_SECONDS, STOP_SECONDS, READY_SECONDS = 30.0, 40.0, 120.0
 PATIENCE = 5.0
@@ -64,9 +63,10 @@ def _start(home: Home, parts: Sequence[Part], *, detach: bool) -> None:
     command = [sys.executable, "-m", "supervisor.supervisord", "--configuration", str(configuration)]
     if not detach:  # ends with this process, however that ends
         command = [sys.executable, "-m", "modelyard.operations.bound", "SIGTERM", *command]
-    with (home.logs / "up.log").open("ab") as log:
+    with (home.logs / "up.log").open("ab") as log, ExitStack() as held:
+        ports = [held.enter_context(hold(part)).fileno() for part in parts if part.name == "prefect"]
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log, start_new_session=True
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log, start_new_session=True, pass_fds=ports
         )
     addresses = {part.name: part.address for part in parts if part.address}
     state = UpState(process=identity(process.pid), socket=str(socket), addresses=addresses)
@@ -180,12 +180,12 @@ def _server(state: UpState) -> Iterator[Any]:
 
 
 def _socket_path(home: Home) -> Path:
-    """In the store, or where the path is short enough for the kernel."""
+    """In the store, or where the path is short enough for the kernel: in a new folder that is this user's alone."""
     inside = make_folder(home.state) / "up.sock"
     if len(os.fsencode(inside)) <= MAX_SOCKET_PATH:
         return inside
-    digest = hashlib.sha256(os.fsencode(home.root)).hexdigest()[:16]
-    return Path(tempfile.gettempdir()) / f"modelyard-{digest}.sock"
+    runtime = os.environ.get("XDG_RUNTIME_DIR", "")
+    return Path(tempfile.mkdtemp(prefix=SOCKET_FOLDER, dir=runtime if os.path.isdir(runtime) else None)) / "up.sock"  # noqa: PTH112
 
 
 def _configuration(home: Home, parts: Sequence[Part], socket: Path) -> str:

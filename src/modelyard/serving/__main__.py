@@ -10,6 +10,8 @@ from pathlib import Path
 from modelyard.cores import usable_cores
 from modelyard.errors import ModelyardError
 from modelyard.home import Home
+from modelyard.serving.events import log_event
+from modelyard.serving.hosts import HOST_NAME, is_loopback
 from modelyard.serving.options import DEFAULT_PORT, ServeOptions
 from modelyard.serving.supervisor import Supervisor
 
@@ -27,13 +29,21 @@ def read_options(arguments: list[str]) -> ServeOptions:
     add("--workers", type=int, default=usable_cores(), help="processes (default: the usable cores, %(default)s)")
     add("--provider", default=defaults.provider, help="onnxruntime's execution provider (default: %(default)s)")
     add("--token-file", type=Path, help="bearer tokens, one a line; without it everyone may call")
+    add("--allowed-host", action="append", default=[], metavar="NAME", help="a name this server is reached by; repeatable")
+    add("--allow-load", action="store_true", help="let every caller load and unload models")
     add("--access-log", action="store_true", help="log each request")
     add("--max-body-bytes", type=int, default=defaults.max_body_bytes, metavar="N", help="(default: %(default)s)")
+    add("--max-bodies-bytes", type=int, default=defaults.max_bodies_bytes, metavar="N", help="(default: %(default)s)")
+    add("--max-json-bytes", type=int, default=defaults.max_json_bytes, metavar="N", help="(default: %(default)s)")
     add("--max-rows", type=int, default=defaults.max_rows, metavar="N", help="images in a request (default: %(default)s)")
     add("--max-connections", type=int, default=defaults.max_connections, metavar="N", help="(default: %(default)s)")
     told = "address or network that may hold more than half of the connections; repeatable"
     add("--trusted-proxy", action="append", default=[], type=ip_network, metavar="ADDRESS", help=told)
-    for name in ("request_timeout_s", "queue_s", "read_timeout_s", "idle_timeout_s", "poll_s", "drain_s", "hang_s"):
+    told = "for one release to open, beside six times its size (default: %(default)s)"
+    add("--load-memory-mb", type=int, default=defaults.load_memory_mb, metavar="N", help=told)
+    for name in (
+        "request_timeout_s", "queue_s", "read_timeout_s", "idle_timeout_s", "poll_s", "load_timeout_s", "drain_s", "hang_s",
+    ):  # fmt: skip
         add(
             f"--{name.replace('_', '-')}",
             type=float,
@@ -47,6 +57,11 @@ def read_options(arguments: list[str]) -> ServeOptions:
     for name, least in (("workers", 1), ("max_connections", 1), ("hang_s", 3)):
         if given[name] < least:
             parser.error(f"--{name.replace('_', '-')}: expected at least {least}, received {given[name]}")
+    given["allowed_hosts"] = tuple(given.pop("allowed_host"))
+    if wrong := [name for name in given["allowed_hosts"] if not HOST_NAME.fullmatch(name)]:
+        parser.error(f"--allowed-host {wrong[0]}: expected a name without scheme and port")
+    if given["token_file"] is None and not is_loopback(given["host"]):
+        log_event("open to the network", {"host": given["host"], "remedy": "anyone who reaches it may call; give --token-file"})
     return ServeOptions(**given)
 
 

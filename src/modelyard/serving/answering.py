@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import os
 import time
 import traceback
-import zlib
 from http import HTTPStatus
-from typing import Any
 
 from modelyard.errors import RequestError
+from modelyard.serving.body_budget import BodyBudget
 from modelyard.serving.events import log_event
 from modelyard.serving.exchange import Request, Response, error_response
 from modelyard.serving.handlers import Handlers
+from modelyard.serving.hosts import Hosts
+from modelyard.serving.http_message import KnownHeads
 from modelyard.serving.options import ServeOptions
+from modelyard.serving.packing import STEP, pack, unpack
 
-WINDOW_BITS = {b"gzip": 31, b"x-gzip": 31, b"deflate": 15}
 MAX_ID_LENGTH = 128
 
 
@@ -26,35 +28,53 @@ class Answering:
     def __init__(self, handlers: Handlers, options: ServeOptions) -> None:
         self._handlers = handlers
         self.max_body_bytes = options.max_body_bytes
+        self.budget = BodyBudget(max(options.max_bodies_bytes, 2 * options.max_body_bytes))
+        self.heads = KnownHeads()
+        self._hosts = Hosts([options.host, *options.allowed_hosts])
         self._access_log = options.access_log
         self._id_prefix = os.urandom(4).hex()
         self._ids = itertools.count(1)
-        self.heads: dict[bytes, Any] = {}
-        """Heads of requests that came before, on any connection."""
 
     @property
     def draining(self) -> bool:
         """Whether connections should end after their next answer."""
         return self._handlers.draining
 
-    async def answer(self, request: Request, client: str) -> Response:
-        """Whatever goes wrong is an answer with `error` too."""
+    def check_head(self, head: Request) -> None:
+        """What a head alone speaks against, so that no body is read in vain. Raises: RequestError."""
+        if (host := head.headers.get(b"host")) is not None:
+            self._hosts.check(host)
+        num_bytes = int(head.headers.get(b"content-length", 0))
+        if num_bytes or b"transfer-encoding" in head.headers:
+            self._handlers.check_head(head)
+        if num_bytes > self.max_body_bytes:
+            raise self.too_large()
+
+    async def answer(self, request: Request, client: str, refusal: RequestError | None) -> Response:
+        """Whatever goes wrong is an answer with `error` too; so is what refused a request that did not arrive whole."""
         started = time.perf_counter()
         headers = request.headers
         request_id = self._request_id(headers.get(b"x-request-id"))
+        num_unpacked = 0
         try:
             encoding = headers.get(b"content-encoding")
-            if encoding is not None:
-                request.body = self._unpack(request.body, encoding.strip().lower())
-            response = await self._handlers.answer(request)
+            if refusal is not None:
+                response = self._handlers.refuse(request, refusal)
+            else:
+                if encoding is not None and encoding.lower() != b"identity":
+                    request.body = await self._unpack(request.body, encoding.lower())
+                    num_unpacked = len(request.body)
+                response = await self._handlers.answer(request)
         except RequestError as error:
-            response = error_response(error)
+            response = self._handlers.refuse(request, error)
         except Exception:
             log_event("fault", {"id": request_id.decode(), "path": request.path, "trace": traceback.format_exc()})
             response = error_response(RequestError("the server failed; its log has the request id", 500))
+        finally:
+            self.budget.held -= num_unpacked
         accepted = headers.get(b"accept-encoding")
         if accepted is not None and response.body:
-            _compress(response, accepted)
+            pack(response, accepted)
         response.headers.append((b"x-request-id", request_id))
         if self._access_log or response.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             told = {"id": request_id.decode(), "client": client, "method": request.method, "path": request.path}
@@ -74,30 +94,18 @@ class Answering:
             f"the body is larger than {self.max_body_bytes} bytes; send fewer rows", HTTPStatus.REQUEST_ENTITY_TOO_LARGE
         )
 
-    def _unpack(self, body: bytes, encoding: bytes) -> bytes:
-        """Decompress at most the body limit, whatever the archive promises. Raises: RequestError (413, 415, 400)."""
-        if encoding == b"identity":
-            return body
-        if encoding not in WINDOW_BITS:
-            raise RequestError(f"content-encoding {encoding!r}: expected gzip or deflate", HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
-        unpacker = zlib.decompressobj(WINDOW_BITS[encoding])
+    async def _unpack(self, body: bytes, encoding: bytes) -> bytes:
+        """The plain body, counted in the budget; others are answered between its pieces. Raises: RequestError."""
+        plain = bytearray()
         try:
-            plain = unpacker.decompress(body, self.max_body_bytes + 1)
-        except zlib.error as error:
-            raise RequestError(f"the body is not {encoding.decode()}: {error}") from None
-        if len(plain) > self.max_body_bytes:
-            raise self.too_large()
-        if not unpacker.eof or unpacker.unused_data:
-            raise RequestError(f"the {encoding.decode()} body is cut short or has bytes after its end")
-        return plain
-
-
-def _compress(response: Response, accepted: bytes) -> None:
-    """Pack the body when the client takes gzip or deflate; level 1, as answers are short-lived."""
-    offers = {offer.partition(b";")[0].strip().lower(): offer for offer in accepted.split(b",")}
-    for name in (b"gzip", b"deflate"):
-        if name in offers and b"q=0" not in offers[name].replace(b"q=0.", b""):
-            packer = zlib.compressobj(1, zlib.DEFLATED, WINDOW_BITS[name])
-            response.body = packer.compress(response.body) + packer.flush()
-            response.headers += [(b"content-encoding", name), (b"vary", b"accept-encoding")]
-            return
+            for piece in unpack(body, encoding):
+                if len(plain) + len(piece) > self.max_body_bytes:
+                    raise self.too_large()
+                self.budget.take(len(piece), len(plain) + len(piece))
+                plain += piece
+                if len(plain) > STEP:
+                    await asyncio.sleep(0)
+        except RequestError:
+            self.budget.held -= len(plain)
+            raise
+        return bytes(plain)

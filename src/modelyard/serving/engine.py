@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from modelyard.bundle import MODEL_FILE, open_bundle, read_golden
+from modelyard.bundle import Bundle
 from modelyard.errors import BundleError, ModelyardError, ParityError
 from modelyard.files import hold_folder
 from modelyard.inference import open_session
@@ -33,18 +33,18 @@ INLINE_S = 0.004
 class Engine:
     """A model version that is ready to answer."""
 
-    def __init__(self, folder: Path, *, provider: str) -> None:
+    def __init__(self, bundle: Bundle, *, provider: str, tuning_s: float = TUNING_S) -> None:
         """Raises: BundleError, ParityError or DeviceError when the version must not be served."""
-        self.folder, self.provider = folder, provider
-        hold_folder(folder, self)
-        self.manifest = open_bundle(folder)
-        self._session = _open(folder, provider)
-        self.input, self.outputs = _signature(self._session, folder)
+        self.folder, self.provider = bundle.folder, provider
+        hold_folder(bundle.folder, self)
+        self.manifest = bundle.manifest
+        self._session = open_session(bundle.model, provider=provider, threads=1)
+        self.input, self.outputs = _signature(self._session, bundle.folder)
         self._names = [output.name for output in self.outputs]
         self._check_signature()
-        golden_BHWC = self._check_golden()
+        golden_BHWC = self._check_golden(bundle)
         self.mergeable = self._rows_are_independent(golden_BHWC[:3])
-        self.row_cap, self.row_seconds = self._tune(golden_BHWC)
+        self.row_cap, self.row_seconds = self._tune(golden_BHWC, tuning_s)
         self.inline_rows = int(INLINE_S / self.row_seconds)
 
     def run(self, rows: NDArray[Any]) -> list[NDArray[Any]]:
@@ -63,9 +63,9 @@ class Engine:
                 f"received {self.input.name!r} {list(self.input.row_shape)} and {found}; export it again"
             )
 
-    def _check_golden(self) -> NDArray[Any]:
+    def _check_golden(self, bundle: Bundle) -> NDArray[Any]:
         try:
-            golden_BHWC, expected_BK = read_golden(self.folder)
+            golden_BHWC, expected_BK = bundle.samples()
             found_BK = self.run_all(golden_BHWC)
         except ModelyardError:
             raise
@@ -90,38 +90,30 @@ class Engine:
             for found, singles in zip(together, zip(*alone, strict=True), strict=True)
         )
 
-    def _tune(self, golden_BHWC: NDArray[Any]) -> tuple[int, float]:
+    def _tune(self, golden_BHWC: NDArray[Any], tuning_s: float) -> tuple[int, float]:
         """The smallest batch within 3 % of the best throughput, and its seconds for a row.
 
         Stops at the first size that brings less: larger ones would only take memory and time.
         """
         cap, row_seconds = 1, float("inf")
         for size in BATCH_SIZES if self.mergeable else BATCH_SIZES[:1]:
-            seconds = (self._best_seconds(np.resize(golden_BHWC, (size, *self.input.row_shape))) + BATCH_COST_S) / size
+            seconds = (
+                self._best_seconds(np.resize(golden_BHWC, (size, *self.input.row_shape)), tuning_s) + BATCH_COST_S
+            ) / size
             if seconds > 0.97 * row_seconds:
                 break
             cap, row_seconds = size, seconds
         return cap, row_seconds
 
-    def _best_seconds(self, rows: NDArray[Any]) -> float:
+    def _best_seconds(self, rows: NDArray[Any], tuning_s: float) -> float:
         """The quickest of some runs: other work on the machine only ever adds time."""
         feed = {self.input.name: rows}
         self._session.run(self._names, feed)
-        best, end = float("inf"), time.perf_counter() + TUNING_S
+        best, end = float("inf"), time.perf_counter() + tuning_s
         while (start := time.perf_counter()) < end or best == float("inf"):
             self._session.run(self._names, feed)
             best = min(best, time.perf_counter() - start)
         return best
-
-
-def _open(folder: Path, provider: str) -> Any:
-    """A session with one thread: a worker is a core. Raises: BundleError, DeviceError."""
-    try:
-        return open_session(folder / MODEL_FILE, provider=provider, threads=1)
-    except ModelyardError:
-        raise
-    except Exception as error:  # onnxruntime's errors have no common base
-        raise BundleError(f"{folder}: onnxruntime cannot load it ({error}); export it again") from error
 
 
 def _signature(session: Any, folder: Path) -> tuple[TensorSpec, tuple[TensorSpec, ...]]:

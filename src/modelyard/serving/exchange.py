@@ -12,6 +12,8 @@ from modelyard.errors import RequestError
 
 Headers = list[tuple[bytes, bytes]]
 JSON_TYPE = (b"content-type", b"application/json")
+MAX_OBJECT_BYTES = 16 * 1024
+"""Of an order; tensors have limits of their own."""
 
 
 class Request:
@@ -34,7 +36,10 @@ class Request:
         return values[-1] if values else None
 
     def json_object(self) -> dict[str, object]:
-        """The body as a JSON object; an empty body is an empty object. Raises: RequestError (400)."""
+        """The body as a JSON object; an empty body is an empty object. Raises: RequestError (400, 413)."""
+        if len(self.body) > MAX_OBJECT_BYTES:
+            limit = f"expected a JSON object of at most {MAX_OBJECT_BYTES} bytes, received {len(self.body)}"
+            raise RequestError(limit, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
         value = parse_json(self.body) if self.body else {}
         if not isinstance(value, dict):
             raise RequestError(f"expected a JSON object, received {type(value).__name__}")

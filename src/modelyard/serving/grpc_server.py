@@ -3,6 +3,9 @@
 Each call is put into the form that the HTTP server reads, JSON and binary tensors, so both fronts accept, refuse and
 answer the same. It follows promotions as the HTTP server does. For conformance, not for speed: gRPC in Python costs
 more than this server's models. To use more cores start it again on the same port; the kernel shares the calls.
+
+`:authority` is not checked, as Host is over HTTP: grpc.aio does not tell it. No page can call here under a rebound name:
+browsers speak HTTP/2 over TLS alone, and this port speaks it in plain text alone.
 """
 
 from __future__ import annotations
@@ -22,14 +25,16 @@ from open_inference.grpc import protocol
 from open_inference.grpc.service import GRPCInferenceServiceServicer, add_GRPCInferenceServiceServicer_to_server
 
 import modelyard
-from modelyard.errors import ConfigError, ModelyardError, RequestError
+from modelyard.errors import ConfigError, ModelyardError, RequestError, quoted
 from modelyard.serving.__main__ import read_options
 from modelyard.serving.auth import Tokens
 from modelyard.serving.events import log_event
+from modelyard.serving.limits import HEAD_BYTES
 from modelyard.serving.metrics import WorkerMetrics, allocate
 from modelyard.serving.options import ServeOptions
 from modelyard.serving.repository import Repository
 from modelyard.serving.tensors import DATATYPES
+from modelyard.serving.trials import Trials
 
 DEFAULT_PORT = 9701
 CODES = {
@@ -80,7 +85,7 @@ class InferenceService(GRPCInferenceServiceServicer):
     async def ModelInfer(self, request: Any, context: Any) -> Any:
         try:
             served = await self._repository.find(request.model_name, request.model_version or None)
-            header, tensor = read_call(request)
+            header, tensor = read_call(request, served.engine.input.row_bytes * served.limits.max_rows)
             head, rows = served.reader.read(b"%d" % len(header), header + tensor)
             outputs = await served.submit(rows, head.num_rows, _patience_s(head.timeout_s, context.time_remaining()))
             response = served.writer.write(head, outputs)
@@ -100,14 +105,19 @@ async def _abort(context: Any, error: RequestError) -> None:
     await context.abort(CODES.get(error.status, grpc.StatusCode.INTERNAL), str(error))
 
 
-def read_call(request: Any) -> tuple[bytes, bytes]:
-    """A ModelInferRequest as the JSON header and the tensor's bytes of a binary V2 request. Raises: RequestError."""
+def read_call(request: Any, max_bytes: int) -> tuple[bytes, bytes]:
+    """A ModelInferRequest as the JSON header and the tensor's bytes, at most `max_bytes` where they have to be converted,
+    of a binary V2 request. Raises: RequestError.
+    """
     if len(request.inputs) != 1 or len(request.raw_input_contents) > 1:
         raise RequestError(f"expected the model's one input, received {len(request.inputs)}")
     (given,) = request.inputs
+    tensor_bytes = sum(map(len, request.raw_input_contents)) + given.contents.ByteSize()
+    if request.ByteSize() - tensor_bytes > HEAD_BYTES:
+        raise RequestError(f"expected at most {HEAD_BYTES} bytes beside the tensor")
     if request.raw_input_contents and given.contents.ListFields():
-        raise RequestError(f"input {given.name!r}: expected raw_input_contents or contents, received both")
-    tensor = request.raw_input_contents[0] if request.raw_input_contents else _pack(given)
+        raise RequestError(f"input {quoted(given.name)}: expected raw_input_contents or contents, received both")
+    tensor = request.raw_input_contents[0] if request.raw_input_contents else _pack(given, max_bytes)
     described = {
         "name": given.name, "shape": list(given.shape), "datatype": given.datatype,
         "parameters": {"binary_data_size": len(tensor)},
@@ -120,21 +130,25 @@ def read_call(request: Any) -> tuple[bytes, bytes]:
     return orjson.dumps(header), tensor
 
 
-def _pack(given: Any) -> bytes:
+def _pack(given: Any, max_bytes: int) -> bytes:
     """The bytes of typed contents. Raises: RequestError."""
     field = CONTENTS.get(given.datatype)
     if field is None:
-        raise RequestError(f"input {given.name!r}: datatype {given.datatype!r} is read from raw_input_contents only")
+        datatype = quoted(given.datatype)
+        raise RequestError(f"input {quoted(given.name)}: datatype {datatype} is read from raw_input_contents only")
+    values, dtype = getattr(given.contents, field), np.dtype(NUMPY[given.datatype])
+    if len(values) * dtype.itemsize > max_bytes:
+        raise RequestError(f"input {quoted(given.name)}: expected at most {max_bytes} bytes, received more rows")
     try:
-        return np.array(list(getattr(given.contents, field)), NUMPY[given.datatype]).tobytes()
+        return np.array(list(values), dtype).tobytes()
     except OverflowError:
-        raise RequestError(f"input {given.name!r}: expected {given.datatype} values in range") from None
+        raise RequestError(f"input {quoted(given.name)}: expected {given.datatype} values in range") from None
 
 
 def _parameters(message: Any) -> dict[str, Any]:
     """Raises: RequestError for a parameter without a value."""
     if empty := [name for name, value in message.parameters.items() if value.WhichOneof("parameter_choice") is None]:
-        raise RequestError(f"parameter {empty[0]!r} has no value that this server knows; expected a bool, int64 or string")
+        raise RequestError(f"parameter {quoted(empty[0])} has no value known here; expected a bool, int64 or string")
     return {name: getattr(value, value.WhichOneof("parameter_choice")) for name, value in message.parameters.items()}
 
 
@@ -160,9 +174,9 @@ class TokenCheck(grpc.aio.ServerInterceptor):  # type: ignore[misc]
 
     def __init__(self, tokens: Tokens) -> None:
         self._tokens = tokens
-        self._refuse = grpc.unary_unary_rpc_method_handler(self._tell)
+        self._refuse = grpc.stream_unary_rpc_method_handler(self._tell)  # which waits for no message
 
-    async def _tell(self, request: Any, context: Any) -> None:
+    async def _tell(self, requests: Any, context: Any) -> None:
         await context.abort(grpc.StatusCode.UNAUTHENTICATED, "expected the metadata authorization: Bearer <token>")
 
     async def intercept_service(self, continuation: Callable[[Any], Awaitable[Any]], details: Any) -> Any:
@@ -172,9 +186,9 @@ class TokenCheck(grpc.aio.ServerInterceptor):  # type: ignore[misc]
         return self._refuse
 
 
-async def serve(options: ServeOptions) -> None:
+async def serve(options: ServeOptions, trials: Trials) -> None:
     """Serve until SIGTERM or SIGINT. Raises: ModelyardError when there is nothing that can be served."""
-    repository = Repository(options, WorkerMetrics(allocate(1), 0), ThreadPoolExecutor(1, "runner"), frozenset())
+    repository = Repository(options, WorkerMetrics(allocate(1), 0), ThreadPoolExecutor(1, "runner"), frozenset(), trials)
     await repository.start()
     tokens = Tokens(options.token_file) if options.token_file else None
     server = grpc.aio.server(
@@ -207,7 +221,8 @@ async def serve(options: ServeOptions) -> None:
 def main(arguments: list[str]) -> int:
     """As the HTTP server's: 0 stopped, 2 nothing to serve or wrong options."""
     try:
-        asyncio.run(serve(read_options(["--port", str(DEFAULT_PORT), *arguments])))
+        options = read_options(["--port", str(DEFAULT_PORT), *arguments])
+        asyncio.run(serve(options, Trials(options.load_timeout_s, options.load_memory_mb)))
     except ModelyardError as error:
         sys.stderr.write(f"modelyard: {error}\n")
         return error.exit_code

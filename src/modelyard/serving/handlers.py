@@ -5,24 +5,25 @@ from __future__ import annotations
 import mmap
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from http import HTTPStatus
 
 import modelyard
-from modelyard.errors import RequestError
+from modelyard.errors import RequestError, quoted
+from modelyard.releases import CHAMPION
 from modelyard.serving import invocations, upload
-from modelyard.serving.auth import Tokens
+from modelyard.serving.auth import Callers
 from modelyard.serving.exchange import JSON_TYPE, Request, Response, WrongMethod, error_response, json_response
 from modelyard.serving.exposition import PROMETHEUS_TYPE, prometheus_text, statistics
+from modelyard.serving.limits import LARGE_BYTES, Turns
 from modelyard.serving.metrics import observe, totals
 from modelyard.serving.page_files import page_file
-from modelyard.serving.releases import CHAMPION
 from modelyard.serving.repository import Repository
 from modelyard.serving.served import Served
 
 EXTENSIONS = (
     "binary_tensor_data", "classification", "model_configuration", "model_repository", "parameters", "statistics",
 )  # fmt: skip
-OPEN_PATHS = frozenset({"/", "/openapi.json", "/ping", "/health", "/v2/health/live", "/v2/health/ready"})
 Handler = Callable[[Request], Awaitable[Response]]
 ChangeModel = Callable[[str, str], Awaitable[None]]
 """("load" or "unload", name) in all workers. Raises: RequestError."""
@@ -31,11 +32,12 @@ ChangeModel = Callable[[str, str], Awaitable[None]]
 class Handlers:
     """What one worker answers."""
 
-    def __init__(self, repository: Repository, memory: mmap.mmap, *, tokens: Tokens | None, change_model: ChangeModel) -> None:
+    def __init__(self, repository: Repository, memory: mmap.mmap, *, callers: Callers, change_model: ChangeModel) -> None:
         self.repository = repository
         self.draining = False
+        self._turns, self._pictures = Turns(), upload.Pictures()
         self._memory = memory
-        self._tokens = tokens
+        self._callers = callers
         self._change_model = change_model
         self._fixed: dict[str, tuple[str, Handler]] = {
             "/v2": ("GET", self._server_metadata), "/v2/": ("GET", self._server_metadata),
@@ -54,18 +56,29 @@ class Handlers:
     async def answer(self, request: Request) -> Response:
         """The answer to any request; errors are answers too."""
         try:
-            return await self._route(request)
+            self._callers.check(request)
+            return await self._handler(request)(request)
         except RequestError as error:
-            return invocations.error_answer(error) if request.path == "/invocations" else error_response(error)
+            return self.refuse(request, error)
 
-    async def _route(self, request: Request) -> Response:
+    def refuse(self, request: Request, error: RequestError) -> Response:
+        """An error as the protocol of the path tells it."""
+        return invocations.error_answer(error) if request.path == "/invocations" else error_response(error)
+
+    def check_head(self, head: Request) -> None:
+        """Before a body is read. Raises: RequestError (401, 403, 404, 405)."""
+        self._callers.check(head)
+        self._handler(head)
+
+    def _handler(self, request: Request) -> Handler:
+        """Raises: RequestError (403, 404, 405)."""
         path = request.path
-        self._check_caller(request)
         if path.startswith("/v2/models/") and path not in self._fixed:
-            return await self._route_model(request)
+            return self._route_model
         if path.startswith("/v2/repository/models/"):
             _check_method(request, "POST")
-            return await self._change(request)
+            self._callers.check_may_load(request)
+            return self._change
         if path.startswith("/assets/"):
             method, handler = self._fixed["/"]
         elif path in self._fixed:
@@ -73,18 +86,7 @@ class Handlers:
         else:
             raise RequestError(f"nothing at {path}", HTTPStatus.NOT_FOUND)
         _check_method(request, method)
-        return await handler(request)
-
-    def _check_caller(self, request: Request) -> None:
-        """Tokens, and no orders from a page of another site that this machine's browser happens to show."""
-        headers = request.headers
-        origin = headers.get(b"origin")
-        if origin and request.method != "GET" and origin.partition(b"://")[2] != headers.get(b"host"):
-            raise RequestError("requests from pages of another origin are refused", HTTPStatus.FORBIDDEN)
-        if self._tokens is None or request.path in OPEN_PATHS or request.path.startswith("/assets/"):
-            return
-        if not self._tokens.allow(headers.get(b"authorization")):
-            raise RequestError("expected the header Authorization: Bearer <token>", HTTPStatus.UNAUTHORIZED)
+        return handler
 
     async def _route_model(self, request: Request) -> Response:
         """`/v2/models/M[/versions/V][/verb]`."""
@@ -108,7 +110,11 @@ class Handlers:
             served = await self.repository.find(name, version)
         started = time.perf_counter_ns()
         try:
-            head, rows = served.reader.read(request.headers.get(b"inference-header-content-length"), request.body)
+            header_length = request.headers.get(b"inference-header-content-length")
+            if header_length is None and len(request.body) > LARGE_BYTES:
+                head, rows = await self._turns.read(request.body, partial(served.reader.read, None, request.body))
+            else:
+                head, rows = served.reader.read(header_length, request.body)
             outputs = await served.submit(rows, head.num_rows, head.timeout_s)
             response = served.writer.write(head, outputs)
         except RequestError:
@@ -129,18 +135,27 @@ class Handlers:
         return response
 
     def _default_name(self) -> str:
-        """The first champion, else the first served name. Raises: RequestError (404) when there is none."""
-        pointers = self.repository.pointers
-        served = sorted(self.repository.current, key=lambda name: (pointers[name].alias != CHAMPION, name))
+        """The first champion, else, where none is released, the first served name. Raises: RequestError (404, 503)."""
+        if reason := self._unloaded_champion():
+            raise RequestError(reason, HTTPStatus.SERVICE_UNAVAILABLE)
+        current, pointers = self.repository.current, self.repository.pointers
+        champions = [name for name, pointer in pointers.items() if pointer.alias == CHAMPION]
+        served = [name for name in champions or current if name in current]
         if not served:
-            raise RequestError("no model is served", HTTPStatus.NOT_FOUND)
-        return served[0]
+            raise RequestError("no champion is served" if champions else "no model is served", HTTPStatus.NOT_FOUND)
+        return min(served)
+
+    def _unloaded_champion(self) -> str:
+        """Why nothing may answer in the place of a champion; empty when none is unloaded."""
+        pointers = self.repository.pointers
+        names = [name for name in self.repository.unloaded if name in pointers and pointers[name].alias == CHAMPION]
+        return f"model {names[0]!r} is unloaded; POST /v2/repository/models/{names[0]}/load" if names else ""
 
     async def _invocations(self, request: Request) -> Response:
-        return invocations.unsupported_type(request) or await self._counted(request, invocations.invoke)
+        return invocations.unsupported_type(request) or await self._counted(request, partial(invocations.invoke, self._turns))
 
     async def _predict(self, request: Request) -> Response:
-        return await self._counted(request, upload.predict)
+        return await self._counted(request, self._pictures.predict)
 
     async def _metadata(self, name: str, version: str | None) -> Response:
         served = await self.repository.find(name, version)
@@ -167,10 +182,14 @@ class Handlers:
         return json_response({"live": True})
 
     async def _ready(self, _: Request) -> Response:
-        ready = self.repository.is_ready and not self.draining
-        return json_response({"ready": ready}, HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE)
+        reason = self._unloaded_champion()
+        if self.repository.is_ready and not self.draining and not reason:
+            return json_response({"ready": True})
+        return json_response({"ready": False} | ({"error": reason} if reason else {}), HTTPStatus.SERVICE_UNAVAILABLE)
 
     async def _ping(self, _: Request) -> Response:
+        if reason := self._unloaded_champion():
+            raise RequestError(reason, HTTPStatus.SERVICE_UNAVAILABLE)
         return Response(HTTPStatus.OK if self.repository.current else HTTPStatus.NOT_FOUND, [JSON_TYPE], b"\n")
 
     async def _version(self, _: Request) -> Response:
@@ -188,7 +207,7 @@ class Handlers:
     async def _index(self, request: Request) -> Response:
         ready_only = request.json_object().get("ready", False)
         if not isinstance(ready_only, bool):
-            raise RequestError(f"ready: expected true or false, received {ready_only!r}")
+            raise RequestError(f"ready: expected true or false, received {quoted(ready_only)}")
         return json_response([row for row in self.repository.index() if not ready_only or row["state"] == "READY"])
 
     async def _change(self, request: Request) -> Response:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
 from email.utils import formatdate
 from http import HTTPStatus
 from urllib.parse import unquote
@@ -12,24 +12,46 @@ import httptools
 from modelyard.errors import RequestError
 from modelyard.serving.exchange import Request, Response
 
-STATUS_LINES = {int(status): b"HTTP/1.1 %d %b\r\n" % (status, status.phrase.encode()) for status in HTTPStatus}
+NOSNIFF = b"x-content-type-options: nosniff\r\n"
+"""No answer of ours is anything but what it says."""
+STATUS_LINES = {int(status): b"HTTP/1.1 %d %b\r\n%b" % (status, status.phrase.encode(), NOSNIFF) for status in HTTPStatus}
+HEAD_END = b"\r\n\r\n"
+KNOWN_HEADS, KNOWN_HEAD_BYTES = 1024, 2048
+"""How many heads of requests are remembered, and how long they may be."""
+NO_HEAD = Request("", "", b"", {}, b"")
+"""Of what is refused before its head is whole."""
+UNKNOWN = (NO_HEAD, -1)
 _date = [b""]
 """The Date header of this second, with its line end."""
 
 
-def incoming(method: bytes, url: bytes, headers: Mapping[bytes, bytes], body: bytes) -> Request:
-    """The request that these bytes are. Raises: RequestError (400) when the address is none."""
+def incoming(method: bytes, url: bytes, headers: dict[bytes, bytes], version: str) -> Request:
+    """The request whose head this is, without its body. Raises: RequestError (400, 417, 501) when it cannot be read."""
+    if b"host" not in headers and version not in {"0.9", "1.0"}:
+        raise RequestError("not HTTP/1.1: the header Host is missing")
     if url.startswith(b"/"):
         raw_path, _, query = url.partition(b"?")
         raw_path = raw_path.partition(b"#")[0]
     else:
-        try:
-            parsed = httptools.parse_url(url)
-        except httptools.HttpParserInvalidURLError:
-            raise RequestError("not HTTP/1.1: the address is invalid") from None
-        raw_path, query = parsed.path or b"/", parsed.query or b""
+        raw_path, query = _absolute(url, headers)
+    if headers.get(b"transfer-encoding", b"chunked").lower() != b"chunked":
+        raise RequestError("transfer-encoding: expected chunked or none", HTTPStatus.NOT_IMPLEMENTED)
+    if headers.get(b"expect", b"100-continue").lower() != b"100-continue":
+        raise RequestError("expect: expected 100-continue or none", HTTPStatus.EXPECTATION_FAILED)
     path = raw_path.decode("latin-1")
-    return Request(method.decode("latin-1"), unquote(path) if "%" in path else path, query, headers, body)
+    return Request(method.decode("latin-1"), unquote(path) if "%" in path else path, query, headers, b"")
+
+
+def _absolute(url: bytes, headers: dict[bytes, bytes]) -> tuple[bytes, bytes]:
+    """Path and query of a whole address, whose host must be the header's. Raises: RequestError (400)."""
+    try:
+        parsed = httptools.parse_url(url)
+    except httptools.HttpParserInvalidURLError:
+        raise RequestError("not HTTP/1.1: the address is invalid") from None
+    host = re.split(rb"[/?#]", url.partition(b"://")[2], maxsplit=1)[0]
+    if host and headers.setdefault(b"host", host).lower() != host.lower():
+        raise RequestError("the address and the header Host name different hosts")
+    return parsed.path or b"/", parsed.query or b""
 
 
 def outgoing(response: Response, method: str, goes_on: bool) -> bytes:
@@ -47,3 +69,32 @@ def outgoing(response: Response, method: str, goes_on: bool) -> bytes:
 def refresh_date() -> None:
     """Take the time anew; once a second is enough."""
     _date[0] = b"date: %b\r\n" % formatdate(usegmt=True).encode()
+
+
+class KnownHeads:
+    """Heads that were let in before, on any connection of a worker: the same bytes always say the same."""
+
+    def __init__(self) -> None:
+        self._heads: dict[bytes, tuple[Request, int]] = {}
+        """Each with a request without its body, and the bytes of that."""
+
+    def read(self, data: bytes) -> Request | None:
+        """The request that is all of `data`, if its head came before, byte for byte."""
+        end = data.find(HEAD_END) + len(HEAD_END)
+        asked, num_bytes = self._heads.get(data[:end], UNKNOWN)
+        if len(data) - end != num_bytes:
+            return None
+        return Request(asked.method, asked.path, asked.query_string, asked.headers, data[end:])
+
+    def remember(self, data: bytes, request: Request) -> None:
+        """The head of a request that was all of `data` and after which the connection goes on."""
+        end = data.find(HEAD_END) + len(HEAD_END)
+        length = request.headers.get(b"content-length", b"0")
+        if end > KNOWN_HEAD_BYTES or b"expect" in request.headers or int(length) != len(data) - end:
+            return
+        if len(self._heads) >= KNOWN_HEADS:
+            self._heads.clear()
+        self._heads[data[:end]] = (
+            Request(request.method, request.path, request.query_string, request.headers, b""),
+            len(data) - end,
+        )

@@ -11,13 +11,16 @@ from typing import NamedTuple
 
 import orjson
 
-from modelyard.errors import RequestError
+from modelyard.errors import RequestError, quoted
 from modelyard.serving.exchange import parse_json
+from modelyard.serving.limits import HEAD_BYTES, LARGE_BYTES, Limits
 from modelyard.serving.tensors import TensorSpec, pack
 
 CACHED_HEADERS, CACHED_BYTES = 1024, 4096
 """How many, and how long they may be: nobody fills the memory with them."""
 DATA = b'"data":'
+MAX_AXES = 64
+"""numpy's."""
 
 
 class Wanted(NamedTuple):
@@ -52,21 +55,23 @@ class InferRequest(NamedTuple):
 class RequestReader:
     """Reads requests for one model version."""
 
-    def __init__(self, spec: TensorSpec, outputs: tuple[TensorSpec, ...], max_rows: int) -> None:
+    def __init__(self, spec: TensorSpec, outputs: tuple[TensorSpec, ...], limits: Limits) -> None:
         self._spec = spec
         self._outputs = outputs
-        self._max_rows = max_rows
+        self._limits = limits
         self._heads: dict[bytes, Head] = {}
         self._frames: dict[tuple[bytes, bytes], Head] = {}
         """What stands before and after a flat list of pixels -> all that it says."""
 
     def read(self, header_length: bytes | None, body: bytes) -> InferRequest:
-        """Raises: RequestError (400) for whatever does not fit the protocol or the model."""
+        """Raises: RequestError (400, 413) for whatever does not fit the protocol or the model."""
         if header_length is None:
-            return self._read_json(body)
-        if not header_length.isdigit() or int(header_length) > len(body):
-            raise RequestError(f"Inference-Header-Content-Length is {header_length!r}, the body has {len(body)} bytes")
-        length = int(header_length)
+            self._limits.check_json(body)
+            return self._read_json(body) if len(body) <= LARGE_BYTES else self._read_json_whole(body)
+        length = int(header_length) if header_length.isdigit() and len(header_length) < 20 else -1
+        if not 0 <= length <= min(len(body), HEAD_BYTES):
+            limit = f"expected at most {HEAD_BYTES}, and the body has {len(body)} bytes"
+            raise RequestError(f"Inference-Header-Content-Length is {quoted(header_length)}; {limit}")
         if length == 0:
             return self._read_raw(body)
         head = self._cached_head(body[:length])
@@ -137,7 +142,7 @@ class RequestReader:
         num_rows, rest = divmod(len(body), self._spec.row_bytes)
         if rest or not num_rows:
             raise RequestError(f"expected a multiple of {self._spec.row_bytes} bytes, received {len(body)}")
-        self._check_rows(num_rows)
+        self._limits.check_rows(num_rows)
         wanted = tuple(Wanted(index, True, 0) for index in range(len(self._outputs)))
         return InferRequest(Head(num_rows, wanted, None, None, len(body)), body)
 
@@ -163,34 +168,31 @@ class RequestReader:
         """The number of rows of an input that has the model's name, datatype and shape."""
         spec = self._spec
         if given.get("name") != spec.name:
-            raise RequestError(f"unexpected input {given.get('name')!r}; the model has {spec.name!r}")
+            raise RequestError(f"unexpected input {quoted(given.get('name'))}; the model has {spec.name!r}")
         if given.get("datatype") != spec.datatype:
-            raise RequestError(f"input {spec.name!r}: expected datatype {spec.datatype}, received {given.get('datatype')!r}")
+            received = quoted(given.get("datatype"))
+            raise RequestError(f"input {spec.name!r}: expected datatype {spec.datatype}, received {received}")
         shape = given.get("shape")
-        if not isinstance(shape, list) or not shape or any(type(extent) is not int for extent in shape):
+        if not isinstance(shape, list) or set(map(type, shape[:MAX_AXES])) != {int}:
             raise RequestError(f"input {spec.name!r}: shape must be a list of integers")
-        if tuple(shape[1:]) != spec.row_shape:
-            raise RequestError(f"input {spec.name!r}: expected shape {[-1, *spec.row_shape]}, received {shape}")
-        self._check_rows(shape[0])
+        if len(shape) > MAX_AXES or tuple(shape[1:]) != spec.row_shape:
+            raise RequestError(f"input {spec.name!r}: expected shape {[-1, *spec.row_shape]}, received {quoted(shape)}")
+        self._limits.check_rows(shape[0])
         return int(shape[0])
-
-    def _check_rows(self, num_rows: int) -> None:
-        if not 1 <= num_rows <= self._max_rows:
-            raise RequestError(f"expected 1 to {self._max_rows} rows, received {num_rows}")
 
     def _binary_bytes(self, given: dict[str, object], num_rows: int) -> int | None:
         size = _object(given.get("parameters", {}), "parameters of the input").get("binary_data_size")
         expected = num_rows * self._spec.row_bytes
         if size is not None and (type(size) is not int or size != expected):
-            raise RequestError(f"binary_data_size: expected {expected} for this shape, received {size!r}")
+            raise RequestError(f"binary_data_size: expected {expected} for this shape, received {quoted(size)}")
         return size
 
     def _wanted(self, outputs: object, binary: bool) -> tuple[Wanted, ...]:
         """What the client asks for, in its order; all outputs when it names none."""
         if outputs is None:
             return tuple(Wanted(index, binary, 0) for index in range(len(self._outputs)))
-        if not isinstance(outputs, list) or not outputs:
-            raise RequestError("outputs must be a list that is not empty")
+        if not isinstance(outputs, list) or not 1 <= len(outputs) <= len(self._outputs):
+            raise RequestError(f"outputs must be a list of 1 to {len(self._outputs)} outputs, each once")
         wanted = tuple(self._wanted_one(_object(output, "an output"), binary) for output in outputs)
         if len({one.output for one in wanted}) != len(wanted):
             raise RequestError("an output is requested twice")
@@ -199,13 +201,13 @@ class RequestReader:
     def _wanted_one(self, output: dict[str, object], binary: bool) -> Wanted:
         names = [known.name for known in self._outputs]
         if output.get("name") not in names:
-            raise RequestError(f"unexpected output {output.get('name')!r}; the model has {', '.join(names)}")
+            raise RequestError(f"unexpected output {quoted(output.get('name'))}; the model has {', '.join(names)}")
         index = names.index(str(output["name"]))
         parameters = _object(output.get("parameters", {}), "parameters of an output")
         top = parameters.get("classification", 0)
         spec = self._outputs[index]
         if type(top) is not int or top < 0 or (top and len(spec.row_shape) != 1):
-            raise RequestError(f"classification: expected a number of classes of a score vector, received {top!r}")
+            raise RequestError(f"classification: expected a number of classes of a score vector, received {quoted(top)}")
         return Wanted(index, _flag(parameters, "binary_data", binary), min(top, *spec.row_shape) if top else 0)
 
 
@@ -225,7 +227,7 @@ def _only_input(request: dict[str, object]) -> dict[str, object]:
 def _flag(parameters: dict[str, object], name: str, default: bool = False) -> bool:
     value = parameters.get(name, default)
     if not isinstance(value, bool):
-        raise RequestError(f"{name}: expected true or false, received {value!r}")
+        raise RequestError(f"{name}: expected true or false, received {quoted(value)}")
     return value
 
 
@@ -233,5 +235,5 @@ def _timeout(parameters: dict[str, object]) -> float | None:
     """Triton's `timeout` in microseconds, as seconds; 0 is none."""
     value = parameters.get("timeout", 0)
     if type(value) is not int or value < 0:
-        raise RequestError(f"timeout: expected microseconds, received {value!r}")
+        raise RequestError(f"timeout: expected microseconds, received {quoted(value)}")
     return value / 1e6 or None

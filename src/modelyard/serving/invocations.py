@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import json
 import math
+from functools import partial
 from http import HTTPStatus
+from itertools import chain
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from modelyard.errors import RequestError
+from modelyard.errors import RequestError, quoted
 from modelyard.serving.exchange import JSON_TYPE, Request, Response, error_response, parse_json
+from modelyard.serving.limits import Limits, Turns
 from modelyard.serving.served import Served
 from modelyard.serving.tensors import TensorSpec, flatten
 
@@ -23,15 +26,16 @@ MLFLOW_VERSION = "3.17.2"
 ERROR_CODES = {
     400: "BAD_REQUEST",
     404: "RESOURCE_DOES_NOT_EXIST",
+    413: "BAD_REQUEST",
     422: "INVALID_PARAMETER_VALUE",
     503: "TEMPORARILY_UNAVAILABLE",
 }
 FIELDS = ("dataframe_records", "dataframe_split", "inputs", "instances")
 
 
-async def invoke(served: Served, request: Request) -> Response:
+async def invoke(turns: Turns, served: Served, request: Request) -> Response:
     """Predictions for the rows in the body. Raises: RequestError."""
-    rows, num_rows = read_rows(request, served.engine.input)
+    rows, num_rows = await turns.read(request.body, partial(read_rows, request, served.engine.input, served.limits))
     outputs = await served.submit(rows, num_rows)
     predictions = {spec.name: output.tolist() for spec, output in zip(served.engine.outputs, outputs, strict=True)}
     return Response(HTTPStatus.OK, [JSON_TYPE], json.dumps({"predictions": predictions}).encode())
@@ -45,7 +49,7 @@ def unsupported_type(request: Request) -> Response | None:
     if values.get("charset", "utf-8").lower() != "utf-8":
         return _plain("The scoring server only supports UTF-8")
     if mime_type != "application/json" or set(values) - {"charset"}:
-        return _plain(f"This predictor only supports the content type application/json here. Got '{content_type}'.")
+        return _plain(f"This predictor only supports the content type application/json here. Got {quoted(content_type)}.")
     return None
 
 
@@ -65,17 +69,19 @@ def error_answer(error: RequestError) -> Response:
     return response
 
 
-def read_rows(request: Request, spec: TensorSpec) -> tuple[bytes, int]:
+def read_rows(request: Request, spec: TensorSpec, limits: Limits) -> tuple[bytes, int]:
     """The rows' bytes and number. Raises: RequestError."""
+    limits.check_json(request.body)
     body = parse_json(request.body)
     if not isinstance(body, dict):
         raise RequestError(f"The input must be a JSON dictionary with exactly one of {FIELDS}. Received {type(body).__name__}.")
     found = [field for field in FIELDS if field in body]
     if len(found) != 1:
-        raise RequestError(f"The input must be a JSON dictionary with exactly one of {FIELDS}. Received {list(body)}.")
+        received = quoted(", ".join(body))
+        raise RequestError(f"The input must be a JSON dictionary with exactly one of {FIELDS}. Received {received}.")
     if found[0].startswith("dataframe"):
-        return _rows_bytes(_column(found[0], body[found[0]], spec.name), (math.prod(spec.row_shape),), spec)
-    return _rows_bytes(_tensor(body[found[0]], spec.name), spec.row_shape, spec)
+        return _rows_bytes(_column(found[0], body[found[0]], spec.name), (math.prod(spec.row_shape),), spec, limits)
+    return _rows_bytes(_tensor(body[found[0]], spec.name), spec.row_shape, spec, limits)
 
 
 def _tensor(value: Any, name: str) -> Any:
@@ -110,14 +116,16 @@ def _column(field: str, frame: Any, name: str) -> list[Any]:
     return [row[at] for row in frame["data"]]
 
 
-def _rows_bytes(value: Any, row_shape: tuple[int, ...], spec: TensorSpec) -> tuple[bytes, int]:
+def _rows_bytes(value: Any, row_shape: tuple[int, ...], spec: TensorSpec, limits: Limits) -> tuple[bytes, int]:
     rows = len(value) if isinstance(value, list) else 0
+    if rows:
+        limits.check_rows(rows)
     try:
         if not rows or not isinstance(value[0], list):
             raise RequestError(f"expected a list of rows of shape {row_shape}")
         flat = flatten(value, [rows, *row_shape])
     except RequestError as error:
-        _cast(value, spec)  # what is no tensor at all is another error than a tensor of another shape
+        _cast(_innermost(value), spec)  # what is no tensor at all is another error than a tensor of another shape
         raise SchemaViolation(f"Shape of input does not match expected shape {(-1, *spec.row_shape)}: {error}") from None
     try:
         return bytes(flat) if spec.datatype == "UINT8" else _cast(flat, spec).tobytes(), rows
@@ -125,11 +133,21 @@ def _rows_bytes(value: Any, row_shape: tuple[int, ...], spec: TensorSpec) -> tup
         return _cast(flat, spec).tobytes(), rows
 
 
-def _cast(values: Any, spec: TensorSpec) -> NDArray[Any]:
+def _innermost(value: Any) -> list[Any]:
+    """The values of lists that are nested evenly, however deep. Raises: RequestError."""
+    level = [value]
+    while set(map(type, level)) == {list}:
+        if len(set(map(len, level))) > 1:
+            raise RequestError("Invalid input: the lists are ragged")
+        level = list(chain.from_iterable(level))
+    return level
+
+
+def _cast(values: list[Any], spec: TensorSpec) -> NDArray[Any]:
     """As numpy casts, which is what MLflow does: 1.5 becomes 1 in an integer tensor. Raises: RequestError."""
+    if strange := set(map(type, values)) - {int, float, bool}:
+        raise RequestError(f"Invalid input. {spec.name!r}: expected numbers, received {strange.pop().__name__}")
     try:
-        if isinstance(values, list) and any(isinstance(value, str) for value in values):
-            raise TypeError("expected numbers, received text")
         return np.array(values, spec.dtype)
     except (TypeError, ValueError, OverflowError) as error:
         raise RequestError(f"Invalid input. {spec.name!r}: {error}") from None

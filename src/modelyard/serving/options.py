@@ -29,10 +29,18 @@ class ServeOptions:
     """onnxruntime's execution provider; there is no fallback to another."""
     token_file: Path | None = None
     """One bearer token a line; None: everyone may call."""
+    allowed_hosts: tuple[str, ...] = ()
+    """Names besides `host`, addresses and loopback names for which requests are answered."""
+    allow_load: bool = False
+    """Whether all who may call may load and unload models."""
     access_log: bool = False
     """A log line for each request, not only for failures."""
     max_body_bytes: int = 32 * 2**20
     """Also bounds what a compressed body may unpack to."""
+    max_bodies_bytes: int = 128 * 2**20
+    """Of all requests that a worker holds at once; at least twice the largest body."""
+    max_json_bytes: int = 8_000_000
+    """Of JSON with rows; reading it holds up every other request of the worker. Binary data may be larger."""
     max_rows: int = 1024
     """Images in one request."""
     max_connections: int = 4096
@@ -50,5 +58,9 @@ class ServeOptions:
     """Between two looks at the alias files."""
     hang_s: float = 10.0
     """A worker whose event loop stands still for so long is killed and replaced; it gives a sign each second."""
+    load_timeout_s: float = 20.0
+    """For a release to open and answer its golden samples, in a process of its own."""
+    load_memory_mb: int = 1024
+    """What it may take for that, beside six times its size."""
     drain_s: float = 10.0
     """For requests in flight to end after SIGTERM."""

@@ -18,7 +18,6 @@ TYPES = {
 }  # fmt: skip
 SAFETY = [
     (b"content-security-policy", b"default-src 'self'; img-src 'self' data: blob:; frame-ancestors 'none'; base-uri 'none'"),
-    (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
     (b"cache-control", b"no-cache"),
 ]
@@ -41,7 +40,7 @@ def _locate(path: str) -> Path | None:
     if path == "/openapi.json":
         return OPENAPI
     name = "index.html" if path == "/" else path.removeprefix("/assets/")
-    return FOLDER / name if Path(name).name == name else None
+    return next((file for file in FOLDER.iterdir() if file.name == name), None)
 
 
 @lru_cache(64)

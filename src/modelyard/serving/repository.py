@@ -6,95 +6,116 @@ import asyncio
 import os
 from collections import OrderedDict
 from concurrent.futures import Executor
+from contextlib import suppress
 from http import HTTPStatus
-from weakref import WeakValueDictionary
+from pathlib import Path
 
-from modelyard.errors import BundleError, ModelyardError, RequestError, StoreError
-from modelyard.serving.engine import Engine
+from modelyard.errors import ModelyardError, RequestError, StoreError, quoted
+from modelyard.releases import CHAMPION, Pointer, known_versions, read_pointers
+from modelyard.serving.engines import Engines, Key
 from modelyard.serving.events import log_event
 from modelyard.serving.metrics import WorkerMetrics
 from modelyard.serving.options import ServeOptions
-from modelyard.serving.releases import CHAMPION, Pointer, known_versions, read_pointers
 from modelyard.serving.served import Served
+from modelyard.serving.trials import Trials
 
 PINNED_VERSIONS = 4
 """Versions that no alias names and that were asked for by number; the one not used for longest makes room."""
+LONGEST_REASON = 1000
 
 
 class Repository:
-    """Served names and what stands behind them now."""
+    """Served names and what stands behind them now; each name is followed by a task of its own, so that none waits."""
 
-    def __init__(self, options: ServeOptions, metrics: WorkerMetrics, runner: Executor, unloaded: frozenset[str]) -> None:
+    def __init__(
+        self, options: ServeOptions, metrics: WorkerMetrics, runner: Executor, unloaded: frozenset[str], trials: Trials
+    ) -> None:
         self._options = options
         self._metrics = metrics
         self._runner = runner
-        self._engines: WeakValueDictionary[tuple[str, str], Engine] = WeakValueDictionary()
-        self._pinned: OrderedDict[tuple[str, str], Served] = OrderedDict()
-        self._changing = asyncio.Lock()
+        self._engines = Engines(options, trials)
+        self._pinned: OrderedDict[Key, Served] = OrderedDict()
+        self._unfit: dict[Key, str] = {}
+        """Versions that were asked for and are not tried again until their name is loaded anew."""
+        self._looking = asyncio.Lock()
+        self._following: dict[str, tuple[Pointer, asyncio.Task[None]]] = {}
         self.current: dict[str, Served] = {}
         self.pointers: dict[str, Pointer] = {}
         self.refused: dict[str, tuple[Pointer, str]] = {}
         self.unloaded = set(unloaded)
 
     async def start(self) -> None:
-        """The first load. Raises: StoreError when nothing can be served."""
-        releases = self._options.releases
-        try:
-            any(releases.iterdir())
-        except PermissionError:
-            told = f"user {os.getuid()} may not read {releases}; its owner opens it to a group: modelyard store share"
-            raise StoreError(told) from None
-        except OSError:
-            pass
+        """The first load; what takes more than half of a trial's time is served later. Raises: StoreError when nothing is."""
+        _demand_readable(self._options.releases)
         await self.refresh()
+        patience: float | None = self._options.load_timeout_s / 2
+        while self._following and not (self.current and patience is None):
+            wanted = asyncio.ALL_COMPLETED if patience else asyncio.FIRST_COMPLETED
+            await asyncio.wait([task for _, task in self._following.values()], timeout=patience, return_when=wanted)
+            patience = None
         if not self.current:
             reasons = "; ".join(f"{name}: {reason}" for name, (_, reason) in self.refused.items())
             reasons = (
                 reasons or f"no such alias of {', '.join(self._options.models) or 'any model'} in {self._options.releases}"
             )
-            raise StoreError(f"nothing to serve: {reasons}; see modelyard models list")
+            raise StoreError(f"nothing to serve: {reasons[: 4 * LONGEST_REASON]}; see modelyard models list")
 
     async def refresh(self) -> None:
-        """Follow the alias files: load what is new, drop what is gone. A version that is refused changes nothing."""
-        async with self._changing:
+        """Look at the alias files: begin to load what is new, drop what is gone. A version that is refused changes nothing."""
+        async with self._looking:
             options = self._options
             self.pointers = await asyncio.to_thread(read_pointers, options.releases, options.models, options.aliases)
-            for name in set(self.current) - set(self.pointers):
-                self._drop(name, "its alias is gone")
-            for name in set(self.refused) - set(self.pointers):
-                del self.refused[name]
-            for name, pointer in self.pointers.items():
-                if name not in self.unloaded and self._is_news(name, pointer):
-                    await self._follow(name, pointer)
+        for name in set(self._following) - set(self.pointers):
+            self._stop_following(name)
+        for name in set(self.current) - set(self.pointers):
+            self._drop(name, "its alias is gone")
+        for name in set(self.refused) - set(self.pointers):
+            del self.refused[name]
+        for name, pointer in self.pointers.items():
+            if name not in self.unloaded and self._is_news(name, pointer):
+                self._stop_following(name)
+                self._following[name] = pointer, asyncio.create_task(self._follow(name, pointer))
 
     def _is_news(self, name: str, pointer: Pointer) -> bool:
+        if name in self._following:
+            return self._following[name][0] != pointer
         serving = self.current.get(name)
         refused = self.refused.get(name)
         return (serving is None or serving.version != pointer.version) and (refused is None or refused[0] != pointer)
 
+    def _stop_following(self, name: str) -> None:
+        if name in self._following:
+            self._following.pop(name)[1].cancel()
+
     async def _follow(self, name: str, pointer: Pointer) -> None:
+        """Whatever goes wrong with a release is its refusal, and nobody else's."""
         try:
-            self.current[name] = await self._make(pointer)
-        except ModelyardError as error:
-            self.refused[name] = (pointer, str(error))
-            serving = self.current[name].version if name in self.current else None
-            told = {"model": name, "version": pointer.version, "serving": serving, "reason": str(error)}
-            log_event("refused", told)
+            served = await self._make(pointer)
+        except Exception as error:
+            self._refuse(name, pointer, error)
         else:
+            self.current = dict(sorted((self.current | {name: served}).items()))  # whichever was ready first
             self.refused.pop(name, None)
             self._pinned.pop((pointer.model, pointer.version), None)
             log_event("serving", {"model": name, "version": pointer.version})
+        del self._following[name]
+
+    def _refuse(self, name: str, pointer: Pointer, error: Exception) -> None:
+        self.refused[name] = (pointer, self._public(error))
+        serving = self.current[name].version if name in self.current else None
+        told = {"model": name, "version": pointer.version, "serving": serving, "reason": _reason_of(error)}
+        log_event("refused", told)
+
+    def _public(self, error: Exception) -> str:
+        """Why something is refused, for clients: names instead of this machine's paths."""
+        known = isinstance(error, ModelyardError)
+        return _reason_of(error).replace(f"{self._options.releases}/", "") if known else "it cannot be opened; see the log"
 
     async def _make(self, pointer: Pointer) -> Served:
         """Raises: ModelyardError when the version must not be served."""
-        key = (pointer.model, pointer.version)
-        engine = self._engines.get(key)
-        if engine is None:
-            folder = self._options.releases / pointer.model / pointer.version
-            engine = await asyncio.to_thread(Engine, folder, provider=self._options.provider)
-            if engine.manifest.model_name != pointer.model:
-                raise BundleError(f"{folder} holds the model {engine.manifest.model_name!r}; publish it under its own name")
-            self._engines[key] = engine
+        if pointer.fault:
+            raise StoreError(pointer.fault)
+        engine = await self._engines.get((pointer.model, pointer.version))
         return Served(pointer, engine, options=self._options, metrics=self._metrics, runner=self._runner)
 
     def _drop(self, name: str, why: str) -> None:
@@ -116,26 +137,29 @@ class Repository:
             return f"model {name!r} is unloaded; POST /v2/repository/models/{name}/load"
         if name in self.refused:
             return f"model {name!r} has no version that can be served: {self.refused[name][1]}"
-        return f"unknown model {name!r}; served: {', '.join(self.current) or 'none'}"
+        if name in self._following:
+            return f"model {name!r} is being loaded; try again in a moment"
+        return f"unknown model {quoted(name)}; served: {', '.join(self.current) or 'none'}"
 
     async def _find_version(self, name: str, version: str) -> Served:
         """Another version of a champion's model, loaded when it is first asked for."""
         if version not in self.versions(name):
-            raise RequestError(f"model {name!r} has no version {version!r}", HTTPStatus.NOT_FOUND)
+            raise RequestError(f"model {quoted(name)} has no version {quoted(version)}", HTTPStatus.NOT_FOUND)
         key = (name, version)
         if key in self._pinned:
             self._pinned.move_to_end(key)
             return self._pinned[key]
-        async with self._changing:
-            pinned = self._pinned.get(key)
-            if pinned is None:
-                try:
-                    pinned = await self._make(Pointer(name, CHAMPION, version, (0, 0)))
-                except ModelyardError as error:
-                    raise RequestError(f"version {version} is refused: {error}", HTTPStatus.NOT_FOUND) from error
-                self._pinned[key] = pinned
-            while len(self._pinned) > PINNED_VERSIONS:
-                self._pinned.popitem(last=False)
+        if key not in self._unfit:
+            try:
+                made = await self._make(Pointer(name, CHAMPION, version, (0, 0)))
+            except Exception as error:
+                self._unfit[key] = self._public(error)
+                log_event("refused", {"model": name, "version": version, "reason": _reason_of(error)})
+        if key in self._unfit:
+            raise RequestError(f"version {version} is refused: {self._unfit[key]}", HTTPStatus.NOT_FOUND)
+        pinned = self._pinned.setdefault(key, made)
+        while len(self._pinned) > PINNED_VERSIONS:
+            self._pinned.popitem(last=False)
         return pinned
 
     def versions(self, name: str) -> list[str]:
@@ -156,19 +180,22 @@ class Repository:
         """Serve an unloaded name again, or try a refused version once more. Raises: RequestError (400)."""
         self.unloaded.discard(name)
         self.refused.pop(name, None)
+        self._unfit = {key: reason for key, reason in self._unfit.items() if key[0] != name}
         await self.refresh()
+        while name in self._following:
+            await asyncio.wait([self._following[name][1]])
         if name not in self.current or name in self.refused:
             raise RequestError(self._absence(name))
 
     async def unload(self, name: str) -> None:
         """Stop serving a name until it is loaded again. Raises: RequestError (400) when it is unknown."""
-        async with self._changing:
-            if name not in self.pointers:
-                raise RequestError(self._absence(name))
-            self.unloaded.add(name)
-            self.refused.pop(name, None)
-            if name in self.current:
-                self._drop(name, "unloaded")
+        if name not in self.pointers:
+            raise RequestError(self._absence(name))
+        self.unloaded.add(name)
+        self.refused.pop(name, None)
+        self._stop_following(name)
+        if name in self.current:
+            self._drop(name, "unloaded")
 
     @property
     def is_ready(self) -> bool:
@@ -192,3 +219,18 @@ class Repository:
         if name in self.unloaded:
             return "unloaded"
         return refused[1] if refused and refused[0].version == version else "loaded when asked for"
+
+
+def _demand_readable(releases: Path) -> None:
+    """Raises: StoreError when this user may not read the folder; one that is not there yet has nothing to serve."""
+    with suppress(FileNotFoundError, NotADirectoryError):
+        try:
+            any(releases.iterdir())
+        except PermissionError:
+            told = f"user {os.getuid()} may not read {releases}; its owner opens it to a group: modelyard store share"
+            raise StoreError(told) from None
+
+
+def _reason_of(error: Exception) -> str:
+    """A refusal's text; its length is not a release's to choose."""
+    return (str(error) if isinstance(error, ModelyardError) else repr(error))[:LONGEST_REASON]

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Awaitable
 from concurrent.futures import Executor
 
+from modelyard.releases import Pointer
 from modelyard.serving.batching import Batcher, Outputs
 from modelyard.serving.engine import Engine
 from modelyard.serving.infer_request import RequestReader
 from modelyard.serving.infer_response import ResponseWriter
+from modelyard.serving.limits import Limits
 from modelyard.serving.metrics import WorkerMetrics
 from modelyard.serving.options import ServeOptions
-from modelyard.serving.releases import Pointer
 from modelyard.serving.tensors import TensorSpec
 
 PLATFORM = "onnxruntime_onnx"
@@ -28,7 +29,8 @@ class Served:
         self.engine = engine
         self.manifest = engine.manifest
         self.counters = metrics.counters(self.name, self.version)
-        self.reader = RequestReader(engine.input, engine.outputs, options.max_rows)
+        self.limits = Limits.of(engine.input, options.max_rows, options.max_json_bytes)
+        self.reader = RequestReader(engine.input, engine.outputs, self.limits)
         self.writer = ResponseWriter(self.name, self.version, engine.outputs, self.manifest.classes)
         self._batcher = Batcher(engine, self.counters, runner=runner, queue_s=options.queue_s)
         self._timeout_s = options.request_timeout_s

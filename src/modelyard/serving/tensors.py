@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from array import array
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
@@ -58,13 +59,13 @@ def pack(data: object, spec: TensorSpec, shape: list[int], *, has_booleans: bool
     Raises: RequestError when they are ragged, too few, of another kind or out of the datatype's range.
     """
     flat = flatten(data, shape)
-    if has_booleans and spec.datatype != "BOOL" and any(type(value) is bool for value in flat):
+    if has_booleans and spec.datatype != "BOOL" and bool in set(map(type, flat)):
         raise RequestError(f"input {spec.name!r}: expected {spec.datatype} values, received a boolean")
     try:
         if spec.datatype == "UINT8":
             with suppress(TypeError):  # the quick way takes only what Python calls an int
                 return bytes(flat)
-        return _convert(flat, spec.dtype).tobytes()
+        return _convert(flat, spec.dtype)
     except (TypeError, ValueError, OverflowError):
         raise RequestError(
             f"input {spec.name!r}: expected {spec.datatype} values in range, received another kind of value"
@@ -92,23 +93,28 @@ def flatten(data: object, shape: list[int]) -> list[Any]:
     return level
 
 
-def _convert(flat: list[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
-    """Raises: ValueError unless every value has the kind and range of `dtype`.
+def _convert(flat: list[Any], dtype: np.dtype[Any]) -> bytes:
+    """Raises: TypeError, ValueError or OverflowError unless every value has the kind and range of `dtype`.
 
     JSON has one kind of number and some clients write all of them as 3.0: that is an integer, 3.5 is none.
+    `array` takes nothing but numbers; numpy would give every value the room of the longest text among them.
     """
-    found = np.array(flat)
-    if found.ndim != 1 or found.dtype.kind not in {"b": "b", "u": "iuf", "i": "iuf", "f": "iuf"}[dtype.kind]:
+    if dtype.kind == "b":
+        if set(map(type, flat)) != {bool}:
+            raise TypeError
+        return bytes(flat)
+    try:
+        packed = array(dtype.char, flat)
+    except TypeError:  # an integer's array takes no floats
+        found = np.frombuffer(array("d", flat))
+        if dtype.kind == "f" or not _are_whole(found):
+            raise ValueError from None
+        if found.min() < np.iinfo(dtype).min or found.max() > np.iinfo(dtype).max:
+            raise ValueError from None
+        return found.astype(dtype).tobytes()
+    if dtype.kind == "f" and not np.isfinite(np.frombuffer(packed, dtype)).all():
         raise ValueError
-    if found.dtype.kind == "f" and dtype.kind in "iu" and not _are_whole(found):
-        raise ValueError
-    if dtype.kind in "iu" and (found.min() < np.iinfo(dtype).min or found.max() > np.iinfo(dtype).max):
-        raise ValueError
-    with np.errstate(over="ignore"):
-        converted: NDArray[Any] = found.astype(dtype)
-    if dtype.kind == "f" and not np.isfinite(converted).all():
-        raise ValueError
-    return converted
+    return packed.tobytes()
 
 
 def _are_whole(values: NDArray[Any]) -> bool:

@@ -9,18 +9,22 @@ is the registry's number. So a client that moves to Triton changes its address o
 
 from __future__ import annotations
 
+import asyncio
 import filecmp
 import json
 import shutil
 from collections.abc import Iterable
+from contextlib import closing
 from pathlib import Path
 
-from modelyard.bundle import MODEL_FILE, Manifest, open_bundle
+from modelyard.bundle import MODEL_FILE, Bundle
 from modelyard.errors import StoreError
 from modelyard.files import folder_written_whole, write_json
 from modelyard.inference import open_session
-from modelyard.serving.releases import Pointer, read_pointers
+from modelyard.releases import Pointer, read_pointers, read_release
+from modelyard.serving.options import ServeOptions
 from modelyard.serving.tensors import TensorSpec
+from modelyard.serving.trials import Trials
 
 CONFIG_FILE, LABELS_FILE = "config.pbtxt", "labels.txt"
 MARK_FILE = "modelyard.json"
@@ -36,6 +40,8 @@ def export_repository(releases: Path, target: Path) -> list[Pointer]:
     Raises: StoreError when nothing is released or `target` holds anything that was not exported here; BundleError.
     """
     pointers = list(read_pointers(releases).values())
+    if faults := [pointer.fault for pointer in pointers if pointer.fault]:
+        raise StoreError(faults[0])
     if not pointers:
         raise StoreError(f"nothing is released below {releases}; start with: modelyard run")
     occupied = target.exists() and any(target.iterdir())
@@ -43,22 +49,25 @@ def export_repository(releases: Path, target: Path) -> list[Pointer]:
         raise StoreError(f"{target} is not empty and was not exported by modelyard; choose another folder")
     if target.exists() and not occupied:
         target.rmdir()
-    with folder_written_whole(target) as scratch:
+    defaults = ServeOptions(releases=releases)
+    trials = Trials(defaults.load_timeout_s, defaults.load_memory_mb)
+    with folder_written_whole(target) as scratch, closing(trials):
         for pointer in pointers:
-            _write_model(pointer, releases / pointer.model / pointer.version, scratch / pointer.name)
+            release = releases / pointer.model / pointer.version
+            asyncio.run(trials.attempt(release))
+            _write_model(pointer, read_release(release), scratch / pointer.name)
         write_json(scratch / MARK_FILE, {"models": {pointer.name: int(pointer.version) for pointer in pointers}})
         if occupied:
             _update(target, scratch, pointers)
     return pointers
 
 
-def _write_model(pointer: Pointer, release: Path, folder: Path) -> None:
-    manifest = open_bundle(release)
+def _write_model(pointer: Pointer, bundle: Bundle, folder: Path) -> None:
     version = folder / pointer.version
     version.mkdir(parents=True)
-    shutil.copyfile(release / MODEL_FILE, version / MODEL_FILE)  # without its mode: another user's server reads it
-    (folder / LABELS_FILE).write_text("".join(f"{name}\n" for name in manifest.classes))
-    (folder / CONFIG_FILE).write_text(triton_config(pointer, manifest, release / MODEL_FILE))
+    (version / MODEL_FILE).write_bytes(bundle.model)
+    (folder / LABELS_FILE).write_text("".join(f"{' '.join(name.split())}\n" for name in bundle.manifest.classes))
+    (folder / CONFIG_FILE).write_text(triton_config(pointer, bundle))
 
 
 def _update(target: Path, scratch: Path, pointers: Iterable[Pointer]) -> None:
@@ -83,9 +92,9 @@ def _remove(folder: Path, keep: set[str]) -> None:
             shutil.rmtree(child)
 
 
-def triton_config(pointer: Pointer, manifest: Manifest, model: Path) -> str:
+def triton_config(pointer: Pointer, bundle: Bundle) -> str:
     """`config.pbtxt` of one model, its tensors read from the ONNX graph. Raises: BundleError for a fixed batch axis."""
-    session = open_session(model, threads=1)
+    session = open_session(bundle.model, threads=1)
     tensors = [("input", node) for node in session.get_inputs()] + [("output", node) for node in session.get_outputs()]
     lines = [
         f"name: {json.dumps(pointer.name)}",
@@ -95,7 +104,7 @@ def triton_config(pointer: Pointer, manifest: Manifest, model: Path) -> str:
         *(_tensor(field, TensorSpec.from_graph(node.name, node.type, node.shape)) for field, node in tensors),
         f"version_policy {{ specific {{ versions: [{pointer.version}] }} }}",
         "dynamic_batching {}",
-        f'parameters {{ key: "data_digest" value {{ string_value: "{manifest.data_digest}" }} }}',
+        f'parameters {{ key: "data_digest" value {{ string_value: {json.dumps(bundle.manifest.data_digest)} }} }}',
     ]
     return "\n".join(lines) + "\n"
 

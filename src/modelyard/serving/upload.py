@@ -3,48 +3,83 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import io
 import time
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from http import HTTPStatus
 
 from modelyard.errors import RequestError
 from modelyard.serving.exchange import Request, Response, json_response
+from modelyard.serving.pictures import JPEG, PNG, without_extras
 from modelyard.serving.served import Served
 
-SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")
-"""Of PNG and JPEG. Others are refused unopened: some of Pillow's readers start programs or are little tested."""
-MAX_PIXELS = 50_000_000
-"""Larger pictures are refused from their head, before a decompression bomb can fill the memory."""
+MAX_PIXELS = 13_000_000
+"""A telephone's photo (4,080 x 3,072); larger ones are refused from their head. Reading takes up to 8 bytes a pixel."""
+MAX_WAITING, MAX_WAIT_S = 64, 5.0
+MAX_PARTS, MAX_BOUNDARY = 100, 70
+"""Of a form, the file among them, and of what parts them (RFC 2046, 5.1.1)."""
+M_MMAP_THRESHOLD = -3
 
 
-async def predict(served: Served, request: Request) -> Response:
-    """Label and probabilities of one PNG or JPEG file. Raises: RequestError."""
-    started = time.perf_counter()
-    pixels = await asyncio.to_thread(read_pixels, picture_bytes(request), served.manifest.image_shape)
-    outputs = await served.submit(pixels, 1)
-    names = [spec.name for spec in served.engine.outputs]
-    probabilities_K = outputs[names.index("probabilities")][0].tolist()
-    best = max(range(len(probabilities_K)), key=probabilities_K.__getitem__)
-    return json_response({
-        "label": served.manifest.classes[best], "probability": probabilities_K[best],
-        "probabilities": dict(zip(served.manifest.classes, probabilities_K, strict=True)),
-        "model": served.name, "version": served.version, "ms": round((time.perf_counter() - started) * 1e3, 3),
-    })  # fmt: skip
+class Pictures:
+    """Reads one picture at a time, on a thread of its own: what follows promotions never waits for them."""
+
+    def __init__(self) -> None:
+        self._thread = ThreadPoolExecutor(1, "pictures", initializer=_hush)
+        self._waiting = 0
+        with suppress(OSError, AttributeError):  # glibc alone keeps large blocks for later, once it has had them
+            ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, 2**20)
+
+    async def predict(self, served: Served, request: Request) -> Response:
+        """Label and probabilities of one PNG or JPEG file. Raises: RequestError (400, 503)."""
+        started = time.perf_counter()
+        pixels = await self._pixels(request, served.manifest.image_shape)
+        outputs = await served.submit(pixels, 1)
+        names = [spec.name for spec in served.engine.outputs]
+        probabilities_K = outputs[names.index("probabilities")][0].tolist()
+        best = max(range(len(probabilities_K)), key=probabilities_K.__getitem__)
+        return json_response({
+            "label": served.manifest.classes[best], "probability": probabilities_K[best],
+            "probabilities": dict(zip(served.manifest.classes, probabilities_K, strict=True)),
+            "model": served.name, "version": served.version, "ms": round((time.perf_counter() - started) * 1e3, 3),
+        })  # fmt: skip
+
+    async def _pixels(self, request: Request, image_shape: tuple[int, int, int]) -> bytes:
+        """A request that is cancelled, or waits too long, before its turn is never read."""
+        if self._waiting >= MAX_WAITING:
+            raise _overloaded()
+        self._waiting += 1
+        try:
+            async with asyncio.timeout(MAX_WAIT_S):
+                return await asyncio.get_running_loop().run_in_executor(self._thread, read_pixels, request, image_shape)
+        except TimeoutError:
+            raise _overloaded() from None
+        finally:
+            self._waiting -= 1
 
 
-def read_pixels(picture: bytes, image_shape: tuple[int, int, int]) -> bytes:
+def _overloaded() -> RequestError:
+    return RequestError("too many pictures are waiting; try again later", HTTPStatus.SERVICE_UNAVAILABLE)
+
+
+def _hush() -> None:
+    """Odd metadata are no news, and each warning's text would be kept for ever."""
+    warnings.filterwarnings("ignore", module=r"PIL\.")
+
+
+def read_pixels(request: Request, image_shape: tuple[int, int, int]) -> bytes:
     """Raw pixels [H, W, C] of a picture, fitted to the model's size as `modelyard predict` does. Raises: RequestError."""
-    from modelyard.data.images import UnreadableImage, read_form, read_image  # Pillow: only who asks for it pays
+    from modelyard.data.images import UnreadableImage, read_image  # Pillow: only who asks for it pays
 
-    if not picture.startswith(SIGNATURES):
+    picture = picture_bytes(request)
+    if not picture.startswith((PNG, JPEG)):  # some of Pillow's readers start programs or are little tested
         raise RequestError("the body is not a PNG or JPEG file; try: curl --data-binary @digit.png URL/predict")
     height, width, channels = image_shape
     try:
-        form = read_form(io.BytesIO(picture))
-        if form.height * form.width > MAX_PIXELS:
-            raise RequestError(
-                f"the picture has {form.width}x{form.height} pixels, at most {MAX_PIXELS} are read; scale it down"
-            )
-        _, image_CHW = read_image(io.BytesIO(picture), (channels, height, width))
+        _, image_CHW = read_image(io.BytesIO(without_extras(picture)), (channels, height, width), MAX_PIXELS)
     except UnreadableImage as error:
         raise RequestError(f"the picture is not readable ({error.reason}); expected PNG or JPEG") from None
     return image_CHW.transpose(1, 2, 0).tobytes()
@@ -57,7 +92,7 @@ def picture_bytes(request: Request) -> bytes:
         return request.body
     _, _, boundary = content_type.partition(b"boundary=")
     boundary = boundary.split(b";")[0].strip().strip(b'"')
-    for part in request.body.split(b"--" + boundary)[1:] if boundary else []:
+    for part in request.body.split(b"--" + boundary, MAX_PARTS)[1:MAX_PARTS] if 0 < len(boundary) <= MAX_BOUNDARY else []:
         head, separator, content = part.partition(b"\r\n\r\n")
         if separator and b"filename=" in head.lower():
             return content.removesuffix(b"\r\n")

@@ -16,7 +16,7 @@ import uvloop
 
 from modelyard.errors import RequestError
 from modelyard.serving.answering import Answering
-from modelyard.serving.auth import Tokens
+from modelyard.serving.auth import Callers, Tokens
 from modelyard.serving.channel import Channel, Handed, Message
 from modelyard.serving.connection import Connection
 from modelyard.serving.events import log_event
@@ -26,6 +26,7 @@ from modelyard.serving.metrics import BEAT, WorkerMetrics
 from modelyard.serving.options import ServeOptions
 from modelyard.serving.places import Shared
 from modelyard.serving.repository import Repository
+from modelyard.serving.trials import Trials
 
 CHANGE_TIMEOUT_S = 60.0
 GARBAGE_THRESHOLDS = (20_000, 20, 20)
@@ -37,11 +38,12 @@ LAST_REQUESTS_S = 1.0
 class Worker:
     """Serves until the supervisor says `drain` or is gone."""
 
-    def __init__(self, options: ServeOptions, channel: Channel, index: int, shared: Shared) -> None:
+    def __init__(self, options: ServeOptions, channel: Channel, index: int, shared: Shared, trials: Trials) -> None:
         self._options = options
         self._channel = channel
         self._metrics = WorkerMetrics(shared.counters, index)
         self._shared = shared
+        self._trials = trials
         self._stop = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._connections: set[Connection] = set()
@@ -52,11 +54,12 @@ class Worker:
         """Raises: ModelyardError when there is nothing that can be served."""
         runner = ThreadPoolExecutor(1, "runner")
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(2, "loader"))
-        self._repository = Repository(self._options, self._metrics, runner, unloaded)
+        self._repository = Repository(self._options, self._metrics, runner, unloaded, self._trials)
         self._start(self._tick())
         await self._repository.start()
+        callers = Callers(self._tokens, allow_load=self._options.allow_load)
         change = self._change_everywhere
-        self._handlers = Handlers(self._repository, self._shared.counters, tokens=self._tokens, change_model=change)
+        self._handlers = Handlers(self._repository, self._shared.counters, callers=callers, change_model=change)
         self._answering = Answering(self._handlers, self._options)
         self._listen()
         gc.freeze()  # what lives as long as the process is not searched for garbage,
@@ -193,8 +196,9 @@ def run_worker(options: ServeOptions, channel: Channel, index: int, shared: Shar
     """A worker's whole life. Raises: ModelyardError when it cannot start."""
 
     async def live() -> None:
-        await Worker(options, channel, index, shared).serve(unloaded)
+        await Worker(options, channel, index, shared, trials).serve(unloaded)
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the supervisor, which drains the workers
+    trials = Trials(options.load_timeout_s, options.load_memory_mb)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(live())

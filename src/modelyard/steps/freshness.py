@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from modelyard.board import board_markdown
-from modelyard.bundle import Manifest, open_bundle
+from modelyard.bundle import Manifest
 from modelyard.data.datasets import open_packed
 from modelyard.data.drift import DriftTest, compare_classes, compare_profiles
 from modelyard.data.profile import Profile, SplitProfile, kept_profile, read_profile
@@ -15,6 +15,8 @@ from modelyard.data.validation import Reference, ValidationConfig, find_problems
 from modelyard.errors import DataError, DataRefused, StoreError
 from modelyard.home import Home
 from modelyard.predict import released_folder
+from modelyard.releases import read_release
+from modelyard.text import in_markdown
 
 Row = dict[str, Any]
 
@@ -66,9 +68,9 @@ class DataReport:
 
     def markdown(self) -> str:
         """The report as a page."""
-        parts = [f"# {self.summary}"]
+        parts = [f"# {in_markdown(self.summary)}"]
         if self.problems:
-            parts += ["## Refused", "\n".join(f"- {problem}" for problem in self.problems)]
+            parts += ["## Refused", "\n".join(f"- {in_markdown(problem)}" for problem in self.problems)]
         parts += [board_markdown(rows) for rows in (self.rows + self.details, self.test_rows()) if rows]
         return "\n\n".join(parts)
 
@@ -105,7 +107,7 @@ def champion_of(home: Home, model: str) -> Reference | None:
 def release_reference(home: Home, model: str) -> Reference:
     """What a release was trained on. Raises: StoreError when there is no such release."""
     folder = released_folder(home, model)
-    manifest = open_bundle(folder)
+    manifest = read_release(folder).manifest
     height, width, channels = manifest.image_shape
     return Reference(
         f"{manifest.model_name} version {folder.name}", manifest.classes, (channels, height, width), manifest.data_digest,

@@ -152,7 +152,9 @@ def _write_ticks(axes: Any, column: int, ticks: list[tuple[float, str]]) -> None
     place: dict[str, Any] = {"xytext": (-4, 0), "ha": "right"} if column == 0 else {"xytext": (4, 0), "ha": "left"}
     ground = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1.0}
     for height, text in ticks:
-        axes.annotate(text, (column, height), textcoords="offset points", va="center", fontsize=8, bbox=ground, **place)
+        axes.annotate(
+            text, (column, height), textcoords="offset points", va="center", fontsize=8, parse_math=False, bbox=ground, **place
+        )
 
 
 def _coordinates(result: TrialResult, keys: Sequence[str]) -> list[str | float]:

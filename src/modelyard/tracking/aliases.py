@@ -15,11 +15,12 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from modelyard.errors import AliasMovedError, StoreError
-from modelyard.files import check_space, make_folder, write_atomically
+from modelyard.files import check_space, make_folder, read_regular, write_atomically
 from modelyard.home import Home
+from modelyard.ledger import LEDGER_FILE, Entry, Head, demand_whole, parse_entry, read_head, read_ledger
 from modelyard.progress import current_progress
 from modelyard.tracking import ledger
-from modelyard.tracking.ledger import Entry, Head
+from modelyard.tracking.entering import enter_versions
 from modelyard.tracking.lineage import CHAMPION, PREVIOUS, lineage, pointers
 from modelyard.tracking.registry import Version
 from modelyard.tracking.store import open_store
@@ -60,7 +61,7 @@ def move_alias(home: Home, move: Move, *, expected: int | None) -> None:
     """
     with _locked(home, move.model) as (client, folder):
         _settle(client, folder)
-        entries = ledger.read(folder).entries
+        entries = read_ledger(folder).moves
         before = _pointer(client, folder.name, entries, move.alias)
         if before != expected:
             raise AliasMovedError(f"{move.model}@{move.alias} moved to version {before} meanwhile; look at it and try again")
@@ -82,6 +83,12 @@ def settle(home: Home, model: str) -> None:
         _settle(client, folder)
 
 
+def record(home: Home, version: Version) -> None:
+    """Enter a released version into its ledger, with the digests of all its files. Raises: StoreError."""
+    with _locked(home, version.name, new=version.number) as (client, folder):
+        _settle(client, folder)
+
+
 def registry_head(home: Home, model: str) -> dict[str, Head]:
     """The end of the ledger that the registry remembers. Raises: StoreError."""
     client, _ = open_store(home)
@@ -89,12 +96,13 @@ def registry_head(home: Home, model: str) -> dict[str, Head]:
 
 
 @contextmanager
-def _locked(home: Home, model: str) -> Iterator[tuple[MlflowClient, Path]]:
+def _locked(home: Home, model: str, *, new: int | None = None) -> Iterator[tuple[MlflowClient, Path]]:
     client, _ = open_store(home)
-    folder = home.releases / model
+    folder = home.releases_of(model)
     with FileLock(make_folder(home.locks) / "alias.lock"):
         try:
-            ledger.demand_whole(folder, ledger.read_head(folder) | _tagged_head(client, model))
+            demand_whole(folder, read_head(folder) | _tagged_head(client, model))
+            enter_versions(client, folder, new)
             yield client, folder
         except MlflowException as error:
             raise StoreError(f"the registry refused to move an alias of {model}: {str(error).splitlines()[0][:160]}") from error
@@ -128,9 +136,10 @@ def _entry(move: Move, before: int | None) -> Entry:
 
 def _settle(client: MlflowClient, folder: Path) -> None:
     """Make `previous`, the registry, the alias files and both heads say what the ledger says."""
-    entries = ledger.read(folder).entries
-    if not entries:
+    found = read_ledger(folder)
+    if not found.lines:
         return
+    entries = found.moves
     if follow := _follow(folder.name, entries):
         ledger.append(folder, [follow])
         entries.append(follow)
@@ -140,8 +149,8 @@ def _settle(client: MlflowClient, folder: Path) -> None:
 
 def _take_back(client: MlflowClient, folder: Path, size: int) -> None:
     """Undo the entries after the first `size` bytes of the ledger, the ledger last."""
-    kept = (folder / ledger.LEDGER_FILE).read_bytes()[:size].count(b"\n")
-    undone = ledger.read(folder).entries[kept:]
+    kept = (folder / LEDGER_FILE).read_bytes()[:size].count(b"\n")
+    undone = [entry for line in read_ledger(folder).lines[kept:] if (entry := parse_entry(line))]
     _point(client, folder, {entry["alias"]: entry["from"] for entry in reversed(undone)})
     ledger.cut_back(folder, size)
 
@@ -176,13 +185,17 @@ def _follow(model: str, entries: list[Entry]) -> Entry | None:
 def _write_pointer(path: Path, number: int | None) -> None:
     if number is None:
         path.unlink(missing_ok=True)
-    elif not path.exists() or path.read_text() != f"{number}\n":
-        write_atomically(path, f"{number}\n".encode())
+        return
+    content = f"{number}\n".encode()
+    with suppress(OSError):
+        if read_regular(path, len(content)) == content:
+            return
+    write_atomically(path, content)
 
 
 def _remember_head(client: MlflowClient, folder: Path) -> None:
     """Last of all, so that no head is ever ahead of its ledger."""
-    head = ledger.read(folder).head
+    head = read_ledger(folder).head
     ledger.write_head(folder, head)
     try:
         if client.get_registered_model(folder.name).tags.get(HEAD_TAG) != str(head):

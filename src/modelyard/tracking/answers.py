@@ -6,45 +6,48 @@ from pathlib import Path
 
 import numpy as np
 
-from modelyard.bundle import MODEL_FILE, Manifest, open_bundle, read_golden
+from modelyard.bundle import MODEL_FILE, Bundle
 from modelyard.data.datasets import Dataset, open_packed
-from modelyard.errors import BundleError, StoreError
+from modelyard.errors import StoreError
 from modelyard.evaluation.metrics import Probabilities
 from modelyard.files import is_sealed
 from modelyard.gates.pairs import Pair
 from modelyard.gates.verdicts import Facts
 from modelyard.home import Home
+from modelyard.releases import demand_recorded, read_release
 from modelyard.tracking.registry import Version, release_folder
 
 OTHER_DATA = "the classes or the image size changed, so it cannot be compared with the champion"
 NAN = float("nan")
 
 
-def released(home: Home, version: Version) -> Manifest:
-    """The manifest of a version's release. Raises: StoreError or BundleError when it is gone, altered or another one."""
+def released(home: Home, version: Version) -> Bundle:
+    """What a version's release holds, if ledger and registry know it so.
+
+    Raises: StoreError or BundleError when it is gone, altered or another one.
+    """
     folder = release_folder(home, version)
     if not folder.is_dir():
         raise StoreError(f"version {version.number} of {version.name} has no release folder {folder}; run its recipe again")
-    manifest = open_bundle(folder)
-    if manifest.files[MODEL_FILE] != version.tags["onnx_sha256"]:
-        raise BundleError(f"{folder / MODEL_FILE} is not the model that was registered; put its copy back")
-    return manifest
+    bundle = read_release(folder)
+    demand_recorded(bundle, {MODEL_FILE: version.tags["onnx_sha256"]})
+    return bundle
 
 
 def facts(home: Home, version: Version) -> Facts:
     """What was measured when the version was made, and how its released file answers its golden samples here."""
     from modelyard.inference import classify, open_session  # a rollback asks no model
 
-    manifest, folder = released(home, version), release_folder(home, version)
-    images_BHWC, expected_BK = read_golden(folder)
-    found_BK = classify(open_session(folder / MODEL_FILE), images_BHWC)
+    bundle = released(home, version)
+    images_BHWC, expected_BK = bundle.samples()
+    found_BK = classify(open_session(bundle.model), images_BHWC)
     golden = float(np.abs(found_BK - expected_BK).max()) if found_BK.shape == expected_BK.shape else NAN
-    told = manifest.metrics
+    told = bundle.manifest.metrics
     return Facts(
         difference=float(np.maximum(golden, told.get("onnx/max_difference", golden))),  # unlike max(), keeps NaN
         accuracy=told.get("test/accuracy", NAN), ece=told.get("test/ece", NAN),
         latency_ms_p50=told.get("onnx/latency_ms_p50", NAN), latency_ms_p99=told.get("onnx/latency_ms_p99", NAN),
-        megabytes=(folder / MODEL_FILE).stat().st_size / 1e6, num_classes=len(manifest.classes),
+        megabytes=len(bundle.model) / 1e6, num_classes=len(bundle.manifest.classes),
     )  # fmt: skip
 
 
@@ -74,13 +77,13 @@ def _probabilities(home: Home, version: Version, dataset: Dataset) -> Probabilit
     if version.tags["data_digest"] == dataset.digest and is_sealed(recorded):
         with np.load(recorded / "test.npz", allow_pickle=False) as test:
             return np.asarray(test["probabilities"], np.float64)
-    manifest = released(home, version)
-    height, width, channels = manifest.image_shape
-    if manifest.classes != dataset.classes or (channels, height, width) != dataset.image_shape:
+    bundle = released(home, version)
+    height, width, channels = bundle.manifest.image_shape
+    if bundle.manifest.classes != dataset.classes or (channels, height, width) != dataset.image_shape:
         return None
     from modelyard.inference import classify, open_session
 
-    session = open_session(release_folder(home, version) / MODEL_FILE)
+    session = open_session(bundle.model)
     blocks = (np.ascontiguousarray(images_BCHW.transpose(0, 2, 3, 1)) for images_BCHW in dataset.test.blocks())
     answers = [classify(session, images_BHWC) for images_BHWC in blocks]
     return np.asarray(np.concatenate(answers), np.float64)

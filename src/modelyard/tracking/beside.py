@@ -18,6 +18,7 @@ from contextlib import contextmanager, suppress
 
 from modelyard.files import make_folder
 from modelyard.home import Home
+from modelyard.text import printable
 from modelyard.tracking.remote import Remote, configured_remote
 
 logger = logging.getLogger(__name__)
@@ -89,7 +90,7 @@ def main() -> None:
         try:
             sync(home, remote, lambda _: None, lock_seconds=END_SECONDS if is_last else 0)
         except Exception as error:  # the next time may be better
-            print(time.strftime("%F %T"), type(error).__name__, error, flush=True)  # noqa: T201 - into mirror.log
+            print(time.strftime("%F %T"), type(error).__name__, printable(error), flush=True)  # noqa: T201 - into mirror.log
 
 
 def _heed_parent(finish: threading.Event) -> None:

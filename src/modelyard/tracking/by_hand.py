@@ -8,7 +8,7 @@ from modelyard.errors import AliasMovedError, PromotionError, StoreError
 from modelyard.gates.verdicts import GateVerdict, failed, parity, refusals, verdict_rows
 from modelyard.home import Home
 from modelyard.leases import in_use
-from modelyard.tracking import ledger
+from modelyard.ledger import read_ledger
 from modelyard.tracking.aliases import Move, move_alias, settle
 from modelyard.tracking.answers import data_folder, facts, released
 from modelyard.tracking.judging import gates_of, judge, keep
@@ -102,7 +102,7 @@ def rollback(home: Home, name: str, to: int | None = None, *, reason: str = "") 
     with in_use(home):
         known = known_versions(home, name)
         settle(home, name)
-        champions = lineage(ledger.read(home.releases / name).entries)
+        champions = lineage(read_ledger(home.releases_of(name)).moves)
         target = _target(name, champions, to)
         version = next((version for version in known if version.number == target), None)
         if version is None:

@@ -25,7 +25,7 @@ Row = dict[str, Any]
 
 def difference(home: Home, first: Version, second: Version) -> dict[str, Any]:
     """The comparison as JSON. Paired figures are on the second version's test images; else `not_compared` says why."""
-    manifests = released(home, first), released(home, second)
+    manifests = released(home, first).manifest, released(home, second).manifest
     told: dict[str, Any] = {
         "versions": [f"{version.name}@{version.number}" for version in (first, second)],
         "architectures": [manifest.architecture for manifest in manifests],

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
-from modelyard.bundle import MANIFEST_FILE, MODEL_FILE
-from modelyard.errors import ConfigError, StoreError
+from modelyard.bundle import MODEL_FILE, read_bundle
+from modelyard.errors import BundleError, ConfigError, StoreError
 from modelyard.home import Home
-from modelyard.tracking import ledger
-from modelyard.tracking.ledger import Entry, Head
+from modelyard.ledger import LEDGER_FILE, Entry, Head, Ledger, problems, read_head, read_ledger
+from modelyard.releases import demand_recorded, known_versions
 
 
 def moves(home: Home, model: str, alias: str | None = None) -> list[Entry]:
     """A model's moves, oldest first. Raises: StoreError when the model or the alias has none."""
-    if not (entries := ledger.read(home.releases / model).entries):
+    if not (entries := read_ledger(home.releases_of(model)).moves):
         raise _no_ledger(home, model)
     if alias is not None and not (entries := [entry for entry in entries if entry["alias"] == alias]):
         known = ", ".join(sorted({str(entry["alias"]) for entry in moves(home, model)}))
@@ -63,14 +64,17 @@ def served_at(home: Home, model: str, moment: datetime) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def verify(home: Home, model: str, remembered: dict[str, Head] | None = None) -> tuple[str, list[str]]:
-    """What was looked at, and what was altered in a model's ledger (nothing: an empty list).
+def verify(
+    home: Home, model: str, remembered: dict[str, Head] | None = None, digests: dict[int, str] | None = None
+) -> tuple[str, list[str]]:
+    """What was looked at, and what was altered in a model's ledger and releases (nothing: an empty list).
 
-    remembered: ends of the chain that others know, beside the file that lies with the ledger.
-    Raises: StoreError for a model that has neither releases nor anybody who remembers a ledger.
+    remembered: ends of the chain that others know, beside the file that lies with the ledger; digests: version -> sha256 of
+    the ONNX file that the registry knows. Raises: StoreError for a model that has neither releases nor anybody who remembers
+    a ledger.
     """
-    folder = home.releases / model
-    found, heads = ledger.read(folder), ledger.read_head(folder) | (remembered or {})
+    folder = home.releases_of(model)
+    found, heads = read_ledger(folder), read_head(folder) | (remembered or {})
     if not (folder.is_dir() or heads):
         raise _no_ledger(home, model)
     told = [f"{len(found.lines)} entries"]
@@ -80,18 +84,32 @@ def verify(home: Home, model: str, remembered: dict[str, Head] | None = None) ->
     told.append(f"end known to {' and '.join(heads) or 'nobody else yet'}")
     if found.torn:
         told.append(f"a torn last line of {len(found.torn)} bytes, which the next move puts aside")
-    return ", ".join(told), ledger.problems(found, heads)
+    versions = known_versions(home.releases, model)
+    told.append(f"releases: {len(versions)}")
+    if unknown := [version for version in versions if int(version) not in found.registered]:
+        told.append(f"not entered yet: {', '.join(unknown)}")
+    return ", ".join(told), problems(found, heads) + list(_altered(folder, versions, found, digests or {}))
+
+
+def _altered(folder: Path, versions: list[str], found: Ledger, digests: dict[int, str]) -> Iterator[str]:
+    """Each version that is not as ledger and registry know it."""
+    for number in map(int, versions):
+        try:
+            bundle = read_bundle(folder / str(number))
+            demand_recorded(bundle, found.files_of(number))
+            demand_recorded(bundle, {MODEL_FILE: digests[number]} if number in digests else {})
+        except BundleError as error:
+            yield f"version {number}: {error}"
 
 
 def _no_ledger(home: Home, model: str) -> StoreError:
-    known = ", ".join(path.parent.name for path in sorted(home.releases.glob(f"*/{ledger.LEDGER_FILE}")))
+    known = ", ".join(path.parent.name for path in sorted(home.releases.glob(f"*/{LEDGER_FILE}")))
     return StoreError(f"no ledger of {model!r} in {home.releases}: {f'there are {known}' if known else 'nothing was promoted'}")
 
 
 def _digest_of_release(home: Home, model: str, number: int) -> str:
     """For moves from before digests were written into the ledger."""
     try:
-        manifest = json.loads((home.releases / model / str(number) / MANIFEST_FILE).read_text())
-        return str(manifest["files"][MODEL_FILE])
-    except (OSError, ValueError, KeyError):
+        return read_bundle(home.releases_of(model) / str(number)).digests[MODEL_FILE]
+    except BundleError:
         return ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from modelyard.tracking.ledger import Entry
+from modelyard.ledger import Entry
 
 CHAMPION, PREVIOUS = "champion", "previous"
 

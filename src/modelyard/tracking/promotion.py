@@ -10,7 +10,7 @@ from modelyard.errors import AliasMovedError
 from modelyard.gates.config import GatesConfig
 from modelyard.gates.verdicts import verdict_rows
 from modelyard.home import Home
-from modelyard.tracking import ledger
+from modelyard.ledger import read_ledger
 from modelyard.tracking.aliases import Move, move_alias, settle
 from modelyard.tracking.judging import Judgement, judge, keep
 from modelyard.tracking.lineage import CHAMPION, lineage
@@ -69,7 +69,7 @@ def _choose(home: Home, candidates: list[Version], data: Path, gates: GatesConfi
     """The best candidate that may lead, if one may; all are judged, so that each has its verdicts."""
     known = versions(home, candidates[0].name)
     champion = holder(known, CHAMPION)
-    withdrawn = lineage(ledger.read(home.releases / candidates[0].name).entries).withdrawn
+    withdrawn = lineage(read_ledger(home.releases_of(candidates[0].name)).moves).withdrawn
     ranked = sorted(candidates, key=objective, reverse=True)
     judgements = tuple(judge(home, candidate, champion, data, gates) for candidate in ranked)
     refused: dict[str, list[int]] = {}

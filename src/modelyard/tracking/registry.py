@@ -129,6 +129,11 @@ def versions(home: Home, name: str) -> list[Version]:
     return sorted(made, key=lambda version: version.number)
 
 
+def digests(home: Home, name: str) -> dict[int, str]:
+    """Version -> sha256 of the ONNX file that was registered."""
+    return {version.number: version.tags["onnx_sha256"] for version in versions(home, name) if "onnx_sha256" in version.tags}
+
+
 def publish(home: Home, version: Version, bundle: Path) -> None:
     """Copy the bundle to where serving reads it; serving needs neither MLflow nor torch."""
     target = release_folder(home, version)
@@ -139,4 +144,4 @@ def publish(home: Home, version: Version, bundle: Path) -> None:
 
 def release_folder(home: Home, version: Version) -> Path:
     """The released bundle of a version."""
-    return home.releases / version.name / str(version.number)
+    return home.releases_of(version.name) / str(version.number)

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from modelyard.environment import REMOTE_VARIABLE
 from modelyard.errors import ConfigError, RemoteError, UnreachableError
 from modelyard.home import Home
+from modelyard.text import is_http, shown_address
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -41,8 +41,7 @@ class Remote:
     @property
     def name(self) -> str:
         """The address without a password."""
-        parts = urlsplit(self.uri)
-        return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+        return shown_address(self.uri)
 
     def folder(self, home: Home) -> Path:
         """Where this store keeps what it knows to have arrived there."""
@@ -76,10 +75,10 @@ def configured_remote() -> Remote | None:
     uri = os.environ.get(REMOTE_VARIABLE, "").strip()
     if not uri:
         return None
-    parts = urlsplit(uri)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    if not is_http(uri):
         raise ConfigError(
-            f"{REMOTE_VARIABLE} is {uri!r}; expected an MLflow server such as http://mlflow.example:5000, or nothing"
+            f"{REMOTE_VARIABLE} is {shown_address(uri)!r};"
+            " expected an MLflow server such as http://mlflow.example:5000, or nothing"
         )
     return Remote(uri)
 
@@ -93,7 +92,7 @@ def asking(remote: Remote) -> Iterator[None]:
     try:
         yield
     except (MlflowException, RequestException) as error:
-        raise _translated(error, remote) from error
+        raise _translated(error, remote) from None  # theirs holds the address with its password
 
 
 def _translated(error: Exception, remote: Remote) -> RemoteError:

@@ -21,12 +21,15 @@ from mlflow.tracking import MlflowClient
 from modelyard.errors import StoreError
 from modelyard.home import Home
 from modelyard.identity import identity, is_gone
+from modelyard.text import in_markdown
 from modelyard.tracking.store import open_store
 from modelyard.training.state import EpochReport
 
 logger = logging.getLogger(__name__)
 KEY_TAG, GROUP_TAG, PROCESS_TAG = "modelyard.key", "pipeline_run", "modelyard.process"
 TRAINING_TAG = "modelyard.training"
+NOTE_TAG = "mlflow.note.content"
+"""What MLflow's page shows as the run's description; it renders Markdown."""
 RunFields = dict[str, Any]
 
 
@@ -131,7 +134,7 @@ def finish_trial(home: Home, run_id: str, metrics: dict[str, float], *, pruned: 
     now = int(time.time() * 1000)
     client.log_batch(run_id, [Metric(name, value, now, 0) for name, value in metrics.items()])
     if pruned:
-        client.set_tag(run_id, "mlflow.note.content", pruned)
+        client.set_tag(run_id, NOTE_TAG, in_markdown(pruned))
     client.set_terminated(run_id, "KILLED" if pruned else "FINISHED")
 
 
@@ -140,7 +143,7 @@ def record_folder(home: Home, run_id: str, folder: Path, note: str) -> None:
     client, _ = open_store(home)
     for part in sorted(path for path in folder.iterdir() if path.suffix in {".json", ".png"}):
         client.log_artifact(run_id, str(part), "sweep")
-    client.set_tag(run_id, "mlflow.note.content", note)
+    client.set_tag(run_id, NOTE_TAG, note)
     client.set_terminated(run_id, "FINISHED")
 
 
@@ -149,7 +152,7 @@ def fail_run(home: Home, run_id: str, reason: str, *, killed: bool = False) -> N
     status = RunStatus.to_string(RunStatus.KILLED if killed else RunStatus.FAILED)
     try:
         client, _ = open_store(home)
-        client.set_tag(run_id, "mlflow.note.content", reason)
+        client.set_tag(run_id, NOTE_TAG, in_markdown(reason))
         client.set_terminated(run_id, status)
     except (MlflowException, StoreError):
         logger.exception("run %s could not be marked %s", run_id, status)
@@ -159,7 +162,7 @@ def group_run(home: Home, run_ids: list[str], pipeline: str, board: str) -> None
     """Tag the runs of one `compare`; each shows the whole board (Markdown) as its description."""
     client, _ = open_store(home)
     for run_id in run_ids:
-        client.log_batch(run_id, tags=[RunTag(GROUP_TAG, pipeline), RunTag("mlflow.note.content", board)])
+        client.log_batch(run_id, tags=[RunTag(GROUP_TAG, pipeline), RunTag(NOTE_TAG, board)])
 
 
 def newest_group(home: Home) -> list[str]:

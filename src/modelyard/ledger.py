@@ -1,0 +1,172 @@
+"""Reading a model's ledger: JSON lines in a hash chain, so that what was altered shows. `tracking.ledger` writes it.
+
+Each entry has the hash of the one before it (`prev`) and its own (`hash`: sha256 of its canonical JSON without that key).
+Lines from before the chain have neither; the first entry of the chain seals them by their digest.
+An entry is the registration of a version, with the digests of its files, or the move of an alias.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from modelyard.bundle import MODEL_FILE
+from modelyard.errors import StoreError
+from modelyard.files import parse_json, read_regular
+
+LEDGER_FILE, HEAD_FILE = "ledger.jsonl", "ledger.head"
+LEDGER_BYTES, HEAD_BYTES = 256 * 2**20, 4096
+"""Nothing larger is read; a move takes some kilobytes."""
+ZEROS = "0" * 64
+REGISTER = "register"
+"""The action of a registration."""
+Entry = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """Where the chain ended when it was last seen whole: kept elsewhere, so that a cut shows."""
+
+    entries: int
+    hash: str
+
+    def __str__(self) -> str:
+        return f"{self.entries}:{self.hash}"
+
+    @classmethod
+    def parse(cls, text: str) -> Head:
+        """Raises: ValueError."""
+        entries, separator, digest = text.strip().partition(":")
+        if not separator or len(digest) != len(ZEROS):
+            raise ValueError(f"{text[:40]!r} is no head of a ledger")
+        return cls(int(entries), digest)
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """A ledger as it lies on disk."""
+
+    lines: tuple[bytes, ...]
+    torn: bytes = b""
+    """The beginning of an entry whose writer was killed or met a full disk."""
+
+    @property
+    def moves(self) -> list[Entry]:
+        """The moves of aliases that can be read, oldest first."""
+        return [entry for entry in self._entries() if {"alias", "from", "to"} <= entry.keys()]
+
+    @property
+    def registered(self) -> dict[int, dict[str, str]]:
+        """Version -> file name -> sha256, as they were when the version was registered."""
+        found: dict[int, dict[str, str]] = {}
+        for entry in self._entries():
+            if entry.get("action") == REGISTER and isinstance(entry.get("files"), dict):
+                found.setdefault(entry.get("version", 0), entry["files"])
+        return found
+
+    def files_of(self, version: int) -> dict[str, str]:
+        """File name -> sha256; of a version from before registrations only its ONNX file's, if an alias moved to it."""
+        moved = [move["onnx_sha256"] for move in self.moves if move["to"] == version and move.get("onnx_sha256")]
+        return self.registered.get(version, {MODEL_FILE: moved[-1]} if moved else {})
+
+    @property
+    def unchained(self) -> int:
+        """How many lines at the beginning were written before there was a chain."""
+        entries = [parse_entry(line) for line in self.lines]
+        return next((at for at, entry in enumerate(entries) if entry is None or "hash" in entry), len(entries))
+
+    @property
+    def head(self) -> Head:
+        """The end of the chain."""
+        last = parse_entry(self.lines[-1]) if self.lines else None
+        return Head(len(self.lines), str((last or {}).get("hash", ZEROS)))
+
+    def _entries(self) -> Iterator[Entry]:
+        parsed = (parse_entry(line) for line in self.lines)
+        return (entry for entry in parsed if entry is not None)
+
+
+def read_ledger(folder: Path) -> Ledger:
+    """The ledger of a model's release folder; empty when there is none. Raises: StoreError when it cannot be read."""
+    path = folder / LEDGER_FILE
+    try:
+        *lines, rest = read_regular(path, LEDGER_BYTES).split(b"\n")
+    except FileNotFoundError:
+        return Ledger(())
+    except OSError as error:
+        raise StoreError(f"{path} cannot be read ({error.strerror}); put a copy back") from error
+    if rest and (entry := parse_entry(rest)) is not None and entry.get("hash", "") in {"", entry_hash(entry)}:
+        return Ledger((*lines, rest))  # whole but for the end of its line
+    return Ledger(tuple(lines), rest)
+
+
+def read_head(folder: Path) -> dict[str, Head]:
+    """The end that the file beside the ledger remembers. Raises: StoreError when it cannot be read."""
+    try:
+        value = parse_json(read_regular(folder / HEAD_FILE, HEAD_BYTES))
+        return {HEAD_FILE: Head(int(value["entries"]), str(value["hash"]))}
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise StoreError(f"{folder / HEAD_FILE} cannot be read ({error}); it was edited, put its copy back") from error
+
+
+def entry_hash(entry: Entry) -> str:
+    """sha256 of the entry's canonical JSON (sorted keys, no spaces, ASCII) without its own hash."""
+    told = {name: value for name, value in entry.items() if name != "hash"}
+    return hashlib.sha256(json.dumps(told, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def problems(ledger: Ledger, heads: Mapping[str, Head]) -> list[str]:
+    """What was altered, each naming its line; `heads` are the ends that others remember, by their names."""
+    found: list[str] = []
+    unchained, prev = ledger.unchained, ZEROS
+    for number, line in enumerate(ledger.lines[unchained:], unchained + 1):
+        entry = parse_entry(line)
+        if entry is None or "hash" not in entry:
+            found.append(f"line {number} {'cannot be read' if entry is None else 'has no hash'}: it was edited")
+            continue
+        if entry["hash"] != entry_hash(entry):
+            found.append(f"line {number} was edited: its content does not have its hash")
+        if entry.get("prev") != prev:
+            found.append(f"line {number} does not follow the line before it: one was removed, inserted or moved")
+        if number == unchained + 1 and unchained and entry.get("before_chain") != digest_of_lines(ledger.lines[:unchained]):
+            found.append(f"lines 1 to {unchained}, from before the chain, were edited")
+        prev = str(entry["hash"])
+    return found + [problem for name, head in heads.items() if (problem := _cut_off(ledger, name, head))]
+
+
+def _cut_off(ledger: Ledger, name: str, head: Head) -> str | None:
+    if len(ledger.lines) < head.entries:
+        return f"the end was cut off after line {len(ledger.lines)}: {name} knows {head.entries} lines"
+    entry = parse_entry(ledger.lines[head.entries - 1]) if head.entries else {}
+    known = str((entry or {}).get("hash", ZEROS))
+    return None if known == head.hash else f"line {head.entries} is not the one that {name} knows: the end was written anew"
+
+
+def demand_whole(folder: Path, heads: Mapping[str, Head]) -> Ledger:
+    """The ledger, if nothing in it was altered. Raises: StoreError with the first that was."""
+    ledger = read_ledger(folder)
+    if found := problems(ledger, heads):
+        raise StoreError(
+            f"{folder / LEDGER_FILE}: {found[0]}; see modelyard models history {folder.name} --verify, then put a copy back"
+        )
+    return ledger
+
+
+def parse_entry(line: bytes) -> Entry | None:
+    """What a line holds; None where it cannot be read."""
+    try:
+        entry = parse_json(line)
+    except ValueError:
+        return None
+    return entry if isinstance(entry, dict) else None
+
+
+def digest_of_lines(lines: Sequence[bytes]) -> str:
+    """What the first entry of a chain says of the lines before it."""
+    return hashlib.sha256(b"\n".join(lines)).hexdigest()

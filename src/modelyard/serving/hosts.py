@@ -1,0 +1,48 @@
+"""Which hosts this server answers for. A page can have a name of its own resolve to this machine (DNS rebinding), so names
+count only when they are known; an address cannot be rebound.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from http import HTTPStatus
+from ipaddress import ip_address
+
+from modelyard.errors import RequestError
+
+MAX_ACCEPTED = 64
+HOST_NAME = re.compile(r"[\w.-]{1,253}", re.ASCII)
+HOST = re.compile(rf"(\[[0-9a-fA-F:.]+(?:%[\w.-]+)?\]|{HOST_NAME.pattern})(?::\d{{0,5}})?", re.ASCII)
+
+
+def is_loopback(name: str) -> bool | None:
+    """Whether only this machine can be meant; None for a name of which that is not known. Nobody can register names
+    below `localhost` (RFC 6761).
+    """
+    try:
+        return ip_address(name.strip("[]")).is_loopback
+    except ValueError:
+        return True if f".{name}".endswith(".localhost") else None
+
+
+class Hosts:
+    """The loopback names, every address, and the names given."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._names = {name.lower().removesuffix(".") for name in names}
+        self._accepted: set[bytes] = set()
+
+    def check(self, host: bytes) -> None:
+        """Raises: RequestError, 400 for what is no host and 421 for one that this server does not answer for."""
+        if host in self._accepted:
+            return
+        found = HOST.fullmatch(host.decode("latin-1"))
+        if found is None:
+            raise RequestError("header Host: expected one name or address, and perhaps a port")
+        name = found[1].lower().removesuffix(".")
+        if is_loopback(name) is None and name not in self._names:
+            told = f"this server does not answer for the host {name}; if it should, start it with --allowed-host {name}"
+            raise RequestError(told, HTTPStatus.MISDIRECTED_REQUEST)
+        if len(self._accepted) < MAX_ACCEPTED:
+            self._accepted.add(host)

@@ -1,0 +1,196 @@
+"""What a picture may hold, and what it may take of the worker."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import re
+import struct
+import threading
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from modelyard.data.images import read_image
+from modelyard.errors import RequestError
+from modelyard.serving import upload
+from modelyard.serving.exchange import Request
+from modelyard.serving.pictures import without_extras
+from modelyard.serving.upload import picture_bytes, read_pixels
+from tests.serving.bundles import Linear, release
+from tests.serving.conftest import Server, running
+
+SHAPE = (28, 28, 3)
+
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def png(width: int, height: int, depth: int = 8, colour: int = 6, *, pixels: bytes = b"", extras: bytes = b"") -> bytes:
+    head = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + extras + chunk(b"IDAT", zlib.compress(pixels)) + chunk(b"IEND", b"")
+
+
+def saved(kind: str, **options: Any) -> bytes:
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 30, 3), np.uint8)
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, kind, **options)
+    return stream.getvalue()
+
+
+def pixels_of(picture: bytes, shape: tuple[int, int, int]) -> bytes:
+    return read_pixels(Request("POST", "/predict", b"", {}, picture), shape)
+
+
+def segment(code: int, data: bytes) -> bytes:
+    return b"\xff%c" % code + struct.pack(">H", len(data) + 2) + data
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "depth", "colour"),
+    [(10_000, 5_000, 8, 6), (10_000, 5_000, 16, 6), (10_000, 5_000, 16, 0), (50_000_000, 1, 8, 4), (1, 50_000_000, 8, 2),
+     (70_000, 1, 8, 0)],
+)  # fmt: skip
+def test_pictures_beyond_a_photo_are_refused_from_their_head(width: int, height: int, depth: int, colour: int) -> None:
+    """M2."""
+    with pytest.raises(RequestError, match=f"{width}x{height} pixels, at most 13000000 are read; scale it down"):
+        pixels_of(png(width, height, depth, colour), SHAPE)
+
+
+@pytest.fixture(scope="module")
+def camera(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server whose model sees colours."""
+    folder = tmp_path_factory.mktemp("camera")
+    release(folder / "releases", 1, Linear.seeded(4, (7, 5, 3)), "champion")
+    with running(folder / "releases", folder / "log", "--workers", "1") as server:
+        yield server
+
+
+def test_what_is_no_picture_is_400(camera: Server) -> None:
+    good = saved("PNG")
+    bomb = bytearray(good)
+    bomb[16:24] = (50_000).to_bytes(4, "big") * 2  # the size in a PNG's head
+    bomb[29:33] = zlib.crc32(bomb[12:29]).to_bytes(4, "big")
+    form = {"content-type": "multipart/form-data; boundary=x"}
+    for content, headers, reason in (
+        (b"", {}, "not a PNG or JPEG"), (b"%!PS-Adobe EPSF", {}, "not a PNG or JPEG"), (good[:60], {}, "not readable"),
+        (bytes(bomb), {}, "expected PNG or JPEG|at most 13000000"), (good, form, "the form has no file"),
+        (good, {"content-type": "multipart/form-data"}, "the form has no file"),
+    ):  # fmt: skip
+        answer = camera.client.post("/predict", content=content, headers=headers)
+        assert (answer.status_code, set(answer.json())) == (400, {"error"})
+        assert re.search(reason, answer.json()["error"])
+
+
+def test_a_large_picture_takes_a_bounded_memory_and_gives_it_back(camera: Server) -> None:
+    """M2: the most pixels, of the most bytes each, and turned."""
+    (worker,) = camera.workers()
+    proc, client = Path(f"/proc/{worker}"), camera.client
+
+    def megabytes(name: str) -> int:
+        found = re.search(rf"{name}:\s+(\d+) kB", (proc / "status").read_text())
+        assert found
+        return int(found[1]) // 1024
+
+    assert client.post("/predict", content=saved("PNG")).status_code == 200
+    before = megabytes("VmRSS")
+    (proc / "clear_refs").write_text("5")  # forget the peak so far
+    turned = chunk(b"eXIf", b"II*\0\x08\0\0\0\x01\0" + struct.pack("<HHLHH", 274, 3, 1, 6, 0) + bytes(4))
+    assert client.post("/predict", content=png(4000, 3250, pixels=bytes(3250 * 16_001), extras=turned)).status_code == 200
+    assert megabytes("VmHWM") - before < 150
+    assert megabytes("VmRSS") - before < 60
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"subsampling": 0, "comment": b"hello"}])
+def test_extras_are_left_out_and_the_pixels_stay(options: dict[str, Any]) -> None:
+    """L6: megabytes of what Pillow would read piece by piece never reach it."""
+    exif = Image.Exif()
+    exif[274] = 6
+    photo = saved("JPEG", exif=exif, **options)
+    extras = segment(0xE2, b"MPF\0" + bytes(9)) + segment(0xED, b"Photoshop 3.0\0" + b"8BIM" * 9000) * 200
+    padded = photo[:2] + extras + b"\xff" * 500 + photo[2:] + bytes(10**6)
+    _, expected = read_image(io.BytesIO(photo), (3, 28, 28))
+    assert pixels_of(padded, SHAPE) == expected.transpose(1, 2, 0).tobytes()
+    assert len(without_extras(padded)) <= len(photo) + 500
+
+
+@pytest.mark.parametrize(
+    ("picture", "reason"),
+    [
+        (lambda: b"\xff\xd8" + segment(0xFE, b"") * 1_000_000 + saved("JPEG")[2:], "more segments than"),
+        (lambda: b"\xff\xd8" + segment(0xC4, bytes(60_000)) * 2 + saved("JPEG")[2:], "more segments than"),
+        (lambda: b"\xff\xd8" + b"\xff" * 4_000_000 + saved("JPEG")[2:], "not readable"),
+        (lambda: saved("JPEG", progressive=True)[:-2] + (segment(0xDA, bytes(9)) * 50) + b"\xff\xd9", "more scans than"),
+        (lambda: png(9, 9, extras=chunk(b"tEXt", b"a\0b") * 300_000), "more chunks than"),
+        (lambda: png(9, 9, extras=chunk(b"IDAT", b"") * 300_000), "more chunks than"),
+    ],
+)
+def test_pictures_of_countless_parts_are_refused(picture: Any, reason: str) -> None:
+    """L6."""
+    with pytest.raises(RequestError, match=reason):
+        pixels_of(picture(), SHAPE)
+
+
+def test_profiles_are_not_unpacked() -> None:
+    """L6: 9,000 of 1 MB each."""
+    profile = chunk(b"iCCP", b"a\0\0" + zlib.compress(bytes(2**20 - 1)))
+    pixels = bytes(28 * (28 * 3 + 1))
+    assert pixels_of(png(28, 28, 8, 2, pixels=pixels, extras=profile * 9000), SHAPE) == bytes(28 * 28 * 3)
+
+
+def form(body: bytes, boundary: bytes = b"xyz") -> Request:
+    return Request("POST", "/predict", b"", {b"content-type": b"multipart/form-data; boundary=" + boundary}, body)
+
+
+def test_a_form_is_split_no_further_than_its_file_can_be() -> None:
+    """L6."""
+    field = b'--xyz\r\nContent-Disposition: form-data; name="a"\r\n\r\n1\r\n'
+    file = b'--xyz\r\nContent-Disposition: form-data; name="b"; filename="b.png"\r\n\r\nPICTURE\r\n--xyz--\r\n'
+    assert picture_bytes(form(field * 50 + file)) == b"PICTURE"
+    for request in (form(field * 200 + file), form(b"--xyz\r\n" * 10**6), form(file, b"xyz" * 99), form(file, b"")):
+        with pytest.raises(RequestError, match="the form has no file"):
+            picture_bytes(request)
+
+
+def test_pictures_wait_for_their_turn_within_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """M2: one more than may wait is 503, so is one that waited too long; whoever has gone is not read."""
+    begun, go_on, read = threading.Event(), threading.Event(), []
+
+    def slow(request: Request, _: object) -> bytes:
+        begun.set()
+        assert go_on.wait(20)
+        read.append(request.body)
+        return request.body
+
+    monkeypatch.setattr(upload, "read_pixels", slow)
+    monkeypatch.setattr(upload, "MAX_WAITING", 3)
+
+    async def ask() -> tuple[Any, ...]:
+        pictures = upload.Pictures()
+
+        def send(name: bytes) -> asyncio.Task[bytes]:
+            return asyncio.create_task(pictures._pixels(Request("POST", "/predict", b"", {}, name), cast(Any, SHAPE)))
+
+        first = send(b"first")
+        await asyncio.to_thread(begun.wait, 20)
+        gone = send(b"gone")
+        monkeypatch.setattr(upload, "MAX_WAIT_S", 0.001)
+        late = send(b"late")
+        await asyncio.sleep(0)
+        too_many = send(b"too many")
+        await asyncio.sleep(0)
+        gone.cancel()
+        await asyncio.wait({gone, late, too_many})
+        go_on.set()
+        return await asyncio.gather(first, gone, late, too_many, return_exceptions=True)
+
+    first, gone, late, too_many = asyncio.run(ask())
+    assert (first, read) == (b"first", [b"first"])
+    assert isinstance(gone, asyncio.CancelledError)
+    assert (late.status, too_many.status) == (503, 503)
