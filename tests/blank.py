@@ -54,6 +54,7 @@ class Templates:
     def mlflow(self, path: Path) -> None:
         """MLflow's database without anything of ours."""
         shutil.copyfile(self._database("mlflow.db"), path)
+        path.chmod(0o600)
 
     def store(self, root: Path, *, prefect: bool = False) -> Home:
         """An empty store at `root`, with MLflow's database and, where flows will run, Prefect's."""
@@ -63,6 +64,7 @@ class Templates:
         if prefect:
             home.prefect.mkdir(exist_ok=True)
             shutil.copyfile(self._database("prefect.db"), home.prefect / "prefect.db")
+            (home.prefect / "prefect.db").chmod(0o600)
         return home
 
 

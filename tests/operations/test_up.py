@@ -223,17 +223,18 @@ def foreign_page() -> Iterator[str]:
 @pytest.mark.fault("the string of Prefect's API is lost, or was readable", how="its file truncated below a running `up`")
 def test_a_spoilt_string_is_made_anew_and_everything_works_again(command: Command, api: httpx.Client, home: Home) -> None:
     """C1: and the old one opens nothing. It is in no file but its own, and in no command line."""
-    old = make_auth(home)
+    old, before = make_auth(home), rows(command)
     auth_file(home).write_text(old[:20])
-    before, new = rows(command), make_auth(home)
-    deadline, opened = time.monotonic() + 120, ("modelyard", new.partition(":")[2])
+    new, deadline = make_auth(home), time.monotonic() + 120
+    opened = ("modelyard", new.partition(":")[2])
     while time.monotonic() < deadline:
         with suppress(httpx.TransportError):
-            if api.get("/admin/version", auth=opened).is_success:
+            now = rows(command)
+            is_anew = all(now[name]["pid"] not in (0, before[name]["pid"]) for name in ("prefect", "worker"))
+            if is_anew and api.get("/admin/version", auth=opened).is_success:
                 break
         time.sleep(0.2)
-    assert new != old and api.get("/admin/settings").status_code == 401
-    assert all(rows(command)[name]["pid"] != before[name]["pid"] for name in ("prefect", "worker"))
+    assert is_anew and new != old and api.get("/admin/settings").status_code == 401
     for secret in (old, new):
         holders = [path for path in home.root.rglob("*") if path.is_file() and secret.encode() in path.read_bytes()]
         assert holders == ([auth_file(home)] if secret == new else [])
