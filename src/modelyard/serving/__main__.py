@@ -23,8 +23,9 @@ def read_options(arguments: list[str]) -> ServeOptions:
     add = parser.add_argument
     defaults = ServeOptions(releases=Home.current().releases)
     add("--releases", type=Path, default=defaults.releases, help="folder of the releases (default: %(default)s)")
-    add("--model", dest="models", action="append", default=[], help="a served model; repeatable (default: all)")
-    add("--alias", dest="aliases", action="append", default=[], help="a served alias; repeatable (default: all)")
+    for name, dest in (("model", "models"), ("alias", "aliases")):
+        told = f"a served {name}; repeatable (default: all)"
+        add(f"--{name}", dest=dest, action="append", default=[], metavar=name.upper(), help=told)
     add("--host", default=defaults.host, help="address to listen on (default: %(default)s)")
     add("--port", type=int, default=DEFAULT_PORT, help="0 takes a free one (default: %(default)s)")
     add("--workers", type=int, default=usable_cores(), help="processes (default: the usable cores, %(default)s)")
