@@ -20,10 +20,8 @@ ModelyardError            exit code 2: the input or the machine has to change
 
 import errno
 
-from modelyard.text import printable
+from modelyard.text import printable, shortened
 
-MAX_TEXT = 1000
-"""Characters of a refusal; whatever a client sent, an error is a line."""
 MAX_QUOTED = 80
 
 
@@ -108,7 +106,7 @@ class RequestError(ModelyardError):
     """A request cannot be answered as it is; `status` is the HTTP status that says so."""
 
     def __init__(self, message: str, status: int = 400) -> None:
-        super().__init__(message if len(message) <= MAX_TEXT else f"{message[:MAX_TEXT]}...")
+        super().__init__(shortened(message))
         self.status = status
 
 

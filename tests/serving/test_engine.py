@@ -119,15 +119,18 @@ def test_the_queue_is_bounded_by_the_wait_and_the_deadline(tmp_path: Path, linea
     engine.inline_rows, engine.row_cap, engine.row_seconds = 0, 2, 0.1
 
     async def ask(batcher: Batcher) -> None:
+        given_up = batcher.submit(images(2).tobytes(), 2, 5)
+        given_up.cancel()
         kept = [batcher.submit(images(2).tobytes(), 2, 5), batcher.submit(images(2).tobytes(), 2, 0.0)]
         with pytest.raises(RequestError, match="overloaded") as refused:
-            batcher.submit(images(2).tobytes(), 2, 5)  # 6 rows are 0.6 s, more than 0.5
+            batcher.submit(images(2).tobytes(), 2, 5)  # 8 rows are 0.8 s, more than 0.7
         assert refused.value.status == 503
         on_time, late = await asyncio.gather(*kept, return_exceptions=True)
         assert not isinstance(on_time, BaseException)
         assert isinstance(late, RequestError) and late.status == 504
 
-    with_batcher(engine, counters, ask, queue_s=0.5)
+    with_batcher(engine, counters, ask, queue_s=0.7)
+    assert (counters[metrics.ROWS], counters[metrics.PENDING]) == (2, 0)
 
 
 def test_nothing_joins_a_queue_whose_first_has_waited_too_long(
