@@ -155,7 +155,8 @@ class Handlers:
     async def _ready(self, _: Request) -> Response:
         reason = self._unloaded_champion()
         if self.repository.is_ready and not self.draining and not reason:
-            return json_response({"ready": True})
+            providers = {served.engine.provider for served in self.repository.current.values()}
+            return json_response({"ready": True, "providers": sorted(providers)})
         return json_response({"ready": False} | ({"error": reason} if reason else {}), HTTPStatus.SERVICE_UNAVAILABLE)
 
     async def _ping(self, _: Request) -> Response:
