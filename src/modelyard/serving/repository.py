@@ -7,7 +7,7 @@ from collections import OrderedDict
 from concurrent.futures import Executor
 from http import HTTPStatus
 
-from modelyard.errors import MAX_TEXT, ModelyardError, RequestError, StoreError, quoted
+from modelyard.errors import ModelyardError, RequestError, StoreError, quoted
 from modelyard.releases import CHAMPION, Pointer, demand_readable, known_versions, read_pointers
 from modelyard.serving.engines import Engines, Key
 from modelyard.serving.events import log_event
@@ -15,6 +15,7 @@ from modelyard.serving.metrics import WorkerMetrics
 from modelyard.serving.options import ServeOptions
 from modelyard.serving.served import Served
 from modelyard.serving.trials import Trials
+from modelyard.text import MAX_TEXT, shortened
 
 PINNED_VERSIONS = 4
 """Versions that no alias names and that were asked for by number; the one not used for longest makes room."""
@@ -99,7 +100,7 @@ class Repository:
             return Served(pointer, engine, options=self._options, metrics=self._metrics, runner=self._runner)
         except Exception as error:
             serving, is_foreseen = self.current.get(pointer.name), isinstance(error, ModelyardError)
-            reason = (str(error) if is_foreseen else repr(error))[:MAX_TEXT]  # its length is a release's choice
+            reason = shortened(str(error) if is_foreseen else repr(error))
             told = {"model": pointer.name, "version": pointer.version, "serving": serving and serving.version, "reason": reason}
             log_event("refused", told)
             return reason.replace(f"{self._options.releases}/", "") if is_foreseen else "it cannot be opened; see the log"

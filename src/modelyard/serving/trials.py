@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import NoReturn
 
 from modelyard.bundle import MANIFEST_FILE, MODEL_FILE
-from modelyard.errors import MAX_TEXT, BundleError
+from modelyard.errors import BundleError
 from modelyard.releases import read_release
 from modelyard.serving.engine import Engine
+from modelyard.text import MAX_TEXT
 
 AT_ONCE = 8
 """As many can hang without those that wait for their turn being held up."""
