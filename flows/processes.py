@@ -37,9 +37,14 @@ def prefect_session(home: Home, server: OwnServer | None) -> Iterator[Callable[[
         settings: dict[Any, Any] = {PREFECT_API_URL: f"{server.address}/api", PREFECT_API_AUTH_STRING: server.auth}
         if server.process is not None:  # without a scheduler nobody reads heartbeats, and every flow waits a second for its own
             settings[PREFECT_FLOWS_HEARTBEAT_FREQUENCY] = None
+
+        def begin() -> None:
+            _wait_until_ready(server, home)
+            reconcile()
+
         with temporary_settings(settings):
             try:
-                yield lambda: (_wait_until_ready(server, home), reconcile())
+                yield begin
             finally:  # threads hold logs and events, which must arrive before the server goes
                 for worker in (APILogWorker, EventsWorker):
                     worker.drain_all(timeout=5)

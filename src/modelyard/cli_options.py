@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -33,7 +34,7 @@ def print_rows(rows: list[dict[str, Any]], title: str, as_json: bool, none: str 
     return print_table(rows, title)
 
 
-def print_first(rows: list[dict[str, Any]], title: str, what: str) -> None:
+def print_first(rows: Sequence[dict[str, Any]], title: str, what: str) -> None:
     """A table of the first rows, and how many more there are of `what`."""
     from modelyard.tables import print_table
 

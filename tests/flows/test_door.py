@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import base64
 import time
-from typing import Any
 
 import pytest
 from starlette.datastructures import Headers
+from starlette.types import Message, Receive, Scope, Send
 
 from flows.door import Door, refusal
 from modelyard.operations.sign_in import PATH, TICKET_SECONDS, SignIn
@@ -57,17 +57,17 @@ class Asked:
     def __init__(self) -> None:
         self.door = Door(self._app, AUTH)
 
-    async def _app(self, scope: dict[str, Any], _receive: Any, send: Any) -> None:
+    async def _app(self, scope: Scope, _receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": dict(scope["headers"]).get(b"authorization", b"")})
 
     def __call__(self, path: str, *more: tuple[bytes, bytes], method: str = "GET", body: str = "") -> tuple[int, str]:
-        sent: list[dict[str, Any]] = []
+        sent: list[Message] = []
 
-        async def receive() -> dict[str, Any]:
+        async def receive() -> Message:
             return {"type": "http.request", "body": body.encode()}
 
-        async def send(message: dict[str, Any]) -> None:
+        async def send(message: Message) -> None:
             sent.append(message)
 
         scope = {"type": "http", "path": path, "method": method, "headers": [*headers("127.0.0.1:4200"), *more]}
