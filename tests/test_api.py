@@ -14,6 +14,7 @@ from PIL import Image
 
 import modelyard
 from modelyard import Model, Prediction
+from modelyard.board import card_facts
 from modelyard.bundle import read_bundle
 from modelyard.errors import DataError, StoreError
 from tests.bundles import HEIGHT as TALL
@@ -42,6 +43,7 @@ def test_a_loaded_model_answers_as_its_weights_say(model: Model) -> None:
     one = model.predict(pixels_NHWC[0])
     np.testing.assert_allclose(one.probabilities, found.probabilities[:1], atol=1e-5)
     assert len(model.predict(pixels_NHWC[:0])) == 0
+    assert "nan" in card_facts(model.manifest)["latency"], "a bundle that others made may lack metrics"
     assert "fruit@3" in model._repr_html_() and found.labels[0] in found._repr_html_()
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from modelyard.bundle import open_bundle, read_golden
+from modelyard.bundle import read_bundle
 from modelyard.home import Home
 from modelyard.ledger import problems, read_ledger
 from modelyard.predict import predict_files, released_folder
@@ -27,16 +27,17 @@ def test_its_versions_and_ledger_are_read(home: Home) -> None:
     found = registry.versions(home, "digits")
     assert [(version.number, version.tags["label"]) for version in found] == [(1, "cnn"), (2, "own.Net")]
     assert {alias for version in found for alias in version.aliases} == {"cnn", "champion", "custom"}
-    told, altered = history.verify(home, "digits", registry_head(home, "digits"))
+    told, altered = history.verify(home, "digits")
     assert (told.split(",")[0], altered) == ("3 entries", [])
 
 
 def test_its_bundles_answer_as_they_did(home: Home, tmp_path: Path) -> None:
     folder = released_folder(home, "digits@champion")
-    images_BHWC, probabilities_BK = read_golden(folder)
+    bundle = read_bundle(folder)
+    images_BHWC, probabilities_BK = bundle.samples()
     Image.fromarray(images_BHWC[0, ..., 0]).save(tmp_path / "a.png")
     (row,) = predict_files(home, "digits@champion", [tmp_path / "a.png"])
-    assert row["label"] == open_bundle(folder).classes[int(np.argmax(probabilities_BK[0]))]
+    assert row["label"] == bundle.manifest.classes[int(np.argmax(probabilities_BK[0]))]
 
 
 def test_its_releases_are_served_and_its_aliases_move(home: Home, tmp_path: Path) -> None:
@@ -44,7 +45,7 @@ def test_its_releases_are_served_and_its_aliases_move(home: Home, tmp_path: Path
         served = {card["name"]: card["version"] for card in server.client.get("/models").json()}
         assert served == {"digits": "2", "digits-cnn": "1", "digits-custom": "2"}
         first = registry.versions(home, "digits")[0]
-        move_alias(home, Move.to_version(first, "champion", "tried"), expected=2)
+        move_alias(home, Move(first, "champion", "tried"), expected=2)
         server.wait_for(
             lambda: any(event["version"] == "1" for event in server.events("serving") if event["model"] == "digits")
         )

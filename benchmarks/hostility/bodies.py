@@ -17,6 +17,7 @@ from PIL import Image
 SHAPE = (28, 28, 1)
 PIXELS = 784
 INFER = "/v2/models/digits/infer"
+JSON = b"Content-Type: application/json"
 HOST = b"Host: 127.0.0.1\r\n"
 MODELS = "/v2/repository/models"
 
@@ -31,7 +32,7 @@ def request(target: str, body: bytes = b"", *headers: bytes, method: str = "POST
 def infer(data: object, shape: object = (1, *SHAPE), **more: object) -> bytes:
     """A V2 request with these values."""
     entry = {"name": "images", "datatype": "UINT8", "shape": shape, "data": data} | more
-    return request(INFER, json.dumps({"inputs": [entry]}).encode())
+    return as_json(INFER, json.dumps({"inputs": [entry]}).encode())
 
 
 def ordinary(chance: random.Random) -> bytes:
@@ -71,30 +72,52 @@ def gzip_bomb() -> bytes:
     return gzip.compress(bytes(50_000_000), 9)
 
 
+def as_json(target: str, body: bytes, *, is_packed: bool = False) -> bytes:
+    """A request with JSON, packed or not."""
+    if is_packed:
+        return request(target, gzip.compress(body, 1), JSON, b"Content-Encoding: gzip")
+    return request(target, body, JSON)
+
+
+@cache
+def _value_bomb(length: int, is_packed: bool) -> bytes:
+    data = ["x" * length, *[0] * (64 * PIXELS - 1)]
+    entry = {"name": "images", "datatype": "UINT8", "shape": [64, *SHAPE], "data": data}
+    return as_json(INFER, json.dumps({"inputs": [entry]}).encode(), is_packed=is_packed)
+
+
 def value_bomb(chance: random.Random) -> bytes:
     """H3: one long string among numbers, plain or packed."""
-    body = json.dumps({"inputs": [{"name": "images", "datatype": "UINT8", "shape": [64, *SHAPE],
-                       "data": ["x" * chance.choice((400, 900, 20_000)), *[0] * (64 * PIXELS - 1)]}]}).encode()  # fmt: skip
-    return chance.choice((request, packed))(INFER, body)
+    return _value_bomb(chance.choice((400, 900, 20_000)), chance.random() < 0.5)
 
 
-def packed(target: str, body: bytes) -> bytes:
-    """The same with a packed body."""
-    return request(target, gzip.compress(body, 1), b"Content-Encoding: gzip")
+@cache
+def _structure(target: str, piece: str, count: int, is_packed: bool) -> bytes:
+    return as_json(target, ('{"inputs":[' + ",".join([piece] * count) + "]}").encode(), is_packed=is_packed)
 
 
 def structure(chance: random.Random) -> bytes:
     """M1: brackets without end, within a size that is let in."""
     piece, count = chance.choice((("[]", 60_000), ("{}", 60_000), ("[" * 500 + "]" * 500, 100), ('"a"', 60_000)))
-    body = ('{"inputs":[' + ",".join([piece] * count) + "]}").encode()
-    return chance.choice((request, packed))(chance.choice((INFER, "/invocations")), body)
+    return _structure(chance.choice((INFER, "/invocations")), piece, count, chance.random() < 0.5)
+
+
+@cache
+def _echo(key: str, kind: int) -> bytes:
+    long: object = ("n" * 200_000, [1] * 50_000, json.loads("[" * 400 + "]" * 400))[kind]
+    entry = {"name": "images", "datatype": "UINT8", "shape": [1, *SHAPE], "data": [0] * PIXELS} | {key: long}
+    return as_json(INFER, json.dumps({"inputs": [entry], "id": "i"}).encode())
 
 
 def echo(chance: random.Random) -> bytes:
-    long: object = chance.choice(("n" * 200_000, [1] * 50_000, json.loads("[" * 400 + "]" * 400)))
-    key = chance.choice(("name", "datatype", "shape"))
-    entry = {"name": "images", "datatype": "UINT8", "shape": [1, *SHAPE], "data": [0] * PIXELS} | {key: long}
-    return request(INFER, json.dumps({"inputs": [entry], "id": chance.choice((1, "i"))}).encode())
+    """L5: what is wrong is long, or nested."""
+    return _echo(chance.choice(("name", "datatype", "shape")), chance.randrange(3))
+
+
+@cache
+def rows() -> bytes:
+    """M9: more rows than a request may have."""
+    return as_json("/invocations", json.dumps({"inputs": np.zeros((1100, *SHAPE), int).tolist()}).encode())
 
 
 def picture(chance: random.Random) -> bytes:

@@ -52,7 +52,8 @@ def _read_folder(folder: Path) -> None:
 def _read_idx(folder: Path) -> None:
     from modelyard.data.idx import read_idx
 
-    read_idx(next(folder.glob("data*")), num_axes=3, digest=None)
+    packed = folder / "data-idx3-ubyte.gz"
+    read_idx(packed if packed.exists() else folder / "data-idx3-ubyte", num_axes=3, digest=None)
 
 
 def _read_module(folder: Path) -> None:

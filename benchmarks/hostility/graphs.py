@@ -87,7 +87,8 @@ def graphs() -> Iterator[Situation]:
 def golden_samples() -> Iterator[Situation]:
     right: Arrays = {"images": np.zeros((2, 3, 5, 2), np.uint8), "probabilities": np.full((2, 4), 0.25, np.float32)}
     changes: dict[str, Arrays] = {
-        "other answers": {}, "objects": {"images": np.array([{}], object)}, "no rows": {"images": right["images"][:0]},
+        "other answers": {"probabilities": np.eye(4, dtype=np.float32)[:2]},
+        "objects": {"images": np.array([{}], object)}, "no rows": {"images": right["images"][:0]},
         "NaN": {"probabilities": np.full((2, 4), np.nan, np.float32)}, "a scalar": {"images": np.ones((), np.uint8)},
         "text": {"images": np.array(["x" * 1000])}, "another shape": {"images": np.zeros((2, 9, 9, 1), np.uint8)},
         "a million rows": {"images": np.zeros((10**6, 3, 5, 2), np.uint8)},

@@ -112,15 +112,15 @@ class Bystander:
     def __init__(self, address: Address) -> None:
         context = multiprocessing.get_context("spawn")
         self._stop = context.Event()
-        self._results = context.SimpleQueue()
+        self._results = context.Queue()
         self._process = context.Process(target=_stand_by, args=(address, self._stop, self._results.put))
         self._process.start()
-        self._results.get()  # it is asking
+        self._results.get(timeout=PATIENCE_S)  # it is asking
 
     def end(self) -> tuple[list[float], Counter[str]]:
         """Milliseconds of each answer; what was not answered as it should be."""
         self._stop.set()
-        found: tuple[list[float], Counter[str]] = self._results.get()
+        found: tuple[list[float], Counter[str]] = self._results.get(timeout=2 * PATIENCE_S)
         self._process.join()
         return found
 

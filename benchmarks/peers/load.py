@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from benchmarks.peers.formats import Format
 from benchmarks.peers.process import Running
 from benchmarks.peers.servers import HERE
-from modelyard.bundle import read_golden
+from modelyard.bundle import read_bundle
 
 BODIES = 64
 VERIFIERS = 16
@@ -45,7 +45,7 @@ class Cell:
 
 def make_samples(release: Path) -> Samples:
     """The golden samples of a release, shifted until there are `BODIES` different ones."""
-    golden_BHWC, _ = read_golden(release)
+    golden_BHWC, _ = read_bundle(release).samples()
     shifts = range(-(-BODIES // len(golden_BHWC)))
     images_BHWC = np.concatenate([np.roll(golden_BHWC, shift, axis=2) for shift in shifts])[:BODIES]
     session = onnxruntime.InferenceSession(release / "model.onnx", providers=["CPUExecutionProvider"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -32,7 +34,7 @@ def board_row(label: str, version: int, metrics: dict[str, float]) -> dict[str, 
 
 def card_facts(manifest: Manifest) -> dict[str, str]:
     """What a person asks of one model: where it comes from, how good, how fast, how large."""
-    metrics = manifest.metrics
+    metrics = defaultdict(lambda: math.nan, manifest.metrics)  # a bundle that others made may lack some
     accuracy, low, high = (100 * metrics[f"test/accuracy{end}"] for end in ("", "_low", "_high"))
     return {
         "input": f"uint8 [batch, {', '.join(map(str, manifest.image_shape))}], raw pixels",
@@ -47,7 +49,7 @@ def card_facts(manifest: Manifest) -> dict[str, str]:
         f" file {metrics['onnx/bytes'] / 1000:.0f} KB",
         "parity": f"same label as torch on every test image, probabilities within {metrics['onnx/max_difference']:.1e}",
         "data": f"digest {manifest.data_digest}",
-        "seed": str(manifest.recipe["seed"]),
+        "seed": str(manifest.recipe.get("seed", "unknown")),
         "made with": ", ".join(f"{name} {version}" for name, version in manifest.environment.items()),
     }
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 import zipfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
@@ -25,7 +24,7 @@ MODEL_FILE, MANIFEST_FILE, GOLDEN_FILE = "model.onnx", "manifest.json", "golden.
 MODEL_BYTES, MANIFEST_BYTES, GOLDEN_BYTES = 2**31, 4 * 2**20, 256 * 2**20
 """Nothing larger is read; protobuf allows no larger model."""
 GOLDEN_ROWS = 256
-LARGEST_IMAGE, MOST_CLASSES, LARGEST_NUMBER = 2**26, 2**17, 1e300
+LARGEST_IMAGE, MOST_CLASSES = 2**26, 2**17
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,13 +59,18 @@ class Manifest:
         return cls(**given | {"classes": tuple(given["classes"]), "image_shape": (height, width, channels)})
 
 
-def _list_of(value: object, *types: type) -> bool:
-    """Whether this is a list of such items; a truth value is no number."""
-    return isinstance(value, list) and all(isinstance(item, types) and not isinstance(item, bool) for item in value)
+def _is_text(value: object) -> bool:
+    """Whether any client can be told of it: half a surrogate pair has no UTF-8."""
+    return isinstance(value, str) and value.encode(errors="ignore").decode() == value
 
 
-def _table_of(value: object, *types: type) -> bool:
-    return isinstance(value, dict) and _list_of([*value.values()], *types)
+def _is_number(value: object) -> bool:
+    """Whether any client can be told of it: finite or of 64 bits, no truth value."""
+    return abs(value) < 2**63 if type(value) is int else isinstance(value, float) and math.isfinite(value)
+
+
+def _is_table(value: object, fits: Callable[[object], bool]) -> bool:
+    return isinstance(value, dict) and all(map(_is_text, value)) and all(map(fits, value.values()))
 
 
 def _is_name(value: object) -> bool:
@@ -74,16 +78,21 @@ def _is_name(value: object) -> bool:
 
 
 FITS: dict[str, Callable[[Any], bool]] = {
-    "schema_version": lambda value: _list_of([value], int) and value == SCHEMA_VERSION,
-    "classes": lambda value: _list_of(value, str) and 0 < len(value) == len(set(value)) <= MOST_CLASSES,
-    "image_shape": lambda value: (
-        _list_of(value, int) and len(value) == 3 and min(value) > 0 and math.prod(value) <= LARGEST_IMAGE
+    "schema_version": lambda value: type(value) is int and value == SCHEMA_VERSION,
+    "classes": lambda value: (
+        isinstance(value, list) and all(map(_is_text, value)) and 0 < len(value) == len(set(value)) <= MOST_CLASSES
     ),
-    "temperature": lambda value: _list_of([value], int, float) and 0 < value < LARGEST_NUMBER,
+    "image_shape": lambda value: (
+        isinstance(value, list)
+        and [type(side) for side in value] == [int] * 3
+        and min(value) > 0
+        and math.prod(value) <= LARGEST_IMAGE
+    ),
+    "temperature": lambda value: _is_number(value) and value > 0,
     "recipe": lambda value: isinstance(value, dict),
-    "metrics": lambda value: _table_of(value, int, float) and all(abs(number) < LARGEST_NUMBER for number in value.values()),
-    "environment": lambda value: _table_of(value, str),
-    "files": lambda value: _table_of(value, str) and all(map(is_plain_name, value)),
+    "metrics": lambda value: _is_table(value, _is_number),
+    "environment": lambda value: _is_table(value, _is_text),
+    "files": lambda value: _is_table(value, _is_text) and all(map(is_plain_name, value)),
 }
 """Whether a value may stand for a field of the manifest; the others are names."""
 
@@ -103,17 +112,17 @@ class Bundle:
 
     def samples(self) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
         """Golden images [B, H, W, C] and probabilities [B, K]. Raises: BundleError; no more is unpacked than they may be."""
-        kinds: dict[str, tuple[type[np.generic], tuple[int, ...]]]
-        kinds = {"images": (np.uint8, self.manifest.image_shape), "probabilities": (np.float32, (len(self.manifest.classes),))}
         try:
             with zipfile.ZipFile(BytesIO(self.golden)) as archive:
-                images_BHWC, probabilities_BK = (_array(archive, name, *kind) for name, kind in kinds.items())
+                images_BHWC = _array(archive, "images", self.manifest.image_shape, np.uint8)
+                classes = (len(self.manifest.classes),)
+                probabilities_BK = _array(archive, "probabilities", classes, np.float32, np.float64)  # numpy's own floats, too
         except Exception as error:  # zipfile, zlib and numpy have a dozen kinds
             raise BundleError(f"{self.folder}: {GOLDEN_FILE} cannot be read ({str(error)[:200]}); export it again") from error
-        return images_BHWC, probabilities_BK
+        return images_BHWC, probabilities_BK.astype(np.float32)
 
 
-def _array(archive: zipfile.ZipFile, name: str, dtype: type[np.generic], row: tuple[int, ...]) -> NDArray[Any]:
+def _array(archive: zipfile.ZipFile, name: str, row: tuple[int, ...], *types: type[np.generic]) -> NDArray[Any]:
     """An array of rows like `row`; whatever its header or the archive's directory says, no more bytes are unpacked."""
     member = archive.getinfo(f"{name}.npy")
     if member.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
@@ -122,14 +131,14 @@ def _array(archive: zipfile.ZipFile, name: str, dtype: type[np.generic], row: tu
         if npy.read_magic(stream) != (1, 0):
             raise ValueError(f"{name} is of another format than 1.0")
         shape, by_column, found = npy.read_array_header_1_0(stream)
-        size = math.prod(shape) * np.dtype(dtype).itemsize
-        fits = found == dtype and not by_column and shape[1:] == row and 0 < shape[0] <= GOLDEN_ROWS
+        size = math.prod(shape) * found.itemsize
+        fits = found in types and not by_column and shape[1:] == row and 0 < shape[0] <= GOLDEN_ROWS
         if not fits or size > GOLDEN_BYTES:
             raise ValueError(f"expected at most {GOLDEN_ROWS} {name} of {list(row)}, received {list(shape)} of {found}")
         content = stream.read(size + 1)
     if len(content) != size:
         raise ValueError(f"{name} has another length than its header says")
-    return np.frombuffer(content, dtype).reshape(shape)
+    return np.frombuffer(content, found).reshape(shape)
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
@@ -149,13 +158,14 @@ def read_bundle(folder: Path) -> Bundle:
         model, golden = read_regular(folder / MODEL_FILE, MODEL_BYTES), read_regular(folder / GOLDEN_FILE, GOLDEN_BYTES)
         held = {MANIFEST_FILE: text, MODEL_FILE: model, GOLDEN_FILE: golden}
         found = {name: hashlib.sha256(content).hexdigest() for name, content in held.items()}
-        found |= {name: sha256_of_file(folder / name) for name in manifest.files.keys() - found.keys()}
-        unlisted = next((entry.name for entry in os.scandir(folder) if entry.name not in found), None)
+        for name in manifest.files.keys() - found.keys():
+            found[name] = hashlib.sha256(read_regular(folder / name, GOLDEN_BYTES)).hexdigest()
+        unlisted = {path.name for path in folder.iterdir()} - found.keys()
     except (OSError, ValueError) as error:
         reason = str(error if isinstance(error, ValueError) else error.strerror)[:200]
         raise BundleError(f"{folder} is not a whole bundle ({type(error).__name__}: {reason}); export it again") from error
-    if unlisted is not None:
-        raise BundleError(f"{folder} holds {unlisted[:200]!r}, which its manifest does not list; delete it or export it again")
+    if unlisted:
+        raise BundleError(f"{folder} holds {min(unlisted)!r}, which its manifest does not list; delete it or export it again")
     if altered := dict(found.items() - {MANIFEST_FILE: found[MANIFEST_FILE]}.items() ^ manifest.files.items()):
         raise BundleError(f"{folder}: {', '.join(sorted(altered))} does not match the manifest; export it again")
     return Bundle(folder, manifest, found, model, golden)
@@ -178,11 +188,6 @@ def is_whole(folder: Path) -> bool:
 def write_golden(folder: Path, images_BHWC: NDArray[np.uint8], probabilities_BK: NDArray[np.float32]) -> None:
     """Inputs and the answers torch gave for them."""
     np.savez_compressed(folder / GOLDEN_FILE, images=images_BHWC, probabilities=probabilities_BK)
-
-
-def read_golden(folder: Path) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """Images [B, H, W, C] and probabilities [B, K]. Raises: BundleError."""
-    return read_bundle(folder).samples()
 
 
 def as_json(value: object) -> str:

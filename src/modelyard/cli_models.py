@@ -109,11 +109,9 @@ def models_history(
 
 
 def _verify(home: Home, model: str, as_json: bool) -> None:
-    from modelyard.tracking.aliases import registry_head
     from modelyard.tracking.history import verify
-    from modelyard.tracking.registry import digests
 
-    told, problems = verify(home, model, registry_head(home, model), digests(home, model))
+    told, problems = verify(home, model)
     if as_json:
         echo(json.dumps({"model": model, "whole": not problems, "checked": told, "problems": problems}))
     else:

@@ -13,6 +13,7 @@ from onnx import TensorProto, helper
 
 from modelyard.cores import affinity_cores, quota_cores, usable_cores
 from modelyard.errors import ConfigError, ModelyardError, StoreError
+from modelyard.files import is_plain_name
 from modelyard.home import Home
 from modelyard.housekeeping.sizes import store_sizes
 
@@ -70,7 +71,7 @@ def _provider_used() -> str:
 def _database(home: Home) -> str:
     if not home.database.exists():
         return "none yet; the first run makes it"
-    from modelyard.tracking.store import RELOCATE, is_for_reading, read_only
+    from modelyard.tracking.store import RELOCATE, UPGRADE, is_for_reading, read_only, schema_is_current
 
     try:
         reads = is_for_reading(home)
@@ -86,7 +87,7 @@ def _database(home: Home) -> str:
         return f"cannot be read: {error}; put a copy back or move it away"
     if location and location[0] != str(home.artifacts):
         return f"moved: made for {location[0]}, now at {home.artifacts}; {RELOCATE}"
-    return _schema(home) or str(check)
+    return str(check) if schema_is_current(home) else f"an older schema; {UPGRADE}"
 
 
 def _remote(home: Home) -> str:
@@ -110,22 +111,13 @@ def _remote(home: Home) -> str:
 
 def _ledgers(home: Home, *, ask_registry: bool) -> dict[str, str]:
     """Whether each model's ledger is as it was written; a registry that cannot be read is not asked what it remembers."""
-    from modelyard.tracking.aliases import registry_head
     from modelyard.tracking.history import verify
-    from modelyard.tracking.registry import digests
 
     report: dict[str, str] = {}
-    for folder in sorted(path for path in home.releases.glob("*") if path.is_dir()):
+    for folder in sorted(path for path in home.releases.glob("*") if path.is_dir() and is_plain_name(path.name)):
         try:
-            known = (registry_head(home, folder.name), digests(home, folder.name)) if ask_registry else ()
-            told, problems = verify(home, folder.name, *known)
+            told, problems = verify(home, folder.name, ask_registry=ask_registry)
         except (ModelyardError, OSError) as error:
             told, problems = "", [str(error)]
         report[f"ledger of {folder.name}"] = f"ALTERED: {'; '.join(problems)}" if problems else f"whole: {told}"
     return report
-
-
-def _schema(home: Home) -> str | None:
-    from modelyard.tracking.store import UPGRADE, schema_is_current
-
-    return None if schema_is_current(home) else f"an older schema; {UPGRADE}"

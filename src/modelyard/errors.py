@@ -1,29 +1,9 @@
-"""Every error a user can meet.
-
-ModelyardError            exit code 2: the input or the machine has to change
-├── ConfigError           a recipe key or value
-├── DataError             a data set: missing, damaged or unfit
-│   └── DataRefused       data that changed failed validation; nobody watches, so nothing is trained
-├── DeviceError           a device that was asked for and is not there
-├── TrainingError         training could not go on (exit code 1)
-│   └── TrainingKilledError  its process was killed; it is tried again from its checkpoint
-├── ExportError           the ONNX file could not be made
-├── ParityError           onnxruntime and torch disagree (exit code 1)
-├── BundleError           a bundle is incomplete or altered
-├── StoreError            the run store: locked, moved, full, unknown model
-│   └── AliasMovedError   another process moved the alias first
-├── PromotionError        a version failed a gate (exit code 1)
-├── RemoteError           an MLflow server did not take what was sent (exit code 1)
-│   └── UnreachableError  it cannot be asked at all
-└── RequestError          a request to the server that cannot be answered as it is
-"""
+"""Every error a user can meet. Exit code 2, unless a class says otherwise: the input or the machine has to change."""
 
 import errno
 
-from modelyard.text import printable
+from modelyard.text import printable, shortened
 
-MAX_TEXT = 1000
-"""Characters of a refusal; whatever a client sent, an error is a line."""
 MAX_QUOTED = 80
 
 
@@ -108,7 +88,7 @@ class RequestError(ModelyardError):
     """A request cannot be answered as it is; `status` is the HTTP status that says so."""
 
     def __init__(self, message: str, status: int = 400) -> None:
-        super().__init__(message if len(message) <= MAX_TEXT else f"{message[:MAX_TEXT]}...")
+        super().__init__(shortened(message))
         self.status = status
 
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 from modelyard.bundle import MODEL_FILE
@@ -25,6 +26,8 @@ ZEROS = "0" * 64
 REGISTER = "register"
 """The action of a registration."""
 Entry = dict[str, Any]
+MOVE = {"alias": (str,), "from": (int, NoneType), "to": (int, NoneType)}
+"""What tells the move of an alias."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +44,7 @@ class Head:
     def parse(cls, text: str) -> Head:
         """Raises: ValueError."""
         entries, separator, digest = text.strip().partition(":")
-        if not separator or len(digest) != len(ZEROS):
+        if not separator or not entries.isdecimal() or len(digest) != len(ZEROS):
             raise ValueError(f"{text[:40]!r} is no head of a ledger")
         return cls(int(entries), digest)
 
@@ -50,22 +53,27 @@ class Head:
 class Ledger:
     """A ledger as it lies on disk."""
 
-    lines: tuple[bytes, ...]
+    lines: Sequence[bytes] = ()
+    entries: Sequence[Entry | None] = ()
+    """What each line holds; None where it cannot be read."""
     torn: bytes = b""
     """The beginning of an entry whose writer was killed or met a full disk."""
 
     @property
     def moves(self) -> list[Entry]:
         """The moves of aliases that can be read, oldest first."""
-        return [entry for entry in self._entries() if {"alias", "from", "to"} <= entry.keys()]
+        return [
+            entry for entry in filter(None, self.entries) if all(isinstance(entry.get(name, ...), MOVE[name]) for name in MOVE)
+        ]
 
     @property
     def registered(self) -> dict[int, dict[str, str]]:
         """Version -> file name -> sha256, as they were when the version was registered."""
         found: dict[int, dict[str, str]] = {}
-        for entry in self._entries():
-            if entry.get("action") == REGISTER and isinstance(entry.get("files"), dict):
-                found.setdefault(entry.get("version", 0), entry["files"])
+        for entry in filter(None, self.entries):
+            version, files = entry.get("version"), entry.get("files")
+            if entry.get("action") == REGISTER and isinstance(version, int) and isinstance(files, dict):
+                found.setdefault(version, files)
         return found
 
     def files_of(self, version: int) -> dict[str, str]:
@@ -76,18 +84,17 @@ class Ledger:
     @property
     def unchained(self) -> int:
         """How many lines at the beginning were written before there was a chain."""
-        entries = [parse_entry(line) for line in self.lines]
-        return next((at for at, entry in enumerate(entries) if entry is None or "hash" in entry), len(entries))
+        return next((at for at, entry in enumerate(self.entries) if entry is None or "hash" in entry), len(self.entries))
 
     @property
     def head(self) -> Head:
         """The end of the chain."""
-        last = parse_entry(self.lines[-1]) if self.lines else None
-        return Head(len(self.lines), str((last or {}).get("hash", ZEROS)))
+        return Head(len(self.lines), self.hash_at(len(self.lines)))
 
-    def _entries(self) -> Iterator[Entry]:
-        parsed = (parse_entry(line) for line in self.lines)
-        return (entry for entry in parsed if entry is not None)
+    def hash_at(self, line: int) -> str:
+        """Where the chain stands after so many lines."""
+        entry = self.entries[line - 1] if line else None
+        return str((entry or {}).get("hash", ZEROS))
 
 
 def read_ledger(folder: Path) -> Ledger:
@@ -96,19 +103,20 @@ def read_ledger(folder: Path) -> Ledger:
     try:
         *lines, rest = read_regular(path, LEDGER_BYTES).split(b"\n")
     except FileNotFoundError:
-        return Ledger(())
+        return Ledger()
     except OSError as error:
         raise StoreError(f"{path} cannot be read ({error.strerror}); put a copy back") from error
-    if rest and (entry := parse_entry(rest)) is not None and entry.get("hash", "") in {"", entry_hash(entry)}:
-        return Ledger((*lines, rest))  # whole but for the end of its line
-    return Ledger(tuple(lines), rest)
+    last = _parse(rest)
+    if last is not None and last.get("hash", "") in ("", entry_hash(last)):
+        lines, rest = [*lines, rest], b""  # whole but for the end of its line
+    return Ledger(lines, [_parse(line) for line in lines], rest)
 
 
 def read_head(folder: Path) -> dict[str, Head]:
     """The end that the file beside the ledger remembers. Raises: StoreError when it cannot be read."""
     try:
         value = parse_json(read_regular(folder / HEAD_FILE, HEAD_BYTES))
-        return {HEAD_FILE: Head(int(value["entries"]), str(value["hash"]))}
+        return {HEAD_FILE: Head.parse(f"{value['entries']}:{value['hash']}")}
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -125,8 +133,7 @@ def problems(ledger: Ledger, heads: Mapping[str, Head]) -> list[str]:
     """What was altered, each naming its line; `heads` are the ends that others remember, by their names."""
     found: list[str] = []
     unchained, prev = ledger.unchained, ZEROS
-    for number, line in enumerate(ledger.lines[unchained:], unchained + 1):
-        entry = parse_entry(line)
+    for number, entry in enumerate(ledger.entries[unchained:], unchained + 1):
         if entry is None or "hash" not in entry:
             found.append(f"line {number} {'cannot be read' if entry is None else 'has no hash'}: it was edited")
             continue
@@ -143,9 +150,9 @@ def problems(ledger: Ledger, heads: Mapping[str, Head]) -> list[str]:
 def _cut_off(ledger: Ledger, name: str, head: Head) -> str | None:
     if len(ledger.lines) < head.entries:
         return f"the end was cut off after line {len(ledger.lines)}: {name} knows {head.entries} lines"
-    entry = parse_entry(ledger.lines[head.entries - 1]) if head.entries else {}
-    known = str((entry or {}).get("hash", ZEROS))
-    return None if known == head.hash else f"line {head.entries} is not the one that {name} knows: the end was written anew"
+    if ledger.hash_at(head.entries) != head.hash:
+        return f"line {head.entries} is not the one that {name} knows: the end was written anew"
+    return None
 
 
 def demand_whole(folder: Path, heads: Mapping[str, Head]) -> Ledger:
@@ -158,8 +165,7 @@ def demand_whole(folder: Path, heads: Mapping[str, Head]) -> Ledger:
     return ledger
 
 
-def parse_entry(line: bytes) -> Entry | None:
-    """What a line holds; None where it cannot be read."""
+def _parse(line: bytes) -> Entry | None:
     try:
         entry = parse_json(line)
     except ValueError:

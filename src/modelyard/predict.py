@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from modelyard.data.images import pillow_warnings_hushed, read_image
+from modelyard.data.images import picture_pixels
 from modelyard.errors import StoreError
 from modelyard.home import Home
 from modelyard.inference import classify, open_session
@@ -48,9 +48,7 @@ def predict_files(home: Home, model: str, images: list[Path]) -> Iterator[dict[s
     manifest, session = bundle.manifest, open_session(bundle.model)
     height, width, channels = manifest.image_shape
     for path in images:
-        with pillow_warnings_hushed():
-            _, image_CHW = read_image(path, (channels, height, width))
-        pixels_1HWC = image_CHW.transpose(1, 2, 0)[None]
+        pixels_1HWC = picture_pixels(path, (channels, height, width))[None]
         start = time.perf_counter()
         probabilities_K = classify(session, pixels_1HWC)[0]
         elapsed_ms = (time.perf_counter() - start) * 1e3

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from modelyard.bundle import Bundle, read_bundle
-from modelyard.errors import BundleError
+from modelyard.errors import BundleError, StoreError
 from modelyard.files import is_plain_name, open_regular
 from modelyard.ledger import demand_whole, read_head
 
@@ -34,15 +34,24 @@ class Pointer:
         return self.model if self.alias == CHAMPION else f"{self.model}-{self.alias}"
 
 
+def demand_readable(releases: Path) -> None:
+    """Raises: StoreError when this user may not read the folder; one that is not there yet has nothing to serve."""
+    try:
+        any(releases.iterdir())
+    except PermissionError:
+        told = f"user {os.getuid()} may not read {releases}; its owner opens it to a group: modelyard store share"
+        raise StoreError(told) from None
+    except (FileNotFoundError, NotADirectoryError):
+        return
+
+
 def read_pointers(releases: Path, models: tuple[str, ...] = (), aliases: tuple[str, ...] = ()) -> dict[str, Pointer]:
     """Served name -> pointer for all or the chosen models and aliases."""
     pointers: dict[str, Pointer] = {}
     for file in sorted(releases.glob("*/*.alias")):
-        if (
-            is_plain_name(file.parent.name)
-            and (not models or file.parent.name in models)
-            and (not aliases or file.stem in aliases)
-        ):
+        names = file.parent.name, file.stem
+        wanted = (not models or names[0] in models) and (not aliases or names[1] in aliases)
+        if wanted and all(map(is_plain_name, names)):
             pointer = _read(file)
             if pointer and (pointer.name not in pointers or pointer.alias == CHAMPION):
                 pointers[pointer.name] = pointer
@@ -95,7 +104,7 @@ def read_release(folder: Path) -> Bundle:
     return replace(bundle, is_recorded=bool(known))
 
 
-def demand_recorded(bundle: Bundle, known: Mapping[str, str]) -> None:
-    """`known`: file name -> sha256, as somebody remembers them. Raises: BundleError when the bundle has others."""
-    if other := sorted(name for name, digest in known.items() if bundle.digests.get(name) != digest):
+def demand_recorded(bundle: Bundle, *known: Mapping[str, str]) -> None:
+    """`known`: file name -> sha256, as each somebody remembers them. Raises: BundleError when the bundle has others."""
+    if other := sorted({name for files in known for name, digest in files.items() if bundle.digests.get(name) != digest}):
         raise BundleError(f"{bundle.folder} is not what was registered ({', '.join(other)}); put its copy back")

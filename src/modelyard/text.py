@@ -6,6 +6,8 @@ import html
 import re
 from urllib.parse import urlsplit
 
+MAX_TEXT = 1000
+"""Characters of a message; whatever a client or a file holds, an error is a line."""
 UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 """Controls (C0, DEL, C1), line separators, overrides of the writing direction, and bytes that were no UTF-8."""
 CREDENTIALS = re.compile(r"(\w://)[^\s/'\"<>]*@")
@@ -16,6 +18,11 @@ def printable(text: object) -> str:
     r"""The text as one line that no terminal obeys (what it would obey is shown as `\x1b`), without passwords in addresses."""
     plain = UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape", "surrogatepass").decode(), str(text))
     return CREDENTIALS.sub(r"\1", plain)
+
+
+def shortened(text: str) -> str:
+    """As much of it as a message may hold."""
+    return text if len(text) <= MAX_TEXT else f"{text[:MAX_TEXT]}..."
 
 
 def in_markdown(text: object) -> str:

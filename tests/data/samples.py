@@ -66,12 +66,12 @@ def cifar_files(records: int = 20) -> dict[str, bytes]:
     return files
 
 
-def tar_gz(files: dict[str, bytes]) -> bytes:
-    """A gzipped tar archive of some files."""
+def tar_gz(files: dict[str, bytes], headers: dict[str, dict[str, str]] | None = None) -> bytes:
+    """A gzipped tar archive of some files, with what pax says of them."""
     content = io.BytesIO()
     with tarfile.open(fileobj=content, mode="w:gz") as archive:
         for name, data in files.items():
             member = tarfile.TarInfo(name)
-            member.size = len(data)
+            member.size, member.pax_headers = len(data), (headers or {}).get(name, {})
             archive.addfile(member, io.BytesIO(data))
     return content.getvalue()

@@ -77,3 +77,8 @@ def test_m8_no_pipe_and_no_bomb_is_read(tmp_path: Path, monkeypatch: pytest.Monk
     write(tmp_path / "bomb", {"cifar-10-binary.tar.gz": tar_gz({"bomb": bytes(10_000_000)})})
     with pytest.raises(DataError, match="unpacks to more than 100000 bytes"):
         read_cifar(tmp_path / "bomb")
+    monkeypatch.undo()
+    holes = {"data_batch_2.bin": {"GNU.sparse.map": "0,1", "GNU.sparse.size": str(2**45)}}
+    write(tmp_path / "holes", {"cifar-10-binary.tar.gz": tar_gz(cifar_files() | {"data_batch_2.bin": b"x"}, holes)})
+    with pytest.raises(DataError, match=r"expected data_batch_2\.bin beside the other files"):
+        read_cifar(tmp_path / "holes")

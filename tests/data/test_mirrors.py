@@ -122,6 +122,13 @@ def test_a_connection_that_is_never_accepted_is_given_up() -> None:
             client.close()
 
 
+def test_no_more_is_kept_than_any_file_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    """M8, of a mirror."""
+    monkeypatch.setattr(mirrors, "MOST_BYTES", len(CONTENT) // 2)
+    with serving(send(CONTENT * 8)) as address:
+        assert download([address], hashlib.md5(CONTENT * 8, usedforsecurity=False).hexdigest(), patience=5) is None
+
+
 @pytest.mark.fault("a mirror hangs", how="a server that never answers")
 def test_a_hanging_mirror_does_not_hold_up_a_good_one() -> None:
     told: list[int] = []

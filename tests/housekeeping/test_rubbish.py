@@ -90,15 +90,15 @@ def test_what_aliases_moves_and_unfinished_runs_name_stays(tmp_path: Path) -> No
     for number in range(4):
         _a_step(home, f"data-{str(number) * 16}")
     for version, before in ((made[1], None), (made[2], 2)):
-        move_alias(home, Move.to_version(version, "champion", "by a test"), expected=before)
+        move_alias(home, Move(version, "champion", "by a test"), expected=before)
     # 3 leads and 2 led before; 1 and 4 are of nobody
     gone = {"1", "4", "export-0", "export-3", "data-" + "0" * 16, "data-" + "3" * 16}
     assert _names(home) == gone
     remove_rubbish(home, NOW)
     assert sorted(path.name for path in (home.releases / "lit").iterdir() if path.is_dir()) == ["2", "3"]
     assert {version.number for version in registry.versions(home, "lit")} == {1, 2, 3, 4}
-    move_alias(home, Move.to_version(made[1], "champion", "back"), expected=3)
-    move_alias(home, Move.to_version(made[2], "champion", "again"), expected=2)
+    move_alias(home, Move(made[1], "champion", "back"), expected=3)
+    move_alias(home, Move(made[2], "champion", "again"), expected=2)
     home.database.unlink()
     with pytest.raises(StoreError, match=r"mlflow\.db is missing, so what the releases need cannot be told"):
         find_rubbish(home, NOW)
@@ -159,7 +159,7 @@ def test_a_release_that_a_server_has_loaded_by_number_stays(tmp_path: Path) -> N
     for number in range(2):
         version = a_version(home, f"export-{number}", fooled=False, validation=0.5, digest=str(number) * 64)
         runs.fail_run(home, version.run_id, "ended")
-    move_alias(home, Move.to_version(version, "champion", "by a test"), expected=None)
+    move_alias(home, Move(version, "champion", "by a test"), expected=None)
     with running(home.releases, tmp_path / "server.log", "--workers", "1") as server:
         row = {"name": "images", "shape": [1, HEIGHT, WIDTH, 1], "datatype": "UINT8", "data": [0] * HEIGHT * WIDTH}
 

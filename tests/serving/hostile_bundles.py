@@ -77,6 +77,13 @@ def listed_external(folder: Path) -> None:
     external(folder, listed=True)
 
 
+def listed_vast(folder: Path) -> None:
+    """A file of a terabyte that is listed; it takes no room."""
+    (folder / "notes.txt").touch()
+    os.truncate(folder / "notes.txt", 2**40)
+    _edit(folder, files=json.loads((folder / MANIFEST_FILE).read_text())["files"] | {"notes.txt": "0" * 64})
+
+
 def unlisted(folder: Path) -> None:
     (folder / "notes.txt").write_text("mine")
 
@@ -118,6 +125,10 @@ UNFIT: dict[str, tuple[Harm, str]] = {
     "truth": (lambda folder: _edit(folder, image_shape=[3, 5, True]), "another type: image_shape"),
     "negative": (lambda folder: _edit(folder, image_shape=[-3, 5, -2]), "another type: image_shape"),
     "vast": (lambda folder: _edit(folder, image_shape=[2**40, 5, 2]), "another type: image_shape"),
+    "half-letter": (lambda folder: _edit(folder, classes=["\ud800", *CLASSES[1:]]), "another type: classes"),
+    "half-name": (lambda folder: _edit(folder, metrics={"\udfff": 1.0}), "another type: metrics"),
+    "googol": (lambda folder: _edit(folder, metrics={"a": 10**100}), "another type: metrics"),
+    "listed-vast": (listed_vast, "larger than 268435456 bytes"),
     "twins": (lambda folder: _edit(folder, classes=[CLASSES[0]] * len(CLASSES)), "another type: classes"),
     "upwards": (lambda folder: _edit(folder, model_name="../x"), "another type: model_name"),
     "fields": (lambda folder: _edit(folder, **{f"field{n}": 0 for n in range(1500)}), "fields missing, unknown"),

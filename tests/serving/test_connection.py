@@ -8,8 +8,10 @@ import gc
 import gzip
 import json
 import mmap
+import os
 import select
 import socket
+import struct
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,11 +19,13 @@ from typing import Any, cast
 
 import psutil
 import pytest
+import uvloop
 
 from modelyard.errors import RequestError
 from modelyard.serving.answering import Answering
 from modelyard.serving.auth import Callers
 from modelyard.serving.connection import Connection
+from modelyard.serving.exchange import Request, Response
 from modelyard.serving.handlers import Handlers
 from modelyard.serving.options import ServeOptions
 from modelyard.serving.packing import FREE_BYTES, unpack
@@ -246,6 +250,9 @@ def test_a_head_is_refused_before_its_body_is_sent(releases: Path, serve: Serve,
             answered = raw(server, f"{target} HTTP/1.1\r\nhost: localhost\r\n{headers}{body}\r\n\r\n".encode())
             assert answered.startswith(b"HTTP/1.1 %d " % status), (target, answered)
             assert b"x-request-id: " in answered
+    for sent in (b"content-length: 31000000\r\n\r\n", b"transfer-encoding: chunked\r\n\r\n4e20\r\n" + bytes(20_000)):
+        answered = raw(server, b"GET /health HTTP/1.1\r\nhost: localhost\r\n" + sent)  # which is open to all
+        assert answered.startswith(b"HTTP/1.1 413 "), answered
 
 
 @pytest.mark.fault("clients send more than a worker may hold", how="many large bodies at once, none whole")
@@ -287,11 +294,65 @@ def test_a_worker_lets_go_of_every_body(releases: Path, serve: Serve) -> None:
     assert psutil.Process(worker).memory_info().rss - before < 60_000_000
 
 
-def test_a_connection_is_freed_without_a_search_for_garbage() -> None:
-    """H2: no reference cycle keeps it or what it read, whatever ended it."""
+def answering_alone() -> tuple[Handlers, Answering]:
+    """With nothing that is served."""
 
     async def change_model(order: str, name: str) -> None:
         """Never called."""
+
+    callers = Callers(None, allow_load=False)
+    handlers = Handlers(cast(Any, None), mmap.mmap(-1, 1), callers=callers, change_model=change_model)
+    return handlers, Answering(handlers, ServeOptions(releases=Path()))
+
+
+def test_a_client_that_has_gone_is_not_worked_for() -> None:
+    """M2 and H2: what it asked for is given up, and its bytes are given back, those of a packed body too."""
+
+    async def ask() -> None:
+        handlers, answering = answering_alone()
+        begun, ended = asyncio.Event(), asyncio.Event()
+        made: list[weakref.ref[Connection]] = []
+
+        async def answer(request: Request) -> Response:
+            begun.set()
+            try:
+                await asyncio.sleep(60)
+            finally:
+                ended.set()
+            raise AssertionError(request)
+
+        def connect() -> Connection:
+            connection = Connection(answering, set(), lambda: None)
+            made.append(weakref.ref(connection))
+            return connection
+
+        cast(Any, handlers).answer = answer
+        packed = gzip.compress(bytes(100_000))
+        head = b"POST /predict HTTP/1.1\r\nhost: localhost\r\ncontent-encoding: gzip\r\ncontent-length: %d\r\n\r\n"
+        async with await asyncio.get_running_loop().create_server(connect, "127.0.0.1", 0) as server:
+            with socket.create_connection(server.sockets[0].getsockname()) as client:
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                client.sendall((head % len(packed) + packed) * 3)
+                await begun.wait()
+                assert answering.budget.held > 100_000
+            await asyncio.wait_for(ended.wait(), 20)
+            for _ in range(10):  # turns of the loop
+                await asyncio.sleep(0)
+        assert answering.budget.held == 0 and made[0]() is None
+
+        unpacking = asyncio.create_task(answering._unpack(gzip.compress(os.urandom(10**6)), b"gzip"))
+        await asyncio.sleep(0)
+        assert answering.budget.held > 0
+        unpacking.cancel()
+        await asyncio.wait({unpacking})
+        assert answering.budget.held == 0
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:  # a worker's
+        runner.run(ask())
+
+
+def test_a_connection_is_freed_without_a_search_for_garbage() -> None:
+    """H2: no reference cycle keeps it or what it read, whatever ended it."""
 
     async def ask(address: tuple[str, int], sent: bytes) -> None:
         reader, writer = await asyncio.open_connection(*address)
@@ -301,9 +362,7 @@ def test_a_connection_is_freed_without_a_search_for_garbage() -> None:
         writer.close()
 
     async def ask_all() -> list[bytes]:
-        callers = Callers(None, allow_load=False)
-        handlers = Handlers(cast(Any, None), mmap.mmap(-1, 1), callers=callers, change_model=change_model)
-        answering = Answering(handlers, ServeOptions(releases=Path()))
+        _, answering = answering_alone()
         made: list[weakref.ref[object]] = []
 
         def connect() -> Connection:

@@ -11,12 +11,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from modelyard.bundle import read_bundle
+from modelyard.bundle import GOLDEN_FILE, read_bundle
 from modelyard.errors import DeviceError, ParityError, RequestError
 from modelyard.serving import metrics
 from modelyard.serving.batching import Batcher
 from modelyard.serving.engine import Engine
-from tests.serving.bundles import CLASSES, FORBIDDEN_PIXEL, IMAGE_SHAPE, Linear, centred, images, quirks, slow, write_bundle
+from tests.serving.bundles import (
+    CLASSES,
+    FORBIDDEN_PIXEL,
+    IMAGE_SHAPE,
+    Linear,
+    centred,
+    images,
+    quirks,
+    reseal,
+    slow,
+    write_bundle,
+)
 
 CPU = "CPUExecutionProvider"
 Use = Callable[[Batcher], Coroutine[None, None, None]]
@@ -48,6 +59,15 @@ def test_more_rows_than_the_cap_go_through_in_pieces(tmp_path: Path, linear: Lin
     engine = Engine(read_bundle(write_bundle(tmp_path / "b", linear)), provider=CPU)
     engine.row_cap = 7
     np.testing.assert_allclose(engine.run(images(23))[1], linear.probabilities(images(23)), atol=1e-5)
+
+
+def test_golden_answers_in_numpys_own_floats_are_taken(tmp_path: Path, linear: Linear) -> None:
+    """As bundles made by hand have them."""
+    folder, golden_BHWC = write_bundle(tmp_path / "b", linear), images(5, 9)
+    probabilities_BK = linear.probabilities(golden_BHWC).astype(np.float64)
+    np.savez_compressed(folder / GOLDEN_FILE, images=golden_BHWC, probabilities=probabilities_BK)
+    reseal(folder)
+    Engine(read_bundle(folder), provider=CPU)
 
 
 def test_a_provider_that_is_not_there_is_refused(tmp_path: Path, linear: Linear) -> None:
@@ -119,15 +139,18 @@ def test_the_queue_is_bounded_by_the_wait_and_the_deadline(tmp_path: Path, linea
     engine.inline_rows, engine.row_cap, engine.row_seconds = 0, 2, 0.1
 
     async def ask(batcher: Batcher) -> None:
+        given_up = batcher.submit(images(2).tobytes(), 2, 5)
+        given_up.cancel()
         kept = [batcher.submit(images(2).tobytes(), 2, 5), batcher.submit(images(2).tobytes(), 2, 0.0)]
         with pytest.raises(RequestError, match="overloaded") as refused:
-            batcher.submit(images(2).tobytes(), 2, 5)  # 6 rows are 0.6 s, more than 0.5
+            batcher.submit(images(2).tobytes(), 2, 5)  # 8 rows are 0.8 s, more than 0.7
         assert refused.value.status == 503
         on_time, late = await asyncio.gather(*kept, return_exceptions=True)
         assert not isinstance(on_time, BaseException)
         assert isinstance(late, RequestError) and late.status == 504
 
-    with_batcher(engine, counters, ask, queue_s=0.5)
+    with_batcher(engine, counters, ask, queue_s=0.7)
+    assert (counters[metrics.ROWS], counters[metrics.PENDING]) == (2, 0)
 
 
 def test_nothing_joins_a_queue_whose_first_has_waited_too_long(

@@ -57,6 +57,7 @@ def releases(tmp_path_factory: pytest.TempPathFactory) -> Path:
     os.mkfifo(folder / "a-good" / "pipe.alias")
     (folder / "a-good" / "long.alias").write_text("1" * 5000)
     (folder / "a-good" / "words.alias").write_text("../../x")
+    (folder / "a-good" / "no utf-8 \udcff.alias").write_text("1")
     release(folder, 1, Linear.seeded(1), "champion", model="unknown")
     exchange(register(release(folder, 1, Linear.seeded(1), "champion", model="exchanged")))
     register(release(folder, 1, Linear.seeded(1), "champion", model="rewritten"))
@@ -98,7 +99,7 @@ def test_a_release_that_never_ends_holds_up_no_promotion(server: Server, release
 
 
 def test_clients_are_told_names_and_no_paths(server: Server, releases: Path) -> None:
-    index = server.client.post("/v2/repository/index").text
+    index = server.client.post("/v2/repository/index").raise_for_status().text
     answers = [server.client.get(f"/v2/models/{name}").text for name in (*QUICK, "exchanged", "rewritten", "a-good-pipe")]
     answers.append(server.client.post("/v2/repository/models/fifo/load").text)
     assert "fifo/1 is not a whole bundle (OSError: not a regular file)" in answers[-1]

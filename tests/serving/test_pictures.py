@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import io
 import re
 import struct
 import threading
+import weakref
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -158,6 +160,10 @@ def test_a_form_is_split_no_further_than_its_file_can_be() -> None:
             picture_bytes(request)
 
 
+class Body(bytearray):
+    """One that can be seen to go."""
+
+
 def test_pictures_wait_for_their_turn_within_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
     """M2: one more than may wait is 503, so is one that waited too long; whoever has gone is not read."""
     begun, go_on, read = threading.Event(), threading.Event(), []
@@ -190,7 +196,29 @@ def test_pictures_wait_for_their_turn_within_bounds(monkeypatch: pytest.MonkeyPa
         go_on.set()
         return await asyncio.gather(first, gone, late, too_many, return_exceptions=True)
 
+    async def leave() -> bool:
+        """Whether the body of one that has gone is freed while another is read."""
+        pictures = upload.Pictures()
+        begun.clear()
+        go_on.clear()
+        bodies: list[Any] = [b"read", Body(b"gone")]
+        body = weakref.ref(bodies[1])
+        tasks = [
+            asyncio.create_task(pictures._pixels(Request("POST", "/predict", b"", {}, bodies.pop(0)), cast(Any, SHAPE)))
+            for _ in range(2)
+        ]
+        await asyncio.to_thread(begun.wait, 20)
+        tasks[1].cancel()
+        await asyncio.wait({tasks.pop()})
+        gc.collect()
+        is_freed = body() is None
+        go_on.set()
+        await tasks[0]
+        return is_freed
+
     first, gone, late, too_many = asyncio.run(ask())
     assert (first, read) == (b"first", [b"first"])
     assert isinstance(gone, asyncio.CancelledError)
     assert (late.status, too_many.status) == (503, 503)
+    monkeypatch.setattr(upload, "MAX_WAIT_S", 20)
+    assert asyncio.run(leave())

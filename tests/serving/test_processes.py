@@ -23,8 +23,12 @@ from pathlib import Path
 import httpx
 import pytest
 
+from modelyard.serving import metrics
 from modelyard.serving.__main__ import read_options
-from modelyard.serving.places import Places, peer_of
+from modelyard.serving.channel import Channel
+from modelyard.serving.crew import Child, Crew
+from modelyard.serving.options import ServeOptions
+from modelyard.serving.places import Places, Shared, peer_of
 from tests.serving.bundles import Linear, point, release
 from tests.serving.conftest import Serve, Server
 from tests.serving.test_supervisor import INFER, question
@@ -142,6 +146,21 @@ def test_a_hung_worker_is_replaced_and_changes_are_whole(home: Path, serve: Serv
     assert victim not in server.workers() and "stood still" in server.events("worker ended")[0]["reason"]
     server.wait_for(lambda: len({event["pid"] for event in server.events("serving")}) == 3)
     assert {httpx.get(f"{server.url}/v2/models/fruit-rnn/ready").status_code for _ in range(8)} == {404}
+
+
+def test_who_is_gone_is_not_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its process id may be another's: what is still meant for it is dropped."""
+    crew = Crew(ServeOptions(releases=Path()), Shared(metrics.allocate(1), Places(1, 1)), lambda *_: 0)
+    ours, theirs = Channel.pair()
+    theirs.close()
+    crew.children[7] = Child(7, 0, ours, 0, 0.0)
+    found, killed = [(7, 0), (0, 0)], list[int]()
+    monkeypatch.setattr(os, "waitpid", lambda *_: found.pop(0))
+    monkeypatch.setattr(os, "kill", lambda pid, _: killed.append(pid))
+    for child, _ in crew.reap(0.0):
+        child.channel.close()
+        child.tell("changed", "ticket", "")
+    assert found == [] and killed == []
 
 
 def test_workers_outlive_a_supervisor_that_stood_still(home: Path, serve: Serve) -> None:

@@ -125,7 +125,7 @@ def test_load_and_unload_are_for_those_who_may(client: httpx.Client, releases: P
     assert server.client.post("/invocations?model=fruit-cnn", json=pixels, headers=plain).status_code == 200
     assert server.client.post(load, headers=boss).status_code == 200
     assert server.client.post("/invocations", json=pixels, headers=plain).status_code == 200
-    assert server.client.get("/v2/health/ready").status_code == 200
+    assert server.client.get("/v2/health/ready").json() == {"ready": True, "providers": ["CPUExecutionProvider"]}
     assert server.events("token file is open to others")  # L7
 
 

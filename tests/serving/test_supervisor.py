@@ -230,7 +230,8 @@ def test_too_many_connections_are_refused(releases: Path, serve: Serve) -> None:
     server = serve(releases, "--workers", "1", "--model", "fruit", "--max-connections", "2")
     held = [httpx.Client(base_url=server.url) for _ in range(2)]
     assert all(client.get("/v2/health/live").status_code == 200 for client in held)
-    assert raw(server, b"").startswith(b"HTTP/1.1 503 ")
+    refused = raw(server, b"")
+    assert refused.startswith(b"HTTP/1.1 503 ") and b"nosniff" in refused  # L18
     held[0].close()
     server.wait_for(lambda: httpx.get(f"{server.url}/v2/health/live").status_code == 200)
     held[1].close()

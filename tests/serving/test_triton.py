@@ -15,7 +15,7 @@ from modelyard import cli
 from modelyard.bundle import MODEL_FILE
 from modelyard.errors import StoreError
 from modelyard.serving.triton import export_repository
-from tests.serving.bundles import CLASSES, IMAGE_SHAPE, Linear, point, release
+from tests.serving.bundles import CLASSES, IMAGE_SHAPE, Linear, point, release, reseal
 
 
 @pytest.fixture
@@ -77,6 +77,14 @@ def test_tensors_are_those_of_the_graph(releases: Path, tmp_path: Path, model_co
     assert {tensor.data_type for tensor in config.output} == {model_config.TYPE_FP32}
     labels = tmp_path / "repository" / "pets" / outputs["probabilities"].label_filename
     assert tuple(labels.read_text().splitlines()) == CLASSES
+
+
+def test_each_label_is_one_line_and_otherwise_as_it_is(releases: Path, tmp_path: Path) -> None:
+    names = ("a  cat", "two\nlines", *CLASSES[2:])
+    reseal(releases / "pets" / "3", classes=names)
+    export_repository(releases, tmp_path / "repository")
+    told = (tmp_path / "repository" / "pets" / "labels.txt").read_text().splitlines()
+    assert told == ["a  cat", r"two\nlines", *CLASSES[2:]]
 
 
 def test_a_promotion_replaces_one_version_and_leaves_the_rest_alone(releases: Path, tmp_path: Path, model_config: Any) -> None:

@@ -12,8 +12,9 @@ import pytest
 from modelyard.config import Config
 from modelyard.data.datasets import Dataset, Split, make_dataset, pack
 from modelyard.data.validation import ValidationConfig
-from modelyard.errors import DataRefused
+from modelyard.errors import DataRefused, StoreError
 from modelyard.home import Home
+from modelyard.ledger import LEDGER_FILE
 from modelyard.recipes import make_recipe
 from modelyard.requests import BuildRequest
 from modelyard.steps import examine, prepare, refuse_unfit
@@ -57,6 +58,13 @@ def test_the_same_data_are_unchanged_and_other_ones_are_told(home: Home) -> None
     refuse_unfit(found)
     first = examine(Home(home.root.with_name("empty")), prepared(Home(home.root.with_name("empty")), lit_dataset()), LOOSE)
     assert (first.reference, first.changed) == (None, True)
+
+
+def test_an_altered_ledger_is_no_lack_of_a_champion(home: Home) -> None:
+    """Else nothing would be compared, and all data were fit."""
+    (home.releases / "lit" / LEDGER_FILE).write_text('{"hash": ""}\n')
+    with pytest.raises(StoreError, match=r"ledger\.jsonl: line 1 was edited"):
+        examine(home, prepared(home, without_last_class()), LOOSE)
 
 
 def test_a_class_that_is_gone_is_refused_with_the_way_out(home: Home) -> None:

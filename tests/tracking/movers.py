@@ -16,10 +16,11 @@ from modelyard.ledger import problems, read_head, read_ledger
 from modelyard.tracking import aliases, ledger
 from modelyard.tracking.aliases import Move, move_alias, registry_head
 from modelyard.tracking.lineage import lineage
+from modelyard.tracking.registry import Version
 
 
-def a_move(model: str, to: int) -> Move:
-    return Move(model=model, alias="champion", to=to, why=f"by {os.getpid()}", onnx_sha256=str(to))
+def a_move(model: str, to: int, digest: str = "") -> Move:
+    return Move(Version(model, to, {"onnx_sha256": digest or str(to)}, (), ""), "champion", f"by {os.getpid()}")
 
 
 def champion(home: Home, model: str) -> int | None:

@@ -166,7 +166,7 @@ def differences(home: Home, server: MlflowServer) -> tuple[list[str], list[str]]
     names = [run.data.tags.get(RUN_TAG) for run in runs]
     doubled = [f"run {name}" for name in set(names) if names.count(name) > 1]
     for local in local_runs(home):
-        name = f"{store_id(home)}/{local.id}"
+        name = f"{store_id(home)}/{local.key}"
         if name not in names:
             lost.append(f"run {name}")
             continue

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from modelyard.errors import StoreError
-from modelyard.ledger import LEDGER_FILE, Entry, Head, demand_whole, entry_hash, problems, read_head, read_ledger
+from modelyard.home import Home
+from modelyard.ledger import HEAD_FILE, LEDGER_FILE, Entry, Head, demand_whole, entry_hash, problems, read_head, read_ledger
 from modelyard.progress import SilentProgress, current_progress
-from modelyard.tracking import ledger
+from modelyard.tracking import history, ledger
 
 Lines = list[bytes]
 
@@ -100,6 +102,37 @@ def test_a_head_kept_elsewhere_shows_a_cut_whose_own_head_was_cut_too(folder: Pa
     assert found(folder) == []
     assert found(folder, elsewhere) == ["the end was cut off after line 4: the registry knows 5 lines"]
     assert Head.parse(str(elsewhere["the registry"])) == elsewhere["the registry"]
+
+
+@pytest.mark.parametrize("entries", ["-9", "1e400", "[]", '"x"', "5.0", "9" * 5000])
+def test_a_head_that_is_none_is_told_of(folder: Path, entries: str) -> None:
+    (folder / HEAD_FILE).write_text(f'{{"entries": {entries}, "hash": "{"0" * 64}"}}')
+    with pytest.raises(StoreError, match=r"ledger\.head cannot be read .*; it was edited, put its copy back"):
+        demand_whole(folder, read_head(folder))
+
+
+@pytest.mark.parametrize("ended", [b"", b"\n"])
+def test_entries_of_odd_types_are_no_moves_and_no_registrations(folder: Path, ended: bytes) -> None:
+    path = folder / LEDGER_FILE
+    odd = b'{"alias": [], "from": 1, "to": 1}\n{"alias": "a", "from": 1, "to": "x"}\n'
+    odd += b'{"action": "register", "version": [], "files": {}}\n'
+    path.write_bytes(odd + path.read_bytes() + b'{"hash": []}' + ended)
+    read = read_ledger(folder)
+    assert ([entry["to"] for entry in read.moves], read.registered) == ([1, 2, 3, 4, 5], {})
+    assert found(folder)
+
+
+def test_a_move_made_while_it_is_looked_at_is_no_tampering(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def read_late(folder: Path) -> dict[str, Head]:
+        ledger.append(folder, [move(6)])
+        ledger.write_head(folder, read_ledger(folder).head)
+        return read_head(folder)
+
+    releases = folder / "releases"
+    releases.mkdir()
+    shutil.copytree(folder, releases / "fruit", ignore=shutil.ignore_patterns("releases"))
+    monkeypatch.setattr(history, "read_head", read_late)
+    assert history.verify(Home(folder), "fruit", ask_registry=False)[1] == []
 
 
 class Heard(SilentProgress):

@@ -9,7 +9,6 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -100,7 +99,7 @@ def test_a_reader_of_a_shared_store_needs_no_lock_and_writes_nothing(made: Home,
     client.create_registered_model("fruit")
     client.create_model_version("fruit", "nowhere", tags={"validation_accuracy": "0.5"})
     digest = sha256_of_file(release(made.releases, 1, Linear.seeded(1)) / MODEL_FILE)
-    move_alias(made, replace(a_move("fruit", 1), onnx_sha256=digest), expected=None)
+    move_alias(made, a_move("fruit", 1, digest), expected=None)
     home = Home(Path(shutil.copytree(made.root, tmp_path / "nobody has it open")))
     share(home, "4242")
     (tmp_path / "root").mkdir()

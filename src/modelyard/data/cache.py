@@ -77,7 +77,7 @@ def read_entry(place: Path) -> Entry | None:
     try:
         entry: Entry = json.loads(read_regular(place, MOST_BYTES))
         return entry if _packed(entry["digest"]).exists() else None
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):
         return None
 
 

@@ -60,8 +60,8 @@ def _content(folder: Path) -> Mapping[str, bytes]:
         if len(content) > MOST_BYTES:
             raise tarfile.ReadError(f"{ARCHIVE} unpacks to more than {MOST_BYTES} bytes")
         with tarfile.open(fileobj=io.BytesIO(content)) as archive:
-            members = [member for member in archive if member.isfile() and Path(member.name).name in FILES]
-            streams = {Path(member.name).name: archive.extractfile(member) for member in members}
+            members = [member for member in archive if member.isfile() and not member.issparse()]  # its holes have any size
+            streams = {name: archive.extractfile(one) for one in members if (name := Path(one.name).name) in FILES}
             return {name: stream.read() for name, stream in streams.items() if stream is not None}
     except (OSError, EOFError, zlib.error, tarfile.TarError) as error:
         raise DataError(f"{folder}: cannot be read ({error}); a file is truncated or damaged, fetch it again") from error

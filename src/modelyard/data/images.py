@@ -26,13 +26,9 @@ from modelyard.files import read_regular
 
 SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff"))
 GREY_MODES = frozenset(("1", "L", "LA", "I", "I;16", "I;16B", "I;16L"))
+ALPHA_MODES = frozenset(("LA", "PA", "RGBA"))
 MOST_BYTES = 256_000_000
 """Of one file: no photo or scan comes near it."""
-ALPHA_MODES = frozenset(("LA", "PA", "RGBA"))
-DAMAGED = Exception
-"""Pillow raises nearly everything on broken files: OSError, SyntaxError, ValueError, TypeError, MemoryError, ..."""
-
-
 MAX_SIDE = 65_535
 """JPEG's own; the room for resizing grows with the longer side, however few the pixels are."""
 STRIP_PIXELS = 2**20
@@ -75,11 +71,8 @@ def pillow_warnings_hushed() -> Iterator[None]:
 
 def read_form(path: Path | BinaryIO) -> Form:
     """Size and mode from the file's head. Raises: UnreadableImage."""
-    try:
-        with _open(path) as image:
-            return _form(image)
-    except DAMAGED as error:
-        raise _unreadable(path, error) from error
+    with _reading(path), _open(path) as image:
+        return _form(image)
 
 
 def read_image(
@@ -88,16 +81,13 @@ def read_image(
     """The file's form and its pixels, uint8 [C, H, W] of `shape`; above `max_pixels` none is read. Raises: UnreadableImage."""
     channels, height, width = shape
     mode = "L" if channels == 1 else "RGB"
-    try:
-        with _open(path) as image:
-            if max_pixels and (math.prod(image.size) > max_pixels or max(image.size) > MAX_SIDE):
-                raise ValueError(f"{image.width}x{image.height} pixels, at most {max_pixels} are read; scale it down")
-            form = _form(image)
-            side = 2 * max(height, width)
-            image.draft(mode, (side, side))  # JPEG only: decode a large photo at a fraction of its size
-            return form, _fit(image, shape).transpose(2, 0, 1)
-    except DAMAGED as error:
-        raise _unreadable(path, error) from error
+    with _reading(path), _open(path) as image:
+        if max_pixels and (math.prod(image.size) > max_pixels or max(image.size) > MAX_SIDE):
+            raise ValueError(f"{image.width}x{image.height} pixels, at most {max_pixels} are read; scale it down")
+        form = _form(image)
+        side = 2 * max(height, width)
+        image.draft(mode, (side, side))  # JPEG only: decode a large photo at a fraction of its size
+        return form, _fit(image, shape).transpose(2, 0, 1)
 
 
 def picture_pixels(picture: str | Path | Image.Image, shape: tuple[int, int, int]) -> NDArray[np.uint8]:
@@ -105,10 +95,18 @@ def picture_pixels(picture: str | Path | Image.Image, shape: tuple[int, int, int
     with pillow_warnings_hushed():
         if not isinstance(picture, Image.Image):
             return read_image(Path(picture), shape)[1].transpose(1, 2, 0)
-        try:
+        with _reading(Path(getattr(picture, "filename", "") or "the image")):
             return _fit(picture, shape)
-        except DAMAGED as error:
-            raise _unreadable(Path(getattr(picture, "filename", "") or "the image"), error) from error
+
+
+@contextmanager
+def _reading(source: Path | BinaryIO) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # Pillow raises nearly everything on broken files: SyntaxError, TypeError, MemoryError, ...
+        reasons: dict[type[Exception], str] = {FileNotFoundError: "no such file", UnidentifiedImageError: "unknown format"}
+        reason = reasons.get(type(error)) or getattr(error, "strerror", None) or str(error)
+        raise UnreadableImage(source, reason.partition("\n")[0] or type(error).__name__) from error
 
 
 def _open(source: Path | BinaryIO) -> Image.Image:
@@ -159,12 +157,3 @@ def _eight_bit(image: Image.Image) -> Image.Image:
         seen = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", seen.size, "white"), seen)
     return image
-
-
-def _unreadable(path: Path | BinaryIO, error: BaseException) -> UnreadableImage:
-    if isinstance(error, FileNotFoundError):
-        return UnreadableImage(path, "no such file")
-    if isinstance(error, UnidentifiedImageError):
-        return UnreadableImage(path, "unknown format")
-    reason = getattr(error, "strerror", None) or str(error)
-    return UnreadableImage(path, reason.partition("\n")[0] or type(error).__name__)

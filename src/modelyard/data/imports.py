@@ -6,7 +6,7 @@ import datetime
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from modelyard.data.cache import drop_entry, load_folder, open_entry, read_entry, store
+from modelyard.data.cache import Entry, drop_entry, load_folder, open_entry, read_entry, store
 from modelyard.data.datasets import Dataset, OnProgress, unheard
 from modelyard.data.folder import FolderOptions
 from modelyard.data.idx import holds_idx, read_idx_folder
@@ -45,22 +45,19 @@ def import_dataset(path: Path, name: str, options: FolderOptions, on_progress: O
 
 def import_names() -> list[str]:
     """All names under which something was imported."""
-    return sorted(place.stem for place in _folder().glob("*.json") if read_entry(place) is not None)
+    return sorted(place.stem for place in _place("*").parent.glob("*.json") if read_entry(place) is not None)
 
 
 def describe_import(name: str) -> str:
     """Where an imported data set came from, for people."""
-    entry = read_entry(_place(name))
-    assert entry is not None, f"{name} is not imported"
+    entry = _entry(name)
     origin = entry["origin"]
     return f"imported {origin['imported'][:10]} from {origin['source']}, digest {entry['digest'][:12]}"
 
 
 def open_import(name: str) -> Dataset:
     """An imported data set, verified. Raises: DataError when it was altered."""
-    entry = read_entry(_place(name))
-    assert entry is not None, f"{name} is not imported"
-    return open_entry(entry)
+    return open_entry(_entry(name))
 
 
 def remove_import(name: str) -> None:
@@ -72,9 +69,11 @@ def remove_import(name: str) -> None:
     drop_entry(_place(name))
 
 
-def _folder() -> Path:
-    return cache_folder() / "imports"
+def _entry(name: str) -> Entry:
+    entry = read_entry(_place(name))
+    assert entry is not None, f"{name} is not imported"
+    return entry
 
 
 def _place(name: str) -> Path:
-    return _folder() / f"{name}.json"
+    return cache_folder() / "imports" / f"{name}.json"

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from modelyard.data.cifar import ARCHIVE, ARCHIVE_MD5
+from modelyard.data.cifar import ARCHIVE, ARCHIVE_MD5, MOST_BYTES
 from modelyard.data.datasets import OnProgress, unheard
 from modelyard.errors import DataError
 
@@ -39,7 +39,7 @@ class _Download(threading.Thread):
         try:
             with urllib.request.urlopen(self.address, timeout=self._patience) as response:
                 self.total = int(response.headers.get("Content-Length") or 0)
-                while self.is_wanted and (block := response.read1(1 << 16)):
+                while self.is_wanted and len(self.content) <= MOST_BYTES and (block := response.read1(1 << 16)):
                     self.content += block
                 self.is_whole = self.is_wanted and len(self.content) >= self.total
         except (OSError, ValueError, http.client.HTTPException):

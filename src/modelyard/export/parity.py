@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from modelyard.bundle import MODEL_FILE, open_bundle, read_golden
+from modelyard.bundle import MODEL_FILE, read_bundle
 from modelyard.data.datasets import Split
 from modelyard.errors import ParityError
 from modelyard.export.onnx import DeployedModel
@@ -68,10 +68,9 @@ def check_parity(bundle: Path, deployed: DeployedModel, test: Split) -> ParityRe
         report = report + _compare(classify(session, images_BHWC), expected_BK)
     _demand(report)
     with tempfile.TemporaryDirectory() as elsewhere:
-        copy = Path(shutil.copytree(bundle, Path(elsewhere) / "bundle"))
-        open_bundle(copy)
-        images_BHWC, probabilities_BK = read_golden(copy)
-        _demand(_compare(classify(open_session(copy / MODEL_FILE), images_BHWC), probabilities_BK))
+        copy = read_bundle(Path(shutil.copytree(bundle, Path(elsewhere) / "bundle")))
+        images_BHWC, probabilities_BK = copy.samples()
+        _demand(_compare(classify(open_session(copy.model), images_BHWC), probabilities_BK))
     return report
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from modelyard.bundle import MANIFEST_BYTES, MANIFEST_FILE
+from modelyard.bundle import MANIFEST_BYTES, MANIFEST_FILE, Manifest
 from modelyard.errors import StoreError
 from modelyard.files import parse_json, read_regular
 from modelyard.home import Home
@@ -98,8 +98,7 @@ def _trained_by(folder: Path) -> dict[str, Any]:
 
 def _recipe(release: Path) -> dict[str, Any]:
     try:
-        told: dict[str, Any] = parse_json(read_regular(release / MANIFEST_FILE, MANIFEST_BYTES))
-        recipe: dict[str, Any] = told["recipe"]
-        return recipe | {"step": f"data-{told['data_digest'][:16]}"}
-    except (OSError, ValueError, KeyError):
+        told = Manifest.from_json(parse_json(read_regular(release / MANIFEST_FILE, MANIFEST_BYTES)))
+        return told.recipe | {"step": f"data-{told.data_digest[:16]}"}
+    except (OSError, ValueError):
         return {}

@@ -7,12 +7,13 @@ import itertools
 import os
 import time
 import traceback
+from dataclasses import dataclass
 from http import HTTPStatus
 
 from modelyard.errors import RequestError
 from modelyard.serving.body_budget import BodyBudget
 from modelyard.serving.events import log_event
-from modelyard.serving.exchange import Request, Response, error_response
+from modelyard.serving.exchange import MAX_OBJECT_BYTES, Request, Response, error_response
 from modelyard.serving.handlers import Handlers
 from modelyard.serving.hosts import Hosts
 from modelyard.serving.http_message import KnownHeads
@@ -22,12 +23,25 @@ from modelyard.serving.packing import STEP, pack, unpack
 MAX_ID_LENGTH = 128
 
 
+@dataclass(slots=True, eq=False)
+class Arrived:
+    """A request as its connection read it."""
+
+    request: Request
+    goes_on: bool
+    """Whether the connection does, after it."""
+    cost: int
+    """Its bytes of the budget."""
+    refusal: RequestError | None = None
+    """Why it did not arrive whole."""
+
+
 class Answering:
     """What a connection asks; the handlers behind it see only plain bodies."""
 
     def __init__(self, handlers: Handlers, options: ServeOptions) -> None:
         self._handlers = handlers
-        self.max_body_bytes = options.max_body_bytes
+        self._max_body_bytes = options.max_body_bytes
         self.budget = BodyBudget(max(options.max_bodies_bytes, 2 * options.max_body_bytes))
         self.heads = KnownHeads()
         self._hosts = Hosts([options.host, *options.allowed_hosts])
@@ -40,26 +54,29 @@ class Answering:
         """Whether connections should end after their next answer."""
         return self._handlers.draining
 
-    def check_head(self, head: Request) -> None:
-        """What a head alone speaks against, so that no body is read in vain. Raises: RequestError."""
+    def check_head(self, head: Request) -> int:
+        """The most bytes that its body may have; none is read of what a head speaks against. Raises: RequestError."""
         if (host := head.headers.get(b"host")) is not None:
             self._hosts.check(host)
+        limit = self._max_body_bytes if head.method == "POST" else MAX_OBJECT_BYTES  # nothing else needs any, nor a token
         num_bytes = int(head.headers.get(b"content-length", 0))
         if num_bytes or b"transfer-encoding" in head.headers:
             self._handlers.check_head(head)
-        if num_bytes > self.max_body_bytes:
-            raise self.too_large()
+        if num_bytes > limit:
+            raise too_large(limit)
+        return limit
 
-    async def answer(self, request: Request, client: str, refusal: RequestError | None) -> Response:
-        """Whatever goes wrong is an answer with `error` too; so is what refused a request that did not arrive whole."""
+    async def answer(self, arrived: Arrived, client: str) -> Response:
+        """Whatever goes wrong is an answer with `error` too."""
         started = time.perf_counter()
+        request = arrived.request
         headers = request.headers
         request_id = self._request_id(headers.get(b"x-request-id"))
         num_unpacked = 0
         try:
             encoding = headers.get(b"content-encoding")
-            if refusal is not None:
-                response = self._handlers.refuse(request, refusal)
+            if arrived.refusal is not None:  # raised here it would keep this frame
+                response = self._handlers.refuse(request, arrived.refusal)
             else:
                 if encoding is not None and encoding.lower() != b"identity":
                     request.body = await self._unpack(request.body, encoding.lower())
@@ -88,24 +105,23 @@ class Answering:
             return given
         return b"%b-%x" % (self._id_prefix.encode(), next(self._ids))
 
-    def too_large(self) -> RequestError:
-        """For a body beyond the limit, packed or not."""
-        return RequestError(
-            f"the body is larger than {self.max_body_bytes} bytes; send fewer rows", HTTPStatus.REQUEST_ENTITY_TOO_LARGE
-        )
-
     async def _unpack(self, body: bytes, encoding: bytes) -> bytes:
         """The plain body, counted in the budget; others are answered between its pieces. Raises: RequestError."""
         plain = bytearray()
         try:
             for piece in unpack(body, encoding):
-                if len(plain) + len(piece) > self.max_body_bytes:
-                    raise self.too_large()
+                if len(plain) + len(piece) > self._max_body_bytes:
+                    raise too_large(self._max_body_bytes)
                 self.budget.take(len(piece), len(plain) + len(piece))
                 plain += piece
                 if len(plain) > STEP:
                     await asyncio.sleep(0)
-        except RequestError:
+        except BaseException:  # also when its client has gone
             self.budget.held -= len(plain)
             raise
         return bytes(plain)
+
+
+def too_large(limit: int) -> RequestError:
+    """For a body beyond the limit, packed or not."""
+    return RequestError(f"the body is larger than {limit} bytes; send fewer rows", HTTPStatus.REQUEST_ENTITY_TOO_LARGE)

@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Executor
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
@@ -24,17 +25,15 @@ from modelyard.serving.engine import Engine
 Outputs = list[NDArray[Any]]
 
 
+@dataclass(slots=True, eq=False)
 class Waiting:
     """A request in the queue."""
 
-    __slots__ = ("answer", "arrived_ns", "deadline_ns", "num_rows", "rows")
-
-    def __init__(self, rows: bytes, num_rows: int, arrived_ns: int, deadline_ns: int, answer: asyncio.Future[Outputs]) -> None:
-        self.rows = rows
-        self.num_rows = num_rows
-        self.arrived_ns = arrived_ns
-        self.deadline_ns = deadline_ns
-        self.answer = answer
+    rows: bytes
+    num_rows: int
+    arrived_ns: int
+    deadline_ns: int
+    answer: asyncio.Future[Outputs]
 
 
 class Batcher:
@@ -51,18 +50,16 @@ class Batcher:
         self._queue_ns = int(queue_s * 1e9)
         self._busy = False
 
-    def _is_late(self, now_ns: int) -> bool:
-        """Whether the first in the queue has waited too long: the model may be slower than it was when it was loaded."""
-        return now_ns - self._queue[0].arrived_ns > self._queue_ns
-
     def submit(self, rows: bytes, num_rows: int, timeout_s: float) -> asyncio.Future[Outputs]:
         """Queue the bytes of `num_rows` rows; the future gives all outputs for just these rows.
 
         Raises: RequestError (503) when the wait would be too long.
         """
         now = time.perf_counter_ns()
-        if self._queue and (self._queued_rows + num_rows > self._max_queued_rows or self._is_late(now)):
-            raise RequestError("the model is overloaded; try again later", HTTPStatus.SERVICE_UNAVAILABLE)
+        if self._queue:
+            is_late = now - self._queue[0].arrived_ns > self._queue_ns  # the model may be slower than when it was loaded
+            if is_late or self._queued_rows + num_rows > self._max_queued_rows:
+                raise RequestError("the model is overloaded; try again later", HTTPStatus.SERVICE_UNAVAILABLE)
         answer: asyncio.Future[Outputs] = self._loop.create_future()
         self._queue.append(Waiting(rows, num_rows, now, now + int(timeout_s * 1e9), answer))
         self._queued_rows += num_rows
@@ -90,13 +87,13 @@ class Batcher:
         self._next()
 
     def _take(self) -> tuple[list[Waiting], int]:
-        """Waiting requests up to the row cap, at least one; those past their deadline are answered 504."""
+        """Waiting requests up to the row cap, at least one, without those given up; the late are answered 504."""
         batch: list[Waiting] = []
         num_rows, cap, now = 0, self.engine.row_cap, time.perf_counter_ns()
         while self._queue and (not batch or (num_rows + self._queue[0].num_rows <= cap and self.engine.mergeable)):
             waiting = self._queue.popleft()
             self._queued_rows -= waiting.num_rows
-            if waiting.deadline_ns < now:
+            if waiting.deadline_ns < now or waiting.answer.cancelled():
                 self._answer(waiting, RequestError("timed out in the queue", HTTPStatus.GATEWAY_TIMEOUT))
                 continue
             num_rows += waiting.num_rows

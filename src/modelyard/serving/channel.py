@@ -7,10 +7,11 @@ import os
 import socket
 from typing import NamedTuple
 
-MAX_TEXT = 1000
-"""Characters of one text; JSON makes up to 12 bytes of each, and no message has more than five texts beside file names."""
+from modelyard.text import shortened
+
 _CONNECTION = b"c"
 _MAX_BYTES = 64 * 1024
+"""JSON makes up to 12 bytes of a character, and no message has more than five texts beside file names."""
 Message = list[str]
 
 
@@ -44,7 +45,7 @@ class Channel:
 
     def send(self, *message: str) -> None:
         """A text that is too long is shortened. Raises: OSError when the other side is gone or reads nothing any more."""
-        self._end.send(json.dumps([text if len(text) <= MAX_TEXT else f"{text[:MAX_TEXT]} ..." for text in message]).encode())
+        self._end.send(json.dumps([shortened(text) for text in message]).encode())
 
     def hand_over(self, connection: socket.socket, place: int) -> None:
         """Give a client's connection to the other side. Raises: OSError."""

@@ -1,7 +1,4 @@
-"""One client's connection: its requests are answered in order, within limits.
-
-Nothing stands between the socket and the handlers but this and the parser: no ASGI, no task or queue beside one task an answer.
-"""
+"""One client's connection: its requests are answered in order, within limits, without ASGI or a queue beside its own."""
 
 from __future__ import annotations
 
@@ -12,18 +9,15 @@ from http import HTTPStatus
 from typing import Any
 
 from modelyard.errors import RequestError
-from modelyard.serving.answering import Answering
+from modelyard.serving.answering import Answering, Arrived, too_large
 from modelyard.serving.body_budget import HEAD_BYTES
-from modelyard.serving.exchange import Request, Response
-from modelyard.serving.http_message import NO_HEAD, outgoing
+from modelyard.serving.exchange import Request
+from modelyard.serving.http_message import CONTINUE, outgoing
 from modelyard.serving.message_reader import MessageReader
 
 MAX_PIPELINED = 16
 """Requests of one connection that may wait for the answers before theirs; then nothing more is read."""
 LINGER_S = 2.0
-CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-Waiting = tuple[Request, bool, int, RequestError | None]
-"""A request, whether the connection goes on after it, its bytes of the budget, and why it did not arrive whole."""
 
 
 class Connection(asyncio.Protocol):
@@ -36,14 +30,11 @@ class Connection(asyncio.Protocol):
         self._on_closed = on_closed
         self._loop = asyncio.get_running_loop()
         self._reader = MessageReader(self)
-        self._waiting: deque[Waiting] = deque()
-        self._heads = answering.heads
-        self._head = NO_HEAD
-        """Of the request that is arriving."""
-        self._arriving = self._held = 0
-        """Bytes of the budget for it, and for all requests of this connection."""
-        self._completed: list[Waiting] = []
-        """By the data that are parsed just now."""
+        self._waiting: deque[Arrived] = deque()
+        self._arriving = self._held = self._max_body_bytes = 0
+        """Bytes of the budget for the request that is arriving and for all of this connection; how long its body may be."""
+        self._whole = b""
+        """The data that are parsed just now, if a request begins with them."""
         self._task: asyncio.Task[None] | None = None
         self._is_deaf = False
         """Whether nothing more is understood: what still arrives is thrown away."""
@@ -55,8 +46,6 @@ class Connection(asyncio.Protocol):
         """When the request that is arriving began, the last answer was written, or the client stopped reading."""
         self._is_arriving = True
 
-    # what asyncio calls
-
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport: Any = transport
         peer = transport.get_extra_info("peername")
@@ -67,37 +56,32 @@ class Connection(asyncio.Protocol):
         self._all.discard(self)
         self._on_closed()
         self._stop_listening()
-        self._release(sum(cost for _, _, cost, _ in self._waiting))
+        self._release(sum(one.cost for one in self._waiting))
         self._waiting.clear()
-        if self._may_write:
-            self._may_write.set()
+        if self._task:
+            self._task.cancel()  # nobody waits for its answer
+            self._task = None  # it keeps where it was cancelled, and so this
 
     def data_received(self, data: bytes) -> None:
         begins_here = not self._reader.is_inside
         if self._is_deaf or (begins_here and self._is_known(data)):
             return
-        refusal = self._reader.feed(data)
-        if refusal is not None:
+        self._whole = data if begins_here else b""
+        if (refusal := self._reader.feed(data)) is not None:
             self.refuse(refusal)
-        elif begins_here and len(self._completed) == 1 and not self._reader.is_inside:
-            request, goes_on, *_ = self._completed[0]
-            if goes_on:
-                self._heads.remember(data, request)
-        self._completed.clear()
+        self._whole = b""
 
     def _is_known(self, data: bytes) -> bool:
         """Take a whole request without parsing its head again."""
         cost = HEAD_BYTES + len(data)
-        if self._budget.held + cost > self._budget.large_limit:  # the other way makes room or refuses
-            return False
-        request = self._heads.read(data)
-        if request is None:
+        request = self._answering.heads.read(data)
+        if request is None or self._budget.held + cost > self._budget.large_limit:  # the other way makes room or refuses
             return False
         self._budget.held += cost
         self._held += cost
         self._is_arriving = False
         self._since = self._loop.time()
-        self._enqueue((request, True, cost, None))
+        self._enqueue(Arrived(request, True, cost))
         return True
 
     def eof_received(self) -> bool:
@@ -114,8 +98,6 @@ class Connection(asyncio.Protocol):
             self._may_write.set()
             self._may_write = None
 
-    # what the reader calls
-
     def on_begin(self) -> None:
         self._is_arriving = True
         self._since = self._loop.time()
@@ -128,42 +110,38 @@ class Connection(asyncio.Protocol):
         self._arriving += num_bytes
 
     def on_head(self, head: Request) -> None:
-        self._head = head
-        self._answering.check_head(head)
+        self._max_body_bytes = self._answering.check_head(head)
         if b"expect" in head.headers and self._task is None:
             self._transport.write(CONTINUE)
 
     def on_body_bytes(self, num_bytes: int, size: int) -> None:
-        if size > self._answering.max_body_bytes:
-            raise self._answering.too_large()
+        if size > self._max_body_bytes:
+            raise too_large(self._max_body_bytes)
         self.hold(num_bytes)
 
     def on_request(self, request: Request, goes_on: bool) -> None:
-        self._completed.append((request, goes_on, self._arriving, None))
-        self._arriving = 0
-        self._end_arriving()
-        self._enqueue(self._completed[-1])
-
-    # the way of a request
+        if goes_on:
+            self._answering.heads.remember(self._whole, request)
+        self._enqueue(Arrived(request, goes_on, self._end_arriving()))
 
     def _release(self, num_bytes: int) -> None:
         self._held -= num_bytes
         self._budget.held -= num_bytes
 
-    def _end_arriving(self) -> None:
+    def _end_arriving(self) -> int:
+        """What it was counted for."""
         self._is_arriving = False
-        self._head = NO_HEAD
         self._budget.end(self.refuse)
+        cost, self._arriving = self._arriving, 0
+        return cost
 
     def _stop_listening(self) -> None:
         """Understand nothing more, and let go of what has arrived in part."""
         self._is_deaf = True
-        self._release(self._arriving)
-        self._arriving = 0
-        self._end_arriving()
+        self._release(self._end_arriving())
         self._reader.close()
 
-    def _enqueue(self, item: Waiting) -> None:
+    def _enqueue(self, item: Arrived) -> None:
         self._waiting.append(item)
         if len(self._waiting) >= MAX_PIPELINED:
             self._transport.pause_reading()
@@ -172,23 +150,27 @@ class Connection(asyncio.Protocol):
 
     def refuse(self, error: RequestError) -> None:
         """Answer this after what waits; nothing more is understood."""
-        head = self._head
+        head = self._reader.head
         self._stop_listening()
-        self._enqueue((head, False, 0, error))
+        self._enqueue(Arrived(head, False, 0, error))
 
     async def _answer_all(self) -> None:
         """Answer what waits, in its order; then rest."""
         goes_on = True
         while self._waiting and goes_on:
-            request, goes_on, cost, refusal = self._waiting.popleft()
+            arrived = self._waiting.popleft()
             if len(self._waiting) == MAX_PIPELINED - 1:
                 self._transport.resume_reading()
-            response = await self._answering.answer(request, self._client, refusal)
-            self._release(cost)
-            goes_on = goes_on and not self._answering.draining
-            self._is_lingering = refusal is not None and not self._transport.is_closing()
-            self._write(response, request.method, goes_on)
-            del request, response, refusal  # not while the client does not read
+            try:
+                response = await self._answering.answer(arrived, self._client)
+            finally:
+                self._release(arrived.cost)
+            goes_on = arrived.goes_on and not self._answering.draining
+            if not self._transport.is_closing():
+                self._is_lingering = arrived.refusal is not None
+                self._transport.write(outgoing(response, arrived.request.method, goes_on))
+            self._since = self._loop.time()
+            del arrived, response  # not while the client does not read
             if self._may_write:
                 await self._may_write.wait()
             elif len(self._waiting) >= MAX_PIPELINED:
@@ -198,13 +180,6 @@ class Connection(asyncio.Protocol):
             self._transport.write_eof()
         elif not goes_on or self._is_deaf:
             self._transport.close()
-
-    def _write(self, response: Response, method: str, goes_on: bool) -> None:
-        if not self._transport.is_closing():
-            self._transport.write(outgoing(response, method, goes_on))
-        self._since = self._loop.time()
-
-    # what the worker calls
 
     def expire(self, read_timeout_s: float, idle_timeout_s: float) -> None:
         """Close when a request has been arriving, or the connection has been silent or unread, for too long."""

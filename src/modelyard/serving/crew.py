@@ -36,13 +36,7 @@ class Child:
     """When that last changed, by the supervisor's clock."""
     ready: bool = False
     doomed: bool = False
-    """Killed."""
-
-    def silent(self, now: float, beat: int) -> float:
-        """For how many seconds its count has been the same."""
-        if beat != self.beat:
-            self.beat, self.heard = beat, now
-        return now - self.heard
+    """Killed, or gone by itself."""
 
     def tell(self, *message: str) -> None:
         """Send; a worker that does not take it is ended, as it would know less than the others."""
@@ -116,7 +110,9 @@ class Crew:
         takers = []
         for child in self.children.values():
             child.heard += gap if gap > 1 else 0.0
-            silent = child.silent(now, metrics.beat(self._shared.counters, child.index))
+            if (beat := metrics.beat(self._shared.counters, child.index)) != child.beat:
+                child.beat, child.heard = beat, now
+            silent = now - child.heard
             if silent > (self._hang_s if child.ready else max(START_S, self._hang_s)):
                 child.end(f"its event loop stood still for {silent:.1f} s (--hang-s)")
             elif child.ready and not child.doomed and silent < SILENT_S:
@@ -131,6 +127,7 @@ class Crew:
                 if child is None:  # not ours: whoever became this process had started it
                     continue
                 self._shared.places.clear(child.index)
+                child.doomed = True  # its process id may be another's by now
                 if not self._is_ending:
                     self._starts.append((now if child.ready else now + PAUSE_S, child.index))
                 yield child, os.waitstatus_to_exitcode(ended[1])

@@ -66,7 +66,9 @@ class Engine:
     def _check_golden(self, bundle: Bundle) -> NDArray[Any]:
         try:
             golden_BHWC, expected_BK = bundle.samples()
-            found_BK = self.run_all(golden_BHWC)
+            at = self._names.index(PROBABILITIES)  # one by one: the best batch is not known yet
+            singles = (self._session.run(self._names, {self.input.name: image[None]})[at] for image in golden_BHWC)
+            found_BK = np.concatenate([*singles])
         except ModelyardError:
             raise
         except Exception as error:  # onnxruntime's and numpy's errors have no common base
@@ -74,12 +76,6 @@ class Engine:
         if found_BK.shape != expected_BK.shape or not np.allclose(found_BK, expected_BK, rtol=0, atol=TOLERANCE):
             raise ParityError(f"{self.folder} does not give its golden answers within {TOLERANCE} here; export it again")
         return golden_BHWC
-
-    def run_all(self, images_BHWC: NDArray[Any]) -> NDArray[Any]:
-        """Probabilities [B, K] one by one, which is before the best batch is known."""
-        at = self._names.index(PROBABILITIES)
-        singles = [self._session.run(self._names, {self.input.name: image[None]})[at] for image in images_BHWC]
-        return np.concatenate(singles)
 
     def _rows_are_independent(self, rows: NDArray[Any]) -> bool:
         """Whether a batch gives each row the answer it gets alone; if not, requests are never merged."""

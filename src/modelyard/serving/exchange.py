@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from http import HTTPStatus
 from urllib.parse import parse_qs
 
@@ -10,23 +11,24 @@ import orjson
 
 from modelyard.errors import RequestError
 
-Headers = list[tuple[bytes, bytes]]
 JSON_TYPE = (b"content-type", b"application/json")
 MAX_OBJECT_BYTES = 16 * 1024
 """Of an order; tensors have limits of their own."""
 
 
+@dataclass(slots=True, eq=False)
 class Request:
-    """Method, path, query, headers (lower-case names) and the whole, uncompressed body."""
+    """Headers have lower-case names; the body is whole, and plain for handlers."""
 
-    __slots__ = ("body", "headers", "method", "path", "query_string")
+    method: str
+    path: str
+    query_string: bytes
+    headers: Mapping[bytes, bytes]
+    body: bytes
 
-    def __init__(self, method: str, path: str, query_string: bytes, headers: Mapping[bytes, bytes], body: bytes) -> None:
-        self.method = method
-        self.path = path
-        self.query_string = query_string
-        self.headers = headers
-        self.body = body
+    def with_body(self, body: bytes) -> Request:
+        """Another request with the same head."""
+        return Request(self.method, self.path, self.query_string, self.headers, body)
 
     def query(self, name: str) -> str | None:
         """The last value of a query parameter."""
@@ -46,15 +48,13 @@ class Request:
         return value
 
 
+@dataclass(slots=True, eq=False)
 class Response:
-    """Status, headers without the content length, and the body."""
+    """An answer; its length is no header yet."""
 
-    __slots__ = ("body", "headers", "status")
-
-    def __init__(self, status: int, headers: Headers, body: bytes) -> None:
-        self.status = status
-        self.headers = headers
-        self.body = body
+    status: int
+    headers: list[tuple[bytes, bytes]]
+    body: bytes
 
 
 class WrongMethod(RequestError):

@@ -19,21 +19,20 @@ from contextlib import suppress
 from typing import Any
 
 import grpc
-import numpy as np
 import orjson
 from open_inference.grpc import protocol
 from open_inference.grpc.service import GRPCInferenceServiceServicer, add_GRPCInferenceServiceServicer_to_server
 
 import modelyard
-from modelyard.errors import ConfigError, ModelyardError, RequestError, quoted
+from modelyard.errors import ConfigError, ModelyardError, RequestError
 from modelyard.serving.__main__ import read_options
 from modelyard.serving.auth import Tokens
 from modelyard.serving.events import log_event
-from modelyard.serving.limits import HEAD_BYTES
+from modelyard.serving.following import follow_releases
+from modelyard.serving.grpc_messages import read_call, write_answer
 from modelyard.serving.metrics import WorkerMetrics, allocate
 from modelyard.serving.options import ServeOptions
 from modelyard.serving.repository import Repository
-from modelyard.serving.tensors import DATATYPES
 from modelyard.serving.trials import Trials
 
 DEFAULT_PORT = 9701
@@ -42,13 +41,6 @@ CODES = {
     503: grpc.StatusCode.UNAVAILABLE, 504: grpc.StatusCode.DEADLINE_EXCEEDED,
 }  # fmt: skip
 """HTTP status -> gRPC's; others are INTERNAL."""
-CONTENTS = {
-    "BOOL": "bool_contents", "INT8": "int_contents", "INT16": "int_contents", "INT32": "int_contents",
-    "INT64": "int64_contents", "UINT8": "uint_contents", "UINT16": "uint_contents", "UINT32": "uint_contents",
-    "UINT64": "uint64_contents", "FP32": "fp32_contents", "FP64": "fp64_contents",
-}  # fmt: skip
-"""V2 datatype -> field of InferTensorContents; FP16 is raw only."""
-NUMPY: dict[str, type[np.generic]] = dict(DATATYPES.values())
 OPEN_CALLS = ("/ServerLive", "/ServerReady")
 
 
@@ -105,70 +97,6 @@ async def _abort(context: Any, error: RequestError) -> None:
     await context.abort(CODES.get(error.status, grpc.StatusCode.INTERNAL), str(error))
 
 
-def read_call(request: Any, max_bytes: int) -> tuple[bytes, bytes]:
-    """A ModelInferRequest as the JSON header and the tensor's bytes, at most `max_bytes` where they have to be converted,
-    of a binary V2 request. Raises: RequestError.
-    """
-    if len(request.inputs) != 1 or len(request.raw_input_contents) > 1:
-        raise RequestError(f"expected the model's one input, received {len(request.inputs)}")
-    (given,) = request.inputs
-    tensor_bytes = sum(map(len, request.raw_input_contents)) + given.contents.ByteSize()
-    if request.ByteSize() - tensor_bytes > HEAD_BYTES:
-        raise RequestError(f"expected at most {HEAD_BYTES} bytes beside the tensor")
-    if request.raw_input_contents and given.contents.ListFields():
-        raise RequestError(f"input {quoted(given.name)}: expected raw_input_contents or contents, received both")
-    tensor = request.raw_input_contents[0] if request.raw_input_contents else _pack(given, max_bytes)
-    described = {
-        "name": given.name, "shape": list(given.shape), "datatype": given.datatype,
-        "parameters": {"binary_data_size": len(tensor)},
-    }  # fmt: skip
-    header: dict[str, Any] = {"inputs": [described], "parameters": _parameters(request) | {"binary_data_output": True}}
-    if request.id:
-        header["id"] = request.id
-    if request.outputs:
-        header["outputs"] = [{"name": one.name, "parameters": _parameters(one)} for one in request.outputs]
-    return orjson.dumps(header), tensor
-
-
-def _pack(given: Any, max_bytes: int) -> bytes:
-    """The bytes of typed contents. Raises: RequestError."""
-    field = CONTENTS.get(given.datatype)
-    if field is None:
-        datatype = quoted(given.datatype)
-        raise RequestError(f"input {quoted(given.name)}: datatype {datatype} is read from raw_input_contents only")
-    values, dtype = getattr(given.contents, field), np.dtype(NUMPY[given.datatype])
-    if len(values) * dtype.itemsize > max_bytes:
-        raise RequestError(f"input {quoted(given.name)}: expected at most {max_bytes} bytes, received more rows")
-    try:
-        return np.array(list(values), dtype).tobytes()
-    except OverflowError:
-        raise RequestError(f"input {quoted(given.name)}: expected {given.datatype} values in range") from None
-
-
-def _parameters(message: Any) -> dict[str, Any]:
-    """Raises: RequestError for a parameter without a value."""
-    if empty := [name for name, value in message.parameters.items() if value.WhichOneof("parameter_choice") is None]:
-        raise RequestError(f"parameter {quoted(empty[0])} has no value known here; expected a bool, int64 or string")
-    return {name: getattr(value, value.WhichOneof("parameter_choice")) for name, value in message.parameters.items()}
-
-
-def write_answer(header: dict[str, Any], tensors: bytes, *, raw: bool) -> Any:
-    """A ModelInferResponse from the JSON header and tensors of a binary V2 answer; raw contents answer raw ones."""
-    answer = protocol.ModelInferResponse(
-        model_name=header["model_name"], model_version=header["model_version"], id=header.get("id", "")
-    )
-    for told in header["outputs"]:
-        size = told["parameters"]["binary_data_size"]
-        output = answer.outputs.add(name=told["name"], datatype=told["datatype"], shape=told["shape"])
-        if raw or told["datatype"] not in CONTENTS:
-            answer.raw_output_contents.append(tensors[:size])
-        else:
-            values = np.frombuffer(tensors[:size], NUMPY[told["datatype"]]).tolist()
-            getattr(output.contents, CONTENTS[told["datatype"]]).extend(values)
-        tensors = tensors[size:]
-    return answer
-
-
 class TokenCheck(grpc.aio.ServerInterceptor):  # type: ignore[misc]
     """Bearer tokens in the call's metadata; health stays open, as over HTTP."""
 
@@ -206,15 +134,9 @@ async def serve(options: ServeOptions, trials: Trials) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    while not stop.is_set():
-        with suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), options.poll_s)
-        try:
-            await repository.refresh()
-            if tokens:
-                tokens.refresh()
-        except Exception as error:  # the watch must outlive whatever one look met
-            log_event("fault", {"where": "following releases", "reason": repr(error)})
+    following = asyncio.create_task(follow_releases(repository, tokens, options.poll_s))
+    await stop.wait()
+    following.cancel()
     await server.stop(options.drain_s)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import mmap
-import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 from http import HTTPStatus
@@ -16,7 +15,7 @@ from modelyard.serving.auth import Callers
 from modelyard.serving.exchange import JSON_TYPE, Request, Response, WrongMethod, error_response, json_response
 from modelyard.serving.exposition import PROMETHEUS_TYPE, prometheus_text, statistics
 from modelyard.serving.limits import LARGE_BYTES, Turns
-from modelyard.serving.metrics import observe, totals
+from modelyard.serving.metrics import Counted, totals
 from modelyard.serving.page_files import page_file
 from modelyard.serving.repository import Repository
 from modelyard.serving.served import Served
@@ -48,18 +47,17 @@ class Handlers:
             "/models": ("GET", self._models), "/metrics": ("GET", self._metrics),
             "/": ("GET", self._page), "/openapi.json": ("GET", self._page),
         }  # fmt: skip
-        self._verbs: dict[str, tuple[str, Callable[[str, str | None], Awaitable[Response]]]] = {
-            "": ("GET", self._metadata), "ready": ("GET", self._model_ready), "config": ("GET", self._config),
-            "stats": ("GET", self._statistics),
-        }  # fmt: skip
+        self._verbs: dict[str, tuple[str, Callable[[Served, str | None], object]]] = {
+            "": ("GET", lambda served, _: served.metadata(repository.versions(served.name))),
+            "ready": ("GET", lambda served, _: {"name": served.name, "ready": True}),
+            "config": ("GET", lambda served, _: served.config()),
+            "stats": ("GET", lambda served, version: statistics(totals(memory), served.name, version)),
+        }
 
-    async def answer(self, request: Request) -> Response:
-        """The answer to any request; errors are answers too."""
-        try:
-            self._callers.check(request)
-            return await self._handler(request)(request)
-        except RequestError as error:
-            return self.refuse(request, error)
+    def answer(self, request: Request) -> Awaitable[Response]:
+        """The answer to any request. Raises: RequestError, and so does what is given."""
+        self._callers.check(request)
+        return self._handler(request)(request)
 
     def refuse(self, request: Request, error: RequestError) -> Response:
         """An error as the protocol of the path tells it."""
@@ -94,45 +92,33 @@ class Handlers:
         version = None
         if rest[:1] == ["versions"] and len(rest) > 1:
             version, rest = rest[1], rest[2:]
-        verb = rest[0] if len(rest) == 1 else "" if not rest else "/".join(rest)
+        verb = "/".join(rest)
         if verb == "infer":
             _check_method(request, "POST")
             return await self._infer(request, name, version)
         if verb not in self._verbs:
             raise RequestError(f"nothing at {request.path}", HTTPStatus.NOT_FOUND)
-        method, handler = self._verbs[verb]
+        method, told = self._verbs[verb]
         _check_method(request, method)
-        return await handler(name, version)
+        return json_response(told(await self.repository.find(name, version), version))
 
     async def _infer(self, request: Request, name: str, version: str | None) -> Response:
         served = self.repository.current.get(name) if version is None else None
         if served is None:
             served = await self.repository.find(name, version)
-        started = time.perf_counter_ns()
-        try:
+        with Counted(served.counters):
             header_length = request.headers.get(b"inference-header-content-length")
             if header_length is None and len(request.body) > LARGE_BYTES:
                 head, rows = await self._turns.read(request.body, partial(served.reader.read, None, request.body))
             else:
                 head, rows = served.reader.read(header_length, request.body)
             outputs = await served.submit(rows, head.num_rows, head.timeout_s)
-            response = served.writer.write(head, outputs)
-        except RequestError:
-            observe(served.counters, time.perf_counter_ns() - started, failed=True)
-            raise
-        observe(served.counters, time.perf_counter_ns() - started, failed=False)
-        return response
+            return served.writer.write(head, outputs)
 
     async def _counted(self, request: Request, answer: Callable[[Served, Request], Awaitable[Response]]) -> Response:
         served = await self.repository.find(request.query("model") or self._default_name(), request.query("version"))
-        started = time.perf_counter_ns()
-        try:
-            response = await answer(served, request)
-        except RequestError:
-            observe(served.counters, time.perf_counter_ns() - started, failed=True)
-            raise
-        observe(served.counters, time.perf_counter_ns() - started, failed=False)
-        return response
+        with Counted(served.counters):
+            return await answer(served, request)
 
     def _default_name(self) -> str:
         """The first champion, else, where none is released, the first served name. Raises: RequestError (404, 503)."""
@@ -157,21 +143,6 @@ class Handlers:
     async def _predict(self, request: Request) -> Response:
         return await self._counted(request, self._pictures.predict)
 
-    async def _metadata(self, name: str, version: str | None) -> Response:
-        served = await self.repository.find(name, version)
-        return json_response(served.metadata(self.repository.versions(name)))
-
-    async def _config(self, name: str, version: str | None) -> Response:
-        return json_response((await self.repository.find(name, version)).config())
-
-    async def _model_ready(self, name: str, version: str | None) -> Response:
-        await self.repository.find(name, version)
-        return json_response({"name": name, "ready": True})
-
-    async def _statistics(self, name: str, version: str | None) -> Response:
-        await self.repository.find(name, version)
-        return json_response(statistics(totals(self._memory), name, version))
-
     async def _all_statistics(self, _: Request) -> Response:
         return json_response(statistics(totals(self._memory)))
 
@@ -184,7 +155,8 @@ class Handlers:
     async def _ready(self, _: Request) -> Response:
         reason = self._unloaded_champion()
         if self.repository.is_ready and not self.draining and not reason:
-            return json_response({"ready": True})
+            providers = {served.engine.provider for served in self.repository.current.values()}
+            return json_response({"ready": True, "providers": sorted(providers)})
         return json_response({"ready": False} | ({"error": reason} if reason else {}), HTTPStatus.SERVICE_UNAVAILABLE)
 
     async def _ping(self, _: Request) -> Response:
@@ -196,7 +168,7 @@ class Handlers:
         return Response(HTTPStatus.OK, [JSON_TYPE], invocations.MLFLOW_VERSION.encode())
 
     async def _models(self, _: Request) -> Response:
-        return json_response([served.card() for _, served in sorted(self.repository.current.items())])
+        return json_response([served.card() for served in self.repository.current.values()])
 
     async def _metrics(self, _: Request) -> Response:
         return Response(HTTPStatus.OK, [PROMETHEUS_TYPE], prometheus_text(totals(self._memory)))

@@ -12,9 +12,11 @@ import httptools
 from modelyard.errors import RequestError
 from modelyard.serving.exchange import Request, Response
 
-NOSNIFF = b"x-content-type-options: nosniff\r\n"
-"""No answer of ours is anything but what it says."""
-STATUS_LINES = {int(status): b"HTTP/1.1 %d %b\r\n%b" % (status, status.phrase.encode(), NOSNIFF) for status in HTTPStatus}
+STATUS_LINES = {
+    int(status): b"HTTP/1.1 %d %b\r\nx-content-type-options: nosniff\r\n" % (status, status.phrase.encode())
+    for status in HTTPStatus
+}
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 HEAD_END = b"\r\n\r\n"
 KNOWN_HEADS, KNOWN_HEAD_BYTES = 1024, 2048
 """How many heads of requests are remembered, and how long they may be."""
@@ -84,17 +86,14 @@ class KnownHeads:
         asked, num_bytes = self._heads.get(data[:end], UNKNOWN)
         if len(data) - end != num_bytes:
             return None
-        return Request(asked.method, asked.path, asked.query_string, asked.headers, data[end:])
+        return asked.with_body(data[end:])
 
     def remember(self, data: bytes, request: Request) -> None:
-        """The head of a request that was all of `data` and after which the connection goes on."""
+        """The head of a request after which the connection goes on, if it was all of `data`."""
         end = data.find(HEAD_END) + len(HEAD_END)
         length = request.headers.get(b"content-length", b"0")
         if end > KNOWN_HEAD_BYTES or b"expect" in request.headers or int(length) != len(data) - end:
             return
         if len(self._heads) >= KNOWN_HEADS:
             self._heads.clear()
-        self._heads[data[:end]] = (
-            Request(request.method, request.path, request.query_string, request.headers, b""),
-            len(data) - end,
-        )
+        self._heads[data[:end]] = request.with_body(b""), len(data) - end

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from modelyard.errors import RequestError
 from modelyard.serving.exchange import JSON_TYPE, Response
-from modelyard.serving.infer_request import Head, Wanted
+from modelyard.serving.infer_head import Head, Wanted
 from modelyard.serving.tensors import TensorSpec
 
 OCTET_TYPE = (b"content-type", b"application/octet-stream")

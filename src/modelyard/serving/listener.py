@@ -22,8 +22,8 @@ ACCEPTS = 64
 REST_S = 0.1
 """Before the next try after a connection could not be accepted."""
 TOO_MANY = (
-    b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\ncontent-length: 33\r\n"
-    b'retry-after: 1\r\nconnection: close\r\n\r\n{"error":"too many connections"}\n'
+    b"HTTP/1.1 503 Service Unavailable\r\nx-content-type-options: nosniff\r\ncontent-type: application/json\r\n"
+    b'content-length: 33\r\nretry-after: 1\r\nconnection: close\r\n\r\n{"error":"too many connections"}\n'
 )
 
 

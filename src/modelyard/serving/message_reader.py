@@ -102,8 +102,8 @@ class MessageReader:
     def on_headers_complete(self) -> None:
         self._in_headers = False
         self._header_bytes = 0
-        self._head = incoming(self._parser.get_method(), self._url, self._headers, self._parser.get_http_version())
-        self._receiver.on_head(self._head)
+        self.head = incoming(self._parser.get_method(), self._url, self._headers, self._parser.get_http_version())
+        self._receiver.on_head(self.head)
 
     def on_body(self, body: bytes) -> None:
         self._told += len(body) + LINE_BYTES
@@ -117,7 +117,7 @@ class MessageReader:
 
     def on_message_complete(self) -> None:
         self.is_inside = False
-        request, request.body = self._head, bytes(self._body)
+        request, request.body = self.head, bytes(self._body)
         parser = self._parser
         goes_on = parser.should_keep_alive() and parser.get_http_version() != "1.0" and not parser.should_upgrade()
         self._begin()
@@ -125,7 +125,7 @@ class MessageReader:
 
     def _begin(self) -> None:
         self._in_headers = True
-        self._url, self._headers, self._head = b"", dict[bytes, bytes](), NO_HEAD
+        self._url, self._headers, self.head = b"", dict[bytes, bytes](), NO_HEAD
         self._body, self._header_bytes = b"", 0
 
     def _count_header(self, more: int, status: int) -> None:

@@ -6,7 +6,10 @@ A worker that dies leaves its counts behind; the one that takes its place goes o
 from __future__ import annotations
 
 import mmap
+import time
 from bisect import bisect_left
+
+from modelyard.errors import RequestError
 
 SUCCESS, FAILURE, ROWS, EXECUTIONS, REQUEST_NS, FAILURE_NS = range(6)
 QUEUE_NS, INPUT_NS, INFER_NS, OUTPUT_NS, PENDING, LAST_MS = range(6, 12)
@@ -70,15 +73,26 @@ def beat(memory: mmap.mmap, worker: int) -> int:
     return memoryview(memory)[start : start + 8 * WORKER_FIELDS].cast("q")[BEAT]
 
 
-def observe(counters: memoryview[int], duration_ns: int, *, failed: bool) -> None:
-    """Count one answered request."""
-    if failed:
-        counters[FAILURE] += 1
-        counters[FAILURE_NS] += duration_ns
-        return
-    counters[SUCCESS] += 1
-    counters[REQUEST_NS] += duration_ns
-    counters[HISTOGRAM + bisect_left(BUCKETS_S, duration_ns / 1e9)] += 1
+class Counted:
+    """Counts the request that is answered, or refused, within it; one that is given up is neither."""
+
+    __slots__ = ("_counters", "_started_ns")
+
+    def __init__(self, counters: memoryview[int]) -> None:
+        self._counters = counters
+
+    def __enter__(self) -> None:
+        self._started_ns = time.perf_counter_ns()
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        counters, duration_ns = self._counters, time.perf_counter_ns() - self._started_ns
+        if error is None:
+            counters[SUCCESS] += 1
+            counters[REQUEST_NS] += duration_ns
+            counters[HISTOGRAM + bisect_left(BUCKETS_S, duration_ns / 1e9)] += 1
+        elif isinstance(error, RequestError):
+            counters[FAILURE] += 1
+            counters[FAILURE_NS] += duration_ns
 
 
 def totals(memory: mmap.mmap) -> Totals:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections import OrderedDict
 from concurrent.futures import Executor
-from contextlib import suppress
 from http import HTTPStatus
-from pathlib import Path
 
-from modelyard.errors import ModelyardError, RequestError, StoreError, quoted
-from modelyard.releases import CHAMPION, Pointer, known_versions, read_pointers
+from modelyard.errors import MAX_TEXT, ModelyardError, RequestError, StoreError, quoted
+from modelyard.releases import CHAMPION, Pointer, demand_readable, known_versions, read_pointers
 from modelyard.serving.engines import Engines, Key
 from modelyard.serving.events import log_event
 from modelyard.serving.metrics import WorkerMetrics
@@ -21,7 +18,6 @@ from modelyard.serving.trials import Trials
 
 PINNED_VERSIONS = 4
 """Versions that no alias names and that were asked for by number; the one not used for longest makes room."""
-LONGEST_REASON = 1000
 
 
 class Repository:
@@ -46,31 +42,27 @@ class Repository:
 
     async def start(self) -> None:
         """The first load; what takes more than half of a trial's time is served later. Raises: StoreError when nothing is."""
-        _demand_readable(self._options.releases)
+        demand_readable(self._options.releases)
         await self.refresh()
-        patience: float | None = self._options.load_timeout_s / 2
-        while self._following and not (self.current and patience is None):
-            wanted = asyncio.ALL_COMPLETED if patience else asyncio.FIRST_COMPLETED
-            await asyncio.wait([task for _, task in self._following.values()], timeout=patience, return_when=wanted)
-            patience = None
+        if self._following:
+            await asyncio.wait(self._loads(), timeout=self._options.load_timeout_s / 2)
+        while self._following and not self.current:
+            await asyncio.wait(self._loads(), return_when=asyncio.FIRST_COMPLETED)
         if not self.current:
             reasons = "; ".join(f"{name}: {reason}" for name, (_, reason) in self.refused.items())
-            reasons = (
-                reasons or f"no such alias of {', '.join(self._options.models) or 'any model'} in {self._options.releases}"
-            )
-            raise StoreError(f"nothing to serve: {reasons[: 4 * LONGEST_REASON]}; see modelyard models list")
+            nobody = f"no such alias of {', '.join(self._options.models) or 'any model'} in {self._options.releases}"
+            raise StoreError(f"nothing to serve: {(reasons or nobody)[: 4 * MAX_TEXT]}; see modelyard models list")
+
+    def _loads(self) -> list[asyncio.Task[None]]:
+        return [task for _, task in self._following.values()]
 
     async def refresh(self) -> None:
         """Look at the alias files: begin to load what is new, drop what is gone. A version that is refused changes nothing."""
         async with self._looking:
             options = self._options
             self.pointers = await asyncio.to_thread(read_pointers, options.releases, options.models, options.aliases)
-        for name in set(self._following) - set(self.pointers):
-            self._stop_following(name)
-        for name in set(self.current) - set(self.pointers):
+        for name in {*self._following, *self.current, *self.refused} - self.pointers.keys():
             self._drop(name, "its alias is gone")
-        for name in set(self.refused) - set(self.pointers):
-            del self.refused[name]
         for name, pointer in self.pointers.items():
             if name not in self.unloaded and self._is_news(name, pointer):
                 self._stop_following(name)
@@ -88,11 +80,9 @@ class Repository:
             self._following.pop(name)[1].cancel()
 
     async def _follow(self, name: str, pointer: Pointer) -> None:
-        """Whatever goes wrong with a release is its refusal, and nobody else's."""
-        try:
-            served = await self._make(pointer)
-        except Exception as error:
-            self._refuse(name, pointer, error)
+        served = await self._make(pointer)
+        if isinstance(served, str):
+            self.refused[name] = (pointer, served)
         else:
             self.current = dict(sorted((self.current | {name: served}).items()))  # whichever was ready first
             self.refused.pop(name, None)
@@ -100,28 +90,26 @@ class Repository:
             log_event("serving", {"model": name, "version": pointer.version})
         del self._following[name]
 
-    def _refuse(self, name: str, pointer: Pointer, error: Exception) -> None:
-        self.refused[name] = (pointer, self._public(error))
-        serving = self.current[name].version if name in self.current else None
-        told = {"model": name, "version": pointer.version, "serving": serving, "reason": _reason_of(error)}
-        log_event("refused", told)
-
-    def _public(self, error: Exception) -> str:
-        """Why something is refused, for clients: names instead of this machine's paths."""
-        known = isinstance(error, ModelyardError)
-        return _reason_of(error).replace(f"{self._options.releases}/", "") if known else "it cannot be opened; see the log"
-
-    async def _make(self, pointer: Pointer) -> Served:
-        """Raises: ModelyardError when the version must not be served."""
-        if pointer.fault:
-            raise StoreError(pointer.fault)
-        engine = await self._engines.get((pointer.model, pointer.version))
-        return Served(pointer, engine, options=self._options, metrics=self._metrics, runner=self._runner)
+    async def _make(self, pointer: Pointer) -> Served | str:
+        """What serves a version, or why it is refused, for clients: whatever goes wrong with a release harms no other."""
+        try:
+            if pointer.fault:
+                raise StoreError(pointer.fault)
+            engine = await self._engines.get((pointer.model, pointer.version))
+            return Served(pointer, engine, options=self._options, metrics=self._metrics, runner=self._runner)
+        except Exception as error:
+            serving, is_foreseen = self.current.get(pointer.name), isinstance(error, ModelyardError)
+            reason = (str(error) if is_foreseen else repr(error))[:MAX_TEXT]  # its length is a release's choice
+            told = {"model": pointer.name, "version": pointer.version, "serving": serving and serving.version, "reason": reason}
+            log_event("refused", told)
+            return reason.replace(f"{self._options.releases}/", "") if is_foreseen else "it cannot be opened; see the log"
 
     def _drop(self, name: str, why: str) -> None:
         """Requests that hold the old version finish on it; then its memory goes with the last of them."""
-        old = self.current.pop(name)
-        log_event("dropped", {"model": name, "version": old.version, "why": why})
+        self._stop_following(name)
+        self.refused.pop(name, None)
+        if old := self.current.pop(name, None):
+            log_event("dropped", {"model": name, "version": old.version, "why": why})
 
     async def find(self, name: str, version: str | None) -> Served:
         """What answers for this name, and version if one is given. Raises: RequestError (404)."""
@@ -146,21 +134,15 @@ class Repository:
         if version not in self.versions(name):
             raise RequestError(f"model {quoted(name)} has no version {quoted(version)}", HTTPStatus.NOT_FOUND)
         key = (name, version)
-        if key in self._pinned:
-            self._pinned.move_to_end(key)
-            return self._pinned[key]
-        if key not in self._unfit:
-            try:
-                made = await self._make(Pointer(name, CHAMPION, version, (0, 0)))
-            except Exception as error:
-                self._unfit[key] = self._public(error)
-                log_event("refused", {"model": name, "version": version, "reason": _reason_of(error)})
-        if key in self._unfit:
-            raise RequestError(f"version {version} is refused: {self._unfit[key]}", HTTPStatus.NOT_FOUND)
-        pinned = self._pinned.setdefault(key, made)
+        found = self._pinned.get(key) or self._unfit.get(key) or await self._make(Pointer(name, CHAMPION, version, (0, 0)))
+        if isinstance(found, str):
+            self._unfit[key] = found
+            raise RequestError(f"version {version} is refused: {found}", HTTPStatus.NOT_FOUND)
+        found = self._pinned.setdefault(key, found)
+        self._pinned.move_to_end(key)
         while len(self._pinned) > PINNED_VERSIONS:
             self._pinned.popitem(last=False)
-        return pinned
+        return found
 
     def versions(self, name: str) -> list[str]:
         """The versions that can be asked for: a champion's name stands for all of its model's, an alias for one."""
@@ -192,10 +174,7 @@ class Repository:
         if name not in self.pointers:
             raise RequestError(self._absence(name))
         self.unloaded.add(name)
-        self.refused.pop(name, None)
-        self._stop_following(name)
-        if name in self.current:
-            self._drop(name, "unloaded")
+        self._drop(name, "unloaded")
 
     @property
     def is_ready(self) -> bool:
@@ -219,18 +198,3 @@ class Repository:
         if name in self.unloaded:
             return "unloaded"
         return refused[1] if refused and refused[0].version == version else "loaded when asked for"
-
-
-def _demand_readable(releases: Path) -> None:
-    """Raises: StoreError when this user may not read the folder; one that is not there yet has nothing to serve."""
-    with suppress(FileNotFoundError, NotADirectoryError):
-        try:
-            any(releases.iterdir())
-        except PermissionError:
-            told = f"user {os.getuid()} may not read {releases}; its owner opens it to a group: modelyard store share"
-            raise StoreError(told) from None
-
-
-def _reason_of(error: Exception) -> str:
-    """A refusal's text; its length is not a release's to choose."""
-    return (str(error) if isinstance(error, ModelyardError) else repr(error))[:LONGEST_REASON]

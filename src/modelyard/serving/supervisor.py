@@ -25,6 +25,7 @@ from modelyard.serving.events import log_event
 from modelyard.serving.listener import ACCEPTS, BACKLOG, Listener
 from modelyard.serving.options import ServeOptions
 from modelyard.serving.places import Places, Shared, affordable_connections
+from modelyard.text import printable
 
 TURN_S = 0.2
 """Between two looks at the workers, at most."""
@@ -166,9 +167,8 @@ class Supervisor:
         url, workers, seconds = self._listener.url, self._options.workers, round(time.perf_counter() - self._started, 3)
         log_event("ready", {"url": url, "models": self._names, "workers": workers, "seconds": seconds})
         with suppress(OSError, ValueError):  # nobody reads it, or it has letters that the terminal lacks
-            names = ", ".join(repr(name)[1:-1] for name in self._names)  # no control characters
-            sys.stdout.write(f"modelyard serves {names} at {url} ({workers} workers); Ctrl-C stops\n")
-            sys.stdout.flush()
+            names = printable(", ".join(self._names))
+            print(f"modelyard serves {names} at {url} ({workers} workers); Ctrl-C stops", flush=True)  # noqa: T201
 
     def _bury(self, child: Child, code: int) -> None:
         """A worker is gone; its successor is on its way, unless the server is stopping or never got ready."""

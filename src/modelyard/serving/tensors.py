@@ -10,7 +10,6 @@ from itertools import chain
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from modelyard.errors import BundleError, RequestError
 
@@ -107,7 +106,8 @@ def _convert(flat: list[Any], dtype: np.dtype[Any]) -> bytes:
         packed = array(dtype.char, flat)
     except TypeError:  # an integer's array takes no floats
         found = np.frombuffer(array("d", flat))
-        if dtype.kind == "f" or not _are_whole(found):
+        is_whole = (np.abs(found) <= EXACT_INTEGERS).all() and (found == np.trunc(found)).all()
+        if dtype.kind == "f" or not is_whole:
             raise ValueError from None
         if found.min() < np.iinfo(dtype).min or found.max() > np.iinfo(dtype).max:
             raise ValueError from None
@@ -115,8 +115,3 @@ def _convert(flat: list[Any], dtype: np.dtype[Any]) -> bytes:
     if dtype.kind == "f" and not np.isfinite(np.frombuffer(packed, dtype)).all():
         raise ValueError
     return packed.tobytes()
-
-
-def _are_whole(values: NDArray[Any]) -> bool:
-    """Whether floats are integers that a float64 holds exactly."""
-    return bool((np.abs(values) <= EXACT_INTEGERS).all() and (values == np.trunc(values)).all())

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from modelyard.bundle import MANIFEST_FILE, MODEL_FILE
-from modelyard.errors import BundleError
+from modelyard.errors import MAX_TEXT, BundleError
 from modelyard.releases import read_release
 from modelyard.serving.engine import Engine
 
@@ -99,7 +99,7 @@ def _try(folder: Path, answer: int, timeout_s: float, memory_mb: int) -> NoRetur
         told = bundle.digests[MANIFEST_FILE]
     except BaseException as error:
         reason = str(error) or f"{folder} cannot be opened: {type(error).__name__} (--load-memory-mb is {memory_mb})"
-        told = f" {reason[:1000]}"
+        told = f" {reason[:MAX_TEXT]}"
     finally:
         with suppress(OSError):  # nobody wants to know any more
             os.write(answer, told.encode(errors="replace"))

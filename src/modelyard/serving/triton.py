@@ -25,6 +25,7 @@ from modelyard.releases import Pointer, read_pointers, read_release
 from modelyard.serving.options import ServeOptions
 from modelyard.serving.tensors import TensorSpec
 from modelyard.serving.trials import Trials
+from modelyard.text import printable
 
 CONFIG_FILE, LABELS_FILE = "config.pbtxt", "labels.txt"
 MARK_FILE = "modelyard.json"
@@ -66,7 +67,7 @@ def _write_model(pointer: Pointer, bundle: Bundle, folder: Path) -> None:
     version = folder / pointer.version
     version.mkdir(parents=True)
     (version / MODEL_FILE).write_bytes(bundle.model)
-    (folder / LABELS_FILE).write_text("".join(f"{' '.join(name.split())}\n" for name in bundle.manifest.classes))
+    (folder / LABELS_FILE).write_text("".join(f"{printable(name)}\n" for name in bundle.manifest.classes))
     (folder / CONFIG_FILE).write_text(triton_config(pointer, bundle))
 
 

@@ -9,6 +9,7 @@ import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from http import HTTPStatus
 
 from modelyard.errors import RequestError
@@ -22,13 +23,16 @@ MAX_WAITING, MAX_WAIT_S = 64, 5.0
 MAX_PARTS, MAX_BOUNDARY = 100, 70
 """Of a form, the file among them, and of what parts them (RFC 2046, 5.1.1)."""
 M_MMAP_THRESHOLD = -3
+HUSH = partial(warnings.filterwarnings, "ignore", module=r"PIL\.")
+"""Odd metadata are no news, and each warning's text would be kept for ever."""
 
 
 class Pictures:
     """Reads one picture at a time, on a thread of its own: what follows promotions never waits for them."""
 
     def __init__(self) -> None:
-        self._thread = ThreadPoolExecutor(1, "pictures", initializer=_hush)
+        self._thread = ThreadPoolExecutor(1, "pictures", initializer=HUSH)
+        self._turn = asyncio.Lock()
         self._waiting = 0
         with suppress(OSError, AttributeError):  # glibc alone keeps large blocks for later, once it has had them
             ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, 2**20)
@@ -48,26 +52,25 @@ class Pictures:
         })  # fmt: skip
 
     async def _pixels(self, request: Request, image_shape: tuple[int, int, int]) -> bytes:
-        """A request that is cancelled, or waits too long, before its turn is never read."""
-        if self._waiting >= MAX_WAITING:
-            raise _overloaded()
+        """A request that is cancelled, or waits too long, before its turn is let go of and never read."""
         self._waiting += 1
         try:
+            if self._waiting > MAX_WAITING:
+                raise TimeoutError
             async with asyncio.timeout(MAX_WAIT_S):
-                return await asyncio.get_running_loop().run_in_executor(self._thread, read_pixels, request, image_shape)
+                await self._turn.acquire()
+            return await self._begin(request, image_shape)  # in no variable: an error holds this frame
         except TimeoutError:
-            raise _overloaded() from None
+            told = "too many pictures are waiting; try again later"
+            raise RequestError(told, HTTPStatus.SERVICE_UNAVAILABLE) from None
         finally:
             self._waiting -= 1
 
-
-def _overloaded() -> RequestError:
-    return RequestError("too many pictures are waiting; try again later", HTTPStatus.SERVICE_UNAVAILABLE)
-
-
-def _hush() -> None:
-    """Odd metadata are no news, and each warning's text would be kept for ever."""
-    warnings.filterwarnings("ignore", module=r"PIL\.")
+    def _begin(self, request: Request, image_shape: tuple[int, int, int]) -> asyncio.Future[bytes]:
+        """The thread goes on though the request is cancelled, and the turn ends with it."""
+        reading = asyncio.get_running_loop().run_in_executor(self._thread, read_pixels, request, image_shape)
+        reading.add_done_callback(lambda _: self._turn.release())
+        return asyncio.shield(reading)
 
 
 def read_pixels(request: Request, image_shape: tuple[int, int, int]) -> bytes:

@@ -20,6 +20,7 @@ from modelyard.serving.auth import Callers, Tokens
 from modelyard.serving.channel import Channel, Handed, Message
 from modelyard.serving.connection import Connection
 from modelyard.serving.events import log_event
+from modelyard.serving.following import follow_releases
 from modelyard.serving.handlers import Handlers
 from modelyard.serving.http_message import refresh_date
 from modelyard.serving.metrics import BEAT, WorkerMetrics
@@ -30,7 +31,8 @@ from modelyard.serving.trials import Trials
 
 CHANGE_TIMEOUT_S = 60.0
 GARBAGE_THRESHOLDS = (20_000, 20, 20)
-TOLD_NAMES = 10  # when the server is ready; all of them are in the log and in `/models`
+TOLD_NAMES = 10
+"""When the server is ready; all of them are in the log and in `/models`."""
 LAST_REQUESTS_S = 1.0
 """While draining: for requests that are already on their way over connections that look idle."""
 
@@ -48,32 +50,28 @@ class Worker:
         self._tasks: set[asyncio.Task[None]] = set()
         self._connections: set[Connection] = set()
         self._changes: dict[str, asyncio.Future[str]] = {}
+        self._tickets = itertools.count()
         self._tokens = Tokens(options.token_file) if options.token_file else None
 
     async def serve(self, unloaded: frozenset[str]) -> None:
         """Raises: ModelyardError when there is nothing that can be served."""
-        runner = ThreadPoolExecutor(1, "runner")
-        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(2, "loader"))
+        loop, runner = asyncio.get_running_loop(), ThreadPoolExecutor(1, "runner")
+        loop.set_default_executor(ThreadPoolExecutor(2, "loader"))
         self._repository = Repository(self._options, self._metrics, runner, unloaded, self._trials)
         self._start(self._tick())
         await self._repository.start()
-        callers = Callers(self._tokens, allow_load=self._options.allow_load)
-        change = self._change_everywhere
+        callers, change = Callers(self._tokens, allow_load=self._options.allow_load), self._change_everywhere
         self._handlers = Handlers(self._repository, self._shared.counters, callers=callers, change_model=change)
         self._answering = Answering(self._handlers, self._options)
-        self._listen()
+        loop.add_reader(self._channel.fileno(), self._read_channel)
+        loop.add_signal_handler(signal.SIGTERM, self._stop.set)
+        self._start(follow_releases(self._repository, self._tokens, self._options.poll_s))
         gc.freeze()  # what lives as long as the process is not searched for garbage,
         gc.set_threshold(*GARBAGE_THRESHOLDS)  # and one nested JSON body does not start a search
         names = sorted(self._repository.current)
         self._tell("ready", *names[:TOLD_NAMES], *([f"{len(names) - TOLD_NAMES} more"] if len(names) > TOLD_NAMES else []))
         await self._stop.wait()
         await self._drain()
-
-    def _listen(self) -> None:
-        loop = asyncio.get_running_loop()
-        loop.add_reader(self._channel.fileno(), self._read_channel)
-        loop.add_signal_handler(signal.SIGTERM, self._stop.set)
-        self._start(self._follow_releases())
 
     def _start(self, job: Coroutine[None, None, None]) -> None:
         task = asyncio.get_running_loop().create_task(job)
@@ -153,19 +151,6 @@ class Worker:
             del self._changes[ticket]
         if failure:
             raise RequestError(failure)
-
-    _tickets = itertools.count()
-
-    async def _follow_releases(self) -> None:
-        """Look at the alias files and the tokens now and then."""
-        while True:
-            await asyncio.sleep(self._options.poll_s)
-            try:
-                await self._repository.refresh()
-                if self._tokens:
-                    self._tokens.refresh()
-            except Exception as error:  # the watch must outlive whatever one look met
-                log_event("fault", {"where": "following releases", "reason": repr(error)})
 
     async def _tick(self) -> None:
         """Now and then: a sign of life, the Date header, and connections whose request never arrives."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from modelyard.board import board_markdown
@@ -97,16 +98,20 @@ def refuse_unfit(found: DataReport) -> None:
 
 
 def champion_of(home: Home, model: str) -> Reference | None:
-    """What the champion was trained on; None when there is no champion."""
+    """What the champion was trained on; None when there is no champion. Raises: StoreError, BundleError for an altered one."""
     try:
-        return release_reference(home, f"{model}@champion")
+        folder = released_folder(home, f"{model}@champion")
     except StoreError:
         return None
+    return _reference(home, folder)
 
 
 def release_reference(home: Home, model: str) -> Reference:
     """What a release was trained on. Raises: StoreError when there is no such release."""
-    folder = released_folder(home, model)
+    return _reference(home, released_folder(home, model))
+
+
+def _reference(home: Home, folder: Path) -> Reference:
     manifest = read_release(folder).manifest
     height, width, channels = manifest.image_shape
     return Reference(

@@ -17,7 +17,7 @@ from mlflow.tracking import MlflowClient
 from modelyard.errors import AliasMovedError, StoreError
 from modelyard.files import check_space, make_folder, read_regular, write_atomically
 from modelyard.home import Home
-from modelyard.ledger import LEDGER_FILE, Entry, Head, demand_whole, parse_entry, read_head, read_ledger
+from modelyard.ledger import LEDGER_FILE, Entry, Head, demand_whole, read_head, read_ledger
 from modelyard.progress import current_progress
 from modelyard.tracking import ledger
 from modelyard.tracking.entering import enter_versions
@@ -29,28 +29,16 @@ HEAD_TAG = "modelyard.ledger_head"
 """Tag of a registered model: lines and last hash of its ledger, so that a ledger that was cut shows."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Move:
-    """Where an alias shall point, and why."""
+    """To which version an alias shall point, and why."""
 
-    model: str
+    version: Version
     alias: str
-    to: int
     why: str
-    onnx_sha256: str
     action: str = "promote"
     """`promote` or `rollback`; `follow` is written for `previous`."""
     evidence: dict[str, Any] = field(default_factory=dict)
-
-    @classmethod
-    def to_version(
-        cls, version: Version, alias: str, why: str, *, action: str = "promote", evidence: dict[str, Any] | None = None
-    ) -> Move:
-        """The move of an alias to a registered version."""
-        return cls(
-            model=version.name, alias=alias, to=version.number, why=why, onnx_sha256=version.tags["onnx_sha256"], action=action,
-            evidence=evidence or {},
-        )  # fmt: skip
 
 
 def move_alias(home: Home, move: Move, *, expected: int | None) -> None:
@@ -59,13 +47,14 @@ def move_alias(home: Home, move: Move, *, expected: int | None) -> None:
     A move that was cut short before is completed first. Where this one cannot be written, it is taken back.
     Raises: AliasMovedError when another process moved the alias; StoreError when the disk is full or the ledger altered.
     """
-    with _locked(home, move.model) as (client, folder):
+    model, to = move.version.name, move.version.number
+    with _locked(home, model) as (client, folder):
         _settle(client, folder)
         entries = read_ledger(folder).moves
         before = _pointer(client, folder.name, entries, move.alias)
         if before != expected:
-            raise AliasMovedError(f"{move.model}@{move.alias} moved to version {before} meanwhile; look at it and try again")
-        if before == move.to and move.alias in pointers(entries):
+            raise AliasMovedError(f"{model}@{move.alias} moved to version {before} meanwhile; look at it and try again")
+        if before == to and move.alias in pointers(entries):
             return
         check_space(home.root)
         size = ledger.append(folder, [_entry(move, before)])
@@ -128,9 +117,9 @@ def _pointer(client: MlflowClient, model: str, entries: list[Entry], alias: str)
 
 def _entry(move: Move, before: int | None) -> Entry:
     return {
-        "time": datetime.now(UTC).isoformat(), "who": getpass.getuser(), "model": move.model, "alias": move.alias,
-        "action": move.action, "from": before, "to": move.to, "onnx_sha256": move.onnx_sha256, "why": move.why,
-        "evidence": move.evidence,
+        "time": datetime.now(UTC).isoformat(), "who": getpass.getuser(), "model": move.version.name, "alias": move.alias,
+        "action": move.action, "from": before, "to": move.version.number, "onnx_sha256": move.version.tags["onnx_sha256"],
+        "why": move.why, "evidence": move.evidence,
     }  # fmt: skip
 
 
@@ -150,8 +139,8 @@ def _settle(client: MlflowClient, folder: Path) -> None:
 def _take_back(client: MlflowClient, folder: Path, size: int) -> None:
     """Undo the entries after the first `size` bytes of the ledger, the ledger last."""
     kept = (folder / LEDGER_FILE).read_bytes()[:size].count(b"\n")
-    undone = [entry for line in read_ledger(folder).lines[kept:] if (entry := parse_entry(line))]
-    _point(client, folder, {entry["alias"]: entry["from"] for entry in reversed(undone)})
+    undone = filter(None, reversed(read_ledger(folder).entries[kept:]))
+    _point(client, folder, {entry["alias"]: entry["from"] for entry in undone})
     ledger.cut_back(folder, size)
 
 

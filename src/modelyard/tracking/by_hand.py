@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from modelyard.errors import AliasMovedError, PromotionError, StoreError
+from modelyard.errors import PromotionError, StoreError
 from modelyard.gates.verdicts import GateVerdict, failed, parity, refusals, verdict_rows
 from modelyard.home import Home
 from modelyard.leases import in_use
@@ -13,7 +13,7 @@ from modelyard.tracking.aliases import Move, move_alias, settle
 from modelyard.tracking.answers import data_folder, facts, released
 from modelyard.tracking.judging import gates_of, judge, keep
 from modelyard.tracking.lineage import CHAMPION, PREVIOUS, Lineage, lineage
-from modelyard.tracking.promotion import ATTEMPTS, holder
+from modelyard.tracking.promotion import holder, judged_anew
 from modelyard.tracking.registry import Version, model_names, versions
 
 ALIAS = re.compile(r"(?!v?\d+$|latest$)[a-z][a-z0-9_-]*")
@@ -57,13 +57,7 @@ def promote_version(home: Home, reference: str, alias: str = CHAMPION, *, reason
         candidate = find_version(home, reference)
         released(home, candidate)
         settle(home, candidate.name)
-        for attempt in range(ATTEMPTS):
-            try:
-                return _promote_once(home, candidate, alias, reason, force)
-            except AliasMovedError:
-                if attempt == ATTEMPTS - 1:
-                    raise
-    raise AssertionError("unreachable")
+        return judged_anew(lambda: _promote_once(home, candidate, alias, reason, force))
 
 
 def _promote_once(home: Home, candidate: Version, alias: str, reason: str, force: bool) -> str:
@@ -81,7 +75,7 @@ def _promote_once(home: Home, candidate: Version, alias: str, reason: str, force
     why = reason or "chosen by hand"
     if refused:
         why = f"{why} (forced although it failed {', '.join(verdict.name for verdict in failed(verdicts))})"
-    move_alias(home, Move.to_version(candidate, alias, why, evidence=evidence), expected=now.number if now else None)
+    move_alias(home, Move(candidate, alias, why, evidence=evidence), expected=now.number if now else None)
     return f"{alias} of {candidate.name}: version {now.number if now else 'none'} -> {candidate.number}, {why}"
 
 
@@ -109,7 +103,7 @@ def rollback(home: Home, name: str, to: int | None = None, *, reason: str = "") 
             raise StoreError(f"version {target} of {name} is registered no more; roll back further with --to")
         released(home, version)
         why = reason or f"rolled back from version {champions.champion}"
-        move_alias(home, Move.to_version(version, CHAMPION, why, action="rollback"), expected=champions.champion)
+        move_alias(home, Move(version, CHAMPION, why, action="rollback"), expected=champions.champion)
         return f"champion of {name}: version {champions.champion} -> {target}, {why}"
 
 

@@ -22,10 +22,8 @@ from mlflow.entities import (
 )
 from mlflow.tracking import MlflowClient
 
-from modelyard.home import Home
 from modelyard.tracking.remote import Remote, asking
 from modelyard.tracking.sent import LocalRun, Sent, files_of
-from modelyard.tracking.store import open_store
 from modelyard.tracking.uploads import send_files
 
 RUN_TAG, MODEL_TAG = "modelyard.local_run", "modelyard.local_model"
@@ -36,19 +34,13 @@ UNFINISHED = ("RUNNING", "SCHEDULED")
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """Both ends of a mirror: the store with its client, the server with its client and experiment."""
+    """Both ends of a mirror: the store's name and client, the server with its client and experiment."""
 
-    home: Home
     store: str
     local: MlflowClient
     remote: Remote
     client: MlflowClient
     experiment: str
-
-
-def link(home: Home, remote: Remote, store: str, experiment: str, client: MlflowClient) -> Link:
-    """A link with the store's own client."""
-    return Link(home, store, open_store(home)[0], remote, client, experiment)
 
 
 def send_run(ends: Link, local: LocalRun, sent: Sent) -> None:
@@ -85,10 +77,9 @@ def _send_fields(ends: Link, run: Run, there: Run) -> None:
     params = [Param(key, value) for key, value in run.data.params.items() if key not in there.data.params]
     tags = [RunTag(key, value) for key, value in run.data.tags.items() if there.data.tags.get(key) != value]
     run_id = there.info.run_id
-    for start in range(0, len(params), FIELDS_AT_ONCE):
-        ends.client.log_batch(run_id, params=params[start : start + FIELDS_AT_ONCE])
-    for start in range(0, len(tags), FIELDS_AT_ONCE):
-        ends.client.log_batch(run_id, tags=tags[start : start + FIELDS_AT_ONCE])
+    for start in range(0, max(len(params), len(tags)), FIELDS_AT_ONCE):
+        some = slice(start, start + FIELDS_AT_ONCE)
+        ends.client.log_batch(run_id, params=params[some], tags=tags[some])
     known = {(i.dataset.name, i.dataset.digest) for i in there.inputs.dataset_inputs} if there.inputs else set()
     missing: list[DatasetInput] = [
         i for i in (run.inputs.dataset_inputs if run.inputs else ()) if (i.dataset.name, i.dataset.digest) not in known

@@ -29,29 +29,28 @@ def enter_versions(client: MlflowClient, folder: Path, new: int | None) -> None:
     if entries:
         ledger.append(folder, entries)
     if older := [str(entry["version"]) for entry in entries if entry["version"] != new]:
-        _say(f"the files of {folder.name}@{', '.join(older)} were entered into its ledger and are compared with it from now on")
+        told = (
+            f"the files of {folder.name}@{', '.join(older)} were entered into its ledger and are compared with it from now on"
+        )
+        current_progress.get().say(f"NOTE: {told}")
 
 
 def _entry(client: MlflowClient, release: Path, found: Ledger) -> Entry | None:
     """The registration of a version, if its ONNX file is the one that registry and ledger know."""
     model, number = release.parent.name, int(release.name)
-    known = list(found.files_of(number).values())
+    known = [found.files_of(number)]
     with suppress(MlflowException):
-        known.append(client.get_model_version(model, str(number)).tags.get("onnx_sha256", ""))
+        tags = client.get_model_version(model, str(number)).tags
+        known += [{MODEL_FILE: tags["onnx_sha256"]}] if "onnx_sha256" in tags else []
     if not any(known):
         return None
     try:
         bundle = read_bundle(release)
-        for digest in filter(None, known):
-            demand_recorded(bundle, {MODEL_FILE: digest})
+        demand_recorded(bundle, *known)
     except BundleError as error:
-        _say(f"{model}@{number} was not entered into its ledger: {error}")
+        current_progress.get().say(f"NOTE: {model}@{number} was not entered into its ledger: {error}")
         return None
     return {
         "time": datetime.now(UTC).isoformat(), "who": getpass.getuser(), "model": model, "action": REGISTER, "version": number,
         "files": bundle.digests,
     }  # fmt: skip
-
-
-def _say(text: str) -> None:
-    current_progress.get().say(f"NOTE: {text}")

@@ -1,4 +1,4 @@
-"""Looking at ledgers: the moves as rows, what served at a time, and whether anything was altered. Reads files only."""
+"""Looking at ledgers: the moves as rows, what served at a time, and whether anything was altered. Writes nothing."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from modelyard.bundle import MODEL_FILE, read_bundle
 from modelyard.errors import BundleError, ConfigError, StoreError
 from modelyard.home import Home
-from modelyard.ledger import LEDGER_FILE, Entry, Head, Ledger, problems, read_head, read_ledger
+from modelyard.ledger import LEDGER_FILE, Entry, Ledger, problems, read_head, read_ledger
 from modelyard.releases import demand_recorded, known_versions
 
 
@@ -64,17 +64,21 @@ def served_at(home: Home, model: str, moment: datetime) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def verify(
-    home: Home, model: str, remembered: dict[str, Head] | None = None, digests: dict[int, str] | None = None
-) -> tuple[str, list[str]]:
+def verify(home: Home, model: str, *, ask_registry: bool = True) -> tuple[str, list[str]]:
     """What was looked at, and what was altered in a model's ledger and releases (nothing: an empty list).
 
-    remembered: ends of the chain that others know, beside the file that lies with the ledger; digests: version -> sha256 of
-    the ONNX file that the registry knows. Raises: StoreError for a model that has neither releases nor anybody who remembers
-    a ledger.
+    ask_registry: compare with what it remembers, too. Raises: StoreError for a model that has neither releases nor anybody
+    who remembers a ledger.
     """
     folder = home.releases_of(model)
-    found, heads = read_ledger(folder), read_head(folder) | (remembered or {})
+    heads = read_head(folder)  # before the ledger, which is written first
+    files: dict[int, dict[str, str]] = {}
+    if ask_registry:
+        from modelyard.tracking.aliases import registry_head  # MLflow's import takes longer than all else here
+        from modelyard.tracking.registry import registered_files
+
+        heads, files = heads | registry_head(home, model), registered_files(home, model)
+    found = read_ledger(folder)
     if not (folder.is_dir() or heads):
         raise _no_ledger(home, model)
     told = [f"{len(found.lines)} entries"]
@@ -88,16 +92,14 @@ def verify(
     told.append(f"releases: {len(versions)}")
     if unknown := [version for version in versions if int(version) not in found.registered]:
         told.append(f"not entered yet: {', '.join(unknown)}")
-    return ", ".join(told), problems(found, heads) + list(_altered(folder, versions, found, digests or {}))
+    return ", ".join(told), problems(found, heads) + list(_altered(folder, versions, found, files))
 
 
-def _altered(folder: Path, versions: list[str], found: Ledger, digests: dict[int, str]) -> Iterator[str]:
+def _altered(folder: Path, versions: list[str], found: Ledger, known: dict[int, dict[str, str]]) -> Iterator[str]:
     """Each version that is not as ledger and registry know it."""
     for number in map(int, versions):
         try:
-            bundle = read_bundle(folder / str(number))
-            demand_recorded(bundle, found.files_of(number))
-            demand_recorded(bundle, {MODEL_FILE: digests[number]} if number in digests else {})
+            demand_recorded(read_bundle(folder / str(number)), found.files_of(number), known.get(number, {}))
         except BundleError as error:
             yield f"version {number}: {error}"
 

@@ -63,7 +63,7 @@ def cut_back(folder: Path, size: int) -> None:
 
 
 def _repaired(folder: Path) -> Ledger:
-    """The ledger with a torn last line moved aside and a missing end of line added."""
+    """The ledger; a torn last line is moved aside in its file and a missing end of line added."""
     ledger, path = read_ledger(folder), folder / LEDGER_FILE
     if ledger.torn:
         aside = folder / f"ledger.torn-{datetime.now(UTC):%Y%m%dT%H%M%S%f}"
@@ -75,4 +75,4 @@ def _repaired(folder: Path) -> Ledger:
     elif ledger.lines and not path.read_bytes().endswith(b"\n"):
         with path.open("ab") as stream:
             stream.write(b"\n")
-    return Ledger(ledger.lines)
+    return ledger

@@ -17,10 +17,10 @@ from mlflow.exceptions import MlflowException
 from modelyard.errors import RemoteError, StoreError, UnreachableError
 from modelyard.files import make_folder
 from modelyard.home import Home
-from modelyard.tracking.copies import Link, link, send_run
+from modelyard.tracking.copies import Link, send_run
 from modelyard.tracking.remote import Remote, asking
 from modelyard.tracking.sent import LocalModel, LocalRun, Record, Sent, count_waiting, local_models, local_runs, store_id
-from modelyard.tracking.store import EXPERIMENT
+from modelyard.tracking.store import EXPERIMENT, open_store
 from modelyard.tracking.version_copies import send_versions
 
 ROUNDS, PAUSE_SECONDS = 3, 0.3
@@ -63,7 +63,7 @@ def _sync(home: Home, remote: Remote, say: Say, verify: bool) -> Outcome:
 def _one_round(home: Home, record: Record, progress: tuple[Remote, Say, set[str], bool]) -> str:
     """Try each thing that waits once; gives the last problem. A server that cannot be asked ends the round."""
     remote, say, done, verify = progress
-    runs = [run for run in local_runs(home) if record.is_waiting(run.id, run.fingerprint, verify)]
+    runs = [run for run in local_runs(home) if record.is_waiting(run.key, run.fingerprint, verify)]
     models = [model for model in local_models(home) if record.is_waiting(model.key, model.fingerprint, verify)]
     if not runs and not models:
         return ""
@@ -73,7 +73,7 @@ def _one_round(home: Home, record: Record, progress: tuple[Remote, Say, set[str]
         for number, run in enumerate(runs, 1):
             problems.append(_attempt(record, run, partial(send_run, ends, run), verify))
             if not problems[-1]:
-                done.add(run.id)
+                done.add(run.key)
             say(f"{number}/{len(runs)}  {run.name}{problems[-1] and ': ' + problems[-1]}")
         for model in models:
             problems.append(_attempt(record, model, partial(send_versions, ends, model, record), verify))
@@ -113,4 +113,4 @@ def _connect(home: Home, remote: Remote) -> Link:
             found = client.get_experiment_by_name(EXPERIMENT)
     if found is None or found.lifecycle_stage != "active":
         raise UnreachableError(f"the experiment {EXPERIMENT!r} was deleted on {remote.name}; restore it there")
-    return link(home, remote, store_id(home), found.experiment_id, client)
+    return Link(store_id(home), open_store(home)[0], remote, client, found.experiment_id)

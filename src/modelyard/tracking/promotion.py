@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from modelyard.errors import AliasMovedError
 from modelyard.gates.config import GatesConfig
@@ -19,6 +21,7 @@ from modelyard.tracking.registry import Version, versions
 ATTEMPTS = 20
 """How often a candidate is judged anew because another process changed the champion meanwhile."""
 REFUSED = "refused by its gates"
+Outcome = TypeVar("Outcome")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,21 +51,26 @@ def promote(home: Home, candidates: list[Version], data: Path, gates: GatesConfi
     `data` is the packed data set on whose test images candidates and champion are compared.
     """
     settle(home, candidates[0].name)
-    for attempt in range(ATTEMPTS):
-        try:
-            verdict, chosen = _choose(home, candidates, data, gates)
-            for judgement in verdict.judgements:
-                keep(home, judgement)
-                _follow_architecture(home, judgement)
-            if chosen is not None:
-                move = Move.to_version(chosen, CHAMPION, verdict.why, evidence=verdict.evidence)
-                move_alias(home, move, expected=verdict.evidence["champion_version"])
-        except AliasMovedError:
-            if attempt == ATTEMPTS - 1:
-                raise
-        else:
-            return verdict
-    raise AssertionError("unreachable")
+
+    def once() -> Verdict:
+        verdict, chosen = _choose(home, candidates, data, gates)
+        for judgement in verdict.judgements:
+            keep(home, judgement)
+            _follow_architecture(home, judgement)
+        if chosen is not None:
+            move = Move(chosen, CHAMPION, verdict.why, evidence=verdict.evidence)
+            move_alias(home, move, expected=verdict.evidence["champion_version"])
+        return verdict
+
+    return judged_anew(once)
+
+
+def judged_anew(once: Callable[[], Outcome]) -> Outcome:
+    """What it gives; done again when another process moved the alias meanwhile. Raises: AliasMovedError in the end."""
+    for _ in range(ATTEMPTS - 1):
+        with suppress(AliasMovedError):
+            return once()
+    return once()
 
 
 def _choose(home: Home, candidates: list[Version], data: Path, gates: GatesConfig) -> tuple[Verdict, Version | None]:
@@ -139,5 +147,5 @@ def _follow_architecture(home: Home, judgement: Judgement) -> None:
     now = holder(versions(home, version.name), alias)
     better = now is None or data_changed(version, now) or objective(version) > objective(now)
     if judgement.find("parity").passed and (better or (now is not None and now.number == version.number)):
-        move = Move.to_version(version, alias, "best of its architecture on validation")
+        move = Move(version, alias, "best of its architecture on validation")
         move_alias(home, move, expected=None if now is None else now.number)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from mlflow.models import ModelSignature
 from mlflow.tracking import MlflowClient
 from mlflow.types import ColSpec, Schema, TensorSpec
 
-from modelyard.bundle import MODEL_FILE, Manifest, open_bundle, read_golden
+from modelyard.bundle import MODEL_FILE, Bundle, Manifest, open_bundle, read_bundle
 from modelyard.errors import ParityError
 from modelyard.files import folder_written_whole
 from modelyard.home import Home
@@ -46,15 +47,15 @@ def log_bundle(home: Home, run_id: str, bundle: Path) -> str:
     import onnxruntime
 
     client, _ = open_store(home)
-    manifest = open_bundle(bundle)
+    found = read_bundle(bundle)
     with mlflow.start_run(run_id=run_id):
         logged = mlflow.onnx.log_model(
-            onnx.load(bundle / MODEL_FILE), name="model", signature=_signature(manifest), save_as_external_data=False,
+            onnx.load_from_string(found.model), name="model", signature=_signature(found.manifest), save_as_external_data=False,
             pip_requirements=[f"onnxruntime=={onnxruntime.__version__}"], onnx_execution_providers=["CPUExecutionProvider"],
             model_type="classifier", metadata={"bundle": bundle.name},
         )  # fmt: skip
     client.update_run(run_id, status="RUNNING")  # until its metrics are in
-    _check_logged_copy(client, logged.model_id, bundle)
+    _check_logged_copy(client, logged.model_id, found)
     return str(logged.model_id)
 
 
@@ -73,7 +74,7 @@ def register(home: Home, run_id: str, bundle: Path, model_id: str, tags: dict[st
     name, digest = manifest.model_name, manifest.files[MODEL_FILE]
     all_tags = tags | {"architecture": manifest.architecture, "onnx_sha256": digest, "bundle": bundle.name}
     with FileLock(home.locks / "registry.lock"):
-        if not _exists(client, name):
+        with suppress(MlflowException):  # it is there already
             client.create_registered_model(name)
         made = client.create_model_version(name, f"models:/{model_id}", run_id, tags=all_tags, model_id=model_id)
     return Version(name, int(made.version), all_tags, (), run_id)
@@ -88,23 +89,15 @@ def _signature(manifest: Manifest) -> ModelSignature:
     return ModelSignature(Schema(inputs), Schema(outputs))
 
 
-def _check_logged_copy(client: MlflowClient, model_id: str, bundle: Path) -> None:
+def _check_logged_copy(client: MlflowClient, model_id: str, bundle: Bundle) -> None:
     """MLflow can store a graph without its weights and call it READY: ask the stored copy once."""
     from modelyard.inference import classify, open_session
 
     location = Path(client.get_logged_model(model_id).artifact_location)
-    images_BHWC, probabilities_BK = read_golden(bundle)
+    images_BHWC, probabilities_BK = bundle.samples()
     found_BK = classify(open_session(location / MODEL_FILE), images_BHWC)
     if not np.allclose(found_BK, probabilities_BK, atol=1e-4):
-        raise ParityError(f"the copy MLflow stored at {location} does not answer as {bundle}; nothing was registered")
-
-
-def _exists(client: MlflowClient, name: str) -> bool:
-    try:
-        client.get_registered_model(name)
-    except MlflowException:
-        return False
-    return True
+        raise ParityError(f"the copy MLflow stored at {location} does not answer as {bundle.folder}; nothing was registered")
 
 
 def model_names(home: Home) -> list[str]:
@@ -116,9 +109,10 @@ def model_names(home: Home) -> list[str]:
 def versions(home: Home, name: str) -> list[Version]:
     """All versions of one model, oldest first; empty when it is unknown."""
     client, _ = open_store(home)
-    if not _exists(client, name):
+    try:
+        aliases = client.get_registered_model(name).aliases
+    except MlflowException:
         return []
-    aliases = client.get_registered_model(name).aliases
     found = client.search_model_versions(f"name='{name}'")
     made = [
         Version(
@@ -129,9 +123,10 @@ def versions(home: Home, name: str) -> list[Version]:
     return sorted(made, key=lambda version: version.number)
 
 
-def digests(home: Home, name: str) -> dict[int, str]:
-    """Version -> sha256 of the ONNX file that was registered."""
-    return {version.number: version.tags["onnx_sha256"] for version in versions(home, name) if "onnx_sha256" in version.tags}
+def registered_files(home: Home, name: str) -> dict[int, dict[str, str]]:
+    """Version -> file name -> sha256: of the ONNX file alone, which is what the registry knows."""
+    tags = {version.number: version.tags for version in versions(home, name)}
+    return {number: {MODEL_FILE: told["onnx_sha256"]} for number, told in tags.items() if "onnx_sha256" in told}
 
 
 def publish(home: Home, version: Version, bundle: Path) -> None:

@@ -57,13 +57,9 @@ class LocalRun:
     fingerprint: str
 
     @property
-    def id(self) -> str:
-        return str(self.run.info.run_id)
-
-    @property
     def key(self) -> str:
-        """Its name in the record."""
-        return self.id
+        """Its name in the record: the run's id."""
+        return str(self.run.info.run_id)
 
     @property
     def name(self) -> str:
@@ -164,7 +160,7 @@ def local_models(home: Home) -> list[LocalModel]:
 def count_waiting(home: Home, remote: Remote) -> int:
     """Runs of which something has not arrived."""
     record = Record(home, remote)
-    waiting = {local.id for local in local_runs(home) if record.read(local.id).fingerprint != local.fingerprint}
+    waiting = {local.key for local in local_runs(home) if record.read(local.key).fingerprint != local.fingerprint}
     for model in local_models(home):
         if record.read(model.key).fingerprint != model.fingerprint:
             waiting |= {str(version.run_id) for version in model.versions[-1:]}

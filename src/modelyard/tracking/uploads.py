@@ -32,13 +32,13 @@ def send_files(files: dict[str, Path], uri: str, remote: Remote, known: dict[str
         if known.get(key) == digest and sizes.get(path) == size:
             continue
         with asking(remote):
-            _send(repository, path, local, sizes.get(path))
+            _send(repository, path, local, digest, sizes.get(path))
         known[key] = digest
 
 
-def _send(repository: ArtifactRepository, path: str, local: Path, size_there: int | None) -> None:
+def _send(repository: ArtifactRepository, path: str, local: Path, digest: str, size_there: int | None) -> None:
     """Upload unless it is there already; what arrived is read back each time."""
-    size, digest, folder = local.stat().st_size, sha256_of_file(local), str(PurePosixPath(path).parent)
+    size, folder = local.stat().st_size, str(PurePosixPath(path).parent)
     inside = None if folder == "." else folder
     for _ in range(ATTEMPTS):
         if size_there == size and _digest_there(repository, path) == digest:
