@@ -40,16 +40,6 @@ class OwnServer:
                 self.process.stdin.write(GO)
                 self.process.stdin.flush()
 
-    def end(self) -> None:
-        """Let it finish what it holds and go."""
-        if self.process is None:
-            return
-        if not self.is_serving:
-            self.process.kill()
-        if self.process.stdin is not None:
-            with suppress(BrokenPipeError):
-                self.process.stdin.close()
-
 
 def server_for(home: Home) -> AbstractContextManager[OwnServer | None]:
     """A server for this command: a child, or that of `modelyard up` on this store; None where PREFECT_API_URL names another."""
@@ -65,23 +55,25 @@ def own_address(home: Home) -> str | None:
     """
     state = running_state(home)
     address = state.addresses.get("prefect") if state is not None else None
-    return address if os.environ.get("PREFECT_API_URL", f"{address}/api") == f"{address}/api" else None
+    return address if os.environ.get("PREFECT_API_URL") in {None, f"{address}/api"} else None
 
 
 @contextmanager
 def ephemeral_server(home: Home) -> Iterator[OwnServer]:
-    """A server that has begun to start; at the end it is gone."""
-    with _joined(_start(home)) as server:
-        try:
+    """A server that has begun to start; at the end it has finished what it held and is gone."""
+    server = _start(home)
+    assert server.process is not None
+    try:
+        with _joined(server):
             yield server
-        finally:
-            server.end()
-            assert server.process is not None
-            try:
-                server.process.wait(timeout=5)
-            except subprocess.TimeoutExpired:
-                server.process.kill()
-                server.process.wait()
+    finally:
+        if not server.is_serving:
+            server.process.kill()
+        try:
+            server.process.communicate(timeout=5)  # the end of its stdin is what it waits for
+        except subprocess.TimeoutExpired:
+            server.process.kill()
+            server.process.wait()
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import httpx
@@ -25,24 +25,29 @@ START_SECONDS = 180.0
 
 
 @contextmanager
-def prefect_session(home: Home, server: OwnServer | None) -> Iterator[Callable[[], None]]:
-    """This process's flows go to `server`; call what it yields before the first flow.
+def prefect_session(home: Home, server: OwnServer | None) -> Iterator[Callable[[], object]]:
+    """This process's flows go to `server`; call what it yields before the first flow: it waits and marks what was killed.
 
     Without one, PREFECT_API_URL names the server, which is somebody else's and stays as it is.
     """
     with tags(identity(os.getpid())):
         if server is None:
-            yield _reconcile
+            yield reconcile
             return
         settings: dict[Any, Any] = {PREFECT_API_URL: f"{server.address}/api", PREFECT_API_AUTH_STRING: server.auth}
         if server.process is not None:  # without a scheduler nobody reads heartbeats, and every flow waits a second for its own
             settings[PREFECT_FLOWS_HEARTBEAT_FREQUENCY] = None
+
+        def begin() -> None:
+            _wait_until_ready(server, home)
+            reconcile()
+
         with temporary_settings(settings):
             try:
-                yield lambda: _wait_until_ready(server, home)
-            finally:
-                _drain()
-                server.end()
+                yield begin
+            finally:  # threads hold logs and events, which must arrive before the server goes
+                for worker in (APILogWorker, EventsWorker):
+                    worker.drain_all(timeout=5)
 
 
 def _wait_until_ready(server: OwnServer, home: Home) -> None:
@@ -50,24 +55,11 @@ def _wait_until_ready(server: OwnServer, home: Home) -> None:
     user, _, password = server.auth.partition(":")
     deadline, process = time.monotonic() + START_SECONDS, server.process
     while (process is None or process.poll() is None) and time.monotonic() < deadline:
-        try:
+        with suppress(httpx.TransportError):
             asked = httpx.get(f"{server.address}/api/admin/version", auth=(user, password), timeout=5)
             if asked.status_code == httpx.codes.OK:
-                return _reconcile()
-        except httpx.TransportError:
-            pass
+                return
         time.sleep(0.05)
     check_space(home.root)
     log = "prefect-server.log" if process is not None else "prefect.log"
     raise StoreError(f"Prefect's server did not start; see {home.logs / log}, then modelyard doctor")
-
-
-def _drain() -> None:
-    """Prefect hands logs and events to threads; what they still hold must arrive before the server goes."""
-    for worker in (APILogWorker, EventsWorker):
-        worker.drain_all(timeout=5)
-
-
-def _reconcile() -> None:
-    """Mark what was killed before; nothing is put back, since this run does the work itself."""
-    reconcile()

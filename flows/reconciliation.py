@@ -8,8 +8,8 @@ from typing import Any
 
 import psutil
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterState, FlowRunFilterStateType
-from prefect.client.schemas.objects import FlowRun, State, StateType
+from prefect.client.schemas.filters import FlowRunFilter
+from prefect.client.schemas.objects import FlowRun, State
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.states import AwaitingRetry, Crashed
 
@@ -40,8 +40,10 @@ def reconcile(*, put_back: bool = False) -> list[str]:
     Prefect's server ended, are tried `MAX_ATTEMPTS` times. Gives the names of the runs that were marked or put back.
     """
     with get_client(sync_client=True) as client:
-        ended = [run for run in _ended(client) if _deserves_another(run)] if put_back else []
-        gone = [run for run in _unfinished(client) if _is_gone(run)]
+        newest = {"sort": FlowRunSort.EXPECTED_START_TIME_DESC, "limit": MOST_ENDED}
+        ended = _in_state(client, "CRASHED", "FAILED", **newest) if put_back else []
+        ended = [run for run in ended if _deserves_another(run)]
+        gone = [run for run in _in_state(client, "RUNNING", "PENDING", "CANCELLING") if _is_gone(run)]
         for run in gone:
             client.set_flow_run_state(run.id, Crashed(message="its process was killed"), force=True)
         for run in [*gone, *ended]:
@@ -58,15 +60,9 @@ def _put_back(client: SyncPrefectClient, run: FlowRun) -> None:
     client.set_flow_run_state(run.id, again, force=True)
 
 
-def _unfinished(client: SyncPrefectClient) -> list[FlowRun]:
-    kinds = FlowRunFilterStateType(any_=[StateType.RUNNING, StateType.PENDING, StateType.CANCELLING])
-    return client.read_flow_runs(flow_run_filter=FlowRunFilter(state=FlowRunFilterState(type=kinds)))
-
-
-def _ended(client: SyncPrefectClient) -> list[FlowRun]:
-    kinds = FlowRunFilterStateType(any_=[StateType.CRASHED, StateType.FAILED])
-    wanted, newest = FlowRunFilter(state=FlowRunFilterState(type=kinds)), FlowRunSort.EXPECTED_START_TIME_DESC
-    return client.read_flow_runs(flow_run_filter=wanted, sort=newest, limit=MOST_ENDED)
+def _in_state(client: SyncPrefectClient, *kinds: str, **more: Any) -> list[FlowRun]:
+    wanted = FlowRunFilter.model_validate({"state": {"type": {"any_": kinds}}})
+    return client.read_flow_runs(flow_run_filter=wanted, **more)
 
 
 def _deserves_another(run: FlowRun) -> bool:

@@ -11,15 +11,8 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock, Timeout
 from prefect import flow, tags
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.filters import (
-    DeploymentFilter,
-    DeploymentFilterId,
-    FlowRunFilter,
-    FlowRunFilterExpectedStartTime,
-    FlowRunFilterState,
-    FlowRunFilterStateType,
-)
-from prefect.client.schemas.objects import FlowRun, State, StateType
+from prefect.client.schemas.filters import DeploymentFilter, FlowRunFilter
+from prefect.client.schemas.objects import FlowRun, State
 from prefect.runtime import flow_run
 from prefect.states import Cancelled, Completed
 
@@ -33,7 +26,7 @@ from modelyard.leases import in_use
 from modelyard.operations.bound import bind_to_parent
 
 if TYPE_CHECKING:
-    from modelyard.requests import BuildRequest, CompareRequest
+    from modelyard.requests import BuildRequest
 
 
 ENTRYPOINT = "flows.refresh.refresh"
@@ -69,10 +62,11 @@ def refresh(request: RefreshRequest) -> dict[str, Any] | State[Any]:
 def _refresh(request: RefreshRequest) -> dict[str, Any] | State[Any]:
     from flows.compare import compare, prepared_builds
     from flows.freshness import examine_data
+    from modelyard.requests import compare_request
     from modelyard.tracking.beside import mirrored
     from modelyard.tracking.reconcile import reconcile
 
-    wanted = compare_request(request)
+    wanted = compare_request(**request.model_dump())
     with in_use(Home.current()):
         builds = prepared_builds(wanted)
         if unchanged := _unchanged(builds):
@@ -83,20 +77,6 @@ def _refresh(request: RefreshRequest) -> dict[str, Any] | State[Any]:
         told.warning(done)
     with mirrored(home, told.warning):
         return compare(wanted)
-
-
-def compare_request(request: RefreshRequest) -> CompareRequest:
-    """The request with the recipes that these words mean today. Raises: ConfigError, DeviceError."""
-    from modelyard.recipes import named_recipes
-    from modelyard.requests import CompareRequest
-    from modelyard.training.precision import resolve_device
-
-    resolve_device(request.device)
-    recipes = named_recipes(request.architectures, request.preset, request.assignments, dataset=request.dataset)
-    return CompareRequest(
-        dataset=request.dataset, recipes=recipes, seed=request.seed, device=request.device,
-        skip_unreadable=request.skip_unreadable,
-    )  # fmt: skip
 
 
 def _unchanged(builds: list[BuildRequest]) -> str:
@@ -132,11 +112,8 @@ def _take_over() -> FlowRun | None:
 
 def _cover_missed(client: SyncPrefectClient, run: FlowRun) -> None:
     """One late run covers the gap: the others that were due by now are not made up for."""
-    due = FlowRunFilter(
-        state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.SCHEDULED])),
-        expected_start_time=FlowRunFilterExpectedStartTime(before_=datetime.now(UTC)),
-    )
-    same = DeploymentFilter(id=DeploymentFilterId(any_=[run.deployment_id] if run.deployment_id else []))
+    planned = {"state": {"type": {"any_": ["SCHEDULED"]}}, "expected_start_time": {"before_": datetime.now(UTC)}}
+    due, same = FlowRunFilter.model_validate(planned), DeploymentFilter.model_validate({"id": {"any_": [run.deployment_id]}})
     for missed in client.read_flow_runs(flow_run_filter=due, deployment_filter=same):
         if missed.id != run.id:
             client.set_flow_run_state(missed.id, Cancelled(message=f"covered by the run {run.name}"), force=True)

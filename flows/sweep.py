@@ -9,13 +9,14 @@ from prefect.artifacts import create_table_artifact
 from prefect.futures import PrefectFuture, as_completed
 
 from flows import tasks
+from flows.compare import prepared_builds
 from modelyard.board import board_markdown, table_rows
 from modelyard.errors import ModelyardError
 from modelyard.files import make_folder, write_json
 from modelyard.home import Home
 from modelyard.leases import in_use
 from modelyard.progress import current_progress
-from modelyard.requests import BuildRequest
+from modelyard.requests import BuildRequest, CompareRequest
 from modelyard.sweeps import search, summary
 from modelyard.sweeps.request import SweepRequest
 from modelyard.sweeps.summary import TrialResult
@@ -48,15 +49,11 @@ def sweep(request: SweepRequest, cores: int) -> dict[str, Any]:
 
 
 def _builds(request: SweepRequest, cores: int) -> list[BuildRequest]:
-    recipes = request.recipes()
-    prepared = tasks.prepare(request.dataset, next(iter(recipes.values())), request.skip_unreadable)
-    builds = [
-        BuildRequest(
-            recipe=recipe, label=label, seed=0, device=request.device, in_process=True, cores=cores,
-            dataset_requested=request.dataset, **prepared,
-        )
-        for label, recipe in recipes.items()
-    ]  # fmt: skip
+    wanted = CompareRequest(
+        dataset=request.dataset, recipes=request.recipes(), device=request.device, in_process=True,
+        skip_unreadable=request.skip_unreadable,
+    )  # fmt: skip
+    builds = [build.model_copy(update={"cores": cores}) for build in prepared_builds(wanted)]
     for build in builds:
         tasks.check_model(build)
     return builds

@@ -12,6 +12,7 @@ import logging
 import os
 import threading
 import time
+from contextlib import suppress
 
 import httpx
 
@@ -39,11 +40,10 @@ async def _reconcile_for_ever() -> None:
 def _wait_for_server(api: str) -> None:
     """It may be starting, too; Prefect's worker would wait a minute before it asks again."""
     while True:
-        try:
+        with suppress(httpx.TransportError):
             if httpx.get(f"{api}/health", timeout=5).status_code == httpx.codes.OK:
                 return
-        except httpx.TransportError:
-            time.sleep(0.5)
+        time.sleep(0.5)
 
 
 async def work() -> None:

@@ -62,7 +62,7 @@ class Templates:
         root.mkdir(parents=True, exist_ok=True)
         self.mlflow(home.database)
         if prefect:
-            home.prefect.mkdir(exist_ok=True)
+            home.prefect.mkdir(mode=0o700, exist_ok=True)
             shutil.copyfile(self._database("prefect.db"), home.prefect / "prefect.db")
             (home.prefect / "prefect.db").chmod(0o600)
         return home

@@ -22,6 +22,7 @@ from modelyard.environment import callers_files, configure, private_files
 from modelyard.errors import StoreError
 from modelyard.files import folder_written_whole, make_folder, write_atomically, write_json
 from modelyard.home import Home
+from modelyard.operations.sign_in import auth_file, make_auth
 from modelyard.sharing import close_root, share, unshare
 from modelyard.tracking import ledger
 from tests.readers import as_user
@@ -158,6 +159,13 @@ def test_a_group_reads_releases_and_database_and_nothing_else(old: Home) -> None
     assert open_below(old.root) == {}
     move_on(old, 3)
     assert open_below(old.root) == {}
+
+
+def test_a_private_file_stays_so_in_a_folder_that_a_group_reads(home: Home) -> None:
+    """C1: as `state` is where a store of before lies below a setgid folder; else the string was made anew for ever."""
+    make_folder(home.state).chmod(0o2750)
+    auth = make_auth(home)
+    assert modes(auth_file(home)) == ["600"] and make_auth(home) == auth
 
 
 @pytest.mark.parametrize(

@@ -53,15 +53,14 @@ def run(
     Raises: ModelyardError with the line that the command would print.
     """
     configure(Home.current())
-    from modelyard.recipes import named_recipes
-    from modelyard.requests import CompareRequest
+    from modelyard.requests import CompareRequest, compare_request
     from modelyard.running import run_compare
-    from modelyard.training.precision import resolve_device
 
     def request() -> CompareRequest:
-        resolve_device(device)
-        recipes = named_recipes(architectures, preset, assignments, dataset=dataset)
-        return CompareRequest(dataset=dataset, recipes=recipes, seed=seed, device=device, skip_unreadable=skip_unreadable)
+        return compare_request(
+            dataset, architectures=architectures, preset=preset, assignments=assignments,
+            seed=seed, device=device, skip_unreadable=skip_unreadable,
+        )  # fmt: skip
 
     result = _beside_a_loop(lambda: run_compare(request))
     return RunResult(result["dataset"], result["board"], result["promoted"], result["why"])

@@ -91,13 +91,12 @@ def run(
     """
 
     def request() -> CompareRequest:
-        from modelyard.recipes import named_recipes
-        from modelyard.requests import CompareRequest
-        from modelyard.training.precision import resolve_device
+        from modelyard.requests import compare_request
 
-        resolve_device(device)
-        recipes = named_recipes(architecture or [], preset, with_labels(assignments, labels), dataset=dataset)
-        return CompareRequest(dataset=dataset, recipes=recipes, seed=seed, device=device, skip_unreadable=skip_unreadable)
+        return compare_request(
+            dataset, architectures=architecture or [], preset=preset, assignments=with_labels(assignments, labels),
+            seed=seed, device=device, skip_unreadable=skip_unreadable,
+        )  # fmt: skip
 
     if plan:
         from modelyard.plan import plan_rows

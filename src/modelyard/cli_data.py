@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from modelyard.cli_drift import drift
-from modelyard.cli_options import JsonOption, SkipOption
+from modelyard.cli_options import JsonOption, SkipOption, load, print_first, print_rows
 from modelyard.environment import callers_files
 from modelyard.terminal import echo
 
@@ -19,23 +19,21 @@ if TYPE_CHECKING:
 
 data_app = typer.Typer(no_args_is_help=True, help="Look at, fetch, import and remove data sets.")
 data_app.command()(drift)
-MOST_ROWS = 40
 
 
 @data_app.command("list")
 def data_list(as_json: JsonOption = False) -> None:
     """The named data sets, built in and imported, and where they come from."""
     from modelyard.data.sources import available
-    from modelyard.tables import print_table
 
     rows = [{"name": name, "state": state} for name, state in available().items()]
-    echo(json.dumps(rows)) if as_json else print_table(rows, "data sets")
+    print_rows(rows, "data sets", as_json)
 
 
 @data_app.command("fetch")
 def data_fetch(name: Annotated[str, typer.Argument(help="One of modelyard data list.")]) -> None:
     """Bring a named data set into the cache and print its digest."""
-    echo(*_summary(_load(name)))
+    echo(*_summary(load(name)))
 
 
 @data_app.command("show")
@@ -49,7 +47,7 @@ def data_show(
     from modelyard.data.contact_sheet import draw_contact_sheet
     from modelyard.data.inspect import describe
 
-    loaded = _load(dataset, skip_unreadable=skip_unreadable)
+    loaded = load(dataset, skip_unreadable=skip_unreadable)
     description = describe(loaded) | {"contact sheet": str(picture)}
     with callers_files():
         draw_contact_sheet(loaded, picture)
@@ -93,15 +91,6 @@ def data_remove(name: Annotated[str, typer.Argument(help="An imported data set."
     echo(f"removed {name} from the cache; models trained on it stay")
 
 
-def _load(name: str, *, skip_unreadable: bool = False) -> Dataset:
-    from modelyard.data.folder import FolderOptions
-    from modelyard.data.sources import load_dataset
-    from modelyard.progress import ConsoleProgress
-
-    with ConsoleProgress() as progress:
-        return load_dataset(name, FolderOptions(skip_unreadable=skip_unreadable), progress.work)
-
-
 def _summary(dataset: Dataset) -> list[str]:
     line = f"{dataset.name}: {len(dataset.train)} training and {len(dataset.test)} test images, digest {dataset.digest}"
     return [line, *_left_out(dataset.origin)]
@@ -113,12 +102,8 @@ def _left_out(origin: Any) -> list[str]:
 
 
 def _print_description(description: dict[str, Any]) -> None:
-    from modelyard.tables import print_table
-
     counts = [{"class": name, **values} for name, values in description.pop("counts").items()]
-    print_table(counts[:MOST_ROWS], description.pop("name"))
-    if len(counts) > MOST_ROWS:
-        echo(f"... and {len(counts) - MOST_ROWS} more classes (--json lists all)")
+    print_first(counts, description.pop("name"), "classes")
     origin, examples = description.pop("origin"), description.pop("examples of those")
     hidden = ("unreadable files left out", "folders ignored")
     facts = {name: fact for name, fact in origin.items() if name not in hidden} | description

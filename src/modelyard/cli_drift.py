@@ -9,15 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from modelyard.cli_options import JsonOption
+from modelyard.cli_options import JsonOption, load, print_first
 from modelyard.terminal import echo
 
 if TYPE_CHECKING:
     from modelyard.data.profile import Profile
     from modelyard.data.validation import Reference, ValidationConfig
     from modelyard.steps.freshness import DataReport
-
-MOST_ROWS = 40
 
 
 def drift(
@@ -60,14 +58,10 @@ def _reference(name: str) -> Reference:
 
 
 def _profile(name: str) -> Profile:
-    from modelyard.data.folder import FolderOptions
     from modelyard.data.profile import profile_of, read_profile
-    from modelyard.data.sources import load_dataset
     from modelyard.home import Home
-    from modelyard.progress import ConsoleProgress
 
-    with ConsoleProgress() as progress:
-        dataset = load_dataset(name, FolderOptions(), progress.work)
+    dataset = load(name)
     return read_profile(Home.current(), dataset.digest) or profile_of(dataset)
 
 
@@ -76,9 +70,7 @@ def _print(found: DataReport) -> None:
 
     rows = found.rows + found.details
     if rows:
-        print_table(rows[:MOST_ROWS], f"{found.reference} and {found.dataset}")
-    if len(rows) > MOST_ROWS:
-        echo(f"... and {len(rows) - MOST_ROWS} more differences (--json lists all)")
+        print_first(rows, f"{found.reference} and {found.dataset}", "differences")
     if found.tests:
         print_table(found.test_rows(), "tests")
     echo(found.summary)

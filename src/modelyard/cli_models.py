@@ -24,10 +24,7 @@ def models_list(as_json: JsonOption = False) -> None:
 
     home = Home.current()
     rows = [version.as_row() for name in model_names(home) for version in versions(home, name)]
-    if rows or as_json:
-        print_rows(rows, "registered models", as_json)
-    else:
-        echo("nothing is registered yet; start with: modelyard run")
+    print_rows(rows, "registered models", as_json, "nothing is registered yet; start with: modelyard run")
 
 
 @models_app.command("show")

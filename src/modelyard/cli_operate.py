@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import subprocess
 import sys
 import time
 import webbrowser
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from modelyard.cli_options import JsonOption, print_rows
+from modelyard.environment import callers_files
 from modelyard.errors import ConfigError, StoreError
 from modelyard.home import Home
 from modelyard.terminal import echo
 
 if TYPE_CHECKING:
-    from modelyard.operations.state import UpState
+    from modelyard.operations.parts import Part
 
 MlflowPort = Annotated[int, typer.Option(help="Port of MLflow.")]
 PrefectPort = Annotated[int, typer.Option(help="Port of Prefect.")]
@@ -43,9 +47,7 @@ def up(
     ports = {"mlflow": mlflow_port, "prefect": prefect_port, "serve": serve_port}
     chosen = tuple(name for name in NAMES if name not in (without or []))
     parts = make_parts(home, ports, (*chosen, *(name for name in without or [] if name not in NAMES)))
-    supervision.start(home, parts, detach=detach)
-    try:
-        _show_until_ready(home)
+    with _running(home, parts, detach=detach):
         if sys.stdout.isatty() and (link := _sign_in_link(home)):  # in a service's journal it would be read by others
             echo(f"Prefect's page, once and within ten minutes (again: modelyard ui): {link}")
         if detach:
@@ -53,9 +55,6 @@ def up(
             return
         echo("Ctrl-C ends all; in another terminal: modelyard status | modelyard schedule add --help")
         supervision.wait(home)
-    except KeyboardInterrupt:
-        echo("stopping ...")
-        supervision.stop(home)
 
 
 def ui(
@@ -69,34 +68,44 @@ def ui(
     from modelyard.operations.state import running_state
 
     home = Home.current()
-    state = running_state(home)
-    if state is None:
-        parts = make_parts(home, {"mlflow": mlflow_port, "prefect": prefect_port}, ("prefect", "mlflow"))
-        _make_store(home)
-        supervision.start(home, parts, detach=False)
+    if running_state(home) is not None:
+        return _show_pages(home, browser)
+    parts = make_parts(home, {"mlflow": mlflow_port, "prefect": prefect_port}, ("prefect", "mlflow"))
+    _make_store(home)
+    with _running(home, parts, detach=False):
+        _show_pages(home, browser)
+        echo("Ctrl-C ends both")
+        supervision.wait(home)
+    return None
+
+
+@contextmanager
+def _running(home: Home, parts: list[Part], *, detach: bool) -> Iterator[None]:
+    """Start the parts, which Ctrl-C ends."""
+    from modelyard.operations import supervision
+
+    supervision.start(home, parts, detach=detach)
     try:
-        if state is None:
-            _show_until_ready(home)
-        _show_pages(home, running_state(home), browser)
-        if state is None:
-            echo("Ctrl-C ends both")
-            supervision.wait(home)
+        _show_until_ready(home)
+        yield
     except KeyboardInterrupt:
         echo("stopping ...")
         supervision.stop(home)
 
 
-def _show_pages(home: Home, state: UpState | None, browser: bool) -> None:
+def _show_pages(home: Home, browser: bool) -> None:
     """Print the addresses, and open the first two where a person is watching. Raises: ConfigError when `up` has no pages."""
-    from modelyard.pages import ask_for_addresses
+    from modelyard.operations.state import running_state
 
+    state = running_state(home)
     if state is None or not {"mlflow", "prefect"} <= set(state.addresses):
         raise ConfigError("modelyard up runs without these pages; end it (modelyard down) and start it with prefect and mlflow")
-    addresses = ask_for_addresses(state.addresses["mlflow"], state.addresses["prefect"]) | {"flows": _sign_in_link(home)}
+    addresses = json.loads(_ask_child("modelyard.pages", state.addresses["mlflow"])) | {"flows": _sign_in_link(home)}
     for title, address in addresses.items():
         echo(f"{title:>16}: {address}" + " (signs a browser in, once and within ten minutes)" * (title == "flows"))
         if browser and sys.stdout.isatty() and title != "last comparison":
-            webbrowser.open(address if title == "runs" else _redirect(home))
+            with callers_files():  # what is downloaded there
+                webbrowser.open(address if title == "runs" else _redirect(home))
 
 
 def _redirect(home: Home) -> str:
@@ -104,7 +113,7 @@ def _redirect(home: Home) -> str:
     from modelyard.files import write_atomically
 
     page = home.state / "sign-in.html"
-    write_atomically(page, f'<meta http-equiv="refresh" content="0; url={_sign_in_link(home)}">'.encode(), 0o600)
+    write_atomically(page, f'<meta http-equiv="refresh" content="0; url={_sign_in_link(home)}">'.encode(), private=True)
     return page.as_uri()
 
 
@@ -120,13 +129,18 @@ def _sign_in_link(home: Home) -> str:
 
 
 def _make_store(home: Home) -> None:
-    """In a process of its own: this one stays, and would keep what that needs. Raises: StoreError."""
-    if home.database.exists():
-        return
-    echo(f"making the run store {home.root} ...")
-    done = subprocess.run([sys.executable, "-m", "modelyard.tracking.store"], capture_output=True, text=True, check=False)
+    """Raises: StoreError."""
+    if not home.database.exists():
+        echo(f"making the run store {home.root} ...")
+        _ask_child("modelyard.tracking.store")
+
+
+def _ask_child(module: str, *words: str) -> str:
+    """What a process that ends prints: this one stays, and would keep what that needs. Raises: StoreError."""
+    done = subprocess.run([sys.executable, "-m", module, *words], capture_output=True, text=True, check=False)
     if done.returncode:
-        raise StoreError((done.stderr.strip().splitlines() or ["the run store cannot be made; see modelyard doctor"])[-1])
+        raise StoreError((done.stderr.strip().splitlines() or ["the store cannot be opened; see modelyard doctor"])[-1])
+    return done.stdout
 
 
 def _show_until_ready(home: Home) -> None:
@@ -153,11 +167,7 @@ def status(as_json: JsonOption = False) -> None:
     """What of `modelyard up` runs, since when and where."""
     from modelyard.operations import supervision
 
-    rows: list[dict[str, Any]] = supervision.rows(Home.current())
-    if rows or as_json:
-        print_rows(rows, "modelyard up", as_json)
-    else:
-        echo("nothing runs; start it with: modelyard up")
+    print_rows(supervision.rows(Home.current()), "modelyard up", as_json, "nothing runs; start it with: modelyard up")
 
 
 def down() -> None:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from modelyard.terminal import echo
 
+if TYPE_CHECKING:
+    from modelyard.data.datasets import Dataset
+
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 SkipOption = Annotated[bool, typer.Option("--skip-unreadable", help="Leave out image files that cannot be read.")]
 PRESETS_HELP = "smoke (tries the whole way), sprint (fast), tiny (small), standard or quality (longest)."
 LabelsOption = Annotated[int, typer.Option(min=0, help="Train on so few images, drawn from each class; 0: on all.")]
+MOST_ROWS = 40
 
 
 def with_labels(assignments: list[str] | None, labels: int) -> list[str]:
@@ -20,8 +25,29 @@ def with_labels(assignments: list[str] | None, labels: int) -> list[str]:
     return [*(assignments or []), *([f"data.labels={labels}"] if labels else [])]
 
 
-def print_rows(rows: list[dict[str, Any]], title: str, as_json: bool) -> None:
-    """A table for people, JSON for scripts."""
+def print_rows(rows: list[dict[str, Any]], title: str, as_json: bool, none: str = "") -> None:
+    """A table for people, or `none` where it would be empty; JSON for scripts."""
+    if as_json or not rows:
+        return echo(json.dumps(rows) if as_json else none)
     from modelyard.tables import print_table
 
-    echo(json.dumps(rows)) if as_json else print_table(rows, title)
+    return print_table(rows, title)
+
+
+def print_first(rows: Sequence[dict[str, Any]], title: str, what: str) -> None:
+    """A table of the first rows, and how many more there are of `what`."""
+    from modelyard.tables import print_table
+
+    print_table(rows[:MOST_ROWS], title)
+    if len(rows) > MOST_ROWS:
+        echo(f"... and {len(rows) - MOST_ROWS} more {what} (--json lists all)")
+
+
+def load(name: str, *, skip_unreadable: bool = False) -> Dataset:
+    """A data set by name or folder, with its progress. Raises: DataError."""
+    from modelyard.data.folder import FolderOptions
+    from modelyard.data.sources import load_dataset
+    from modelyard.progress import ConsoleProgress
+
+    with ConsoleProgress() as progress:
+        return load_dataset(name, FolderOptions(skip_unreadable=skip_unreadable), progress.work)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from modelyard.cli_options import JsonOption, print_rows
 from modelyard.environment import callers_files
 from modelyard.home import Home
 from modelyard.terminal import echo
@@ -16,19 +16,13 @@ repository_app = typer.Typer(no_args_is_help=True, help="Hand the released model
 
 
 @repository_app.command("export")
-def export(
-    folder: Annotated[Path, typer.Argument(help="New, empty or exported before.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
-) -> None:
+def export(folder: Annotated[Path, typer.Argument(help="New, empty or exported before.")], as_json: JsonOption = False) -> None:
     """Write every released alias as a model that Triton and KServe load, config.pbtxt included."""
     from modelyard.serving.triton import export_repository
-    from modelyard.tables import print_table
 
     with callers_files():  # another server's user reads it
         exported = export_repository(Home.current().releases, folder)
     rows = [{"name": one.name, "version": int(one.version)} for one in exported]
-    if as_json:
-        echo(json.dumps(rows))
-        return
-    print_table(rows, str(folder))
-    echo(f"next: tritonserver --model-repository={folder.resolve()}")
+    print_rows(rows, str(folder), as_json)
+    if not as_json:
+        echo(f"next: tritonserver --model-repository={folder.resolve()}")

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -63,9 +63,10 @@ def schedule_add(
         raise ConfigError(f"unknown flow {flow!r}: expected compare")
     if Path(dataset).is_dir():
         dataset = str(Path(dataset).resolve())  # a worker has another working directory
-    from flows.refresh import RefreshRequest, compare_request
+    from flows.refresh import RefreshRequest
     from flows.schedule import NewSchedule, add, check_names, parse_cron
     from modelyard.own_modules import record
+    from modelyard.requests import compare_request
 
     chosen = name or Path(dataset).name
     parse_cron(cron, timezone)
@@ -74,7 +75,7 @@ def schedule_add(
         dataset=dataset, architectures=tuple(architecture or ()), preset=preset, assignments=tuple(assignments or ()),
         seed=seed, device=device, skip_unreadable=skip_unreadable,
     )  # fmt: skip
-    wanted = compare_request(request)
+    wanted = compare_request(**request.model_dump())
     _check_data(wanted)
     record(Home.current(), wanted.own_modules())
     with _prefect():
@@ -106,7 +107,7 @@ def schedule_list(as_json: JsonOption = False) -> None:
 
     with _prefect():
         rows = schedule.rows()
-    _print(rows, "schedules", as_json, "no schedule yet; add one with: modelyard schedule add --help")
+    print_rows(rows, "schedules", as_json, "no schedule yet; add one with: modelyard schedule add --help")
 
 
 @schedule_app.command("history")
@@ -120,14 +121,7 @@ def schedule_history(
 
     with _prefect():
         rows = schedule.history(name, limit)
-    _print(rows, f"runs of {name}", as_json, "none was due yet")
-
-
-def _print(rows: list[dict[str, Any]], title: str, as_json: bool, none: str) -> None:
-    if rows or as_json:
-        print_rows(rows, title, as_json)
-    else:
-        echo(none)
+    print_rows(rows, f"runs of {name}", as_json, "none was due yet")
 
 
 @schedule_app.command("pause")

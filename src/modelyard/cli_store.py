@@ -53,15 +53,12 @@ def gc(
 
 def _rows(found: list[Rubbish], database: int) -> list[dict[str, Any]]:
     """One row for each kind, and their sum."""
-    kinds = sorted({item.kind for item in found})
-    rows: list[dict[str, Any]] = []
-    for kind in kinds:
-        sizes = [item.bytes for item in found if item.kind == kind]
-        rows.append({"what": kind, "count": len(sizes), "MB": round(sum(sizes) / 1e6, 2)})
+    sizes = {kind: [item.bytes for item in found if item.kind == kind] for kind in sorted({item.kind for item in found})}
     if database:
-        rows.append({"what": "database", "count": 1, "MB": round(database / 1e6, 2)})
-    total = sum(item.bytes for item in found) + database
-    return [*rows, {"what": "total", "count": len(found) + bool(database), "MB": round(total / 1e6, 2)}] if rows else []
+        sizes["database"] = [database]
+    if sizes:
+        sizes["total"] = [size for kind in sizes.values() for size in kind]
+    return [{"what": what, "count": len(kind), "MB": round(sum(kind) / 1e6, 2)} for what, kind in sizes.items()]
 
 
 @store_app.command("show")

@@ -106,19 +106,20 @@ def _refused(path: Path, error: OSError) -> StoreError:
     return StoreError(f"cannot write {path}: {error.strerror or error}; {remedy} or choose another MODELYARD_HOME")
 
 
-def write_atomically(path: Path, content: bytes, mode: int = 0o666) -> None:
-    """Replace `path` by `content` in one step; 0o600 is for its owner alone.
+def write_atomically(path: Path, content: bytes, *, private: bool = False) -> None:
+    """Replace `path` by `content` in one step; `private` is for its owner alone, in a shared folder, too.
 
     Raises: StoreError when the disk is full or the folder cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary, mode = path.with_name(f".{path.name}.{os.getpid()}.tmp"), 0o600 if private else 0o666
     try:
         make_folder(path.parent)
         with open(temporary, "wb", opener=lambda name, flags: os.open(name, flags, mode)) as stream:
             stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())
-        open_as_folder(temporary)
+        if not private:
+            open_as_folder(temporary)
         temporary.replace(path)
     except OSError as error:
         temporary.unlink(missing_ok=True)
@@ -132,10 +133,10 @@ def write_json(path: Path, value: object) -> None:
 
 def read_private(path: Path) -> str:
     """A file of mode 0600; empty where it is lost, unreadable, not regular, or open to others."""
-    with suppress(OSError, ValueError), os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)) as stream:
+    with suppress(OSError, ValueError), open_regular(path) as stream:
         found = os.fstat(stream.fileno())
-        if stat.S_ISREG(found.st_mode) and not found.st_mode & 0o077 and found.st_uid == os.geteuid():
-            return stream.read()
+        if not found.st_mode & 0o077 and found.st_uid == os.geteuid():
+            return stream.read().decode()
     return ""
 
 

@@ -21,7 +21,7 @@ def record(home: Home, modules: dict[str, str]) -> None:
     """Somebody at this machine wants them. Raises: StoreError."""
     if modules:
         with FileLock(make_folder(home.locks) / "own-modules.lock"):
-            write_atomically(_file(home), json.dumps(_known(home) | modules, indent=2).encode(), 0o600)
+            write_atomically(_file(home), json.dumps(_known(home) | modules, indent=2).encode(), private=True)
 
 
 def demand_recorded(file: str, digest: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -10,7 +11,8 @@ from modelyard.config import Config
 from modelyard.files import sha256_of_file, sha256_of_json
 from modelyard.home import Home
 from modelyard.models import CustomConfig
-from modelyard.recipes import Recipe
+from modelyard.recipes import Recipe, named_recipes
+from modelyard.training.precision import resolve_device
 
 
 class CompareRequest(Config):
@@ -28,6 +30,16 @@ class CompareRequest(Config):
         """File -> digest of the user's own modules that are imported."""
         models = [recipe.model for recipe in self.recipes.values()]
         return {model.file: model.source_digest for model in models if isinstance(model, CustomConfig)}
+
+
+def compare_request(  # noqa: PLR0913 - the words of `modelyard run`
+    dataset: str, *, architectures: Sequence[str], preset: str, assignments: Sequence[str], seed: int, device: str,
+    skip_unreadable: bool,
+) -> CompareRequest:  # fmt: skip
+    """What these words of a command, a program or a schedule mean today. Raises: ConfigError, DeviceError."""
+    resolve_device(device)
+    recipes = named_recipes(architectures, preset, assignments, dataset=dataset)
+    return CompareRequest(dataset=dataset, recipes=recipes, seed=seed, device=device, skip_unreadable=skip_unreadable)
 
 
 class BuildRequest(Config):

@@ -21,7 +21,6 @@ def run_compare(make_request: Callable[[], CompareRequest]) -> dict[str, Any]:
         from modelyard.own_modules import record
 
         record(Home.current(), request.own_modules())
-
         result: dict[str, Any] = compare(request)
     return result
 

@@ -17,6 +17,7 @@ from modelyard.steps import check_model
 from tests.bundles import lit_dataset
 
 SOURCE = """
+from dataclasses import dataclass
 from torch import nn
 
 class Fine(nn.Module):
@@ -27,6 +28,11 @@ class Fine(nn.Module):
 
     def forward(self, images):
         return self.layer(images.flatten(1))
+
+@dataclass
+class Sizes:
+    width: int = 3
+    depth: int = 2
 
 class Narrow(Fine):
     def forward(self, images):
@@ -54,6 +60,7 @@ def check(folder: Path, name: str, source: str = SOURCE) -> None:
 
 def test_a_sound_module_passes_and_is_named_after_its_file(tmp_path: Path) -> None:
     check(tmp_path, "Fine")
+    (tmp_path / "nets.py").write_text(f"from __future__ import annotations\n{SOURCE}")  # dataclasses then need their module
     assert list(named_recipes([f"{tmp_path}/nets.py:Fine"], "smoke")) == ["nets.Fine"]
 
 

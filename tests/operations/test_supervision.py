@@ -21,8 +21,8 @@ from flows.ephemeral import own_address, server_for
 from modelyard.errors import ConfigError, StoreError
 from modelyard.home import Home
 from modelyard.identity import identity
-from modelyard.operations import supervision
-from modelyard.operations.parts import NAMES, PORTS, bind, hold, make_parts
+from modelyard.operations import sign_in, supervision
+from modelyard.operations.parts import NAMES, bind, hold, make_parts
 from modelyard.operations.sign_in import auth_file, make_auth
 from modelyard.operations.state import UpState, read_state, remove_state, running_state, write_state
 
@@ -38,7 +38,7 @@ def free_ports() -> dict[str, int]:
         socket.create_server(("127.0.0.1", 0)) as b,
         socket.create_server(("127.0.0.1", 0)) as c,
     ):
-        return dict(zip(PORTS, (held.getsockname()[1] for held in (a, b, c)), strict=True))
+        return dict(zip(("prefect", "mlflow", "serve"), (held.getsockname()[1] for held in (a, b, c)), strict=True))
 
 
 def test_every_part_is_bound_to_the_supervisor_and_started_again(home: Home) -> None:
@@ -120,6 +120,14 @@ def test_one_string_is_made_and_made_anew_when_it_is_of_no_use(home: Home) -> No
     file.unlink()
     os.mkfifo(file, 0o600)
     assert make_auth(home) == file.read_text()
+
+
+def test_a_file_system_without_modes_keeps_no_string(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There `up` would make it anew, and start its parts again, for ever."""
+    monkeypatch.setattr(sign_in, "read_private", lambda path: "")
+    with pytest.raises(StoreError, match="keeps no modes, so others could read it; move the store"):
+        supervision.start(home, make_parts(home, free_ports(), ("prefect",)), detach=True)
+    assert running_state(home) is None
 
 
 def test_the_string_goes_to_our_own_server_alone(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -78,10 +79,10 @@ def _find(file: str, name: str, source_digest: str) -> Callable[..., Any]:
     if hashlib.sha256(source).hexdigest() != source_digest:
         raise ValueError("it was edited after the run began")
     demand_recorded(file, source_digest)
-    spec = importlib.util.spec_from_file_location("modelyard_user_module", file)
+    spec = importlib.util.spec_from_file_location(f"modelyard_user_module_{source_digest[:16]}", file)
     assert spec is not None
-    module = importlib.util.module_from_spec(spec)
-    exec(compile(source, file, "exec"), module.__dict__)
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)  # dataclasses look there
+    exec(compile(source, file, "exec", dont_inherit=True), module.__dict__)
     found: Callable[..., Any] = getattr(module, name)
     if not callable(found):
         raise TypeError(f"{name} is no class")

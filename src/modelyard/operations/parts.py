@@ -11,10 +11,8 @@ from dataclasses import dataclass, field
 from modelyard.errors import ConfigError
 from modelyard.home import Home
 
-PORTS = {"prefect": 4200, "mlflow": 5000, "serve": 9700}
 NAMES = ("prefect", "mlflow", "worker", "serve")
 HEALTH = {"prefect": "/api/health", "mlflow": "/health", "serve": "/v2/health/ready"}
-TITLES = {"prefect": "flows and schedules", "mlflow": "runs and models", "worker": "runs what is due", "serve": "answers"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +28,6 @@ class Part:
     def address(self) -> str | None:
         """Its page."""
         return f"http://127.0.0.1:{self.port}" if self.port else None
-
-    @property
-    def health_url(self) -> str | None:
-        """Answers 200 when the part is ready; None when it has no address."""
-        return f"{self.address}{HEALTH[self.name]}" if self.port else None
 
 
 def make_parts(home: Home, ports: Mapping[str, int], names: tuple[str, ...] = NAMES) -> list[Part]:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from modelyard.errors import StoreError
 from modelyard.files import make_folder, read_private, write_atomically
 from modelyard.home import Home
 
@@ -33,7 +34,9 @@ def make_auth(home: Home) -> str:
     with FileLock(make_folder(home.locks) / "prefect-auth.lock"):  # of two that find none, one makes it
         if not (made := _read(home)):
             made = f"modelyard:{secrets.token_urlsafe(32)}"
-            write_atomically(auth_file(home), made.encode(), 0o600)
+            write_atomically(auth_file(home), made.encode(), private=True)
+            if _read(home) != made:
+                raise StoreError(f"the file system of {home.root} keeps no modes, so others could read it; move the store")
         return made
 
 
@@ -68,9 +71,9 @@ class SignIn:
     def accepts(self, ticket: str, since: int) -> bool:
         """Whether it was made for this `up`, after `since` and lately (ns)."""
         words, _, signature = ticket.rpartition(".")
-        if not hmac.compare_digest(signature.encode(), self.sign(words).encode()):
-            return False
-        return int(words.partition(".")[0]) >= max(since, time.time_ns() - TICKET_SECONDS * 10**9)
+        made, earliest = words.partition(".")[0], max(since, time.time_ns() - TICKET_SECONDS * 10**9)
+        is_ours = hmac.compare_digest(signature.encode(), self.sign(words).encode())
+        return is_ours and made.isdecimal() and int(made) >= earliest  # a session is signed, too
 
     def sign(self, words: str) -> str:
         """`session` signed is what a browser sends instead of the string."""

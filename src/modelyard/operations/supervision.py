@@ -24,6 +24,7 @@ from modelyard.files import make_folder, write_atomically
 from modelyard.home import Home
 from modelyard.identity import identity
 from modelyard.operations.parts import Part, hold
+from modelyard.operations.sign_in import make_auth
 from modelyard.operations.state import SOCKET_FOLDER, UpState, read_state, remove_state, running_state, write_state
 
 START_SECONDS, STOP_SECONDS, READY_SECONDS = 30.0, 40.0, 120.0
@@ -64,10 +65,12 @@ def _start(home: Home, parts: Sequence[Part], *, detach: bool) -> None:
     if not detach:  # ends with this process, however that ends
         command = [sys.executable, "-m", "modelyard.operations.bound", "SIGTERM", *command]
     with (home.logs / "up.log").open("ab") as log, ExitStack() as held:
-        ports = [held.enter_context(hold(part)).fileno() for part in parts if part.name == "prefect"]
-        process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log, start_new_session=True, pass_fds=ports
-        )
+        stdin = subprocess.DEVNULL
+        for part in parts:
+            if part.name == "prefect":
+                make_auth(home)  # where it cannot be kept, this is told before anything runs
+                stdin = held.enter_context(hold(part)).fileno()  # the one file that it keeps when it reloads
+        process = subprocess.Popen(command, stdin=stdin, stdout=subprocess.DEVNULL, stderr=log, start_new_session=True)
     addresses = {part.name: part.address for part in parts if part.address}
     state = UpState(process=identity(process.pid), socket=str(socket), addresses=addresses)
     write_state(home, state)
