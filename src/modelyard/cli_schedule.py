@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from modelyard.cli_options import PRESETS_HELP, JsonOption, SkipOption, print_rows
+from modelyard.files import full_path
 from modelyard.home import Home
 from modelyard.terminal import echo
 
@@ -72,7 +73,7 @@ def schedule_add(
     parse_cron(cron, timezone)
     check_names(chosen, pool)
     request = RefreshRequest(
-        dataset=dataset, architectures=tuple(architecture or ()), preset=preset, assignments=tuple(assignments or ()),
+        dataset=dataset, architectures=tuple(map(_from_anywhere, architecture or ())), preset=preset, assignments=tuple(assignments or ()),
         seed=seed, device=device, skip_unreadable=skip_unreadable,
     )  # fmt: skip
     wanted = compare_request(**request.model_dump())
@@ -81,6 +82,12 @@ def schedule_add(
     with _prefect():
         add(NewSchedule(name=chosen, cron=cron, timezone=timezone, request=request, pool=pool, environment=_environment()))
     echo(f"added {chosen}; it runs while modelyard up runs: modelyard schedule list | modelyard schedule run {chosen}")
+
+
+def _from_anywhere(architecture: str) -> str:
+    """The same for a worker, which has another working directory."""
+    file, _, name = architecture.rpartition(":")
+    return f"{full_path(file)}:{name}" if file else architecture
 
 
 def _check_data(request: CompareRequest) -> None:

@@ -13,6 +13,7 @@ from prefect.workers.process import ProcessWorker
 
 from flows.guard import why_refused
 from flows.refresh import ENTRYPOINT
+from modelyard.cli_schedule import _from_anywhere
 from modelyard.errors import ConfigError
 from modelyard.files import sha256_of_file
 from modelyard.home import Home
@@ -119,3 +120,8 @@ def test_a_scheduled_module_is_one_that_was_recorded_and_not_edited(tmp_path: Pa
     record(home, {str(net): sha256_of_file(net)})
     kept.chmod(0o666)  # others could write it
     refused("not recorded")
+
+
+def test_a_module_is_scheduled_by_its_whole_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert [_from_anywhere(text) for text in ("cnn", "own.py:Net")] == ["cnn", f"{tmp_path}/own.py:Net"]
