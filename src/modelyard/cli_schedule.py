@@ -74,7 +74,8 @@ def schedule_add(
     check_names(chosen, pool)
     architectures = tuple(map(_from_anywhere, architecture or ()))
     request = RefreshRequest(
-        dataset=dataset, architectures=architectures, preset=preset, assignments=tuple(assignments or ()), seed=seed, device=device, skip_unreadable=skip_unreadable,
+        dataset=dataset, architectures=architectures, preset=preset, assignments=tuple(assignments or ()), seed=seed,
+        device=device, skip_unreadable=skip_unreadable,
     )  # fmt: skip
     wanted = compare_request(**request.model_dump())
     _check_data(wanted)
