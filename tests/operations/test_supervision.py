@@ -16,9 +16,11 @@ from pathlib import Path
 
 import psutil
 import pytest
+from supervisor.options import ServerOptions
 
 from flows.ephemeral import own_address, server_for
 from modelyard.errors import ConfigError, StoreError
+from modelyard.files import make_folder
 from modelyard.home import Home
 from modelyard.identity import identity
 from modelyard.operations import sign_in, supervision
@@ -49,8 +51,16 @@ def test_every_part_is_bound_to_the_supervisor_and_started_again(home: Home) -> 
         section = parsed[f"program:{name}"]
         assert "modelyard.operations.bound SIGKILL" in section["command"]
         assert section["autorestart"] == section["killasgroup"] == "true"
-        assert section["stdout_logfile"] == f"{home.logs}/{name}.log"  # the percent sign survives
     assert str(home.database) in parsed["program:mlflow"]["environment"]
+
+
+def test_supervisord_takes_a_store_of_any_name(home: Home) -> None:
+    file, options = make_folder(home.logs).with_name("supervisord.conf"), ServerOptions()
+    make_folder(home.state)
+    file.write_text(supervision._configuration(home, make_parts(home, free_ports()), home.state / "up.sock"))
+    options.realize(["--configuration", str(file)])
+    logs = {group.name: group.process_configs[0].stdout_logfile for group in options.process_group_configs}
+    assert logs == {name: f"{home.logs}/{name}.log" for name in NAMES}
 
 
 def test_a_taken_port_names_the_option_and_an_unknown_part_the_parts(home: Home) -> None:

@@ -255,7 +255,7 @@ def test_a_killed_part_is_started_again(home: Home) -> None:
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         now = rows(home)
-        if all(now[name]["pid"] not in (0, before[name]["pid"]) for name in ("worker", "serve")):
+        if all(now[name]["pid"] != before[name]["pid"] and supervision.is_ready(now[name]) for name in ("worker", "serve")):
             break
         time.sleep(0.2)
     assert now["prefect"]["pid"] == before["prefect"]["pid"]

@@ -201,10 +201,11 @@ def _configuration(home: Home, parts: Sequence[Part], socket: Path) -> str:
     ]  # fmt: skip
     for part in parts:
         command = shlex.join((sys.executable, "-m", "modelyard.operations.bound", "SIGKILL", *part.command))
+        log = str(home.logs / f"{part.name}.log").replace("%", "%%")  # of all that is told supervisord expands this twice
         lines += [
             f"[program:{part.name}]", f"command={command}", "autorestart=true", "startsecs=3", "startretries=1000000",
             "stopasgroup=true", "killasgroup=true", "stopwaitsecs=15", "redirect_stderr=true",
-            f"stdout_logfile={home.logs / part.name}.log", "stdout_logfile_maxbytes=10MB", "stdout_logfile_backups=3",
+            f"stdout_logfile={log}", "stdout_logfile_maxbytes=10MB", "stdout_logfile_backups=3",
             "environment=" + ",".join(f'{name}="{value}"' for name, value in part.environment.items()),
         ]  # fmt: skip
     return "\n".join(line if line.startswith("[") else line.replace("%", "%%") for line in lines) + "\n"
