@@ -49,10 +49,10 @@ class Tally:
 
 
 def hostile(count: int, seed: int) -> Sent:
-    """Kinds by their weight."""
+    """Kinds by their weight, and each of them thrice."""
     chance = random.Random(seed)
     weights = [kind.weight for kind in KINDS]
-    for kind in chance.choices(KINDS, weights, k=count):
+    for kind in chance.sample(chosen := [*KINDS * 3, *chance.choices(KINDS, weights, k=count)], len(chosen)):
         yield kind, kind.make(chance)
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -48,7 +49,7 @@ def demand_readable(releases: Path) -> None:
 def read_pointers(releases: Path, models: tuple[str, ...] = (), aliases: tuple[str, ...] = ()) -> dict[str, Pointer]:
     """Served name -> pointer for all or the chosen models and aliases."""
     pointers: dict[str, Pointer] = {}
-    for file in sorted(releases.glob("*/*.alias")):
+    for file in _alias_files(releases):
         names = file.parent.name, file.stem
         wanted = (not models or names[0] in models) and (not aliases or names[1] in aliases)
         if wanted and all(map(is_plain_name, names)):
@@ -56,6 +57,13 @@ def read_pointers(releases: Path, models: tuple[str, ...] = (), aliases: tuple[s
             if pointer and (pointer.name not in pointers or pointer.alias == CHAMPION):
                 pointers[pointer.name] = pointer
     return pointers
+
+
+def _alias_files(releases: Path) -> Iterator[Path]:
+    """In their order; a folder that goes meanwhile has none."""
+    for folder in sorted(releases.glob("*")):
+        with suppress(OSError):
+            yield from sorted(folder.glob("*.alias"))
 
 
 def _read(file: Path) -> Pointer | None:
