@@ -7,6 +7,7 @@ import gc
 import itertools
 import os
 import signal
+import sys
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -33,6 +34,8 @@ CHANGE_TIMEOUT_S = 60.0
 GARBAGE_THRESHOLDS = (20_000, 20, 20)
 TOLD_NAMES = 10
 """When the server is ready; all of them are in the log and in `/models`."""
+SWITCH_S = 0.0005
+"""For which the thread that reads pictures may hold the interpreter against the event loop; 5 ms by default."""
 LAST_REQUESTS_S = 1.0
 """While draining: for requests that are already on their way over connections that look idle."""
 
@@ -183,6 +186,7 @@ def run_worker(options: ServeOptions, channel: Channel, index: int, shared: Shar
     async def live() -> None:
         await Worker(options, channel, index, shared, trials).serve(unloaded)
 
+    sys.setswitchinterval(SWITCH_S)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the supervisor, which drains the workers
     trials = Trials(options.load_timeout_s, options.load_memory_mb)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
