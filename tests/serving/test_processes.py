@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import re
 import resource
 import signal
 import socket
@@ -17,6 +18,7 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from dataclasses import fields
 from ipaddress import ip_network
 from pathlib import Path
 
@@ -24,7 +26,7 @@ import httpx
 import pytest
 
 from modelyard.serving import metrics
-from modelyard.serving.__main__ import read_options
+from modelyard.serving.__main__ import LIMITS, read_options
 from modelyard.serving.channel import Channel
 from modelyard.serving.crew import Child, Crew
 from modelyard.serving.options import ServeOptions
@@ -318,3 +320,11 @@ def test_options_that_cannot_be_meant_are_refused(given: tuple[str, str], capsys
     with pytest.raises(SystemExit) as ended:
         read_options(list(given))
     assert ended.value.code == 2 and given[0] in capsys.readouterr().err
+
+
+def test_every_option_says_what_it_is_for(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        read_options(["--help"])
+    words = " ".join(capsys.readouterr().out.split())
+    assert set(LIMITS) == {f.name for f in fields(ServeOptions) if type(f.default) in {int, float}} - {"port", "workers"}
+    assert re.search(r"--[\w-]+ [A-Z]+ \(default", words) is None, words

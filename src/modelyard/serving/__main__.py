@@ -16,6 +16,17 @@ from modelyard.serving.hosts import HOST_NAME, is_loopback
 from modelyard.serving.options import DEFAULT_PORT, ServeOptions
 from modelyard.serving.supervisor import Supervisor
 
+LIMITS = {
+    "max_body_bytes": "of one request, unpacked too", "max_bodies_bytes": "of all requests that a worker holds at once",
+    "max_json_bytes": "of JSON with rows; binary data may be larger", "max_rows": "images in a request",
+    "max_connections": "open at once", "request_timeout_s": "until an answer, else 504",
+    "queue_s": "a request that would wait longer for the model is 503", "read_timeout_s": "for a request to arrive",
+    "idle_timeout_s": "until a silent connection is closed", "poll_s": "between two looks at the alias files",
+    "hang_s": "until a worker that stands still is replaced", "load_timeout_s": "for a release to be tried",
+    "load_memory_mb": "MB for a release to be tried, beside six times its size", "drain_s": "for requests to end after SIGTERM",
+}  # fmt: skip
+"""Options that are numbers, and what each bounds."""
+
 
 def read_options(arguments: list[str]) -> ServeOptions:
     """The command line as options; argparse ends the process when it does not fit."""
@@ -37,10 +48,10 @@ def read_options(arguments: list[str]) -> ServeOptions:
     add("--access-log", action="store_true", help="log each request")
     told = "address or network that may hold more than half of the connections; repeatable"
     add("--trusted-proxy", dest="trusted_proxies", action="append", default=[], type=ip_network, metavar="ADDRESS", help=told)
-    for name, kind in ((field.name, type(field.default)) for field in fields(ServeOptions)):
-        if kind in {int, float} and name not in {"port", "workers"}:
-            metavar, told = "S" if kind is float else "N", "(default: %(default)s)"
-            add(f"--{name.replace('_', '-')}", type=kind, default=getattr(defaults, name), metavar=metavar, help=told)
+    kinds = {field.name: type(field.default) for field in fields(ServeOptions)}
+    for name, what in LIMITS.items():
+        metavar, told = "S" if kinds[name] is float else "N", f"{what} (default: %(default)s)"
+        add(f"--{name.replace('_', '-')}", type=kinds[name], default=getattr(defaults, name), metavar=metavar, help=told)
     given = vars(parser.parse_args(arguments))
     for name in ("models", "aliases", "allowed_hosts", "trusted_proxies"):
         given[name] = tuple(given[name])

@@ -10,7 +10,7 @@ from typing import Any
 
 from modelyard.errors import RequestError
 from modelyard.serving.answering import Answering, Arrived, too_large
-from modelyard.serving.body_budget import HEAD_BYTES
+from modelyard.serving.body_budget import REQUEST_BYTES
 from modelyard.serving.exchange import Request
 from modelyard.serving.http_message import CONTINUE, outgoing
 from modelyard.serving.message_reader import MessageReader
@@ -73,7 +73,7 @@ class Connection(asyncio.Protocol):
 
     def _is_known(self, data: bytes) -> bool:
         """Take a whole request without parsing its head again."""
-        cost = HEAD_BYTES + len(data)
+        cost = REQUEST_BYTES + len(data)
         request = self._answering.heads.read(data)
         if request is None or self._budget.held + cost > self._budget.large_limit:  # the other way makes room or refuses
             return False
@@ -101,7 +101,7 @@ class Connection(asyncio.Protocol):
     def on_begin(self) -> None:
         self._is_arriving = True
         self._since = self._loop.time()
-        self.hold(HEAD_BYTES)
+        self.hold(REQUEST_BYTES)
 
     def hold(self, num_bytes: int) -> None:
         """Raises: RequestError (503)."""

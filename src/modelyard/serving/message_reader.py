@@ -9,7 +9,7 @@ from weakref import proxy
 import httptools
 
 from modelyard.errors import RequestError
-from modelyard.serving.body_budget import HEAD_BYTES
+from modelyard.serving.body_budget import REQUEST_BYTES
 from modelyard.serving.exchange import Request
 from modelyard.serving.http_message import NO_HEAD, incoming
 
@@ -133,7 +133,7 @@ class MessageReader:
         self._header_bytes += more
         if self._header_bytes > MAX_HEADER_BYTES:
             raise self._too_long(status)
-        if self._header_bytes > HEAD_BYTES:
+        if self._header_bytes > REQUEST_BYTES:
             self._receiver.hold(more)
 
     def _too_long(self, status: int = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE) -> RequestError:
