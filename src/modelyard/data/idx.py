@@ -71,8 +71,11 @@ def read_idx(path: Path, *, num_axes: int, digest: str | None, rows: int | None 
     except (OSError, EOFError, zlib.error) as error:
         why = getattr(error, "strerror", None) or error
         raise DataError(f"{path}: cannot be read ({why}); the file is truncated or damaged, fetch it again") from error
-    if digest is not None and (found := hashlib.sha256(header + array.tobytes()).hexdigest()) != digest:
-        raise DataError(f"{path}: expected content sha256 {digest[:12]}, found {found[:12]}; fetch the file again")
+    if digest is not None:
+        content = hashlib.sha256(header)
+        content.update(array.data)  # not joined to one: that would be the images once more in memory
+        if (found := content.hexdigest()) != digest:
+            raise DataError(f"{path}: expected content sha256 {digest[:12]}, found {found[:12]}; fetch the file again")
     return array
 
 
