@@ -93,11 +93,10 @@ def _from_anywhere(architecture: str) -> str:
 
 def _check_data(request: CompareRequest) -> None:
     """Raises: DataError when the data set cannot be had, or cannot be read."""
-    from modelyard.data.folder import FolderOptions
     from modelyard.data.sources import load_dataset
 
     data = next(iter(request.recipes.values())).data
-    load_dataset(request.dataset, FolderOptions(data.height, data.width, data.channels, request.skip_unreadable))
+    load_dataset(request.dataset, data.folder_options(skip_unreadable=request.skip_unreadable))
 
 
 def _environment() -> dict[str, str]:

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from modelyard.data.datasets import open_packed
+from modelyard.data.packed import open_packed
 from modelyard.data.splits import make_splits
 from modelyard.home import Home
 from modelyard.requests import BuildRequest, CompareRequest

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from modelyard.data import datasets
-from modelyard.data.datasets import Dataset, Split, content_digest, make_dataset, open_packed, pack
+from modelyard.data.datasets import Dataset, Split, content_digest, make_dataset
+from modelyard.data.packed import open_packed, pack
 from modelyard.errors import DataError
 from modelyard.home import Home
 from modelyard.steps import prepare

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from modelyard.config import Config
-from modelyard.data.datasets import Dataset, Split, make_dataset, pack
+from modelyard.data.datasets import Dataset, Split, make_dataset
+from modelyard.data.packed import pack
 from modelyard.data.validation import ValidationConfig
 from modelyard.errors import DataRefused, StoreError
 from modelyard.home import Home

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from modelyard.data.datasets import Dataset, pack
+from modelyard.data.datasets import Dataset
+from modelyard.data.packed import pack
 from modelyard.evaluation.significance import mcnemar_p_value
 from modelyard.gates.config import GatesConfig
 from modelyard.home import Home

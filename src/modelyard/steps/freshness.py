@@ -9,8 +9,8 @@ from typing import Any
 
 from modelyard.board import board_markdown
 from modelyard.bundle import Manifest
-from modelyard.data.datasets import open_packed
 from modelyard.data.drift import DriftTest, compare_classes, compare_profiles
+from modelyard.data.packed import open_packed
 from modelyard.data.profile import Profile, SplitProfile, kept_profile, read_profile
 from modelyard.data.validation import Reference, ValidationConfig, find_problems
 from modelyard.errors import DataError, DataRefused, StoreError

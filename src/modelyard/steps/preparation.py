@@ -6,8 +6,7 @@ import tempfile
 from pathlib import Path
 
 from modelyard.bundle import MODEL_FILE
-from modelyard.data.datasets import open_packed, pack
-from modelyard.data.folder import FolderOptions
+from modelyard.data.packed import open_packed, pack
 from modelyard.data.profile import kept_profile
 from modelyard.data.sources import load_dataset
 from modelyard.data.splits import DataConfig, make_splits
@@ -20,7 +19,7 @@ from modelyard.requests import BuildRequest
 def prepare(dataset: str, home: Home, data: DataConfig | None = None, *, skip_unreadable: bool = False) -> dict[str, str]:
     """Verify and pack the data, once for the whole run; gives step name, digest and the data set's real name."""
     data = data or DataConfig()
-    options = FolderOptions(data.height, data.width, data.channels, skip_unreadable)
+    options = data.folder_options(skip_unreadable=skip_unreadable)
     loaded = load_dataset(dataset, options, current_progress.get().work)
     make_splits(loaded, data)
     folder = home.steps / f"data-{loaded.digest[:16]}"

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from modelyard.bundle import MODEL_FILE, Bundle
-from modelyard.data.datasets import Dataset, open_packed
+from modelyard.data.datasets import Dataset
+from modelyard.data.packed import open_packed
 from modelyard.errors import StoreError
 from modelyard.evaluation.metrics import Probabilities
 from modelyard.files import is_sealed

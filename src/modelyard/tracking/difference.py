@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from modelyard.bundle import Manifest
-from modelyard.data.datasets import Dataset, open_packed
+from modelyard.data.datasets import Dataset
+from modelyard.data.packed import open_packed
 from modelyard.errors import DataError, StoreError
 from modelyard.gates.pairs import Pair
 from modelyard.home import Home
