@@ -59,11 +59,12 @@ def schedule_add(
     Runs never overlap. Runs that were missed are covered by one. A run that was killed is tried again, three times in all,
     and goes on from its last checkpoint.
     """
+    from modelyard.data.imports import is_named
     from modelyard.errors import ConfigError
 
     if flow != "compare":
         raise ConfigError(f"unknown flow {flow!r}: expected compare")
-    if Path(dataset).is_dir():
+    if not is_named(dataset) and Path(dataset).exists():
         dataset = str(Path(dataset).resolve())  # a worker has another working directory
     from flows.refresh import RefreshRequest
     from flows.schedule import NewSchedule, add, check_names, parse_cron

@@ -11,8 +11,8 @@ from pathlib import Path
 from filelock import FileLock
 
 from modelyard.data.datasets import Dataset
-from modelyard.data.imports import import_names
-from modelyard.data.names import LEGAL, LONGEST, RESERVED, check_name, safe_name
+from modelyard.data.imports import is_named
+from modelyard.data.names import LEGAL, LONGEST, check_name, safe_name
 from modelyard.files import full_path, make_folder, parse_json, read_regular, write_atomically
 from modelyard.home import Home
 from modelyard.progress import current_progress
@@ -31,7 +31,7 @@ def model_name(home: Home, dataset: str, loaded: Dataset, given: str = "", *, cl
     """
     if given:
         check_name(given)
-    if dataset in RESERVED or dataset in import_names():
+    if is_named(dataset):
         return given or loaded.name
     source = full_path(dataset)
     with FileLock(make_folder(home.locks) / "sources.lock"):
