@@ -31,7 +31,7 @@ from modelyard import cli_schedule
 from modelyard.errors import ConfigError
 from modelyard.home import Home
 from modelyard.identity import identity
-from modelyard.requests import CompareRequest, compare_request
+from modelyard.requests import BuildRequest, CompareRequest, compare_request
 from modelyard.sweeps.request import SweepRequest
 from modelyard.tracking.relocation import rewrite_schedules
 from tests.blank import Templates
@@ -266,6 +266,11 @@ def test_a_folder_that_is_called_as_a_named_set_does_not_take_its_place(store: P
 
 def test_a_sweep_hands_its_models_name_on(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[CompareRequest] = []
-    monkeypatch.setattr(sweep, "prepared_builds", lambda wanted: asked.append(wanted) or [])
+
+    def prepared_builds(wanted: CompareRequest) -> list[BuildRequest]:
+        asked.append(wanted)
+        return []
+
+    monkeypatch.setattr(sweep, "prepared_builds", prepared_builds)
     sweep._builds(SweepRequest(name="mine", dataset="digits", architectures=("rnn",), model_name="pets"), 1)
     assert asked[0].name == "pets"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from modelyard.errors import DataError
 from modelyard.home import Home
 from modelyard.progress import SilentProgress
 from modelyard.requests import CompareRequest
-from modelyard.steps import prepare
+from modelyard.steps import naming, prepare
 from modelyard.steps.naming import MOST_BYTES, model_name
 from tests.bundles import lit_bundle, lit_dataset
 from tests.data.samples import image_folder, modelyard
@@ -138,7 +139,10 @@ def test_named_and_imported_data_keep_their_name_unless_one_is_given(home: Home,
         "猫/images",
         "a/b/c/d/e/f/g/h/i/j/k/l/m/n/o/p/q/r/s/t/u/v/w/x/y/z/images",
         "mnist/images",
+        os.fsdecode(b"caf\xe9/images"),
+        os.fsdecode(b"caf\xe9/\xff"),
     ],
+    ids=["long", "long parent", "no Latin letter", "deep", "named set", "parent in Latin-1", "no text"],
 )
 def test_every_path_gets_a_legal_name_of_its_own(home: Home, store: Path, path: str) -> None:
     last = Path(path).name
@@ -157,10 +161,18 @@ def test_a_record_that_cannot_be_read_is_none_and_is_made_anew(home: Home, store
     assert json.loads((home.state / "sources.json").read_text())[str(store / "images")] == ["images"]
 
 
+def test_the_record_forgets_the_oldest_before_it_is_too_large_to_be_read(
+    home: Home, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(naming, "MOST_BYTES", 1000)
+    for number in range(40):
+        named(home, store / str(number) / "images")
+    text = (home.state / "sources.json").read_bytes()
+    assert len(text) <= 1000 and list(json.loads(text))[-1] == str(store / "39" / "images")
+
+
 @pytest.mark.fault("the record of sources is a pipe", how="a FIFO in its place")
 def test_a_record_that_is_a_pipe_hangs_nothing(home: Home, store: Path) -> None:
-    import os
-
     home.state.mkdir(parents=True)
     os.mkfifo(home.state / "sources.json")
     assert named(home, store / "images") == "images"
