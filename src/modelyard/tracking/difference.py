@@ -96,5 +96,5 @@ def _paired(pair: Pair) -> dict[str, Any]:
 
 def _example(pair: Pair, index: int) -> Row:
     first, second = int(pair.champion_NK[index].argmax()), int(pair.candidate_NK[index].argmax())
-    names = pair.classes
-    return {"test image": index, "label": names[int(pair.labels_N[index])], "first": names[first], "second": names[second]}
+    row, names = int(pair.rows_N[index]), pair.classes
+    return {"test image": row, "label": names[int(pair.labels_N[index])], "first": names[first], "second": names[second]}
