@@ -17,9 +17,11 @@ from modelyard.terminal import console, echo
 WORDS = (
     "architecture", "name", "aliases", "class", "step", "state", "why", "alias", "who", "action", "onnx_sha256", "since",
     "key", "metric", "label", "what", "test", "kind", "title", "time", "changes", "part", "address", "log", "dataset", "cron",
-    "timezone", "pool", "run",
+    "timezone", "pool", "run", "recall %",
 )  # fmt: skip
 """Columns of text; all others are numbers and stand to the right."""
+MOST_CLASSES = 40
+"""Of a comparison by class."""
 
 
 def print_table(rows: Sequence[Mapping[str, Any]], title: str) -> None:
@@ -70,7 +72,10 @@ def print_difference(told: Mapping[str, Any]) -> None:
     print_table([_rounded(row) for row in told["metrics"]], "metrics")
     if "not_compared" in told:
         return echo(f"answers not compared: {told['not_compared']}")
-    print_table([_rounded(row) for row in told["classes"]], "accuracy by class")
+    changed = sorted(told["classes"], key=lambda row: -abs(row["change"]))[:MOST_CLASSES]
+    shown = [row for row in told["classes"] if row in changed]
+    more = f", the {len(shown)} that changed most" if len(shown) < len(told["classes"]) else ""
+    print_table([_rounded(row) for row in shown], f"accuracy by class{more}")
     test = told["mcnemar"]
     echo(
         f"of {test['images']} test images {told['changed_answers']} are answered otherwise: {test['gained']} gained,"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,18 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
+from numpy.typing import NDArray
 
 from modelyard.data.datasets import Dataset, Images
-from modelyard.evaluation.metrics import ECE_BINS, Probabilities, confidence_bins, confusion_matrix
+from modelyard.evaluation.metrics import Probabilities, confidence_bins, confusion_matrix
+from modelyard.text import elided
+
+MOST_NAMED, WORST = 30, 20
+"""Of more classes the `WORST` are shown with their names, beside all without."""
+LONGEST_NAME, LONGEST_TITLE = 24, 20
+"""Characters of a class at an axis and above an image."""
+LEAST_LOSS = 1e-6
+"""What few images cost in the end may be 0, which no logarithmic axis has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,19 +43,39 @@ def draw_report(folder: Path, answers: Answers, history: list[dict[str, Any]]) -
 
 
 def _confusion(dataset: Dataset, probabilities_NK: Probabilities) -> Figure:
+    """All classes with their names; of many those that take part in the most mistakes, and all without names."""
     matrix_KK = confusion_matrix(probabilities_NK, dataset.test.labels_N)
-    errors_KK = matrix_KK * (1 - np.eye(len(matrix_KK), dtype=int))
-    figure = Figure(figsize=(7, 6), layout="constrained")
-    axis = figure.subplots()
+    errors_KK = _errors(matrix_KK)
+    title = f"{errors_KK.sum()} mistakes in {matrix_KK.sum()} test images"
+    is_whole = len(matrix_KK) <= MOST_NAMED
+    figure = Figure(figsize=(7, 6) if is_whole else (15, 7), layout="constrained")
+    first, *others = figure.subplots(1, 1 if is_whole else 2, squeeze=False)[0]
+    if is_whole:
+        _draw_matrix(first, matrix_KK, dataset.classes, title)
+        return figure
+    worst = np.sort(np.argsort(-(errors_KK.sum(0) + errors_KK.sum(1)), kind="stable")[:WORST])
+    names = [dataset.classes[label] for label in worst]
+    _draw_matrix(first, matrix_KK[np.ix_(worst, worst)], names, f"the {WORST} classes with the most mistakes")
+    _draw_matrix(others[0], matrix_KK, (), f"all {len(matrix_KK)} classes: {title}")
+    return figure
+
+
+def _errors(matrix_KK: NDArray[np.int64]) -> NDArray[np.int64]:
+    return np.asarray(matrix_KK * (1 - np.eye(len(matrix_KK), dtype=int)))
+
+
+def _draw_matrix(axis: Any, matrix_KK: NDArray[np.int64], names: Sequence[str], title: str) -> None:
+    errors_KK = _errors(matrix_KK)
     axis.imshow(errors_KK, cmap="Reds", vmin=0, vmax=max(1, errors_KK.max()))
-    if len(matrix_KK) <= 20:
-        for (row, column), count in np.ndenumerate(matrix_KK):
+    if 0 < len(names) <= WORST:
+        for row, column in np.argwhere(matrix_KK):
+            count = matrix_KK[row, column]
             dark = row != column and count > errors_KK.max() / 2
             axis.text(column, row, str(count), ha="center", va="center", fontsize=8, color="white" if dark else "black")
-    axis.set_xticks(range(len(matrix_KK)), dataset.classes, rotation=45, ha="right", parse_math=False)
-    axis.set_yticks(range(len(matrix_KK)), dataset.classes, parse_math=False)
-    axis.set(xlabel="answer", ylabel="truth", title=f"{errors_KK.sum()} mistakes in {matrix_KK.sum()} test images")
-    return figure
+    shown, few = [elided(name, LONGEST_NAME) for name in names], len(names) <= WORST
+    axis.set_xticks(range(len(shown)), shown, rotation=45 if few else 90, ha="right" if few else "center", parse_math=False)
+    axis.set_yticks(range(len(shown)), shown, parse_math=False)
+    axis.set(xlabel="answer", ylabel="truth", title=title)
 
 
 def _mistakes(dataset: Dataset, probabilities_NK: Probabilities, most: int = 20) -> Figure:
@@ -58,8 +88,8 @@ def _mistakes(dataset: Dataset, probabilities_NK: Probabilities, most: int = 20)
         axis.axis("off")
         if index >= 0:
             _show(axis, dataset.test.gather(np.array([index]))[0])
-            answer, truth = dataset.classes[answers_N[index]], dataset.classes[labels_N[index]]
-            axis.set_title(f"{answer} {probabilities_NK[index].max():.0%}\ntruth {truth}", fontsize=9, parse_math=False)
+            answer, truth = (elided(dataset.classes[given_N[index]], LONGEST_TITLE) for given_N in (answers_N, labels_N))
+            axis.set_title(f"{answer} {probabilities_NK[index].max():.0%}\ntruth {truth}", fontsize=8, parse_math=False)
     return figure
 
 
@@ -77,7 +107,7 @@ def _reliability(answers: Answers) -> Figure:
         axis.plot(doubts, errors, "o-", color=color, markersize=5, linewidth=1, alpha=0.8, label=label)
     axis.set(
         xscale="log", yscale="log", xlabel="expected share of errors (1 - confidence)", ylabel="observed share of errors",
-        title=f"Calibration on test: {ECE_BINS} bins of equal mass, lowest = no error",
+        title=f"Calibration on test: {len(bins)} bins of equal mass, lowest = no error",
     )  # fmt: skip
     axis.legend()
     return figure
@@ -87,8 +117,8 @@ def _curves(history: list[dict[str, Any]]) -> Figure:
     epochs = [report["epoch"] for report in history]
     figure = Figure(figsize=(9, 3.5), layout="constrained")
     loss, accuracy = figure.subplots(1, 2)
-    loss.plot(epochs, [report["train_loss"] for report in history], ".-", label="training (augmented)")
-    loss.plot(epochs, [report["validation_loss"] for report in history], ".-", label="validation")
+    for name, label in (("train_loss", "training (augmented)"), ("validation_loss", "validation")):
+        loss.plot(epochs, [max(LEAST_LOSS, report[name]) for report in history], ".-", label=label)
     loss.set(xlabel="epoch", ylabel="loss (nats)", yscale="log")
     loss.yaxis.set_minor_formatter(NullFormatter())
     loss.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))

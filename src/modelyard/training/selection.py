@@ -35,7 +35,8 @@ def choose_images(losses_N: Tensor, share: float, generator: torch.Generator, ba
 
 def _balanced(losses_N: Tensor, labels_N: Tensor, count: int, hard_part: float, generator: torch.Generator) -> Tensor:
     """Of each class equally many rows, up to one; no row comes again before all others of its class came."""
-    by_class = [rows for rows in labels_N.argsort(stable=True).split(torch.bincount(labels_N).tolist()) if len(rows)]
+    sizes = torch.bincount(labels_N).tolist()
+    by_class = [rows for rows in torch.split(labels_N.argsort(stable=True), sizes) if len(rows)]
     chosen: list[Tensor] = []
     for place, number in enumerate(torch.randperm(len(by_class), generator=generator).tolist()):
         rows, wanted = by_class[number], count // len(by_class) + (place < count % len(by_class))
