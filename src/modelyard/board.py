@@ -11,9 +11,8 @@ from modelyard.bundle import Manifest
 from modelyard.evaluation.metrics import RECALL, of_classes
 from modelyard.text import elided, in_markdown
 
-MOST_NAMED, FIRST_NAMED = 30, 3
-"""Of more classes only the first are named."""
-LONGEST_NAME = 16
+MOST_NAMED, LONGEST_NAME = 30, 16
+"""A card names so many classes, or the first three; the board so many characters of one."""
 
 
 def board_row(label: str, version: int, manifest: Manifest) -> dict[str, Any]:
@@ -48,19 +47,14 @@ def _recalls(manifest: Manifest) -> str:
     return f"lowest {told}" if told and len(kept) < len(manifest.classes) else told
 
 
-def _classes(names: Sequence[str]) -> str:
-    if len(names) <= MOST_NAMED:
-        return ", ".join(names)
-    return f"{len(names)} classes: {', '.join(names[:FIRST_NAMED])}, ..."
-
-
 def card_facts(manifest: Manifest) -> dict[str, str]:
     """What a person asks of one model: where it comes from, how good, how fast, how large."""
     metrics = defaultdict(lambda: math.nan, manifest.metrics)  # a bundle that others made may lack some
+    names = manifest.classes
     accuracy, low, high = (100 * metrics[f"test/accuracy{end}"] for end in ("", "_low", "_high"))
     return {
         "input": f"uint8 [batch, {', '.join(map(str, manifest.image_shape))}], raw pixels",
-        "classes": _classes(manifest.classes),
+        "classes": ", ".join(names) if len(names) <= MOST_NAMED else f"{len(names)} classes: {', '.join(names[:3])}, ...",
         "test accuracy": f"{accuracy:.2f} % ({low:.2f}-{high:.2f}), macro F1 {metrics['test/macro_f1']:.4f},"
         f" balanced {100 * metrics['test/balanced_accuracy']:.2f} %, guessing {100 * metrics['test/majority_share']:.2f} %",
         "recall %": _recalls(manifest) or "not measured",

@@ -31,14 +31,14 @@ def print_table(rows: Sequence[Mapping[str, Any]], title: str) -> None:
         table.add_column(column, justify="left" if column in WORDS else "right")
     for row in rows:
         table.add_row(*("-" if value is None else str(value) for value in row.values()))
-    console(width=None if sys.stdout.isatty() else 200).print(table)
+    console(width=None if sys.stdout.isatty() else 240).print(table)
 
 
 def print_board(result: Mapping[str, Any]) -> None:
     """The outcome of `compare` and what to do next. Narrow terminals get one column for each architecture."""
     rows, dataset = result["board"], result["dataset"]
     title = f"{dataset}: every architecture on the same test images"
-    if sys.stdout.isatty() and console().width < 170:
+    if sys.stdout.isatty() and console().width < 220:
         rows = [{"": key, **{row["architecture"]: row[key] for row in rows}} for key in list(rows[0])[1:]]
     print_table(rows, title)
     champion = "promoted" if result["promoted"] else "champion unchanged"
@@ -72,10 +72,11 @@ def print_difference(told: Mapping[str, Any]) -> None:
     print_table([_rounded(row) for row in told["metrics"]], "metrics")
     if "not_compared" in told:
         return echo(f"answers not compared: {told['not_compared']}")
-    changed = sorted(told["classes"], key=lambda row: -abs(row["change"]))[:MOST_CLASSES]
-    shown = [row for row in told["classes"] if row in changed]
-    more = f", the {len(shown)} that changed most" if len(shown) < len(told["classes"]) else ""
-    print_table([_rounded(row) for row in shown], f"accuracy by class{more}")
+    classes, more = told["classes"], ""
+    if len(classes) > MOST_CLASSES:
+        classes = sorted(classes, key=lambda row: -abs(row["change"]))[:MOST_CLASSES]
+        more = f", the {MOST_CLASSES} of {len(told['classes'])} that changed most (--json has all)"
+    print_table([_rounded(row) for row in classes], f"accuracy by class{more}")
     test = told["mcnemar"]
     echo(
         f"of {test['images']} test images {told['changed_answers']} are answered otherwise: {test['gained']} gained,"

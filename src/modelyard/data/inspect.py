@@ -75,8 +75,6 @@ def _advice(found: dict[str, Any]) -> Iterator[str]:
         yield f"leaks: {leaks} test images are also in train, so the test score flatters; take them out of one"
     if twice := found["duplicates in train"]:
         yield f"duplicates: {twice} training images are there already; copies of one count several times"
-    if conflicts := found["equal images of different classes"]:
-        yield f"conflicts: {conflicts} images are in several classes; keep each in one"
 
 
 def pixel_digest(image_CHW: Images) -> bytes:

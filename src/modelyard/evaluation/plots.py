@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,6 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
-from numpy.typing import NDArray
 
 from modelyard.data.datasets import Dataset, Images
 from modelyard.evaluation.metrics import Probabilities, confidence_bins, confusion_matrix
@@ -21,8 +19,6 @@ MOST_NAMED, WORST = 30, 20
 """Of more classes the `WORST` are shown with their names, beside all without."""
 LONGEST_NAME, LONGEST_TITLE = 24, 20
 """Characters of a class at an axis and above an image."""
-LEAST_LOSS = 1e-6
-"""What few images cost in the end may be 0, which no logarithmic axis has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,37 +41,24 @@ def draw_report(folder: Path, answers: Answers, history: list[dict[str, Any]]) -
 def _confusion(dataset: Dataset, probabilities_NK: Probabilities) -> Figure:
     """All classes with their names; of many those that take part in the most mistakes, and all without names."""
     matrix_KK = confusion_matrix(probabilities_NK, dataset.test.labels_N)
-    errors_KK = _errors(matrix_KK)
-    title = f"{errors_KK.sum()} mistakes in {matrix_KK.sum()} test images"
-    is_whole = len(matrix_KK) <= MOST_NAMED
-    figure = Figure(figsize=(7, 6) if is_whole else (15, 7), layout="constrained")
-    first, *others = figure.subplots(1, 1 if is_whole else 2, squeeze=False)[0]
-    if is_whole:
-        _draw_matrix(first, matrix_KK, dataset.classes, title)
-        return figure
-    worst = np.sort(np.argsort(-(errors_KK.sum(0) + errors_KK.sum(1)), kind="stable")[:WORST])
-    names = [dataset.classes[label] for label in worst]
-    _draw_matrix(first, matrix_KK[np.ix_(worst, worst)], names, f"the {WORST} classes with the most mistakes")
-    _draw_matrix(others[0], matrix_KK, (), f"all {len(matrix_KK)} classes: {title}")
+    errors_KK = matrix_KK * (1 - np.eye(len(matrix_KK), dtype=int))
+    named = every = np.arange(len(matrix_KK))
+    if len(every) > MOST_NAMED:
+        named = np.sort(np.argsort(-(errors_KK.sum(0) + errors_KK.sum(1)), kind="stable")[:WORST])
+    figure = Figure(figsize=(7, 6) if named is every else (15, 7), layout="constrained")
+    axes = figure.subplots(1, 1 if named is every else 2, squeeze=False)[0]
+    for axis, rows in zip(axes, (named, every), strict=False):
+        axis.imshow(errors_KK[np.ix_(rows, rows)], cmap="Reds", vmin=0, vmax=max(1, errors_KK.max()))
+        axis.set(xlabel="answer", ylabel="truth", title=f"the {WORST} of {len(every)} classes with the most mistakes")
+    axes[-1].set_title(f"{errors_KK.sum()} mistakes in {matrix_KK.sum()} test images")
+    few, names = len(named) <= WORST, [elided(dataset.classes[label], LONGEST_NAME) for label in named]
+    for row, column in np.ndindex(len(named), len(named)) if few else ():
+        count = matrix_KK[named[row], named[column]]
+        dark = row != column and count > errors_KK.max() / 2
+        axes[0].text(column, row, count or "", ha="center", va="center", fontsize=8, color="white" if dark else "black")
+    axes[0].set_xticks(range(len(names)), names, rotation=45 if few else 90, ha="right" if few else "center", parse_math=False)
+    axes[0].set_yticks(range(len(names)), names, parse_math=False)
     return figure
-
-
-def _errors(matrix_KK: NDArray[np.int64]) -> NDArray[np.int64]:
-    return np.asarray(matrix_KK * (1 - np.eye(len(matrix_KK), dtype=int)))
-
-
-def _draw_matrix(axis: Any, matrix_KK: NDArray[np.int64], names: Sequence[str], title: str) -> None:
-    errors_KK = _errors(matrix_KK)
-    axis.imshow(errors_KK, cmap="Reds", vmin=0, vmax=max(1, errors_KK.max()))
-    if 0 < len(names) <= WORST:
-        for row, column in np.argwhere(matrix_KK):
-            count = matrix_KK[row, column]
-            dark = row != column and count > errors_KK.max() / 2
-            axis.text(column, row, str(count), ha="center", va="center", fontsize=8, color="white" if dark else "black")
-    shown, few = [elided(name, LONGEST_NAME) for name in names], len(names) <= WORST
-    axis.set_xticks(range(len(shown)), shown, rotation=45 if few else 90, ha="right" if few else "center", parse_math=False)
-    axis.set_yticks(range(len(shown)), shown, parse_math=False)
-    axis.set(xlabel="answer", ylabel="truth", title=title)
 
 
 def _mistakes(dataset: Dataset, probabilities_NK: Probabilities, most: int = 20) -> Figure:
@@ -118,7 +101,7 @@ def _curves(history: list[dict[str, Any]]) -> Figure:
     figure = Figure(figsize=(9, 3.5), layout="constrained")
     loss, accuracy = figure.subplots(1, 2)
     for name, label in (("train_loss", "training (augmented)"), ("validation_loss", "validation")):
-        loss.plot(epochs, [max(LEAST_LOSS, report[name]) for report in history], ".-", label=label)
+        loss.plot(epochs, [max(1e-6, report[name]) for report in history], ".-", label=label)  # few images may cost 0
     loss.set(xlabel="epoch", ylabel="loss (nats)", yscale="log")
     loss.yaxis.set_minor_formatter(NullFormatter())
     loss.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))

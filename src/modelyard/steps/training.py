@@ -42,15 +42,13 @@ def run_training(request: BuildRequest, home: Home, on_epoch: OnEpoch) -> Path:
 
 def _say_added_epochs(request: BuildRequest, home: Home) -> None:
     """Few images: tell that `min_steps` makes more epochs than were asked for."""
-    training = request.recipe.training
-    dataset = open_packed(home.steps / request.data_step, verify=False)
+    training, dataset = request.recipe.training, open_packed(home.steps / request.data_step, verify=False)
     images = len(make_splits(dataset, request.recipe.data).train)
     images = min(images, training.max_train_images or images)
     if (epochs := num_epochs(training, images)) > training.epochs:
-        current_progress.get().say(
-            f"NOTE: {request.label}: {images} training images: {epochs} epochs instead of {training.epochs}, so that"
-            f" {training.min_steps} steps are reached (--set training.min_steps=0 keeps {training.epochs})"
-        )
+        told = f"NOTE: {request.label}: {images} training images: {epochs} epochs instead of {training.epochs}, so that"
+        remedy = f"(--set training.min_steps=0 keeps {training.epochs})"
+        current_progress.get().say(f"{told} {training.min_steps} steps are reached {remedy}")
 
 
 def training_job(request: BuildRequest, home: Home, checkpoint: Path) -> TrainJob:
