@@ -104,16 +104,18 @@ def test_uneven_classes_are_resumed_bit_for_bit(changes: list[str], digits: Data
     assert not all(torch.equal(whole[name], natural[name]) for name in whole)
 
 
-def test_even_classes_are_weighed_as_without_weights(digits: Dataset) -> None:
-    found = []
-    for changes in ([], ["class_weights=balanced"]):
-        torch.manual_seed(3)
-        model = make_recipe("rnn", "smoke").model.build((1, 28, 28), 10)
-        config = few_epochs("rnn", 2).override(["hard_share=1", *changes])
-        found.append(
-            [report.train_loss for report in train(model, uneven(digits, 16, 16, 16), config, seed=0, device=CPU).history]
-        )
-    assert found[0] == pytest.approx(found[1], rel=1e-4)
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_the_weighted_loss_is_the_mean_of_the_classes_means(smoothing: float, digits: Dataset) -> None:
+    torch.manual_seed(3)
+    model, splits = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(784, 10)), uneven(digits, 20, 3, 0, 7)
+    images_NCHW, labels_N = torch.from_numpy(splits.train.images_NCHW) / 255, torch.from_numpy(splits.train.labels_N)
+    losses_N = torch.nn.functional.cross_entropy(model(images_NCHW), labels_N, label_smoothing=smoothing, reduction="none")
+    config = TrainingConfig.model_validate({
+        "epochs": 1, "precision": "fp32", "class_weights": "balanced", "label_smoothing": smoothing, "augment": {"shift": 0},
+    })  # fmt: skip
+    found = train(model, splits, config, seed=0, device=CPU).history[0].train_loss
+    assert found == pytest.approx(np.mean([losses_N[labels_N == label].mean().item() for label in (0, 1, 3)]), rel=1e-5)
+    assert found != pytest.approx(losses_N.mean().item(), rel=1e-3)
 
 
 def test_validation_is_not_weighed(digits: Dataset) -> None:
