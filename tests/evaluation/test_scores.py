@@ -90,13 +90,13 @@ def test_the_recalls_kept_are_few_and_the_lowest() -> None:
 def test_a_class_of_5_images_that_is_never_given_is_kept() -> None:
     sizes, matrix_KK = [20, 5, 4, 9], np.zeros((4, 4), int)
     matrix_KK[:, 0] = sizes
-    assert never_given(matrix_KK) == {NEVER_GIVEN: 2, f"{NEVER_GIVEN}/3": 9, f"{NEVER_GIVEN}/1": 5}
+    assert never_given(matrix_KK) == {f"{NEVER_GIVEN}/count": 2, f"{NEVER_GIVEN}/3": 9, f"{NEVER_GIVEN}/1": 5}
     matrix_KK[0, 3] = 1  # given, though wrongly
-    assert never_given(matrix_KK) == {NEVER_GIVEN: 1, f"{NEVER_GIVEN}/1": 5}
+    assert never_given(matrix_KK) == {f"{NEVER_GIVEN}/count": 1, f"{NEVER_GIVEN}/1": 5}
     thousand_KK = np.zeros((1000, 1000), int)
     thousand_KK[:, 0] = 7
     found = never_given(thousand_KK)
-    assert (found[NEVER_GIVEN], len(found)) == (999, 4)
+    assert (found[f"{NEVER_GIVEN}/count"], len(found)) == (999, 4)
 
 
 def test_metrics_of_classes_are_told_by_name_and_others_are_not_asked() -> None:

@@ -14,7 +14,8 @@ Probabilities = NDArray[np.float64]
 Labels = NDArray[np.int64]
 ECE_BINS = 15
 RECALL, NEVER_GIVEN = "test/recall", "validation/never_given"
-"""Metrics of single classes: `test/recall/7` is that of class 7. Only of a few, whatever the number of classes."""
+"""Metrics of single classes: `test/recall/7` is that of class 7. Only of a few, whatever the number of classes. None has the
+bare name: MLflow's file stores make a folder of it."""
 ALL_NAMED, LOWEST_NAMED = 4, 3
 """Up to so many classes the recall of each is kept, of more the lowest."""
 MISSED_IMAGES = 5
@@ -89,7 +90,7 @@ def never_given(matrix_KK: NDArray[np.int64]) -> dict[str, float]:
     sizes_K = matrix_KK.sum(1)
     missed = np.flatnonzero((sizes_K >= MISSED_IMAGES) & (matrix_KK.sum(0) == 0))
     largest = missed[np.argsort(-sizes_K[missed], kind="stable")][:LOWEST_NAMED]
-    return {NEVER_GIVEN: float(len(missed))} | {f"{NEVER_GIVEN}/{label}": float(sizes_K[label]) for label in largest}
+    return {f"{NEVER_GIVEN}/count": float(len(missed))} | {f"{NEVER_GIVEN}/{label}": float(sizes_K[label]) for label in largest}
 
 
 def of_classes(metrics: Mapping[str, float], name: str, classes: Sequence[str]) -> dict[str, float]:

@@ -50,7 +50,7 @@ def facts(home: Home, version: Version) -> Facts:
         latency_ms_p50=told.get("onnx/latency_ms_p50", NAN), latency_ms_p99=told.get("onnx/latency_ms_p99", NAN),
         megabytes=len(bundle.model) / 1e6, num_classes=len(classes),
         majority_share=told.get("test/majority_share", NAN), recalls=of_classes(told, RECALL, classes),
-        never_given=told.get(NEVER_GIVEN, NAN), never_given_names=tuple(of_classes(told, NEVER_GIVEN, classes)),
+        never_given=told.get(f"{NEVER_GIVEN}/count", NAN), never_given_names=tuple(of_classes(told, NEVER_GIVEN, classes)),
     )  # fmt: skip
 
 
