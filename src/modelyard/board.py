@@ -38,6 +38,7 @@ def card_facts(manifest: Manifest) -> dict[str, str]:
     accuracy, low, high = (100 * metrics[f"test/accuracy{end}"] for end in ("", "_low", "_high"))
     return {
         "input": f"uint8 [batch, {', '.join(map(str, manifest.image_shape))}], raw pixels",
+        "pictures": manifest.reading.told,
         "classes": ", ".join(manifest.classes),
         "test accuracy": f"{accuracy:.2f} % ({low:.2f}-{high:.2f}), macro F1 {metrics['test/macro_f1']:.4f}",
         "calibration": f"NLL {metrics['test/nll']:.4f}, Brier {metrics['test/brier']:.4f}, ECE {metrics['test/ece']:.2%}"

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from modelyard.data import images
+from modelyard.data import fitting
 from modelyard.data.images import Form, UnreadableImage, pillow_warnings_hushed, read_form, read_image
 
 SIZE = (6, 4)
@@ -107,7 +107,7 @@ def test_damaged_files_of_every_kind_are_one_error(suffix: str, tmp_path: Path) 
 def test_a_picture_is_turned_strip_by_strip_as_in_one_piece(
     orientation: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(images, "STRIP_PIXELS", 12)
+    monkeypatch.setattr(fitting, "STRIP_PIXELS", 12)
     picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (9, 5, 3), np.uint8))
     exif = Image.Exif()
     exif[0x0112] = orientation
