@@ -63,7 +63,7 @@ def _is_sound_note(chunk: memoryview) -> bool:
     """Whether Pillow reads it without an error, or unpacking megabytes."""
     if len(chunk) > MAX_NOTE_BYTES or zlib.crc32(chunk[4:-4]) != int.from_bytes(chunk[-4:], "big"):
         return False
-    if chunk[4:8] != b"zTXt":
+    if bytes(chunk[4:8]) != b"zTXt":
         return True
     packed, unpacking = bytes(chunk[8:-4]).partition(b"\0")[2], zlib.decompressobj()
     try:

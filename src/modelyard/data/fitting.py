@@ -52,7 +52,7 @@ def _resized(flat: Image.Image, size: tuple[int, int], reading: Reading) -> Imag
     if reading.fit == "crop":
         scale = max(across, down)
         width, height = size[0] / scale, size[1] / scale
-        left, top = (flat.width - width) / 2, (flat.height - height) / 2
+        left, top = max(0, (flat.width - width) / 2), max(0, (flat.height - height) / 2)
         return flat.resize(size, BILINEAR, (left, top, min(left + width, flat.width), min(top + height, flat.height)))
     scale = min(across, down)
     inner = flat.resize((max(1, int(flat.width * scale + 0.5)), max(1, int(flat.height * scale + 0.5))), BILINEAR)

@@ -23,6 +23,7 @@ from PIL import Image, UnidentifiedImageError
 from modelyard.data.extras import without_extras
 from modelyard.data.fitting import Seen, fitted, orientation
 from modelyard.data.formats import HEAD_BYTES, kind_of
+from modelyard.data.tiff import hush_libtiff
 from modelyard.errors import DataError
 from modelyard.files import read_regular
 from modelyard.reading import AS_EVER, MOST_PIXELS, Reading
@@ -34,7 +35,7 @@ MAX_SIDE = 65_535
 """JPEG's own; the room for resizing grows with the longer side, however few the pixels are."""
 PIXELS_A_SIDE = 200
 """A longer side is allowed where so many times its pixels are."""
-DEAR = {"WEBP": 2, "TIFF": 2, "AVIF": 3, "JPEG2000": 8}
+DEAR = {"WEBP": 2, "TIFF": 2, "AVIF": 2, "JPEG2000": 4}
 """Their decoders take so many times the memory of a picture: so many pixels each of theirs counts for."""
 SLOW, SLOWNESS = frozenset(("bmp_rle", "ppm", "ppm_plain")), 13
 """Decoders that Pillow has in Python."""
@@ -144,6 +145,8 @@ def _opened(source: Path | BinaryIO, max_pixels: int, use: Callable[[Image.Image
         if kind is None:
             raise ValueError("unknown format")
         picture = without_extras(picture, kind)
+        if kind == "TIFF":
+            hush_libtiff(Image.core.__file__)
 
         def opened() -> T:
             with Image.open(io.BytesIO(picture), formats=(kind,)) as image:
