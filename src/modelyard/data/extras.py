@@ -29,7 +29,7 @@ MAX_SCANS = 32
 """Each goes over the whole picture; progressive encoders write about ten."""
 AVIF_NOTE = re.compile(rb"(infe[\2\3].{7}(?:..)?)Exif", re.DOTALL)
 """An item of AVIF that is EXIF: AVIF turns a picture by properties of its own."""
-PPM_HEAD = re.compile(rb"P[4-6](?:(?:\s|#[^\r\n]*[\r\n])+\d+){2}")
+PPM_HEAD = re.compile(rb"P[1-6](?:(?:\s|#[^\r\n]*[\r\n])+\d+){2}")
 MAX_HEAD = 4096
 
 
@@ -113,25 +113,28 @@ def _end_of_scans(picture: bytes, start: int) -> int:
 def _plain_gif(picture: bytes) -> bytes:
     """Its first frame, and of what stands before only what is transparent."""
     at = 13 + (3 << (picture[10] & 7) + 1 if picture[10] & 128 else 0)
-    screen, control = picture[:at], b""
+    screen, control, is_extension = picture[:at], b"", False
     for _ in range(MAX_PARTS):
-        if picture[at : at + 1] != b"!":
+        if is_extension:  # of blocks that say their size; the last is empty
+            is_extension = picture[at] > 0
+            at += 1 + picture[at]
+        elif picture[at : at + 1] != b"!":
             return screen + control + picture[at:]
-        if picture[at + 1 : at + 3] == b"\xf9\4":  # what comes after the frame is of no matter
-            control = b"!\xf9\4" + bytes([picture[at + 3] & 1]) + picture[at + 4 : at + 7] + b"\0"
-        at += 2
-        while size := picture[at]:
-            at += 1 + size
-        at += 1
+        else:
+            if picture[at + 1 : at + 3] == b"\xf9\4":  # what comes after the frame is of no matter
+                control = b"!\xf9\4" + bytes([picture[at + 3] & 1]) + picture[at + 4 : at + 7] + b"\0"
+            is_extension, at = True, at + 2
     raise _too_many("extensions")
 
 
 def _plain_ppm(picture: bytes) -> bytes:
-    if picture[:2] in {b"P1", b"P2", b"P3"}:
-        return picture[:2] + re.sub(rb"#[^\r\n]*", b"", picture[2:])
     if PPM_HEAD.match(picture, 0, MAX_HEAD) is None:
         raise ValueError(f"no size in its first {MAX_HEAD} bytes")
-    return picture
+    if picture[:2] not in {b"P1", b"P2", b"P3"} or b"#" not in picture:
+        return picture
+    if picture.count(b"#") > MAX_PARTS:
+        raise _too_many("comments")
+    return re.sub(rb"#[^\r\n]*", b"", picture)
 
 
 def _plain_avif(picture: bytes) -> bytes:
