@@ -26,7 +26,8 @@ SIZE, STYLE, TILE = STREAM.index(b"\xff\x51"), STREAM.index(b"\xff\x52"), STREAM
 @pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA"])
 def test_what_encoders_write_is_read(options: dict[str, Any], mode: str) -> None:
     form, pixels_CHW = read_image(io.BytesIO(saved("JPEG2000", painting().convert(mode), **options)), (1, 30, 40))
-    assert (form.mode, form.height, pixels_CHW.any()) == (mode, 30, True)
+    assert (form.mode, form.height) == (mode, 30)
+    assert pixels_CHW.any()
 
 
 def put(at: int, what: bytes, content: bytes = STREAM) -> bytes:

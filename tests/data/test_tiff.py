@@ -26,11 +26,9 @@ def changed(tag: int, type_: int, count: int, value: int, content: bytes = saved
 
 
 OPTIONS: list[dict[str, object]] = [
-    *({"compression": name} for name in ("raw", "tiff_lzw", "tiff_adobe_deflate", "packbits", "jpeg")),
-    {"big_tiff": True},
-    {"description": "x" * 5000},
-    {"save_all": True, "append_images": [painting()]},
-]
+    {"compression": "raw"}, {"compression": "tiff_lzw"}, {"compression": "tiff_adobe_deflate"}, {"compression": "packbits"},
+    {"compression": "jpeg"}, {"big_tiff": True}, {"description": "x" * 5000}, {"save_all": True, "append_images": [painting()]},
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("options", OPTIONS)

@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
-from modelyard.reading import Reading
+from modelyard.reading import Fit, Reading
 
 STRIP_PIXELS = 2**20
+GREYS = frozenset(("1", "L", "I", "I;16", "I;16B", "I;16L"))
 BILINEAR = Image.Resampling.BILINEAR
 TURNS = (
     Image.Transpose.FLIP_LEFT_RIGHT, Image.Transpose.ROTATE_180, Image.Transpose.FLIP_TOP_BOTTOM, Image.Transpose.TRANSPOSE,
@@ -39,26 +40,30 @@ class Seen:
 def fitted(image: Image.Image, shape: tuple[int, int, int], reading: Reading, seen: Seen) -> NDArray[np.uint8]:
     """uint8 [H, W, C] of `shape` (C, H, W)."""
     channels, height, width = shape
-    flat = _flat(image, "L" if channels == 1 else "RGB", reading, seen)
+    mode, is_grey = "L" if channels == 1 else "RGB", image.mode in GREYS and not image.has_transparency_data
+    flat = _flat(image, "L" if is_grey else mode, reading, seen)  # a fourth of the memory, until it is small
     if flat.size != (width, height):
-        flat = _resized(flat, (width, height), reading)
+        flat = _resized(flat, (width, height), reading.fit)
+    if flat.mode != mode:
+        flat = flat.convert(mode)
+    if flat.size != (width, height):
+        inner, flat = flat, Image.new(mode, (width, height), _colour(reading)[:channels])
+        flat.paste(inner, ((width - inner.width) // 2, (height - inner.height) // 2))
     return np.asarray(flat, np.uint8).reshape(height, width, channels)
 
 
-def _resized(flat: Image.Image, size: tuple[int, int], reading: Reading) -> Image.Image:
-    if reading.fit == "stretch":
+def _resized(flat: Image.Image, size: tuple[int, int], fit: Fit) -> Image.Image:
+    """In the size that is wanted, or, to be padded, in one that has its own proportions and fits in."""
+    if fit == "stretch":
         return flat.resize(size, BILINEAR)
     across, down = (wanted / had for wanted, had in zip(size, flat.size, strict=True))
-    if reading.fit == "crop":
-        scale = max(across, down)
-        width, height = size[0] / scale, size[1] / scale
-        left, top = max(0, (flat.width - width) / 2), max(0, (flat.height - height) / 2)
-        return flat.resize(size, BILINEAR, (left, top, min(left + width, flat.width), min(top + height, flat.height)))
-    scale = min(across, down)
-    inner = flat.resize((max(1, int(flat.width * scale + 0.5)), max(1, int(flat.height * scale + 0.5))), BILINEAR)
-    padded = Image.new(flat.mode, size, _colour(reading)[: len(flat.getbands())])
-    padded.paste(inner, ((size[0] - inner.width) // 2, (size[1] - inner.height) // 2))
-    return padded
+    if fit == "pad":
+        scale = min(across, down)
+        return flat.resize((max(1, int(flat.width * scale + 0.5)), max(1, int(flat.height * scale + 0.5))), BILINEAR)
+    scale = max(across, down)
+    width, height = size[0] / scale, size[1] / scale
+    left, top = max(0, (flat.width - width) / 2), max(0, (flat.height - height) / 2)
+    return flat.resize(size, BILINEAR, (left, top, min(left + width, flat.width), min(top + height, flat.height)))
 
 
 def _flat(image: Image.Image, mode: str, reading: Reading, seen: Seen) -> Image.Image:

@@ -11,7 +11,7 @@ import math
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, TypeVar
@@ -21,14 +21,14 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from modelyard.data.extras import without_extras
-from modelyard.data.fitting import Seen, fitted, orientation
+from modelyard.data.fitting import GREYS, Seen, fitted, orientation
 from modelyard.data.formats import HEAD_BYTES, kind_of
 from modelyard.data.tiff import hush_libtiff
 from modelyard.errors import DataError
 from modelyard.files import read_regular
 from modelyard.reading import AS_EVER, MOST_PIXELS, Reading
 
-GREY_MODES = frozenset(("1", "L", "LA", "I", "I;16", "I;16B", "I;16L"))
+GREY_MODES = GREYS | {"LA"}
 MOST_BYTES = 256_000_000
 """Of one file: no photo or scan comes near it."""
 MAX_SIDE = 65_535
@@ -39,7 +39,8 @@ DEAR = {"WEBP": 2, "TIFF": 2, "AVIF": 2, "JPEG2000": 4}
 """Their decoders take so many times the memory of a picture: so many pixels each of theirs counts for."""
 SLOW, SLOWNESS = frozenset(("bmp_rle", "ppm", "ppm_plain")), 13
 """Decoders that Pillow has in Python."""
-_BEYOND_PILLOW = threading.Lock()
+LARGE, _ALONE = 50_000_000, threading.RLock()
+"""Pictures of more pixels are decoded one at a time: a dozen at once would fill any memory. JPEG is decoded at a fraction."""
 T = TypeVar("T")
 Images = NDArray[np.uint8]
 
@@ -146,12 +147,14 @@ def _opened(source: Path | BinaryIO, max_pixels: int, use: Callable[[Image.Image
             raise ValueError("unknown format")
         picture = without_extras(picture, kind)
         if kind == "TIFF":
-            hush_libtiff(Image.core.__file__)
+            hush_libtiff(Image.core.__file__)  # type: ignore[attr-defined]
 
         def opened() -> T:
             with Image.open(io.BytesIO(picture), formats=(kind,)) as image:
                 _check_pixels(source, image, kind, max_pixels)
-                return use(image)
+                is_large = kind != "JPEG" and math.prod(image.size) > LARGE
+                with _ALONE if is_large else nullcontext():
+                    return use(image)
 
         try:
             return opened()
@@ -166,7 +169,7 @@ def _opened(source: Path | BinaryIO, max_pixels: int, use: Callable[[Image.Image
 def _pillows_limit_lifted() -> Iterator[None]:
     """Pillow's own limit is the whole process's. It is lifted only while a picture beyond it is read, one at a time, whose size
     is checked here; a server, which allows fewer pixels, never lifts it."""
-    with _BEYOND_PILLOW:
+    with _ALONE:
         before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:
             yield
