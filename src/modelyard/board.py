@@ -54,6 +54,7 @@ def card_facts(manifest: Manifest) -> dict[str, str]:
     accuracy, low, high = (100 * metrics[f"test/accuracy{end}"] for end in ("", "_low", "_high"))
     return {
         "input": f"uint8 [batch, {', '.join(map(str, manifest.image_shape))}], raw pixels",
+        "pictures": manifest.reading.told,
         "classes": ", ".join(names) if len(names) <= MOST_NAMED else f"{len(names)} classes: {', '.join(names[:3])}, ...",
         "test accuracy": f"{accuracy:.2f} % ({low:.2f}-{high:.2f}), macro F1 {metrics['test/macro_f1']:.4f},"
         f" balanced {100 * metrics['test/balanced_accuracy']:.2f} %, guessing {100 * metrics['test/majority_share']:.2f} %",

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from modelyard.data.images import SUFFIXES
+from modelyard.data.formats import ENDINGS
 from modelyard.data.names import check_classes
 from modelyard.errors import DataError
 from modelyard.files import sha256_of_json
@@ -101,7 +101,7 @@ def _files(folder: Path, root: Path, label: int) -> Iterator[ImageFile]:
             continue
         seen.add((here.st_dev, here.st_ino))
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        found += [f"{parent}/{name}" for name in names if name[0] != "." and os.path.splitext(name)[1].lower() in SUFFIXES]  # noqa: PTH122
+        found += [f"{parent}/{name}" for name in names if name[0] != "." and os.path.splitext(name)[1].lower() in ENDINGS]  # noqa: PTH122
     prefix = len(str(folder)) + 1
     for path in sorted(found):
         status = _status(path)
