@@ -42,7 +42,7 @@ def _prefect() -> Iterator[None]:
 def schedule_add(
     flow: Annotated[str, typer.Argument(help="What is run: compare.")],
     cron: Annotated[str, typer.Option(help="minute hour day month weekday: '0 2 * * *' is two at night.")],
-    dataset: Annotated[str, typer.Option("--dataset", "-d", help="auto, a name of `modelyard data list` or a folder.")],
+    dataset: Annotated[str, typer.Option("--dataset", "-d", help="auto, a name of `modelyard data list` or a path.")],
     timezone: Annotated[str, typer.Option(help="IANA name: Europe/Berlin.")] = "UTC",
     name: Annotated[str, typer.Option(help="Default: the data set's name.")] = "",
     architecture: Annotated[list[str] | None, typer.Option("--architecture", "-a", help="As in `run`; repeatable.")] = None,
@@ -62,7 +62,7 @@ def schedule_add(
 
     if flow != "compare":
         raise ConfigError(f"unknown flow {flow!r}: expected compare")
-    if Path(dataset).is_dir():
+    if Path(dataset).exists():
         dataset = str(Path(dataset).resolve())  # a worker has another working directory
     from flows.refresh import RefreshRequest
     from flows.schedule import NewSchedule, add, check_names, parse_cron

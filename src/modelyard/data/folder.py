@@ -13,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 from modelyard.cores import usable_cores
+from modelyard.data.containers import name_of
 from modelyard.data.datasets import Dataset, Images, OnProgress, Split, block_rows, make_dataset, unheard
 from modelyard.data.images import Form, UnreadableImage, pillow_warnings_hushed, read_form, read_image
 from modelyard.data.listing import ImageFile, Listing, check_counts
@@ -67,12 +68,12 @@ def read_folder(listing: Listing, options: FolderOptions, scratch: Path, on_prog
     """
     with pillow_warnings_hushed():
         parts, broken = _decode_at_majority(listing, options, scratch, on_progress)
-    check_counts(listing.folder, listing.classes, [(parts[0].files, 2, "to train on"), (parts[1].files, 1, "to test on")])
+    check_counts(listing.source, listing.classes, [(parts[0].files, 2, "to train on"), (parts[1].files, 1, "to test on")])
     train, test = (_split(part.files, scratch, name) for part, name in zip(parts, ("train", "test"), strict=True))
     forms = [form for part in parts for form in part.forms]
     origin = _origin(forms) | {"unreadable files left out": broken, "notes": list(listing.notes)}
     given = sum(file.is_validation for file in parts[0].files)
-    dataset = make_dataset(safe_name(listing.folder.name), train, test, listing.classes, validation_rows=given)
+    dataset = make_dataset(safe_name(name_of(listing.source)), train, test, listing.classes, validation_rows=given)
     return replace(dataset, origin=origin, folder=scratch)
 
 
@@ -86,7 +87,7 @@ def _decode_at_majority(
         broken = sorted(reason for part in parts for reason in part.broken)
         forms = [form for part in parts for form in part.forms]
         if broken and not (options.skip_unreadable and forms):
-            raise _refusal(listing.folder, broken)
+            raise _refusal(listing.source, broken)
         if (found := _target_shape(forms, options)) == shape:
             return parts, broken
         shape = found
@@ -136,7 +137,7 @@ def _decode(listing: Listing, part: str, shape: Shape, scratch: Path, on_progres
                 tasks = [block[first : first + TASK_FILES] for first in range(0, len(block), TASK_FILES)]
                 answers = pool.map(lambda task: [_try_read(listing.folder, file, shape) for file in task], tasks)
                 yield _sort_out([answer for task in answers for answer in task], block, decoded, shape)
-                on_progress(f"decoding {listing.folder.name}, {part}", start + len(block), len(files))
+                on_progress(f"decoding {listing.source.name}, {part}", start + len(block), len(files))
 
     write_images(scratch / f"{part}_images.npy", shape, blocks())
     return decoded

@@ -21,6 +21,8 @@ def prepare(dataset: str, home: Home, data: DataConfig | None = None, *, skip_un
     data = data or DataConfig()
     options = data.folder_options(skip_unreadable=skip_unreadable)
     loaded = load_dataset(dataset, options, current_progress.get().work)
+    for note in loaded.origin.get("notes", []):
+        current_progress.get().say(f"NOTE: {note}")
     make_splits(loaded, data)
     folder = home.steps / f"data-{loaded.digest[:16]}"
     kept_profile(home, pack(loaded, folder))
