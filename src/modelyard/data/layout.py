@@ -16,7 +16,9 @@ WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 FILLING = frozenset(("set", "data", "dataset", "images", "image", "imgs", "img", "split", "folder", "of"))
 SPLIT_WORD = re.compile(r"(?:(train(?:ing)?)|(test(?:ing)?)|(val|valid|validation|dev))(?:set|data|images|imgs)?")
 NUMBERED = re.compile(r"(.*?[^\W\d_].*?)[ _.-]*\(?\d+\)?(?:\.[^.]*)?")
-MADE_BY_MACHINES = re.compile(r"(img|image|dscn?|dscf|pic|picture|photo|frame|file|scan|screenshot|pxl|p|untitled)\b", re.I)
+MADE_BY_MACHINES = re.compile(
+    r"(img|image|dscn?|dscf|pic|picture|photo|frame|file|scan|screenshot|pxl|p|untitled)(?![a-z])", re.I
+)
 LEAST_NAMED = 5
 Place = tuple[str, str]
 """Class, and split: train, test, validation, or nothing where none is given."""

@@ -81,20 +81,23 @@ def list_images(
     except DataError as error:
         raise DataError(f"{source}: {error}") from error
     check_classes(classes)
-    parts: dict[str, list[ImageFile]] = {split: [] for split in role.values()}
-    target = {(name, split): (parts[role[split]].append, classes.index(name), role[split]) for name, split in labels.places}
+    numbers = {name: number for number, name in enumerate(classes)}
+    parts: dict[str, list[ImageFile]] = {split: [] for split in ("train", *role.values())}
+    target = {(name, split): (parts[role[split]].append, numbers[name], role[split]) for name, split in labels.places}
     for path, size, modified_ns in scan.pictures:
         if place := labels.place_of(path):
             add, label, split = target[place]
             add(ImageFile(path, label, size, modified_ns, split == "validation"))
     for files in parts.values():
         files.sort(key=attrgetter("label"))
-    left_out = [(place[0] if (place := labels.place_of(path)) else "", path) for path in scan.others]
-    by_class = {name: told(path for label, path in left_out if label == name) for name in {name for name, _ in left_out}}
+    left_out: dict[str, list[str]] = {name: [] for name in classes}
+    for path in scan.others:
+        if place := labels.place_of(path):
+            left_out[place[0]].append(path)
     wanted = [(parts["train"], TEST_EVERY, "for three splits")]
     if "test" in parts:
         wanted = [(parts["train"], 2, "in train/"), (parts["test"], 1, "in test/")]
-    check_counts(source, classes, wanted, by_class)
+    check_counts(source, classes, wanted, left_out)
     train, test = (parts["train"], parts["test"]) if "test" in parts else _hold_out(parts["train"])
     notes = (*labels.notes, *_role_notes(labels, role), *_left_out(scan, sum(map(len, parts.values()))))
     return Listing(folder, classes, (*train, *parts.get("validation", ())), tuple(test), notes, source)
@@ -134,7 +137,7 @@ def _roles(labels: Labels, validation_as: str | None) -> dict[str, str]:
 
 def _role_notes(labels: Labels, role: Mapping[str, str]) -> Iterator[str]:
     if (taken := role.get("validation")) == "test":
-        yield "the given validation split is tested on and another drawn from train; data.validation_as=validation says otherwise"
+        yield "the given validation split is tested on, another drawn from train; data.validation_as=validation says otherwise"
     elif taken:
         yield "the given validation split is used as such; data.validation_as=test says otherwise"
 
@@ -145,23 +148,21 @@ def _left_out(scan: Scan, used: int) -> Iterator[str]:
     if others := len(scan.pictures) - used:
         yield f"{others} pictures left out that belong to no class"
     if scan.junk:
-        yield f"folders left out: {', '.join(f'{name} {count}' for name, count in scan.junk.most_common())}"
+        yield f"folders left out: {', '.join(f'{name} {count}' for name, count in sorted(scan.junk.items()))}"
 
 
 def check_counts(
     source: Path,
     classes: Sequence[str],
     wanted: list[tuple[list[ImageFile], int, str]],
-    left_out: Mapping[str, str] | None = None,
+    left_out: Mapping[str, list[str]] | None = None,
 ) -> None:
     """Raises: DataError naming the classes with fewer than so many images where they are wanted, and what else they hold."""
+    others = {name: f"; {told(paths)}" for name, paths in (left_out or {}).items() if paths}
     for files, least, where in wanted:
         counts = Counter(file.label for file in files)
-        found = [
-            (name, counts[label], (left_out or {}).get(name)) for label, name in enumerate(classes) if counts[label] < least
-        ]
-        if found:
-            scarce = [f"{name} ({count}{'; ' if others else ''}{others or ''})" for name, count, others in found]
+        pairs = ((name, counts[label]) for label, name in enumerate(classes))
+        if scarce := [f"{name} ({count}{others.get(name, '')})" for name, count in pairs if count < least]:
             raise DataError(
                 f"{source}: each class needs at least {least} images {where}; too few: {', '.join(scarce)};"
                 " add images or remove the class folder"

@@ -88,5 +88,7 @@ def told(paths: Iterable[str]) -> str:
     """`12 files left out: .heic 8, .txt 4`, with what to do about photos of phones; nothing where there are none."""
     counts = Counter(os.path.splitext(path)[1].lower() or "no ending" for path in paths)  # noqa: PTH122
     remedy = ", convert .heic to .jpg" if {".heic", ".heif"} & set(counts) else ""
-    listed = ", ".join(f"{ending} {count}" for ending, count in counts.most_common(8))
+    listed = ", ".join(
+        f"{ending} {count}" for ending, count in sorted(counts.items(), key=lambda kind: (-kind[1], kind[0]))[:8]
+    )
     return f"{counts.total()} files left out: {listed}{remedy}" if counts else ""

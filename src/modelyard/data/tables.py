@@ -10,7 +10,8 @@ import os
 import posixpath
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,13 +35,13 @@ FIRST_ROWS = 100
 Row = dict[str, str]
 
 
-def rows_of(path: Path) -> Iterator[Row]:
+def rows_of(path: Path) -> Generator[Row, None, None]:
     """Each row as column -> text. Raises: DataError for a table that is too large, or not in UTF-8."""
     try:
-        with open_regular(path) as binary:
-            if os.fstat(binary.fileno()).st_size > MOST_BYTES:
+        with io.TextIOWrapper(open_regular(path), "utf-8-sig", newline="") as stream:
+            if os.fstat(stream.fileno()).st_size > MOST_BYTES:
                 raise ValueError(f"larger than {MOST_BYTES / 1e9:.0f} GB")
-            lines = _lines(io.TextIOWrapper(binary, "utf-8-sig", newline=""))
+            lines = _lines(stream)
             rows = _json_rows(lines) if path.suffix.lower() in {".jsonl", ".ndjson"} else _csv_rows(lines)
             for number, row in enumerate(rows):
                 if number == MOST_ROWS:
@@ -123,8 +124,11 @@ def read_tables(scan: Scan, only: str, *, skip_unreadable: bool) -> tuple[Labels
     names = _Names(scan) if tables else None
     for table in tables:
         try:
+            before = len(read.places)
             _read_table(scan.folder, table, names or _Names(scan), read)
         except DataError as error:
+            if len(read.places) > before:
+                raise
             misfit = str(error)
     if not read.notes:
         return None, misfit
@@ -139,7 +143,8 @@ def read_tables(scan: Scan, only: str, *, skip_unreadable: bool) -> tuple[Labels
 
 
 def _read_table(folder: Path, table: str, names: _Names, read: _Read) -> None:
-    first = list(itertools.islice(rows_of(folder / table), FIRST_ROWS))
+    with closing(rows_of(folder / table)) as rows:
+        first = list(itertools.islice(rows, FIRST_ROWS))
     columns = {re.sub(r"[\W_]", "", name).casefold(): name for row in first for name in row if name}
     listed = ", ".join(list(columns.values())[:8]) + (" ..." if len(columns) > 8 else "")
     label = next((columns[name] for name in LABELS if name in columns), None)

@@ -36,7 +36,7 @@ def check_address(name: str) -> None:
 
 def refuse_file(path: Path) -> NoReturn:
     """Raises: DataError that says what kind of file it is."""
-    kinds = (what for what, known in FILES.items() if f"{path.suffix.lower()}." in known)
+    kinds = (what for what, known in FILES.items() if path.suffix and f"{path.suffix.lower()}." in known)
     raise DataError(f"{path}: is {'one picture' if is_picture(str(path), path.name) else next(kinds, 'a file')}; {WANTED}")
 
 
