@@ -66,9 +66,8 @@ def unpack(path: Path, target: Path, most_bytes: int) -> int:
                     if place.stat().st_size != size:
                         raise ValueError(f"{name} has another size than its head says")
     except BROKEN as error:
-        raise DataError(
-            f"{path}: cannot be unpacked ({error or type(error).__name__}); mend it, or unpack it and give the folder"
-        ) from error
+        reason = getattr(error, "strerror", None) or str(error)[:200] or type(error).__name__
+        raise DataError(f"{path}: cannot be unpacked ({reason}); mend it, or unpack it and give the folder") from error
     return total
 
 

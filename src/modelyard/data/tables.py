@@ -138,6 +138,7 @@ def read_tables(scan: Scan, only: str, *, skip_unreadable: bool) -> tuple[Labels
     ]
     if told and not skip_unreadable:
         return None, f"{tables[0]}: {'; '.join(told)}; correct the table or pass --skip-unreadable"
+    scan.others = [path for path in scan.others if path not in tables]
     places = {path: place for path, place in read.places.items() if path not in read.doubtful}
     return Labels(places.get, set(places.values()), (*read.notes, *told)), ""
 
