@@ -66,8 +66,7 @@ def _records(kind: bytes, count: int) -> Iterator[bytes]:
     """Heads before heads."""
     for index in range(count):
         record = f"key{index:09}={'x' * 900_000}\n"
-        padded = f"{len(record) + 8} {record}"
-        content = f"{len(padded.encode()):07} {record}".encode()
+        content = f"{len(record) + 8:07} {record}".encode()
         yield _member("x", len(content), kind) + content + bytes(-len(content) % 512)
 
 

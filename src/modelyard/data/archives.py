@@ -8,6 +8,7 @@ import lzma
 import re
 import shutil
 import stat
+import struct
 import sys
 import tarfile
 import zipfile
@@ -27,7 +28,10 @@ HEAD_BYTES = 64_000_000
 TAR_HEAD_BYTES = 1_000_000
 XZ_BYTES = 200_000_000
 """Of memory; the highest preset unpacks in 65 MB."""
-BROKEN = (OSError, EOFError, ValueError, RuntimeError, zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError)
+BROKEN = (
+    OSError, EOFError, ValueError, RuntimeError, ArithmeticError, LookupError, MemoryError, struct.error, zipfile.BadZipFile,
+    tarfile.TarError, zlib.error, lzma.LZMAError,
+)  # fmt: skip
 Member = tuple[str, int, Callable[[], IO[bytes]] | None]
 """Name, bytes, and what opens it; None for a folder."""
 

@@ -37,9 +37,8 @@ def containers_of(source: Path) -> list[Path]:
         if not any(kind.fullmatch(source.name) for kind in (ARCHIVE, PARQUET, TABLE)):
             refuse_file(source)
         return [] if TABLE.fullmatch(source.name) else [source]
-    inside = [
-        path for folder in (source, source / "data") if folder.is_dir() for path in sorted(folder.iterdir()) if path.is_file()
-    ]
+    folders = [folder for folder in (source, source / "data") if folder.is_dir()]
+    inside = [path for folder in folders for path in sorted(folder.glob("[!.]*")) if path.is_file()]
     found = [path for path in inside if ARCHIVE.fullmatch(path.name) or PARQUET.fullmatch(path.name)]
     if not found or scan_folder(source).pictures:
         return []

@@ -158,7 +158,7 @@ def _labels(folders: dict[str, tuple[str, str]], how: str, *notes: str) -> Label
 def _by_file_names(scan: Scan) -> Labels | None:
     """`cat_001.png`, `cat (2).png`, `cat.3.png`, in one folder or in one for each split; None where they tell no classes."""
     places: dict[str, Place] = {}
-    for path, _, _ in scan.pictures:
+    for path in scan.pictures:
         if not (found := NUMBERED.fullmatch(path.rpartition("/")[2])) or MADE_BY_MACHINES.match(found[1]):
             return None
         places[path] = normal(found[1]).strip(" _.-"), split_within(path.rpartition("/")[0])

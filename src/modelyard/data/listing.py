@@ -11,7 +11,7 @@ from pathlib import Path
 
 from modelyard.data.layout import Labels, Place, read_layout
 from modelyard.data.names import check_classes
-from modelyard.data.scan import Scan, scan_folder, told
+from modelyard.data.scan import Scan, scan_folder, status_of, told
 from modelyard.data.tables import read_tables
 from modelyard.data.unread import NO_CLASSES, looks_like
 from modelyard.errors import DataError
@@ -53,8 +53,10 @@ class Listing:
     @property
     def fingerprint(self) -> str:
         """Changes when a file is added, removed, renamed, resized, relabelled or written anew; no file is read for it."""
-        rows = [[file.path, file.size, file.modified_ns] for part in (self.train, self.test) for file in part]
-        labels = [*Counter((file.label, file.is_validation) for part in (self.train, self.test) for file in part).items()]
+        given = sum(file.is_validation for file in self.train)
+        parts = (self.train[: len(self.train) - given], self.train[len(self.train) - given :], self.test)
+        rows = [[file.path, file.size, file.modified_ns] for part in parts for file in part]
+        labels = [Counter(map(attrgetter("label"), part)) for part in parts]
         return sha256_of_json([str(self.folder), self.classes, rows, labels])
 
 
@@ -84,10 +86,11 @@ def list_images(
     numbers = {name: number for number, name in enumerate(classes)}
     parts: dict[str, list[ImageFile]] = {split: [] for split in ("train", *role.values())}
     target = {(name, split): (parts[role[split]].append, numbers[name], role[split]) for name, split in labels.places}
-    for path, size, modified_ns in scan.pictures:
+    for path in scan.pictures:
         if place := labels.place_of(path):
             add, label, split = target[place]
-            add(ImageFile(path, label, size, modified_ns, split == "validation"))
+            status = status_of(f"{folder}/{path}")
+            add(ImageFile(path, label, status.st_size, status.st_mtime_ns, split == "validation"))
     for files in parts.values():
         files.sort(key=attrgetter("label"))
     left_out: dict[str, list[str]] = {name: [] for name in classes}
@@ -106,7 +109,7 @@ def list_images(
 def _read_labels(scan: Scan, table: str, *, skip_unreadable: bool) -> Labels:
     """By tables that name half of the pictures or more, else by folders, else by file names, else by tables that name few."""
     labels, misfit = read_tables(scan, table, skip_unreadable=skip_unreadable)
-    if labels and (table or 2 * sum(labels.place_of(path) is not None for path, _, _ in scan.pictures) >= len(scan.pictures)):
+    if labels and (table or 2 * sum(labels.place_of(path) is not None for path in scan.pictures) >= len(scan.pictures)):
         return labels
     if table:
         raise DataError(misfit)

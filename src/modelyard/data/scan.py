@@ -27,8 +27,7 @@ class Scan:
     """All of a folder; paths are relative to it."""
 
     folder: Path
-    pictures: list[tuple[str, int, int]] = field(default_factory=list)
-    """Path, bytes, time of its last change in ns."""
+    pictures: list[str] = field(default_factory=list)
     others: list[str] = field(default_factory=list)
     folders: dict[str, int] = field(default_factory=dict)
     """How many pictures lie in each itself; "" is the whole."""
@@ -41,7 +40,7 @@ def scan_folder(folder: Path) -> Scan:
         raise DataError(f"{folder}: no such folder; expected class_name/*.png below it")
     scan, seen, prefix = Scan(folder), set(), len(str(folder)) + 1
     for parent, folders, names in os.walk(folder, onerror=_refuse, followlinks=True):
-        here, status = parent[prefix:], os.stat(parent)  # noqa: PTH116
+        here, status = parent[prefix:], status_of(parent)
         key = (status.st_dev, status.st_ino, here.partition("/")[0])
         if key in seen:  # a link that leads back
             folders.clear()
@@ -51,9 +50,8 @@ def scan_folder(folder: Path) -> Scan:
         folders[:] = sorted(name for name in folders if not JUNK.fullmatch(name))
         before, start = len(scan.pictures), f"{here}/" if here else ""
         for name in names:
-            if is_picture(path := f"{parent}/{name}", name):
-                status = _status(path)
-                scan.pictures.append((start + name, status.st_size, status.st_mtime_ns))
+            if name[0] != "." and (name[name.rfind(".") :].lower() in ENDINGS or is_picture(f"{parent}/{name}")):
+                scan.pictures.append(start + name)
             elif not JUNK.fullmatch(name):
                 scan.others.append(start + name)
         scan.folders[here] = len(scan.pictures) - before
@@ -61,27 +59,25 @@ def scan_folder(folder: Path) -> Scan:
     return scan
 
 
-def is_picture(path: str, name: str) -> bool:
-    """By a known ending, else by the first bytes."""
-    ending = name[name.rfind(".") :].lower()  # not Path(path).suffix: that costs more, a million times
-    if name[0] == "." or ending in ENDINGS:
-        return name[0] != "."
+def is_picture(path: str) -> bool:
+    """By the first bytes, whatever it is called."""
     try:
         with open_regular(Path(path)) as stream:
-            return kind_of(stream.read(HEAD_BYTES), ending) is not None
+            return kind_of(stream.read(HEAD_BYTES), os.path.splitext(path)[1].lower()) is not None  # noqa: PTH122
     except OSError:
         return False
 
 
 def _refuse(error: OSError) -> NoReturn:
-    raise DataError(f"{error.filename}: cannot be opened ({error.strerror}); mend it or remove it") from error
+    raise DataError(f"{error.filename}: cannot be opened ({error.strerror}); mend the link or remove it") from error
 
 
-def _status(path: str) -> os.stat_result:
+def status_of(path: str) -> os.stat_result:
+    """Raises: DataError for a link to nothing."""
     try:
-        return os.stat(path)  # noqa: PTH116
+        return os.stat(path)  # noqa: PTH116 - a Path for each of a million files costs more than the call
     except OSError as error:
-        raise DataError(f"{path}: cannot be opened ({error.strerror}); mend the link or remove it") from error
+        _refuse(error)
 
 
 def told(paths: Iterable[str]) -> str:

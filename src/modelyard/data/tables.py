@@ -29,7 +29,7 @@ LABELS = (
 )  # fmt: skip
 SPLITS = ("split", "subset", "partition", "set", "dataset", "fold", "phase", "usage")
 """Names of columns, without case and signs; the first that is there counts."""
-MOST_BYTES, MOST_LINE, MOST_ROWS = 1_000_000_000, 1_000_000, 10_000_000
+MOST_BYTES, MOST_LINE, MOST_ROWS, MOST_TABLES = 1_000_000_000, 1_000_000, 10_000_000, 20
 FIRST_ROWS = 100
 """One of these must name a picture."""
 Row = dict[str, str]
@@ -87,9 +87,7 @@ class _Names:
 
     def __init__(self, scan: Scan) -> None:
         within = functools.cache(lambda parent: (scan.folder / parent).resolve().is_relative_to(scan.folder.resolve()))
-        paths = (
-            path for path, _, _ in scan.pictures if within(path.rpartition("/")[0]) and not (scan.folder / path).is_symlink()
-        )
+        paths = (path for path in scan.pictures if within(path.rpartition("/")[0]) and not (scan.folder / path).is_symlink())
         self.paths = {normal(path): path for path in paths}
         self.bare: dict[tuple[str, str], str] = {}
         """Split and name, with ending and without -> path; "" where there are two of them."""
@@ -121,6 +119,8 @@ def read_tables(scan: Scan, only: str, *, skip_unreadable: bool) -> tuple[Labels
     Rows that name no picture or have no label, and pictures with two, are left out where unreadable files are, else amiss.
     """
     tables, read, misfit = [only] if only else list(filter(TABLE.fullmatch, scan.others)), _Read(), ""
+    if len(tables) > MOST_TABLES:  # notes of each picture
+        return None, ""
     names = _Names(scan) if tables else None
     for table in tables:
         try:

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import NoReturn
 
+from modelyard.data.formats import ENDINGS
 from modelyard.data.scan import Scan, is_picture
 from modelyard.errors import DataError
 
@@ -37,7 +38,8 @@ def check_address(name: str) -> None:
 def refuse_file(path: Path) -> NoReturn:
     """Raises: DataError that says what kind of file it is."""
     kinds = (what for what, known in FILES.items() if path.suffix and f"{path.suffix.lower()}." in known)
-    raise DataError(f"{path}: is {'one picture' if is_picture(str(path), path.name) else next(kinds, 'a file')}; {WANTED}")
+    is_one = path.suffix.lower() in ENDINGS or is_picture(str(path))
+    raise DataError(f"{path}: is {'one picture' if is_one else next(kinds, 'a file')}; {WANTED}")
 
 
 def looks_like(scan: Scan) -> str:
