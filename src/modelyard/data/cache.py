@@ -31,19 +31,21 @@ Entry = dict[str, Any]
 def load_folder(folder: Path, options: FolderOptions, on_progress: OnProgress = unheard) -> Dataset:
     """The images of a folder, decoded only when a file or an option changed since the last time.
 
-    A change is told by names, sizes and times of the files, as make and git do.
+    A change is told by names, sizes and times of the files, as make and git do. A champion of the very size that the
+    images were brought to without it changes nothing.
     """
     listing = list_images(folder)
     state = [listing.fingerprint, DECODER]
-    place = cache_folder() / "folders" / f"{sha256_of_json([str(folder), astuple(options)])[:16]}.json"
+    asked, before = astuple(replace(options, size_before=None)), options.size_before and list(options.size_before)
+    place = cache_folder() / "folders" / f"{sha256_of_json([str(folder), asked])[:16]}.json"
     with _one_at_a_time(place) as scratch:
         entry = read_entry(place)
-        if entry is not None and entry["state"] == state:
+        if entry is not None and entry["state"] == state and before in entry["sizes"]:
             return open_entry(entry)
         scratch.mkdir()
         dataset = read_folder(listing, options, scratch, on_progress)
         dataset = replace(dataset, origin={"source": str(folder), **dataset.origin})
-        return store(dataset, place, {"state": state})
+        return store(dataset, place, {"state": state, "sizes": [before, dataset.image_shape[1:]]})
 
 
 @contextmanager

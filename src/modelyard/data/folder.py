@@ -28,6 +28,10 @@ TASK_FILES = 16
 """Files a thread takes at once: handing over one small file costs as much as decoding it."""
 SMALL_BYTES = 4096
 """Files below it are opened longer (Python, under its lock) than decoded: a second thread only contends."""
+LONGEST = 128
+"""Pixels of the longer side that photos are brought to where nobody says another size."""
+LEAST, MOST = 4, 4096
+"""Pixels of a side that follows from the other; what `data.height` and `data.width` may be."""
 
 Shape = tuple[int, int, int]
 
@@ -70,7 +74,8 @@ def read_folder(listing: Listing, options: FolderOptions, scratch: Path, on_prog
     check_counts(listing.folder, listing.classes, [(parts[0].files, 2, "to train on"), (parts[1].files, 1, "to test on")])
     train, test = (_split(part.files, scratch, name) for part, name in zip(parts, ("train", "test"), strict=True))
     forms = [form for part in parts for form in part.forms]
-    origin = _origin(forms) | {"unreadable files left out": broken, "notes": list(listing.notes)}
+    notes = [*listing.notes, *_size_notes(forms, options)]
+    origin = _origin(forms) | {"unreadable files left out": broken, "notes": notes}
     given = sum(file.is_validation for file in parts[0].files)
     dataset = make_dataset(safe_name(listing.folder.name), train, test, listing.classes, validation_rows=given)
     return replace(dataset, origin=origin, folder=scratch)
@@ -114,12 +119,42 @@ def _sample(folder: Path, files: Sequence[ImageFile]) -> list[Form]:
 
 
 def _target_shape(forms: Sequence[Form], options: FolderOptions) -> Shape:
-    """Channels, height, width of all images; of two equally frequent sizes the first."""
+    """Channels, height, width of all images."""
     if not forms:  # nothing in the sample could be read: the whole pass tells
         return 1, 1, 1
-    (height, width), _ = Counter((form.height, form.width) for form in forms).most_common(1)[0]
     channels, _ = Counter(form.channels for form in forms).most_common(1)[0]
-    return options.channels or channels, options.height or height, options.width or width
+    return options.channels or channels, *_target_size(_majority(forms), options)
+
+
+def _majority(forms: Sequence[Form]) -> tuple[int, int]:
+    """Height and width of most files; of two equally frequent sizes the first."""
+    return Counter((form.height, form.width) for form in forms).most_common(1)[0][0]
+
+
+def _target_size(majority: tuple[int, int], options: FolderOptions) -> tuple[int, int]:
+    """Height and width: as asked, else the majority's; a larger one is brought to the champion's or to `LONGEST`."""
+    height, width = majority
+    if max(majority) <= LONGEST:
+        return options.height or height, options.width or width
+    if options.size_before and not (options.height or options.width):
+        return options.size_before
+    scale = options.height / height if options.height else options.width / width if options.width else LONGEST / max(majority)
+    follows = [min(MOST, max(min(side, LEAST), round(side * scale))) for side in majority]
+    return options.height or follows[0], options.width or follows[1]
+
+
+def _size_notes(forms: Sequence[Form], options: FolderOptions) -> list[str]:
+    """What was done to photos, and how to have it otherwise."""
+    majority = _majority(forms)
+    height, width = _target_size(majority, options)
+    if max(majority) <= LONGEST or (options.height and options.width):
+        return []
+    asked = options.height or options.width
+    why = "as asked" if asked else "the champion's size" if options.size_before else f"the longer side {LONGEST}"
+    return [
+        f"most files are {majority[1]} x {majority[0]} pixels; all are brought to {width} x {height} ({why});"
+        f" for another size: --set data.height={2 * height} --set data.width={2 * width} (data import: --height, --width)"
+    ]
 
 
 def _decode(listing: Listing, part: str, shape: Shape, scratch: Path, on_progress: OnProgress) -> _Decoded:

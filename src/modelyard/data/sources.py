@@ -12,7 +12,7 @@ from modelyard.data.idx import holds_idx
 from modelyard.data.imports import describe_import, import_names, open_import
 from modelyard.data.mirrors import SourceMissing
 from modelyard.data.named import load_named, where
-from modelyard.data.names import BUILT_IN, nearest
+from modelyard.data.names import BUILT_IN, nearest, safe_name
 from modelyard.errors import DataError
 from modelyard.files import full_path
 
@@ -40,6 +40,11 @@ def load_dataset(name: str, options: FolderOptions | None = None, on_progress: O
     raise DataError(
         f"unknown data set {name!r}: expected auto, {', '.join(known)} or the path of an image folder{nearest(name, known)}"
     )
+
+
+def folder_name(dataset: str) -> str:
+    """The name that the data set of a folder will have, before it is read."""
+    return safe_name(full_path(dataset).name)
 
 
 def available() -> dict[str, str]:

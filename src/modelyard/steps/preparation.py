@@ -8,19 +8,26 @@ from pathlib import Path
 from modelyard.bundle import MODEL_FILE
 from modelyard.data.packed import open_packed, pack
 from modelyard.data.profile import kept_profile
-from modelyard.data.sources import load_dataset
+from modelyard.data.sources import folder_name, load_dataset
 from modelyard.data.splits import DataConfig, make_splits
 from modelyard.export.onnx import DeployedModel, export_onnx
 from modelyard.home import Home
 from modelyard.progress import current_progress
+from modelyard.releases import champion_size
 from modelyard.requests import BuildRequest
 
 
 def prepare(dataset: str, home: Home, data: DataConfig | None = None, *, skip_unreadable: bool = False) -> dict[str, str]:
-    """Verify and pack the data, once for the whole run; gives step name, digest and the data set's real name."""
+    """Verify and pack the data, once for the whole run; gives step name, digest and the data set's real name.
+
+    Photos are brought to the size of the champion that the model has.
+    """
     data = data or DataConfig()
-    options = data.folder_options(skip_unreadable=skip_unreadable)
+    before = champion_size(home.releases, folder_name(dataset))
+    options = data.folder_options(skip_unreadable=skip_unreadable, size_before=before)
     loaded = load_dataset(dataset, options, current_progress.get().work)
+    for note in loaded.origin.get("notes", ()):
+        current_progress.get().say(f"NOTE: {note}")
     make_splits(loaded, data)
     folder = home.steps / f"data-{loaded.digest[:16]}"
     kept_profile(home, pack(loaded, folder))
