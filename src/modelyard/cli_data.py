@@ -92,13 +92,13 @@ def data_import(
     options = FolderOptions(height, width, int(channels) if channels else None, skip_unreadable, size_before=before)
     with ConsoleProgress() as progress:
         imported = import_dataset(folder, name, options, progress.work)
-    dataset, before = imported.dataset, imported.previous
+    dataset, previous = imported.dataset, imported.previous
     echo(*_summary(dataset))
-    if before == dataset.digest:
+    if previous == dataset.digest:
         echo(f"nothing changed: {dataset.name} had this content already")
         return
-    if before:
-        echo(f"replaced what {dataset.name} stood for, digest {before}")
+    if previous:
+        echo(f"replaced what {dataset.name} stood for, digest {previous}")
     echo(f"next: modelyard data show {dataset.name} | modelyard run --dataset {dataset.name}")
 
 

@@ -55,7 +55,9 @@ def measure(jobs: Sequence[TrainJob], seconds: float = 120) -> list[Cost | None]
     text = "\n".join(job.model_dump_json() for job in jobs)
     environment = os.environ | {"GOMP_SPINCOUNT": SPINS}
     try:
-        done = subprocess.run(command, input=text, capture_output=True, text=True, env=environment, timeout=seconds, check=False)
+        done = subprocess.run(
+            command, input=text, capture_output=True, text=True, env=environment, timeout=seconds, check=False
+        )
         answers = [json.loads(line) for line in done.stdout.splitlines()]
     except subprocess.TimeoutExpired:
         answers = []
@@ -64,16 +66,13 @@ def measure(jobs: Sequence[TrainJob], seconds: float = 120) -> list[Cost | None]
 
 def serve() -> None:
     """Answer the jobs of stdin. Nothing is computed before a fork: threads of OpenMP do not survive it."""
-    began = time.perf_counter()
-    import torch._dynamo  # noqa: F401 - as the first step of every optimizer does
+    import torch._dynamo  # noqa: F401 - as every training does before its first step
 
-    started, shared = time.perf_counter() - began, psutil.Process().memory_info().shared
+    shared = _shared()
     for line in sys.stdin.read().splitlines():
         if not (child := os.fork()):
-            with open(os.devnull, "w") as nowhere:
-                os.dup2(nowhere.fileno(), 2)
             memory, seconds, evaluation = _trial(TrainJob.model_validate_json(line))
-            print(json.dumps(asdict(Cost(memory + shared, seconds + started, evaluation))), flush=True)  # noqa: T201
+            print(json.dumps(asdict(Cost(memory + shared, seconds, evaluation))), flush=True)  # noqa: T201
             os._exit(0)
         if os.waitpid(child, 0)[1]:
             print("null", flush=True)  # noqa: T201
