@@ -34,6 +34,7 @@ def prepare(dataset: str, recipe: Recipe, skip_unreadable: bool, name: str = "")
 @task(task_run_name="check {request.label}")
 def check_model(request: BuildRequest) -> None:
     steps.check_model(request, Home.current())
+    steps.check_memory(request, Home.current())
 
 
 @task(task_run_name="start {request.label}")

@@ -44,7 +44,7 @@ def _pictures(folder: Path, classes: tuple[str, ...] = ("a", "b")) -> None:
 
 def _read_folder(folder: Path, name: str = ".") -> None:
     from modelyard.data.contact_sheet import draw_contact_sheet
-    from modelyard.data.folder import FolderOptions
+    from modelyard.data.options import FolderOptions
     from modelyard.data.sources import load_dataset
 
     draw_contact_sheet(load_dataset(str(folder / name), FolderOptions(max_bytes=2**30)), folder / "sheet.png")

@@ -102,8 +102,11 @@ def run(
 
     if plan:
         from modelyard.plan import plan_rows
+        from modelyard.progress import ConsoleProgress
 
-        return print_rows(plan_rows(request(), Home.current()), f"plan for {dataset}", as_json)
+        with ConsoleProgress():
+            rows = plan_rows(request(), Home.current())
+        return print_rows(rows, f"plan for {dataset}: memory in MB", as_json)
     result = run_compare(request)
     if as_json:
         echo(json.dumps(result))

@@ -12,6 +12,7 @@ import typer
 from modelyard.cli_drift import drift
 from modelyard.cli_options import JsonOption, SkipOption, load, print_first, print_rows
 from modelyard.environment import callers_files
+from modelyard.errors import DataError, StoreError
 from modelyard.terminal import echo
 
 if TYPE_CHECKING:
@@ -41,19 +42,34 @@ def data_show(
     dataset: Annotated[
         str, typer.Argument(help="A name of modelyard data list, or the path of an image folder, archive or table.")
     ],
-    picture: Annotated[Path, typer.Option(help="Where the contact sheet goes.")] = Path("contact-sheet.png"),
+    height: Annotated[int | None, typer.Option(help="Pixels, as --set data.height.")] = None,
+    width: Annotated[int | None, typer.Option(help="Pixels, as --set data.width.")] = None,
+    assignments: Annotated[list[str] | None, typer.Option("--set", help="As of a run: data.channels=1.")] = None,
+    picture: Annotated[Path | None, typer.Option(help="Write some images of each class into this PNG file.")] = None,
     skip_unreadable: SkipOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Counts, sizes, faults (duplicates, leaks, conflicting labels, blanks) and a contact sheet."""
-    from modelyard.data.contact_sheet import draw_contact_sheet
+    """What a run would train on: counts, sizes and faults (duplicates, leaks, conflicting labels, blanks)."""
     from modelyard.data.inspect import describe
 
-    loaded = load(dataset, skip_unreadable=skip_unreadable)
-    description = describe(loaded) | {"contact sheet": str(picture)}
-    with callers_files():
-        draw_contact_sheet(loaded, picture)
+    sides = [f"data.{name}={side}" for name, side in (("height", height), ("width", width)) if side is not None]
+    loaded = load(dataset, [*(assignments or []), *sides], skip_unreadable=skip_unreadable)
+    description = describe(loaded)
+    if picture is not None:
+        _draw(loaded, picture)
+        description |= {"contact sheet": str(picture)}
     echo(json.dumps(description)) if as_json else _print_description(description)
+
+
+def _draw(dataset: Dataset, picture: Path) -> None:
+    from modelyard.data.contact_sheet import draw_contact_sheet
+
+    try:
+        with callers_files():
+            draw_contact_sheet(dataset, picture)
+    except (OSError, StoreError) as error:
+        why = getattr(error.__cause__ or error, "strerror", None) or error
+        raise DataError(f"--picture {picture}: cannot be written ({why}); name a PNG file in a folder of yours") from None
 
 
 @data_app.command("import")
@@ -72,21 +88,25 @@ def data_import(
 ) -> None:
     """Bring your own data into the cache under a name that every command takes; the folder may go afterwards."""
     from modelyard.data.containers import name_of
-    from modelyard.data.folder import FolderOptions
     from modelyard.data.imports import import_dataset
     from modelyard.data.names import safe_name
+    from modelyard.data.options import FolderOptions
+    from modelyard.home import Home
     from modelyard.progress import ConsoleProgress
+    from modelyard.releases import champion_size
 
-    options = FolderOptions(height, width, int(channels) if channels else None, skip_unreadable)
+    name = name or safe_name(name_of(folder.resolve()))
+    before = champion_size(Home.current().releases, name)
+    options = FolderOptions(height, width, int(channels) if channels else None, skip_unreadable, size_before=before)
     with ConsoleProgress() as progress:
-        imported = import_dataset(folder, name or safe_name(name_of(folder.resolve())), options, progress.work)
-    dataset, before = imported.dataset, imported.previous
+        imported = import_dataset(folder, name, options, progress.work)
+    dataset, previous = imported.dataset, imported.previous
     echo(*_summary(dataset))
-    if before == dataset.digest:
+    if previous == dataset.digest:
         echo(f"nothing changed: {dataset.name} had this content already")
         return
-    if before:
-        echo(f"replaced what {dataset.name} stood for, digest {before}")
+    if previous:
+        echo(f"replaced what {dataset.name} stood for, digest {previous}")
     echo(f"next: modelyard data show {dataset.name} | modelyard run --dataset {dataset.name}")
 
 

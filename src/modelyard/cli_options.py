@@ -43,11 +43,18 @@ def print_first(rows: Sequence[dict[str, Any]], title: str, what: str) -> None:
         echo(f"... and {len(rows) - MOST_ROWS} more {what} (--json lists all)")
 
 
-def load(name: str, *, skip_unreadable: bool = False) -> Dataset:
-    """A data set by name or folder, with its progress. Raises: DataError."""
-    from modelyard.data.folder import FolderOptions
-    from modelyard.data.sources import load_dataset
-    from modelyard.progress import ConsoleProgress
+def load(name: str, assignments: Sequence[str] = (), *, skip_unreadable: bool = False) -> Dataset:
+    """A data set by name or folder as a run with these `--set` would read it, with its progress.
 
+    Raises: DataError, ConfigError.
+    """
+    from modelyard.data.sources import load_dataset
+    from modelyard.data.splits import DataConfig
+    from modelyard.home import Home
+    from modelyard.progress import ConsoleProgress
+    from modelyard.steps.naming import champions_size
+
+    data = DataConfig().override([assignment.strip().removeprefix("data.") for assignment in assignments])
+    options = data.folder_options(skip_unreadable=skip_unreadable, size_before=champions_size(Home.current(), name))
     with ConsoleProgress() as progress:
-        return load_dataset(name, FolderOptions(skip_unreadable=skip_unreadable), progress.work)
+        return load_dataset(name, options, progress.work)

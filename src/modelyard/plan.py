@@ -1,4 +1,4 @@
-"""What a run would do: which steps are done, which are not and why, and how long those may take."""
+"""What a run would do: which steps are done, which are not and why, and what those take of memory and time."""
 
 from __future__ import annotations
 
@@ -10,11 +10,15 @@ from modelyard.data.packed import open_packed
 from modelyard.data.splits import make_splits
 from modelyard.home import Home
 from modelyard.requests import BuildRequest, CompareRequest
-from modelyard.steps import check_model, evaluation_is_done, export_is_done, prepare, training_is_done
+from modelyard.steps import check_memory, check_model, evaluation_is_done, export_is_done, prepare, training_is_done
+from modelyard.steps.training import training_job
 from modelyard.training.config import TrainingConfig, num_epochs, steps_before
 from modelyard.training.job import RESULT_FILE
+from modelyard.training.trial import Cost, measure
 
 Row = dict[str, Any]
+ORDERING_BYTES = 0.9e9
+"""Of the process that evaluates and exports, without its images (measured)."""
 
 
 def plan_rows(request: CompareRequest, home: Home) -> list[Row]:
@@ -26,10 +30,15 @@ def plan_rows(request: CompareRequest, home: Home) -> list[Row]:
     ]
     for build in builds:
         check_model(build, home)
-    return [row for build in builds for row in _rows_of_one(build, home)]
+    waiting = [build for build in builds if not training_is_done(build, home)]
+    jobs = [training_job(build, home, home.checkpoints / "trial") for build in waiting]
+    costs = dict(zip([build.label for build in waiting], measure(jobs) if jobs else [], strict=True))
+    for build in waiting:
+        check_memory(build, home, costs[build.label])
+    return [row for build in builds for row in _rows_of_one(build, home, costs.get(build.label))]
 
 
-def _rows_of_one(build: BuildRequest, home: Home) -> list[Row]:
+def _rows_of_one(build: BuildRequest, home: Home, cost: Cost | None) -> list[Row]:
     steps = {
         "train": (build.training_folder(home), training_is_done(build, home)),
         "evaluate": (build.evaluation_folder(home), evaluation_is_done(build, home)),
@@ -37,11 +46,16 @@ def _rows_of_one(build: BuildRequest, home: Home) -> list[Row]:
     }
     rows = []
     for step, (folder, is_done) in steps.items():
-        state, why = "done", "same data, recipe and code"
-        if not is_done:
-            state, why = "to do", _why_missing(step, build, home)
-        head = {"model": build.dataset, "architecture": build.label}
-        rows.append(head | {"step": step, "state": state, "why": why, "folder": folder.name})
+        why = "same data, recipe and code" if is_done else _why_missing(step, build, home)
+        row = {
+            "model": build.dataset,
+            "architecture": build.label,
+            "step": step,
+            "state": "done" if is_done else "to do",
+            "why": why,
+        }
+        taken = {"memory": None, "seconds": None} if is_done else _cost_of(step, build, home, cost)
+        rows.append(row | taken | {"folder": folder.name})
     return rows
 
 
@@ -49,9 +63,14 @@ def _why_missing(step: str, build: BuildRequest, home: Home) -> str:
     if step != "train":
         return "not made yet for this training"
     checkpoint = home.checkpoints / f"{build.training_key}.safetensors"
-    seconds = estimate_seconds(build, home)
-    time_left = f"about {seconds:.0f} s" if seconds is not None else "time unknown until it was trained once"
-    return f"goes on from its checkpoint, at most {time_left}" if checkpoint.exists() else f"not trained yet, {time_left}"
+    return "goes on from its checkpoint, the whole takes" if checkpoint.exists() else "not trained yet"
+
+
+def _cost_of(step: str, build: BuildRequest, home: Home, cost: Cost | None) -> Row:
+    """MB that the process of a step holds at most, and the seconds of a training; None where nobody knows."""
+    memory = cost and (cost.memory if step == "train" else ORDERING_BYTES + cost.evaluation)
+    seconds = None if step != "train" else estimate_seconds(build, home) or (cost and cost.seconds)
+    return {"memory": memory and round(memory / 1e6), "seconds": seconds and round(seconds, 1)}
 
 
 def estimate_seconds(build: BuildRequest, home: Home) -> float | None:

@@ -8,9 +8,9 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from modelyard.bundle import Bundle, read_bundle
+from modelyard.bundle import MANIFEST_BYTES, MANIFEST_FILE, Bundle, Manifest, read_bundle
 from modelyard.errors import BundleError, StoreError
-from modelyard.files import is_plain_name, open_regular
+from modelyard.files import is_plain_name, open_regular, parse_json, read_regular
 from modelyard.ledger import demand_whole, read_head
 
 CHAMPION = "champion"
@@ -83,6 +83,19 @@ def _read(file: Path) -> Pointer | None:
     if not is_version(version):
         version, fault = "", f"{file} names no version ({fault or repr(version[:LONGEST_VERSION])}); set the alias anew"
     return Pointer(file.parent.name, file.stem, version, stamp, fault)
+
+
+def champion_size(releases: Path, model: str) -> tuple[int, int] | None:
+    """Height and width of the images that a model's champion takes; None without one that can be read."""
+    pointer = _read(releases / model / f"{CHAMPION}.alias")
+    if pointer is None or pointer.fault:
+        return None
+    try:
+        text = read_regular(releases / model / pointer.version / MANIFEST_FILE, MANIFEST_BYTES)
+        height, width, _ = Manifest.from_json(parse_json(text)).image_shape
+    except (OSError, ValueError):
+        return None
+    return height, width
 
 
 def is_version(text: str) -> bool:

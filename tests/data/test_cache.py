@@ -11,12 +11,17 @@ import pytest
 from modelyard.data import cache
 from modelyard.data.cache import load_folder
 from modelyard.data.datasets import Dataset, OnProgress
-from modelyard.data.folder import FolderOptions, read_folder
+from modelyard.data.folder import read_folder
 from modelyard.data.listing import Listing
+from modelyard.data.options import FolderOptions
+from modelyard.data.packed import open_packed
 from modelyard.errors import DataError
 from modelyard.home import Home
+from modelyard.progress import SilentProgress
+from modelyard.releases import champion_size
 from modelyard.requests import BuildRequest
 from modelyard.steps import prepare
+from tests.bundles import HEIGHT, WIDTH, lit_bundle
 from tests.data.samples import image_folder
 
 
@@ -46,6 +51,35 @@ def test_nothing_is_decoded_twice(store: Path, decoded: list[Path]) -> None:
     load_folder(root, FolderOptions())
     assert len(decoded) == 2
     assert not list((store / "cache" / "folders").glob("*.partial"))
+
+
+def test_a_champion_of_the_same_size_changes_nothing_and_another_is_followed(store: Path, decoded: list[Path]) -> None:
+    root = image_folder(store / "photos", {"a": 5, "b": 5}, size=(150, 300))
+    for before, shape, count in (
+        (None, (1, 64, 128), 1), ((64, 128), (1, 64, 128), 1), (None, (1, 64, 128), 1), ((20, 30), (1, 20, 30), 2),
+        ((20, 30), (1, 20, 30), 2),
+    ):  # fmt: skip
+        assert (load_folder(root, FolderOptions(size_before=before)).image_shape, len(decoded)) == (shape, count)
+    assert len(list((store / "cache" / "folders").glob("*.json"))) == 1
+
+
+def test_a_model_keeps_the_size_of_its_champion(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root, home, said = image_folder(store / "Lit", {"a": 5, "b": 5}, size=(150, 300)), Home(store / "runs"), list[str]()
+    monkeypatch.setattr(SilentProgress, "say", lambda _, text: said.append(text))
+
+    def size() -> tuple[int, ...]:
+        return open_packed(home.steps / prepare(str(root), home)["data_step"]).image_shape[1:]
+
+    assert size() == (64, 128)
+    lit_bundle(home.releases / "lit" / "3", fooled=False, metrics={})
+    (home.releases / "lit" / "champion.alias").write_text("3\n")
+    assert size() == (HEIGHT, WIDTH)
+    sizes = [text.split("(")[1].split(")")[0] for text in said if "pixels" in text]
+    assert sizes == ["the longer side 128", "the champion's size"]
+    for content in (b"{}", b"\xff", b"[]"):  # a champion that cannot be read says nothing of a size
+        (home.releases / "lit" / "3" / "manifest.json").write_bytes(content)
+        assert champion_size(home.releases, "lit") is None
+    assert champion_size(home.releases, "other") is None
 
 
 def test_a_change_is_decoded_and_the_former_content_goes(store: Path, decoded: list[Path]) -> None:

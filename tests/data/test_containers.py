@@ -17,7 +17,7 @@ import pytest
 from modelyard.data import archives, cache
 from modelyard.data.cache import load_folder
 from modelyard.data.containers import name_of
-from modelyard.data.folder import FolderOptions
+from modelyard.data.options import FolderOptions
 from modelyard.errors import DataError
 from tests.data.samples import image_folder, modelyard
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 from pathlib import Path
@@ -11,10 +12,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from modelyard.data import datasets, folder
-from modelyard.data.folder import FolderOptions, read_folder
-from modelyard.data.images import read_image
+from modelyard.data import datasets, folder, sizes
+from modelyard.data.folder import read_folder
+from modelyard.data.images import Form, read_image
 from modelyard.data.listing import list_images
+from modelyard.data.options import FolderOptions
 from modelyard.errors import DataError
 from tests.data.samples import image_folder, modelyard
 
@@ -58,6 +60,59 @@ def test_the_majority_decides_and_a_wrong_guess_costs_a_second_pass_only(
 def test_options_overrule_the_majority(tmp_path: Path) -> None:
     root = image_folder(tmp_path / "images", {"a": 5, "b": 5})
     assert read(root, tmp_path / "scratch", FolderOptions(8, 9, 3)).image_shape == (3, 8, 9)
+
+
+@pytest.mark.parametrize(
+    ("files", "options", "expected"),
+    [
+        ((1200, 1600), {}, (96, 128)),
+        ((1600, 1200), {}, (128, 96)),
+        ((129, 129), {}, (128, 128)),
+        ((128, 100), {}, (128, 100)),  # not above: as it is
+        ((28, 28), {"size_before": (14, 14)}, (28, 28)),
+        ((2, 10_000), {}, (2, 128)),  # never below 4 where the files are not
+        ((10, 10_000), {}, (4, 128)),
+        ((1200, 1600), {"height": 240}, (240, 320)),
+        ((1200, 1600), {"width": 64}, (48, 64)),
+        ((1200, 1600), {"height": 50, "width": 60}, (50, 60)),
+        ((100, 50), {"height": 20}, (20, 50)),
+        ((1200, 1600), {"size_before": (64, 64)}, (64, 64)),
+        ((1200, 1600), {"size_before": (64, 64), "height": 96}, (96, 128)),
+        ((100, 10_000), {"height": 100}, (100, 4096)),
+    ],
+)
+def test_photos_are_brought_to_128_pixels_or_to_what_is_asked(
+    files: tuple[int, int], options: dict[str, Any], expected: tuple[int, int]
+) -> None:
+    chosen = FolderOptions(**options)
+    assert sizes.target_shape([Form(*files, "RGB")] * 3 + [Form(9, 9, "RGB")], chosen) == (3, *expected)
+    is_unasked = max(files) > 128 and not {"height", "width"} <= options.keys()
+    [*notes] = sizes.size_notes([Form(*files, "RGB")], chosen)
+    assert len(notes) == is_unasked
+    if notes:
+        assert f"{files[1]} x {files[0]} pixels; all are brought to {expected[1]} x {expected[0]} (" in notes[0]
+        assert "--set data.height=" in notes[0]
+
+
+def test_data_show_shows_what_is_trained_on_and_draws_only_when_asked(
+    store: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = image_folder(store / "photos", {"a": 5, "b": 5}, size=(150, 300))
+    monkeypatch.chdir(store)
+    cases = {
+        (): [1, 64, 128],
+        ("--height", "30"): [1, 30, 60],
+        ("--set", "data.width=50", "--set", "data.channels=3"): [3, 25, 50],
+    }
+    for words, shape in cases.items():
+        assert modelyard("data", "show", str(root), "--json", *words) == 0
+        assert (shown := json.loads(capsys.readouterr().out))["shape (channels, height, width)"] == shape
+        assert "300 x 150 pixels" in "".join(shown["origin"]["notes"]) and "contact sheet" not in shown
+    assert not list(store.glob("*.png"))
+    assert modelyard("data", "show", str(root), "--height", "3") == 2
+    assert "height" in capsys.readouterr().err
+    assert modelyard("data", "show", str(root), "--picture", str(root / "a" / "0.png" / "sheet.png")) == 2
+    assert (message := capsys.readouterr().err).startswith("modelyard: --picture ") and message.count("\n") == 1
 
 
 def test_memory_is_bounded_and_blocks_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

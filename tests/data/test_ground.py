@@ -10,8 +10,9 @@ from PIL import Image, ImageDraw
 
 from modelyard.data import ground
 from modelyard.data.datasets import Dataset
-from modelyard.data.folder import FolderOptions, read_folder
+from modelyard.data.folder import read_folder
 from modelyard.data.listing import list_images
+from modelyard.data.options import FolderOptions
 from modelyard.errors import DataError
 from modelyard.reading import Reading
 

@@ -9,8 +9,8 @@ import pytest
 
 from modelyard.data import tables
 from modelyard.data.containers import list_plain
-from modelyard.data.folder import FolderOptions
 from modelyard.data.listing import Listing, list_images
+from modelyard.data.options import FolderOptions
 from modelyard.errors import DataError
 
 NAMES = [f"{index:02}" for index in range(12)]

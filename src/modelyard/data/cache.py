@@ -15,7 +15,8 @@ from filelock import FileLock
 
 from modelyard.data.containers import containers_of, list_plain, list_unpacked, state_of
 from modelyard.data.datasets import Dataset, OnProgress, unheard
-from modelyard.data.folder import FolderOptions, read_folder
+from modelyard.data.folder import read_folder
+from modelyard.data.options import FolderOptions
 from modelyard.data.packed import open_packed, pack
 from modelyard.files import make_folder, read_regular, sha256_of_json, write_json
 from modelyard.home import cache_folder
@@ -31,22 +32,25 @@ Entry = dict[str, Any]
 def load_folder(source: Path, options: FolderOptions, on_progress: OnProgress = unheard) -> Dataset:
     """The images of a folder, archive, table or parquet file, decoded only when a file or an option has changed.
 
-    A change is told by names, sizes and times of the files, as make and git do; an archive is not unpacked for it.
+    A change is told by names, sizes and times of the files, as make and git do; an archive is not unpacked for it. A champion
+    of the very size that the images were brought to without it changes nothing.
     """
     containers = containers_of(source)
     listing = None if containers else list_plain(source, options)
     state = [state_of(containers) if listing is None else listing.fingerprint, DECODER]
-    place = cache_folder() / "folders" / f"{sha256_of_json([str(source), astuple(options)])[:16]}.json"
+    asked, before = astuple(replace(options, size_before=None)), options.size_before and list(options.size_before)
+    place = cache_folder() / "folders" / f"{sha256_of_json([str(source), asked])[:16]}.json"
     with _one_at_a_time(place) as scratch:
         entry = read_entry(place)
-        if entry is not None and entry["state"] == state:
+        if entry is not None and entry["state"] == state and before in entry["sizes"]:
             found = open_entry(entry)
-            return found if listing is None else replace(found, origin={**found.origin, "notes": list(listing.notes)})
+            decoded = found.origin["how decoded"]
+            return found if listing is None else replace(found, origin={**found.origin, "notes": [*listing.notes, *decoded]})
         scratch.mkdir()
         listing = listing or list_unpacked(source, containers, scratch / "unpacked", options)
         dataset = read_folder(listing, options, scratch, on_progress)
         dataset = replace(dataset, origin={"source": str(source), **dataset.origin})
-        return store(dataset, place, {"state": state})
+        return store(dataset, place, {"state": state, "sizes": [before, dataset.image_shape[1:]]})
 
 
 @contextmanager

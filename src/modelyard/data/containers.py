@@ -17,7 +17,7 @@ from modelyard.data.unread import refuse_file
 from modelyard.errors import DataError
 
 if TYPE_CHECKING:
-    from modelyard.data.folder import FolderOptions
+    from modelyard.data.options import FolderOptions
 
 PARQUET = re.compile(r"(.+)\.(parquet)", re.IGNORECASE)
 

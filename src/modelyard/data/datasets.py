@@ -26,6 +26,7 @@ SAMPLES = 128
 """Evenly spaced images that stand for all."""
 BLOCK_BYTES = 64_000_000
 """Pixels read at once where all of them may exceed memory."""
+EVALUATED_VALUES = 2**21
 OnProgress = Callable[[str, int, int], None]
 """Told of long work: what is done, how much of it, of how much."""
 
@@ -37,6 +38,11 @@ def unheard(_what: str, _done: int, _total: int) -> None:
 def block_rows(image_shape: tuple[int, ...]) -> int:
     """How many images fit in `BLOCK_BYTES`, at least one."""
     return max(1, BLOCK_BYTES // int(np.prod(image_shape)))
+
+
+def evaluated_rows(image_shape: tuple[int, ...], most: int = 512) -> int:
+    """How many images are classified at once: fewer large ones, or evaluation would take more memory than training."""
+    return min(most, max(32, EVALUATED_VALUES // int(np.prod(image_shape))))
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
@@ -18,10 +16,12 @@ from modelyard.data.ground import guess_forms, lies_on_ground, white_for, with_g
 from modelyard.data.images import Form, TooLarge, UnreadableImage, pillow_warnings_hushed, read_form, read_image
 from modelyard.data.listing import ImageFile, Listing, check_counts
 from modelyard.data.names import safe_name
+from modelyard.data.options import FolderOptions
 from modelyard.data.origin import origin_of, reading_notes
 from modelyard.data.packed import write_images
+from modelyard.data.sizes import size_notes, target_shape
 from modelyard.errors import DataError
-from modelyard.reading import LEAST_SIDE, MOST_PIXELS, Fit, Reading
+from modelyard.reading import LEAST_SIDE, Reading
 
 SAMPLES = 128
 """File heads from which the majority's size is guessed before all are read."""
@@ -30,25 +30,7 @@ TASK_FILES = 16
 """Files a thread takes at once: handing over one small file costs as much as decoding it."""
 SMALL_BYTES = 4096
 """Files below it are opened longer (Python, under its lock) than decoded: a second thread only contends."""
-
 Shape = tuple[int, int, int]
-
-
-@dataclass(frozen=True, slots=True)
-class FolderOptions:
-    """How a folder's images are brought to one form; None takes the majority's."""
-
-    height: int | None = None
-    width: int | None = None
-    channels: int | None = None
-    skip_unreadable: bool = False
-    fit: Fit = "stretch"
-    white: int | None = None
-    validation_as: Literal["validation", "test"] | None = None
-    max_pixels: int = MOST_PIXELS
-    max_bytes: int = 32_000_000_000
-    size_before: tuple[int, int] | None = None
-    """Height and width of the model's champion."""
 
 
 @dataclass(slots=True)
@@ -75,8 +57,9 @@ def read_folder(listing: Listing, options: FolderOptions, scratch: Path, on_prog
     forms = [form for part in parts for form in part.forms]
     if not lies_on_ground(reading, forms):
         reading = replace(reading, ground=border_colour(train))
-    notes = [*listing.notes, *reading_notes(reading, parts[0].forms, forms, train.stored_MCHW.shape[1])]
-    origin = origin_of(forms) | {"unreadable files left out": broken, "notes": notes}
+    decoded = [*size_notes(forms, options), *reading_notes(reading, parts[0].forms, forms, train.stored_MCHW.shape[1])]
+    origin = origin_of(forms) | {"unreadable files left out": broken, "how decoded": decoded}
+    origin |= {"notes": [*listing.notes, *decoded]}
     given = sum(file.is_validation for file in parts[0].files)
     dataset = make_dataset(
         safe_name(name_of(listing.source)), train, test, listing.classes, validation_rows=given, reading=reading
@@ -100,7 +83,7 @@ def _decode_at_majority(
         forms = [form for part in parts for form in part.forms]
         if broken and not (options.skip_unreadable and forms):
             raise _refusal(listing.source, broken, [name for part in parts for name in part.too_large])
-        found = _target_shape(forms, options)
+        found = target_shape(forms, options)
         if min(found[1:]) < LEAST_SIDE:
             expected = f"expected images of at least {LEAST_SIDE} x {LEAST_SIDE} pixels, received {found[2]} x {found[1]}"
             raise DataError(f"{listing.source}: {expected}; give larger ones, or --set data.height=8 --set data.width=8")
@@ -112,7 +95,7 @@ def _decode_at_majority(
 
 def guess_shape(listing: Listing, options: FolderOptions) -> Shape:
     """Channels, height and width that all images will very likely be brought to, from the heads of some files."""
-    return _target_shape(_sample(listing.folder, [*listing.train, *listing.test]), options)
+    return target_shape(_sample(listing.folder, [*listing.train, *listing.test]), options)
 
 
 def _refusal(folder: Path, broken: Sequence[str], too_large: Sequence[str]) -> DataError:
@@ -132,15 +115,6 @@ def _sample(folder: Path, files: Sequence[ImageFile]) -> list[Form]:
         except UnreadableImage:
             continue
     return forms
-
-
-def _target_shape(forms: Sequence[Form], options: FolderOptions) -> Shape:
-    """Channels, height, width of all images; of two equally frequent sizes the first."""
-    if not forms:  # nothing in the sample could be read: the whole pass tells
-        return 1, 1, 1
-    (height, width), _ = Counter((form.height, form.width) for form in forms).most_common(1)[0]
-    channels, _ = Counter(form.channels for form in forms).most_common(1)[0]
-    return options.channels or channels, options.height or height, options.width or width
 
 
 def _decode(listing: Listing, part: str, how: tuple[Shape, Reading, int], scratch: Path, on_progress: OnProgress) -> _Decoded:

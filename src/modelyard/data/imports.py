@@ -8,9 +8,9 @@ from pathlib import Path
 
 from modelyard.data.cache import Entry, drop_entry, load_folder, open_entry, read_entry, store
 from modelyard.data.datasets import Dataset, OnProgress, unheard
-from modelyard.data.folder import FolderOptions
 from modelyard.data.idx import holds_idx, read_idx_folder
 from modelyard.data.names import BUILT_IN, RESERVED, check_name, nearest
+from modelyard.data.options import FolderOptions
 from modelyard.errors import DataError
 from modelyard.files import full_path
 from modelyard.home import cache_folder

@@ -7,12 +7,12 @@ from pathlib import Path
 
 from modelyard.data.cache import load_folder
 from modelyard.data.datasets import Dataset, OnProgress, unheard
-from modelyard.data.folder import FolderOptions
 from modelyard.data.idx import holds_idx
 from modelyard.data.imports import describe_import, import_names, open_import
 from modelyard.data.mirrors import SourceMissing
 from modelyard.data.named import load_named, where
 from modelyard.data.names import BUILT_IN, nearest
+from modelyard.data.options import FolderOptions
 from modelyard.data.unread import check_address
 from modelyard.errors import DataError
 from modelyard.files import full_path

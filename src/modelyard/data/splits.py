@@ -10,7 +10,7 @@ from pydantic import Field
 
 from modelyard.config import Config
 from modelyard.data.datasets import Dataset, Labels, Rows, Split
-from modelyard.data.folder import FolderOptions
+from modelyard.data.options import FolderOptions
 from modelyard.errors import DataError
 from modelyard.reading import DEEPEST, LEAST_SIDE, MOST_PIXELS, Fit
 

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from modelyard.bundle import MODEL_FILE, read_bundle
-from modelyard.data.datasets import Split
+from modelyard.data.datasets import Split, evaluated_rows
 from modelyard.errors import ParityError
 from modelyard.export.onnx import DeployedModel
 from modelyard.inference import classify, open_session
@@ -41,6 +41,7 @@ class ParityReport:
 
 def pixel_blocks(split: Split, size: int = 4096) -> Iterator[NDArray[np.uint8]]:
     """The split's images in order as the deployed graph reads them, contiguous blocks of [B, H, W, C]."""
+    size = evaluated_rows(split.stored_MCHW.shape[1:], size)
     for start in range(0, len(split), size):
         yield np.ascontiguousarray(split.gather(slice(start, start + size)).transpose(0, 2, 3, 1))
 

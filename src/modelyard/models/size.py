@@ -17,18 +17,18 @@ class ModelSize:
     flops: int
     """Multiplications and additions of matrix products, convolutions and attention."""
     activation_bytes: int
-    """float32 outputs of all leaf layers."""
+    """First outputs of all leaf layers."""
 
 
 def measure_size(model: nn.Module, image_shape: tuple[int, int, int]) -> ModelSize:
     """Run one blank image through `model` and count."""
     activation_bytes = lstm_flops = 0
 
-    def count(module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor | tuple[Tensor, ...]) -> None:
+    def count(module: nn.Module, _inputs: tuple[Tensor, ...], output: object) -> None:
         nonlocal activation_bytes, lstm_flops
-        first = output if isinstance(output, Tensor) else output[0]
+        first = _first(output)
         lstm_flops += _lstm_flops(module, image_shape) if isinstance(module, nn.LSTM) else 0
-        activation_bytes += first.numel() * first.element_size()
+        activation_bytes += first.numel() * first.element_size() if first is not None else 0
 
     leaves = [module for module in model.modules() if not list(module.children())]
     hooks = [module.register_forward_hook(count) for module in leaves]
@@ -41,6 +41,13 @@ def measure_size(model: nn.Module, image_shape: tuple[int, int, int]) -> ModelSi
         hook.remove()
     parameters = sum(parameter.numel() for parameter in model.parameters())
     return ModelSize(parameters, counter.get_total_flops() + lstm_flops, activation_bytes)
+
+
+def _first(output: object) -> Tensor | None:
+    """The first tensor of what a module gives: a user's own may give anything."""
+    while isinstance(output, tuple | list | dict) and output:
+        output = next(iter(output.values() if isinstance(output, dict) else output))
+    return output if isinstance(output, Tensor) else None
 
 
 def _lstm_flops(lstm: nn.LSTM, image_shape: tuple[int, int, int]) -> int:

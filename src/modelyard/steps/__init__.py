@@ -4,11 +4,13 @@ from modelyard.steps.evaluation import evaluate
 from modelyard.steps.export import export
 from modelyard.steps.finished import evaluation_is_done, export_is_done, training_is_done
 from modelyard.steps.freshness import DataReport, examine, refuse_unfit
+from modelyard.steps.memory import check_memory
 from modelyard.steps.preparation import check_model, prepare
 from modelyard.steps.training import run_training
 
 __all__ = [
     "DataReport",
+    "check_memory",
     "check_model",
     "evaluate",
     "evaluation_is_done",

@@ -10,12 +10,14 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from modelyard.data.containers import name_of
 from modelyard.data.datasets import Dataset
 from modelyard.data.imports import is_named
 from modelyard.data.names import LEGAL, LONGEST, check_name, safe_name
 from modelyard.files import full_path, make_folder, parse_json, read_regular, write_atomically
 from modelyard.home import Home
 from modelyard.progress import current_progress
+from modelyard.releases import champion_size
 from modelyard.steps.freshness import champion_of
 
 MOST_BYTES = 4_000_000
@@ -43,6 +45,17 @@ def model_name(home: Home, dataset: str, loaded: Dataset, given: str = "", *, cl
         why = f"{loaded.name} is that of other data, or it was named so before"
         current_progress.get().say(f"NOTE: the model of {source} is {name} ({why}); --name NAME chooses another")
     return name
+
+
+def champions_size(home: Home, dataset: str, given: str = "") -> tuple[int, int] | None:
+    """Height and width of the champion of these data's model, as far as can be told before they are read."""
+    source, known = full_path(dataset), _read(home)
+    name = given or next(iter(known.get(str(source), [])), "")
+    if not name:
+        name = safe_name(name_of(source))
+        if any(name in names and _exists(path) for path, names in known.items()):
+            return None  # another folder's
+    return champion_size(home.releases, name)
 
 
 def _own_name(home: Home, source: Path, loaded: Dataset, known: Sources) -> str:

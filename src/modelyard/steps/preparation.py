@@ -14,16 +14,19 @@ from modelyard.export.onnx import DeployedModel, export_onnx
 from modelyard.home import Home
 from modelyard.progress import current_progress
 from modelyard.requests import BuildRequest
-from modelyard.steps.naming import model_name
+from modelyard.steps.naming import champions_size, model_name
 
 
 def prepare(  # noqa: PLR0913 - what a request says of its data
     dataset: str, home: Home, data: DataConfig | None = None, *, skip_unreadable: bool = False, name: str = "",
     claim: bool = False,
 ) -> dict[str, str]:  # fmt: skip
-    """Verify and pack the data, once for the whole run; gives step name, digest and the model's name (`naming.py`)."""
+    """Verify and pack the data, once for the whole run; gives step name, digest and the model's name (`naming.py`).
+
+    Photos are brought to the size of the champion that the model has.
+    """
     data = data or DataConfig()
-    options = data.folder_options(skip_unreadable=skip_unreadable)
+    options = data.folder_options(skip_unreadable=skip_unreadable, size_before=champions_size(home, dataset, name))
     loaded = load_dataset(dataset, options, current_progress.get().work)
     if dataset == "auto" and loaded.name != "mnist":
         current_progress.get().say(f"NOTE: no mnist on this machine, this run uses {loaded.name} (modelyard data list)")

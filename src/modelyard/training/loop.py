@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from modelyard.data.augmentation import augment
 from modelyard.data.batches import ImageFeed, to_unit_range
-from modelyard.data.datasets import Split
+from modelyard.data.datasets import Split, evaluated_rows
 from modelyard.data.splits import Splits
 from modelyard.errors import TrainingError
 from modelyard.training.averaging import Averaging, decay_at
@@ -88,6 +88,7 @@ def predict_logits(model: nn.Module, split: Split, device: torch.device, batch_s
     was_training = model.training
     model.eval()
     logits: list[Tensor] = []
+    batch_size = evaluated_rows(split.stored_MCHW.shape[1:], batch_size)
     with torch.inference_mode():
         for start in range(0, len(split), batch_size):
             images_BCHW = torch.from_numpy(split.gather(slice(start, start + batch_size))).to(device)

@@ -1,0 +1,63 @@
+"""Whether a training fits in this machine's memory: reckoned in milliseconds, and tried where that leaves it open."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from modelyard.data.datasets import Dataset
+from modelyard.data.packed import open_packed
+from modelyard.errors import DataError
+from modelyard.home import Home
+from modelyard.memory import available_bytes
+from modelyard.requests import BuildRequest
+from modelyard.steps.finished import training_is_done
+from modelyard.steps.training import training_job
+from modelyard.training.config import batch_size_for
+from modelyard.training.precision import resolve_device
+from modelyard.training.trial import Cost, measure
+
+PROCESS_BYTES = 0.9e9
+"""Of a training without its images and activations."""
+CLEAR_SHARE = 0.4
+"""What is reckoned may be twice too little; a training of less than this share of the memory is not tried."""
+
+
+def check_memory(request: BuildRequest, home: Home, cost: Cost | None = None) -> None:
+    """Raises: DataError when the training will not fit; `cost` is what was measured of it already."""
+    dataset, available = open_packed(home.steps / request.data_step, verify=False), available_bytes()
+    needed = cost.memory if cost else _reckoned(request, dataset)
+    if resolve_device(request.device).type != "cpu" or needed <= available * (1 if cost else CLEAR_SHARE):
+        return
+    if cost is None and not training_is_done(request, home):
+        measured = measure([training_job(request, home, home.checkpoints / "trial")])[0]
+        needed = measured.memory if measured else needed
+    if needed > available:
+        (_, height, width), batch = dataset.image_shape, batch_size_for(request.recipe.training, len(dataset.train))
+        raise DataError(
+            f"{request.label} on images of {width} x {height} in batches of {batch}: expected at most {available / 1e9:.1f} GB"
+            f" of memory (what is free), needs about {needed / 1e9:.1f} GB; lower data.height and data.width, or"
+            " training.batch_size"
+        )
+
+
+def _reckoned(request: BuildRequest, dataset: Dataset) -> float:
+    """Bytes of the process: what a step saves for its gradients, twice, and weights with their averages and moments."""
+    model = request.recipe.model.build(dataset.image_shape, len(dataset.classes))
+    batch = batch_size_for(request.recipe.training, len(dataset.train))
+    weights = sum(parameter.nbytes for parameter in model.parameters())
+    return PROCESS_BYTES + 2 * batch * _saved_bytes(model, dataset.image_shape) + 6 * weights
+
+
+def _saved_bytes(model: nn.Module, image_shape: tuple[int, int, int]) -> float:
+    """For each image; measured, since a user's own module may compute outside of its layers."""
+    saved: dict[int, int] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        saved[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        outputs = model.train()(torch.zeros(2, *image_shape))
+    del outputs
+    return sum(saved.values()) / 2

@@ -1,0 +1,137 @@
+"""What a training will take: a few of its steps, done in a process of their own before it begins.
+
+`python -m modelyard.training.trial` reads jobs, a JSON line each, and answers each with what its fork measured, or null.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import psutil
+
+from modelyard.data.batches import RESIDENT_SHARE, free_bytes
+from modelyard.data.datasets import evaluated_rows
+from modelyard.data.packed import open_packed
+from modelyard.data.splits import Splits, make_splits
+from modelyard.home import cache_folder
+from modelyard.memory import available_bytes
+from modelyard.models.size import measure_size
+from modelyard.training.config import TrainingConfig, batch_size_for, num_epochs
+from modelyard.training.job import PROBES_FILE, SPINS, TrainJob
+from modelyard.training.loop import TrainResult, predict_logits, train
+from modelyard.training.precision import PROBE_SECONDS, autocast, resolve_device
+from modelyard.training.selection import num_chosen
+
+FEW, STEP_SECONDS = 4, 0.1
+"""Images of the first steps; how long a step of the others may take: it has fewer images where they are large."""
+SHORT_SECONDS, SHORT_STEPS = 0.05, 5
+"""So many short steps make an epoch of a trial, or what else an epoch does would weigh too much."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a training takes on this machine."""
+
+    memory: float
+    """Bytes its process holds at most."""
+    seconds: float
+    evaluation: float
+    """Bytes that evaluating a batch takes, in whatever process."""
+
+
+def measure(jobs: Sequence[TrainJob], seconds: float = 120) -> list[Cost | None]:
+    """The cost of each; None where it could not be tried: the memory was too little, or its model fails."""
+    command = [sys.executable, "-m", "modelyard.training.trial"]
+    text = "\n".join(job.model_dump_json() for job in jobs)
+    environment = os.environ | {"GOMP_SPINCOUNT": SPINS}
+    try:
+        done = subprocess.run(
+            command, input=text, capture_output=True, text=True, env=environment, timeout=seconds, check=False
+        )
+        answers = [json.loads(line) for line in done.stdout.splitlines()]
+    except subprocess.TimeoutExpired:
+        answers = []
+    return [Cost(**answer) if answer else None for answer in (*answers, *[None] * (len(jobs) - len(answers)))]
+
+
+def serve() -> None:
+    """Answer the jobs of stdin. Nothing is computed before a fork: threads of OpenMP do not survive it."""
+    import torch._dynamo  # noqa: F401 - as every training does before its first step
+
+    shared = _shared()
+    for line in sys.stdin.read().splitlines():
+        if not (child := os.fork()):
+            memory, seconds, evaluation = _trial(TrainJob.model_validate_json(line))
+            print(json.dumps(asdict(Cost(memory + shared, seconds, evaluation))), flush=True)  # noqa: T201
+            os._exit(0)
+        if os.waitpid(child, 0)[1]:
+            print("null", flush=True)  # noqa: T201
+
+
+def _trial(job: TrainJob) -> tuple[float, float, float]:
+    """Memory besides what the server shares, seconds, and bytes of an evaluation."""
+    import torch
+
+    room = psutil.Process().memory_info().data + available_bytes()
+    resource.setrlimit(resource.RLIMIT_DATA, (room, room))
+    if job.cores:
+        torch.set_num_threads(job.cores)
+    dataset = open_packed(Path(job.data_folder), verify=False)
+    splits, device = make_splits(dataset, job.data), resolve_device(job.device)
+    model = job.model.build(dataset.image_shape, len(dataset.classes))
+    activations = measure_size(model, dataset.image_shape).activation_bytes
+    images = min(len(splits.train), job.training.max_train_images or len(splits.train))
+    batch = min(images, batch_size_for(job.training, images))
+
+    def steps(rows: int, count: int, precision: str, memory: Path | None = None) -> tuple[TrainResult, float, int]:
+        """What came of them, seconds of one, bytes held at most."""
+        changes = {
+            "epochs": 3, "min_steps": 0, "batch_size": rows, "min_steps_per_epoch": 1, "max_train_images": 0,
+            "hard_share": 1.0, "patience": 0, "compile": False, "precision": precision,
+        }  # fmt: skip
+        few = Splits(splits.train.take(np.arange(rows * count) % images), splits.validation.take(np.arange(2) % 1), splits.test)
+        config = TrainingConfig.model_validate(job.training.model_dump() | changes)
+        result = train(model, few, config, seed=job.seed, device=device, probe_memory=memory)
+        return result, median(report.seconds for report in result.history[1:]) / count, _peak()
+
+    few = min(FEW, batch)
+    _, first, low = steps(few, 1, "fp32")
+    rows = min(batch, max(2 * few, int(few * STEP_SECONDS / first)))
+    count = SHORT_STEPS if first * rows / few < SHORT_SECONDS else 1
+    result, step, high = steps(rows, count, job.training.precision, cache_folder() / PROBES_FILE if rows == batch else None)
+    epochs, tried = num_epochs(job.training, images), min(len(splits.validation), evaluated_rows(dataset.image_shape))
+    began = time.perf_counter()
+    with autocast(result.precision, device):
+        predict_logits(model, splits.validation.take(np.arange(tried)), device)
+    evaluation = (time.perf_counter() - began) * len(splits.validation) / tried
+    probe = result.seconds - sum(report.seconds for report in result.history) - 2 * PROBE_SECONDS
+    again = 2 * PROBE_SECONDS + probe * batch / rows if probe > 0 and rows < batch else 0.0
+    seen = images + num_chosen(images, job.training.hard_share) * (epochs - 1)
+    held = splits.train.nbytes * images / len(splits.train)
+    resident = held * (held < free_bytes(device) * RESIDENT_SHARE)
+    memory = high + (high - low) / max(1, rows - few) * (batch - rows) + held + resident + splits.validation.nbytes
+    return memory - _shared() / 2, again + step / rows * seen + evaluation * epochs, activations * tried
+
+
+def _peak() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def _shared() -> int:
+    """Of the mapped files that a fork touches anew, half were the server's already (measured)."""
+    shared: int = psutil.Process().memory_info().shared
+    return shared
+
+
+if __name__ == "__main__":
+    serve()
