@@ -4,11 +4,12 @@ from modelyard.steps.evaluation import evaluate
 from modelyard.steps.export import export
 from modelyard.steps.finished import evaluation_is_done, export_is_done, training_is_done
 from modelyard.steps.freshness import DataReport, examine, refuse_unfit
-from modelyard.steps.preparation import check_model, prepare
+from modelyard.steps.preparation import build_requests, check_model, prepare, with_first_weights
 from modelyard.steps.training import run_training
 
 __all__ = [
     "DataReport",
+    "build_requests",
     "check_model",
     "evaluate",
     "evaluation_is_done",
@@ -19,4 +20,5 @@ __all__ = [
     "refuse_unfit",
     "run_training",
     "training_is_done",
+    "with_first_weights",
 ]
