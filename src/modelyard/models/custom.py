@@ -119,9 +119,12 @@ class CustomConfig(Config):
     def _find(self) -> Callable[..., Any]:
         if self.architecture != "custom":
             return library.find(self.architecture, self.name)
-        found: Callable[..., Any] = getattr(load(self.file, self.source_digest), self.name)
+        module = load(self.file, self.source_digest)
+        found: Callable[..., Any] | None = getattr(module, self.name, None)
         if not callable(found):
-            raise TypeError(f"{self.name} is no class")
+            own = [name for name, value in vars(module).items() if getattr(value, "__module__", "") == module.__name__]
+            kind = f"no class {self.name}" if found is None else f"{self.name} is a {type(found).__name__}"
+            raise ConfigError(f"{self.told}: {kind}; the file has {', '.join(own[:10]) or 'none'}")
         return found
 
     def _try(self, model: nn.Module, image_shape: Shape, num_classes: int, when: str) -> Tensor:

@@ -72,7 +72,7 @@ def run_job(job: TrainJob, out: Path, on_epoch: OnEpoch) -> None:
             model, make_splits(dataset, job.data), job.training, seed=job.seed, device=device,
             checkpoint=Path(job.checkpoint), probe_memory=cache_folder() / PROBES_FILE, on_epoch=on_epoch,
         )  # fmt: skip
-    weights = {name: value.cpu().contiguous() for name, value in result.model.state_dict().items()}
+    weights = {name: value.cpu().contiguous().clone() for name, value in result.model.state_dict().items()}
     save_file(weights, out / WEIGHTS_FILE)
     record = {
         "history": [asdict(report) for report in result.history], "precision": result.precision,
