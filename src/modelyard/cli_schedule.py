@@ -88,7 +88,7 @@ def schedule_add(
 def _from_anywhere(architecture: str) -> str:
     """The same for a worker, which has another working directory."""
     file, _, name = architecture.rpartition(":")
-    return f"{full_path(file)}:{name}" if file else architecture
+    return f"{full_path(file)}:{name}" if file.endswith(".py") else architecture
 
 
 def _check_data(request: CompareRequest) -> None:

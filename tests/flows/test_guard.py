@@ -124,4 +124,5 @@ def test_a_scheduled_module_is_one_that_was_recorded_and_not_edited(tmp_path: Pa
 
 def test_a_module_is_scheduled_by_its_whole_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert [_from_anywhere(text) for text in ("cnn", "own.py:Net")] == ["cnn", f"{tmp_path}/own.py:Net"]
+    names = ["cnn", "torchvision:resnet18"]
+    assert [_from_anywhere(text) for text in (*names, "own.py:Net")] == [*names, f"{tmp_path}/own.py:Net"]

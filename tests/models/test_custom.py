@@ -227,6 +227,11 @@ def test_other_weights_beside_the_module_are_another_model(tmp_path: Path, how: 
         torch.save({"layer.bias": torch.full((5,), value)}, file)
         digests.append(digest(tmp_path))
     assert digests[0] == digests[2] != digests[1]
+    model = CustomConfig.parse(f"{tmp_path}/nets.py:Net").started((1, 3, 5), 5)
+    model.demand_started((1, 3, 5), 5)
+    torch.save({"layer.bias": torch.full((5,), 3.0)}, file)
+    with pytest.raises(ConfigError, match=r"nets\.py:Net: it starts from other weights than when the run began"):
+        model.demand_started((1, 3, 5), 5)
 
 
 def test_the_first_weights_are_in_the_key_and_the_place_of_the_file_is_not(tmp_path: Path) -> None:

@@ -62,8 +62,11 @@ FORMS = {
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_what_it_imports_is_found_digested_and_left_to_it_alone(tmp_path: Path, form: str) -> None:
+def test_what_it_imports_is_found_digested_and_left_to_it_alone(
+    tmp_path: Path, form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     name, files = FORMS[form]
+    monkeypatch.syspath_prepend(tmp_path)  # as where it is the working directory
     file = written(tmp_path, **files) / f"{name}.py"
     path, names = list(sys.path), set(sys.modules)
     assert answer(file) == 7

@@ -102,6 +102,11 @@ class CustomConfig(Config):
         same = {name: digest for name, digest in states[0].items() if states[1].get(name) == digest}
         return self.model_copy(update={"weights_digest": sha256_of_json(same)})
 
+    def demand_started(self, image_shape: Shape, num_classes: int) -> None:
+        """Raises: ConfigError when it starts from something else than where the digest was taken."""
+        if self.weights_digest and self.started(image_shape, num_classes) != self:
+            raise ConfigError(f"{self.told}: it starts from other weights than when the run began; run the same command again")
+
     @property
     def told(self) -> str:
         """As the user named it, but with the whole path."""

@@ -17,6 +17,8 @@ Library = Literal["torchvision", "timm"]
 LIBRARIES: tuple[Library, ...] = ("torchvision", "timm")
 SIDES = (16, 32, 48, 64, 75, 96, 128, 160, 192, 224, 240, 256, 299, 384)
 """Pixels; tried where a network refuses smaller images."""
+SECOND_HEADS = ("googlenet", "inception_v3")
+"""Networks with heads that are for training only and need larger images; they are left out."""
 LOADING = ("weights", "pretrained", "weights_backbone")
 """Arguments with which the libraries load weights from the network, or unpickle a file."""
 
@@ -46,7 +48,7 @@ def find(library: Library, name: str) -> Callable[..., nn.Module]:
     """Called as an own module: `Name(image_shape, num_classes, ...)`."""
 
     def make(image_shape: tuple[int, int, int], num_classes: int, **kwargs: Any) -> nn.Module:
-        if loading := [word for word in LOADING if kwargs.get(word)]:
+        if loading := [word for word in LOADING if word in kwargs]:
             raise ConfigError(
                 f"{library}:{name}: model.kwargs.{loading[0]} loads weights; expected an own module that loads them"
             )
@@ -57,7 +59,8 @@ def find(library: Library, name: str) -> Callable[..., nn.Module]:
         else:
             from torchvision import models
 
-            model = models.get_model(name, **{"weights": None} | kwargs, num_classes=num_classes)
+            heads = {"aux_logits": False} if name in SECOND_HEADS else {}
+            model = models.get_model(name, weights=None, num_classes=num_classes, **heads | kwargs)
         if image_shape[0] == 1:
             model.register_forward_pre_hook(_grey_to_colours)
         return model

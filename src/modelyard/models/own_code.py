@@ -12,11 +12,12 @@ import hashlib
 import importlib
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from importlib.abc import Loader
 from importlib.machinery import ModuleSpec
-from importlib.util import find_spec
+from importlib.util import find_spec, spec_from_file_location
 from itertools import count
 from pathlib import Path
 from types import ModuleType
@@ -45,6 +46,8 @@ class OwnCode:
     main: str
     """The module's file; like all paths here relative to `base`, with slashes."""
     sources: dict[str, bytes] = field(default_factory=dict)
+    tops: dict[str, Parts] = field(default_factory=dict)
+    """What `import NAME` means in these files, by the first part of the name."""
 
     @classmethod
     def read(cls, file: Path) -> OwnCode:
@@ -55,7 +58,9 @@ class OwnCode:
         while waiting:
             path = waiting.pop()
             if path not in code.sources:
-                code.sources[path] = code._read(path)
+                if not full_path(base / path).is_relative_to(base):
+                    raise ConfigError(f"{base / path}: leads out of {base}; expected a file in it, a copy for instance")
+                code.sources[path] = read_regular(base / path, MOST_BYTES - sum(map(len, code.sources.values())))
                 waiting += code._imports(path)
         return code
 
@@ -69,32 +74,6 @@ class OwnCode:
         """Of the names and contents of all files, wherever the folder lies."""
         return sha256_of_json([sorted(self.sources), list(self.files.values())])
 
-    @property
-    def modules(self) -> dict[str, str]:
-        """Dotted name -> path."""
-        return {".".join(_parts(path)): path for path in self.sources}
-
-    def own(self, name: str, known: Mapping[str, str] | None = None) -> Parts | None:
-        """What `import name` means in these files; None where it is none of them. Asks the disk unless `known` are all."""
-        top, *rest = name.split(".")
-        for root in dict.fromkeys((Path(self.main).parent.parts, ())):
-            parts = (*root, top)
-            if known is not None:
-                dotted = ".".join(parts)
-                is_here = any(f"{module}.".startswith(f"{dotted}.") for module in known)
-            else:  # a folder without __init__.py counts where nothing installed has its name, as for Python
-                is_here = self._path(parts) is not None or (self.base.joinpath(*parts).is_dir() and not find_spec(top))
-            if is_here and top not in NEVER_OWN:
-                return (*parts, *rest)
-        return None
-
-    def _read(self, path: str) -> bytes:
-        file = self.base / path
-        if not full_path(file).is_relative_to(self.base):
-            raise ConfigError(f"{file}: leads out of {self.base}; expected a file in it, a copy for instance")
-        left = MOST_BYTES - sum(map(len, self.sources.values()))
-        return read_regular(file, left)
-
     def _imports(self, path: str) -> Iterator[str]:
         source, package = self.sources[path], Path(path).parent.parts
         try:
@@ -102,25 +81,36 @@ class OwnCode:
         except (SyntaxError, ValueError):  # whoever executes it is told
             return
         for node in nodes:
+            wanted: list[Parts] = []
             if isinstance(node, ast.Import):
-                wanted = [self.own(alias.name) for alias in node.names]
+                wanted = [self._own(alias.name) for alias in node.names]
             elif isinstance(node, ast.ImportFrom):
-                named = tuple(filter(None, (node.module or "").split(".")))
-                origin = self.own(node.module or "") if not node.level else (*package[: len(package) + 1 - node.level], *named)
-                wanted = [(*origin, alias.name) for alias in node.names] if origin is not None else []
-            else:
-                continue
-            yield from (found for parts in wanted if parts for found in self._found(parts))
+                name = node.module or ""
+                named = tuple(filter(None, name.split(".")))
+                origin = (*package[: len(package) + 1 - node.level], *named) if node.level else self._own(name)
+                wanted = [(*origin, alias.name) for alias in node.names if origin or node.level]
+            yield from (found for parts in wanted for found in self._found(parts))
         if DYNAMIC.search(source):
             folder = (self.base / path).parent
             yield from (
                 file.relative_to(self.base).as_posix() for file in [*folder.glob("*.py"), *folder.glob("*/__init__.py")]
             )
 
+    def _own(self, name: str) -> Parts:
+        """What an absolute `import` means: a file beside the main one, else beside its outermost package; () is none of them.
+
+        A folder without __init__.py counts where nothing installed has its name, as for Python.
+        """
+        top, *rest = name.split(".")
+        for root in (Path(self.main).parent.parts, ()) if top not in NEVER_OWN else ():
+            parts = (*root, top)
+            if self._path(parts) or (self.base.joinpath(*parts).is_dir() and not _is_installed(top)):
+                self.tops.setdefault(top, parts)
+        return (*self.tops[top], *rest) if top in self.tops else ()
+
     def _found(self, parts: Parts) -> Iterator[str]:
         """The files of a dotted name: its packages', and its own where it is a module."""
-        paths = (self._path(parts[:length]) for length in range(1, len(parts) + 1))
-        return filter(None, paths)
+        return filter(None, (self._path(parts[:length]) for length in range(1, len(parts) + 1)))
 
     def _path(self, parts: Parts) -> str | None:
         name = "/".join(parts)
@@ -130,6 +120,11 @@ class OwnCode:
 def _parts(path: str) -> Parts:
     parts = Path(path).with_suffix("").parts
     return parts[:-1] if parts[-1] == "__init__" else parts
+
+
+def _is_installed(name: str) -> bool:
+    """By more than a folder of that name on the path, as the working directory may hold one."""
+    return getattr(find_spec(name), "origin", None) is not None
 
 
 @cache
@@ -149,33 +144,29 @@ def load(file: str, digest: str) -> ModuleType:
     return importlib.import_module(".".join((importer.name, *_parts(code.main))))
 
 
-class _Importer:
+class _Importer(Loader):
     """Finds and executes the files of one module below its name; nothing else is ever found by it."""
 
     def __init__(self, name: str, code: OwnCode) -> None:
-        self.name, self.code, self.modules = name, code, code.modules
+        self.name, self.code = name, code
+        self.modules = {".".join((name, *_parts(path))): path for path in code.sources}
 
     def find_spec(self, fullname: str, _path: object = None, _target: object = None) -> ModuleSpec | None:
         """Python's finder protocol."""
         if not f"{fullname}.".startswith(f"{self.name}."):
             return None
-        dotted = fullname[len(self.name) + 1 :]
-        path = self.modules.get(dotted)
-        if path is None and dotted and not any(module.startswith(f"{dotted}.") for module in self.modules):
-            raise ModuleNotFoundError(f"No module named {dotted!r} in {self.code.base}", name=fullname)
-        spec = ModuleSpec(fullname, self, is_package=path is None or path.endswith("__init__.py"))  # type: ignore[arg-type]
-        if path is not None:
-            spec.origin, spec.has_location = str(self.code.base / path), True
-        if spec.submodule_search_locations is not None:
-            spec.submodule_search_locations.append(str(self.code.base.joinpath(*dotted.split("."))))
-        return spec
-
-    def create_module(self, _spec: ModuleSpec) -> None:
-        """Python's usual one."""
+        folder = self.code.base.joinpath(*fullname.split(".")[1:])
+        path = self.modules.get(fullname)
+        if path is None and not any(module.startswith(f"{fullname}.") for module in self.modules):
+            raise ModuleNotFoundError(f"No module named {folder.name!r} in {folder.parent}", name=fullname)
+        places = [str(folder)] if path is None or path.endswith("__init__.py") else None
+        return spec_from_file_location(
+            fullname, self.code.base / path if path else folder, loader=self, submodule_search_locations=places
+        )
 
     def exec_module(self, module: ModuleType) -> None:
-        """Run the source, whose import statements ask `_import`."""
-        path = self.modules.get(module.__name__[len(self.name) + 1 :])
+        """Run the source, if it is no mere folder; its import statements ask `_import`."""
+        path = self.modules.get(module.__name__)
         if path is not None:
             vars(module)["__builtins__"] = vars(builtins) | {"__import__": self._import}
             exec(compile(self.code.sources[path], str(self.code.base / path), "exec", dont_inherit=True), vars(module))
@@ -184,11 +175,10 @@ class _Importer:
         self, name: str, scope: Any = None, names: Any = None, fromlist: Sequence[str] | None = (), level: int = 0
     ) -> ModuleType:
         """`__import__` as these files see it."""
-        parts = None if level else self.code.own(name, self.modules)
-        if parts is None:
+        top, *rest = name.split(".")
+        if level or top not in self.code.tops:
             return builtins.__import__(name, scope, names, fromlist or (), level)
-        full = ".".join((self.name, *parts))
-        if fromlist:
-            return builtins.__import__(full, fromlist=fromlist)
+        parent = ".".join((self.name, *self.code.tops[top]))
+        full = ".".join((parent, *rest))
         importlib.import_module(full)
-        return sys.modules[full.rsplit(".", name.count("."))[0]]  # `import a.b` gives a
+        return builtins.__import__(full, fromlist=fromlist) if fromlist else sys.modules[parent]  # `import a.b` gives a
