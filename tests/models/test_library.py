@@ -54,15 +54,16 @@ def test_an_unknown_name_is_told_with_near_ones(name: str, told: str) -> None:
 
 
 def test_the_size_that_it_needs_is_told() -> None:
-    told = r"torchvision:inception_v3 takes no images of 28 x 28; it needs 75 x 75, for instance$"
+    told = r"torchvision:inception_v3 takes no images of 28 x 28, but for instance of 75 x 75: --set data\.height=75 "
     with pytest.raises(ConfigError, match=told):
         CustomConfig.parse("torchvision:inception_v3").build((1, 28, 28), 10)
 
 
-def test_no_weights_are_loaded_from_a_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    config = CustomConfig.parse("torchvision:resnet18").model_copy(update={"kwargs": {"weights": "DEFAULT"}})
-    with pytest.raises(ConfigError, match=r"model\.kwargs\.weights loads weights; expected an own module"):
-        config.build((3, 32, 32), 10)
+def test_a_library_loads_no_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    for word in library.LOADING:
+        config = CustomConfig.parse("torchvision:resnet18").model_copy(update={"kwargs": {word: "DEFAULT"}})
+        with pytest.raises(ConfigError, match=rf"model\.kwargs\.{word} loads weights; expected an own module"):
+            config.build((3, 32, 32), 10)
     monkeypatch.setitem(sys.modules, "timm", None)
     monkeypatch.setattr(library, "find_spec", lambda name: None)
     with pytest.raises(ConfigError, match="timm:resnet18: timm is not installed; install it with: pip install timm"):

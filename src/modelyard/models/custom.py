@@ -6,6 +6,7 @@ import copy
 import hashlib
 import io
 import logging
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
@@ -26,6 +27,8 @@ from modelyard.text import printable, shortened
 EXPECTED = "expected path/to/file.py:ClassName, torchvision:NAME or timm:NAME"
 MOST_PRINTED = 100_000
 """Characters that a module may print while it is built."""
+_output = threading.RLock()
+"""Who holds it may redirect what the process prints."""
 Shape = tuple[int, int, int]
 
 
@@ -75,8 +78,10 @@ class CustomConfig(Config):
         except ConfigError as error:
             if self.file or (side := library.smallest_side(model, image_shape)) is None:
                 raise
-            size = f"{image_shape[1]} x {image_shape[2]}"
-            raise ConfigError(f"{self.told} takes no images of {size}; it needs {side} x {side}, for instance") from error
+            raise ConfigError(
+                f"{self.told} takes no images of {image_shape[1]} x {image_shape[2]}, but for instance of {side} x {side}:"
+                f" --set data.height={side} --set data.width={side}, for image folders"
+            ) from error
         return model.train()
 
     def check(self, image_shape: Shape, num_classes: int) -> nn.Module:
@@ -94,11 +99,15 @@ class CustomConfig(Config):
 
         Built twice from one seed; what differs then is random and left out. Raises: ConfigError.
         """
-        states = []
-        with torch.random.fork_rng(devices=[]), self._telling("cannot be digested"):
-            for _ in range(2):
-                torch.manual_seed(0)
-                states.append(_digests(self.build(image_shape, num_classes)))
+        states, threads = [], torch.get_num_threads()
+        torch.set_num_threads(1)  # orthogonal weights differ in their last bits with the number
+        try:
+            with torch.random.fork_rng(devices=[]), self._telling("cannot be digested"):
+                for _ in range(2):
+                    torch.manual_seed(0)
+                    states.append(_digests(self.build(image_shape, num_classes)))
+        finally:
+            torch.set_num_threads(threads)
         same = {name: digest for name, digest in states[0].items() if states[1].get(name) == digest}
         return self.model_copy(update={"weights_digest": sha256_of_json(same)})
 
@@ -147,7 +156,7 @@ class CustomConfig(Config):
         """Whatever the module raises is one line; what it prints goes to the log."""
         printed = _Printed()
         try:
-            with redirect_stdout(printed), redirect_stderr(printed):
+            with _output, redirect_stdout(printed), redirect_stderr(printed):
                 yield
         except (ConfigError, KeyboardInterrupt):
             raise
@@ -157,7 +166,7 @@ class CustomConfig(Config):
             raise ConfigError(f"{self.told}: {what} ({type(error).__name__}: {why}){remedy}") from error
         finally:
             if text := printed.getvalue():
-                logging.getLogger(__name__).info("%s printed: %s", self.told, text)
+                logging.getLogger(__name__).info("%s printed: %s", self.told, printable(text))
 
 
 class _Printed(io.StringIO):

@@ -19,8 +19,8 @@ SIDES = (16, 32, 48, 64, 75, 96, 128, 160, 192, 224, 240, 256, 299, 384)
 """Pixels; tried where a network refuses smaller images."""
 SECOND_HEADS = ("googlenet", "inception_v3")
 """Networks with heads that are for training only and need larger images; they are left out."""
-LOADING = ("weights", "pretrained", "weights_backbone")
-"""Arguments with which the libraries load weights from the network, or unpickle a file."""
+LOADING = ("weights", "pretrained", "checkpoint_path")
+"""Arguments with which the libraries load weights, from the network or a pickle: an own module's business."""
 
 
 def library_version(library: Library, name: str) -> str:
