@@ -203,6 +203,8 @@ def test_a_module_may_be_told_its_arguments(tmp_path: Path) -> None:
     for wrong in ("model.kwarg.depth=3", "model.kwargs=3", "model.kwargs.a.b=3", "training.kwargs.a=3", "model.kwargs.a b=3"):
         with pytest.raises(ConfigError, match="unknown recipe key"):
             recipe.override([wrong])
+    with pytest.raises(ConfigError, match=r"kwargs\.depth: .*expected text, a number, true, false or null; received \[3\]"):
+        recipe.override(["model.kwargs.depth=[3]"])
     with pytest.raises(ConfigError, match=r"unknown recipe key 'model\.kwargs\.depth'"):
         make_recipe("cnn", "smoke").override(["model.kwargs.depth=3"])
 

@@ -10,10 +10,10 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import torch
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from torch import Tensor, nn
 
 from modelyard.config import Config
@@ -32,6 +32,12 @@ _output = threading.RLock()
 Shape = tuple[int, int, int]
 
 
+def _scalar(value: Any) -> Any:
+    if not isinstance(value, bool | int | float | str | None):
+        raise ValueError("expected text, a number, true, false or null")
+    return value
+
+
 class CustomConfig(Config):
     """The module, how it is called, and digests of its code and first weights (so that other ones retrain)."""
 
@@ -42,7 +48,7 @@ class CustomConfig(Config):
     """Called as `Name(image_shape, num_classes, **kwargs)`."""
     source_digest: str
     """Of the file and those that it imports from its folder; the version of a library."""
-    kwargs: dict[str, bool | int | float | str | None] = Field(default_factory=dict)
+    kwargs: dict[str, Annotated[Any, AfterValidator(_scalar)]] = Field(default_factory=dict)
     weights_digest: str = ""
     """Of what it starts from, as `started` says; empty until the data are known."""
 
