@@ -17,6 +17,7 @@ from modelyard.bundle import open_bundle
 from modelyard.home import Home
 from modelyard.leases import in_use
 from modelyard.requests import BuildRequest, CompareRequest
+from modelyard.steps import build_requests
 from modelyard.text import in_markdown
 from modelyard.tracking import runs
 from modelyard.tracking.judging import verdict_table
@@ -53,18 +54,7 @@ def prepared_builds(request: CompareRequest) -> list[BuildRequest]:
     """One request for each architecture, on verified and packed data."""
     first = next(iter(request.recipes.values()))
     prepared = tasks.prepare(request.dataset, first, request.skip_unreadable, request.name)
-    return [
-        BuildRequest(
-            recipe=recipe,
-            label=label,
-            seed=request.seed,
-            device=request.device,
-            in_process=request.in_process,
-            dataset_requested=request.dataset,
-            **prepared,
-        )
-        for label, recipe in request.recipes.items()
-    ]
+    return build_requests(request, prepared, Home.current())
 
 
 def _row(request: BuildRequest, result: dict[str, Any]) -> dict[str, Any]:

@@ -73,7 +73,11 @@ def run(
     ] = "auto",
     architecture: Annotated[
         list[str] | None,
-        typer.Option("--architecture", "-a", help="cnn, rnn, transformer, lenet, lstm, vit or file.py:Class; repeatable."),
+        typer.Option(
+            "--architecture",
+            "-a",
+            help="cnn, rnn, transformer, lenet, lstm, vit, file.py:Class, torchvision:NAME or timm:NAME; repeatable.",
+        ),
     ] = None,
     preset: Annotated[str, typer.Option(help=PRESETS_HELP)] = "standard",
     assignments: Annotated[list[str] | None, typer.Option("--set", help="Change a recipe value: training.epochs=3.")] = None,

@@ -13,6 +13,7 @@ from modelyard.cli_drift import drift
 from modelyard.cli_options import JsonOption, SkipOption, load, print_first, print_rows
 from modelyard.environment import callers_files
 from modelyard.errors import DataError, StoreError
+from modelyard.reading import LEAST_SIDE
 from modelyard.terminal import echo
 
 if TYPE_CHECKING:
@@ -81,8 +82,8 @@ def data_import(
         ),
     ],
     name: Annotated[str | None, typer.Option(help="Its name from now on; by default the folder's, made to fit.")] = None,
-    height: Annotated[int | None, typer.Option(min=4, max=4096, help="Pixels; by default the majority's.")] = None,
-    width: Annotated[int | None, typer.Option(min=4, max=4096, help="Pixels; by default the majority's.")] = None,
+    height: Annotated[int | None, typer.Option(min=LEAST_SIDE, max=4096, help="Pixels; by default the majority's.")] = None,
+    width: Annotated[int | None, typer.Option(min=LEAST_SIDE, max=4096, help="Pixels; by default the majority's.")] = None,
     channels: Annotated[Literal["1", "3"] | None, typer.Option(help="1 grey, 3 colour; by default the majority's.")] = None,
     skip_unreadable: SkipOption = False,
 ) -> None:

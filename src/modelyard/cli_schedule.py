@@ -90,7 +90,7 @@ def schedule_add(
 def _from_anywhere(architecture: str) -> str:
     """The same for a worker, which has another working directory."""
     file, _, name = architecture.rpartition(":")
-    return f"{full_path(file)}:{name}" if file else architecture
+    return f"{full_path(file)}:{name}" if file.endswith(".py") else architecture
 
 
 def _check_data(request: CompareRequest) -> None:
@@ -177,10 +177,10 @@ def schedule_run(name: NameArgument) -> None:
 def schedule_trust(
     file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="Python file of an own module.")],
 ) -> None:
-    """Let scheduled runs import this file as it is now: one that was edited, or scheduled by an earlier version."""
-    from modelyard.files import sha256_of_file
+    """Let scheduled runs import this file, and what it imports from its folder, as they are now."""
+    from modelyard.models.own_code import OwnCode
     from modelyard.own_modules import record
 
-    path = file.resolve()
-    record(Home.current(), {str(path): sha256_of_file(path)})
-    echo(f"recorded {path}; scheduled runs import it until it is edited")
+    code = OwnCode.read(file.resolve())
+    record(Home.current(), code.files)
+    echo(*(f"recorded {path}; scheduled runs import it until it is edited" for path in code.files))

@@ -11,6 +11,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from modelyard.errors import ConfigError
 
+FREE = "kwargs"
+"""A field of this name takes whatever keys it is given."""
+
 
 class Config(BaseModel):
     """A frozen value that crosses process borders as JSON."""
@@ -49,13 +52,14 @@ def _leaves(tree: dict[str, Any], prefix: str) -> list[tuple[str, Any]]:
 
 
 def _assign(tree: dict[str, Any], key: str, value: object, legal: list[str]) -> None:
-    if key not in legal:
+    *parents, leaf = key.split(".")
+    for parent in parents:
+        tree = tree.get(parent) if isinstance(tree, dict) else None  # type: ignore[assignment]
+    is_free = parents[-1:] == [FREE] and isinstance(tree, dict) and leaf.isidentifier()
+    if key not in legal and not is_free:
         nearest = difflib.get_close_matches(key, legal, n=1, cutoff=0.5)
         hint = f"did you mean {nearest[0]}? " if nearest else ""
         raise ConfigError(f"unknown recipe key {key!r}: {hint}legal keys: {', '.join(legal)}")
-    *parents, leaf = key.split(".")
-    for parent in parents:
-        tree = tree[parent]
     tree[leaf] = value
 
 

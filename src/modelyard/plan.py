@@ -10,7 +10,15 @@ from modelyard.data.packed import open_packed
 from modelyard.data.splits import make_splits
 from modelyard.home import Home
 from modelyard.requests import BuildRequest, CompareRequest
-from modelyard.steps import check_memory, check_model, evaluation_is_done, export_is_done, prepare, training_is_done
+from modelyard.steps import (
+    build_requests,
+    check_memory,
+    check_model,
+    evaluation_is_done,
+    export_is_done,
+    prepare,
+    training_is_done,
+)
 from modelyard.steps.training import training_job
 from modelyard.training.config import TrainingConfig, num_epochs, steps_before
 from modelyard.training.job import RESULT_FILE
@@ -25,9 +33,7 @@ def plan_rows(request: CompareRequest, home: Home) -> list[Row]:
     """One row for each architecture and step, in the order in which they would run. Raises what the run would raise."""
     first = next(iter(request.recipes.values()))
     prepared = prepare(request.dataset, home, first.data, skip_unreadable=request.skip_unreadable, name=request.name)
-    builds = [
-        BuildRequest(recipe=recipe, label=label, seed=request.seed, **prepared) for label, recipe in request.recipes.items()
-    ]
+    builds = build_requests(request, prepared, home)
     for build in builds:
         check_model(build, home)
     waiting = [build for build in builds if not training_is_done(build, home)]

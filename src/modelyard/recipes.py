@@ -20,6 +20,7 @@ from modelyard.training.optim import OptimizerConfig
 
 PRESETS = ("smoke", "sprint", "tiny", "standard", "quality")
 ARCHITECTURES = ("cnn", "rnn", "transformer")
+OTHERS = "file.py:ClassName, torchvision:NAME or timm:NAME"
 
 EASY = ("auto", "mnist", "digits")
 """Handwritten digits: a light network and few passes are enough; most images teach nothing after the first."""
@@ -71,7 +72,7 @@ class Recipe(Config):
 
 
 def make_recipe(architecture: str, preset: str, dataset: str = "") -> Recipe:
-    """The recipe of `cnn`, `rnn`, `transformer`, a textbook name or `file.py:Name`; `dataset` as the user named it.
+    """The recipe of `cnn`, `rnn`, `transformer`, a textbook name or one of `OTHERS`; `dataset` as the user named it.
 
     Raises: ConfigError naming the legal choices.
     """
@@ -81,7 +82,7 @@ def make_recipe(architecture: str, preset: str, dataset: str = "") -> Recipe:
         return Recipe(model=CustomConfig.parse(architecture), training=_training(preset, 8, 2e-3, AugmentConfig()))
     makers = {"cnn": cnn, "rnn": rnn, "transformer": transformer, "lenet": lenet, "lstm": lstm, "vit": vit}
     if architecture not in makers:
-        raise ConfigError(f"unknown architecture {architecture!r}: expected one of {', '.join(makers)} or file.py:ClassName")
+        raise ConfigError(f"unknown architecture {architecture!r}: expected one of {', '.join(makers)}, {OTHERS}")
     if architecture == "cnn" and preset in ("smoke", "standard") and dataset in EASY:
         return light_cnn(preset)
     return makers[architecture](preset)
@@ -100,7 +101,10 @@ def named_recipes(
         changes = [*AUGMENT_OF.get(dataset, ()), *quality.get(name, ()), *assignments]
         recipe = make_recipe(name, preset, dataset).override(changes)
         model = recipe.model
-        recipes[f"{Path(model.file).stem}.{model.name}" if isinstance(model, CustomConfig) else name] = recipe
+        label = f"{Path(model.file).stem}.{model.name}" if isinstance(model, CustomConfig) and model.file else name
+        if label in recipes and recipe != recipes[label]:
+            label = f"{Path(name).parent.name}.{label}"
+        recipes[label] = recipe
     return recipes
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
 import modelyard
 from modelyard.config import Config
 from modelyard.data.names import check_name
+from modelyard.data.peek import peek
 from modelyard.files import sha256_of_file, sha256_of_json
 from modelyard.home import Home
 from modelyard.models import CustomConfig
@@ -32,7 +33,9 @@ class CompareRequest(Config):
     def own_modules(self) -> dict[str, str]:
         """File -> digest of the user's own modules that are imported."""
         models = [recipe.model for recipe in self.recipes.values()]
-        return {model.file: model.source_digest for model in models if isinstance(model, CustomConfig)}
+        return {
+            file: digest for model in models if isinstance(model, CustomConfig) for file, digest in model.own_files().items()
+        }
 
 
 def compare_request(  # noqa: PLR0913 - the words of `modelyard run`
@@ -44,9 +47,22 @@ def compare_request(  # noqa: PLR0913 - the words of `modelyard run`
     if name:
         check_name(name)
     recipes = named_recipes(architectures, preset, assignments, dataset=dataset)
+    try_models(dataset, recipes, skip_unreadable=skip_unreadable)
     return CompareRequest(
         dataset=dataset, recipes=recipes, seed=seed, device=device, skip_unreadable=skip_unreadable, name=name
     )
+
+
+def try_models(dataset: str, recipes: Mapping[str, Recipe], *, skip_unreadable: bool = False) -> None:
+    """Try those that are not ours on blank images, where it takes no decoding to know their shape.
+
+    Raises: ConfigError when one does not fit; DataError.
+    """
+    for recipe in recipes.values():
+        if isinstance(recipe.model, CustomConfig):
+            known = peek(dataset, recipe.data.folder_options(skip_unreadable=skip_unreadable))
+            if known is not None:
+                recipe.model.check(*known)
 
 
 class BuildRequest(Config):
@@ -70,7 +86,9 @@ class BuildRequest(Config):
     @property
     def training_key(self) -> str:
         """Digest of what the weights depend on."""
-        slices = {"recipe": self.recipe.made(), "data": self.data_digest, "seed": self.seed}
+        made = self.recipe.made()
+        made["model"].pop("file", None)  # a module that was moved is the same
+        slices = {"recipe": made, "data": self.data_digest, "seed": self.seed}
         return sha256_of_json(slices | {"code": code_digest("data", "models", "training")})[:16]
 
     @property

@@ -17,7 +17,7 @@ from modelyard.cli_schedule import _from_anywhere
 from modelyard.errors import ConfigError
 from modelyard.files import sha256_of_file
 from modelyard.home import Home
-from modelyard.models import custom
+from modelyard.models import own_code
 from modelyard.own_modules import ONLY_RECORDED, record
 from modelyard.recipes import named_recipes
 
@@ -96,7 +96,7 @@ def test_a_scheduled_module_is_one_that_was_recorded_and_not_edited(tmp_path: Pa
         file.write_text(content)
 
     def imported(*changes: str) -> None:
-        custom._find.cache_clear()
+        own_code.load.cache_clear()
         for recipe in named_recipes([f"{net}:Net"], "smoke", changes).values():
             recipe.model.build((1, 28, 28), 10)
 
@@ -124,4 +124,5 @@ def test_a_scheduled_module_is_one_that_was_recorded_and_not_edited(tmp_path: Pa
 
 def test_a_module_is_scheduled_by_its_whole_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert [_from_anywhere(text) for text in ("cnn", "own.py:Net")] == ["cnn", f"{tmp_path}/own.py:Net"]
+    names = ["cnn", "torchvision:resnet18"]
+    assert [_from_anywhere(text) for text in (*names, "own.py:Net")] == [*names, f"{tmp_path}/own.py:Net"]

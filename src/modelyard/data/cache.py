@@ -75,9 +75,9 @@ def store(dataset: Dataset, place: Path, facts: Entry) -> Dataset:
     return replace(packed, name=dataset.name, origin=dataset.origin)
 
 
-def open_entry(entry: Entry) -> Dataset:
+def open_entry(entry: Entry, *, verify: bool = True) -> Dataset:
     """The verified data set that an entry names. Raises: DataError when it was altered or is gone."""
-    return replace(open_packed(_packed(entry["digest"])), name=entry["name"], origin=entry["origin"])
+    return replace(open_packed(_packed(entry["digest"]), verify=verify), name=entry["name"], origin=entry["origin"])
 
 
 def read_entry(place: Path) -> Entry | None:

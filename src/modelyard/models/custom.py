@@ -1,89 +1,196 @@
-"""A user's own `nn.Module`, given as `path/to/file.py:Name`."""
+"""A network that is not ours: a user's own `nn.Module` (`path/to/file.py:Name`), or torchvision's or timm's (`timm:NAME`)."""
 
 from __future__ import annotations
 
+import copy
 import hashlib
-import importlib.util
-import sys
+import io
+import logging
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from functools import cache
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import torch
-from torch import nn
+from pydantic import AfterValidator, Field
+from torch import Tensor, nn
 
 from modelyard.config import Config
 from modelyard.errors import ConfigError
-from modelyard.files import full_path, read_regular
-from modelyard.own_modules import demand_recorded
-from modelyard.text import printable
+from modelyard.files import full_path, sha256_of_json
+from modelyard.models import library
+from modelyard.models.logits import described, give_logits
+from modelyard.models.own_code import OwnCode, load
+from modelyard.text import printable, shortened
 
-MOST_BYTES = 10_000_000
+EXPECTED = "expected path/to/file.py:ClassName, torchvision:NAME or timm:NAME"
+MOST_PRINTED = 100_000
+"""Characters that a module may print while it is built."""
+_output = threading.RLock()
+"""Who holds it may redirect what the process prints."""
+Shape = tuple[int, int, int]
+
+
+def _scalar(value: Any) -> Any:
+    if not isinstance(value, bool | int | float | str | None):
+        raise ValueError("expected text, a number, true, false or null")
+    return value
 
 
 class CustomConfig(Config):
-    """The module's file, its class and the digest of its source (so that an edit retrains)."""
+    """The module, how it is called, and digests of its code and first weights (so that other ones retrain)."""
 
-    architecture: Literal["custom"] = "custom"
-    file: str
-    """Absolute path of the Python file."""
+    architecture: Literal["custom", "torchvision", "timm"] = "custom"
+    file: str = ""
+    """Absolute path of the Python file; of a library's none."""
     name: str
-    """Class name; called as `Name(image_shape, num_classes)`."""
+    """Called as `Name(image_shape, num_classes, **kwargs)`."""
     source_digest: str
-    """sha256 of the file."""
+    """Of the file and those that it imports from its folder; the version of a library."""
+    kwargs: dict[str, Annotated[Any, AfterValidator(_scalar)]] = Field(default_factory=dict)
+    weights_digest: str = ""
+    """Of what it starts from, as `started` says; empty until the data are known."""
 
     @classmethod
     def parse(cls, text: str) -> CustomConfig:
         """From `file.py:Name`. Raises: ConfigError when it is no Python file, cannot be imported or has no such class."""
         file, _, name = text.rpartition(":")
+        for known in library.LIBRARIES:
+            if file == known:
+                return cls(architecture=known, name=name, source_digest=library.library_version(known, name))
         path = full_path(file)
         if path.suffix != ".py" or not name.isidentifier() or printable(path) != str(path):
-            raise ConfigError(f"--architecture {text!r}: expected path/to/file.py:ClassName")
+            raise ConfigError(f"--architecture {text!r}: {EXPECTED}")
         try:
-            source = read_regular(path, MOST_BYTES)
+            config = cls(file=str(path), name=name, source_digest=OwnCode.read(path).digest)
         except OSError as error:
             why = "no such file" if isinstance(error, FileNotFoundError) else error.strerror
-            raise ConfigError(f"--architecture {text}: {why} {path}; expected path/to/file.py:ClassName") from None
-        config = cls(file=str(path), name=name, source_digest=hashlib.sha256(source).hexdigest())
-        with config._telling():
-            _find(config.file, config.name, config.source_digest)
+            raise ConfigError(f"--architecture {text}: {why} {error.filename or path}; {EXPECTED}") from None
+        with config._telling("cannot be built"):
+            config._find()
         return config
 
-    def build(self, image_shape: tuple[int, int, int], num_classes: int) -> nn.Module:
-        """Import, construct and try the module. Raises: ConfigError when any of it fails."""
-        with self._telling():
-            model = _find(self.file, self.name, self.source_digest)(image_shape, num_classes)
-            shape = tuple(model.eval()(torch.zeros(2, *image_shape)).shape)
-        if not isinstance(model, nn.Module) or shape != (2, num_classes):
+    def build(self, image_shape: Shape, num_classes: int) -> nn.Module:
+        """Import, construct and try the module; its logits come first. Raises: ConfigError when any of it fails."""
+        called = "".join(f", {name}={value!r}" for name, value in self.kwargs.items())
+        with self._telling("cannot be built", f"; it is called as {self.name}(image_shape, num_classes{called})"):
+            model = self._find()(image_shape, num_classes, **self.kwargs)
+        if not isinstance(model, nn.Module):
+            raise ConfigError(f"{self.told}: expected an nn.Module, received {described(model)}")
+        give_logits(model, num_classes)
+        try:
+            self._try(model.eval(), image_shape, num_classes, "")
+        except ConfigError as error:
+            if self.file or (side := library.smallest_side(model, image_shape)) is None:
+                raise
             raise ConfigError(
-                f"{self.file}:{self.name}: expected logits of shape (2, {num_classes}) for 2 images, received {shape}"
-            )
+                f"{self.told} takes no images of {image_shape[1]} x {image_shape[2]}, but for instance of {side} x {side}:"
+                f" --set data.height={side} --set data.width={side}, for image folders"
+            ) from error
         return model.train()
 
-    @contextmanager
-    def _telling(self) -> Iterator[None]:
+    def check(self, image_shape: Shape, num_classes: int) -> nn.Module:
+        """`build`, and a copy is tried as it is trained. Raises: ConfigError."""
+        model = self.build(image_shape, num_classes)
+        with self._telling("cannot be copied, as training does"):
+            scratch = copy.deepcopy(model)
+        logits_BK = self._try(scratch.train(), image_shape, num_classes, " while training")
+        if not logits_BK.requires_grad:
+            raise ConfigError(f"{self.told}: expected logits that depend on a parameter with requires_grad, received constants")
+        return model
+
+    def started(self, image_shape: Shape, num_classes: int) -> Self:
+        """With the digest of its first parameters and buffers, weights from a file beside the module included.
+
+        Built twice from one seed; what differs then is random and left out. Raises: ConfigError.
+        """
+        states, threads = [], torch.get_num_threads()
+        torch.set_num_threads(1)  # orthogonal weights differ in their last bits with the number
         try:
-            yield
-        except ConfigError:
+            with torch.random.fork_rng(devices=[]), self._telling("cannot be digested"):
+                for _ in range(2):
+                    torch.manual_seed(0)
+                    states.append(_digests(self.build(image_shape, num_classes)))
+        finally:
+            torch.set_num_threads(threads)
+        same = {name: digest for name, digest in states[0].items() if states[1].get(name) == digest}
+        return self.model_copy(update={"weights_digest": sha256_of_json(same)})
+
+    def demand_started(self, image_shape: Shape, num_classes: int) -> None:
+        """Raises: ConfigError when it starts from something else than where the digest was taken."""
+        if self.weights_digest and self.started(image_shape, num_classes) != self:
+            raise ConfigError(f"{self.told}: it starts from other weights than when the run began; run the same command again")
+
+    @property
+    def told(self) -> str:
+        """As the user named it, but with the whole path."""
+        return f"{self.file or self.architecture}:{self.name}"
+
+    def own_files(self) -> dict[str, str]:
+        """Path -> digest of the user's files that are imported. Raises: ConfigError when they were edited."""
+        if not self.file:
+            return {}
+        code = OwnCode.read(Path(self.file))
+        if code.digest != self.source_digest:
+            raise ConfigError(f"{self.told}: it was edited after the run began, or a file that it imports was")
+        return code.files
+
+    def _find(self) -> Callable[..., Any]:
+        if self.architecture != "custom":
+            return library.find(self.architecture, self.name)
+        module = load(self.file, self.source_digest)
+        found: Callable[..., Any] | None = getattr(module, self.name, None)
+        if not callable(found):
+            own = [name for name, value in vars(module).items() if getattr(value, "__module__", "") == module.__name__]
+            kind = f"no class {self.name}" if found is None else f"{self.name} is a {type(found).__name__}"
+            raise ConfigError(f"{self.told}: {kind}; the file has {', '.join(own[:10]) or 'none'}")
+        return found
+
+    def _try(self, model: nn.Module, image_shape: Shape, num_classes: int, when: str) -> Tensor:
+        with self._telling(f"fails{when}"):
+            output = model(torch.zeros(2, *image_shape))
+        if not isinstance(output, Tensor) or output.shape != (2, num_classes) or not output.is_floating_point():
+            raise ConfigError(
+                f"{self.told}: expected logits of shape (2, {num_classes}) for 2 images, received {described(output)}{when};"
+                " return the logits, or a tuple or dict with them"
+            )
+        return output
+
+    @contextmanager
+    def _telling(self, what: str, called: str = "") -> Iterator[None]:
+        """Whatever the module raises is one line; what it prints goes to the log."""
+        printed = _Printed()
+        try:
+            with _output, redirect_stdout(printed), redirect_stderr(printed):
+                yield
+        except (ConfigError, KeyboardInterrupt):
             raise
-        except (Exception, SystemExit) as error:
-            raise ConfigError(f"{self.file}:{self.name}: cannot be built ({type(error).__name__}: {error})") from error
+        except BaseException as error:
+            why = shortened(" ".join(str(error).split()))
+            remedy = called if isinstance(error, TypeError) else ""
+            raise ConfigError(f"{self.told}: {what} ({type(error).__name__}: {why}){remedy}") from error
+        finally:
+            if text := printed.getvalue():
+                logging.getLogger(__name__).info("%s printed: %s", self.told, printable(text))
 
 
-@cache
-def _find(file: str, name: str, source_digest: str) -> Callable[..., Any]:
-    """Runs the file, once for each content: the very bytes that have the digest, never a cache of others."""
-    source = read_regular(Path(file), MOST_BYTES)
-    if hashlib.sha256(source).hexdigest() != source_digest:
-        raise ValueError("it was edited after the run began")
-    demand_recorded(file, source_digest)
-    spec = importlib.util.spec_from_file_location(f"modelyard_user_module_{source_digest[:16]}", file)
-    assert spec is not None
-    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)  # dataclasses look there
-    exec(compile(source, file, "exec", dont_inherit=True), module.__dict__)
-    found: Callable[..., Any] = getattr(module, name)
-    if not callable(found):
-        raise TypeError(f"{name} is no class")
+class _Printed(io.StringIO):
+    """What a module prints, which may not go on for ever."""
+
+    def write(self, text: str) -> int:
+        if self.tell() + len(text) > MOST_PRINTED:
+            raise RuntimeError(f"it prints more than {MOST_PRINTED} characters")
+        return super().write(text)
+
+
+def _digests(model: nn.Module) -> dict[str, str]:
+    """Name -> sha256 of each tensor that the model holds; and of how torch describes it."""
+    tensors = {f"{name}.{key}": value for name, part in model.named_modules() for key, value in vars(part).items()}
+    tensors |= dict([*model.named_parameters(), *model.named_buffers()])
+    found = {"": hashlib.sha256(repr(model).encode()).hexdigest()}
+    for name, value in tensors.items():
+        if isinstance(value, Tensor):
+            content = value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
+            found[name] = sha256_of_json([str(value.dtype), list(value.shape), hashlib.sha256(content).hexdigest()])
     return found

@@ -5,11 +5,12 @@ from modelyard.steps.export import export
 from modelyard.steps.finished import evaluation_is_done, export_is_done, training_is_done
 from modelyard.steps.freshness import DataReport, examine, refuse_unfit
 from modelyard.steps.memory import check_memory
-from modelyard.steps.preparation import check_model, prepare
+from modelyard.steps.preparation import build_requests, check_model, prepare, with_first_weights
 from modelyard.steps.training import run_training
 
 __all__ = [
     "DataReport",
+    "build_requests",
     "check_memory",
     "check_model",
     "evaluate",
@@ -21,4 +22,5 @@ __all__ = [
     "refuse_unfit",
     "run_training",
     "training_is_done",
+    "with_first_weights",
 ]

@@ -20,6 +20,7 @@ from modelyard.export.parity import check_parity, pixel_blocks, torch_probabilit
 from modelyard.files import folder_written_whole
 from modelyard.home import Home, cache_folder
 from modelyard.inference import latency_ms, open_session, percentiles_ms
+from modelyard.models import CustomConfig
 from modelyard.requests import BuildRequest, code_digest
 from modelyard.steps.evaluation import read_evaluation
 from modelyard.steps.finished import export_is_done
@@ -58,9 +59,9 @@ def export(request: BuildRequest, home: Home) -> Path:
 
 
 def _graph_folder(request: BuildRequest, dataset: Dataset) -> Path | None:
-    """Where its translated graph is kept; a user's own module may do anything, so that it is translated each time."""
+    """Where its translated graph is kept; one that is not ours may do anything, so that it is translated each time."""
     model = request.recipe.model
-    if model.architecture == "custom":
+    if isinstance(model, CustomConfig):
         return None
     code = code_digest("models", "export", "data/batches.py")
     return cache_folder() / graph_name(model.model_dump(mode="json"), dataset.image_shape, len(dataset.classes), code)

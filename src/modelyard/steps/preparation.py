@@ -12,8 +12,10 @@ from modelyard.data.sources import load_dataset
 from modelyard.data.splits import DataConfig, make_splits
 from modelyard.export.onnx import DeployedModel, export_onnx
 from modelyard.home import Home
+from modelyard.models import CustomConfig
 from modelyard.progress import current_progress
-from modelyard.requests import BuildRequest
+from modelyard.recipes import Recipe
+from modelyard.requests import BuildRequest, CompareRequest
 from modelyard.steps.naming import champions_size, model_name
 
 
@@ -39,14 +41,35 @@ def prepare(  # noqa: PLR0913 - what a request says of its data
     return {"data_step": folder.name, "data_digest": loaded.digest, "dataset": chosen}
 
 
+def build_requests(request: CompareRequest, prepared: dict[str, str], home: Home) -> list[BuildRequest]:
+    """One for each architecture, on the data of `prepare`. Raises: ConfigError when one that is not ours cannot be built."""
+    return [
+        BuildRequest(
+            recipe=with_first_weights(recipe, home.steps / prepared["data_step"]), label=label, seed=request.seed,
+            device=request.device, in_process=request.in_process, dataset_requested=request.dataset, **prepared,
+        )
+        for label, recipe in request.recipes.items()
+    ]  # fmt: skip
+
+
+def with_first_weights(recipe: Recipe, data_folder: Path) -> Recipe:
+    """The recipe; of a model that is not ours, with the digest of its first weights. Raises: ConfigError."""
+    if not isinstance(recipe.model, CustomConfig):
+        return recipe
+    dataset = open_packed(data_folder, verify=False)
+    return recipe.model_copy(update={"model": recipe.model.started(dataset.image_shape, len(dataset.classes))})
+
+
 def check_model(request: BuildRequest, home: Home) -> None:
-    """Build the model before anything is recorded; a user's own is exported untrained, too.
+    """Build the model before anything is recorded; one that is not ours is tried in training and exported untrained, too.
 
     Raises: ConfigError, ExportError.
     """
     dataset = open_packed(home.steps / request.data_step, verify=False)
-    model = request.recipe.model.build(dataset.image_shape, len(dataset.classes))
-    if request.recipe.model.architecture == "custom":
-        channels, height, width = dataset.image_shape
+    config, channels, height, width = request.recipe.model, *dataset.image_shape
+    if not isinstance(config, CustomConfig):
+        config.build(dataset.image_shape, len(dataset.classes))
+    else:
+        model = config.check(dataset.image_shape, len(dataset.classes))
         with tempfile.TemporaryDirectory() as folder:
             export_onnx(DeployedModel(model, 1.0), (height, width, channels), Path(folder) / MODEL_FILE, {})

@@ -15,6 +15,7 @@ from modelyard.errors import ConfigError
 from modelyard.files import write_json
 from modelyard.home import Home
 from modelyard.recipes import Recipe, make_recipe, named_recipes
+from modelyard.requests import try_models
 
 REQUEST_FILE = "request.json"
 RUNNERS = {"local": "", "dask": "prefect_dask", "ray": "prefect_ray"}
@@ -132,7 +133,7 @@ def check(request: SweepRequest) -> None:
         raise ConfigError("--trials counts what a search tries: expected a --range with it; a grid is counted by --seeds")
     for architecture in request.architectures:
         make_recipe(architecture, request.preset)
-    request.recipes()
+    try_models(request.dataset, request.recipes(), skip_unreadable=request.skip_unreadable)
     for chosen in request.ranges:
         for value in chosen.choices or (chosen.low, chosen.high):
             request.recipes([as_text(chosen, value)])

@@ -94,8 +94,9 @@ def search_one(build: BuildRequest, sweep: SweepRequest, number: int) -> list[Tr
 
     for seed in sweep.seeds:
         listen: OnEpoch = ask_whether_to_go_on if seed == sweep.seeds[0] else _silent
-        wanted = build.model_copy(update={"recipe": recipe, "seed": seed})
         try:
+            started = steps.with_first_weights(recipe, Home.current().steps / build.data_step)
+            wanted = build.model_copy(update={"recipe": started, "seed": seed})
             results.append(train_one(wanted, sweep, assignments, listen))
         except ModelyardError as error:
             study.tell(trial, state=TrialState.FAIL)

@@ -25,7 +25,7 @@ from modelyard.errors import ModelyardError, TrainingError, TrainingKilledError
 from modelyard.files import write_json
 from modelyard.home import cache_folder
 from modelyard.identity import PARENT_VARIABLE, identity
-from modelyard.models import AnyModelConfig
+from modelyard.models import AnyModelConfig, CustomConfig
 from modelyard.models.size import measure_size
 from modelyard.training.config import TrainingConfig
 from modelyard.training.full import told_when_full
@@ -62,6 +62,8 @@ def run_job(job: TrainJob, out: Path, on_epoch: OnEpoch) -> None:
     """
     dataset = open_packed(Path(job.data_folder), verify=False)
     device = resolve_device(job.device)
+    if isinstance(job.model, CustomConfig):
+        job.model.demand_started(dataset.image_shape, len(dataset.classes))
     torch.manual_seed(job.seed)
     if job.cores:
         torch.set_num_threads(job.cores)
@@ -72,7 +74,7 @@ def run_job(job: TrainJob, out: Path, on_epoch: OnEpoch) -> None:
             model, make_splits(dataset, job.data), job.training, seed=job.seed, device=device,
             checkpoint=Path(job.checkpoint), probe_memory=cache_folder() / PROBES_FILE, on_epoch=on_epoch,
         )  # fmt: skip
-    weights = {name: value.cpu().contiguous() for name, value in result.model.state_dict().items()}
+    weights = {name: value.cpu().contiguous().clone() for name, value in result.model.state_dict().items()}
     save_file(weights, out / WEIGHTS_FILE)
     record = {
         "history": [asdict(report) for report in result.history], "precision": result.precision,
