@@ -11,7 +11,10 @@ from rich.table import Table
 
 from modelyard.board import card_facts
 from modelyard.bundle import MODEL_FILE, Manifest
+from modelyard.errors import StoreError
 from modelyard.gates.record import describe_record
+from modelyard.home import Home
+from modelyard.predict import released_folder
 from modelyard.terminal import console, echo
 
 WORDS = (
@@ -39,11 +42,21 @@ def print_board(result: Mapping[str, Any]) -> None:
     if sys.stdout.isatty() and console().width < 170:
         rows = [{"": key, **{row["architecture"]: row[key] for row in rows}} for key in list(rows[0])[1:]]
     print_table(rows, title)
-    champion = "promoted" if result["promoted"] else "champion unchanged"
-    echo(
-        f"{champion}: {result['why']}",
-        f"next: modelyard ui | modelyard models show {dataset} | modelyard predict IMAGE --model {dataset}@champion",
-    )
+    best = max(result["board"], key=lambda row: row["validation %"])
+    echo(*closing_lines(Home.current(), f"{dataset}@{best['version']}", promoted=result["promoted"], why=result["why"]))
+
+
+def closing_lines(home: Home, version: str, *, promoted: bool, why: str) -> tuple[str, str]:
+    """What a run came to, and commands that work now; `version`, as digits@3, is the best of the run's own."""
+    model = version.partition("@")[0]
+    try:
+        released_folder(home, model)
+    except StoreError:
+        force = f"modelyard models promote {version} --force"
+        shown = f"modelyard models show {version} | modelyard predict IMAGE --model {version}"
+        return f"no champion: {why}", f"next: modelyard ui | {shown} | {force} (although its gates refuse it)"
+    shown = f"modelyard models show {model} | modelyard predict IMAGE --model {model}@champion"
+    return f"{'promoted' if promoted else 'champion unchanged'}: {why}", f"next: modelyard ui | {shown}"
 
 
 def print_card(manifest: Manifest, folder: Path) -> None:
