@@ -10,6 +10,9 @@ from typing import Any
 from modelyard.bundle import Manifest
 from modelyard.text import in_markdown
 
+ALONE = "latency/alone"
+"""Metric: 1.0 where no training of the same store ran beside the measurement of latencies, else 0.0."""
+
 
 def board_row(label: str, version: int, metrics: dict[str, float]) -> dict[str, Any]:
     """Column -> value; accuracies in percent, latencies in milliseconds."""
@@ -22,14 +25,28 @@ def board_row(label: str, version: int, metrics: dict[str, float]) -> dict[str, 
         "NLL": round(metrics["test/nll"], 4),
         "ECE %": round(100 * metrics["test/ece"], 2),
         "p50 ms": round(metrics["onnx/latency_ms_p50"], 3),
+        "p50 range": _range(metrics, "onnx/latency_ms_p50"),
         "p99 ms": round(metrics["onnx/latency_ms_p99"], 3),
         "torch p50 ms": round(metrics["torch/latency_ms_p50"], 3),
+        "torch range": _range(metrics, "torch/latency_ms_p50"),
         "images/s": round(metrics["onnx/images_per_second"]),
         "KB": round(metrics["onnx/bytes"] / 1000),
         "parameters": int(metrics["model/parameters"]),
         "MFLOP": round(metrics["model/flops"] / 1e6, 2),
         "train s": round(metrics["train/seconds"], 1),
     }
+
+
+def _range(metrics: Mapping[str, float], name: str) -> str | None:
+    """From the quietest round's latency to the upper quartile, `busy` beside a training; older bundles have none."""
+    if f"{name}_high" not in metrics:
+        return None
+    return f"{metrics[name]:.3f}-{metrics[f'{name}_high']:.3f}{'' if metrics[ALONE] else ', busy'}"
+
+
+def _latency(metrics: Mapping[str, float], name: str) -> str:
+    spread = _range(metrics, name)
+    return f"p50 {metrics[name]:.3f} ms" + (f" ({spread})" if spread else "")
 
 
 def card_facts(manifest: Manifest) -> dict[str, str]:
@@ -42,8 +59,8 @@ def card_facts(manifest: Manifest) -> dict[str, str]:
         "test accuracy": f"{accuracy:.2f} % ({low:.2f}-{high:.2f}), macro F1 {metrics['test/macro_f1']:.4f}",
         "calibration": f"NLL {metrics['test/nll']:.4f}, Brier {metrics['test/brier']:.4f}, ECE {metrics['test/ece']:.2%}"
         f" (before temperature {metrics['test/ece_before_temperature']:.2%})",
-        "latency": f"p50 {metrics['onnx/latency_ms_p50']:.3f} ms, p99 {metrics['onnx/latency_ms_p99']:.3f} ms at batch 1"
-        f" (torch eager p50 {metrics['torch/latency_ms_p50']:.3f} ms)",
+        "latency": f"{_latency(metrics, 'onnx/latency_ms_p50')}, p99 {metrics['onnx/latency_ms_p99']:.3f} ms at batch 1"
+        f" (torch eager {_latency(metrics, 'torch/latency_ms_p50')})",
         "size": f"{metrics['model/parameters']:,.0f} parameters, {metrics['model/flops'] / 1e6:.2f} MFLOP and"
         f" {metrics['model/activation_bytes'] / 1000:.0f} KB of activations an image;"
         f" file {metrics['onnx/bytes'] / 1000:.0f} KB",

@@ -23,6 +23,8 @@ WORDS = (
     "timezone", "pool", "run",
 )  # fmt: skip
 """Columns of text; all others are numbers and stand to the right."""
+WIDE = 220
+"""Characters of a line where there is no terminal; of a board with a row for each architecture."""
 
 
 def print_table(rows: Sequence[Mapping[str, Any]], title: str) -> None:
@@ -32,14 +34,14 @@ def print_table(rows: Sequence[Mapping[str, Any]], title: str) -> None:
         table.add_column(column, justify="left" if column in WORDS else "right")
     for row in rows:
         table.add_row(*("-" if value is None else str(value) for value in row.values()))
-    console(width=None if sys.stdout.isatty() else 200).print(table)
+    console(width=None if sys.stdout.isatty() else WIDE).print(table)
 
 
 def print_board(result: Mapping[str, Any]) -> None:
     """The outcome of `compare` and what to do next. Narrow terminals get one column for each architecture."""
     rows, dataset = result["board"], result["dataset"]
     title = f"{dataset}: every architecture on the same test images"
-    if sys.stdout.isatty() and console().width < 170:
+    if sys.stdout.isatty() and console().width < WIDE:
         rows = [{"": key, **{row["architecture"]: row[key] for row in rows}} for key in list(rows[0])[1:]]
     print_table(rows, title)
     best = max(result["board"], key=lambda row: row["validation %"])
