@@ -46,7 +46,7 @@ def _range(metrics: Mapping[str, float], name: str) -> str | None:
 
 def _latency(metrics: Mapping[str, float], name: str) -> str:
     spread = _range(metrics, name)
-    return f"p50 {metrics[name]:.3f} ms" + (f" ({spread})" if spread else "")
+    return f"{name[-3:]} {metrics[name]:.3f} ms" + (f" ({spread})" if spread else "")
 
 
 def card_facts(manifest: Manifest) -> dict[str, str]:
@@ -59,7 +59,7 @@ def card_facts(manifest: Manifest) -> dict[str, str]:
         "test accuracy": f"{accuracy:.2f} % ({low:.2f}-{high:.2f}), macro F1 {metrics['test/macro_f1']:.4f}",
         "calibration": f"NLL {metrics['test/nll']:.4f}, Brier {metrics['test/brier']:.4f}, ECE {metrics['test/ece']:.2%}"
         f" (before temperature {metrics['test/ece_before_temperature']:.2%})",
-        "latency": f"{_latency(metrics, 'onnx/latency_ms_p50')}, p99 {metrics['onnx/latency_ms_p99']:.3f} ms at batch 1"
+        "latency": f"{_latency(metrics, 'onnx/latency_ms_p50')}, {_latency(metrics, 'onnx/latency_ms_p99')} at batch 1"
         f" (torch eager {_latency(metrics, 'torch/latency_ms_p50')})",
         "size": f"{metrics['model/parameters']:,.0f} parameters, {metrics['model/flops'] / 1e6:.2f} MFLOP and"
         f" {metrics['model/activation_bytes'] / 1000:.0f} KB of activations an image;"

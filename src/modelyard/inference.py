@@ -67,11 +67,11 @@ class Latency:
     """Milliseconds of a call. What else runs on a machine only ever adds to them."""
 
     p50: float
-    """Median of the quietest round."""
-    high: float
-    """Upper quartile of the rounds' medians: far above where something else ran."""
     p99: float
-    """Median of the rounds' 99th percentiles."""
+    """Median and 99th percentile, each of its quietest round."""
+    p50_high: float
+    p99_high: float
+    """Upper quartiles of the rounds: far above where something else ran."""
 
 
 def latencies_ms(calls: Sequence[Callable[[], object]], *, seconds: float = 0.25) -> list[Latency]:
@@ -82,13 +82,13 @@ def latencies_ms(calls: Sequence[Callable[[], object]], *, seconds: float = 0.25
     for call in calls:
         for _ in range(WARM_UP):
             call()
-    end, rounds = time.perf_counter() + 2 * seconds * len(calls), []
+    end = time.perf_counter() + 2 * seconds * len(calls)
+    rounds: list[list[tuple[float, float]]] = []
     while len(rounds) < ROUNDS and (len(rounds) < LEAST_ROUNDS or time.perf_counter() < end):
         rounds.append([_percentiles_ms(call, seconds / ROUNDS) for call in calls])
     rounds_RC2 = np.array(rounds)
-    p50_RC, p99_RC = rounds_RC2[..., 0], rounds_RC2[..., 1]
-    found_3C = [p50_RC.min(0), np.quantile(p50_RC, 0.75, axis=0), np.median(p99_RC, axis=0)]
-    return [Latency(*map(float, found_3)) for found_3 in zip(*found_3C, strict=True)]
+    found_C4 = np.concatenate([rounds_RC2.min(0), np.quantile(rounds_RC2, 0.75, axis=0)], axis=1)
+    return [Latency(*found_4) for found_4 in found_C4.tolist()]
 
 
 def _percentiles_ms(call: Callable[[], object], seconds: float) -> tuple[float, float]:

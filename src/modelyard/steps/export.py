@@ -86,7 +86,7 @@ def _speed(model: Path, deployed: DeployedModel, images_BHWC: NDArray[np.uint8],
         measured = dict(zip(calls, latencies_ms(list(calls.values())), strict=True))
     metrics = {"onnx/bytes": float(model.stat().st_size), ALONE: float(slots > 0)}
     for name, latency in measured.items():
-        metrics |= {f"{name}_p50": latency.p50, f"{name}_p50_high": latency.high, f"{name}_p99": latency.p99}
+        metrics |= {f"{name}_{part}": value for part, value in asdict(latency).items()}
     return metrics | {"onnx/images_per_second": len(images_BHWC) * 1e3 / metrics["onnx/latency_batch64_ms_p50"]}
 
 
