@@ -28,7 +28,8 @@ import torch
 from benchmarks.peers.environments import FRAMEWORKS, packages_beside
 from benchmarks.textbook.evidence import Evidence, Mark, machine, mean_accuracy, ratio, spread
 from benchmarks.textbook.loop import TEXTBOOKS
-from modelyard.data.datasets import Dataset, open_packed
+from modelyard.data.datasets import Dataset
+from modelyard.data.packed import open_packed
 from modelyard.home import Home
 from modelyard.recipes import named_recipes
 from modelyard.requests import BuildRequest

@@ -14,7 +14,8 @@ import torch
 
 from benchmarks.gpu.part import Bench
 from benchmarks.textbook.evidence import machine
-from modelyard.data.datasets import Dataset, Split, make_dataset, pack
+from modelyard.data.datasets import Dataset, Split, make_dataset
+from modelyard.data.packed import pack
 from modelyard.data.sources import load_dataset
 from modelyard.errors import ModelyardError
 

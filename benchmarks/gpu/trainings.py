@@ -12,7 +12,8 @@ from typing import Any
 import torch
 
 from benchmarks.gpu.part import Bench
-from modelyard.data.datasets import Dataset, open_packed
+from modelyard.data.datasets import Dataset
+from modelyard.data.packed import open_packed
 from modelyard.data.splits import make_splits
 from modelyard.recipes import Recipe, named_recipes
 from modelyard.training.job import JOB_FILE, RESULT_FILE, WEIGHTS_FILE, TrainJob, load_trained, run_job

@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from benchmarks.textbook.folders import write_folder
 from benchmarks.textbook.loop import parse_options
-from modelyard.data.datasets import open_packed
+from modelyard.data.packed import open_packed
 
 EPOCHS, RATE = 1, 0.1
 

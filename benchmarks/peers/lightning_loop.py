@@ -19,7 +19,7 @@ from torch.nn import functional
 from torch.utils.data import DataLoader
 
 from benchmarks.textbook.loop import BATCH, TEST_BATCH, Images, parse_options
-from modelyard.data.datasets import open_packed
+from modelyard.data.packed import open_packed
 
 HIDDEN, EPOCHS = 64, 3
 

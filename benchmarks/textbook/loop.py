@@ -26,7 +26,8 @@ from torch.utils.data import Dataset as TorchDataset
 from torchvision import transforms
 
 from benchmarks.textbook import models
-from modelyard.data.datasets import Split, open_packed
+from modelyard.data.datasets import Split
+from modelyard.data.packed import open_packed
 
 BATCH, TEST_BATCH = 64, 1000
 MEAN, DEVIATION = 0.1307, 0.3081

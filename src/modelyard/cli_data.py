@@ -98,14 +98,17 @@ def _summary(dataset: Dataset) -> list[str]:
 
 def _left_out(origin: Any) -> list[str]:
     """What of a folder is not in the data set, a line for each."""
-    return [f"{what}: {item}" for what in ("unreadable files left out", "folders ignored") for item in origin.get(what, [])]
+    return [
+        *(f"unreadable, left out: {file}" for file in origin.get("unreadable files left out", [])),
+        *origin.get("notes", []),
+    ]
 
 
 def _print_description(description: dict[str, Any]) -> None:
     counts = [{"class": name, **values} for name, values in description.pop("counts").items()]
     print_first(counts, description.pop("name"), "classes")
     origin, examples = description.pop("origin"), description.pop("examples of those")
-    hidden = ("unreadable files left out", "folders ignored")
+    hidden = ("unreadable files left out", "notes")
     facts = {name: fact for name, fact in origin.items() if name not in hidden} | description
     for name, fact in facts.items():
         text = ", ".join(f"{part} {value:,}" for part, value in fact.items()) if isinstance(fact, dict) else fact

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from modelyard.data.batches import ImageFeed, free_bytes
-from modelyard.data.datasets import Dataset, open_packed, pack
+from modelyard.data.datasets import Dataset
+from modelyard.data.packed import open_packed, pack
 
 CPU = torch.device("cpu")
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from modelyard.data import datasets
-from modelyard.data.datasets import Dataset, Split, content_digest, make_dataset, open_packed, pack
+from modelyard.data.datasets import Dataset, Split, content_digest, make_dataset
+from modelyard.data.packed import open_packed, pack
 from modelyard.errors import DataError
 from modelyard.home import Home
 from modelyard.steps import prepare
@@ -70,9 +71,9 @@ def test_a_run_reads_all_of_the_data_once(store: Path, monkeypatch: pytest.Monke
     digested: list[int] = []
     real = datasets.content_digest
 
-    def counted(train: Split, test: Split, classes: tuple[str, ...]) -> str:
+    def counted(train: Split, test: Split, classes: tuple[str, ...], validation_rows: int) -> str:
         digested.append(len(train))
-        return real(train, test, classes)
+        return real(train, test, classes, validation_rows)
 
     monkeypatch.setattr(datasets, "content_digest", counted)
     prepared = prepare("digits", home)

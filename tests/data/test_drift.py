@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from modelyard.data.datasets import Dataset, Split, make_dataset, pack
+from modelyard.data.datasets import Dataset, Split, make_dataset
 from modelyard.data.drift import compare_classes, compare_profiles
+from modelyard.data.packed import pack
 from modelyard.data.profile import Profile, SplitProfile, kept_profile, profile_of, read_profile
 from modelyard.data.validation import ValidationConfig
 from modelyard.home import Home

@@ -84,7 +84,7 @@ def test_text_called_png_is_listed_and_can_be_skipped(store: Path, capsys: pytes
     assert message.rstrip().endswith("mend them or pass --skip-unreadable")
     assert modelyard("data", "show", str(root), "--skip-unreadable", "--picture", str(store / "sheet.png")) == 0
     shown = capsys.readouterr().out
-    assert "unreadable files left out: a/note.png (unknown format)" in shown
+    assert "unreadable, left out: a/note.png (unknown format)" in shown
     assert "train 15, test 2" in shown
 
 

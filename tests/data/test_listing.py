@@ -46,7 +46,7 @@ def test_given_splits_are_kept_and_others_reported(tmp_path: Path) -> None:
     listing = list_images(image_folder(tmp_path, wanted))
     assert [file.path for file in listing.test] == ["test/a/0.png", "test/b/0.png"]
     assert [file.label for file in listing.train] == [0, 0, 0, 1, 1]
-    assert listing.ignored == ("val",)
+    assert listing.notes == ("folder ignored: val",)
 
 
 def test_train_may_be_the_name_of_a_class(tmp_path: Path) -> None:

@@ -27,7 +27,13 @@ def answers(*wrong: int, confidence: float = 0.9) -> np.ndarray[Any, np.dtype[np
 
 
 def pair(candidate: tuple[int, ...], champion: tuple[int, ...] = (), confidence: float = 0.9) -> Pair:
-    return Pair(answers(*candidate, confidence=confidence), answers(*champion), LABELS_N, ("a", "b", "c", "d", "e"))
+    return Pair(
+        answers(*candidate, confidence=confidence),
+        answers(*champion),
+        LABELS_N,
+        ("a", "b", "c", "d", "e"),
+        np.arange(len(LABELS_N)),
+    )
 
 
 def verdict(name: str, gates: GatesConfig, facts: Facts = SOUND, compared: Pair | str = "nobody") -> Any:

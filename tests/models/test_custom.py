@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from modelyard.data.datasets import pack
+from modelyard.data.packed import pack
 from modelyard.errors import ConfigError, ExportError
 from modelyard.home import Home
 from modelyard.models import CustomConfig, custom

@@ -12,7 +12,7 @@ import pytest
 
 from modelyard import cli
 from modelyard.bundle import open_bundle, write_manifest
-from modelyard.data.datasets import pack
+from modelyard.data.packed import pack
 from modelyard.doctor import examine
 from modelyard.errors import BundleError
 from modelyard.gates.config import GatesConfig

@@ -4,11 +4,21 @@ from __future__ import annotations
 
 from modelyard.home import Home
 from modelyard.tracking import aliases, registry, runs
-from tests.bundles import lit_bundle
+from tests.bundles import CLASSES, HEIGHT, lit_bundle
 
 
-def a_version(home: Home, key: str, *, fooled: bool, validation: float, digest: str) -> registry.Version:
-    bundle = lit_bundle(home.steps / key, fooled=fooled, metrics={"test/accuracy": validation}, data_digest=digest)
+def a_version(
+    home: Home, key: str, *, fooled: bool, validation: float, digest: str, classes: tuple[str, ...] = CLASSES,
+    height: int = HEIGHT,
+) -> registry.Version:  # fmt: skip
+    bundle = lit_bundle(
+        home.steps / key,
+        fooled=fooled,
+        metrics={"test/accuracy": validation},
+        data_digest=digest,
+        classes=classes,
+        height=height,
+    )
     tags = {"modelyard.dataset": "lit", "modelyard.data_digest": digest}
     run_id = runs.start_run(home, key, name=key, params={}, tags=tags)
     model_id = registry.log_bundle(home, run_id, bundle)

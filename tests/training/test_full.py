@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from modelyard.data.datasets import Dataset, pack
+from modelyard.data.datasets import Dataset
+from modelyard.data.packed import pack
 from modelyard.errors import TrainingError
 from modelyard.recipes import make_recipe
 from modelyard.training import loop, precision

@@ -13,9 +13,10 @@ from typing import Any
 import PIL
 from filelock import FileLock
 
-from modelyard.data.datasets import Dataset, OnProgress, open_packed, pack, unheard
+from modelyard.data.datasets import Dataset, OnProgress, unheard
 from modelyard.data.folder import FolderOptions, read_folder
 from modelyard.data.listing import list_images
+from modelyard.data.packed import open_packed, pack
 from modelyard.files import make_folder, read_regular, sha256_of_json, write_json
 from modelyard.home import cache_folder
 

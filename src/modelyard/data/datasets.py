@@ -1,4 +1,4 @@
-"""The data set as every other room sees it, and its packed form on disk.
+"""The data set as every other room sees it.
 
 Shape suffixes: N images, C channels, H height, W width.
 """
@@ -7,24 +7,22 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from modelyard.data.names import check_classes
 from modelyard.errors import DataError
-from modelyard.files import folder_written_whole, open_regular, write_json
+from modelyard.reading import Reading
 
 Images = NDArray[np.uint8]
 Labels = NDArray[np.int64]
 Rows = NDArray[np.int64]
-HEADER_FILE = "dataset.json"
-ARRAY_FILES = ("train_images.npy", "train_labels.npy", "test_images.npy", "test_labels.npy")
+BORDER_IMAGES = 256
 BLOCK_BYTES = 64_000_000
 """Pixels read at once where all of them may exceed memory."""
 OnProgress = Callable[[str, int, int], None]
@@ -92,7 +90,11 @@ class Dataset:
     origin: Mapping[str, Any] = field(default_factory=dict)
     """Where it came from, for people: source, date, forms of the files, what was left out. Not part of the digest."""
     folder: Path | None = None
-    """Where `ARRAY_FILES` of just this content lie, if they do."""
+    """Where the packed files of just this content lie, if they do."""
+    validation_rows: int = 0
+    """How many of the last training images were given as the validation split; 0: it is drawn from train."""
+    reading: Reading = field(default_factory=Reading)
+    """How the files were read, beyond their size."""
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -101,7 +103,7 @@ class Dataset:
         return channels, height, width
 
 
-def make_dataset(name: str, train: Split, test: Split, classes: tuple[str, ...]) -> Dataset:
+def make_dataset(name: str, train: Split, test: Split, classes: tuple[str, ...], *, validation_rows: int = 0) -> Dataset:
     """Check that the parts fit together and name the whole by its content.
 
     Raises: DataError when images and labels differ in number, a label has no class or a class no proper name.
@@ -109,7 +111,18 @@ def make_dataset(name: str, train: Split, test: Split, classes: tuple[str, ...])
     check_classes(classes)
     for part, split in (("train", train), ("test", test)):
         _check_split(f"{name} {part}", split, len(classes))
-    return Dataset(name, train, test, classes, content_digest(train, test, classes))
+    digest = content_digest(train, test, classes, validation_rows)
+    reading = Reading(ground=border_colour(train))
+    return Dataset(name, train, test, classes, digest, validation_rows=validation_rows, reading=reading)
+
+
+def border_colour(split: Split) -> tuple[int, ...]:
+    """The ground on which things stand: the median of the outermost pixels of the first images, 0..255 for each channel."""
+    edges_BCHW = split.gather(slice(0, BORDER_IMAGES))
+    rows_CE = edges_BCHW[:, :, [0, -1]].swapaxes(0, 1).reshape(edges_BCHW.shape[1], -1)
+    columns_CE = edges_BCHW[:, :, :, [0, -1]].swapaxes(0, 1).reshape(edges_BCHW.shape[1], -1)
+    edges_CE = np.concatenate([rows_CE, columns_CE], axis=1)
+    return tuple(int(value) for value in np.median(edges_CE, axis=1)) if edges_CE.size else Reading().ground
 
 
 def _check_split(what: str, split: Split, num_classes: int) -> None:
@@ -126,92 +139,14 @@ def _check_split(what: str, split: Split, num_classes: int) -> None:
         )
 
 
-def content_digest(train: Split, test: Split, classes: tuple[str, ...]) -> str:
-    """sha256 over the decoded arrays and class names: one changed pixel changes it."""
+def content_digest(train: Split, test: Split, classes: tuple[str, ...], validation_rows: int = 0) -> str:
+    """sha256 over the decoded arrays and class names: one changed pixel changes it, and so does what is held out."""
     digest = hashlib.sha256(json.dumps(classes).encode())
+    if validation_rows:
+        digest.update(json.dumps({"validation_rows": validation_rows}).encode())
     for split in (train, test):
         digest.update(json.dumps([len(split), *split.stored_MCHW.shape[1:]]).encode())
         for block in split.blocks():
             digest.update(block.data)
         digest.update(np.ascontiguousarray(split.labels_N).tobytes())
     return digest.hexdigest()
-
-
-def pack(dataset: Dataset, folder: Path) -> Dataset:
-    """Have the data set in `folder` as memory-mappable arrays, whole or not at all; gives it as opened from there.
-
-    Arrays that lie on disk already share their blocks where the file system can; a folder that is there is verified.
-    Raises: DataError when that one was altered.
-    """
-    if folder.exists():
-        return open_packed(folder, verify=not _is_shared(dataset, folder))
-    with folder_written_whole(folder) as scratch:
-        if dataset.folder is None:
-            for part, split in (("train", dataset.train), ("test", dataset.test)):
-                write_images(scratch / f"{part}_images.npy", dataset.image_shape, split.blocks())
-                np.save(scratch / f"{part}_labels.npy", split.labels_N)
-        else:
-            for name in ARRAY_FILES:
-                _link_or_copy(dataset.folder / name, scratch / name)
-        header = {"name": dataset.name, "classes": dataset.classes, "digest": dataset.digest, "origin": dict(dataset.origin)}
-        write_json(scratch / HEADER_FILE, header)
-    return open_packed(folder, verify=False)
-
-
-def _is_shared(dataset: Dataset, folder: Path) -> bool:
-    """Whether `folder` holds the very files of `dataset`, which was verified when it was opened or made."""
-    try:
-        return dataset.folder is not None and all((folder / name).samefile(dataset.folder / name) for name in ARRAY_FILES)
-    except OSError:
-        return False
-
-
-def _link_or_copy(source: Path, target: Path) -> None:
-    try:
-        target.hardlink_to(source)
-    except OSError:  # another disk, or a file system without links
-        shutil.copyfile(source, target)
-
-
-def write_images(path: Path, image_shape: tuple[int, ...], blocks: Iterable[Images]) -> None:
-    """A .npy file of however many images come. Not through a memory map: there a full disk kills the process (SIGBUS)."""
-    count = 0
-    with path.open("wb") as stream:
-        _write_npy_header(stream, (count, *image_shape))
-        for block in blocks:
-            stream.write(np.ascontiguousarray(block).data)
-            count += len(block)
-        stream.seek(0)
-        _write_npy_header(stream, (count, *image_shape))  # numpy pads it so that a longer count fits
-
-
-def _write_npy_header(stream: BinaryIO, shape: tuple[int, ...]) -> None:
-    np.lib.format.write_array_header_1_0(stream, {"descr": "|u1", "fortran_order": False, "shape": shape})
-
-
-def open_packed(folder: Path, *, verify: bool = True) -> Dataset:
-    """Open a packed data set, memory-mapped.
-
-    verify: read all of it and compare the digest; leave out only what this run has verified already.
-    Raises: DataError when the folder is incomplete or its content was altered.
-    """
-    try:
-        for file in (HEADER_FILE, *ARRAY_FILES):
-            open_regular(folder / file).close()
-        header = json.loads((folder / HEADER_FILE).read_text())
-        train, test = (_open_split(folder, part) for part in ("train", "test"))
-        name, classes, digest = header["name"], tuple(header["classes"]), header["digest"]
-    except (OSError, ValueError, KeyError) as error:
-        raise DataError(f"packed data set {folder} cannot be read ({error}); delete the folder and run again") from error
-    if verify and (found := make_dataset(name, train, test, classes).digest) != digest:
-        raise DataError(
-            f"packed data set {folder}: expected digest {digest[:12]}, found {found[:12]};"
-            " it was altered, delete the folder and run again"
-        )
-    return Dataset(name, train, test, classes, digest, header.get("origin", {}), folder)
-
-
-def _open_split(folder: Path, part: str) -> Split:
-    images_NCHW = np.load(folder / f"{part}_images.npy", mmap_mode="r", allow_pickle=False)
-    labels_N = np.load(folder / f"{part}_labels.npy", allow_pickle=False)
-    return Split(images_NCHW, labels_N)

@@ -8,16 +8,18 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from modelyard.cores import usable_cores
-from modelyard.data.datasets import Dataset, Images, OnProgress, Split, block_rows, make_dataset, unheard, write_images
+from modelyard.data.datasets import Dataset, Images, OnProgress, Split, block_rows, make_dataset, unheard
 from modelyard.data.images import Form, UnreadableImage, pillow_warnings_hushed, read_form, read_image
 from modelyard.data.listing import ImageFile, Listing, check_counts
 from modelyard.data.names import safe_name
+from modelyard.data.packed import write_images
 from modelyard.errors import DataError
+from modelyard.reading import Fit
 
 SAMPLES = 128
 """File heads from which the majority's size is guessed before all are read."""
@@ -38,6 +40,13 @@ class FolderOptions:
     width: int | None = None
     channels: int | None = None
     skip_unreadable: bool = False
+    fit: Fit = "stretch"
+    white: int | None = None
+    validation_as: Literal["validation", "test"] | None = None
+    max_pixels: int = 400_000_000
+    max_bytes: int = 32_000_000_000
+    size_before: tuple[int, int] | None = None
+    """Height and width of the model's champion."""
 
 
 @dataclass(slots=True)
@@ -61,8 +70,9 @@ def read_folder(listing: Listing, options: FolderOptions, scratch: Path, on_prog
     check_counts(listing.folder, listing.classes, [(parts[0].files, 2, "to train on"), (parts[1].files, 1, "to test on")])
     train, test = (_split(part.files, scratch, name) for part, name in zip(parts, ("train", "test"), strict=True))
     forms = [form for part in parts for form in part.forms]
-    origin = _origin(forms) | {"unreadable files left out": broken, "folders ignored": list(listing.ignored)}
-    dataset = make_dataset(safe_name(listing.folder.name), train, test, listing.classes)
+    origin = _origin(forms) | {"unreadable files left out": broken, "notes": list(listing.notes)}
+    given = sum(file.is_validation for file in parts[0].files)
+    dataset = make_dataset(safe_name(listing.folder.name), train, test, listing.classes, validation_rows=given)
     return replace(dataset, origin=origin, folder=scratch)
 
 
@@ -70,7 +80,7 @@ def _decode_at_majority(
     listing: Listing, options: FolderOptions, scratch: Path, on_progress: OnProgress
 ) -> tuple[list[_Decoded], list[str]]:
     """Train and test, and what could not be read of both."""
-    shape = _target_shape(_sample(listing.folder, [*listing.train, *listing.test]), options)
+    shape = guess_shape(listing, options)
     while True:
         parts = [_decode(listing, part, shape, scratch, on_progress) for part in ("train", "test")]
         broken = sorted(reason for part in parts for reason in part.broken)
@@ -80,6 +90,11 @@ def _decode_at_majority(
         if (found := _target_shape(forms, options)) == shape:
             return parts, broken
         shape = found
+
+
+def guess_shape(listing: Listing, options: FolderOptions) -> Shape:
+    """Channels, height and width that all images will very likely be brought to, from the heads of some files."""
+    return _target_shape(_sample(listing.folder, [*listing.train, *listing.test]), options)
 
 
 def _refusal(folder: Path, broken: Sequence[str]) -> DataError:

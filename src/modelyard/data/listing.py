@@ -26,18 +26,22 @@ class ImageFile:
     label: int
     size: int
     modified_ns: int
+    is_validation: bool = False
+    """Whether it was given as one of the validation split."""
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """All image files of a folder, divided into the two given splits."""
+    """All image files of a folder, divided into the given splits."""
 
     folder: Path
+    """What the files' paths are relative to."""
     classes: tuple[str, ...]
     train: tuple[ImageFile, ...]
+    """Those of a given validation split come last."""
     test: tuple[ImageFile, ...]
-    ignored: tuple[str, ...]
-    """Folders beside train/ and test/ that belong to neither."""
+    notes: tuple[str, ...] = ()
+    """How the folder was read and what was left out, a line each, for people."""
 
     @property
     def fingerprint(self) -> str:
@@ -66,7 +70,7 @@ def list_images(folder: Path) -> Listing:
         check_counts(folder, classes, [(train, TEST_EVERY, "for three splits")])
         train, test = _hold_out(train)
     ignored = tuple(name for name in _folders(folder) if name not in parts) if parts else ()
-    return Listing(folder, classes, tuple(train), tuple(test), ignored)
+    return Listing(folder, classes, tuple(train), tuple(test), tuple(f"folder ignored: {name}" for name in ignored))
 
 
 def check_counts(folder: Path, classes: Sequence[str], wanted: list[tuple[list[ImageFile], int, str]]) -> None:

@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from modelyard.data.cifar import holds_cifar, read_cifar
-from modelyard.data.datasets import Dataset, OnProgress, Split, make_dataset, open_packed, pack, unheard
+from modelyard.data.datasets import Dataset, OnProgress, Split, make_dataset, unheard
 from modelyard.data.idx import holds_idx, read_idx_folder
 from modelyard.data.mirrors import TORCHVISION_CLASS, fetch_files
+from modelyard.data.packed import open_packed, pack
 from modelyard.files import full_path, make_folder
 from modelyard.home import cache_folder
 

@@ -1,4 +1,4 @@
-"""The validation split: stratified, seeded, taken from train."""
+"""The validation split: as given, or stratified, seeded, taken from train."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from pydantic import Field
 
 from modelyard.config import Config
 from modelyard.data.datasets import Dataset, Labels, Rows, Split
+from modelyard.data.folder import FolderOptions
 from modelyard.errors import DataError
+from modelyard.reading import DEEPEST, Fit
 
 
 class DataConfig(Config):
@@ -24,12 +26,29 @@ class DataConfig(Config):
     """Image folders: width in pixels; None takes the majority's."""
     channels: Literal[1, 3] | None = None
     """Image folders: 1 grey, 3 colour; None takes the majority's."""
+    fit: Fit = "stretch"
+    """Image folders: how other proportions are brought to one: stretch, pad (with the ground) or crop (to the middle)."""
+    white: int | None = Field(None, ge=1, le=DEEPEST)
+    """Image folders: the value that is white in greys of more than 8 bits; None takes the depth that the images use."""
+    validation_as: Literal["validation", "test"] | None = None
+    """Image folders: what a folder val/ is; None: the validation split beside test/, the test split without one."""
+    max_pixels: int = Field(400_000_000, ge=1)
+    """Image folders: no picture with more pixels is read."""
+    max_bytes: int = Field(32_000_000_000, ge=1)
+    """Archives and tables with images inside: what all of their files may unpack to together."""
     split_seed: int = Field(0, ge=0)
     """Seed of the split; kept apart from the training seed so that seeds compare on equal images."""
     labels: int = Field(0, ge=0)
     """Train on so few images, the same share of each class and at least one; 0: on all. Validation is not made smaller."""
     labels_seed: int = Field(0, ge=0)
     """Seed of that draw; another one is another draw."""
+
+    def folder_options(self, *, skip_unreadable: bool = False, size_before: tuple[int, int] | None = None) -> FolderOptions:
+        """What of this says how a folder is read; `size_before` is the champion's height and width."""
+        return FolderOptions(
+            self.height, self.width, self.channels, skip_unreadable, self.fit, self.white, self.validation_as,
+            self.max_pixels, self.max_bytes, size_before,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +61,14 @@ class Splits:
 
 
 def make_splits(dataset: Dataset, config: DataConfig) -> Splits:
-    """Hold out `validation_share` of every class of train; of the rest keep `labels` images.
+    """Hold out the given validation images, or `validation_share` of every class of train; of the rest keep `labels` images.
 
     Raises: DataError when a class has too few images, or there are too few or too many labels.
     """
-    held_out_N = stratified_mask(dataset.train.labels_N, len(dataset.classes), config)
+    if dataset.validation_rows:
+        held_out_N = np.arange(len(dataset.train)) >= len(dataset.train) - dataset.validation_rows
+    else:
+        held_out_N = stratified_mask(dataset.train.labels_N, len(dataset.classes), config)
     train, validation = (dataset.train.take(np.flatnonzero(mask)) for mask in (~held_out_N, held_out_N))
     if config.labels:
         train = train.take(few_labels(train.labels_N, config.labels, config.labels_seed))

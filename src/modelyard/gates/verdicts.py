@@ -106,7 +106,7 @@ def _overall(gates: GatesConfig, pair: Pair) -> GateVerdict:
     change, (candidate_N, champion_N) = pair.overall(), pair.correct()
     evidence = asdict(change) | {"accuracy": float(candidate_N.mean()), "champion_accuracy": float(champion_N.mean())}
     worse = change.is_worse(gates.significance)
-    reason = f"{'significantly worse' if worse else 'not significantly worse'} on test ({_counts(change)})"
+    reason = f"{'significantly worse' if worse else 'not significantly worse'} on test{pair.note} ({_counts(change)})"
     return GateVerdict("overall", not worse, change.p_value, gates.significance, reason, evidence)
 
 

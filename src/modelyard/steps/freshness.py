@@ -9,8 +9,8 @@ from typing import Any
 
 from modelyard.board import board_markdown
 from modelyard.bundle import Manifest
-from modelyard.data.datasets import open_packed
 from modelyard.data.drift import DriftTest, compare_classes, compare_profiles
+from modelyard.data.packed import open_packed
 from modelyard.data.profile import Profile, SplitProfile, kept_profile, read_profile
 from modelyard.data.validation import Reference, ValidationConfig, find_problems
 from modelyard.errors import DataError, DataRefused, StoreError
@@ -88,6 +88,7 @@ def examine(home: Home, prepared: dict[str, str], rules: ValidationConfig) -> Da
     now = read_profile(home, prepared["data_digest"])
     if now is None:
         now = kept_profile(home, open_packed(home.steps / prepared["data_step"], verify=False))
+    now = now.model_copy(update={"name": prepared["dataset"]})  # kept with the content, which two models may share
     return report(now, champion_of(home, prepared["dataset"]), rules)
 
 

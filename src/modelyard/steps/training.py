@@ -7,7 +7,8 @@ from typing import Any
 
 from torch import nn
 
-from modelyard.data.datasets import Dataset, open_packed
+from modelyard.data.datasets import Dataset
+from modelyard.data.packed import open_packed
 from modelyard.devices import device_slots
 from modelyard.files import folder_written_whole, seal
 from modelyard.home import Home

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from modelyard.bundle import Manifest
-from modelyard.data.datasets import Dataset, open_packed
+from modelyard.data.datasets import Dataset
+from modelyard.data.packed import open_packed
 from modelyard.errors import DataError, StoreError
 from modelyard.gates.pairs import Pair
 from modelyard.home import Home
@@ -95,5 +96,5 @@ def _paired(pair: Pair) -> dict[str, Any]:
 
 def _example(pair: Pair, index: int) -> Row:
     first, second = int(pair.champion_NK[index].argmax()), int(pair.candidate_NK[index].argmax())
-    names = pair.classes
-    return {"test image": index, "label": names[int(pair.labels_N[index])], "first": names[first], "second": names[second]}
+    row, names = int(pair.rows_N[index]), pair.classes
+    return {"test image": row, "label": names[int(pair.labels_N[index])], "first": names[first], "second": names[second]}

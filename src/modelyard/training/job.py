@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from modelyard.config import Config
-from modelyard.data.datasets import open_packed
+from modelyard.data.packed import open_packed
 from modelyard.data.splits import DataConfig, make_splits
 from modelyard.errors import ModelyardError, TrainingError, TrainingKilledError
 from modelyard.files import write_json
