@@ -52,12 +52,14 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_a_folder_is_every_picture_below_it_in_order(folder: Path) -> None:
-    found = find_pictures([folder, folder / ".hidden.png", folder / "nothing"])
-    assert [str(file.relative_to(folder)) for file in found.files] == ["a.PNG", "b/1.jpg", "b/2.png", ".hidden.png", "nothing"]
-    assert found.left_out == {".csv": 1, ".heic": 1, "without ending": 1}
-    assert found.refused == []
+    refused: list[DataError] = []
+    files, others = find_pictures([folder, folder / ".hidden.png", folder / "nothing"], refused.append)
+    assert [str(file.relative_to(folder)) for file in files] == ["a.PNG", "b/1.jpg", "b/2.png", ".hidden.png", "nothing"]
+    assert others == {".csv": 1, ".heic": 1, "without ending": 1}
+    assert refused == []
     (folder / "empty").mkdir()
-    assert "empty: holds no pictures; expected .bmp, " in find_pictures([folder / "empty"]).refused[0]
+    assert find_pictures([folder / "empty"], refused.append)[0] == []
+    assert "empty: holds no pictures that can be read; expected .bmp, " in str(refused[0])
 
 
 @pytest.mark.parametrize("most_bytes", [1, 2 * 7 * 5 * 3, 10**6])

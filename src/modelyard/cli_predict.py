@@ -6,14 +6,13 @@ import csv
 import heapq
 import io
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from modelyard.cli_options import JsonOption
-from modelyard.errors import ConfigError
+from modelyard.errors import ConfigError, DataError
 from modelyard.home import Home
 from modelyard.terminal import echo
 
@@ -38,44 +37,31 @@ def predict(
 
     if as_csv and as_json:
         raise ConfigError("expected one format, received --csv and --json; leave one out")
-    pictures, refused = find_pictures(images), 0
+    refused = answered = 0
 
-    def refuse(reason: object) -> None:
+    def refuse(reason: DataError) -> None:
         nonlocal refused
         refused += 1
         echo(f"modelyard: {reason}", err=True)
 
-    answered = 0
-    for answered, row in enumerate(predict_files(Home.current(), model, pictures.files, refuse), 1):
-        if as_json:
-            echo(json.dumps(row))
-        else:
-            echo(*(_csv(row, top, answered == 1) if as_csv else [_text(row, top)]))
-    for reason in pictures.refused:
-        refuse(reason)
-    if pictures.left_out:
-        kinds = ", ".join(f"{ending} {count}" for ending, count in sorted(pictures.left_out.items()))
+    files, others = find_pictures(images, refuse)
+    for answered, row in enumerate(predict_files(Home.current(), model, files, refuse), 1):
+        best = heapq.nlargest(top, row["probabilities"].items(), key=lambda pair: pair[1])
+        echo(*_csv(row, best, answered == 1) if as_csv else [json.dumps(row) if as_json else _text(row, best)])
+    if others:
+        kinds = ", ".join(f"{ending} {count}" for ending, count in sorted(others.items()))
         echo(f"NOTE: files that are no pictures left out: {kinds}", err=True)
     if refused:
         raise typer.Exit(SOME_REFUSED if answered else NOTHING_ANSWERED)
 
 
-def _best(row: dict[str, Any], top: int) -> list[tuple[str, float]]:
-    return heapq.nlargest(top, row["probabilities"].items(), key=lambda pair: pair[1])
+def _text(row: dict[str, Any], best: list[tuple[str, float]]) -> str:
+    return "  ".join([row["image"], *(f"{label}  {p:.1%}" for label, p in best), f"{row['ms']:.2f} ms"])
 
 
-def _text(row: dict[str, Any], top: int) -> str:
-    answers = "  ".join(f"{label}  {probability:.1%}" for label, probability in _best(row, top))
-    return f"{row['image']}  {answers}  {row['ms']:.2f} ms"
-
-
-def _csv(row: dict[str, Any], top: int, is_first: bool) -> Iterator[str]:
+def _csv(row: dict[str, Any], best: list[tuple[str, float]], is_first: bool) -> list[str]:
     """The row's line, and above the first the names of the columns."""
-    best = _best(row, top)
-    if is_first:
-        yield ",".join(
-            ["image", *(f"label{end},probability{end}" for end in ["", *(f"_{n + 2}" for n in range(len(best) - 1))])]
-        )
+    columns = [f"{name}{f'_{n}' if n > 1 else ''}" for n in range(1, len(best) + 1) for name in ("label", "probability")]
     line = io.StringIO()
     csv.writer(line, lineterminator="").writerow([row["image"], *(part for label, p in best for part in (label, f"{p:.6f}"))])
-    yield line.getvalue()
+    return [*([",".join(["image", *columns])] if is_first else []), line.getvalue()]

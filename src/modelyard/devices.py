@@ -28,33 +28,25 @@ def device_slots(home: Home, kind: str, wanted: int | None = None, patience_s: f
     takes any, so two can never wait for each other.
     """
     total = usable_cores() if kind == "cpu" else 1
-    count = min(wanted or total, total)
+    count, taken, until = min(wanted or total, total), 0, time.monotonic() + patience_s
     locks = make_folder(home.locks)
-    turn = FileLock(locks / f"device-{kind}.turn")
-    free = [FileLock(locks / f"device-{kind}-{slot}.lock") for slot in range(total)]
+    turn = FileLock(locks / f"device-{kind}.turn", timeout=-1 if patience_s == math.inf else patience_s)
     with ExitStack() as held:
-        if not _take(held, turn, free, count, time.monotonic() + patience_s):
-            held.close()
-            count = 0
-        yield count
-
-
-def _take(held: ExitStack, turn: FileLock, free: list[FileLock], count: int, until: float) -> bool:
-    """Whether so many were taken in time."""
-    try:
-        with turn.acquire(timeout=-1 if until == math.inf else max(0.0, until - time.monotonic())):
-            taken = 0
+        with suppress(Timeout), turn:
+            free = [FileLock(locks / f"device-{kind}-{slot}.lock") for slot in range(total)]
             while taken < count:
                 for lock in [lock for lock in free if not lock.is_locked]:
-                    with suppress(Timeout):
+                    try:
                         held.enter_context(lock.acquire(timeout=0))
-                        taken += 1
+                    except Timeout:
+                        continue
+                    taken += 1
                     if taken == count:
                         break
                 else:
                     if time.monotonic() > until:
-                        return False
+                        break
                     time.sleep(POLL_S)
-    except Timeout:
-        return False
-    return True
+        if taken < count:
+            held.close()
+        yield taken if taken == count else 0

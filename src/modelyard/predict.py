@@ -9,7 +9,6 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -57,50 +56,31 @@ def _only_name(home: Home) -> str:
     return names[0]
 
 
-@dataclass(slots=True)
-class Pictures:
-    """What there is to classify."""
+def find_pictures(paths: Sequence[Path], refuse: Callable[[DataError], None]) -> tuple[list[Path], Counter[str]]:
+    """A file as it is, whatever its name; of a folder every picture below it, in the order of their paths.
 
-    files: list[Path] = field(default_factory=list)
-    left_out: Counter[str] = field(default_factory=Counter)
-    """Ending -> how many files of folders are no pictures; hidden ones and those of junk folders are not counted."""
-    refused: list[str] = field(default_factory=list)
-    """A line for each folder that cannot be listed or holds no picture."""
-
-
-def find_pictures(paths: Sequence[Path]) -> Pictures:
-    """A file as it is, whatever its name; of a folder every picture below it, in the order of their paths."""
-    found = Pictures()
+    The second are the endings of the other files that lie there, hidden ones and those of junk folders not counted.
+    """
+    found, others = [], Counter[str]()
     for path in paths:
-        if os.path.isdir(path):  # noqa: PTH112 - false for a path that cannot be looked at: reading it tells why
-            _add_folder(path, found)
-        else:
-            found.files.append(path)
-    return found
+        inside = sorted(_files_below(path)) if os.path.isdir(path) else None  # noqa: PTH112 - false for what cannot be looked at
+        pictures = [path] if inside is None else [file for file in inside if file.suffix.lower() in SUFFIXES]
+        others.update(file.suffix.lower() or "without ending" for file in set(inside or ()).difference(pictures))
+        found += pictures
+        if not pictures:
+            refuse(DataError(f"{path}: holds no pictures that can be read; expected {', '.join(sorted(SUFFIXES))} below it"))
+    return found, others
 
 
-def _add_folder(folder: Path, found: Pictures) -> None:
-    before, unlisted = len(found.files), len(found.refused)
-    files, seen = [], set()
-
-    def refuse(error: OSError) -> None:
-        found.refused.append(f"{error.filename}: cannot be listed ({error.strerror}); mend the folder or name another")
-
-    for parent, folders, names in os.walk(folder, onerror=refuse, followlinks=True):
-        here = os.path.realpath(parent)
-        if here in seen:  # a link that leads back
+def _files_below(folder: Path) -> Iterator[Path]:
+    seen = set()
+    for parent, folders, names in os.walk(folder, followlinks=True):
+        if (here := os.path.realpath(parent)) in seen:  # a link that leads back
             folders.clear()
             continue
         seen.add(here)
-        folders[:] = sorted(name for name in folders if name[0] != "." and name not in JUNK)
-        files += [Path(parent, name) for name in names if name[0] != "."]
-    for file in sorted(files):
-        if file.suffix.lower() in SUFFIXES:
-            found.files.append(file)
-        else:
-            found.left_out[file.suffix.lower() or "without ending"] += 1
-    if len(found.files) == before and len(found.refused) == unlisted:
-        found.refused.append(f"{folder}: holds no pictures; expected {', '.join(sorted(SUFFIXES))} in it or below")
+        folders[:] = [name for name in folders if name[0] != "." and name not in JUNK]
+        yield from (Path(parent, name) for name in names if name[0] != ".")
 
 
 def predict_files(
@@ -113,11 +93,11 @@ def predict_files(
     """
     bundle = read_release(released_folder(home, model))
     manifest, session = bundle.manifest, open_session(bundle.model)
-    for read, pixels_BHWC in _batches(files, manifest, refuse):
+    for batch in _batches(files, manifest, refuse):
         start = time.perf_counter()
-        probabilities_BK = classify(session, pixels_BHWC)
-        elapsed_ms = (time.perf_counter() - start) * 1e3 / len(read)
-        for file, probabilities_K in zip(read, probabilities_BK, strict=True):
+        probabilities_BK = classify(session, np.stack([pixels_HWC for _, pixels_HWC in batch]))
+        elapsed_ms = (time.perf_counter() - start) * 1e3 / len(batch)
+        for (file, _), probabilities_K in zip(batch, probabilities_BK, strict=True):
             best = int(probabilities_K.argmax())
             yield {
                 "image": str(file), "label": manifest.classes[best], "probability": float(probabilities_K[best]),
@@ -127,23 +107,19 @@ def predict_files(
 
 def _batches(
     files: Sequence[Path], manifest: Manifest, refuse: Callable[[DataError], None] | None
-) -> Iterator[tuple[list[Path], NDArray[np.uint8]]]:
-    """The files that could be read and their pixels [B, H, W, C]; one batch at a time is in memory."""
+) -> Iterator[list[tuple[Path, NDArray[np.uint8]]]]:
+    """The files that could be read and their pixels [H, W, C]; one batch at a time is in memory."""
     height, width, channels = manifest.image_shape
-    most = max(1, min(BATCH, BATCH_BYTES // (height * width * channels)))
-    read: list[Path] = []
-    images: list[NDArray[np.uint8]] = []
+    batch: list[tuple[Path, NDArray[np.uint8]]] = []
     for file in files:
         try:
-            images.append(picture_pixels(file, (channels, height, width)))
+            batch.append((file, picture_pixels(file, (channels, height, width))))
         except DataError as error:
             if refuse is None:
                 raise
             refuse(error)
-            continue
-        read.append(file)
-        if len(read) == most:
-            yield read, np.stack(images)
-            read, images = [], []
-    if read:
-        yield read, np.stack(images)
+        if len(batch) == BATCH or sum(pixels_HWC.size for _, pixels_HWC in batch) >= BATCH_BYTES:
+            yield batch
+            batch = []
+    if batch:
+        yield batch

@@ -51,14 +51,13 @@ def print_board(result: Mapping[str, Any]) -> None:
 def closing_lines(home: Home, version: str, *, promoted: bool, why: str) -> tuple[str, str]:
     """What a run came to, and commands that work now; `version`, as digits@3, is the best of the run's own."""
     model = version.partition("@")[0]
+    next_line = "next: modelyard ui | modelyard models show {0} | modelyard predict IMAGE --model {0}"
     try:
         released_folder(home, model)
     except StoreError:
-        force = f"modelyard models promote {version} --force"
-        shown = f"modelyard models show {version} | modelyard predict IMAGE --model {version}"
-        return f"no champion: {why}", f"next: modelyard ui | {shown} | {force} (although its gates refuse it)"
-    shown = f"modelyard models show {model} | modelyard predict IMAGE --model {model}@champion"
-    return f"{'promoted' if promoted else 'champion unchanged'}: {why}", f"next: modelyard ui | {shown}"
+        force = f" | modelyard models promote {version} --force"
+        return f"no champion: {why}", next_line.format(version) + force
+    return f"{'promoted' if promoted else 'champion unchanged'}: {why}", next_line.format(f"{model}@champion")
 
 
 def print_card(manifest: Manifest, folder: Path) -> None:
