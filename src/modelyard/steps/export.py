@@ -33,8 +33,8 @@ PACKAGES = ("modelyard", "torch", "onnx", "onnxruntime-gpu", "onnxruntime", "num
 
 EXAMPLES, GOLDEN = 64, 16
 """Test images for the latencies, and for the golden samples of a bundle."""
-PATIENCE_S = 3.0
-"""For trainings to end before latencies are measured beside them."""
+PATIENCE_S, SECONDS = 3.0, 0.16
+"""For trainings to end before latencies are measured, and of each call's measurement."""
 TIMES = frozenset({"train/seconds"})
 """Metrics that differ each time: in the manifest only, so that the same run makes the same ONNX file, byte for byte."""
 
@@ -75,19 +75,29 @@ def _graph_folder(request: BuildRequest, dataset: Dataset) -> Path | None:
 def _speed(model: Path, deployed: DeployedModel, images_BHWC: NDArray[np.uint8], home: Home) -> dict[str, float]:
     """Latency of onnxruntime and of torch eager on the same images, batch 1 and as many as there are.
 
-    No training of this store runs beside it, unless one goes on for longer than `PATIENCE_S`.
+    No training of this store runs beside it, unless one goes on for longer than `PATIENCE_S`. Torch's is the better of all
+    threads and of one: on a busy machine its threads wait a hundred times as long for each other as they work.
     """
-    session = open_session(model)
+    session, threads = open_session(model), torch.get_num_threads()
     calls: dict[str, Callable[[], object]] = {}
     for suffix, batch_BHWC in (("latency_ms", images_BHWC[:1]), ("latency_batch64_ms", images_BHWC)):
         calls[f"onnx/{suffix}"] = partial(session.run, None, {"images": batch_BHWC})
-        calls[f"torch/{suffix}"] = partial(deployed, torch.tensor(batch_BHWC))
+        for count in (threads, 1):
+            calls[f"torch/{suffix}/{count}"] = partial(_eager, deployed, torch.tensor(batch_BHWC), count)
     with device_slots(home, "cpu", patience_s=PATIENCE_S) as slots, torch.inference_mode():
-        measured = dict(zip(calls, latencies_ms(list(calls.values())), strict=True))
+        measured = dict(zip(calls, latencies_ms(list(calls.values()), seconds=SECONDS), strict=True))
+    torch.set_num_threads(threads)
     metrics = {"onnx/bytes": float(model.stat().st_size), ALONE: float(slots > 0)}
-    for name, latency in measured.items():
+    for call, latency in sorted(measured.items(), key=lambda pair: -pair[1].p50):  # the better one comes last and stays
+        name = "/".join(call.split("/")[:2])
         metrics |= {f"{name}_{part}": value for part, value in asdict(latency).items()}
     return metrics | {"onnx/images_per_second": len(images_BHWC) * 1e3 / metrics["onnx/latency_batch64_ms_p50"]}
+
+
+def _eager(deployed: DeployedModel, images_BHWC: torch.Tensor, threads: int) -> object:
+    if torch.get_num_threads() != threads:
+        torch.set_num_threads(threads)
+    return deployed(images_BHWC)
 
 
 def _manifest(request: BuildRequest, dataset: Dataset, evaluation: dict[str, Any], training: dict[str, Any]) -> Manifest:
