@@ -68,5 +68,4 @@ def prepared_builds(request: CompareRequest) -> list[BuildRequest]:
 
 
 def _row(request: BuildRequest, result: dict[str, Any]) -> dict[str, Any]:
-    manifest = open_bundle(request.bundle_folder(Home.current()))
-    return board_row(request.label, result["version"], manifest.metrics)
+    return board_row(request.label, result["version"], open_bundle(request.bundle_folder(Home.current())))

@@ -47,7 +47,6 @@ def folder(tmp_path: Path) -> Path:
         picture(tmp_path / "in" / name, 9)
     for name in ("labels.csv", "b/x.heic", "README"):
         (tmp_path / "in" / name).write_text("x")
-    (tmp_path / "in" / "b" / "back").symlink_to(tmp_path / "in")
     return tmp_path / "in"
 
 
@@ -55,11 +54,11 @@ def test_a_folder_is_every_picture_below_it_in_order(folder: Path) -> None:
     refused: list[DataError] = []
     files, others = find_pictures([folder, folder / ".hidden.png", folder / "nothing"], refused.append)
     assert [str(file.relative_to(folder)) for file in files] == ["a.PNG", "b/1.jpg", "b/2.png", ".hidden.png", "nothing"]
-    assert others == {".csv": 1, ".heic": 1, "without ending": 1}
+    assert sorted(others) == ["README", "b/x.heic", "labels.csv"]
     assert refused == []
     (folder / "empty").mkdir()
     assert find_pictures([folder / "empty"], refused.append)[0] == []
-    assert "empty: holds no pictures that can be read; expected .bmp, " in str(refused[0])
+    assert "empty: holds no pictures; expected PNG, JPEG" in str(refused[0])
 
 
 @pytest.mark.parametrize("most_bytes", [1, 2 * 7 * 5 * 3, 10**6])
@@ -85,7 +84,6 @@ def test_each_file_gets_its_own_answer_whatever_the_batches(
 def test_the_rest_is_answered_and_the_exit_code_says_so(home: Home, folder: Path, capsys: Output) -> None:
     bad, good = folder / "bad.jpg", folder / "a.PNG"
     bad.write_bytes(b"")
-    (folder / "b" / "back").unlink()
     for words, code, answers, refusals in (
         ([good, bad, folder / "b" / "2.png", folder / "nothing.png"], 1, 2, 2),
         ([folder], 1, 3, 1),

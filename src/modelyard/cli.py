@@ -83,7 +83,8 @@ DebugOption = Annotated[bool, typer.Option("--debug", callback=_set_debug, help=
 @app.command()
 def run(
     dataset: Annotated[
-        str, typer.Option("--dataset", "-d", help="auto, a name of `modelyard data list` or an image folder.")
+        str,
+        typer.Option("--dataset", "-d", help="auto, a name of `modelyard data list`, or an image folder, archive or table."),
     ] = "auto",
     architecture: Annotated[
         list[str] | None,

@@ -33,6 +33,7 @@ def predict(
 
     What cannot be read is a line on stderr and the rest is answered. Exit code 1: some were refused; 2: nothing was answered.
     """
+    from modelyard.data.scan import told
     from modelyard.predict import find_pictures, predict_files
 
     if as_csv and as_json:
@@ -49,8 +50,7 @@ def predict(
         best = heapq.nlargest(top, row["probabilities"].items(), key=lambda pair: pair[1])
         echo(*_csv(row, best, answered == 1) if as_csv else [json.dumps(row) if as_json else _text(row, best)])
     if others:
-        kinds = ", ".join(f"{ending} {count}" for ending, count in sorted(others.items()))
-        echo(f"NOTE: files that are no pictures left out: {kinds}", err=True)
+        echo(f"NOTE: {told(others)}", err=True)
     if refused:
         raise typer.Exit(SOME_REFUSED if answered else NOTHING_ANSWERED)
 

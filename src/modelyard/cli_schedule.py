@@ -42,7 +42,7 @@ def _prefect() -> Iterator[None]:
 def schedule_add(
     flow: Annotated[str, typer.Argument(help="What is run: compare.")],
     cron: Annotated[str, typer.Option(help="minute hour day month weekday: '0 2 * * *' is two at night.")],
-    dataset: Annotated[str, typer.Option("--dataset", "-d", help="auto, a name of `modelyard data list` or a folder.")],
+    dataset: Annotated[str, typer.Option("--dataset", "-d", help="auto, a name of `modelyard data list` or a path.")],
     timezone: Annotated[str, typer.Option(help="IANA name: Europe/Berlin.")] = "UTC",
     name: Annotated[str, typer.Option(help="The schedule's. Default: the data set's name.")] = "",
     model_name: Annotated[str, typer.Option(help="The model's, as `run --name` has it.")] = "",

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def sweep(
-    dataset: Annotated[str, typer.Option("--dataset", "-d", help="auto, a known name or a folder.")] = "auto",
+    dataset: Annotated[str, typer.Option("--dataset", "-d", help="auto, a known name or a path.")] = "auto",
     architecture: Annotated[list[str] | None, typer.Option("--architecture", "-a", help="As in `run`; repeatable.")] = None,
     preset: Annotated[str, typer.Option(help=PRESETS_HELP)] = "smoke",
     seeds: Annotated[str, typer.Option(help="0-19 or 0,1,2.")] = "0-4",

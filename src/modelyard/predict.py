@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelyard.bundle import Manifest
-from modelyard.data.images import SUFFIXES, picture_pixels
+from modelyard.data.formats import NAMES
+from modelyard.data.images import picture_pixels
+from modelyard.data.scan import scan_folder, told
 from modelyard.errors import DataError, StoreError
 from modelyard.home import Home
 from modelyard.inference import classify, open_session
@@ -24,8 +25,6 @@ from modelyard.releases import CHAMPION, is_version, read_pointers, read_release
 
 BATCH, BATCH_BYTES = 64, 4_000_000
 """Images, and bytes of their pixels, that are answered together; more of either is no faster."""
-JUNK = frozenset(("@eaDir", "__MACOSX", "#recycle", "$RECYCLE.BIN", "lost+found", "__pycache__"))
-"""Folders that storage boxes, archives and trash leave behind."""
 
 
 def released_folder(home: Home, model: str = "") -> Path:
@@ -56,31 +55,24 @@ def _only_name(home: Home) -> str:
     return names[0]
 
 
-def find_pictures(paths: Sequence[Path], refuse: Callable[[DataError], None]) -> tuple[list[Path], Counter[str]]:
-    """A file as it is, whatever its name; of a folder every picture below it, in the order of their paths.
-
-    The second are the endings of the other files that lie there, hidden ones and those of junk folders not counted.
-    """
-    found, others = [], Counter[str]()
+def find_pictures(paths: Sequence[Path], refuse: Callable[[DataError], None]) -> tuple[list[Path], list[str]]:
+    """A file as it is, whatever its name; of a folder every picture below it in their order. And what else lies in folders."""
+    files: list[Path] = []
+    others: list[str] = []
     for path in paths:
-        inside = sorted(_files_below(path)) if os.path.isdir(path) else None  # noqa: PTH112 - false for what cannot be looked at
-        pictures = [path] if inside is None else [file for file in inside if file.suffix.lower() in SUFFIXES]
-        others.update(file.suffix.lower() or "without ending" for file in set(inside or ()).difference(pictures))
-        found += pictures
-        if not pictures:
-            refuse(DataError(f"{path}: holds no pictures that can be read; expected {', '.join(sorted(SUFFIXES))} below it"))
-    return found, others
-
-
-def _files_below(folder: Path) -> Iterator[Path]:
-    seen = set()
-    for parent, folders, names in os.walk(folder, followlinks=True):
-        if (here := os.path.realpath(parent)) in seen:  # a link that leads back
-            folders.clear()
+        if not os.path.isdir(path):  # noqa: PTH112 - false for what cannot be looked at: reading it tells why
+            files.append(path)
             continue
-        seen.add(here)
-        folders[:] = [name for name in folders if name[0] != "." and name not in JUNK]
-        yield from (Path(parent, name) for name in names if name[0] != ".")
+        try:
+            scan = scan_folder(path)
+            if not scan.pictures:
+                raise DataError(f"{path}: holds no pictures; expected {NAMES}; {told(scan.others) or 'it is empty'}")
+        except DataError as error:
+            refuse(error)
+            continue
+        files += [path / name for name in scan.pictures]
+        others += scan.others
+    return files, others
 
 
 def predict_files(
@@ -113,7 +105,7 @@ def _batches(
     batch: list[tuple[Path, NDArray[np.uint8]]] = []
     for file in files:
         try:
-            batch.append((file, picture_pixels(file, (channels, height, width))))
+            batch.append((file, picture_pixels(file, (channels, height, width), manifest.reading)))
         except DataError as error:
             if refuse is None:
                 raise

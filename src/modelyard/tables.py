@@ -20,11 +20,13 @@ from modelyard.terminal import console, echo
 WORDS = (
     "architecture", "name", "aliases", "class", "step", "state", "why", "alias", "who", "action", "onnx_sha256", "since",
     "key", "metric", "label", "what", "test", "kind", "title", "time", "changes", "part", "address", "log", "dataset", "cron",
-    "timezone", "pool", "run",
+    "timezone", "pool", "run", "recall %",
 )  # fmt: skip
 """Columns of text; all others are numbers and stand to the right."""
-WIDE = 220
+WIDE = 260
 """Characters of a line where there is no terminal; of a board with a row for each architecture."""
+MOST_CLASSES = 40
+"""Of a comparison by class."""
 
 
 def print_table(rows: Sequence[Mapping[str, Any]], title: str) -> None:
@@ -84,7 +86,11 @@ def print_difference(told: Mapping[str, Any]) -> None:
     print_table([_rounded(row) for row in told["metrics"]], "metrics")
     if "not_compared" in told:
         return echo(f"answers not compared: {told['not_compared']}")
-    print_table([_rounded(row) for row in told["classes"]], "accuracy by class")
+    classes, more = told["classes"], ""
+    if len(classes) > MOST_CLASSES:
+        classes = sorted(classes, key=lambda row: -abs(row["change"]))[:MOST_CLASSES]
+        more = f", the {MOST_CLASSES} of {len(told['classes'])} that changed most (--json has all)"
+    print_table([_rounded(row) for row in classes], f"accuracy by class{more}")
     test = told["mcnemar"]
     echo(
         f"of {test['images']} test images {told['changed_answers']} are answered otherwise: {test['gained']} gained,"

@@ -175,3 +175,23 @@ def test_a_promotion_by_hand_is_what_later_versions_are_compared_with(tmp_path: 
     third = a_version(home, "third", fooled=False, validation=0.95, digest=others.digest, classes=("k", "l"))
     assert promotion.promote(home, [third], folder, GATES).promoted
     assert (leader(home), leader(home, "cnn")) == (3, 3)
+
+
+def test_what_accuracy_hides_is_judged_from_the_bundle(tmp_path: Path, templates: Templates) -> None:
+    home, dataset = templates.store(tmp_path / "store"), lit_dataset()
+    pack(dataset, home.steps / "data")
+    cases = {
+        "majority": ({"test/majority_share": 0.97}, GATES, "accuracy: 0.9700 on test, guessing gives 0.9700"),
+        "silent": (
+            {"validation/never_given/count": 1.0, "validation/never_given/3": 6.0},
+            GATES,
+            "never gives d on validation",
+        ),
+        "low": ({"test/recall/1": 0.2, "test/recall/0": 0.9}, GatesConfig(min_recall=0.5), "0.2000 on test (b)"),
+        "older": ({}, GATES, "first champion"),
+    }
+    for key, (metrics, gates, why) in cases.items():
+        version = a_version(home, key, fooled=False, validation=0.97, digest=dataset.digest, metrics=metrics)
+        verdict = promotion.promote(home, [version], home.steps / "data", gates)
+        assert why in verdict.why
+        assert verdict.promoted == (key == "older")

@@ -26,9 +26,9 @@ class Imported:
 
 
 def import_dataset(path: Path, name: str, options: FolderOptions, on_progress: OnProgress = unheard) -> Imported:
-    """Bring a folder of images, or of IDX files, into the cache as `name`; what had the name is replaced in one step.
+    """Bring a folder (also of IDX files), archive or table into the cache as `name`; what had the name is replaced in one step.
 
-    Raises: DataError for a name that is not allowed and for a folder that is unfit.
+    Raises: DataError for a name that is not allowed and for data that are unfit.
     """
     check_name(name)
     path = full_path(path)

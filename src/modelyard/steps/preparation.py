@@ -27,6 +27,8 @@ def prepare(  # noqa: PLR0913 - what a request says of its data
     loaded = load_dataset(dataset, options, current_progress.get().work)
     if dataset == "auto" and loaded.name != "mnist":
         current_progress.get().say(f"NOTE: no mnist on this machine, this run uses {loaded.name} (modelyard data list)")
+    for note in loaded.origin.get("notes", []):
+        current_progress.get().say(f"NOTE: {note}")
     make_splits(loaded, data)
     folder = home.steps / f"data-{loaded.digest[:16]}"
     kept_profile(home, pack(loaded, folder))

@@ -11,7 +11,7 @@ from modelyard.data.datasets import Dataset
 from modelyard.data.packed import open_packed
 from modelyard.data.validation import listed
 from modelyard.errors import StoreError
-from modelyard.evaluation.metrics import Probabilities
+from modelyard.evaluation.metrics import NEVER_GIVEN, RECALL, Probabilities, of_classes
 from modelyard.files import is_sealed
 from modelyard.gates.pairs import Pair
 from modelyard.gates.verdicts import Facts
@@ -43,12 +43,14 @@ def facts(home: Home, version: Version) -> Facts:
     images_BHWC, expected_BK = bundle.samples()
     found_BK = classify(open_session(bundle.model), images_BHWC)
     golden = float(np.abs(found_BK - expected_BK).max()) if found_BK.shape == expected_BK.shape else NAN
-    told = bundle.manifest.metrics
+    told, classes = bundle.manifest.metrics, bundle.manifest.classes
     return Facts(
         difference=float(np.maximum(golden, told.get("onnx/max_difference", golden))),  # unlike max(), keeps NaN
         accuracy=told.get("test/accuracy", NAN), ece=told.get("test/ece", NAN),
         latency_ms_p50=told.get("onnx/latency_ms_p50", NAN), latency_ms_p99=told.get("onnx/latency_ms_p99", NAN),
-        megabytes=len(bundle.model) / 1e6, num_classes=len(bundle.manifest.classes),
+        megabytes=len(bundle.model) / 1e6, num_classes=len(classes),
+        majority_share=told.get("test/majority_share", NAN), recalls=of_classes(told, RECALL, classes),
+        never_given=told.get(f"{NEVER_GIVEN}/count", NAN), never_given_names=tuple(of_classes(told, NEVER_GIVEN, classes)),
     )  # fmt: skip
 
 

@@ -16,8 +16,8 @@ from modelyard.tracking.answers import data_folder, pair_up, released
 from modelyard.tracking.registry import Version
 
 METRICS = (
-    "validation/accuracy", "test/accuracy", "test/nll", "test/ece", "onnx/latency_ms_p50", "onnx/latency_ms_p99",
-    "onnx/bytes", "model/parameters", "train/seconds",
+    "validation/accuracy", "test/accuracy", "test/macro_f1", "test/balanced_accuracy", "test/min_recall", "test/nll",
+    "test/ece", "onnx/latency_ms_p50", "onnx/latency_ms_p99", "onnx/bytes", "model/parameters", "train/seconds",
 )  # fmt: skip
 EXAMPLES = 10
 """Test images named of those that are answered otherwise."""
