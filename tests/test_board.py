@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from modelyard.board import as_markdown, board_markdown, board_row, card_facts
+from modelyard.board import ALONE, as_markdown, board_markdown, board_row, card_facts
 from modelyard.bundle import Manifest, read_bundle
 from modelyard.predict import released_folder
 from tests.blank import former_store
@@ -69,3 +69,23 @@ def test_older_bundles_still_have_a_card(tmp_path: Path) -> None:
     assert facts["recall %"] == "not measured" and "macro F1 0." in facts["test accuracy"]
     assert facts["classes"] == "0, 1, 2, 3, 4, 5, 6, 7, 8, 9"
     assert card_facts(replace(bundle.manifest, metrics={}))["recall %"] == "not measured"
+
+
+SPREAD = {"onnx/latency_ms_p50_high": 0.62, "onnx/latency_ms_p99_high": 9.0, "torch/latency_ms_p50_high": 60.0}
+
+
+@pytest.mark.parametrize(
+    ("metrics", "busy"),
+    [({}, None), (SPREAD | {ALONE: 1.0}, ""), (SPREAD | {ALONE: 0.0}, ", busy")],
+    ids=["older", "alone", "busy"],
+)
+def test_latencies_have_their_spread_where_it_is_known(metrics: dict[str, float], busy: str | None) -> None:
+    made = manifest(("a", "b"), **metrics)
+    row = board_row("cnn", 1, made)
+    high = [None if busy is None else f"0.500-{high}{busy}" for high in ("0.620", "9.000", "60.000")]
+    assert (row["p50 ms"], row["p50 range"], row["p99 ms"]) == (0.5, high[0], 0.5)
+    assert (row["torch p50 ms"], row["torch range"]) == (0.5, high[2])
+    told = [f" ({spread})" if spread else "" for spread in high]
+    assert card_facts(made)["latency"] == (
+        f"p50 0.500 ms{told[0]}, p99 0.500 ms{told[1]} at batch 1 (torch eager p50 0.500 ms{told[2]})"
+    )

@@ -80,6 +80,19 @@ def test_the_kernel_frees_what_a_killed_process_held(home: Home) -> None:
         assert count == 5
 
 
+def test_who_runs_out_of_patience_holds_nothing(home: Home) -> None:
+    with device_slots(home, "cpu", 2), device_slots(home, "cpu", 3, patience_s=0.0) as third:
+        assert third == 3
+        start = time.monotonic()
+        with device_slots(home, "cpu", patience_s=0.2) as none:
+            assert none == 0 and time.monotonic() - start < 5
+    slots = (device_slots(home, "cpu", wanted, patience_s=0.0) for wanted in (1, 5, 4))
+    with next(slots) as one, next(slots) as none, next(slots) as rest:
+        assert (one, none, rest) == (1, 0, 4)
+    with device_slots(home, "cpu", patience_s=0.0) as count:
+        assert count == 5
+
+
 def test_a_cuda_device_is_one_slot(home: Home) -> None:
     with device_slots(home, "cuda", 3) as cuda, device_slots(home, "cpu", 5) as cpu:
         assert (cuda, cpu) == (1, 5)

@@ -14,6 +14,9 @@ from modelyard.text import elided, in_markdown
 MOST_NAMED, LONGEST_NAME = 30, 16
 """A card names so many classes, or the first three; the board so many characters of one."""
 
+ALONE = "latency/alone"
+"""Metric: 1.0 where no training of the same store ran beside the measurement of latencies, else 0.0."""
+
 
 def board_row(label: str, version: int, manifest: Manifest) -> dict[str, Any]:
     """Column -> value; accuracies and recalls in percent, latencies in milliseconds."""
@@ -30,14 +33,28 @@ def board_row(label: str, version: int, manifest: Manifest) -> dict[str, Any]:
         "NLL": round(metrics["test/nll"], 4),
         "ECE %": round(100 * metrics["test/ece"], 2),
         "p50 ms": round(metrics["onnx/latency_ms_p50"], 3),
+        "p50 range": _range(metrics, "onnx/latency_ms_p50"),
         "p99 ms": round(metrics["onnx/latency_ms_p99"], 3),
         "torch p50 ms": round(metrics["torch/latency_ms_p50"], 3),
+        "torch range": _range(metrics, "torch/latency_ms_p50"),
         "images/s": round(metrics["onnx/images_per_second"]),
         "KB": round(metrics["onnx/bytes"] / 1000),
         "parameters": int(metrics["model/parameters"]),
         "MFLOP": round(metrics["model/flops"] / 1e6, 2),
         "train s": round(metrics["train/seconds"], 1),
     }
+
+
+def _range(metrics: Mapping[str, float], name: str) -> str | None:
+    """From the quietest round's latency to the upper quartile, `busy` beside a training; older bundles have none."""
+    if f"{name}_high" not in metrics:
+        return None
+    return f"{metrics[name]:.3f}-{metrics[f'{name}_high']:.3f}{'' if metrics[ALONE] else ', busy'}"
+
+
+def _latency(metrics: Mapping[str, float], name: str) -> str:
+    spread = _range(metrics, name)
+    return f"{name[-3:]} {metrics[name]:.3f} ms" + (f" ({spread})" if spread else "")
 
 
 def _recalls(manifest: Manifest) -> str:
@@ -61,8 +78,8 @@ def card_facts(manifest: Manifest) -> dict[str, str]:
         "recall %": _recalls(manifest) or "not measured",
         "calibration": f"NLL {metrics['test/nll']:.4f}, Brier {metrics['test/brier']:.4f}, ECE {metrics['test/ece']:.2%}"
         f" (before temperature {metrics['test/ece_before_temperature']:.2%})",
-        "latency": f"p50 {metrics['onnx/latency_ms_p50']:.3f} ms, p99 {metrics['onnx/latency_ms_p99']:.3f} ms at batch 1"
-        f" (torch eager p50 {metrics['torch/latency_ms_p50']:.3f} ms)",
+        "latency": f"{_latency(metrics, 'onnx/latency_ms_p50')}, {_latency(metrics, 'onnx/latency_ms_p99')} at batch 1"
+        f" (torch eager {_latency(metrics, 'torch/latency_ms_p50')})",
         "size": f"{metrics['model/parameters']:,.0f} parameters, {metrics['model/flops'] / 1e6:.2f} MFLOP and"
         f" {metrics['model/activation_bytes'] / 1000:.0f} KB of activations an image;"
         f" file {metrics['onnx/bytes'] / 1000:.0f} KB",

@@ -11,16 +11,17 @@ import os
 import signal
 import sys
 import traceback
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+import modelyard
 from modelyard.cli_alerts import alerts_app
 from modelyard.cli_data import data_app
 from modelyard.cli_models import models_app
 from modelyard.cli_operate import down, env, restart, status, ui, up
 from modelyard.cli_options import PRESETS_HELP, JsonOption, LabelsOption, SkipOption, print_rows, with_labels
+from modelyard.cli_predict import predict
 from modelyard.cli_repository import repository_app
 from modelyard.cli_schedule import schedule_app
 from modelyard.cli_serve import serve
@@ -45,7 +46,7 @@ app.add_typer(alerts_app, name="alerts")
 app.add_typer(models_app, name="models")
 app.add_typer(repository_app, name="repository")
 app.add_typer(store_app, name="store")
-for command in (up, status, down, restart, ui, env, gc, sweep):
+for command in (up, status, down, restart, ui, env, gc, sweep, predict):
     app.command()(command)
 app.add_typer(schedule_app, name="schedule")
 app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(serve)
@@ -55,6 +56,20 @@ app.command()(sync)
 INTERRUPTED = 130
 """What typer makes of a KeyboardInterrupt."""
 _signals: list[int] = []
+
+
+def _say_version(asked: bool) -> None:
+    if asked:
+        echo(f"modelyard {modelyard.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[bool, typer.Option("--version", is_eager=True, callback=_say_version, help="Say it and exit.")] = False,
+) -> None:
+    """What stands before the command; --help and --version make no store."""
+    configure(Home.current())
 
 
 def _set_debug(debug: bool) -> None:
@@ -122,21 +137,6 @@ def run(
 
 
 @app.command()
-def predict(
-    images: Annotated[list[Path], typer.Argument(help="Image files")],
-    model: Annotated[
-        str, typer.Option("--model", "-m", help="name, name@alias or name@number; needed where there are several models.")
-    ] = "",
-    as_json: JsonOption = False,
-) -> None:
-    """Classify image files with a released model; needs onnxruntime only."""
-    from modelyard.predict import predict_files
-
-    for row in predict_files(Home.current(), model, images):
-        echo(json.dumps(row) if as_json else f"{row['image']}  {row['label']}  {row['probability']:.1%}  {row['ms']:.2f} ms")
-
-
-@app.command()
 def doctor(
     relocate: Annotated[bool, typer.Option("--relocate", help="Repair a store that was moved or renamed.")] = False,
     as_json: JsonOption = False,
@@ -163,7 +163,6 @@ def _terminate(number: int, _frame: object) -> None:
 @private_files()
 def main() -> None:
     """Entry point: every expected error is one line and an exit code (2 input, 1 failure, 130 Ctrl-C, 143 SIGTERM)."""
-    configure(Home.current())
     signal.signal(signal.SIGTERM, _terminate)
     try:
         code = app(standalone_mode=False) or 0

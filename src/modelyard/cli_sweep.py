@@ -59,11 +59,12 @@ def sweep(
     elif found["configurations"]:
         print_rows(found["configurations"], f"sweep {request.name}: validation, mean over seeds", as_json=False)
     _say_failed(found)
-    if compare:
+    if compare and found["configurations"]:
         _compare_best(request, found)
     elif not as_json:
         folder = Home.current().sweeps / request.name
-        echo(f"summary and picture: {folder}", "next: the same command with --compare | modelyard ui")
+        compared = "the same command with --compare | " if found["configurations"] else ""
+        echo(f"summary and picture: {folder}", f"next: {compared}modelyard ui")
     if found["states"]["failed"]:
         raise typer.Exit(1)
 

@@ -6,9 +6,10 @@ takes its share. A CUDA device is one slot. The kernel frees the locks of a proc
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 
 from filelock import FileLock, Timeout
 
@@ -20,18 +21,19 @@ POLL_S = 0.05
 
 
 @contextmanager
-def device_slots(home: Home, kind: str, wanted: int | None = None) -> Iterator[int]:
+def device_slots(home: Home, kind: str, wanted: int | None = None, patience_s: float = math.inf) -> Iterator[int]:
     """Hold `wanted` slots (None: all) of the `kind` cpu or cuda; gives how many they are. Waits for its turn.
 
-    Who waits for several slots keeps those it has and is the only one that takes any, so two can never wait for each other.
+    After `patience_s` it gives 0 and holds none. Who waits for several slots keeps those it has and is the only one that
+    takes any, so two can never wait for each other.
     """
     total = usable_cores() if kind == "cpu" else 1
-    count = min(wanted or total, total)
+    count, taken, until = min(wanted or total, total), 0, time.monotonic() + patience_s
     locks = make_folder(home.locks)
+    turn = FileLock(locks / f"device-{kind}.turn", timeout=-1 if patience_s == math.inf else patience_s)
     with ExitStack() as held:
-        with FileLock(locks / f"device-{kind}.turn"):
+        with suppress(Timeout), turn:
             free = [FileLock(locks / f"device-{kind}-{slot}.lock") for slot in range(total)]
-            taken = 0
             while taken < count:
                 for lock in [lock for lock in free if not lock.is_locked]:
                     try:
@@ -42,5 +44,9 @@ def device_slots(home: Home, kind: str, wanted: int | None = None) -> Iterator[i
                     if taken == count:
                         break
                 else:
+                    if time.monotonic() > until:
+                        break
                     time.sleep(POLL_S)
-        yield count
+        if taken < count:
+            held.close()
+        yield taken if taken == count else 0

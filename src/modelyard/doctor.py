@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import shutil
 import sqlite3
+from contextlib import closing
 from typing import Any
 
 import onnx
@@ -75,7 +76,7 @@ def _database(home: Home) -> str:
 
     try:
         reads = is_for_reading(home)
-        with sqlite3.connect(read_only(home) if reads else home.database, timeout=1, uri=reads) as connection:
+        with closing(sqlite3.connect(read_only(home) if reads else home.database, timeout=1, uri=reads)) as connection:
             check = connection.execute("PRAGMA quick_check").fetchone()[0]
             location = connection.execute("SELECT artifact_location FROM experiments WHERE name = 'modelyard'").fetchone()
             if not reads:

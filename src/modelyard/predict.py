@@ -1,17 +1,30 @@
-"""Classifying image files with a released bundle: onnxruntime, numpy and pillow only."""
+"""Classifying image files with a released bundle: onnxruntime, numpy and pillow only.
+
+B batch, H height, W width, C channels, K classes.
+"""
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from modelyard.bundle import Manifest
+from modelyard.data.formats import NAMES
 from modelyard.data.images import picture_pixels
-from modelyard.errors import StoreError
+from modelyard.data.scan import scan_folder, told
+from modelyard.errors import DataError, StoreError
 from modelyard.home import Home
 from modelyard.inference import classify, open_session
 from modelyard.releases import CHAMPION, is_version, read_pointers, read_release
+
+BATCH, BATCH_BYTES = 64, 4_000_000
+"""Images, and bytes of their pixels, that are answered together; more of either is no faster."""
 
 
 def released_folder(home: Home, model: str = "") -> Path:
@@ -42,20 +55,63 @@ def _only_name(home: Home) -> str:
     return names[0]
 
 
-def predict_files(home: Home, model: str, images: list[Path]) -> Iterator[dict[str, Any]]:
-    """Label, probability and milliseconds for each file. Raises: DataError for a file that is no image."""
+def find_pictures(paths: Sequence[Path], refuse: Callable[[DataError], None]) -> tuple[list[Path], list[str]]:
+    """A file as it is, whatever its name; of a folder every picture below it in their order. And what else lies in folders."""
+    files: list[Path] = []
+    others: list[str] = []
+    for path in paths:
+        if not os.path.isdir(path):  # noqa: PTH112 - false for what cannot be looked at: reading it tells why
+            files.append(path)
+            continue
+        try:
+            scan = scan_folder(path)
+            if not scan.pictures:
+                raise DataError(f"{path}: holds no pictures; expected {NAMES}; {told(scan.others) or 'it is empty'}")
+        except DataError as error:
+            refuse(error)
+            continue
+        files += [path / name for name in scan.pictures]
+        others += scan.others
+    return files, others
+
+
+def predict_files(
+    home: Home, model: str, files: Sequence[Path], refuse: Callable[[DataError], None] | None = None
+) -> Iterator[dict[str, Any]]:
+    """Label, probabilities and milliseconds for each file, in their order.
+
+    A file that is no image is given to `refuse`, and the rest is answered; without it the first raises.
+    Raises: DataError for it, StoreError for an unknown model.
+    """
     bundle = read_release(released_folder(home, model))
     manifest, session = bundle.manifest, open_session(bundle.model)
-    height, width, channels = manifest.image_shape
-    for path in images:
-        pixels_1HWC = picture_pixels(path, (channels, height, width), manifest.reading)[None]
+    for batch in _batches(files, manifest, refuse):
         start = time.perf_counter()
-        probabilities_K = classify(session, pixels_1HWC)[0]
-        elapsed_ms = (time.perf_counter() - start) * 1e3
-        best = int(probabilities_K.argmax())
-        yield {
-            "image": str(path),
-            "label": manifest.classes[best],
-            "probability": float(probabilities_K[best]),
-            "ms": elapsed_ms,
-        }
+        probabilities_BK = classify(session, np.stack([pixels_HWC for _, pixels_HWC in batch]))
+        elapsed_ms = (time.perf_counter() - start) * 1e3 / len(batch)
+        for (file, _), probabilities_K in zip(batch, probabilities_BK, strict=True):
+            best = int(probabilities_K.argmax())
+            yield {
+                "image": str(file), "label": manifest.classes[best], "probability": float(probabilities_K[best]),
+                "ms": elapsed_ms, "probabilities": dict(zip(manifest.classes, probabilities_K.tolist(), strict=True)),
+            }  # fmt: skip
+
+
+def _batches(
+    files: Sequence[Path], manifest: Manifest, refuse: Callable[[DataError], None] | None
+) -> Iterator[list[tuple[Path, NDArray[np.uint8]]]]:
+    """The files that could be read and their pixels [H, W, C]; one batch at a time is in memory."""
+    height, width, channels = manifest.image_shape
+    batch: list[tuple[Path, NDArray[np.uint8]]] = []
+    for file in files:
+        try:
+            batch.append((file, picture_pixels(file, (channels, height, width), manifest.reading)))
+        except DataError as error:
+            if refuse is None:
+                raise
+            refuse(error)
+        if len(batch) == BATCH or sum(pixels_HWC.size for _, pixels_HWC in batch) >= BATCH_BYTES:
+            yield batch
+            batch = []
+    if batch:
+        yield batch

@@ -11,7 +11,10 @@ from rich.table import Table
 
 from modelyard.board import card_facts
 from modelyard.bundle import MODEL_FILE, Manifest
+from modelyard.errors import StoreError
 from modelyard.gates.record import describe_record
+from modelyard.home import Home
+from modelyard.predict import released_folder
 from modelyard.terminal import console, echo
 
 WORDS = (
@@ -20,6 +23,8 @@ WORDS = (
     "timezone", "pool", "run", "recall %",
 )  # fmt: skip
 """Columns of text; all others are numbers and stand to the right."""
+WIDE = 260
+"""Characters of a line where there is no terminal; of a board with a row for each architecture."""
 MOST_CLASSES = 40
 """Of a comparison by class."""
 
@@ -31,21 +36,30 @@ def print_table(rows: Sequence[Mapping[str, Any]], title: str) -> None:
         table.add_column(column, justify="left" if column in WORDS else "right")
     for row in rows:
         table.add_row(*("-" if value is None else str(value) for value in row.values()))
-    console(width=None if sys.stdout.isatty() else 240).print(table)
+    console(width=None if sys.stdout.isatty() else WIDE).print(table)
 
 
 def print_board(result: Mapping[str, Any]) -> None:
     """The outcome of `compare` and what to do next. Narrow terminals get one column for each architecture."""
     rows, dataset = result["board"], result["dataset"]
     title = f"{dataset}: every architecture on the same test images"
-    if sys.stdout.isatty() and console().width < 220:
+    if sys.stdout.isatty() and console().width < WIDE:
         rows = [{"": key, **{row["architecture"]: row[key] for row in rows}} for key in list(rows[0])[1:]]
     print_table(rows, title)
-    champion = "promoted" if result["promoted"] else "champion unchanged"
-    echo(
-        f"{champion}: {result['why']}",
-        f"next: modelyard ui | modelyard models show {dataset} | modelyard predict IMAGE --model {dataset}@champion",
-    )
+    best = max(result["board"], key=lambda row: row["validation %"])
+    echo(*closing_lines(Home.current(), f"{dataset}@{best['version']}", promoted=result["promoted"], why=result["why"]))
+
+
+def closing_lines(home: Home, version: str, *, promoted: bool, why: str) -> tuple[str, str]:
+    """What a run came to, and commands that work now; `version`, as digits@3, is the best of the run's own."""
+    model = version.partition("@")[0]
+    next_line = "next: modelyard ui | modelyard models show {0} | modelyard predict IMAGE --model {0}"
+    try:
+        released_folder(home, model)
+    except StoreError:
+        force = f" | modelyard models promote {version} --force"
+        return f"no champion: {why}", next_line.format(version) + force
+    return f"{'promoted' if promoted else 'champion unchanged'}: {why}", next_line.format(f"{model}@champion")
 
 
 def print_card(manifest: Manifest, folder: Path) -> None:

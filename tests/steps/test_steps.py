@@ -42,6 +42,9 @@ def test_steps_end_in_a_bundle_with_parity(
     manifest = open_bundle(bundle)
     assert manifest.metrics["onnx/max_difference"] < 1e-4
     assert manifest.image_shape == (28, 28, 1)
+    assert manifest.metrics["latency/alone"] == 1.0
+    for call in ("onnx/latency_ms", "torch/latency_ms", "onnx/latency_batch64_ms", "torch/latency_batch64_ms"):
+        assert 0 < manifest.metrics[f"{call}_p50"] <= manifest.metrics[f"{call}_p50_high"]
     torch.manual_seed(5)
     other = DeployedModel(recipe.model.build((1, 28, 28), 10), 1.0).eval()
     with pytest.raises(ParityError, match=r"disagree on \d+ of 128 labels.*nothing was registered"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import shutil
 import sqlite3
+from contextlib import closing
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
@@ -84,14 +85,13 @@ def test_a_move_that_was_killed_anywhere_is_completed_by_the_next(home: Home, mo
 def test_a_move_that_the_registry_cannot_write_is_taken_back(home: Home, model: str, refused: str) -> None:
     """The second kind fails when the champion was moved already and `previous` is to follow."""
     move_alias(home, a_move(model, 1), expected=None)
-    with sqlite3.connect(home.database) as connection:
+    with closing(sqlite3.connect(home.database)) as connection, connection:
         fault = "BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END"
         connection.execute(f"CREATE TRIGGER full BEFORE {refused} ON registered_model_aliases {fault}")
     with pytest.raises(StoreError, match=r"the registry refused to move an alias of .*: .*database or disk is full"):
         move_alias(home, a_move(model, 2), expected=1)
-    with sqlite3.connect(home.database) as connection:
+    with closing(sqlite3.connect(home.database)) as connection, connection:
         connection.execute("DROP TRIGGER full")
-    connection.close()
     assert agreed(home, model) == {"champion": 1}
 
 

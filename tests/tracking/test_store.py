@@ -83,7 +83,7 @@ def test_a_locked_database_is_named(home: Home) -> None:
     holder.execute("BEGIN EXCLUSIVE")
     try:
         assert "database is locked; a program that holds it has to end" in examine(home)["database"]
-        with pytest.raises(sqlite3.OperationalError) as caught, sqlite3.connect(home.database, timeout=0.1) as other:
+        with pytest.raises(sqlite3.OperationalError) as caught, closing(sqlite3.connect(home.database, timeout=0.1)) as other:
             other.execute("CREATE TABLE t (x)")
         assert describe_fault(caught.value) == (
             "the run store is locked by another program; end it (modelyard doctor) and run the same command again"

@@ -72,6 +72,9 @@ def main(arguments: list[str]) -> int:
     except ModelyardError as error:
         sys.stderr.write(f"modelyard: {error}\n")
         return error.exit_code
+    except ModuleNotFoundError as error:
+        sys.stderr.write(f"modelyard: the server needs {error.name}; install modelyard[serve]\n")
+        return 2
 
 
 if __name__ == "__main__":
