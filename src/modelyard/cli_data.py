@@ -38,9 +38,7 @@ def data_fetch(name: Annotated[str, typer.Argument(help="One of modelyard data l
 
 @data_app.command("show")
 def data_show(
-    dataset: Annotated[
-        str, typer.Argument(help="A name of modelyard data list, or the path of an image folder, archive or table.")
-    ],
+    dataset: Annotated[str, typer.Argument(help="A name of modelyard data list or the path of a folder, archive or table.")],
     picture: Annotated[Path, typer.Option(help="Where the contact sheet goes.")] = Path("contact-sheet.png"),
     skip_unreadable: SkipOption = False,
     as_json: JsonOption = False,
@@ -58,12 +56,7 @@ def data_show(
 
 @data_app.command("import")
 def data_import(
-    folder: Annotated[
-        Path,
-        typer.Argument(
-            help="class_name/*.png|jpg, optional train/, val/, test/; a zip, tar, csv, jsonl or parquet; four IDX files."
-        ),
-    ],
+    folder: Annotated[Path, typer.Argument(help="Folder (class_name/*.png|jpg, train/, val/, test/; IDX), archive or table.")],
     name: Annotated[str | None, typer.Option(help="Its name from now on; by default the folder's, made to fit.")] = None,
     height: Annotated[int | None, typer.Option(min=4, max=4096, help="Pixels; by default the majority's.")] = None,
     width: Annotated[int | None, typer.Option(min=4, max=4096, help="Pixels; by default the majority's.")] = None,

@@ -13,7 +13,7 @@ from typing import Any
 import PIL
 from filelock import FileLock
 
-from modelyard.data.containers import containers_of, list_plain, list_unpacked, state_of
+from modelyard.data.containers import containers_of, list_plain, list_unpacked
 from modelyard.data.datasets import Dataset, OnProgress, unheard
 from modelyard.data.folder import FolderOptions, read_folder
 from modelyard.data.packed import open_packed, pack
@@ -35,7 +35,8 @@ def load_folder(source: Path, options: FolderOptions, on_progress: OnProgress = 
     """
     containers = containers_of(source)
     listing = None if containers else list_plain(source, options)
-    state = [state_of(containers) if listing is None else listing.fingerprint, DECODER]
+    told = [[str(path), path.stat().st_size, path.stat().st_mtime_ns] for path in containers]
+    state = [told if listing is None else listing.fingerprint, DECODER]
     place = cache_folder() / "folders" / f"{sha256_of_json([str(source), astuple(options)])[:16]}.json"
     with _one_at_a_time(place) as scratch:
         entry = read_entry(place)
