@@ -63,6 +63,44 @@ def photo(bytes_wanted: int) -> bytes:
     return file.getvalue()
 
 
+OTHERS: dict[str, dict[str, object]] = {
+    "BMP": {}, "GIF": {}, "TIFF": {"compression": "tiff_lzw"}, "WEBP": {}, "AVIF": {}, "JPEG2000": {}, "PPM": {},
+    "TGA": {"rle": True},
+}  # fmt: skip
+"""The formats besides PNG and JPEG, as Pillow names them."""
+SIZES = (0, 1, 255, 30_000, 2**16 - 1, 13_000_000, 2**31 - 1, 2**32 - 1)
+
+
+@cache
+def other_format(kind: str, side: int) -> bytes:
+    file = io.BytesIO()
+    noise = np.random.default_rng(0).integers(0, 256, (side // 8, side // 8, 3), np.uint8)
+    Image.fromarray(noise).resize((side, side)).save(file, kind, **OTHERS[kind])
+    return file.getvalue()
+
+
+def damaged_picture(chance: random.Random) -> bytes:
+    """Of a format with a directory, boxes or blocks: some of its first bytes are others, often those that say a size."""
+    content = bytearray(other_format(chance.choice(list(OTHERS)), 64))
+    for _ in range(chance.choice((1, 1, 2, 4))):
+        at = chance.randrange(min(len(content), chance.choice((64, 256, len(content)))))
+        if chance.random() < 0.5:
+            content[at] = chance.choice((0, 1, 127, 255, chance.randrange(256)))
+        else:
+            content[at : at + 4] = chance.choice(SIZES).to_bytes(4, chance.choice(("big", "little")))
+    return request("/predict", bytes(content))
+
+
+def countless(chance: random.Random) -> bytes:
+    """Extensions, comments, entries and boxes without end."""
+    pictures = (
+        b"GIF89a" + bytes(7) + b"!\xfe\1a\0" * 20_000, b"P5" + b"#\n" * 50_000, b"P3 9 9 255 " + b"#\n" * 50_000,
+        b"II*\0\x08\0\0\0\xff\xff" + b"\0\1\2\0\1\0\0\0aaaa" * 9000, b"II+\0\x08\0\0\0" + b"\x10" + b"\xff" * 100_000,
+        b"\0\0\0\x0cjP  \r\n\x87\n" + b"\0\0\0\x08free" * 12_000,
+    )  # fmt: skip
+    return request("/predict", chance.choice(pictures))
+
+
 def form(parts: int) -> bytes:
     return request("/predict", b"--b\r\n" * parts, b"Content-Type: multipart/form-data; boundary=b")
 

@@ -7,7 +7,7 @@ import json
 import math
 import zipfile
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 
 from modelyard.errors import BundleError
 from modelyard.files import is_plain_name, parse_json, read_regular, sha256_of_file, write_json
+from modelyard.reading import Reading
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION, FIRST_SCHEMA = 2, 1
 MODEL_FILE, MANIFEST_FILE, GOLDEN_FILE = "model.onnx", "manifest.json", "golden.npz"
 MODEL_BYTES, MANIFEST_BYTES, GOLDEN_BYTES = 2**31, 4 * 2**20, 256 * 2**20
 """Nothing larger is read; protobuf allows no larger model."""
@@ -46,17 +47,22 @@ class Manifest:
     """Package -> version that made the bundle."""
     files: dict[str, str]
     """File name -> sha256 of every file of the bundle but the manifest; no other may lie beside them."""
+    reading: Reading = field(default_factory=Reading)
+    """How pictures become its input; schema 1 had but one way."""
 
     @classmethod
     def from_json(cls, value: object) -> Manifest:
         """The manifest in a parsed manifest.json. Raises: ValueError naming the fields that do not fit."""
         given: dict[str, Any] = value if isinstance(value, dict) else {}
-        names = {field.name for field in fields(cls)}
+        is_first = given.get("schema_version") == FIRST_SCHEMA
+        names = {field.name for field in fields(cls)} - ({"reading"} if is_first else set())
         wrong = [*(names ^ set(given)), *(name for name in names & set(given) if not FITS.get(name, _is_name)(given[name]))]
         if wrong:
             raise ValueError(f"fields missing, unknown or of another type: {', '.join(sorted(wrong))}")
         height, width, channels = given["image_shape"]
-        return cls(**given | {"classes": tuple(given["classes"]), "image_shape": (height, width, channels)})
+        reading = Reading() if is_first else Reading.from_json(given["reading"])
+        told = {"classes": tuple(given["classes"]), "image_shape": (height, width, channels), "reading": reading}
+        return cls(**given | told)
 
 
 def _is_text(value: object) -> bool:
@@ -78,7 +84,7 @@ def _is_name(value: object) -> bool:
 
 
 FITS: dict[str, Callable[[Any], bool]] = {
-    "schema_version": lambda value: type(value) is int and value == SCHEMA_VERSION,
+    "schema_version": lambda value: type(value) is int and value in {FIRST_SCHEMA, SCHEMA_VERSION},
     "classes": lambda value: (
         isinstance(value, list) and all(map(_is_text, value)) and 0 < len(value) == len(set(value)) <= MOST_CLASSES
     ),
@@ -93,6 +99,7 @@ FITS: dict[str, Callable[[Any], bool]] = {
     "metrics": lambda value: _is_table(value, _is_number),
     "environment": lambda value: _is_table(value, _is_text),
     "files": lambda value: _is_table(value, _is_text) and all(map(is_plain_name, value)),
+    "reading": lambda value: isinstance(value, dict),
 }
 """Whether a value may stand for a field of the manifest; the others are names."""
 
@@ -144,7 +151,7 @@ def _array(archive: zipfile.ZipFile, name: str, row: tuple[int, ...], *types: ty
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Seal the folder: record the digests of the other two files."""
     files = {name: sha256_of_file(folder / name) for name in (MODEL_FILE, GOLDEN_FILE)}
-    write_json(folder / MANIFEST_FILE, asdict(replace(manifest, files=files)))
+    write_json(folder / MANIFEST_FILE, asdict(replace(manifest, files=files, schema_version=SCHEMA_VERSION)))
 
 
 def read_bundle(folder: Path) -> Bundle:

@@ -108,7 +108,7 @@ def _left_out(origin: Any) -> list[str]:
 def _print_description(description: dict[str, Any]) -> None:
     counts = [{"class": name, **values} for name, values in description.pop("counts").items()]
     print_first(counts, description.pop("name"), "classes")
-    origin, examples = description.pop("origin"), description.pop("examples of those")
+    origin, examples, advice = (description.pop(key) for key in ("origin", "examples of those", "advice"))
     hidden = ("unreadable files left out", "notes")
     facts = {name: fact for name, fact in origin.items() if name not in hidden} | description
     for name, fact in facts.items():
@@ -116,3 +116,4 @@ def _print_description(description: dict[str, Any]) -> None:
         echo(f"{name:>35}  {text}")
     for text in [*(f"equal images: {example}" for example in examples), *_left_out(origin)]:
         echo(f"{'':>35}  {text}")
+    echo(*(f"advice: {text}" for text in advice))

@@ -104,7 +104,7 @@ class Model:
 
         height, width, channels = self.manifest.image_shape
         listed = [images] if isinstance(images, str | Path) else list(images)
-        found = [picture_pixels(image, (channels, height, width)) for image in listed]
+        found = [picture_pixels(image, (channels, height, width), self.manifest.reading) for image in listed]
         return np.stack(found) if found else np.empty((0, height, width, channels), np.uint8)
 
     def __repr__(self) -> str:
@@ -115,7 +115,8 @@ class Model:
         accuracy = self.manifest.metrics.get("test/accuracy")
         told = {
             "model": self.name, "architecture": self.manifest.architecture,
-            "image": "x".join(map(str, self.manifest.image_shape)), "classes": ", ".join(self.classes[:SHOWN]),
+            "image": "x".join(map(str, self.manifest.image_shape)), "pictures": self.manifest.reading.told,
+            "classes": ", ".join(self.classes[:SHOWN]),
             "data": self.manifest.data_digest[:16], "test accuracy": "unknown" if accuracy is None else f"{accuracy:.2%}",
         }  # fmt: skip
         rows = "".join(f"<tr><th>{title}</th><td>{html.escape(fact)}</td></tr>" for title, fact in told.items())

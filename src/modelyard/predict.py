@@ -48,7 +48,7 @@ def predict_files(home: Home, model: str, images: list[Path]) -> Iterator[dict[s
     manifest, session = bundle.manifest, open_session(bundle.model)
     height, width, channels = manifest.image_shape
     for path in images:
-        pixels_1HWC = picture_pixels(path, (channels, height, width))[None]
+        pixels_1HWC = picture_pixels(path, (channels, height, width), manifest.reading)[None]
         start = time.perf_counter()
         probabilities_K = classify(session, pixels_1HWC)[0]
         elapsed_ms = (time.perf_counter() - start) * 1e3

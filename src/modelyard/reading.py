@@ -8,6 +8,10 @@ from typing import Literal, get_args
 Fit = Literal["stretch", "pad", "crop"]
 FITS: tuple[Fit, ...] = get_args(Fit)
 DEEPEST = 65_535
+LEAST_SIDE = 2
+"""Pixels: no architecture works with less."""
+MOST_PIXELS = 400_000_000
+"""Of one picture of one's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +25,13 @@ class Reading:
     ground: tuple[int, ...] = (255,)
     """0..255 for each channel, or one for all: what lies under transparent parts and beside a padded picture."""
 
+    @property
+    def told(self) -> str:
+        """For people."""
+        fits = {"stretch": "stretched", "pad": "padded", "crop": "cut to the middle"}
+        white = "" if self.white == DEEPEST else f", white {self.white}"
+        return f"{fits[self.fit]}, ground {colour_name(self.ground)}{white}"
+
     @classmethod
     def from_json(cls, value: object) -> Reading:
         """From a manifest or a packed data set. Raises: ValueError when it is none."""
@@ -32,5 +43,14 @@ class Reading:
         return cls(fit, white, tuple(ground))
 
 
+def colour_name(colour: tuple[int, ...]) -> str:
+    """Black, white, or its numbers."""
+    names = {frozenset({0}): "black", frozenset({255}): "white"}
+    return names.get(frozenset(colour), "-".join(map(str, colour)))
+
+
 def _is_colour(value: object) -> bool:
     return isinstance(value, list | tuple) and len(value) in {1, 3} and all(type(v) is int and 0 <= v <= 255 for v in value)
+
+
+AS_EVER = Reading()

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import io
+import struct
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, PngImagePlugin
 
-from modelyard.data import images
-from modelyard.data.images import Form, UnreadableImage, pillow_warnings_hushed, read_form, read_image
+from modelyard.data import fitting
+from modelyard.data.images import Form, TooLarge, UnreadableImage, picture_pixels, pillow_warnings_hushed, read_form, read_image
+from modelyard.reading import Fit, Reading
+from tests.data.pictures import DAMAGED, FORMATS, SENSELESS, painting, saved
 
 SIZE = (6, 4)
 """Width, height."""
@@ -107,7 +112,7 @@ def test_damaged_files_of_every_kind_are_one_error(suffix: str, tmp_path: Path) 
 def test_a_picture_is_turned_strip_by_strip_as_in_one_piece(
     orientation: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(images, "STRIP_PIXELS", 12)
+    monkeypatch.setattr(fitting, "STRIP_PIXELS", 12)
     picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (9, 5, 3), np.uint8))
     exif = Image.Exif()
     exif[0x0112] = orientation
@@ -129,3 +134,149 @@ def test_l11_whatever_pillow_raises_is_one_error(tmp_path: Path, monkeypatch: py
         monkeypatch.setattr(Image, "open", broken)
         with pytest.raises(UnreadableImage, match="x\\.png: not a readable image"):
             read_image(tmp_path / "x.png", SHAPE_GREY)
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize("name", ["x.png", "x.tga", "x"])
+def test_a_file_of_any_format_under_any_name_has_the_pixels_that_pillow_finds(kind: str, name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(saved(kind))
+    with Image.open(tmp_path / name) as image:
+        expected = np.asarray(image.convert("RGB"))
+    form, pixels_CHW = read_image(tmp_path / name, (3, 30, 40))
+    assert (form.height, form.width) == (30, 40)
+    np.testing.assert_array_equal(pixels_CHW.transpose(1, 2, 0), expected)
+    assert np.abs(expected.astype(int) - np.asarray(painting())).mean() < 8
+    np.testing.assert_array_equal(picture_pixels(tmp_path / name, (3, 30, 40)), expected)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "TIFF", "AVIF"])
+@pytest.mark.parametrize("case", [*DAMAGED, *SENSELESS])
+def test_damaged_exif_leaves_the_pixels_and_the_orientation(kind: str, case: str) -> None:
+    block, is_turned = (DAMAGED | SENSELESS)[case], case in DAMAGED
+    if kind == "TIFF":
+        content = with_tiff_entries(block)
+    elif kind == "AVIF":  # its orientation is a property of its own; what EXIF says of it is of no matter
+        content = avif_with(block)
+        is_turned = True
+    else:
+        content = saved(kind, exif=block)
+    with pillow_warnings_hushed():
+        form, pixels_CHW = read_image(io.BytesIO(content), (3, 40, 30) if is_turned else (3, 30, 40))
+    assert (form.height, form.width) == ((40, 30) if is_turned else (30, 40))
+    upright = painting().transpose(Image.Transpose.ROTATE_270) if is_turned else painting()
+    assert np.abs(pixels_CHW.transpose(1, 2, 0).astype(int) - np.asarray(upright)).mean() < 8
+
+
+def avif_with(block: bytes) -> bytes:
+    """A turned AVIF file whose EXIF item is this block; Pillow would write it anew."""
+    notes = Image.Exif()
+    notes[0x10F], notes[0x112] = "M" * 400, 6
+    content = saved("AVIF", exif=notes)
+    end = content.index(b"M" * 400) + 400
+    at = max(content.rfind(order, 0, end) for order in (b"II*\0", b"MM\0*"))
+    return content[:at] + block[6:].ljust(end - at, b"\0") + content[end:]
+
+
+def with_tiff_entries(block: bytes) -> bytes:
+    """A TIFF file with these entries of an EXIF block beside its own."""
+    content = saved("TIFF")
+    (at,) = struct.unpack_from("<I", content, 4)
+    (count,) = struct.unpack_from("<H", content, at)
+    own = [content[at + 2 + 12 * n : at + 14 + 12 * n] for n in range(count)]
+    more = [block[16 + 12 * n : 28 + 12 * n] for n in range(block[14] if block[6:10] == b"II*\0" and len(block) > 27 else 0)]
+    more = [entry for entry in more if len(entry) == 12 and entry[:2] != b"\0\1"]  # the sizes are not EXIF's
+    entries = sorted(own + more, key=lambda entry: int.from_bytes(entry[:2], "little"))
+    directory = struct.pack("<H", len(entries)) + b"".join(entries) + bytes(4)
+    return content[:4] + struct.pack("<I", len(content)) + content[8:] + directory
+
+
+@pytest.mark.parametrize("spoilt", ["length", "crc"])
+def test_png_notes_never_spoil_the_pixels(spoilt: str) -> None:
+    notes = PngImagePlugin.PngInfo()
+    notes.add_text("notes", "x" * 3_000_000, zip=True)
+    notes.add_text("Raw profile type exif", "y" * 3_000_000, zip=True)
+    notes.add_itxt("XML:com.adobe.xmp", "z" * 3_000_000, zip=True)
+    content = bytearray(saved("PNG", pnginfo=notes, exif=DAMAGED["a pointer to itself"]))
+    if spoilt == "crc":
+        at = content.index(b"eXIf")
+        size = int.from_bytes(content[at - 4 : at], "big")
+        content[at + 4 + size] ^= 1
+    form, _ = read_image(io.BytesIO(bytes(content)), (3, 30, 40))
+    assert (form.height, form.width) == ((40, 30) if spoilt == "length" else (30, 40))
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_a_large_picture_of_ones_own_is_read_up_to_the_number_given(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pillow's own limit, and a half above it, stays as it was for others."""
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 500)
+    content = saved(kind)
+    with pillow_warnings_hushed():
+        _, pixels_CHW = read_image(io.BytesIO(content), (3, 8, 8))
+        assert Image.MAX_IMAGE_PIXELS == 500
+        with pytest.raises(TooLarge, match=r": too large: 40 x 30 = 1200 pixels, at most [0-9]+ are read$"):
+            read_image(io.BytesIO(content), (3, 8, 8), max_pixels=1199)
+        with pytest.raises(TooLarge, match=r": too large: .* at most 400 are read$"):
+            read_image(io.BytesIO(content), (3, 8, 8), max_pixels=400)
+    assert pixels_CHW.any()
+    monkeypatch.undo()
+    np.testing.assert_array_equal(read_image(io.BytesIO(content), (3, 8, 8))[1], pixels_CHW)
+
+
+def disc(width: int, height: int) -> Image.Image:
+    y, x = np.mgrid[0:height, 0:width]
+    return Image.fromarray(((x - width / 2 + 0.5) ** 2 + (y - height / 2 + 0.5) ** 2 < 80**2).astype(np.uint8) * 255)
+
+
+@pytest.mark.parametrize("size", [(400, 200), (200, 400), (201, 399), (200, 200)])
+@pytest.mark.parametrize("fit", ["stretch", "pad", "crop"])
+def test_a_disc_stays_one_unless_it_is_stretched(fit: Fit, size: tuple[int, int], tmp_path: Path) -> None:
+    disc(*size).save(tmp_path / "disc.png")
+    _, pixels_CHW = read_image(tmp_path / "disc.png", (1, 60, 60), Reading(fit, ground=(7,)))
+    is_disc = pixels_CHW[0] > 127
+    height, width = is_disc.any(1).sum(), is_disc.any(0).sum()
+    is_square = size == (200, 200)
+    assert (abs(height - width) <= 1) == (fit != "stretch" or is_square)
+    assert max(height, width) == pytest.approx(24 if fit == "pad" and not is_square else 48, abs=1)
+    assert pixels_CHW[0, 0, 0] == (7 if fit == "pad" and not is_square else 0)
+    assert (
+        abs(int(np.flatnonzero(is_disc.any(1)).mean()) - 29) <= 1 and abs(int(np.flatnonzero(is_disc.any(0)).mean()) - 29) <= 1
+    )
+
+
+@pytest.mark.parametrize("size", [(1, 1000), (1000, 1), (3, 2), (2, 3)])
+@pytest.mark.parametrize("fit", ["stretch", "pad", "crop"])
+def test_the_thinnest_pictures_fit(fit: Fit, size: tuple[int, int]) -> None:
+    pixels_HWC = picture_pixels(Image.new("RGB", size, (9, 9, 9)), (3, 4, 5), Reading(fit, ground=(1, 2, 3)))
+    assert {tuple(pixel) for pixel in pixels_HWC.reshape(-1, 3).tolist()} <= {(9, 9, 9), (1, 2, 3)}
+    assert (pixels_HWC == 9).any()
+
+
+@pytest.mark.parametrize(
+    ("image", "ground", "pixel"),
+    [
+        (Image.new("LA", SIZE, (0, 0)), (40,), [40]),
+        (Image.new("RGBA", SIZE, (9, 9, 9, 0)), (10, 20, 30), [10, 20, 30]),
+        (Image.new("RGBA", SIZE, (255, 0, 0, 128)), (0,), [128, 0, 0]),
+        (palette(transparent=True), (10, 20, 30), [10, 20, 30]),
+        (Image.new("RGBA", SIZE, (9, 8, 7, 255)), (0,), [9, 8, 7]),
+    ],
+)
+def test_transparent_parts_show_the_ground(
+    image: Image.Image, ground: tuple[int, ...], pixel: list[int], tmp_path: Path
+) -> None:
+    image.save(tmp_path / "x.png")
+    form, pixels_CHW = read_image(tmp_path / "x.png", (len(pixel), 4, 6), Reading(ground=ground))
+    np.testing.assert_allclose(pixels_CHW[:, 0, 0], pixel, atol=1)
+    assert form.is_clear == (pixel != [9, 8, 7])
+
+
+@pytest.mark.parametrize(
+    ("white", "value", "seen"), [(4095, 4095, 255), (4095, 2048, 128), (4095, 60_000, 255), (65_535, 2570, 10)]
+)
+@pytest.mark.parametrize("save", [{"format": "PNG"}, {"format": "TIFF"}, {"format": "JPEG2000"}])
+def test_deep_greys_are_scaled_by_their_white(white: int, value: int, seen: int, save: dict[str, Any]) -> None:
+    stream = io.BytesIO()
+    Image.fromarray(np.full((4, 6), value, np.uint16)).save(stream, **save)
+    form, pixels_CHW = read_image(io.BytesIO(stream.getvalue()), SHAPE_GREY, Reading(white=white))
+    assert (pixels_CHW == seen).all()
+    assert form.peak == value

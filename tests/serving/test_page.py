@@ -9,6 +9,8 @@ import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +22,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
 
-from modelyard.data.images import read_image
+from modelyard.data.images import picture_pixels, read_image
 from modelyard.inference import classify, open_session
+from modelyard.reading import FITS, Reading
 from tests.serving.bundles import Linear, point, release, reseal
 from tests.serving.conftest import running
 
@@ -220,6 +223,24 @@ def test_a_picture_becomes_the_pixels_of_the_command_line(page: Page, tmp_path: 
         assert np.abs(difference).max() <= 1
     assert page.locator(".best").inner_text() == "red"
     assert page.locator("#samples").is_hidden()
+
+
+def test_a_picture_is_fitted_and_laid_on_the_ground_as_on_the_command_line(page: Page) -> None:
+    for fit, (width, height), channels in product(FITS, [(71, 53), (53, 71), (9, 12), (3, 2)], [1, 3]):
+        pixels_HWC = np.random.default_rng(0).integers(0, 256, (height, width, 4), np.uint8)
+        pixels_HWC[..., 3] = np.where(pixels_HWC[..., 3] > 60, 255, 0)
+        reading = Reading(fit, ground=(10, 200, 30)[:channels])
+        expected_HWC = picture_pixels(Image.fromarray(pixels_HWC), (channels, 9, 12), reading)
+        found = page.evaluate(
+            """async ([data, width, height, shape, reading]) => {
+                const { pixelsOfPicture } = await import("/assets/pixels.js");
+                const picture = await createImageBitmap(new ImageData(Uint8ClampedArray.from(data), width, height));
+                return Array.from(pixelsOfPicture(picture, shape, reading, false));
+            }""",
+            [pixels_HWC.ravel().tolist(), width, height, [9, 12, channels], asdict(reading)],
+        )
+        difference = np.array(found).reshape(expected_HWC.shape) - expected_HWC.astype(int)
+        assert np.abs(difference).max() <= 1, (fit, width, height, channels)
 
 
 def test_what_is_no_picture_is_told(page: Page, tmp_path: Path) -> None:

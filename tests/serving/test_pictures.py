@@ -8,9 +8,11 @@ import io
 import re
 import struct
 import threading
+import time
 import weakref
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,13 +20,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from modelyard.bundle import read_bundle
+from modelyard.data.extras import without_extras
 from modelyard.data.images import read_image
 from modelyard.errors import RequestError
+from modelyard.loaded import Model
+from modelyard.reading import AS_EVER, Reading
 from modelyard.serving import upload
 from modelyard.serving.exchange import Request
-from modelyard.serving.pictures import without_extras
 from modelyard.serving.upload import picture_bytes, read_pixels
-from tests.serving.bundles import Linear, release
+from tests.data.pictures import FORMATS, painting
+from tests.data.pictures import saved as saved_as
+from tests.serving.bundles import Linear, release, reseal
 from tests.serving.conftest import Server, running
 
 SHAPE = (28, 28, 3)
@@ -46,8 +53,8 @@ def saved(kind: str, **options: Any) -> bytes:
     return stream.getvalue()
 
 
-def pixels_of(picture: bytes, shape: tuple[int, int, int]) -> bytes:
-    return read_pixels(Request("POST", "/predict", b"", {}, picture), shape)
+def pixels_of(picture: bytes, shape: tuple[int, int, int], reading: Reading = AS_EVER) -> bytes:
+    return read_pixels(Request("POST", "/predict", b"", {}, picture), shape, reading)
 
 
 def segment(code: int, data: bytes) -> bytes:
@@ -61,7 +68,7 @@ def segment(code: int, data: bytes) -> bytes:
 )  # fmt: skip
 def test_pictures_beyond_a_photo_are_refused_from_their_head(width: int, height: int, depth: int, colour: int) -> None:
     """M2."""
-    with pytest.raises(RequestError, match=f"{width}x{height} pixels, at most 13000000 are read; scale it down"):
+    with pytest.raises(RequestError, match=f"too large: {width} x {height} (= [0-9]+ )?pixels"):
         pixels_of(png(width, height, depth, colour), SHAPE)
 
 
@@ -74,6 +81,74 @@ def camera(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield server
 
 
+@pytest.fixture(scope="module")
+def padding(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, Model]]:
+    """A server of a model that was trained on padded deep greys on black, and the same model in this process."""
+    folder = tmp_path_factory.mktemp("padding")
+    bundle = release(folder / "releases", 1, Linear.seeded(4, (7, 5, 3)), "champion")
+    reseal(bundle, reading=Reading("pad", 4095, (0, 0, 0)))
+    with running(folder / "releases", folder / "log", "--workers", "1") as server:
+        yield server, Model(read_bundle(bundle))
+
+
+PICTURES = {kind: saved_as(kind) for kind in FORMATS} | {
+    "transparent": saved_as("PNG", Image.new("RGBA", (9, 9), (9, 9, 9, 0))),
+    "half transparent": saved_as("WEBP", Image.new("RGBA", (30, 9), (200, 9, 9, 90))),
+    "deep": saved_as("PNG", Image.fromarray(np.full((9, 30), 4000, np.uint16))),
+    "deep TIFF": saved_as("TIFF", Image.fromarray(np.full((9, 30), 4000, np.uint16))),
+}
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_the_server_reads_what_training_reads_as_it_does(name: str, padding: tuple[Server, Model], tmp_path: Path) -> None:
+    server, model = padding
+    (tmp_path / "x").write_bytes(PICTURES[name])
+    expected = model.predict(tmp_path / "x").probabilities[0]
+    answer = server.client.post("/predict", content=PICTURES[name])
+    assert answer.status_code == 200, answer.text
+    np.testing.assert_allclose(list(answer.json()["probabilities"].values()), expected, atol=1e-5)
+    _, pixels_CHW = read_image(tmp_path / "x", (3, 7, 5), model.manifest.reading)
+    assert pixels_of(PICTURES[name], (7, 5, 3), model.manifest.reading) == pixels_CHW.transpose(1, 2, 0).tobytes()
+    _, stretched_CHW = read_image(tmp_path / "x", (3, 7, 5))
+    assert not np.array_equal(pixels_CHW, stretched_CHW)
+
+
+def test_the_card_tells_how_pictures_are_read(padding: tuple[Server, Model]) -> None:
+    (card,) = padding[0].client.get("/models").json()
+    assert card["reading"] == {"fit": "pad", "white": 4095, "ground": [0, 0, 0]}
+
+
+@pytest.mark.parametrize(
+    ("content", "limit"),
+    [
+        (b"P3\n2000 600\n255\n", 1_000_000), (b"P5\n2000 600\n100\n", 1_000_000),
+        (saved_as("WEBP", painting(2000, 3600)), 6_500_000),
+        (saved_as("TIFF", painting(2000, 3600)), 6_500_000), (b"GIF89a" + struct.pack("<HHBBB", 9, 9, 0, 0, 0)
+            + b",\0\0\0\0\xff\xff\xff\xff\0\2\0;", 13_000_000),
+    ],
+)  # fmt: skip
+def test_formats_that_take_more_are_read_up_to_fewer_pixels(content: bytes, limit: int) -> None:
+    with pytest.raises(RequestError, match=rf"too large: .* at most {limit} are read"):
+        pixels_of(content, SHAPE)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"P2" + b"#\n" * 8_000_000, b"P5" + b"#\n" * 8_000_000, b"P5 #" + b"x" * 16_000_000,
+        b"P3 9 9 255 " + b"#\n" * 8_000_000,
+        b"GIF89a" + bytes(7) + b"!\xfe\1a\0" * 3_000_000, b"GIF89a" + bytes(7) + (b"!\xfe" + b"\1a" * 8_000_000),
+        b"II*\0\x08\0\0\0\xff\xff" + b"\0\1\2\0\1\0\0\0aaaa" * 70_000, saved_as("WEBP") * 20_000,
+        b"\0\0\0\x0cjP  \r\n\x87\n" + b"\0\0\0\x08free" * 2_000_000,
+    ],
+)  # fmt: skip
+def test_pictures_of_countless_parts_of_any_format_are_over_soon(content: bytes) -> None:
+    started = time.perf_counter()
+    with suppress(RequestError):
+        pixels_of(content, SHAPE)
+    assert time.perf_counter() - started < 2
+
+
 def test_what_is_no_picture_is_400(camera: Server) -> None:
     good = saved("PNG")
     bomb = bytearray(good)
@@ -81,8 +156,8 @@ def test_what_is_no_picture_is_400(camera: Server) -> None:
     bomb[29:33] = zlib.crc32(bomb[12:29]).to_bytes(4, "big")
     form = {"content-type": "multipart/form-data; boundary=x"}
     for content, headers, reason in (
-        (b"", {}, "not a PNG or JPEG"), (b"%!PS-Adobe EPSF", {}, "not a PNG or JPEG"), (good[:60], {}, "not readable"),
-        (bytes(bomb), {}, "expected PNG or JPEG|at most 13000000"), (good, form, "the form has no file"),
+        (b"", {}, "unknown format"), (b"%!PS-Adobe EPSF", {}, "unknown format"), (good[:60], {}, "not readable"),
+        (bytes(bomb), {}, "too large|at most 13000000"), (good, form, "the form has no file"),
         (good, {"content-type": "multipart/form-data"}, "the form has no file"),
     ):  # fmt: skip
         answer = camera.client.post("/predict", content=content, headers=headers)
@@ -119,7 +194,7 @@ def test_extras_are_left_out_and_the_pixels_stay(options: dict[str, Any]) -> Non
     padded = photo[:2] + extras + b"\xff" * 500 + photo[2:] + bytes(10**6)
     _, expected = read_image(io.BytesIO(photo), (3, 28, 28))
     assert pixels_of(padded, SHAPE) == expected.transpose(1, 2, 0).tobytes()
-    assert len(without_extras(padded)) <= len(photo) + 500
+    assert len(without_extras(padded, "JPEG")) <= len(photo) + 500
 
 
 @pytest.mark.parametrize(
@@ -168,7 +243,7 @@ def test_pictures_wait_for_their_turn_within_bounds(monkeypatch: pytest.MonkeyPa
     """M2: one more than may wait is 503, so is one that waited too long; whoever has gone is not read."""
     begun, go_on, read = threading.Event(), threading.Event(), []
 
-    def slow(request: Request, _: object) -> bytes:
+    def slow(request: Request, *_: object) -> bytes:
         begun.set()
         assert go_on.wait(20)
         read.append(request.body)
@@ -181,7 +256,9 @@ def test_pictures_wait_for_their_turn_within_bounds(monkeypatch: pytest.MonkeyPa
         pictures = upload.Pictures()
 
         def send(name: bytes) -> asyncio.Task[bytes]:
-            return asyncio.create_task(pictures._pixels(Request("POST", "/predict", b"", {}, name), cast(Any, SHAPE)))
+            return asyncio.create_task(
+                pictures._pixels(Request("POST", "/predict", b"", {}, name), cast(Any, SHAPE), Reading())
+            )
 
         first = send(b"first")
         await asyncio.to_thread(begun.wait, 20)
@@ -204,7 +281,9 @@ def test_pictures_wait_for_their_turn_within_bounds(monkeypatch: pytest.MonkeyPa
         bodies: list[Any] = [b"read", Body(b"gone")]
         body = weakref.ref(bodies[1])
         tasks = [
-            asyncio.create_task(pictures._pixels(Request("POST", "/predict", b"", {}, bodies.pop(0)), cast(Any, SHAPE)))
+            asyncio.create_task(
+                pictures._pixels(Request("POST", "/predict", b"", {}, bodies.pop(0)), cast(Any, SHAPE), Reading())
+            )
             for _ in range(2)
         ]
         await asyncio.to_thread(begun.wait, 20)

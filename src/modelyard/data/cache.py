@@ -20,7 +20,7 @@ from modelyard.data.packed import open_packed, pack
 from modelyard.files import make_folder, read_regular, sha256_of_json, write_json
 from modelyard.home import cache_folder
 
-DECODER = f"1, Pillow {PIL.__version__}"
+DECODER = f"2, Pillow {PIL.__version__}"
 """A folder decoded by another one is decoded anew; count it up when `images.py` reads any file differently."""
 
 MOST_BYTES = 100_000_000

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,12 +17,13 @@ from numpy.typing import NDArray
 
 from modelyard.data.names import check_classes
 from modelyard.errors import DataError
-from modelyard.reading import Reading
+from modelyard.reading import AS_EVER, Reading
 
 Images = NDArray[np.uint8]
 Labels = NDArray[np.int64]
 Rows = NDArray[np.int64]
-BORDER_IMAGES = 256
+SAMPLES = 128
+"""Evenly spaced images that stand for all."""
 BLOCK_BYTES = 64_000_000
 """Pixels read at once where all of them may exceed memory."""
 OnProgress = Callable[[str, int, int], None]
@@ -103,26 +104,37 @@ class Dataset:
         return channels, height, width
 
 
-def make_dataset(name: str, train: Split, test: Split, classes: tuple[str, ...], *, validation_rows: int = 0) -> Dataset:
+def make_dataset(  # noqa: PLR0913 - each part of a data set
+    name: str, train: Split, test: Split, classes: tuple[str, ...], *, validation_rows: int = 0, reading: Reading | None = None
+) -> Dataset:
     """Check that the parts fit together and name the whole by its content.
 
+    reading: how the files were read, without a ground where nothing lies on it; None for images that never were files.
     Raises: DataError when images and labels differ in number, a label has no class or a class no proper name.
     """
     check_classes(classes)
     for part, split in (("train", train), ("test", test)):
         _check_split(f"{name} {part}", split, len(classes))
-    digest = content_digest(train, test, classes, validation_rows)
-    reading = Reading(ground=border_colour(train))
+    reading = reading or Reading(ground=border_colour(train))
+    digest = content_digest(train, test, classes, validation_rows, reading)
     return Dataset(name, train, test, classes, digest, validation_rows=validation_rows, reading=reading)
 
 
 def border_colour(split: Split) -> tuple[int, ...]:
-    """The ground on which things stand: the median of the outermost pixels of the first images, 0..255 for each channel."""
-    edges_BCHW = split.gather(slice(0, BORDER_IMAGES))
-    rows_CE = edges_BCHW[:, :, [0, -1]].swapaxes(0, 1).reshape(edges_BCHW.shape[1], -1)
-    columns_CE = edges_BCHW[:, :, :, [0, -1]].swapaxes(0, 1).reshape(edges_BCHW.shape[1], -1)
-    edges_CE = np.concatenate([rows_CE, columns_CE], axis=1)
-    return tuple(int(value) for value in np.median(edges_CE, axis=1)) if edges_CE.size else Reading().ground
+    """The ground on which things stand: the median of the outermost pixels of some images, 0..255 for each channel."""
+    some_BCHW = split.gather(np.arange(0, len(split), -(-len(split) // SAMPLES) or 1))
+    return median_colour([border_of(image_CHW) for image_CHW in some_BCHW]) or AS_EVER.ground
+
+
+def border_of(image_CHW: Images) -> Images:
+    """The outermost pixels [C, E]."""
+    edges = (image_CHW[:, 0], image_CHW[:, -1], image_CHW[:, :, 0], image_CHW[:, :, -1])
+    return np.concatenate(edges, axis=1)
+
+
+def median_colour(pixels_CE: Sequence[Images]) -> tuple[int, ...]:
+    """For each channel; none of no pixels."""
+    return tuple(int(value) for value in np.median(np.concatenate(pixels_CE, axis=1), axis=1)) if pixels_CE else ()
 
 
 def _check_split(what: str, split: Split, num_classes: int) -> None:
@@ -139,11 +151,16 @@ def _check_split(what: str, split: Split, num_classes: int) -> None:
         )
 
 
-def content_digest(train: Split, test: Split, classes: tuple[str, ...], validation_rows: int = 0) -> str:
-    """sha256 over the decoded arrays and class names: one changed pixel changes it, and so does what is held out."""
+def content_digest(
+    train: Split, test: Split, classes: tuple[str, ...], validation_rows: int = 0, reading: Reading = AS_EVER
+) -> str:
+    """sha256 over the decoded arrays and class names: one changed pixel changes it, and so do what is held out and how other
+    pictures are to be read."""
     digest = hashlib.sha256(json.dumps(classes).encode())
     if validation_rows:
         digest.update(json.dumps({"validation_rows": validation_rows}).encode())
+    if (reading.fit, reading.white) != (AS_EVER.fit, AS_EVER.white):
+        digest.update(json.dumps([reading.fit, reading.white]).encode())
     for split in (train, test):
         digest.update(json.dumps([len(split), *split.stored_MCHW.shape[1:]]).encode())
         for block in split.blocks():

@@ -7,20 +7,21 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import median
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
 from modelyard.cores import usable_cores
 from modelyard.data.containers import name_of
-from modelyard.data.datasets import Dataset, Images, OnProgress, Split, block_rows, make_dataset, unheard
-from modelyard.data.images import Form, UnreadableImage, pillow_warnings_hushed, read_form, read_image
+from modelyard.data.datasets import Dataset, Images, OnProgress, Split, block_rows, border_colour, make_dataset, unheard
+from modelyard.data.ground import guess_forms, lies_on_ground, white_for, with_ground
+from modelyard.data.images import Form, TooLarge, UnreadableImage, pillow_warnings_hushed, read_form, read_image
 from modelyard.data.listing import ImageFile, Listing, check_counts
 from modelyard.data.names import safe_name
+from modelyard.data.origin import origin_of, reading_notes
 from modelyard.data.packed import write_images
 from modelyard.errors import DataError
-from modelyard.reading import Fit
+from modelyard.reading import LEAST_SIDE, MOST_PIXELS, Fit, Reading
 
 SAMPLES = 128
 """File heads from which the majority's size is guessed before all are read."""
@@ -44,7 +45,7 @@ class FolderOptions:
     fit: Fit = "stretch"
     white: int | None = None
     validation_as: Literal["validation", "test"] | None = None
-    max_pixels: int = 400_000_000
+    max_pixels: int = MOST_PIXELS
     max_bytes: int = 32_000_000_000
     size_before: tuple[int, int] | None = None
     """Height and width of the model's champion."""
@@ -57,6 +58,7 @@ class _Decoded:
     files: list[ImageFile]
     forms: list[Form]
     broken: list[str]
+    too_large: list[str]
 
 
 def read_folder(listing: Listing, options: FolderOptions, scratch: Path, on_progress: OnProgress = unheard) -> Dataset:
@@ -67,30 +69,45 @@ def read_folder(listing: Listing, options: FolderOptions, scratch: Path, on_prog
     Raises: DataError for unreadable files, or when leaving them out empties a class.
     """
     with pillow_warnings_hushed():
-        parts, broken = _decode_at_majority(listing, options, scratch, on_progress)
+        parts, broken, reading = _decode_at_majority(listing, options, scratch, on_progress)
     check_counts(listing.source, listing.classes, [(parts[0].files, 2, "to train on"), (parts[1].files, 1, "to test on")])
     train, test = (_split(part.files, scratch, name) for part, name in zip(parts, ("train", "test"), strict=True))
     forms = [form for part in parts for form in part.forms]
-    origin = _origin(forms) | {"unreadable files left out": broken, "notes": list(listing.notes)}
+    if not lies_on_ground(reading, forms):
+        reading = replace(reading, ground=border_colour(train))
+    notes = [*listing.notes, *reading_notes(reading, parts[0].forms, forms, train.stored_MCHW.shape[1])]
+    origin = origin_of(forms) | {"unreadable files left out": broken, "notes": notes}
     given = sum(file.is_validation for file in parts[0].files)
-    dataset = make_dataset(safe_name(name_of(listing.source)), train, test, listing.classes, validation_rows=given)
+    dataset = make_dataset(
+        safe_name(name_of(listing.source)), train, test, listing.classes, validation_rows=given, reading=reading
+    )
     return replace(dataset, origin=origin, folder=scratch)
 
 
 def _decode_at_majority(
     listing: Listing, options: FolderOptions, scratch: Path, on_progress: OnProgress
-) -> tuple[list[_Decoded], list[str]]:
-    """Train and test, and what could not be read of both."""
+) -> tuple[list[_Decoded], list[str], Reading]:
+    """Train and test, what could not be read of both, and how they are read; guessed first, like the shape."""
+    paths = [listing.folder / file.path for file in listing.train]
     shape = guess_shape(listing, options)
+    guessed = guess_forms(paths, shape, options.max_pixels)
+    reading = with_ground(Reading(options.fit, options.white or white_for(guessed)), paths, shape, guessed)
     while True:
-        parts = [_decode(listing, part, shape, scratch, on_progress) for part in ("train", "test")]
+        parts = [
+            _decode(listing, part, (shape, reading, options.max_pixels), scratch, on_progress) for part in ("train", "test")
+        ]
         broken = sorted(reason for part in parts for reason in part.broken)
         forms = [form for part in parts for form in part.forms]
         if broken and not (options.skip_unreadable and forms):
-            raise _refusal(listing.source, broken)
-        if (found := _target_shape(forms, options)) == shape:
-            return parts, broken
-        shape = found
+            raise _refusal(listing.source, broken, [name for part in parts for name in part.too_large])
+        found = _target_shape(forms, options)
+        if min(found[1:]) < LEAST_SIDE:
+            expected = f"expected images of at least {LEAST_SIDE} x {LEAST_SIDE} pixels, received {found[2]} x {found[1]}"
+            raise DataError(f"{listing.source}: {expected}; give larger ones, or --set data.height=8 --set data.width=8")
+        settled = with_ground(Reading(options.fit, options.white or white_for(parts[0].forms)), paths, found, forms)
+        if (found, settled) == (shape, reading):
+            return parts, broken, reading
+        shape, reading = found, settled
 
 
 def guess_shape(listing: Listing, options: FolderOptions) -> Shape:
@@ -98,7 +115,10 @@ def guess_shape(listing: Listing, options: FolderOptions) -> Shape:
     return _target_shape(_sample(listing.folder, [*listing.train, *listing.test]), options)
 
 
-def _refusal(folder: Path, broken: Sequence[str]) -> DataError:
+def _refusal(folder: Path, broken: Sequence[str], too_large: Sequence[str]) -> DataError:
+    if too_large:
+        remedy = "allow more (--set data.max_pixels=...), scale them down or pass --skip-unreadable"
+        return DataError(f"{folder}: {len(too_large)} images are too large: {', '.join(too_large[:5])}; {remedy}")
     listed = ", ".join(broken[:5]) + (" ..." if len(broken) > 5 else "")
     return DataError(f"{folder}: {len(broken)} files are not readable images: {listed}; mend them or pass --skip-unreadable")
 
@@ -123,10 +143,11 @@ def _target_shape(forms: Sequence[Form], options: FolderOptions) -> Shape:
     return options.channels or channels, options.height or height, options.width or width
 
 
-def _decode(listing: Listing, part: str, shape: Shape, scratch: Path, on_progress: OnProgress) -> _Decoded:
-    """All files of a split that can be read, at one shape."""
+def _decode(listing: Listing, part: str, how: tuple[Shape, Reading, int], scratch: Path, on_progress: OnProgress) -> _Decoded:
+    """All files of a split that can be read, at one shape, read in one way, up to so many pixels."""
+    shape = how[0]
     files: tuple[ImageFile, ...] = getattr(listing, part)
-    decoded = _Decoded([], [], [])
+    decoded = _Decoded([], [], [], [])
 
     def blocks() -> Iterator[Images]:
         rows = min(BLOCK_FILES, block_rows(shape))
@@ -135,7 +156,7 @@ def _decode(listing: Listing, part: str, shape: Shape, scratch: Path, on_progres
             for start in range(0, len(files), rows):
                 block = files[start : start + rows]
                 tasks = [block[first : first + TASK_FILES] for first in range(0, len(block), TASK_FILES)]
-                answers = pool.map(lambda task: [_try_read(listing.folder, file, shape) for file in task], tasks)
+                answers = pool.map(lambda task: [_try_read(listing.folder, file, how) for file in task], tasks)
                 yield _sort_out([answer for task in answers for answer in task], block, decoded, shape)
                 on_progress(f"decoding {listing.source.name}, {part}", start + len(block), len(files))
 
@@ -143,21 +164,23 @@ def _decode(listing: Listing, part: str, shape: Shape, scratch: Path, on_progres
     return decoded
 
 
-def _try_read(folder: Path, file: ImageFile, shape: Shape) -> tuple[Form, Images] | str:
+def _try_read(folder: Path, file: ImageFile, how: tuple[Shape, Reading, int]) -> tuple[Form, Images] | UnreadableImage:
     try:
-        return read_image(folder / file.path, shape)
+        return read_image(folder / file.path, *how)
     except UnreadableImage as error:
-        return f"{file.path} ({error.reason})"
+        return error
 
 
 def _sort_out(
-    answers: Sequence[tuple[Form, Images] | str], files: Sequence[ImageFile], decoded: _Decoded, shape: Shape
+    answers: Sequence[tuple[Form, Images] | UnreadableImage], files: Sequence[ImageFile], decoded: _Decoded, shape: Shape
 ) -> Images:
     """Note what was read and what was not; the pixels that were, uint8 [B, C, H, W]."""
     images = []
     for file, answer in zip(files, answers, strict=True):
-        if isinstance(answer, str):
-            decoded.broken.append(answer)
+        if isinstance(answer, UnreadableImage):
+            told = f"{file.path} ({answer.reason})"
+            decoded.broken.append(told)
+            decoded.too_large += [told] if isinstance(answer, TooLarge) else []
             continue
         decoded.files.append(file)
         decoded.forms.append(answer[0])
@@ -169,19 +192,3 @@ def _split(files: Sequence[ImageFile], scratch: Path, part: str) -> Split:
     labels_N = np.array([file.label for file in files], np.int64)
     np.save(scratch / f"{part}_labels.npy", labels_N)
     return Split(np.load(scratch / f"{part}_images.npy", mmap_mode="r"), labels_N)
-
-
-def _origin(forms: Sequence[Form]) -> dict[str, Any]:
-    """How the files were before they were brought to one form."""
-    sizes = Counter((form.width, form.height) for form in forms)
-    (width, height), count = sizes.most_common(1)[0]
-    return {
-        "file widths": _range([form.width for form in forms]),
-        "file heights": _range([form.height for form in forms]),
-        "file sizes": f"{len(sizes)}, most often {width} x {height} ({count / len(forms):.0%})",
-        "file modes": dict(Counter(form.mode for form in forms).most_common()),
-    }
-
-
-def _range(values: Sequence[int]) -> dict[str, int]:
-    return {"least": min(values), "median": int(median(values)), "most": max(values)}

@@ -1,42 +1,48 @@
-"""One image file as pixels: every mode, depth and orientation as uint8 grey or colour, the same in training and prediction.
+"""One image file as pixels, the same in training, prediction and the server; `fitting.py` says what becomes of an open image.
 
-- 16-bit greys are scaled to 8 bits; floating-point ones are refused: nothing says what is white.
-- Transparent parts show white paper, as a drawing on a transparent ground is meant to be seen.
-- The camera's EXIF orientation is applied. Animated files give their first frame.
-- Other sizes are stretched to the wanted one (bilinear, antialiased); the proportions are not kept.
+A file is told by its first bytes and rid of what its pixels do not need (`extras.py`, `tiff.py`, `jpeg2000.py`) before
+Pillow sees it, and its size is bounded before it is decoded.
 """
 
 from __future__ import annotations
 
 import io
 import math
+import threading
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
+from modelyard.data.extras import without_extras
+from modelyard.data.fitting import GREYS, Seen, fitted, orientation
+from modelyard.data.formats import HEAD_BYTES, kind_of
+from modelyard.data.tiff import hush_libtiff
 from modelyard.errors import DataError
 from modelyard.files import read_regular
+from modelyard.reading import AS_EVER, MOST_PIXELS, Reading
 
-SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff"))
-GREY_MODES = frozenset(("1", "L", "LA", "I", "I;16", "I;16B", "I;16L"))
-ALPHA_MODES = frozenset(("LA", "PA", "RGBA"))
+GREY_MODES = GREYS | {"LA"}
 MOST_BYTES = 256_000_000
 """Of one file: no photo or scan comes near it."""
 MAX_SIDE = 65_535
 """JPEG's own; the room for resizing grows with the longer side, however few the pixels are."""
-STRIP_PIXELS = 2**20
-TURNS = (
-    Image.Transpose.FLIP_LEFT_RIGHT, Image.Transpose.ROTATE_180, Image.Transpose.FLIP_TOP_BOTTOM, Image.Transpose.TRANSPOSE,
-    Image.Transpose.ROTATE_270, Image.Transpose.TRANSVERSE, Image.Transpose.ROTATE_90,
-)  # fmt: skip
-"""By EXIF orientation, from 2."""
+PIXELS_A_SIDE = 200
+"""A longer side is allowed where so many times its pixels are."""
+DEAR = {"WEBP": 2, "TIFF": 2, "AVIF": 2, "JPEG2000": 4}
+"""Their decoders take so many times the memory of a picture: so many pixels each of theirs counts for."""
+SLOW, SLOWNESS = frozenset(("bmp_rle", "ppm", "ppm_plain")), 13
+"""Decoders that Pillow has in Python."""
+LARGE, _ALONE = 50_000_000, threading.RLock()
+"""Pictures of more pixels are decoded one at a time: a dozen at once would fill any memory. JPEG is decoded at a fraction."""
+T = TypeVar("T")
+Images = NDArray[np.uint8]
 
 
 class UnreadableImage(DataError):
@@ -47,6 +53,14 @@ class UnreadableImage(DataError):
         self.reason = reason
 
 
+class TooLarge(UnreadableImage):
+    """A picture has more pixels than may be read."""
+
+    def __init__(self, path: Path | BinaryIO, reason: str) -> None:
+        super().__init__(path, reason)
+        self.args = (f"{path}: {reason}",)
+
+
 @dataclass(frozen=True, slots=True)
 class Form:
     """How an image lies in its file, upright."""
@@ -55,6 +69,10 @@ class Form:
     width: int
     mode: str
     """Pillow's: L grey, RGB colour, P palette, RGBA transparent, I;16 16-bit, ..."""
+    peak: int = field(default=0, compare=False)
+    """The largest value of a grey of more than 8 bits; known when its pixels were read, as is:"""
+    is_clear: bool = field(default=False, compare=False)
+    """Whether a part is transparent; by its head alone whether it may be."""
 
     @property
     def channels(self) -> int:
@@ -69,91 +87,106 @@ def pillow_warnings_hushed() -> Iterator[None]:
         yield
 
 
-def read_form(path: Path | BinaryIO) -> Form:
+def read_form(path: Path | BinaryIO, max_pixels: int = MOST_PIXELS) -> Form:
     """Size and mode from the file's head. Raises: UnreadableImage."""
-    with _reading(path), _open(path) as image:
-        return _form(image)
+    return _opened(path, max_pixels, lambda image: Form(*_upright(image), image.mode, 0, image.has_transparency_data))
 
 
 def read_image(
-    path: Path | BinaryIO, shape: tuple[int, int, int], max_pixels: int | None = None
-) -> tuple[Form, NDArray[np.uint8]]:
+    path: Path | BinaryIO, shape: tuple[int, int, int], reading: Reading = AS_EVER, max_pixels: int = MOST_PIXELS
+) -> tuple[Form, Images]:
     """The file's form and its pixels, uint8 [C, H, W] of `shape`; above `max_pixels` none is read. Raises: UnreadableImage."""
-    channels, height, width = shape
-    mode = "L" if channels == 1 else "RGB"
-    with _reading(path), _open(path) as image:
-        if max_pixels and (math.prod(image.size) > max_pixels or max(image.size) > MAX_SIDE):
-            raise ValueError(f"{image.width}x{image.height} pixels, at most {max_pixels} are read; scale it down")
-        form = _form(image)
-        side = 2 * max(height, width)
-        image.draft(mode, (side, side))  # JPEG only: decode a large photo at a fraction of its size
-        return form, _fit(image, shape).transpose(2, 0, 1)
+    form, (pixels_CHW,) = read_on_grounds(path, shape, (reading,), max_pixels)
+    return form, pixels_CHW
 
 
-def picture_pixels(picture: str | Path | Image.Image, shape: tuple[int, int, int]) -> NDArray[np.uint8]:
+def read_on_grounds(
+    path: Path | BinaryIO, shape: tuple[int, int, int], readings: Sequence[Reading], max_pixels: int = MOST_PIXELS
+) -> tuple[Form, list[Images]]:
+    """`read_image` for several readings of one file, which is decoded once."""
+
+    def pixels(image: Image.Image) -> tuple[Form, list[Images]]:
+        (height, width), seen, side = _upright(image), Seen(), 2 * max(shape[1:])
+        mode = image.mode
+        image.draft("L" if shape[0] == 1 else "RGB", (side, side))  # JPEG only: decode a large photo at a fraction of its size
+        found = [fitted(image, shape, reading, seen).transpose(2, 0, 1) for reading in readings]
+        return Form(height, width, mode, seen.peak, seen.is_clear), found
+
+    return _opened(path, max_pixels, pixels)
+
+
+def picture_pixels(picture: str | Path | Image.Image, shape: tuple[int, int, int], reading: Reading = AS_EVER) -> Images:
     """uint8 [H, W, C] of a file or an open image, brought to `shape` (C, H, W). Raises: UnreadableImage."""
     with pillow_warnings_hushed():
         if not isinstance(picture, Image.Image):
-            return read_image(Path(picture), shape)[1].transpose(1, 2, 0)
+            return read_image(Path(picture), shape, reading)[1].transpose(1, 2, 0)
         with _reading(Path(getattr(picture, "filename", "") or "the image")):
-            return _fit(picture, shape)
+            picture.load()
+            return fitted(picture, shape, reading, Seen())
 
 
 @contextmanager
 def _reading(source: Path | BinaryIO) -> Iterator[None]:
     try:
         yield
+    except UnreadableImage:
+        raise
     except Exception as error:  # Pillow raises nearly everything on broken files: SyntaxError, TypeError, MemoryError, ...
-        reasons: dict[type[Exception], str] = {FileNotFoundError: "no such file", UnidentifiedImageError: "unknown format"}
+        reasons: dict[type[Exception], str] = {FileNotFoundError: "no such file", UnidentifiedImageError: "damaged"}
         reason = reasons.get(type(error)) or getattr(error, "strerror", None) or str(error)
         raise UnreadableImage(source, reason.partition("\n")[0] or type(error).__name__) from error
 
 
-def _open(source: Path | BinaryIO) -> Image.Image:
-    return Image.open(io.BytesIO(read_regular(source, MOST_BYTES)) if isinstance(source, Path) else source)
+def _opened(source: Path | BinaryIO, max_pixels: int, use: Callable[[Image.Image], T]) -> T:
+    """What `use` makes of the file's image, which is opened and not decoded yet. Raises: UnreadableImage, TooLarge."""
+    with _reading(source):
+        picture = read_regular(source, MOST_BYTES) if isinstance(source, Path) else source.read()
+        head = picture[:HEAD_BYTES]
+        kind = kind_of(head, "") or kind_of(head, source.suffix.lower() if isinstance(source, Path) else "")
+        if kind is None:
+            raise ValueError("unknown format")
+        picture = without_extras(picture, kind)
+        if kind == "TIFF":
+            hush_libtiff(Image.core.__file__)  # type: ignore[attr-defined]
+
+        def opened() -> T:
+            with Image.open(io.BytesIO(picture), formats=(kind,)) as image:
+                _check_pixels(source, image, kind, max_pixels)
+                is_large = kind != "JPEG" and math.prod(image.size) > LARGE
+                with _ALONE if is_large else nullcontext():
+                    return use(image)
+
+        try:
+            return opened()
+        except Image.DecompressionBombError as error:
+            if max_pixels < (Image.MAX_IMAGE_PIXELS or 0):
+                raise TooLarge(source, f"too large: {error}; at most {max_pixels} are read") from None
+            with _pillows_limit_lifted():
+                return opened()
 
 
-def _fit(image: Image.Image, shape: tuple[int, int, int]) -> NDArray[np.uint8]:
-    """uint8 [H, W, C]: upright, on white, in the size asked for."""
-    channels, height, width = shape
-    flat = _flat(image, "L" if channels == 1 else "RGB")
-    fitted = flat if flat.size == (width, height) else flat.resize((width, height), Image.Resampling.BILINEAR)
-    return np.asarray(fitted, np.uint8).reshape(height, width, channels)
+@contextmanager
+def _pillows_limit_lifted() -> Iterator[None]:
+    """Pillow's own limit is the whole process's. It is lifted only while a picture beyond it is read, one at a time, whose size
+    is checked here; a server, which allows fewer pixels, never lifts it."""
+    with _ALONE:
+        before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            yield
+        finally:
+            Image.MAX_IMAGE_PIXELS = before
 
 
-def _flat(image: Image.Image, mode: str) -> Image.Image:
-    """Upright and on white, strip by strip: the steps between take up to 24 bytes a pixel."""
-    turn = _orientation(image)
-    if image.mode == mode and "transparency" not in image.info and turn == 1:
-        return image
+def _check_pixels(source: Path | BinaryIO, image: Image.Image, kind: str, max_pixels: int) -> None:
+    is_slow = bool(image.tile) and image.tile[0][0] in SLOW  # type: ignore[attr-defined]
+    most, pixels = max_pixels // (SLOWNESS if is_slow else DEAR.get(kind, 1)), math.prod(image.size)
+    if pixels > most:
+        raise TooLarge(source, f"too large: {image.width} x {image.height} = {pixels} pixels, at most {most} are read")
+    if max(image.size) > max(MAX_SIDE, max_pixels // PIXELS_A_SIDE):
+        raise TooLarge(source, f"too large: {image.width} x {image.height} pixels is too long")
+
+
+def _upright(image: Image.Image) -> tuple[int, int]:
+    """Height and width."""
     width, height = image.size
-    flat = Image.new(mode, (height, width) if turn > 4 else (width, height))
-    rows = max(1, STRIP_PIXELS // width)
-    for top in range(0, height, rows):
-        bottom = min(top + rows, height)
-        strip = _eight_bit(image.crop((0, top, width, bottom))).convert(mode)
-        start = height - bottom if turn in {3, 4, 6, 7} else top
-        flat.paste(strip.transpose(TURNS[turn - 2]) if turn > 1 else strip, (start, 0) if turn > 4 else (0, start))
-    return flat
-
-
-def _orientation(image: Image.Image) -> int:
-    """EXIF's, 1 to 8; anything else is no orientation."""
-    found = image.getexif().get(ExifTags.Base.Orientation, 1)
-    return int(found) if found in range(1, 9) else 1
-
-
-def _form(image: Image.Image) -> Form:
-    width, height = image.size
-    return Form(width, height, image.mode) if _orientation(image) > 4 else Form(height, width, image.mode)
-
-
-def _eight_bit(image: Image.Image) -> Image.Image:
-    if image.mode == "F":
-        raise ValueError("floating-point pixels have no defined white")
-    if image.mode.startswith("I"):
-        return Image.fromarray((np.asarray(image).clip(0, 65535) / 257).round().astype(np.uint8))
-    if image.mode in ALPHA_MODES or "transparency" in image.info:
-        seen = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", seen.size, "white"), seen)
-    return image
+    return (width, height) if orientation(image) > 4 else (height, width)

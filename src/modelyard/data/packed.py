@@ -91,7 +91,7 @@ def open_packed(folder: Path, *, verify: bool = True) -> Dataset:
         reading = Reading(ground=border_colour(train)) if kept is None else Reading.from_json(kept)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"packed data set {folder} cannot be read ({error}); delete the folder and run again") from error
-    if verify and (found := make_dataset(name, train, test, classes, validation_rows=given).digest) != digest:
+    if verify and (found := make_dataset(name, train, test, classes, validation_rows=given, reading=reading).digest) != digest:
         raise DataError(
             f"packed data set {folder}: expected digest {digest[:12]}, found {found[:12]};"
             " it was altered, delete the folder and run again"

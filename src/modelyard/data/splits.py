@@ -12,7 +12,7 @@ from modelyard.config import Config
 from modelyard.data.datasets import Dataset, Labels, Rows, Split
 from modelyard.data.folder import FolderOptions
 from modelyard.errors import DataError
-from modelyard.reading import DEEPEST, Fit
+from modelyard.reading import DEEPEST, LEAST_SIDE, MOST_PIXELS, Fit
 
 
 class DataConfig(Config):
@@ -20,9 +20,9 @@ class DataConfig(Config):
 
     validation_share: float = Field(0.1, gt=0, lt=0.5)
     """Share of the training images held out for every choice (epoch, temperature)."""
-    height: int | None = Field(None, ge=4, le=4096)
+    height: int | None = Field(None, ge=LEAST_SIDE, le=4096)
     """Image folders: height in pixels; None takes the majority's."""
-    width: int | None = Field(None, ge=4, le=4096)
+    width: int | None = Field(None, ge=LEAST_SIDE, le=4096)
     """Image folders: width in pixels; None takes the majority's."""
     channels: Literal[1, 3] | None = None
     """Image folders: 1 grey, 3 colour; None takes the majority's."""
@@ -32,7 +32,7 @@ class DataConfig(Config):
     """Image folders: the value that is white in greys of more than 8 bits; None takes the depth that the images use."""
     validation_as: Literal["validation", "test"] | None = None
     """Image folders: what a folder val/ is; None: the validation split beside test/, the test split without one."""
-    max_pixels: int = Field(400_000_000, ge=1)
+    max_pixels: int = Field(MOST_PIXELS, ge=1)
     """Image folders: no picture with more pixels is read."""
     max_bytes: int = Field(32_000_000_000, ge=1)
     """Archives and tables with images inside: what all of their files may unpack to together."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable
 from concurrent.futures import Executor
+from dataclasses import asdict
 
 from modelyard.releases import Pointer
 from modelyard.serving.batching import Batcher, Outputs
@@ -63,8 +64,8 @@ class Served:
         manifest = self.manifest
         return {
             "name": self.name, "version": self.version, "alias": self.pointer.alias, "architecture": manifest.architecture,
-            "classes": manifest.classes, "image_shape": manifest.image_shape, "data_digest": manifest.data_digest,
-            "metrics": manifest.metrics, "ready": True,
+            "classes": manifest.classes, "image_shape": manifest.image_shape, "reading": asdict(manifest.reading),
+            "data_digest": manifest.data_digest, "metrics": manifest.metrics, "ready": True,
         }  # fmt: skip
 
 

@@ -15,9 +15,10 @@ import json
 import shutil
 from collections.abc import Iterable
 from contextlib import closing
+from dataclasses import asdict
 from pathlib import Path
 
-from modelyard.bundle import MODEL_FILE, Bundle
+from modelyard.bundle import MODEL_FILE, Bundle, as_json
 from modelyard.errors import StoreError
 from modelyard.files import folder_written_whole, write_json
 from modelyard.inference import open_session
@@ -106,6 +107,7 @@ def triton_config(pointer: Pointer, bundle: Bundle) -> str:
         f"version_policy {{ specific {{ versions: [{pointer.version}] }} }}",
         "dynamic_batching {}",
         f'parameters {{ key: "data_digest" value {{ string_value: {json.dumps(bundle.manifest.data_digest)} }} }}',
+        f'parameters {{ key: "reading" value {{ string_value: {json.dumps(as_json(asdict(bundle.manifest.reading)))} }} }}',
     ]
     return "\n".join(lines) + "\n"
 

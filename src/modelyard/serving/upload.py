@@ -13,12 +13,13 @@ from functools import partial
 from http import HTTPStatus
 
 from modelyard.errors import RequestError
+from modelyard.reading import Reading
 from modelyard.serving.exchange import Request, Response, json_response
-from modelyard.serving.pictures import JPEG, PNG, without_extras
 from modelyard.serving.served import Served
 
 MAX_PIXELS = 13_000_000
-"""A telephone's photo (4,080 x 3,072); larger ones are refused from their head. Reading takes up to 8 bytes a pixel."""
+"""A telephone's photo (4,080 x 3,072); larger ones are refused from their head. Reading takes up to 8 bytes a pixel; of
+the formats that take more (`images.DEAR`) fewer pixels are read."""
 MAX_WAITING, MAX_WAIT_S = 64, 5.0
 MAX_PARTS, MAX_BOUNDARY = 100, 70
 """Of a form, the file among them, and of what parts them (RFC 2046, 5.1.1)."""
@@ -38,9 +39,9 @@ class Pictures:
             ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, 2**20)
 
     async def predict(self, served: Served, request: Request) -> Response:
-        """Label and probabilities of one PNG or JPEG file. Raises: RequestError (400, 503)."""
+        """Label and probabilities of one picture. Raises: RequestError (400, 503)."""
         started = time.perf_counter()
-        pixels = await self._pixels(request, served.manifest.image_shape)
+        pixels = await self._pixels(request, served.manifest.image_shape, served.manifest.reading)
         outputs = await served.submit(pixels, 1)
         names = [spec.name for spec in served.engine.outputs]
         probabilities_K = outputs[names.index("probabilities")][0].tolist()
@@ -51,7 +52,7 @@ class Pictures:
             "model": served.name, "version": served.version, "ms": round((time.perf_counter() - started) * 1e3, 3),
         })  # fmt: skip
 
-    async def _pixels(self, request: Request, image_shape: tuple[int, int, int]) -> bytes:
+    async def _pixels(self, request: Request, image_shape: tuple[int, int, int], reading: Reading) -> bytes:
         """A request that is cancelled, or waits too long, before its turn is let go of and never read."""
         self._waiting += 1
         try:
@@ -59,32 +60,31 @@ class Pictures:
                 raise TimeoutError
             async with asyncio.timeout(MAX_WAIT_S):
                 await self._turn.acquire()
-            return await self._begin(request, image_shape)  # in no variable: an error holds this frame
+            return await self._begin(request, image_shape, reading)  # in no variable: an error holds this frame
         except TimeoutError:
             told = "too many pictures are waiting; try again later"
             raise RequestError(told, HTTPStatus.SERVICE_UNAVAILABLE) from None
         finally:
             self._waiting -= 1
 
-    def _begin(self, request: Request, image_shape: tuple[int, int, int]) -> asyncio.Future[bytes]:
+    def _begin(self, request: Request, image_shape: tuple[int, int, int], reading: Reading) -> asyncio.Future[bytes]:
         """The thread goes on though the request is cancelled, and the turn ends with it."""
-        reading = asyncio.get_running_loop().run_in_executor(self._thread, read_pixels, request, image_shape)
-        reading.add_done_callback(lambda _: self._turn.release())
-        return asyncio.shield(reading)
+        pixels = asyncio.get_running_loop().run_in_executor(self._thread, read_pixels, request, image_shape, reading)
+        pixels.add_done_callback(lambda _: self._turn.release())
+        return asyncio.shield(pixels)
 
 
-def read_pixels(request: Request, image_shape: tuple[int, int, int]) -> bytes:
+def read_pixels(request: Request, image_shape: tuple[int, int, int], how: Reading) -> bytes:
     """Raw pixels [H, W, C] of a picture, fitted to the model's size as `modelyard predict` does. Raises: RequestError."""
+    from modelyard.data.formats import NAMES
     from modelyard.data.images import UnreadableImage, read_image  # Pillow: only who asks for it pays
 
-    picture = picture_bytes(request)
-    if not picture.startswith((PNG, JPEG)):  # some of Pillow's readers start programs or are little tested
-        raise RequestError("the body is not a PNG or JPEG file; try: curl --data-binary @digit.png URL/predict")
     height, width, channels = image_shape
     try:
-        _, image_CHW = read_image(io.BytesIO(without_extras(picture)), (channels, height, width), MAX_PIXELS)
+        _, image_CHW = read_image(io.BytesIO(picture_bytes(request)), (channels, height, width), how, MAX_PIXELS)
     except UnreadableImage as error:
-        raise RequestError(f"the picture is not readable ({error.reason}); expected PNG or JPEG") from None
+        told = f"the picture is not readable ({error.reason}); expected {NAMES}; try: curl --data-binary @digit.png URL/predict"
+        raise RequestError(told) from None
     return image_CHW.transpose(1, 2, 0).tobytes()
 
 

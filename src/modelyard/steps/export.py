@@ -89,7 +89,7 @@ def _manifest(request: BuildRequest, dataset: Dataset, evaluation: dict[str, Any
         image_shape=(height, width, channels), temperature=evaluation["temperature"], data_digest=dataset.digest,
         recipe=request.recipe.made() | {"seed": request.seed},
         metrics=evaluation["metrics"] | size | {"train/seconds": seconds, "train/best_epoch": float(training["best_epoch"])},
-        environment=_environment(), files={},
+        environment=_environment(), files={}, reading=dataset.reading,
     )  # fmt: skip
 
 

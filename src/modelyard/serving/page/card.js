@@ -43,6 +43,10 @@ export class Card {
     return this.#model.image_shape;
   }
 
+  get reading() {
+    return this.#model.reading;
+  }
+
   get classes() {
     return this.#model.classes;
   }

@@ -67,7 +67,7 @@ function explain() {
   const { box, centred } = framing(find("dataset").value, height, width);
   const placed = centred ? ` into a ${box} × ${box} box and shifts its centre of mass to the middle, as MNIST's own digits were made` : " so that it fills the frame";
   const drawn = channels === 1 ? `This page scales your drawing${placed}, white on black.` : "Your drawing is resized as it is.";
-  find("explanation").textContent = `The models read ${height} × ${width} × ${channels} bytes. ${drawn} A picture is only resized (bilinear), as the command line does; everything else, normalisation included, is inside the ONNX graph.`;
+  find("explanation").textContent = `The models read ${height} × ${width} × ${channels} bytes. ${drawn} A picture is only brought to this size (bilinear), as the command line does; everything else, normalisation included, is inside the ONNX graph.`;
 }
 
 /** Something was drawn, chosen or cleared: ask every model. */
@@ -77,18 +77,18 @@ function update() {
   find("hint").hidden = !drawing.empty;
   find("invert-choice").hidden = !drawing.picture;
   if (drawing.empty) cards().forEach((card) => card.forget());
-  else cards().forEach((card) => card.ask(pixels(card.shape)));
+  else cards().forEach((card) => card.ask(pixels(card)));
   showSeen();
   summarise();
 }
 
-const pixels = (shape) => (drawing.picture ? pixelsOfPicture(drawing.picture, shape, find("invert").checked) : pixelsOfStrokes(drawing.strokes, shape, find("dataset").value));
+const pixels = ({ shape, reading }) => (drawing.picture ? pixelsOfPicture(drawing.picture, shape, reading, find("invert").checked) : pixelsOfStrokes(drawing.strokes, shape, find("dataset").value));
 
 function showSeen() {
   const [card] = cards();
   if (!card) return;
   const [height, width, channels] = card.shape;
-  const values = drawing.empty ? new Uint8Array(height * width * channels) : pixels(card.shape);
+  const values = drawing.empty ? new Uint8Array(height * width * channels) : pixels(card);
   const image = new ImageData(width, height);
   image.data.forEach((_, i) => { image.data[i] = i % 4 === 3 ? 255 : values[Math.floor(i / 4) * channels + Math.min(i % 4, channels - 1)]; });
   Object.assign(find("seen"), { width, height }).getContext("2d").putImageData(image, 0, 0);

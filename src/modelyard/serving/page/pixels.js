@@ -26,27 +26,42 @@ export function pixelsOfStrokes(strokes, [height, width, channels], dataset) {
   return rendered(strokes, placed, frame.pen, [height, width]);
 }
 
-/** A picture (ImageBitmap) as pixels [H * W * C] as `modelyard predict` fits it: on white paper, Pillow's bilinear filter. */
-export function pixelsOfPicture(picture, [height, width, channels], invert) {
+/** A picture (ImageBitmap) as pixels [H * W * C] as `modelyard predict` fits it: on the training data's ground, Pillow's bilinear filter. */
+export function pixelsOfPicture(picture, [height, width, channels], { fit, ground }, invert) {
+  const colour = [0, 1, 2].map((channel) => ground[channel] ?? ground[0]);
   const { data } = drawn(picture.width, picture.height, (context) => {
-    Object.assign(context, { fillStyle: "#fff" }).fillRect(0, 0, picture.width, picture.height);
+    Object.assign(context, { fillStyle: `rgb(${colour.join()})` }).fillRect(0, 0, picture.width, picture.height);
     context.drawImage(picture, 0, 0);
   });
   const planes = channels === 1 ? [luma(data)] : [0, 1, 2].map((channel) => plane(data, channel));
-  const small = planes.map((values) => resample(values, [picture.height, picture.width], [height, width]));
-  const pixels = new Uint8Array(height * width * channels);
-  small.forEach((values, channel) => values.forEach((value, i) => { pixels[i * channels + channel] = invert ? 255 - value : value; }));
-  return pixels;
+  const { box, inner } = placement(fit, [picture.height, picture.width], [height, width]);
+  const small = planes.map((values) => resample(values, [picture.height, picture.width], inner, box));
+  const [top, left] = [Math.floor((height - inner[0]) / 2), Math.floor((width - inner[1]) / 2)];
+  const pixels = Uint8Array.from({ length: height * width * channels }, (_, i) => colour[i % channels]);
+  small.forEach((values, channel) => values.forEach((value, i) => {
+    pixels[((top + Math.floor(i / inner[1])) * width + left + (i % inner[1])) * channels + channel] = value;
+  }));
+  return invert ? pixels.map((value) => 255 - value) : pixels;
+}
+
+/** The part of a picture that is shown, [top, left, height, width], and the size that it gets. */
+function placement(fit, [height, width], [toHeight, toWidth]) {
+  if (fit === "stretch") return { box: [0, 0, height, width], inner: [toHeight, toWidth] };
+  const [down, across] = [toHeight / height, toWidth / width];
+  const scale = fit === "crop" ? Math.max(down, across) : Math.min(down, across);
+  if (fit === "pad") return { box: [0, 0, height, width], inner: [height, width].map((side) => Math.max(1, Math.floor(side * scale + 0.5))) };
+  const [seenHeight, seenWidth] = [toHeight / scale, toWidth / scale];
+  return { box: [(height - seenHeight) / 2, (width - seenWidth) / 2, seenHeight, seenWidth], inner: [toHeight, toWidth] };
 }
 
 /** Triangle filter whose support grows with the scale, horizontally and then vertically, rounded after each pass. */
-export function resample(values, [height, width], [toHeight, toWidth]) {
+export function resample(values, [height, width], [toHeight, toWidth], [top, left, seenHeight, seenWidth] = [0, 0, height, width]) {
   const narrow = new Uint8Array(height * toWidth);
-  weights(width, toWidth).forEach(([start, row], x) => {
+  weights(width, toWidth, left, seenWidth).forEach(([start, row], x) => {
     for (let y = 0; y < height; y += 1) narrow[y * toWidth + x] = weighted(values, y * width + start, 1, row);
   });
   const small = new Uint8Array(toHeight * toWidth);
-  weights(height, toHeight).forEach(([start, row], y) => {
+  weights(height, toHeight, top, seenHeight).forEach(([start, row], y) => {
     for (let x = 0; x < toWidth; x += 1) small[y * toWidth + x] = weighted(narrow, start * toWidth + x, toWidth, row);
   });
   return small;
@@ -98,11 +113,11 @@ function centreOfMass(pixels, width) {
   return [x / mass, y / mass];
 }
 
-function weights(from, to) {
-  const scale = from / to;
+function weights(from, to, first, seen) {
+  const scale = seen / to;
   const reach = Math.max(scale, 1);
   return Array.from({ length: to }, (_, i) => {
-    const centre = (i + 0.5) * scale;
+    const centre = first + (i + 0.5) * scale;
     const start = Math.max(0, Math.floor(centre - reach + 0.5));
     const end = Math.min(from, Math.floor(centre + reach + 0.5));
     const row = Float64Array.from({ length: end - start }, (_, j) => Math.max(0, 1 - Math.abs(start + j + 0.5 - centre) / reach));
