@@ -40,9 +40,7 @@ def data_fetch(name: Annotated[str, typer.Argument(help="One of modelyard data l
 
 @data_app.command("show")
 def data_show(
-    dataset: Annotated[
-        str, typer.Argument(help="A name of modelyard data list, or the path of an image folder, archive or table.")
-    ],
+    dataset: Annotated[str, typer.Argument(help="A name of modelyard data list or the path of a folder, archive or table.")],
     height: Annotated[int | None, typer.Option(help="Pixels, as --set data.height.")] = None,
     width: Annotated[int | None, typer.Option(help="Pixels, as --set data.width.")] = None,
     assignments: Annotated[list[str] | None, typer.Option("--set", help="As of a run: data.channels=1.")] = None,
@@ -75,12 +73,7 @@ def _draw(dataset: Dataset, picture: Path) -> None:
 
 @data_app.command("import")
 def data_import(
-    folder: Annotated[
-        Path,
-        typer.Argument(
-            help="class_name/*.png|jpg, optional train/, val/, test/; a zip, tar, csv, jsonl or parquet; four IDX files."
-        ),
-    ],
+    folder: Annotated[Path, typer.Argument(help="Folder (class_name/*.png|jpg, train/, val/, test/; IDX), archive or table.")],
     name: Annotated[str | None, typer.Option(help="Its name from now on; by default the folder's, made to fit.")] = None,
     height: Annotated[int | None, typer.Option(min=LEAST_SIDE, max=4096, help="Pixels; by default the majority's.")] = None,
     width: Annotated[int | None, typer.Option(min=LEAST_SIDE, max=4096, help="Pixels; by default the majority's.")] = None,

@@ -113,6 +113,12 @@ def long_name(path: Path) -> None:
     path.write_bytes(gzip.compress(head.tobuf() + bytes(100_000)))
 
 
+def long_name_after_a_file(path: Path) -> None:
+    first, head = tarfile.TarInfo("a/0.png"), tarfile.TarInfo("././@LongLink")
+    first.size, head.size, head.type = 3 * 2**20, 2 * 2**20, tarfile.GNUTYPE_LONGNAME
+    path.write_bytes(gzip.compress(first.tobuf() + bytes(3 * 2**20) + head.tobuf() + bytes(4 * 2**20)))
+
+
 def cut(path: Path) -> None:
     zip_member("a/0.png")(path)
     path.write_bytes(path.read_bytes()[:-30])
@@ -129,6 +135,8 @@ def cut(path: Path) -> None:
         ("x.tar.gz", member("a/d", type=tarfile.CHRTYPE), "is a link, a device or sparse"),
         ("x.tar.gz", member("a/0.png", size=50_000_000), "unpacks to more than 0.01 GB; allow more by data.max_bytes"),
         ("x.tar.gz", long_name, "a head that is too large"),
+        ("x.tar.gz", long_name_after_a_file, "a head that is too large"),
+        ("x.tar.gz", member("a/" + "x" * 2000, size=3), "a name of more than 1,000 characters"),
         ("x.tar.gz", lambda path: path.write_bytes(b"\x1f\x8b junk"), "cannot be unpacked"),
         ("x.tar", lambda path: path.write_bytes(b""), "cannot be unpacked"),
         ("x.zip", zip_member("../out.png"), "leads outside"),
@@ -165,7 +173,7 @@ def test_heads_are_held_to_while_writing(store: Path, monkeypatch: pytest.Monkey
         load_folder(store / "x.zip", OPTIONS)
     monkeypatch.setattr(archives, "MOST_MEMBERS", 1)
     pack_zip(image_folder(store / "pets", {"a": 5}), store / "y.zip")
-    with pytest.raises(DataError, match="more than 1 files"):
+    with pytest.raises(DataError, match="more than 1 files, or"):
         load_folder(store / "y.zip", OPTIONS)
 
 

@@ -96,7 +96,9 @@ def test_a_class_may_be_called_as_a_split_beside_others(classes: tuple[str, ...]
     ("folders", "expected"),
     [
         ({"Train": 9, "Test": 9}, "the classes would be Test/, Train/, which are names of splits"),
-        ({"Train": 9}, "has one class (Train)"),
+        ({"Train": 9}, "the classes would be Train/, which are names of splits"),
+        ({"train/x": 5, "car": 9}, "has one class (x)"),
+        ({"train/images": 5, "val/images": 5}, "has one class (images)"),
         (
             {"train/a": 5, "train/b": 5, "val/a": 1, "val/b": 1, "dev/a": 1, "dev/b": 1},
             "dev/, val/ all stand for the validation",

@@ -23,6 +23,7 @@ from modelyard.files import open_regular
 
 ARCHIVE = re.compile(r"(.+)\.(zip|tar|tar\.gz|tgz|tar\.bz2|tbz2?|tar\.xz|txz)", re.IGNORECASE)
 MOST_MEMBERS = 1_000_000
+LONGEST_NAME = 1000
 HEAD_BYTES = 64_000_000
 """Of all heads of a zip archive; tar has them one by one, each with its file."""
 TAR_HEAD_BYTES = 1_000_000
@@ -85,8 +86,10 @@ def _members(path: Path, file: IO[bytes], most_bytes: int) -> Iterator[Member]:
         parts = PurePosixPath(name.replace("\\", "/")).parts
         if re.match(r"[/\\]|.:", name) or ".." in parts or "\0" in name:
             raise ValueError(f"{name[:80]} leads outside")
-        if opened and (parts in names or number >= MOST_MEMBERS or size < 0):
-            raise ValueError(f"{name[:80]} is in it twice" if parts in names else f"more than {MOST_MEMBERS:,} files")
+        if number >= MOST_MEMBERS or len(name) > LONGEST_NAME or size < 0:
+            raise ValueError(f"more than {MOST_MEMBERS:,} files, or a name of more than {LONGEST_NAME:,} characters")
+        if opened and parts in names:
+            raise ValueError(f"{name[:80]} is in it twice")
         names.add(parts)
         if (total := total + size) > most_bytes:
             raise DataError(
@@ -118,11 +121,8 @@ def _tar(file: IO[bytes], head: bytes) -> Iterator[Member]:
             if not (member.isdir() or member.type in {tarfile.REGTYPE, tarfile.AREGTYPE}) or member.issparse():
                 raise ValueError(f"{member.name[:80]} is a link, a device or sparse")
             bounded.left = member.size + TAR_HEAD_BYTES
-            yield (
-                member.name,
-                0 if member.isdir() else member.size,
-                None if member.isdir() else partial(_content, archive, member),
-            )
+            yield (member.name, 0, None) if member.isdir() else (member.name, member.size, partial(_content, archive, member))
+            bounded.left = TAR_HEAD_BYTES
             vars(archive).update(members=[], pax_headers={})  # it would keep what a million heads say
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import PIL
 from filelock import FileLock
 
-from modelyard.data.containers import containers_of, list_plain, list_unpacked, state_of
+from modelyard.data.containers import containers_of, list_plain, list_unpacked
 from modelyard.data.datasets import Dataset, OnProgress, unheard
 from modelyard.data.folder import read_folder
 from modelyard.data.options import FolderOptions
@@ -37,7 +37,8 @@ def load_folder(source: Path, options: FolderOptions, on_progress: OnProgress = 
     """
     containers = containers_of(source)
     listing = None if containers else list_plain(source, options)
-    state = [state_of(containers) if listing is None else listing.fingerprint, DECODER]
+    told = [[str(path), path.stat().st_size, path.stat().st_mtime_ns] for path in containers]
+    state = [told if listing is None else listing.fingerprint, DECODER]
     asked, before = astuple(replace(options, size_before=None)), options.size_before and list(options.size_before)
     place = cache_folder() / "folders" / f"{sha256_of_json([str(source), asked])[:16]}.json"
     with _one_at_a_time(place) as scratch:

@@ -45,11 +45,6 @@ def containers_of(source: Path) -> list[Path]:
     return found + [path for path in inside if TABLE.fullmatch(path.name)]
 
 
-def state_of(containers: list[Path]) -> list[list[str | int]]:
-    """Changes when one of them does; none is read for it."""
-    return [[str(path), path.stat().st_size, path.stat().st_mtime_ns] for path in containers]
-
-
 def list_unpacked(source: Path, containers: list[Path], target: Path, options: FolderOptions) -> Listing:
     """The images of all containers, unpacked to `target`, which is new. Raises: DataError."""
     target.mkdir()

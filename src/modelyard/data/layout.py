@@ -95,11 +95,9 @@ def read_layout(scan: Scan) -> Labels:
             "holds images in one folder; expected a folder for each class, a table of file names and labels,"
             f" or {LEAST_NAMED} files and more of each class called class_001.png, class_002.png, ..."
         )
-    if len(folders) == 1:
-        raise DataError(f"has one class ({full[0]}); a classifier needs at least two folders of images")
     inner = {folder: {path.rpartition("/")[2] for path in tree.folders[folder]} for folder in full}
     parts = set.union(*inner.values())
-    if len(parts) > 1 and all(names == parts and not tree.here[folder] for folder, names in inner.items()):
+    if min(len(full), len(parts)) > 1 and all(names == parts and not tree.here[folder] for folder, names in inner.items()):
         if not all(map(split_of, parts)):
             raise DataError(
                 f"{_listed(full)} hold the same folders ({_listed(parts)}); call the outer ones train and test if they are"
@@ -143,6 +141,8 @@ def _labels(folders: dict[str, tuple[str, str]], how: str, *notes: str) -> Label
     classes = {name for name, _ in places.values()}
     if all(map(split_of, classes)):
         raise DataError(f"the classes would be {_listed(classes)}, which are names of splits; expected class folders in them")
+    if len(classes) < 2:
+        raise DataError(f"has one class ({', '.join(classes)}); a classifier needs at least two folders of images")
     if len(places) > len(set(places.values())):
         notes += ("folders joined whose names differ in Unicode form only",)
 
