@@ -52,7 +52,7 @@ def _compare(builds: list[BuildRequest]) -> dict[str, Any]:
 def prepared_builds(request: CompareRequest) -> list[BuildRequest]:
     """One request for each architecture, on verified and packed data."""
     first = next(iter(request.recipes.values()))
-    prepared = tasks.prepare(request.dataset, first, request.skip_unreadable)
+    prepared = tasks.prepare(request.dataset, first, request.skip_unreadable, request.name)
     return [
         BuildRequest(
             recipe=recipe,
@@ -68,5 +68,4 @@ def prepared_builds(request: CompareRequest) -> list[BuildRequest]:
 
 
 def _row(request: BuildRequest, result: dict[str, Any]) -> dict[str, Any]:
-    manifest = open_bundle(request.bundle_folder(Home.current()))
-    return board_row(request.label, result["version"], manifest.metrics)
+    return board_row(request.label, result["version"], open_bundle(request.bundle_folder(Home.current())))

@@ -29,8 +29,9 @@ def tell_crash(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> No
 
 
 def tell_refusal(dataset: str, verdict: Verdict) -> None:
-    """A candidate that was better and failed a gate; the same refusal is told once."""
-    versions = [f"{dataset}@{judgement.version.number}" for judgement in verdict.judgements if judgement.refusals]
+    """A candidate that was better and failed a gate, or met no test with the champion; the same refusal is told once."""
+    kept_back = [judgement for judgement in verdict.judgements if judgement.refusals or judgement.not_compared]
+    versions = [f"{dataset}@{judgement.version.number}" for judgement in kept_back]
     facts = {"candidates": versions, "champion": verdict.evidence.get("champion_version"), "why": verdict.why}
     if verdict.refused and not was_told(Home.current(), "refused", facts):
         alert(Home.current(), "refused", f"promotion on {dataset} refused: {verdict.why}", facts)

@@ -45,6 +45,8 @@ class RefreshRequest(Config):
     seed: int = 0
     device: str = "auto"
     skip_unreadable: bool = False
+    name: str = ""
+    """The model's; empty: that of the data."""
 
 
 @flow(flow_run_name="refresh {request.dataset}", on_failure=[tell_failure], on_crashed=[tell_crash])

@@ -51,7 +51,7 @@ def sweep(request: SweepRequest, cores: int) -> dict[str, Any]:
 def _builds(request: SweepRequest, cores: int) -> list[BuildRequest]:
     wanted = CompareRequest(
         dataset=request.dataset, recipes=request.recipes(), device=request.device, in_process=True,
-        skip_unreadable=request.skip_unreadable,
+        skip_unreadable=request.skip_unreadable, name=request.model_name,
     )  # fmt: skip
     builds = [build.model_copy(update={"cores": cores}) for build in prepared_builds(wanted)]
     for build in builds:

@@ -27,11 +27,8 @@ def _is_passing(_task: Any, _run: Any, state: Any) -> bool:
 
 
 @task(task_run_name="prepare {dataset}")
-def prepare(dataset: str, recipe: Recipe, skip_unreadable: bool) -> dict[str, str]:
-    prepared = steps.prepare(dataset, Home.current(), recipe.data, skip_unreadable=skip_unreadable)
-    if dataset == "auto" and prepared["dataset"] != "mnist":
-        current_progress.get().say(f"NOTE: no mnist on this machine, this run uses {prepared['dataset']} (modelyard data list)")
-    return prepared
+def prepare(dataset: str, recipe: Recipe, skip_unreadable: bool, name: str = "") -> dict[str, str]:
+    return steps.prepare(dataset, Home.current(), recipe.data, skip_unreadable=skip_unreadable, name=name, claim=True)
 
 
 @task(task_run_name="check {request.label}")

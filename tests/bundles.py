@@ -1,6 +1,6 @@
 """Hand-made data and bundles whose answers are known, so that no test of tracking has to train.
 
-An image is 1 x 3 x 5: pixel k is lit for class k of 5, and the last pixel marks the image as hard.
+An image is 1 x 3 x 5: pixel k is lit for the class of the letter k of the alphabet, and pixel 14 marks the image as hard.
 """
 
 from __future__ import annotations
@@ -19,43 +19,54 @@ CLASSES = ("a", "b", "c", "d", "e")
 HEIGHT, WIDTH, HARD = 3, 5, 14
 
 
-def lit_dataset(*, images: int = 200, hard: int = 40, name: str = "lit", brightness: int = 200) -> Dataset:
+def lit_dataset(
+    *, images: int = 200, hard: int = 40, name: str = "lit", brightness: int = 200, classes: tuple[str, ...] = CLASSES,
+    height: int = HEIGHT,
+) -> Dataset:  # fmt: skip
     """A data set of which the first `hard` test images are marked."""
-    labels_N = np.arange(images, dtype=np.int64) % len(CLASSES)
-    pixels_NP = np.zeros((images, HEIGHT * WIDTH), np.uint8)
-    pixels_NP[np.arange(images), labels_N] = brightness
-    easy = Split(pixels_NP.reshape(-1, 1, HEIGHT, WIDTH), labels_N)
+    labels_N = np.arange(images, dtype=np.int64) % len(classes)
+    pixels_NP = np.zeros((images, height * WIDTH), np.uint8)
+    pixels_NP[np.arange(images), _lit_pixels(classes)[labels_N]] = brightness
+    easy = Split(pixels_NP.reshape(-1, 1, height, WIDTH), labels_N)
     marked_NP = pixels_NP.copy()
     marked_NP[:hard, HARD] = 255
-    return make_dataset(name, easy, Split(marked_NP.reshape(-1, 1, HEIGHT, WIDTH), labels_N), CLASSES)
+    return make_dataset(name, easy, Split(marked_NP.reshape(-1, 1, height, WIDTH), labels_N), classes)
 
 
-def lit_bundle(folder: Path, *, fooled: bool, metrics: dict[str, float], data_digest: str = "0" * 64) -> Path:
-    """A bundle that reads the lit pixel; a `fooled` one answers class `a` for every hard image."""
-    weights_PK = np.eye(HEIGHT * WIDTH, len(CLASSES), dtype=np.float32)
+def _lit_pixels(classes: tuple[str, ...]) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
+    return np.array([ord(name) - ord("a") for name in classes])
+
+
+def lit_bundle(
+    folder: Path, *, fooled: bool, metrics: dict[str, float], data_digest: str = "0" * 64,
+    classes: tuple[str, ...] = CLASSES, height: int = HEIGHT, name: str = "lit",
+) -> Path:  # fmt: skip
+    """A bundle that reads the lit pixel; a `fooled` one answers the first class for every hard image."""
+    weights_PK = np.eye(height * WIDTH, dtype=np.float32)[:, _lit_pixels(classes)]
     weights_PK[HARD, 0] = 5.0 if fooled else 0.0
     folder.mkdir(parents=True)
-    onnx.save_model(_graph(weights_PK), folder / MODEL_FILE)
-    images_BHWC = lit_dataset().test.gather(slice(0, 8)).transpose(0, 2, 3, 1)
+    onnx.save_model(_graph(weights_PK, height), folder / MODEL_FILE)
+    images_BHWC = lit_dataset(classes=classes, height=height).test.gather(slice(0, 8)).transpose(0, 2, 3, 1)
     write_golden(folder, images_BHWC, classify(open_session(folder / MODEL_FILE), np.ascontiguousarray(images_BHWC)))
     manifest = Manifest(
-        model_name="lit", architecture="cnn", classes=CLASSES, image_shape=(HEIGHT, WIDTH, 1), temperature=1.0,
+        model_name=name, architecture="cnn", classes=classes, image_shape=(height, WIDTH, 1), temperature=1.0,
         data_digest=data_digest, recipe={"seed": 0}, metrics=metrics, environment={}, files={},
     )  # fmt: skip
     write_manifest(folder, manifest)
     return folder
 
 
-def _graph(weights_PK: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> onnx.ModelProto:
+def _graph(weights_PK: np.ndarray[tuple[int, ...], np.dtype[np.float32]], height: int) -> onnx.ModelProto:
     nodes = [
         helper.make_node("Cast", ["images"], ["floats"], to=TensorProto.FLOAT),
         helper.make_node("Flatten", ["floats"], ["pixels"], axis=1),
         helper.make_node("MatMul", ["pixels", "weights"], ["logits"]),
         helper.make_node("Softmax", ["logits"], ["probabilities"], axis=-1),
     ]
-    image = helper.make_tensor_value_info("images", TensorProto.UINT8, ["batch", HEIGHT, WIDTH, 1])
+    image = helper.make_tensor_value_info("images", TensorProto.UINT8, ["batch", height, WIDTH, 1])
     outputs = [
-        helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", len(CLASSES)]) for name in ("logits", "probabilities")
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", weights_PK.shape[1]])
+        for name in ("logits", "probabilities")
     ]
     graph = helper.make_graph(nodes, "lit", [image], outputs, [numpy_helper.from_array(weights_PK, "weights")])
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)

@@ -19,7 +19,7 @@ from modelyard.logs import log_to_file
 from modelyard.progress import ConsoleProgress
 from modelyard.tables import print_table
 from modelyard.terminal import echo
-from modelyard.text import in_markdown, printable, shown_address
+from modelyard.text import elided, in_markdown, printable, shown_address
 
 HOSTILE = "\x1b[31mred\x1b]0;pwn\x07\r\nmodelyard: all is well\t\x7f\x9b2J\u202egod\u2028\udcff"
 CONTROLS = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -29,6 +29,13 @@ def test_l10_control_characters_are_shown_and_ordinary_text_is_kept() -> None:
     assert printable("a\x1b[1m\n\x9b\u202e\udcff") == r"a\x1b[1m\n\x9b\u202e\udcff"
     assert printable("Ångström 漢字 עברית 👩‍💻 a\\n") == "Ångström 漢字 עברית 👩‍💻 a\\n"
     assert str(DataError(f"class {HOSTILE}")).count("\n") == 0 == len(CONTROLS.findall(str(DataError(HOSTILE))))
+
+
+@pytest.mark.parametrize("most", [8, 9, 16, 24])
+def test_a_long_name_keeps_its_beginning_and_its_end(most: int) -> None:
+    assert elided("a" * most, most) == "a" * most
+    found = elided("begin" + "x" * 300 + "z", most)
+    assert len(found) == most and found.startswith("begin"[: most - 3]) and found.endswith("z")
 
 
 def test_l10_whatever_is_printed_is_one_line_of_text(capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from benchmarks.hostility.containers import ARCHIVES
 from benchmarks.hostility.files import NO_FILES, Spoil
 from modelyard.errors import ModelyardError
 
@@ -41,12 +42,12 @@ def _pictures(folder: Path, classes: tuple[str, ...] = ("a", "b")) -> None:
             Image.fromarray(pixels).save(folder / name / f"{index}.png")
 
 
-def _read_folder(folder: Path) -> None:
+def _read_folder(folder: Path, name: str = ".") -> None:
     from modelyard.data.contact_sheet import draw_contact_sheet
     from modelyard.data.folder import FolderOptions
     from modelyard.data.sources import load_dataset
 
-    draw_contact_sheet(load_dataset(str(folder), FolderOptions(None, None, None, False)), folder / "sheet.png")
+    draw_contact_sheet(load_dataset(str(folder / name), FolderOptions(max_bytes=2**30)), folder / "sheet.png")
 
 
 def _read_idx(folder: Path) -> None:
@@ -99,6 +100,9 @@ def cases() -> Iterator[Case]:
         yield Case(f"a picture: {what}", _with("a/x.png", make), _read_folder)
         yield Case(f"an IDX file: {what}", partial(_file, "data-idx3-ubyte", make), _read_idx)
         yield Case(f"an own module: {what}", partial(_file, "net.py", make), _read_module)
+    for what, make in ARCHIVES.items():
+        name = what.partition(":")[0]
+        yield Case(what, partial(_file, name, make), partial(_read_folder, name=name))
     for name in NAMES:
         yield Case(f"a class named {name!r}", partial(_pictures, classes=(name, "b")), _read_folder)
     for extents in EXTENTS:

@@ -46,10 +46,11 @@ class RunResult:
 def run(
     dataset: str = "auto", *, architectures: Sequence[str] = (), preset: str = "standard",
     assignments: Sequence[str] = (), seed: int = 0, device: str = "auto", skip_unreadable: bool = False,
+    name: str = "",
 ) -> RunResult:  # fmt: skip
     """Train, evaluate, export, verify and register every architecture; promote the best: `modelyard run`.
 
-    `assignments` are those of `--set`: "training.epochs=3". Steps that were done before are skipped.
+    `assignments` are those of `--set`: "training.epochs=3", `name` is the model's. Steps that were done before are skipped.
     Raises: ModelyardError with the line that the command would print.
     """
     configure(Home.current())
@@ -59,7 +60,7 @@ def run(
     def request() -> CompareRequest:
         return compare_request(
             dataset, architectures=architectures, preset=preset, assignments=assignments,
-            seed=seed, device=device, skip_unreadable=skip_unreadable,
+            seed=seed, device=device, skip_unreadable=skip_unreadable, name=name,
         )  # fmt: skip
 
     result = _beside_a_loop(lambda: run_compare(request))

@@ -8,17 +8,25 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from modelyard.bundle import Manifest
-from modelyard.text import in_markdown
+from modelyard.evaluation.metrics import RECALL, of_classes
+from modelyard.text import elided, in_markdown
+
+MOST_NAMED, LONGEST_NAME = 30, 16
+"""A card names so many classes, or the first three; the board so many characters of one."""
 
 
-def board_row(label: str, version: int, metrics: dict[str, float]) -> dict[str, Any]:
-    """Column -> value; accuracies in percent, latencies in milliseconds."""
+def board_row(label: str, version: int, manifest: Manifest) -> dict[str, Any]:
+    """Column -> value; accuracies and recalls in percent, latencies in milliseconds."""
+    metrics = manifest.metrics
     return {
         "architecture": label,
         "version": version,
         "validation %": round(100 * metrics["validation/accuracy"], 2),
         "test %": round(100 * metrics["test/accuracy"], 2),
         "95 % interval": f"{100 * metrics['test/accuracy_low']:.2f}-{100 * metrics['test/accuracy_high']:.2f}",
+        "macro F1": round(metrics["test/macro_f1"], 4),
+        "balanced %": round(100 * metrics["test/balanced_accuracy"], 2),
+        "recall %": _recalls(manifest),
         "NLL": round(metrics["test/nll"], 4),
         "ECE %": round(100 * metrics["test/ece"], 2),
         "p50 ms": round(metrics["onnx/latency_ms_p50"], 3),
@@ -32,15 +40,25 @@ def board_row(label: str, version: int, metrics: dict[str, float]) -> dict[str, 
     }
 
 
+def _recalls(manifest: Manifest) -> str:
+    """Of each class, or the lowest of many; nothing of a bundle made before they were kept."""
+    kept = of_classes(manifest.metrics, RECALL, manifest.classes)
+    told = ", ".join(f"{elided(name, LONGEST_NAME)} {100 * recall:.1f}" for name, recall in kept.items())
+    return f"lowest {told}" if told and len(kept) < len(manifest.classes) else told
+
+
 def card_facts(manifest: Manifest) -> dict[str, str]:
     """What a person asks of one model: where it comes from, how good, how fast, how large."""
     metrics = defaultdict(lambda: math.nan, manifest.metrics)  # a bundle that others made may lack some
+    names = manifest.classes
     accuracy, low, high = (100 * metrics[f"test/accuracy{end}"] for end in ("", "_low", "_high"))
     return {
         "input": f"uint8 [batch, {', '.join(map(str, manifest.image_shape))}], raw pixels",
         "pictures": manifest.reading.told,
-        "classes": ", ".join(manifest.classes),
-        "test accuracy": f"{accuracy:.2f} % ({low:.2f}-{high:.2f}), macro F1 {metrics['test/macro_f1']:.4f}",
+        "classes": ", ".join(names) if len(names) <= MOST_NAMED else f"{len(names)} classes: {', '.join(names[:3])}, ...",
+        "test accuracy": f"{accuracy:.2f} % ({low:.2f}-{high:.2f}), macro F1 {metrics['test/macro_f1']:.4f},"
+        f" balanced {100 * metrics['test/balanced_accuracy']:.2f} %, guessing {100 * metrics['test/majority_share']:.2f} %",
+        "recall %": _recalls(manifest) or "not measured",
         "calibration": f"NLL {metrics['test/nll']:.4f}, Brier {metrics['test/brier']:.4f}, ECE {metrics['test/ece']:.2%}"
         f" (before temperature {metrics['test/ece_before_temperature']:.2%})",
         "latency": f"p50 {metrics['onnx/latency_ms_p50']:.3f} ms, p99 {metrics['onnx/latency_ms_p99']:.3f} ms at batch 1"

@@ -68,7 +68,8 @@ DebugOption = Annotated[bool, typer.Option("--debug", callback=_set_debug, help=
 @app.command()
 def run(
     dataset: Annotated[
-        str, typer.Option("--dataset", "-d", help="auto, a name of `modelyard data list` or an image folder.")
+        str,
+        typer.Option("--dataset", "-d", help="auto, a name of `modelyard data list`, or an image folder, archive or table."),
     ] = "auto",
     architecture: Annotated[
         list[str] | None,
@@ -80,6 +81,7 @@ def run(
     seed: Annotated[int, typer.Option(min=0, help="Weights, order and augmentation follow from it.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     skip_unreadable: SkipOption = False,
+    name: Annotated[str, typer.Option(help="The model's. Default: the data set's, or what the path is called.")] = "",
     plan: Annotated[bool, typer.Option("--plan", help="Only say which steps are done and which would run.")] = False,
     as_json: JsonOption = False,
     debug: DebugOption = False,
@@ -95,7 +97,7 @@ def run(
 
         return compare_request(
             dataset, architectures=architecture or [], preset=preset, assignments=with_labels(assignments, labels),
-            seed=seed, device=device, skip_unreadable=skip_unreadable,
+            seed=seed, device=device, skip_unreadable=skip_unreadable, name=name,
         )  # fmt: skip
 
     if plan:

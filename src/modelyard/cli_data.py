@@ -38,7 +38,9 @@ def data_fetch(name: Annotated[str, typer.Argument(help="One of modelyard data l
 
 @data_app.command("show")
 def data_show(
-    dataset: Annotated[str, typer.Argument(help="A name of modelyard data list or the path of an image folder.")],
+    dataset: Annotated[
+        str, typer.Argument(help="A name of modelyard data list, or the path of an image folder, archive or table.")
+    ],
     picture: Annotated[Path, typer.Option(help="Where the contact sheet goes.")] = Path("contact-sheet.png"),
     skip_unreadable: SkipOption = False,
     as_json: JsonOption = False,
@@ -56,7 +58,12 @@ def data_show(
 
 @data_app.command("import")
 def data_import(
-    folder: Annotated[Path, typer.Argument(help="class_name/*.png|jpg, optional train/ and test/; or four IDX files.")],
+    folder: Annotated[
+        Path,
+        typer.Argument(
+            help="class_name/*.png|jpg, optional train/, val/, test/; a zip, tar, csv, jsonl or parquet; four IDX files."
+        ),
+    ],
     name: Annotated[str | None, typer.Option(help="Its name from now on; by default the folder's, made to fit.")] = None,
     height: Annotated[int | None, typer.Option(min=4, max=4096, help="Pixels; by default the majority's.")] = None,
     width: Annotated[int | None, typer.Option(min=4, max=4096, help="Pixels; by default the majority's.")] = None,
@@ -64,6 +71,7 @@ def data_import(
     skip_unreadable: SkipOption = False,
 ) -> None:
     """Bring your own data into the cache under a name that every command takes; the folder may go afterwards."""
+    from modelyard.data.containers import name_of
     from modelyard.data.folder import FolderOptions
     from modelyard.data.imports import import_dataset
     from modelyard.data.names import safe_name
@@ -71,7 +79,7 @@ def data_import(
 
     options = FolderOptions(height, width, int(channels) if channels else None, skip_unreadable)
     with ConsoleProgress() as progress:
-        imported = import_dataset(folder, name or safe_name(folder.resolve().name), options, progress.work)
+        imported = import_dataset(folder, name or safe_name(name_of(folder.resolve())), options, progress.work)
     dataset, before = imported.dataset, imported.previous
     echo(*_summary(dataset))
     if before == dataset.digest:
@@ -107,7 +115,7 @@ def _left_out(origin: Any) -> list[str]:
 def _print_description(description: dict[str, Any]) -> None:
     counts = [{"class": name, **values} for name, values in description.pop("counts").items()]
     print_first(counts, description.pop("name"), "classes")
-    origin, examples = description.pop("origin"), description.pop("examples of those")
+    origin, examples, advice = (description.pop(key) for key in ("origin", "examples of those", "advice"))
     hidden = ("unreadable files left out", "notes")
     facts = {name: fact for name, fact in origin.items() if name not in hidden} | description
     for name, fact in facts.items():
@@ -115,3 +123,4 @@ def _print_description(description: dict[str, Any]) -> None:
         echo(f"{name:>35}  {text}")
     for text in [*(f"equal images: {example}" for example in examples), *_left_out(origin)]:
         echo(f"{'':>35}  {text}")
+    echo(*(f"advice: {text}" for text in advice))

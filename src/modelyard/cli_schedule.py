@@ -42,9 +42,10 @@ def _prefect() -> Iterator[None]:
 def schedule_add(
     flow: Annotated[str, typer.Argument(help="What is run: compare.")],
     cron: Annotated[str, typer.Option(help="minute hour day month weekday: '0 2 * * *' is two at night.")],
-    dataset: Annotated[str, typer.Option("--dataset", "-d", help="auto, a name of `modelyard data list` or a folder.")],
+    dataset: Annotated[str, typer.Option("--dataset", "-d", help="auto, a name of `modelyard data list` or a path.")],
     timezone: Annotated[str, typer.Option(help="IANA name: Europe/Berlin.")] = "UTC",
-    name: Annotated[str, typer.Option(help="Default: the data set's name.")] = "",
+    name: Annotated[str, typer.Option(help="The schedule's. Default: the data set's name.")] = "",
+    model_name: Annotated[str, typer.Option(help="The model's, as `run --name` has it.")] = "",
     architecture: Annotated[list[str] | None, typer.Option("--architecture", "-a", help="As in `run`; repeatable.")] = None,
     preset: Annotated[str, typer.Option(help=PRESETS_HELP)] = "standard",
     assignments: Annotated[list[str] | None, typer.Option("--set", help="Change a recipe value.")] = None,
@@ -58,11 +59,12 @@ def schedule_add(
     Runs never overlap. Runs that were missed are covered by one. A run that was killed is tried again, three times in all,
     and goes on from its last checkpoint.
     """
+    from modelyard.data.imports import is_named
     from modelyard.errors import ConfigError
 
     if flow != "compare":
         raise ConfigError(f"unknown flow {flow!r}: expected compare")
-    if Path(dataset).is_dir():
+    if not is_named(dataset) and Path(dataset).exists():
         dataset = str(Path(dataset).resolve())  # a worker has another working directory
     from flows.refresh import RefreshRequest
     from flows.schedule import NewSchedule, add, check_names, parse_cron
@@ -75,7 +77,7 @@ def schedule_add(
     architectures = tuple(map(_from_anywhere, architecture or ()))
     request = RefreshRequest(
         dataset=dataset, architectures=architectures, preset=preset, assignments=tuple(assignments or ()), seed=seed,
-        device=device, skip_unreadable=skip_unreadable,
+        device=device, skip_unreadable=skip_unreadable, name=model_name,
     )  # fmt: skip
     wanted = compare_request(**request.model_dump())
     _check_data(wanted)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def sweep(
-    dataset: Annotated[str, typer.Option("--dataset", "-d", help="auto, a known name or a folder.")] = "auto",
+    dataset: Annotated[str, typer.Option("--dataset", "-d", help="auto, a known name or a path.")] = "auto",
     architecture: Annotated[list[str] | None, typer.Option("--architecture", "-a", help="As in `run`; repeatable.")] = None,
     preset: Annotated[str, typer.Option(help=PRESETS_HELP)] = "smoke",
     seeds: Annotated[str, typer.Option(help="0-19 or 0,1,2.")] = "0-4",
@@ -27,6 +27,7 @@ def sweep(
         int | None, typer.Option(min=1, help="With --range: configurations for each architecture. Default: 20.")
     ] = None,
     name: Annotated[str, typer.Option(help="The same again goes on where it ended. Default: data set and preset.")] = "",
+    model_name: Annotated[str, typer.Option(help="The model's, as `run --name` has it.")] = "",
     runner: Annotated[str, typer.Option(help="local, dask or ray.")] = "local",
     workers: Annotated[int | None, typer.Option(min=1, help="Trainings beside each other. Default: the usable cores.")] = None,
     address: Annotated[str, typer.Option(help="Of an existing Dask or Ray cluster.")] = "",
@@ -49,7 +50,7 @@ def sweep(
         name=name or f"{dataset}-{preset}{'-search' if parsed else ''}".strip("./").replace("/", "-").lower(), dataset=dataset,
         architectures=tuple(architecture or ARCHITECTURES), preset=preset, assignments=tuple(with_labels(assignments, labels)),
         seeds=parse_seeds(seeds), ranges=parsed, trials=trials or (20 if parsed else 0), device=device,
-        skip_unreadable=skip_unreadable,
+        skip_unreadable=skip_unreadable, model_name=model_name,
     )  # fmt: skip
     check(request)
     found = _run(request, (runner, workers or usable_cores(), address))
@@ -106,6 +107,6 @@ def _compare_best(request: SweepRequest, found: dict[str, Any]) -> None:
     recipes = {label: request.recipes(chosen.assignments)[label] for label, chosen in best.items()}
     wanted = CompareRequest(
         dataset=request.dataset, recipes=recipes, seed=request.seeds[0], device=request.device,
-        skip_unreadable=request.skip_unreadable,
+        skip_unreadable=request.skip_unreadable, name=request.model_name,
     )  # fmt: skip
     print_board(run_compare(lambda: wanted))

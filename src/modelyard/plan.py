@@ -20,7 +20,7 @@ Row = dict[str, Any]
 def plan_rows(request: CompareRequest, home: Home) -> list[Row]:
     """One row for each architecture and step, in the order in which they would run. Raises what the run would raise."""
     first = next(iter(request.recipes.values()))
-    prepared = prepare(request.dataset, home, first.data, skip_unreadable=request.skip_unreadable)
+    prepared = prepare(request.dataset, home, first.data, skip_unreadable=request.skip_unreadable, name=request.name)
     builds = [
         BuildRequest(recipe=recipe, label=label, seed=request.seed, **prepared) for label, recipe in request.recipes.items()
     ]
@@ -40,7 +40,8 @@ def _rows_of_one(build: BuildRequest, home: Home) -> list[Row]:
         state, why = "done", "same data, recipe and code"
         if not is_done:
             state, why = "to do", _why_missing(step, build, home)
-        rows.append({"architecture": build.label, "step": step, "state": state, "why": why, "folder": folder.name})
+        head = {"model": build.dataset, "architecture": build.label}
+        rows.append(head | {"step": step, "state": state, "why": why, "folder": folder.name})
     return rows
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import modelyard
 from modelyard.config import Config
+from modelyard.data.names import check_name
 from modelyard.files import sha256_of_file, sha256_of_json
 from modelyard.home import Home
 from modelyard.models import CustomConfig
@@ -25,6 +26,8 @@ class CompareRequest(Config):
     device: str = "auto"
     in_process: bool = False
     skip_unreadable: bool = False
+    name: str = ""
+    """The model's; empty: that of the data."""
 
     def own_modules(self) -> dict[str, str]:
         """File -> digest of the user's own modules that are imported."""
@@ -34,12 +37,16 @@ class CompareRequest(Config):
 
 def compare_request(  # noqa: PLR0913 - the words of `modelyard run`
     dataset: str, *, architectures: Sequence[str], preset: str, assignments: Sequence[str], seed: int, device: str,
-    skip_unreadable: bool,
+    skip_unreadable: bool, name: str = "",
 ) -> CompareRequest:  # fmt: skip
-    """What these words of a command, a program or a schedule mean today. Raises: ConfigError, DeviceError."""
+    """What these words of a command, a program or a schedule mean today. Raises: ConfigError, DeviceError, DataError."""
     resolve_device(device)
+    if name:
+        check_name(name)
     recipes = named_recipes(architectures, preset, assignments, dataset=dataset)
-    return CompareRequest(dataset=dataset, recipes=recipes, seed=seed, device=device, skip_unreadable=skip_unreadable)
+    return CompareRequest(
+        dataset=dataset, recipes=recipes, seed=seed, device=device, skip_unreadable=skip_unreadable, name=name
+    )
 
 
 class BuildRequest(Config):

@@ -17,9 +17,11 @@ from modelyard.terminal import console, echo
 WORDS = (
     "architecture", "name", "aliases", "class", "step", "state", "why", "alias", "who", "action", "onnx_sha256", "since",
     "key", "metric", "label", "what", "test", "kind", "title", "time", "changes", "part", "address", "log", "dataset", "cron",
-    "timezone", "pool", "run",
+    "timezone", "pool", "run", "recall %",
 )  # fmt: skip
 """Columns of text; all others are numbers and stand to the right."""
+MOST_CLASSES = 40
+"""Of a comparison by class."""
 
 
 def print_table(rows: Sequence[Mapping[str, Any]], title: str) -> None:
@@ -29,14 +31,14 @@ def print_table(rows: Sequence[Mapping[str, Any]], title: str) -> None:
         table.add_column(column, justify="left" if column in WORDS else "right")
     for row in rows:
         table.add_row(*("-" if value is None else str(value) for value in row.values()))
-    console(width=None if sys.stdout.isatty() else 200).print(table)
+    console(width=None if sys.stdout.isatty() else 240).print(table)
 
 
 def print_board(result: Mapping[str, Any]) -> None:
     """The outcome of `compare` and what to do next. Narrow terminals get one column for each architecture."""
     rows, dataset = result["board"], result["dataset"]
     title = f"{dataset}: every architecture on the same test images"
-    if sys.stdout.isatty() and console().width < 170:
+    if sys.stdout.isatty() and console().width < 220:
         rows = [{"": key, **{row["architecture"]: row[key] for row in rows}} for key in list(rows[0])[1:]]
     print_table(rows, title)
     champion = "promoted" if result["promoted"] else "champion unchanged"
@@ -70,7 +72,11 @@ def print_difference(told: Mapping[str, Any]) -> None:
     print_table([_rounded(row) for row in told["metrics"]], "metrics")
     if "not_compared" in told:
         return echo(f"answers not compared: {told['not_compared']}")
-    print_table([_rounded(row) for row in told["classes"]], "accuracy by class")
+    classes, more = told["classes"], ""
+    if len(classes) > MOST_CLASSES:
+        classes = sorted(classes, key=lambda row: -abs(row["change"]))[:MOST_CLASSES]
+        more = f", the {MOST_CLASSES} of {len(told['classes'])} that changed most (--json has all)"
+    print_table([_rounded(row) for row in classes], f"accuracy by class{more}")
     test = told["mcnemar"]
     echo(
         f"of {test['images']} test images {told['changed_answers']} are answered otherwise: {test['gained']} gained,"

@@ -25,6 +25,11 @@ def shortened(text: str) -> str:
     return text if len(text) <= MAX_TEXT else f"{text[:MAX_TEXT]}..."
 
 
+def elided(text: str, most: int) -> str:
+    """At most so many characters: the beginning and a little of the end, where names of classes often differ."""
+    return text if len(text) <= most else f"{text[: most - 1 - most // 4]}…{text[-(most // 4) :]}"
+
+
 def in_markdown(text: object) -> str:
     """The same where Markdown is rendered, also in a table: no tag, link, emphasis or cell of its own."""
     return MARKDOWN.sub(r"\\\g<0>", html.escape(printable(text), quote=False))

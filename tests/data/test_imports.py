@@ -39,7 +39,7 @@ def test_equal_content_is_a_no_op_and_other_content_replaces(store: Path, capsys
     assert load_dataset("pets").origin == before.origin
     assert modelyard("data", "import", str(second), "--name", "pets") == 0
     out, after = capsys.readouterr().out, load_dataset("pets")
-    assert f"digest {after.digest}\nreplaced what pets stood for, digest {before.digest}" in out
+    assert f"digest {after.digest}\nread as: class folders\nreplaced what pets stood for, digest {before.digest}" in out
     assert after.digest != before.digest
 
 

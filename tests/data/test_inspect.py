@@ -44,7 +44,37 @@ def test_a_folder_tells_how_its_files_were(store: Path, capsys: pytest.CaptureFi
     assert origin["file widths"] == {"least": 11, "median": 11, "most": 40}
     assert origin["file sizes"] == "2, most often 11 x 13 (94%)"
     assert modelyard("data", "show", str(root), "--picture", str(store / "sheet.png")) == 0
-    assert "largest class / smallest class  1.0" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "largest class / smallest class  1.0" in printed
+    assert "advice: few: less than 30 images to train on of a (" in printed
+
+
+def advice(*sizes: int, pixels: str = "different") -> list[str]:
+    labels_N = np.repeat(np.arange(len(sizes)), sizes)
+    images_NCHW = np.zeros((len(labels_N), 1, 4, 4), np.uint8)
+    if pixels == "different":
+        images_NCHW = np.random.default_rng(0).integers(0, 255, images_NCHW.shape, np.uint8)
+    split = Split(images_NCHW, labels_N)
+    test = Split(255 - images_NCHW[:: max(sizes) // 2], labels_N[:: max(sizes) // 2])
+    return list(describe(make_dataset("x", split, test, tuple(f"c{label}" for label in range(len(sizes)))))["advice"])
+
+
+@pytest.mark.parametrize(("sizes", "kinds"), [
+    ((40, 40), []), ((30, 90), []), ((30, 91), ["uneven"]), ((29, 30), ["few"]), ((20, 600), ["uneven", "few"]),
+])  # fmt: skip
+def test_advice_is_given_where_it_is_needed(sizes: tuple[int, ...], kinds: list[str]) -> None:
+    found = advice(*sizes)
+    assert [line.split(":")[0] for line in found] == kinds
+    assert all("\n" not in line for line in found)
+
+
+def test_advice_names_the_class_and_the_remedy() -> None:
+    (uneven, few) = advice(600, 20)
+    assert "30 images of c0 for one of c1" in uneven
+    assert all(key in uneven for key in ("training.class_weights=balanced", "training.sampling=balanced", "gates.min_recall"))
+    assert "less than 30 images to train on of c1 (20)" in few
+    assert "c1 (6), c2 (7), c3 (8) and 1 more" in advice(40, 6, 7, 8, 9)[1]
+    assert any(line.startswith("duplicates: 79 training images") for line in advice(40, 40, pixels="equal"))
 
 
 @pytest.mark.parametrize(("channels", "classes"), [(1, 3), (3, 3), (3, 130)])

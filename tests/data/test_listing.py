@@ -42,11 +42,11 @@ def test_a_missing_folder_is_told(store: Path, capsys: pytest.CaptureFixture[str
 
 
 def test_given_splits_are_kept_and_others_reported(tmp_path: Path) -> None:
-    wanted = {"train/a": 3, "train/b": 2, "test/a": 1, "test/b": 1, "val/a": 4}
+    wanted = {"train/a": 3, "train/b": 2, "test/a": 1, "test/b": 1, "val/a": 2, "extra": 1}
     listing = list_images(image_folder(tmp_path, wanted))
     assert [file.path for file in listing.test] == ["test/a/0.png", "test/b/0.png"]
-    assert [file.label for file in listing.train] == [0, 0, 0, 1, 1]
-    assert listing.notes == ("folder ignored: val",)
+    assert [(file.label, file.is_validation) for file in listing.train] == [(0, False)] * 3 + [(1, False)] * 2 + [(0, True)] * 2
+    assert listing.notes[1] == "folder ignored: extra"
 
 
 def test_train_may_be_the_name_of_a_class(tmp_path: Path) -> None:

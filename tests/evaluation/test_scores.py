@@ -10,7 +10,16 @@ import pytest
 from scipy.stats import binomtest
 
 from modelyard.evaluation.calibration import fit_temperature, softmax
-from modelyard.evaluation.metrics import expected_calibration_error, score
+from modelyard.evaluation.metrics import (
+    NEVER_GIVEN,
+    RECALL,
+    confusion_matrix,
+    expected_calibration_error,
+    lowest_recalls,
+    never_given,
+    of_classes,
+    score,
+)  # fmt: skip
 from modelyard.evaluation.plots import Answers, draw_report
 from modelyard.evaluation.significance import mcnemar_p_value
 from tests.bundles import lit_dataset
@@ -24,6 +33,87 @@ def test_scores_of_known_answers() -> None:
     assert scores.nll == pytest.approx(-np.log([0.9, 0.8, 0.4, 0.7]).mean())
     assert scores.accuracy_low < 0.75 < scores.accuracy_high
     assert expected_calibration_error(probabilities_NK, labels_N) == pytest.approx((0.1 + 0.2 + 0.6 + 0.3) / 4)
+
+
+def one_hot(answers: list[int], classes: int) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+    return np.asarray(np.eye(classes)[answers])
+
+
+UNEVEN = {
+    # answers, labels, classes -> balanced accuracy, lowest recall, majority's share
+    "always the majority": ([0] * 10, [0] * 9 + [1], 2, 0.5, 0.0, 0.9),
+    "right": ([0] * 9 + [1], [0] * 9 + [1], 2, 1.0, 1.0, 0.9),
+    "a class that does not occur": ([0, 0, 2, 1], [0, 0, 1, 1], 3, 0.75, 0.5, 0.5),
+    "one image": ([1], [1], 2, 1.0, 1.0, 1.0),
+    "one wrong image": ([1], [0], 2, 0.0, 0.0, 1.0),
+}
+
+
+@pytest.mark.parametrize(("answers", "labels", "classes", "balanced", "lowest", "majority"), UNEVEN.values(), ids=UNEVEN)
+def test_uneven_classes_are_not_hidden_by_accuracy(
+    answers: list[int], labels: list[int], classes: int, balanced: float, lowest: float, majority: float
+) -> None:
+    scores = score(one_hot(answers, classes), np.array(labels))
+    assert scores.balanced_accuracy == pytest.approx(balanced)
+    assert (scores.min_recall, scores.majority_share) == (lowest, majority)
+    assert {"test/balanced_accuracy", "test/min_recall", "test/majority_share", "test/macro_f1"} <= set(scores.prefixed("test"))
+
+
+def test_balanced_accuracy_is_scikit_learns() -> None:
+    from sklearn.metrics import balanced_accuracy_score
+
+    generator = np.random.default_rng(0)
+    labels_N, probabilities_NK = generator.choice(5, 300, p=[0.6, 0.2, 0.1, 0.06, 0.04]), generator.random((300, 5))
+    expected = balanced_accuracy_score(labels_N, probabilities_NK.argmax(1))
+    assert score(probabilities_NK, labels_N).balanced_accuracy == pytest.approx(expected)
+
+
+def test_always_the_majority_scores_exactly_the_majoritys_share() -> None:
+    """Compared without a tolerance by the gate."""
+    for images in range(2, 60):
+        for largest in range(images // 2, images + 1):
+            labels_N = np.array([0] * largest + [1] * (images - largest))
+            scores = score(one_hot([0] * images, 2), labels_N)
+            assert (scores.accuracy == scores.majority_share) == (largest >= images - largest)
+
+
+def test_the_recalls_kept_are_few_and_the_lowest() -> None:
+    matrix_KK = np.diag([4, 3, 0, 2])
+    matrix_KK[1, 0] = 3
+    assert lowest_recalls(matrix_KK) == {f"{RECALL}/1": 0.5, f"{RECALL}/0": 1.0, f"{RECALL}/3": 1.0}, "2 does not occur"
+    many_KK = np.diag(np.full(1000, 2))
+    many_KK[700, 0], many_KK[50, 0] = 6, 2
+    assert list(lowest_recalls(many_KK).items())[:2] == [(f"{RECALL}/700", 0.25), (f"{RECALL}/50", 0.5)]
+    assert len(lowest_recalls(many_KK)) == 3
+
+
+def test_a_class_of_5_images_that_is_never_given_is_kept() -> None:
+    sizes, matrix_KK = [20, 5, 4, 9], np.zeros((4, 4), int)
+    matrix_KK[:, 0] = sizes
+    assert never_given(matrix_KK) == {f"{NEVER_GIVEN}/count": 2, f"{NEVER_GIVEN}/3": 9, f"{NEVER_GIVEN}/1": 5}
+    matrix_KK[0, 3] = 1  # given, though wrongly
+    assert never_given(matrix_KK) == {f"{NEVER_GIVEN}/count": 1, f"{NEVER_GIVEN}/1": 5}
+    thousand_KK = np.zeros((1000, 1000), int)
+    thousand_KK[:, 0] = 7
+    found = never_given(thousand_KK)
+    assert (found[f"{NEVER_GIVEN}/count"], len(found)) == (999, 4)
+
+
+def test_metrics_of_classes_are_told_by_name_and_others_are_not_asked() -> None:
+    metrics = {"test/recall/1": 0.5, "test/recall/0": 1.0, "test/recall/7": 0.1, "test/recall/x": 0.0, "test/recall": 3.0}
+    assert list(of_classes(metrics, RECALL, ("a", "b/c"))) == ["b/c", "a"]
+    assert of_classes({}, RECALL, ("a", "b")) == {}
+
+
+@pytest.mark.parametrize("images", [1, 2, 3, 17])
+def test_few_images_have_scores_and_a_temperature(images: int) -> None:
+    labels_N = np.arange(images) % 2
+    logits_NK = (np.eye(2)[labels_N] * 80).astype(np.float32)
+    for labels in (labels_N, 1 - labels_N):
+        assert 0.05 <= fit_temperature(logits_NK, labels) <= 20
+        found = score(softmax(logits_NK, fit_temperature(logits_NK, labels)), labels)
+        assert all(np.isfinite(value) for value in found.prefixed("test").values())
+    assert confusion_matrix(softmax(logits_NK), labels_N).sum() == images
 
 
 def test_temperature_recovers_the_scale_of_the_logits() -> None:

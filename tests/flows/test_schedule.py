@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -20,17 +21,21 @@ from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, PREFECT_H
 from prefect.states import Crashed, Failed, Pending, Running, Scheduled
 from pydantic import ValidationError
 
-from flows import schedule
+from flows import schedule, sweep
 from flows.ephemeral import ephemeral_server
 from flows.processes import _wait_until_ready
 from flows.reconciliation import MAX_ATTEMPTS, PUT_BACK, claim, reconcile
 from flows.refresh import ENTRYPOINT, RefreshRequest, _cover_missed
 from flows.schedule import NewSchedule, parse_cron
+from modelyard import cli_schedule
 from modelyard.errors import ConfigError
 from modelyard.home import Home
 from modelyard.identity import identity
+from modelyard.requests import BuildRequest, CompareRequest, compare_request
+from modelyard.sweeps.request import SweepRequest
 from modelyard.tracking.relocation import rewrite_schedules
 from tests.blank import Templates
+from tests.data.samples import image_folder, modelyard
 
 
 @pytest.fixture(scope="module")
@@ -232,3 +237,40 @@ def test_prefects_file_holds_deployments_that_load() -> None:
     assert load_flow_from_entrypoint(deployment["entrypoint"]).name == "refresh"
     assert RefreshRequest.model_validate(deployment["parameters"]["request"]).dataset == "auto"
     assert isinstance(parse_cron(**deployment["schedules"][0]), CronSchedule)
+
+
+@pytest.mark.parametrize(("words", "model"), [([], ""), (["--model-name", "pets"], "pets")])
+def test_a_schedule_keeps_its_models_name_and_where_its_data_are(
+    store: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], model: str
+) -> None:
+    image_folder(store / "images", {"a": 9, "b": 9})
+    monkeypatch.chdir(store)
+    added: list[NewSchedule] = []
+    monkeypatch.setattr(schedule, "add", added.append)
+    monkeypatch.setattr(cli_schedule, "_prefect", nullcontext)
+    assert modelyard("schedule", "add", "compare", "--cron", "0 2 * * *", "-d", "images", *words) == 0
+    assert (added[0].name, added[0].request.name, added[0].request.dataset) == ("images", model, str(store / "images"))
+    assert compare_request(**added[0].request.model_dump()).name == model
+    assert modelyard("schedule", "add", "compare", "--cron", "0 2 * * *", "-d", "images", "--model-name", "No Name") == 2
+
+
+def test_a_folder_that_is_called_as_a_named_set_does_not_take_its_place(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    image_folder(store / "digits", {"a": 9, "b": 9})
+    monkeypatch.chdir(store)
+    added: list[NewSchedule] = []
+    monkeypatch.setattr(schedule, "add", added.append)
+    monkeypatch.setattr(cli_schedule, "_prefect", nullcontext)
+    assert modelyard("schedule", "add", "compare", "--cron", "0 2 * * *", "-d", "digits") == 0
+    assert added[0].request.dataset == "digits"
+
+
+def test_a_sweep_hands_its_models_name_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[CompareRequest] = []
+
+    def prepared_builds(wanted: CompareRequest) -> list[BuildRequest]:
+        asked.append(wanted)
+        return []
+
+    monkeypatch.setattr(sweep, "prepared_builds", prepared_builds)
+    sweep._builds(SweepRequest(name="mine", dataset="digits", architectures=("rnn",), model_name="pets"), 1)
+    assert asked[0].name == "pets"

@@ -27,7 +27,13 @@ def answers(*wrong: int, confidence: float = 0.9) -> np.ndarray[Any, np.dtype[np
 
 
 def pair(candidate: tuple[int, ...], champion: tuple[int, ...] = (), confidence: float = 0.9) -> Pair:
-    return Pair(answers(*candidate, confidence=confidence), answers(*champion), LABELS_N, ("a", "b", "c", "d", "e"))
+    return Pair(
+        answers(*candidate, confidence=confidence),
+        answers(*champion),
+        LABELS_N,
+        ("a", "b", "c", "d", "e"),
+        np.arange(len(LABELS_N)),
+    )
 
 
 def verdict(name: str, gates: GatesConfig, facts: Facts = SOUND, compared: Pair | str = "nobody") -> Any:
@@ -42,6 +48,25 @@ def verdict(name: str, gates: GatesConfig, facts: Facts = SOUND, compared: Pair 
         ("accuracy", {}, {"accuracy": 0.21}, {"accuracy": 0.2}, "0.2000 on test, guessing gives 0.2000"),
         ("accuracy", {"min_accuracy": 0.95}, {"accuracy": 0.95}, {}, "0.9000 on test, at least 0.95 demanded"),
         ("accuracy", {"min_accuracy": 0.5}, {}, {"accuracy": NAN}, "nan on test, at least 0.5 demanded"),
+        ("accuracy", {}, {"majority_share": 0.8999}, {"majority_share": 0.9}, "0.9000 on test, guessing gives 0.9000"),
+        ("accuracy", {}, {"majority_share": NAN}, {"majority_share": 0.95}, "0.9000 on test, guessing gives 0.9500"),
+        (
+            "recall",
+            {"min_recall": 0.5},
+            {"recalls": {"b": 0.5, "a": 1}},
+            {"recalls": {"b {": 0.49, "a": 1}},
+            "lowest recall 0.4900 on test (b {), at least 0.5 demanded",
+        ),
+        ("recall", {"min_recall": 0.0}, {"recalls": {"b": 0.0}}, {}, "not measured, at least 0 demanded"),
+        (
+            "every class",
+            {},
+            {"never_given": 0.0},
+            {"never_given": 1.0, "never_given_names": ("rare",)},
+            "never gives rare on validation; --set training.class_weights=balanced or training.sampling=balanced may teach it,"
+            " gates.every_class=false accepts it",
+        ),
+        ("every class", {}, {}, {"never_given": 200.0, "never_given_names": ("a", "b", "c")}, "gives a, b, c and 197 more on"),
         ("calibration", {"max_ece": 0.02}, {}, {"ece": 0.03}, "ECE 0.0300, at most 0.02 allowed"),
         ("latency p50", {"max_latency_ms_p50": 0.3}, {}, {"latency_ms_p50": 0.31}, "0.310 ms, at most 0.3 allowed"),
         ("latency p99", {"max_latency_ms_p99": 0.5}, {}, {"latency_ms_p99": NAN}, "not measured, at most 0.5 allowed"),
@@ -62,6 +87,22 @@ def test_without_a_budget_nothing_is_refused_and_the_value_is_kept() -> None:
     found = verdict("latency p99", GatesConfig(), replace(SOUND, latency_ms_p99=1e6))
     assert (found.passed, found.value, found.limit) == (True, 1e6, None)
     assert verdict("size", GatesConfig(), replace(SOUND, megabytes=NAN)).value is None, "JSON has no NaN"
+
+
+@pytest.mark.parametrize("name", ["recall", "every class"])
+def test_what_older_bundles_did_not_measure_is_not_asked_of_them(name: str) -> None:
+    found = verdict(name, GatesConfig())
+    assert found.passed and found.value is None and found.reason.startswith("not measured")
+
+
+def test_a_class_that_is_never_given_can_be_accepted() -> None:
+    facts = replace(SOUND, never_given=1.0, never_given_names=("rare",))
+    assert verdict("every class", GatesConfig(every_class=False), facts).passed
+
+
+def test_without_a_least_recall_the_lowest_is_told() -> None:
+    found = verdict("recall", GatesConfig(), replace(SOUND, recalls={"b": 0.25, "a": 1.0}))
+    assert (found.passed, found.value, found.reason) == (True, 0.25, "lowest recall 0.2500 on test (b), no limit set")
 
 
 def test_overall_needs_both_worse_and_significant() -> None:

@@ -74,7 +74,19 @@ def test_a_class_that_is_gone_is_refused_with_the_way_out(home: Home) -> None:
         DataRefused, match=r"lit: these data are refused: classes gone: e \(--set validation.allow_removed_classes=true\)"
     ):
         refuse_unfit(found)
+    assert "--name" not in found.problems[0]
     refuse_unfit(examine(home, prepared(home, without_last_class()), LOOSE.override(["allow_removed_classes=true"])))
+
+
+def test_data_without_a_class_in_common_are_told_to_be_another_models(home: Home) -> None:
+    found = examine(home, prepared(home, lit_dataset(classes=("k", "l"))), LOOSE)
+    assert found.problems[0].endswith("; none in common with lit version 1: a model of its own takes --name NAME")
+
+
+def test_data_that_two_models_share_are_told_by_the_models_name(home: Home) -> None:
+    ready = prepared(home, lit_dataset(brightness=120))
+    examine(home, ready, LOOSE)
+    assert examine(home, ready | {"dataset": "p2-lit"}, LOOSE).summary.startswith("p2-lit: no champion yet")
 
 
 def test_a_profile_outlives_its_data_and_without_one_the_bundle_still_says_something(home: Home) -> None:

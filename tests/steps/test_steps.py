@@ -63,6 +63,19 @@ def test_steps_end_in_a_bundle_with_parity(
     assert b".py" not in (bundle / "model.onnx").read_bytes()  # nor any other trace of the machine that wrote it
 
 
+def test_a_run_says_that_few_images_take_more_epochs(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(SilentProgress, "say", lambda _, text: said.append(text))
+    wanted = ["training.min_steps=5", "training.epochs=2", "training.precision=fp32", "data.labels=20"]
+    prepared = prepare("digits", home, make_recipe("rnn", "smoke").data)
+    for changes in (wanted, [*wanted, "training.min_steps=2"]):
+        recipe = make_recipe("rnn", "smoke").override(changes)
+        request = BuildRequest(recipe=recipe, label="rnn", seed=0, in_process=True, **prepared)
+        run_training(request, home, lambda report: None)
+    expected = "20 training images: 5 epochs instead of 2, so that 5 steps are reached (--set training.min_steps=0 keeps 2)"
+    assert said == [f"NOTE: rnn: {expected}"]
+
+
 @pytest.mark.fault("a finished step is altered", how="bytes of its file changed")
 def test_an_altered_step_is_done_again_and_says_so(home: Home, shared_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MODELYARD_CACHE", str(shared_cache))

@@ -12,9 +12,13 @@ from modelyard.data.datasets import Dataset
 from modelyard.data.packed import pack
 from modelyard.evaluation.significance import mcnemar_p_value
 from modelyard.gates.config import GatesConfig
+from modelyard.gates.pairs import Pair
 from modelyard.home import Home
 from modelyard.ledger import read_ledger
 from modelyard.tracking import promotion, registry
+from modelyard.tracking.answers import pair_up
+from modelyard.tracking.by_hand import promote_version
+from modelyard.tracking.judging import judge
 from tests.blank import Templates
 from tests.bundles import lit_dataset
 from tests.tracking.versions import a_version
@@ -98,3 +102,96 @@ def test_a_move_that_was_cut_short_is_completed_by_the_next(tmp_path: Path, temp
     promotion.promote(home, [champion], home.steps / "data", GATES)
     assert leader(home) == champion.number
     assert ledger(home) == before, "the move was recorded already"
+
+
+@pytest.fixture(scope="module")
+def led(tmp_path_factory: pytest.TempPathFactory, templates: Templates) -> Home:
+    """A store whose champion knows the classes a to e."""
+    home, dataset = templates.store(tmp_path_factory.mktemp("led")), lit_dataset()
+    pack(dataset, home.steps / "data")
+    first = a_version(home, "first", fooled=False, validation=0.90, digest=dataset.digest)
+    assert promotion.promote(home, [first], home.steps / "data", GATES).promoted
+    return home
+
+
+@pytest.mark.parametrize(
+    ("classes", "height", "why"),
+    [
+        ("abcd", 3, "classes of version 1 are gone: e"),
+        ("kl", 3, "classes of version 1 are gone: a, b, c, d, e; none is left, a model of its own takes --name NAME"),
+        ("abcde", 4, "images of 1x4x5, channels x height x width, those of version 1 are of 1x3x5"),
+    ],
+    ids=["removed", "others", "another size"],
+)
+def test_what_cannot_be_compared_moves_no_alias_and_names_the_command(led: Home, classes: str, height: int, why: str) -> None:
+    key, names = f"{classes}-{height}", tuple(classes)
+    changed = lit_dataset(classes=names, height=height)
+    pack(changed, led.steps / key)
+    made = [
+        a_version(led, f"{key}-{seed}", fooled=False, validation=0.99 - seed / 100, digest=changed.digest, classes=names,
+                  height=height)
+        for seed in range(2)
+    ]  # fmt: skip
+    before = ledger(led)
+    verdict = promotion.promote(led, made, led.steps / key, GATES)
+    by_hand = f"to promote it by hand: modelyard models promote lit@{made[0].number}"
+    assert verdict.why == f"cannot be compared with the champion: {why}; {by_hand}"
+    assert (verdict.promoted, verdict.refused) == (False, True)
+    assert (ledger(led), leader(led), leader(led, "cnn")) == (before, 1, 1)
+
+
+@pytest.mark.parametrize(("classes", "fooled"), [("edcba", True), ("abcdef", False), ("fabcde", True)])
+def test_classes_that_were_added_or_put_in_another_order_are_compared_where_both_know_them(
+    led: Home, classes: str, fooled: bool
+) -> None:
+    key, names = f"{classes}-{fooled}-data", tuple(classes)
+    changed = lit_dataset(images=240, hard=60, classes=names)
+    pack(changed, led.steps / key)
+    made = a_version(led, f"{classes}-{fooled}", fooled=fooled, validation=0.99, digest=changed.digest, classes=names)
+    first = registry.versions(led, "lit")[0]
+    pair = pair_up(led, made, first, led.steps / key)
+    assert isinstance(pair, Pair)
+    known_N = changed.test.labels_N != changed.classes.index("f") if "f" in classes else np.ones(240, bool)
+    assert pair.rows_N.tolist() == np.flatnonzero(known_N).tolist()
+    candidate_N, champion_N = pair.correct()
+    wrong_N = fooled & (np.arange(240) < 60) & (changed.test.labels_N != 0)
+    assert champion_N.all() and candidate_N.tolist() == (~wrong_N[known_N]).tolist()
+    overall = judge(led, made, first, led.steps / key, GATES).find("overall")
+    assert overall.passed is not fooled
+    assert ("on test images of the 5 classes that the champion knows (" in overall.reason) == ("f" in classes)
+
+
+def test_a_promotion_by_hand_is_what_later_versions_are_compared_with(tmp_path: Path, templates: Templates) -> None:
+    home, dataset = templates.store(tmp_path / "store"), lit_dataset()
+    others = lit_dataset(classes=("k", "l"))
+    pack(dataset, home.steps / "data")
+    pack(others, home.steps / f"data-{others.digest[:16]}")
+    folder = home.steps / f"data-{others.digest[:16]}"
+    first = a_version(home, "first", fooled=False, validation=0.9, digest=dataset.digest)
+    promotion.promote(home, [first], home.steps / "data", GATES)
+    second = a_version(home, "second", fooled=False, validation=0.9, digest=others.digest, classes=("k", "l"))
+    assert not promotion.promote(home, [second], folder, GATES).promoted
+    assert promote_version(home, "lit@2") == "champion of lit: version 1 -> 2, chosen by hand"
+    third = a_version(home, "third", fooled=False, validation=0.95, digest=others.digest, classes=("k", "l"))
+    assert promotion.promote(home, [third], folder, GATES).promoted
+    assert (leader(home), leader(home, "cnn")) == (3, 3)
+
+
+def test_what_accuracy_hides_is_judged_from_the_bundle(tmp_path: Path, templates: Templates) -> None:
+    home, dataset = templates.store(tmp_path / "store"), lit_dataset()
+    pack(dataset, home.steps / "data")
+    cases = {
+        "majority": ({"test/majority_share": 0.97}, GATES, "accuracy: 0.9700 on test, guessing gives 0.9700"),
+        "silent": (
+            {"validation/never_given/count": 1.0, "validation/never_given/3": 6.0},
+            GATES,
+            "never gives d on validation",
+        ),
+        "low": ({"test/recall/1": 0.2, "test/recall/0": 0.9}, GatesConfig(min_recall=0.5), "0.2000 on test (b)"),
+        "older": ({}, GATES, "first champion"),
+    }
+    for key, (metrics, gates, why) in cases.items():
+        version = a_version(home, key, fooled=False, validation=0.97, digest=dataset.digest, metrics=metrics)
+        verdict = promotion.promote(home, [version], home.steps / "data", gates)
+        assert why in verdict.why
+        assert verdict.promoted == (key == "older")

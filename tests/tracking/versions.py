@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from modelyard.home import Home
 from modelyard.tracking import aliases, registry, runs
-from tests.bundles import lit_bundle
+from tests.bundles import CLASSES, HEIGHT, lit_bundle
 
 
-def a_version(home: Home, key: str, *, fooled: bool, validation: float, digest: str) -> registry.Version:
-    bundle = lit_bundle(home.steps / key, fooled=fooled, metrics={"test/accuracy": validation}, data_digest=digest)
+def a_version(
+    home: Home, key: str, *, fooled: bool, validation: float, digest: str, classes: tuple[str, ...] = CLASSES,
+    height: int = HEIGHT, metrics: Mapping[str, float] | None = None,
+) -> registry.Version:  # fmt: skip
+    measured = {"test/accuracy": validation} | dict(metrics or {})
+    bundle = lit_bundle(
+        home.steps / key, fooled=fooled, metrics=measured, data_digest=digest, classes=classes, height=height,
+    )  # fmt: skip
     tags = {"modelyard.dataset": "lit", "modelyard.data_digest": digest}
     run_id = runs.start_run(home, key, name=key, params={}, tags=tags)
     model_id = registry.log_bundle(home, run_id, bundle)

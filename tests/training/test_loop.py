@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from modelyard.data.datasets import Dataset
+from modelyard.data.batches import ImageFeed
+from modelyard.data.datasets import Dataset, Split
 from modelyard.data.splits import DataConfig, Splits, make_splits
 from modelyard.errors import TrainingError
-from modelyard.recipes import ARCHITECTURES, make_recipe, named_recipes
-from modelyard.training.config import TrainingConfig, batch_size_for, num_epochs
+from modelyard.recipes import ARCHITECTURES, PRESETS, make_recipe, named_recipes
+from modelyard.training import loop
+from modelyard.training.config import TrainingConfig, batch_size_for, num_epochs, steps_before, steps_of_epoch
 from modelyard.training.loop import calibrated_loss, predict_logits, train
 from modelyard.training.state import EpochReport
 
@@ -63,6 +65,126 @@ def test_resume_equals_no_interruption_bit_for_bit(
         run(tmp_path / "cut", 1)
     resumed = run(tmp_path / "cut", 99)
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
+EVEN = {
+    "weights": ["class_weights=balanced"], "sampling": ["sampling=balanced"],
+    "both": ["class_weights=balanced", "sampling=balanced"], "hard, too": ["sampling=balanced", "hard_share=0.5"],
+}  # fmt: skip
+
+
+def uneven(digits: Dataset, *sizes: int) -> Splits:
+    """So many images of each of the first classes, two of each held out."""
+    rows = [np.flatnonzero(digits.train.labels_N == label)[: size + 2] for label, size in enumerate(sizes)]
+    train, held_out = (np.concatenate(part) for part in ([row[2:] for row in rows], [row[:2] for row in rows]))
+    return Splits(digits.train.take(train), digits.train.take(held_out), digits.test)
+
+
+@pytest.mark.parametrize("changes", EVEN.values(), ids=EVEN)
+def test_uneven_classes_are_resumed_bit_for_bit(changes: list[str], digits: Dataset, tmp_path: Path) -> None:
+    config = few_epochs("rnn", 3).override(["hard_share=1", *changes])
+    splits = uneven(digits, 40, 3, 9)
+
+    def run(checkpoint: Path, stop_after: int, training: TrainingConfig = config) -> dict[str, torch.Tensor]:
+        torch.manual_seed(3)
+        model = make_recipe("rnn", "smoke").model.build((1, 28, 28), 10)
+
+        def stop(report: EpochReport) -> None:
+            if report.epoch == stop_after:
+                raise KeyboardInterrupt
+
+        return train(model, splits, training, seed=3, device=CPU, checkpoint=checkpoint, on_epoch=stop).model.state_dict()
+
+    whole = run(tmp_path / "whole", 99)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "cut", 1)
+    resumed = run(tmp_path / "cut", 99)
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+    natural = run(tmp_path / "natural", 99, few_epochs("rnn", 3).override(["hard_share=1"]))
+    assert not all(torch.equal(whole[name], natural[name]) for name in whole)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_the_weighted_loss_is_the_mean_of_the_classes_means(smoothing: float, digits: Dataset) -> None:
+    torch.manual_seed(3)
+    model, splits = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(784, 10)), uneven(digits, 20, 3, 0, 7)
+    images_NCHW, labels_N = torch.from_numpy(splits.train.images_NCHW) / 255, torch.from_numpy(splits.train.labels_N)
+    losses_N = torch.nn.functional.cross_entropy(model(images_NCHW), labels_N, label_smoothing=smoothing, reduction="none")
+    config = TrainingConfig.model_validate({
+        "epochs": 1, "precision": "fp32", "class_weights": "balanced", "label_smoothing": smoothing, "augment": {"shift": 0},
+    })  # fmt: skip
+    found = train(model, splits, config, seed=0, device=CPU).history[0].train_loss
+    assert found == pytest.approx(np.mean([losses_N[labels_N == label].mean().item() for label in (0, 1, 3)]), rel=1e-5)
+    assert found != pytest.approx(losses_N.mean().item(), rel=1e-3)
+
+
+def test_validation_is_not_weighed(digits: Dataset) -> None:
+    model, splits = make_recipe("rnn", "smoke").model.build((1, 28, 28), 10), uneven(digits, 40, 3)
+    config = few_epochs("rnn", 1).override(["class_weights=balanced", "ema_decay=0"])
+    result = train(model, splits, config, seed=0, device=CPU)
+    logits_NK = predict_logits(result.model, splits.validation, CPU)
+    plain = torch.nn.functional.cross_entropy(logits_NK, torch.from_numpy(splits.validation.labels_N))
+    assert result.history[0].validation_loss == pytest.approx(plain.item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("sizes", [(1, 1), (3, 3), (1, 40)], ids=str)
+@pytest.mark.parametrize("changes", [[], ["sampling=balanced", "class_weights=balanced"]], ids=["plain", "balanced"])
+@pytest.mark.parametrize("architecture", ALL)
+def test_few_images_train(
+    architecture: str,
+    changes: list[str],
+    sizes: tuple[int, ...],
+    digits: Dataset,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With the precision probe, which takes no more images than there are."""
+    asked: list[int] = []
+
+    def probe(_model: torch.nn.Module, images_BCHW: torch.Tensor, *_: object) -> str:
+        asked.append(len(images_BCHW))
+        return "fp32"
+
+    monkeypatch.setattr(loop, "choose_precision", probe)
+    config = make_recipe(architecture, "sprint").training.override(["epochs=2", "min_steps=0", *changes])
+    model = make_recipe(architecture, "smoke").model.build((1, 28, 28), 2)
+    splits = uneven(digits, *sizes)
+    result = train(model, splits, config, seed=0, device=CPU)
+    assert asked == [min(32, sum(sizes))]
+    assert [report.epoch for report in result.history] == [1, 2]
+    assert predict_logits(result.model, splits.test, CPU).isfinite().all()
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_every_preset_takes_steps_with_few_images(preset: str) -> None:
+    for architecture in ARCHITECTURES:
+        config = make_recipe(architecture, preset).training
+        for images in (2, 6, 20, 33, 65):
+            steps = steps_before(config, images, num_epochs(config, images))
+            assert config.min_steps <= steps < config.min_steps + 33
+            assert all(steps_of_epoch(config, images, epoch) >= 1 for epoch in (0, 1))
+
+
+def test_one_image_is_refused_in_one_line(digits: Dataset) -> None:
+    model = make_recipe("rnn", "smoke").model.build((1, 28, 28), 10)
+    config = few_epochs("rnn").override(["max_train_images=1"])
+    with pytest.raises(TrainingError, match="expected at least 2 images to train on, received 1; allow or add more"):
+        train(model, uneven(digits, 3, 3), config, seed=0, device=CPU)
+
+
+def test_fewer_images_of_a_folder_are_of_every_class(digits: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder's images come class by class: the first of them are one class."""
+    splits = uneven(digits, 30, 10, 20)
+    fed: list[Split] = []
+
+    def feed(split: Split, device: torch.device) -> ImageFeed:
+        fed.append(split)
+        return ImageFeed(split, device)
+
+    monkeypatch.setattr(loop, "ImageFeed", feed)
+    model = make_recipe("rnn", "smoke").model.build((1, 28, 28), 10)
+    train(model, splits, few_epochs("rnn", 1).override(["max_train_images=12"]), seed=0, device=CPU)
+    assert np.bincount(fed[0].labels_N).tolist() == [6, 2, 4]
 
 
 @pytest.mark.fault("a loss that is not finite", how="a learning rate that diverges")

@@ -1,4 +1,4 @@
-"""After its first pass an epoch sees the hard images and some others, each at most once."""
+"""After its first pass an epoch sees the hard images and some others; a rare class may weigh more or come more often."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from modelyard.training.config import TrainingConfig, num_epochs, steps_before, steps_of_epoch
-from modelyard.training.selection import choose_images
+from modelyard.training.selection import choose_images, class_weights
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -38,3 +38,61 @@ def test_steps_add_up_and_reach_the_least_number() -> None:
     assert [steps_before(config, 1301, epoch) for epoch in (0, 1, 2, 5)] == [0, 21, 27, 45]
     epochs = num_epochs(config, 1301)
     assert steps_before(config, 1301, epochs) >= 200 > steps_before(config, 1301, epochs - 1)
+
+
+@pytest.mark.parametrize(("images", "steps"), [(31, 1), (32, 1), (33, 1), (34, 2), (65, 2), (2, 1)])
+def test_a_last_batch_of_one_is_no_step(images: int, steps: int) -> None:
+    """Batch norm needs two; counted all the same, `min_steps` would not be reached."""
+    config = TrainingConfig(batch_size=32, min_steps=60)
+    assert steps_of_epoch(config, images, 0) == steps
+    assert num_epochs(config, images) * steps >= 60
+
+
+SIZES = {"even": [11, 11, 11], "rare": [600, 20, 1], "absent": [7, 0, 13], "two": [2, 1]}
+
+
+@pytest.mark.parametrize("share", [1.0, 0.5])
+@pytest.mark.parametrize("sizes", SIZES.values(), ids=SIZES)
+def test_balanced_sampling_draws_each_class_equally_often_and_no_image_before_its_turn(sizes: list[int], share: float) -> None:
+    labels_N = torch.repeat_interleave(torch.arange(len(sizes)), torch.tensor(sizes))
+    total, present = sum(sizes), sum(size > 0 for size in sizes)
+    drawn = torch.zeros(len(sizes))
+    for seed in range(60):
+        chosen_M = choose_images(torch.rand(total, generator=generator(7)), share, generator(seed), labels_N)
+        assert len(chosen_M) == min(total, max(2, round(total * share))), "as many rows as without"
+        counts_K = torch.bincount(labels_N[chosen_M], minlength=len(sizes))
+        assert counts_K[counts_K > 0].max() - counts_K[torch.tensor(sizes) > 0].min() <= 1
+        times_N = torch.bincount(chosen_M, minlength=total)
+        assert all(part_N.max() - part_N.min() <= 1 for part_N in torch.split(times_N, sizes) if len(part_N))
+        drawn += counts_K
+    assert all(
+        (drawn / drawn.sum())[label] == pytest.approx((size > 0) / present, abs=0.12) for label, size in enumerate(sizes)
+    )
+
+
+def test_balanced_sampling_follows_its_seed_and_shows_all_of_a_large_class() -> None:
+    labels_N = torch.tensor([0] * 90 + [1] * 10)
+    draws = [choose_images(torch.zeros(100), 1.0, generator(seed), labels_N).tolist() for seed in (1, 1, *range(2, 30))]
+    assert draws[0] == draws[1] != draws[2]
+    assert {row for draw in draws for row in draw} == set(range(100)), "the large class takes turns"
+
+
+def test_balanced_and_hard_takes_the_hard_images_of_each_class() -> None:
+    labels_N = torch.tensor([0] * 80 + [1] * 20)
+    losses_N = torch.linspace(0, 1, 100).roll(20)  # class 0 ends with its own largest losses, class 1 with small ones
+    chosen = set(choose_images(losses_N, 0.2, generator(), labels_N).tolist())
+    hardest = [
+        set((rows[losses_N[rows].argsort(descending=True)[:5]]).tolist()) for rows in (torch.arange(80), torch.arange(80, 100))
+    ]
+    assert hardest[0] <= chosen and hardest[1] <= chosen
+
+
+@pytest.mark.parametrize("sizes", SIZES.values(), ids=SIZES)
+def test_balanced_weights_make_all_classes_count_alike_and_1_in_the_mean(sizes: list[int]) -> None:
+    labels_N = torch.repeat_interleave(torch.arange(len(sizes)), torch.tensor(sizes))
+    weights_K = class_weights(labels_N, "balanced")
+    assert weights_K is not None and weights_K.dtype == torch.float32
+    present = [size for size in sizes if size]
+    assert weights_K.tolist() == pytest.approx([sum(sizes) / (len(present) * size) if size else 0 for size in sizes])
+    assert weights_K[labels_N].mean().item() == pytest.approx(1)
+    assert class_weights(labels_N, "none") is None

@@ -13,9 +13,9 @@ from typing import Any
 import PIL
 from filelock import FileLock
 
+from modelyard.data.containers import containers_of, list_plain, list_unpacked, state_of
 from modelyard.data.datasets import Dataset, OnProgress, unheard
 from modelyard.data.folder import FolderOptions, read_folder
-from modelyard.data.listing import list_images
 from modelyard.data.packed import open_packed, pack
 from modelyard.files import make_folder, read_regular, sha256_of_json, write_json
 from modelyard.home import cache_folder
@@ -28,21 +28,24 @@ MOST_BYTES = 100_000_000
 Entry = dict[str, Any]
 
 
-def load_folder(folder: Path, options: FolderOptions, on_progress: OnProgress = unheard) -> Dataset:
-    """The images of a folder, decoded only when a file or an option changed since the last time.
+def load_folder(source: Path, options: FolderOptions, on_progress: OnProgress = unheard) -> Dataset:
+    """The images of a folder, archive, table or parquet file, decoded only when a file or an option has changed.
 
-    A change is told by names, sizes and times of the files, as make and git do.
+    A change is told by names, sizes and times of the files, as make and git do; an archive is not unpacked for it.
     """
-    listing = list_images(folder)
-    state = [listing.fingerprint, DECODER]
-    place = cache_folder() / "folders" / f"{sha256_of_json([str(folder), astuple(options)])[:16]}.json"
+    containers = containers_of(source)
+    listing = None if containers else list_plain(source, options)
+    state = [state_of(containers) if listing is None else listing.fingerprint, DECODER]
+    place = cache_folder() / "folders" / f"{sha256_of_json([str(source), astuple(options)])[:16]}.json"
     with _one_at_a_time(place) as scratch:
         entry = read_entry(place)
         if entry is not None and entry["state"] == state:
-            return open_entry(entry)
+            found = open_entry(entry)
+            return found if listing is None else replace(found, origin={**found.origin, "notes": list(listing.notes)})
         scratch.mkdir()
+        listing = listing or list_unpacked(source, containers, scratch / "unpacked", options)
         dataset = read_folder(listing, options, scratch, on_progress)
-        dataset = replace(dataset, origin={"source": str(folder), **dataset.origin})
+        dataset = replace(dataset, origin={"source": str(source), **dataset.origin})
         return store(dataset, place, {"state": state})
 
 

@@ -12,6 +12,7 @@ from typing import Literal
 import numpy as np
 
 from modelyard.cores import usable_cores
+from modelyard.data.containers import name_of
 from modelyard.data.datasets import Dataset, Images, OnProgress, Split, block_rows, border_colour, make_dataset, unheard
 from modelyard.data.ground import guess_forms, lies_on_ground, white_for, with_ground
 from modelyard.data.images import Form, TooLarge, UnreadableImage, pillow_warnings_hushed, read_form, read_image
@@ -69,7 +70,7 @@ def read_folder(listing: Listing, options: FolderOptions, scratch: Path, on_prog
     """
     with pillow_warnings_hushed():
         parts, broken, reading = _decode_at_majority(listing, options, scratch, on_progress)
-    check_counts(listing.folder, listing.classes, [(parts[0].files, 2, "to train on"), (parts[1].files, 1, "to test on")])
+    check_counts(listing.source, listing.classes, [(parts[0].files, 2, "to train on"), (parts[1].files, 1, "to test on")])
     train, test = (_split(part.files, scratch, name) for part, name in zip(parts, ("train", "test"), strict=True))
     forms = [form for part in parts for form in part.forms]
     if not lies_on_ground(reading, forms):
@@ -77,7 +78,9 @@ def read_folder(listing: Listing, options: FolderOptions, scratch: Path, on_prog
     notes = [*listing.notes, *reading_notes(reading, parts[0].forms, forms, train.stored_MCHW.shape[1])]
     origin = origin_of(forms) | {"unreadable files left out": broken, "notes": notes}
     given = sum(file.is_validation for file in parts[0].files)
-    dataset = make_dataset(safe_name(listing.folder.name), train, test, listing.classes, validation_rows=given, reading=reading)
+    dataset = make_dataset(
+        safe_name(name_of(listing.source)), train, test, listing.classes, validation_rows=given, reading=reading
+    )
     return replace(dataset, origin=origin, folder=scratch)
 
 
@@ -96,11 +99,11 @@ def _decode_at_majority(
         broken = sorted(reason for part in parts for reason in part.broken)
         forms = [form for part in parts for form in part.forms]
         if broken and not (options.skip_unreadable and forms):
-            raise _refusal(listing.folder, broken, [name for part in parts for name in part.too_large])
+            raise _refusal(listing.source, broken, [name for part in parts for name in part.too_large])
         found = _target_shape(forms, options)
         if min(found[1:]) < LEAST_SIDE:
             expected = f"expected images of at least {LEAST_SIDE} x {LEAST_SIDE} pixels, received {found[2]} x {found[1]}"
-            raise DataError(f"{listing.folder}: {expected}; give larger ones, or --set data.height=8 --set data.width=8")
+            raise DataError(f"{listing.source}: {expected}; give larger ones, or --set data.height=8 --set data.width=8")
         settled = with_ground(Reading(options.fit, options.white or white_for(parts[0].forms)), paths, found, forms)
         if (found, settled) == (shape, reading):
             return parts, broken, reading
@@ -155,7 +158,7 @@ def _decode(listing: Listing, part: str, how: tuple[Shape, Reading, int], scratc
                 tasks = [block[first : first + TASK_FILES] for first in range(0, len(block), TASK_FILES)]
                 answers = pool.map(lambda task: [_try_read(listing.folder, file, how) for file in task], tasks)
                 yield _sort_out([answer for task in answers for answer in task], block, decoded, shape)
-                on_progress(f"decoding {listing.folder.name}, {part}", start + len(block), len(files))
+                on_progress(f"decoding {listing.source.name}, {part}", start + len(block), len(files))
 
     write_images(scratch / f"{part}_images.npy", shape, blocks())
     return decoded

@@ -13,6 +13,8 @@ ENDINGS = frozenset((
     ".avifs", ".jp2", ".j2k", ".jpf", ".jpx", ".j2c", ".jpc", ".ppm", ".pgm", ".pbm", ".pnm", ".tga", ".icb", ".vda", ".vst",
 ))  # fmt: skip
 """In small letters."""
+CAMERA_ENDINGS = frozenset((".arw", ".cr2", ".dng", ".nef", ".nrw", ".orf", ".pef", ".rw2", ".sr2", ".srw"))
+"""Raw data in a TIFF's clothes: Pillow would read the thumbnail."""
 NAMES = "PNG, JPEG, BMP, GIF, TIFF, WebP, AVIF, JPEG 2000, PPM, PGM, PBM or TGA"
 HEAD_BYTES = 256
 """What `kind_of` needs of a file."""
@@ -35,7 +37,8 @@ def kind_of(head: bytes, ending: str) -> str | None:
     """
     for start, kind in _STARTS.items():
         if head.startswith(start):
-            return None if kind == "TIFF" and head[8:10] == b"CR" else kind  # a camera's raw file, with a small picture first
+            is_raw = kind == "TIFF" and (head[8:10] == b"CR" or ending in CAMERA_ENDINGS)  # with a small picture first
+            return None if is_raw else kind
     if head[:4] == b"RIFF" and head[8:16] in {b"WEBPVP8 ", b"WEBPVP8L", b"WEBPVP8X"}:
         return "WEBP"
     if head[4:8] == b"ftyp" and re.search(b"avi[fs]", head[8 : int.from_bytes(head[:4], "big")]):

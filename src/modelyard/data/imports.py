@@ -10,7 +10,7 @@ from modelyard.data.cache import Entry, drop_entry, load_folder, open_entry, rea
 from modelyard.data.datasets import Dataset, OnProgress, unheard
 from modelyard.data.folder import FolderOptions
 from modelyard.data.idx import holds_idx, read_idx_folder
-from modelyard.data.names import BUILT_IN, check_name, nearest
+from modelyard.data.names import BUILT_IN, RESERVED, check_name, nearest
 from modelyard.errors import DataError
 from modelyard.files import full_path
 from modelyard.home import cache_folder
@@ -26,9 +26,9 @@ class Imported:
 
 
 def import_dataset(path: Path, name: str, options: FolderOptions, on_progress: OnProgress = unheard) -> Imported:
-    """Bring a folder of images, or of IDX files, into the cache as `name`; what had the name is replaced in one step.
+    """Bring a folder (also of IDX files), archive or table into the cache as `name`; what had the name is replaced in one step.
 
-    Raises: DataError for a name that is not allowed and for a folder that is unfit.
+    Raises: DataError for a name that is not allowed and for data that are unfit.
     """
     check_name(name)
     path = full_path(path)
@@ -46,6 +46,11 @@ def import_dataset(path: Path, name: str, options: FolderOptions, on_progress: O
 def import_names() -> list[str]:
     """All names under which something was imported."""
     return sorted(place.stem for place in _place("*").parent.glob("*.json") if read_entry(place) is not None)
+
+
+def is_named(dataset: str) -> bool:
+    """Whether it is a built-in or imported name, which goes before a path."""
+    return dataset in RESERVED or dataset in import_names()
 
 
 def describe_import(name: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,8 @@ from modelyard.data.datasets import Dataset, Images, Labels, Split
 
 EXAMPLES = 5
 """How many of the images in question are named."""
+UNEVEN, FEW, NAMED = 3, 30, 3
+"""Advice: from which ratio of classes, below how many training images, and how many classes it names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +38,7 @@ def describe(dataset: Dataset) -> dict[str, Any]:
     in_train = set(train.digests)
     conflicts = _conflicts(dataset, train, test)
     sizes = [count["train"] for count in counts.values()]
-    return {
+    found = {
         "name": dataset.name,
         "digest": dataset.digest,
         "origin": dict(dataset.origin),
@@ -52,6 +55,26 @@ def describe(dataset: Dataset) -> dict[str, Any]:
         "examples of those": conflicts[:EXAMPLES],
         "counts": counts,
     }
+    return found | {"advice": list(_advice(found))}
+
+
+def _advice(found: dict[str, Any]) -> Iterator[str]:
+    """What to do about what was found, a line each."""
+    sizes = {name: count["train"] for name, count in found["counts"].items()}
+    largest, smallest = max(sizes, key=sizes.__getitem__), min(sizes, key=sizes.__getitem__)
+    if (ratio := found["largest class / smallest class"]) > UNEVEN:
+        yield (
+            f"uneven: {ratio:g} images of {largest} for one of {smallest}; look at recall and macro F1, not accuracy;"
+            " try --set training.class_weights=balanced or training.sampling=balanced, demand --set gates.min_recall=0.5"
+        )
+    if few := sorted((size, name) for name, size in sizes.items() if size < FEW):
+        more = f" and {len(few) - NAMED} more" if len(few) > NAMED else ""
+        named = ", ".join(f"{name} ({size})" for size, name in few[:NAMED])
+        yield f"few: less than {FEW} images to train on of {named}{more}; scores of so few vary much, add images"
+    if leaks := found["test images that are also in train"]:
+        yield f"leaks: {leaks} test images are also in train, so the test score flatters; take them out of one"
+    if twice := found["duplicates in train"]:
+        yield f"duplicates: {twice} training images are there already; copies of one count several times"
 
 
 def pixel_digest(image_CHW: Images) -> bytes:

@@ -1,20 +1,25 @@
-"""Which files of a folder are images of which class and split: `class_name/*.png|jpg`, also below `train/` and `test/`."""
+"""Which files of a folder are images of which class and split, as its tables, folders or file names tell."""
 
 from __future__ import annotations
 
-import os
+import itertools
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, replace
+from operator import attrgetter
 from pathlib import Path
 
-from modelyard.data.formats import ENDINGS
+from modelyard.data.layout import Labels, Place, read_layout
 from modelyard.data.names import check_classes
+from modelyard.data.scan import Scan, scan_folder, status_of, told
+from modelyard.data.tables import read_tables
+from modelyard.data.unread import NO_CLASSES, looks_like
 from modelyard.errors import DataError
 from modelyard.files import sha256_of_json
 
+NOT_USED = "not used: "
 TEST_EVERY = 5
-"""Without a test/ folder every fifth image of a class is the test split."""
+"""Without a test split every fifth image of a class is one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,92 +47,137 @@ class Listing:
     test: tuple[ImageFile, ...]
     notes: tuple[str, ...] = ()
     """How the folder was read and what was left out, a line each, for people."""
+    source: Path = Path()
+    """What was given: the folder, or the archive or table that it stands for."""
 
     @property
     def fingerprint(self) -> str:
-        """Changes when a file is added, removed, renamed, resized or written anew; no file is read for it."""
-        rows = [[file.path, file.size, file.modified_ns] for split in (self.train, self.test) for file in split]
-        return sha256_of_json([str(self.folder), self.classes, rows])
+        """Changes when a file is added, removed, renamed, resized, relabelled or written anew; no file is read for it."""
+        given = sum(file.is_validation for file in self.train)
+        parts = (self.train[: len(self.train) - given], self.train[len(self.train) - given :], self.test)
+        rows = [[file.path, file.size, file.modified_ns] for part in parts for file in part]
+        labels = [Counter(map(attrgetter("label"), part)) for part in parts]
+        return sha256_of_json([str(self.folder), self.classes, rows, labels])
 
 
-def list_images(folder: Path) -> Listing:
-    """The folder's images. Raises: DataError when it is missing, empty, has one class or too few images of one."""
-    if not folder.is_dir():
-        raise DataError(f"{folder}: no such folder; expected class_name/*.png below it")
-    parts = [name for name in ("train", "test") if _folders(folder / name)]
-    if parts == ["test"]:
-        raise DataError(f"{folder}: has test/ but no train/; expected the same class folders in both, or no test/ at all")
-    train_root = folder / "train" if parts else folder
-    classes = tuple(_folders(train_root))
+def list_images(
+    folder: Path,
+    validation_as: str | None = None,
+    *,
+    skip_unreadable: bool = False,
+    source: Path | None = None,
+    table: str = "",
+) -> Listing:
+    """The folder's images.
+
+    validation_as: `validation` or `test`, whatever other splits there are; None: test where there is no other.
+    source, table: what stands in messages for the folder, and the only table in it that is looked at.
+    Raises: DataError when the folder is missing, empty, has one class or too few images of one.
+    """
+    scan, source = scan_folder(folder), source or folder
+    try:
+        labels = _read_labels(scan, table, skip_unreadable=skip_unreadable)
+        classes = tuple(sorted({name for name, _ in labels.places}))
+        role = _roles(labels, validation_as)
+        _check_same_classes({(name, role[split]) for name, split in labels.places})
+    except DataError as error:
+        raise DataError(f"{source}: {error}") from error
     check_classes(classes)
-    train = [file for label, name in enumerate(classes) for file in _files(folder, train_root / name, label)]
-    _check_classes(folder, classes, train)
-    if parts == ["train", "test"]:
-        _check_same_classes(folder, classes)
-        test = [file for label, name in enumerate(classes) for file in _files(folder, folder / "test" / name, label)]
-        check_counts(folder, classes, [(train, 2, "in train/"), (test, 1, "in test/")])
-    else:
-        check_counts(folder, classes, [(train, TEST_EVERY, "for three splits")])
-        train, test = _hold_out(train)
-    ignored = tuple(name for name in _folders(folder) if name not in parts) if parts else ()
-    return Listing(folder, classes, tuple(train), tuple(test), tuple(f"folder ignored: {name}" for name in ignored))
+    numbers = {name: number for number, name in enumerate(classes)}
+    parts: dict[str, list[ImageFile]] = {split: [] for split in ("train", *role.values())}
+    target = {(name, split): (parts[role[split]].append, numbers[name], role[split]) for name, split in labels.places}
+    for path in scan.pictures:
+        if place := labels.place_of(path):
+            add, label, split = target[place]
+            status = status_of(f"{folder}/{path}")
+            add(ImageFile(path, label, status.st_size, status.st_mtime_ns, split == "validation"))
+    for files in parts.values():
+        files.sort(key=attrgetter("label"))
+    left_out: dict[str, list[str]] = {name: [] for name in classes}
+    for path in scan.others:
+        if place := labels.place_of(path):
+            left_out[place[0]].append(path)
+    wanted = [(parts["train"], TEST_EVERY, "for three splits")]
+    if "test" in parts:
+        wanted = [(parts["train"], 2, "in train/"), (parts["test"], 1, "in test/")]
+    check_counts(source, classes, wanted, left_out)
+    train, test = (parts["train"], parts["test"]) if "test" in parts else _hold_out(parts["train"])
+    notes = (*labels.notes, *_role_notes(labels, role), *_left_out(scan, sum(map(len, parts.values()))))
+    return Listing(folder, classes, (*train, *parts.get("validation", ())), tuple(test), notes, source)
 
 
-def check_counts(folder: Path, classes: Sequence[str], wanted: list[tuple[list[ImageFile], int, str]]) -> None:
-    """Raises: DataError naming the classes that have fewer than so many images where they are wanted."""
+def _read_labels(scan: Scan, table: str, *, skip_unreadable: bool) -> Labels:
+    """By tables that name half of the pictures or more, else by folders, else by file names, else by tables that name few."""
+    labels, misfit = read_tables(scan, table, skip_unreadable=skip_unreadable)
+    if labels and (table or 2 * sum(labels.place_of(path) is not None for path in scan.pictures) >= len(scan.pictures)):
+        return labels
+    if table:
+        raise DataError(misfit)
+    try:
+        if not scan.pictures:
+            raise DataError(
+                f"holds no images{f' ({told(scan.others)})' if scan.others else ''}; expected class_name/*.png|jpg below it"
+            )
+        found = read_layout(scan)
+    except DataError as error:
+        if labels:
+            return labels
+        raise DataError(misfit or f"{error}{looks_like(scan)}") from error
+    names = sorted({name for name, _ in found.places})
+    if all(map(NO_CLASSES.fullmatch, names)):
+        raise DataError(
+            misfit or f"the classes would be {', '.join(names)}; expected a folder for each class{looks_like(scan)}"
+        )
+    return replace(found, notes=(*found.notes, f"{NOT_USED}{misfit}")) if misfit else found
+
+
+def _roles(labels: Labels, validation_as: str | None) -> dict[str, str]:
+    """For which split each given one is taken."""
+    given = {split for _, split in labels.places}
+    validation = validation_as or ("validation" if "test" in given else "test")
+    return {split: {"": "train", "validation": validation}.get(split, split) for split in sorted(given)}
+
+
+def _role_notes(labels: Labels, role: Mapping[str, str]) -> Iterator[str]:
+    if (taken := role.get("validation")) == "test":
+        yield "the given validation split is tested on, another drawn from train; data.validation_as=validation says otherwise"
+    elif taken:
+        yield "the given validation split is used as such; data.validation_as=test says otherwise"
+
+
+def _left_out(scan: Scan, used: int) -> Iterator[str]:
+    if scan.others:
+        yield told(scan.others)
+    if others := len(scan.pictures) - used:
+        yield f"{others} pictures left out that belong to no class"
+    if scan.junk:
+        yield f"folders left out: {', '.join(f'{name} {count}' for name, count in sorted(scan.junk.items()))}"
+
+
+def check_counts(
+    source: Path,
+    classes: Sequence[str],
+    wanted: list[tuple[list[ImageFile], int, str]],
+    left_out: Mapping[str, list[str]] | None = None,
+) -> None:
+    """Raises: DataError naming the classes with fewer than so many images where they are wanted, and what else they hold."""
+    others = {name: f"; {told(paths)}" for name, paths in (left_out or {}).items() if paths}
     for files, least, where in wanted:
         counts = Counter(file.label for file in files)
-        scarce = [f"{name} ({counts[label]})" for label, name in enumerate(classes) if counts[label] < least]
-        if scarce:
+        pairs = ((name, counts[label]) for label, name in enumerate(classes))
+        if scarce := [f"{name} ({count}{others.get(name, '')})" for name, count in pairs if count < least]:
             raise DataError(
-                f"{folder}: each class needs at least {least} images {where}; too few: {', '.join(scarce)};"
+                f"{source}: each class needs at least {least} images {where}; too few: {', '.join(scarce)};"
                 " add images or remove the class folder"
             )
 
 
-def _folders(root: Path) -> list[str]:
-    if not root.is_dir():
-        return []
-    return sorted(path.name for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
-
-
-def _files(folder: Path, root: Path, label: int) -> Iterator[ImageFile]:
-    """The images below `root` in the order of their paths; hidden ones are left out, links are followed once."""
-    found, seen = [], set()
-    for parent, folders, names in os.walk(root, followlinks=True):
-        here = Path(parent).stat()
-        if (here.st_dev, here.st_ino) in seen:  # a link that leads back
-            folders.clear()
-            continue
-        seen.add((here.st_dev, here.st_ino))
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        found += [f"{parent}/{name}" for name in names if name[0] != "." and os.path.splitext(name)[1].lower() in ENDINGS]  # noqa: PTH122
-    prefix = len(str(folder)) + 1
-    for path in sorted(found):
-        status = _status(path)
-        yield ImageFile(path[prefix:], label, status.st_size, status.st_mtime_ns)
-
-
-def _status(path: str) -> os.stat_result:
-    try:
-        return os.stat(path)  # noqa: PTH116 - a Path for each of a million files costs more than the call
-    except OSError as error:
-        raise DataError(f"{path}: cannot be opened ({error.strerror}); mend the link or remove it") from error
-
-
-def _check_classes(folder: Path, classes: Sequence[str], files: Sequence[ImageFile]) -> None:
-    if not files:
-        raise DataError(f"{folder}: holds no images; expected class_name/*.png|jpg below it")
-    if len(classes) < 2:
-        raise DataError(f"{folder}: has one class ({classes[0]}); a classifier needs at least two folders of images")
-
-
-def _check_same_classes(folder: Path, classes: Sequence[str]) -> None:
-    given = {"train": set(classes), "test": set(_folders(folder / "test"))}
-    for part, other in (("train", "test"), ("test", "train")):
-        if only := sorted(given[part] - given[other]):
+def _check_same_classes(places: Set[Place]) -> None:
+    splits = {split: {name for name, part in places if part == split} for split in {split for _, split in places}}
+    for part, other in itertools.permutations(sorted(splits, key=("train", "test", "validation").index), 2):
+        if other != "validation" and (only := sorted(splits[part] - splits[other])):
             raise DataError(
-                f"{folder}: class folders that are only in {part}/: {', '.join(only[:5])}{' ...' if len(only) > 5 else ''};"
+                f"class folders that are only in {part}/: {', '.join(only[:5])}{' ...' if len(only) > 5 else ''};"
                 f" expected the same names in {other}/"
             )
 

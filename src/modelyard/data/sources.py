@@ -1,4 +1,4 @@
-"""The data set that a name or a path stands for: built in, imported, or a folder of images."""
+"""The data set that a name or a path stands for: built in, imported, or images of one's own."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from modelyard.data.imports import describe_import, import_names, open_import
 from modelyard.data.mirrors import SourceMissing
 from modelyard.data.named import load_named, where
 from modelyard.data.names import BUILT_IN, nearest
+from modelyard.data.unread import check_address
 from modelyard.errors import DataError
 from modelyard.files import full_path
 
@@ -20,7 +21,7 @@ from modelyard.files import full_path
 def load_dataset(name: str, options: FolderOptions | None = None, on_progress: OnProgress = unheard) -> Dataset:
     """The data set `name`, verified, packed in the user's cache on first use.
 
-    A built-in name, then an imported one, then the path of a folder (`./mnist` is always the folder).
+    A built-in name, then an imported one, then a path (`./mnist` is always one): a folder, an archive, a table or parquet.
     `auto` is `mnist` where it can be had and `digits` where it cannot; a named one never falls back.
     Raises: DataError for an unknown name, a damaged file or when no source has it.
     """
@@ -31,14 +32,16 @@ def load_dataset(name: str, options: FolderOptions | None = None, on_progress: O
     imported = import_names()
     if name in imported:
         return _fitting(open_import(name), options)
-    if os.sep in name or Path(name).is_dir():
+    check_address(name)
+    if os.sep in name or Path(name).exists():
         folder = full_path(name)
         if holds_idx(folder):
             raise DataError(f"{folder}: holds IDX files; give them a name first: modelyard data import {name} --name NAME")
         return load_folder(folder, options or FolderOptions(), on_progress)
     known = (*BUILT_IN, *imported)
     raise DataError(
-        f"unknown data set {name!r}: expected auto, {', '.join(known)} or the path of an image folder{nearest(name, known)}"
+        f"unknown data set {name!r}: expected auto, {', '.join(known)} or the path of an image folder, archive or table"
+        f"{nearest(name, known)}"
     )
 
 

@@ -78,7 +78,7 @@ def _of_itself(now: Profile, rules: ValidationConfig) -> Iterator[str]:
         counts = (now.train if part == "training" else now.test).counts
         few = [f"{name} {count}" for name, count in zip(now.classes, counts, strict=True) if count < least]
         if few:
-            yield f"classes with fewer than {least} {part} images: {_listed(few)} (--set validation.{key}=...)"
+            yield f"classes with fewer than {least} {part} images: {listed(few)} (--set validation.{key}=...)"
     for what, found, images, most, key in (
         (
             "training images equal to another one",
@@ -97,7 +97,9 @@ def _of_itself(now: Profile, rules: ValidationConfig) -> Iterator[str]:
 def _against(now: Profile, before: Reference, rules: ValidationConfig) -> Iterator[str]:
     classes = compare_classes(before.classes, now.classes)
     if not rules.allow_removed_classes and (changes := _lost(classes)):
-        yield f"{'; '.join(changes)} (--set validation.allow_removed_classes=true)"
+        alone = set(before.classes).isdisjoint(now.classes)
+        own = f"; none in common with {before.name}: a model of its own takes --name NAME" if alone else ""
+        yield f"{'; '.join(changes)} (--set validation.allow_removed_classes=true){own}"
     if not rules.allow_other_shape and now.image_shape != before.image_shape:
         expected, found = ("x".join(map(str, shape)) for shape in (before.image_shape, now.image_shape))
         yield f"images of {found}, channels x height x width, {expected} before (--set validation.allow_other_shape=true)"
@@ -110,9 +112,9 @@ def _against(now: Profile, before: Reference, rules: ValidationConfig) -> Iterat
 def _lost(classes: Classes) -> list[str]:
     changes = []
     if classes.removed:
-        changes.append(f"classes gone: {_listed(classes.removed)}")
+        changes.append(f"classes gone: {listed(classes.removed)}")
     if classes.renamed:
-        changes.append(f"classes renamed: {_listed([f'{old} to {new}' for old, new in classes.renamed])}")
+        changes.append(f"classes renamed: {listed([f'{old} to {new}' for old, new in classes.renamed])}")
     if classes.reordered:
         changes.append("the classes are in another order")
     return changes
@@ -126,6 +128,7 @@ def _drift(tests: Sequence[DriftTest], rules: ValidationConfig) -> Iterator[str]
             yield f"{test.what} drifted by {test.effect:.3f}, at most {most:g} expected (--set validation.{key}=...)"
 
 
-def _listed(items: Sequence[str]) -> str:
+def listed(items: Sequence[str]) -> str:
+    """The first few, and how many more there are."""
     more = f" and {len(items) - NAMED} more" if len(items) > NAMED else ""
     return ", ".join(items[:NAMED]) + more

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,13 @@ from numpy.typing import NDArray
 Probabilities = NDArray[np.float64]
 Labels = NDArray[np.int64]
 ECE_BINS = 15
+RECALL, NEVER_GIVEN = "test/recall", "validation/never_given"
+"""Metrics of single classes: `test/recall/7` is that of class 7. Only of a few, whatever the number of classes. None has the
+bare name: MLflow's file stores make a folder of it."""
+ALL_NAMED, LOWEST_NAMED = 4, 3
+"""Up to so many classes the recall of each is kept, of more the lowest."""
+MISSED_IMAGES = 5
+"""A class with so many validation images should be given at least once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +31,12 @@ class Scores:
     """Lower end of the 95 % Wilson interval (Wilson 1927)."""
     accuracy_high: float
     macro_f1: float
+    balanced_accuracy: float
+    """Mean recall of the classes that occur."""
+    min_recall: float
+    """Lowest of them."""
+    majority_share: float
+    """Share of the largest class: what always giving it would score."""
     nll: float
     brier: float
     ece: float
@@ -40,8 +53,12 @@ def score(probabilities_NK: Probabilities, labels_N: Labels) -> Scores:
     matrix_KK = confusion_matrix(probabilities_NK, labels_N)
     correct = int(np.trace(matrix_KK))
     interval = binomtest(correct, len(labels_N)).proportion_ci(0.95, method="wilson")
+    _, recall_K, f1_K = per_class(matrix_KK)
+    sizes_K = matrix_KK.sum(1)
+    occurring = recall_K[sizes_K > 0]
     return Scores(
-        correct / len(labels_N), float(interval.low), float(interval.high), float(per_class(matrix_KK)[2].mean()),
+        correct / len(labels_N), float(interval.low), float(interval.high), float(f1_K.mean()),
+        float(occurring.mean()), float(occurring.min()), int(sizes_K.max()) / len(labels_N),
         negative_log_likelihood(probabilities_NK, labels_N), brier(probabilities_NK, labels_N),
         expected_calibration_error(probabilities_NK, labels_N),
     )  # fmt: skip
@@ -59,6 +76,27 @@ def per_class(matrix_KK: NDArray[np.int64]) -> tuple[Probabilities, Probabilitie
     hits_K = np.diag(matrix_KK).astype(float)
     precision_K, recall_K = (hits_K / np.maximum(1, matrix_KK.sum(0)), hits_K / np.maximum(1, matrix_KK.sum(1)))
     return (precision_K, recall_K, 2 * precision_K * recall_K / np.maximum(1e-12, precision_K + recall_K))
+
+
+def lowest_recalls(matrix_KK: NDArray[np.int64]) -> dict[str, float]:
+    """Recall of each class that occurs, as metrics, lowest first; of more than `ALL_NAMED` classes the `LOWEST_NAMED`."""
+    recall_K, most = per_class(matrix_KK)[1], ALL_NAMED if len(matrix_KK) <= ALL_NAMED else LOWEST_NAMED
+    order = [int(label) for label in np.argsort(recall_K, kind="stable") if matrix_KK[label].any()]
+    return {f"{RECALL}/{label}": float(recall_K[label]) for label in order[:most]}
+
+
+def never_given(matrix_KK: NDArray[np.int64]) -> dict[str, float]:
+    """How many classes with `MISSED_IMAGES` are no answer at all, and the images of the largest of them, as metrics."""
+    sizes_K = matrix_KK.sum(1)
+    missed = np.flatnonzero((sizes_K >= MISSED_IMAGES) & (matrix_KK.sum(0) == 0))
+    largest = missed[np.argsort(-sizes_K[missed], kind="stable")][:LOWEST_NAMED]
+    return {f"{NEVER_GIVEN}/count": float(len(missed))} | {f"{NEVER_GIVEN}/{label}": float(sizes_K[label]) for label in largest}
+
+
+def of_classes(metrics: Mapping[str, float], name: str, classes: Sequence[str]) -> dict[str, float]:
+    """Class -> value of the classes for which the metric was kept, lowest first."""
+    kept = {label: metrics[key] for number, label in enumerate(classes) if (key := f"{name}/{number}") in metrics}
+    return dict(sorted(kept.items(), key=lambda item: item[1]))
 
 
 def per_class_table(matrix_KK: NDArray[np.int64], classes: Sequence[str]) -> str:

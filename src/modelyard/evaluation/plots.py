@@ -12,7 +12,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
 from modelyard.data.datasets import Dataset, Images
-from modelyard.evaluation.metrics import ECE_BINS, Probabilities, confidence_bins, confusion_matrix
+from modelyard.evaluation.metrics import Probabilities, confidence_bins, confusion_matrix
+from modelyard.text import elided
+
+MOST_NAMED, WORST = 30, 20
+"""Of more classes the `WORST` are shown with their names, beside all without."""
+LONGEST_NAME, LONGEST_TITLE = 24, 20
+"""Characters of a class at an axis and above an image."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,18 +39,25 @@ def draw_report(folder: Path, answers: Answers, history: list[dict[str, Any]]) -
 
 
 def _confusion(dataset: Dataset, probabilities_NK: Probabilities) -> Figure:
+    """All classes with their names; of many those that take part in the most mistakes, and all without names."""
     matrix_KK = confusion_matrix(probabilities_NK, dataset.test.labels_N)
     errors_KK = matrix_KK * (1 - np.eye(len(matrix_KK), dtype=int))
-    figure = Figure(figsize=(7, 6), layout="constrained")
-    axis = figure.subplots()
-    axis.imshow(errors_KK, cmap="Reds", vmin=0, vmax=max(1, errors_KK.max()))
-    if len(matrix_KK) <= 20:
-        for (row, column), count in np.ndenumerate(matrix_KK):
-            dark = row != column and count > errors_KK.max() / 2
-            axis.text(column, row, str(count), ha="center", va="center", fontsize=8, color="white" if dark else "black")
-    axis.set_xticks(range(len(matrix_KK)), dataset.classes, rotation=45, ha="right", parse_math=False)
-    axis.set_yticks(range(len(matrix_KK)), dataset.classes, parse_math=False)
-    axis.set(xlabel="answer", ylabel="truth", title=f"{errors_KK.sum()} mistakes in {matrix_KK.sum()} test images")
+    named = every = np.arange(len(matrix_KK))
+    if len(every) > MOST_NAMED:
+        named = np.sort(np.argsort(-(errors_KK.sum(0) + errors_KK.sum(1)), kind="stable")[:WORST])
+    figure = Figure(figsize=(7, 6) if named is every else (15, 7), layout="constrained")
+    axes = figure.subplots(1, 1 if named is every else 2, squeeze=False)[0]
+    for axis, rows in zip(axes, (named, every), strict=False):
+        axis.imshow(errors_KK[np.ix_(rows, rows)], cmap="Reds", vmin=0, vmax=max(1, errors_KK.max()))
+        axis.set(xlabel="answer", ylabel="truth", title=f"the {WORST} of {len(every)} classes with the most mistakes")
+    axes[-1].set_title(f"{errors_KK.sum()} mistakes in {matrix_KK.sum()} test images")
+    few, names = len(named) <= WORST, [elided(dataset.classes[label], LONGEST_NAME) for label in named]
+    for row, column in np.ndindex(len(named), len(named)) if few else ():
+        count = matrix_KK[named[row], named[column]]
+        dark = row != column and count > errors_KK.max() / 2
+        axes[0].text(column, row, count or "", ha="center", va="center", fontsize=8, color="white" if dark else "black")
+    axes[0].set_xticks(range(len(names)), names, rotation=45 if few else 90, ha="right" if few else "center", parse_math=False)
+    axes[0].set_yticks(range(len(names)), names, parse_math=False)
     return figure
 
 
@@ -58,8 +71,8 @@ def _mistakes(dataset: Dataset, probabilities_NK: Probabilities, most: int = 20)
         axis.axis("off")
         if index >= 0:
             _show(axis, dataset.test.gather(np.array([index]))[0])
-            answer, truth = dataset.classes[answers_N[index]], dataset.classes[labels_N[index]]
-            axis.set_title(f"{answer} {probabilities_NK[index].max():.0%}\ntruth {truth}", fontsize=9, parse_math=False)
+            answer, truth = (elided(dataset.classes[given_N[index]], LONGEST_TITLE) for given_N in (answers_N, labels_N))
+            axis.set_title(f"{answer} {probabilities_NK[index].max():.0%}\ntruth {truth}", fontsize=8, parse_math=False)
     return figure
 
 
@@ -77,7 +90,7 @@ def _reliability(answers: Answers) -> Figure:
         axis.plot(doubts, errors, "o-", color=color, markersize=5, linewidth=1, alpha=0.8, label=label)
     axis.set(
         xscale="log", yscale="log", xlabel="expected share of errors (1 - confidence)", ylabel="observed share of errors",
-        title=f"Calibration on test: {ECE_BINS} bins of equal mass, lowest = no error",
+        title=f"Calibration on test: {len(bins)} bins of equal mass, lowest = no error",
     )  # fmt: skip
     axis.legend()
     return figure
@@ -87,8 +100,8 @@ def _curves(history: list[dict[str, Any]]) -> Figure:
     epochs = [report["epoch"] for report in history]
     figure = Figure(figsize=(9, 3.5), layout="constrained")
     loss, accuracy = figure.subplots(1, 2)
-    loss.plot(epochs, [report["train_loss"] for report in history], ".-", label="training (augmented)")
-    loss.plot(epochs, [report["validation_loss"] for report in history], ".-", label="validation")
+    for name, label in (("train_loss", "training (augmented)"), ("validation_loss", "validation")):
+        loss.plot(epochs, [max(1e-6, report[name]) for report in history], ".-", label=label)  # few images may cost 0
     loss.set(xlabel="epoch", ylabel="loss (nats)", yscale="log")
     loss.yaxis.set_minor_formatter(NullFormatter())
     loss.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))

@@ -13,7 +13,11 @@ class GatesConfig(Config):
     parity: float = Field(1e-4, gt=0, le=1)
     """Largest difference of a probability between torch and onnxruntime, on the test images and on the golden samples."""
     min_accuracy: float | None = Field(None, ge=0, le=1)
-    """Test accuracy; None asks for more than guessing, which is one over the number of classes."""
+    """Test accuracy; None asks for more than guessing, which is the share of the largest class."""
+    min_recall: float | None = Field(None, ge=0, le=1)
+    """Lowest recall of a class on test; None is no limit."""
+    every_class: bool = True
+    """Whether a candidate is refused that never gives a class which has 5 or more validation images."""
     significance: float = Field(0.05, gt=0, lt=1)
     """Level of the tests against the champion: McNemar's overall, and per class for the whole family of classes."""
     per_class: bool = True

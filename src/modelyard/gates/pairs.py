@@ -39,6 +39,10 @@ class Pair:
     champion_NK: Probabilities
     labels_N: Labels
     classes: tuple[str, ...]
+    rows_N: NDArray[np.int64]
+    """Which test images they are."""
+    note: str = ""
+    """Of which classes, where not of all."""
 
     def correct(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """Which images the candidate and the champion get right, each [N]."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -38,6 +38,14 @@ class Facts:
     latency_ms_p99: float
     megabytes: float
     num_classes: int
+    majority_share: float = math.nan
+    """Share of test of its largest class."""
+    recalls: Mapping[str, float] = field(default_factory=dict)
+    """The lowest on test by class, lowest first."""
+    never_given: float = math.nan
+    """How many classes that have some validation images are never answered there."""
+    never_given_names: tuple[str, ...] = ()
+    """The largest of them."""
 
 
 def judge_gates(gates: GatesConfig, facts: Facts, pair: Pair | str) -> list[GateVerdict]:
@@ -52,6 +60,8 @@ def judge_gates(gates: GatesConfig, facts: Facts, pair: Pair | str) -> list[Gate
         _at_most("latency p50", facts.latency_ms_p50, gates.max_latency_ms_p50, "{:.3f} ms"),
         _at_most("latency p99", facts.latency_ms_p99, gates.max_latency_ms_p99, "{:.3f} ms"),
         _at_most("size", facts.megabytes, gates.max_megabytes, "{:.3f} MB"),
+        _recall(gates, facts),
+        _every_class(gates, facts),
     ]
 
 
@@ -91,11 +101,33 @@ def _at_most(name: str, value: float, limit: float | None, wording: str) -> Gate
 def _accuracy(gates: GatesConfig, facts: Facts) -> GateVerdict:
     limit = gates.min_accuracy
     if limit is None:
-        guessing, found = 1 / facts.num_classes, f"{facts.accuracy:.4f} on test"
+        measured = math.isfinite(facts.majority_share)
+        guessing, found = facts.majority_share if measured else 1 / facts.num_classes, f"{facts.accuracy:.4f} on test"
         passed = facts.accuracy > guessing
         return GateVerdict("accuracy", passed, _number(facts.accuracy), guessing, f"{found}, guessing gives {guessing:.4f}")
     reason = f"{facts.accuracy:.4f} on test, at least {limit:g} demanded"
     return GateVerdict("accuracy", facts.accuracy >= limit, _number(facts.accuracy), limit, reason)
+
+
+def _recall(gates: GatesConfig, facts: Facts) -> GateVerdict:
+    lowest, value = next(iter(facts.recalls.items()), ("", math.nan))
+    limit, found = gates.min_recall, f"lowest recall {value:.4f} on test ({lowest})" if facts.recalls else "not measured"
+    if limit is None:
+        return GateVerdict("recall", True, _number(value), None, f"{found}, no limit set")
+    return GateVerdict("recall", value >= limit, _number(value), limit, f"{found}, at least {limit:g} demanded")
+
+
+def _every_class(gates: GatesConfig, facts: Facts) -> GateVerdict:
+    value = facts.never_given
+    if not gates.every_class or not value > 0:  # NaN is not
+        reason = "not asked for" if not gates.every_class else "each was" if value == 0 else "not measured"
+        return GateVerdict("every class", True, _number(value), None, reason)
+    more = f" and {value - len(facts.never_given_names):.0f} more" * (value > len(facts.never_given_names))
+    reason = f"never gives {', '.join(facts.never_given_names)}{more} on validation"
+    remedy = (
+        "--set training.class_weights=balanced or training.sampling=balanced may teach it, gates.every_class=false accepts it"
+    )
+    return GateVerdict("every class", False, value, 0, f"{reason}; {remedy}")
 
 
 def _compared(name: str, pair: Pair | str, compare: Callable[[Pair], GateVerdict]) -> GateVerdict:
@@ -106,7 +138,7 @@ def _overall(gates: GatesConfig, pair: Pair) -> GateVerdict:
     change, (candidate_N, champion_N) = pair.overall(), pair.correct()
     evidence = asdict(change) | {"accuracy": float(candidate_N.mean()), "champion_accuracy": float(champion_N.mean())}
     worse = change.is_worse(gates.significance)
-    reason = f"{'significantly worse' if worse else 'not significantly worse'} on test ({_counts(change)})"
+    reason = f"{'significantly worse' if worse else 'not significantly worse'} on test{pair.note} ({_counts(change)})"
     return GateVerdict("overall", not worse, change.p_value, gates.significance, reason, evidence)
 
 

@@ -11,7 +11,7 @@ import torch
 
 from modelyard.data.splits import make_splits
 from modelyard.evaluation.calibration import fit_temperature, softmax
-from modelyard.evaluation.metrics import confusion_matrix, per_class_table, score
+from modelyard.evaluation.metrics import confusion_matrix, lowest_recalls, never_given, per_class_table, score
 from modelyard.files import folder_written_whole, seal, write_json
 from modelyard.home import Home
 from modelyard.requests import BuildRequest
@@ -36,8 +36,10 @@ def evaluate(request: BuildRequest, home: Home) -> Path:
     temperature = fit_temperature(validation_NK, splits.validation.labels_N)
     answers = Answers(dataset, softmax(test_NK), softmax(test_NK, temperature))
     before = score(answers.uncalibrated_NK, splits.test.labels_N)
-    metrics = score(softmax(validation_NK, temperature), splits.validation.labels_N).prefixed("validation")
-    metrics |= score(answers.probabilities_NK, splits.test.labels_N).prefixed("test")
+    held_out = (softmax(validation_NK, temperature), splits.validation.labels_N)
+    metrics = score(*held_out).prefixed("validation") | never_given(confusion_matrix(*held_out))
+    tested = (answers.probabilities_NK, splits.test.labels_N)
+    metrics |= score(*tested).prefixed("test") | lowest_recalls(confusion_matrix(*tested))
     metrics |= {f"test/{name}_before_temperature": getattr(before, name) for name in ("nll", "brier", "ece")}
     with folder_written_whole(folder) as scratch:
         _write_answers(scratch, answers)

@@ -88,6 +88,7 @@ def examine(home: Home, prepared: dict[str, str], rules: ValidationConfig) -> Da
     now = read_profile(home, prepared["data_digest"])
     if now is None:
         now = kept_profile(home, open_packed(home.steps / prepared["data_step"], verify=False))
+    now = now.model_copy(update={"name": prepared["dataset"]})  # kept with the content, which two models may share
     return report(now, champion_of(home, prepared["dataset"]), rules)
 
 

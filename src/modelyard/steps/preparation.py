@@ -14,17 +14,26 @@ from modelyard.export.onnx import DeployedModel, export_onnx
 from modelyard.home import Home
 from modelyard.progress import current_progress
 from modelyard.requests import BuildRequest
+from modelyard.steps.naming import model_name
 
 
-def prepare(dataset: str, home: Home, data: DataConfig | None = None, *, skip_unreadable: bool = False) -> dict[str, str]:
-    """Verify and pack the data, once for the whole run; gives step name, digest and the data set's real name."""
+def prepare(  # noqa: PLR0913 - what a request says of its data
+    dataset: str, home: Home, data: DataConfig | None = None, *, skip_unreadable: bool = False, name: str = "",
+    claim: bool = False,
+) -> dict[str, str]:  # fmt: skip
+    """Verify and pack the data, once for the whole run; gives step name, digest and the model's name (`naming.py`)."""
     data = data or DataConfig()
     options = data.folder_options(skip_unreadable=skip_unreadable)
     loaded = load_dataset(dataset, options, current_progress.get().work)
+    if dataset == "auto" and loaded.name != "mnist":
+        current_progress.get().say(f"NOTE: no mnist on this machine, this run uses {loaded.name} (modelyard data list)")
+    for note in loaded.origin.get("notes", []):
+        current_progress.get().say(f"NOTE: {note}")
     make_splits(loaded, data)
     folder = home.steps / f"data-{loaded.digest[:16]}"
     kept_profile(home, pack(loaded, folder))
-    return {"data_step": folder.name, "data_digest": loaded.digest, "dataset": loaded.name}
+    chosen = model_name(home, dataset, loaded, name, claim=claim)
+    return {"data_step": folder.name, "data_digest": loaded.digest, "dataset": chosen}
 
 
 def check_model(request: BuildRequest, home: Home) -> None:

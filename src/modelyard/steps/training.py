@@ -9,12 +9,15 @@ from torch import nn
 
 from modelyard.data.datasets import Dataset
 from modelyard.data.packed import open_packed
+from modelyard.data.splits import make_splits
 from modelyard.devices import device_slots
 from modelyard.files import folder_written_whole, seal
 from modelyard.home import Home
+from modelyard.progress import current_progress
 from modelyard.requests import BuildRequest
 from modelyard.steps.ahead import import_ahead
 from modelyard.steps.finished import training_is_done
+from modelyard.training.config import num_epochs
 from modelyard.training.job import OnEpoch, TrainJob, load_trained, run_job, run_job_in_subprocess
 from modelyard.training.precision import resolve_device
 
@@ -27,6 +30,7 @@ def run_training(request: BuildRequest, home: Home, on_epoch: OnEpoch) -> Path:
             return folder
         checkpoint = home.checkpoints / f"{request.training_key}.safetensors"
         job = training_job(request, home, checkpoint)
+        _say_added_epochs(request, home)
         if not request.in_process:
             import_ahead()
         with folder_written_whole(folder) as scratch:
@@ -34,6 +38,17 @@ def run_training(request: BuildRequest, home: Home, on_epoch: OnEpoch) -> Path:
             seal(scratch)
         checkpoint.unlink(missing_ok=True)
     return folder
+
+
+def _say_added_epochs(request: BuildRequest, home: Home) -> None:
+    """Few images: tell that `min_steps` makes more epochs than were asked for."""
+    training, dataset = request.recipe.training, open_packed(home.steps / request.data_step, verify=False)
+    images = len(make_splits(dataset, request.recipe.data).train)
+    images = min(images, training.max_train_images or images)
+    if (epochs := num_epochs(training, images)) > training.epochs:
+        told = f"NOTE: {request.label}: {images} training images: {epochs} epochs instead of {training.epochs}, so that"
+        remedy = f"(--set training.min_steps=0 keeps {training.epochs})"
+        current_progress.get().say(f"{told} {training.min_steps} steps are reached {remedy}")
 
 
 def training_job(request: BuildRequest, home: Home, checkpoint: Path) -> TrainJob:

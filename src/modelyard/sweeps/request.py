@@ -48,6 +48,7 @@ class SweepRequest(Config):
     """Configurations tried for each architecture when there are ranges."""
     device: str = "auto"
     skip_unreadable: bool = False
+    model_name: str = ""
 
     def recipes(self, extra: Sequence[str] = ()) -> dict[str, Recipe]:
         """Label -> recipe, with the sweep's assignments and `extra` ones. Raises: ConfigError."""

@@ -16,8 +16,8 @@ from modelyard.tracking.answers import data_folder, pair_up, released
 from modelyard.tracking.registry import Version
 
 METRICS = (
-    "validation/accuracy", "test/accuracy", "test/nll", "test/ece", "onnx/latency_ms_p50", "onnx/latency_ms_p99",
-    "onnx/bytes", "model/parameters", "train/seconds",
+    "validation/accuracy", "test/accuracy", "test/macro_f1", "test/balanced_accuracy", "test/min_recall", "test/nll",
+    "test/ece", "onnx/latency_ms_p50", "onnx/latency_ms_p99", "onnx/bytes", "model/parameters", "train/seconds",
 )  # fmt: skip
 EXAMPLES = 10
 """Test images named of those that are answered otherwise."""
@@ -96,5 +96,5 @@ def _paired(pair: Pair) -> dict[str, Any]:
 
 def _example(pair: Pair, index: int) -> Row:
     first, second = int(pair.champion_NK[index].argmax()), int(pair.candidate_NK[index].argmax())
-    names = pair.classes
-    return {"test image": index, "label": names[int(pair.labels_N[index])], "first": names[first], "second": names[second]}
+    row, names = int(pair.rows_N[index]), pair.classes
+    return {"test image": row, "label": names[int(pair.labels_N[index])], "first": names[first], "second": names[second]}

@@ -42,6 +42,12 @@ class Judgement:
     def failed(self) -> list[str]:
         return [verdict.name for verdict in self.verdicts if not verdict.passed]
 
+    @property
+    def not_compared(self) -> str:
+        """Why it and another champion could not be compared; empty where they were, or there is none."""
+        overall = self.find("overall")
+        return "" if self.champion is None or self.is_champion or overall.value is not None else overall.reason
+
     def find(self, gate: str) -> GateVerdict:
         """One gate's verdict by its name."""
         return next(verdict for verdict in self.verdicts if verdict.name == gate)

@@ -21,6 +21,7 @@ from modelyard.tracking.registry import Version, versions
 ATTEMPTS = 20
 """How often a candidate is judged anew because another process changed the champion meanwhile."""
 REFUSED = "refused by its gates"
+NOT_COMPARED = "cannot be compared with the champion"
 Outcome = TypeVar("Outcome")
 
 
@@ -36,8 +37,8 @@ class Verdict:
 
     @property
     def refused(self) -> bool:
-        """Whether a gate kept back a candidate that was better; not being better is no refusal."""
-        return not self.promoted and REFUSED in self.why
+        """Whether a gate kept back a candidate that was better, or nobody can say; not being better is no refusal."""
+        return not self.promoted and (REFUSED in self.why or NOT_COMPARED in self.why)
 
 
 def objective(version: Version) -> tuple[float, float]:
@@ -91,7 +92,9 @@ def _choose(home: Home, candidates: list[Version], data: Path, gates: GatesConfi
         if good:
             return Verdict(True, _join(refused, reason), _evidence(judgement, champion), judgements), version
         refused.setdefault(reason, []).append(version.number)
-    return Verdict(False, _join(refused), _evidence(judgements[0], champion), judgements), None
+    unknown = [judgement.version for judgement in judgements if judgement.not_compared and not judgement.failed]
+    manual = [f"to promote it by hand: modelyard models promote {version.name}@{version.number}" for version in unknown[:1]]
+    return Verdict(False, "; ".join([_join(refused), *manual]), _evidence(judgements[0], champion), judgements), None
 
 
 def _join(refused: dict[str, list[int]], outcome: str = "") -> str:
@@ -108,7 +111,8 @@ def _join(refused: dict[str, list[int]], outcome: str = "") -> str:
 def _compare(judgement: Judgement, champion: Version | None) -> tuple[str, bool]:
     """Why a candidate may lead or not: the objective, then the gates.
 
-    Validation scores on different data say nothing of each other; there the test on the candidate's images decides.
+    Validation scores on different data say nothing of each other; there the test on the candidate's images decides, and
+    where there can be none, a person.
     """
     version = judgement.version
     changed = champion is not None and data_changed(version, champion)
@@ -118,9 +122,11 @@ def _compare(judgement: Judgement, champion: Version | None) -> tuple[str, bool]
         return f"{REFUSED}, {judgement.refusals}", False
     if champion is None:
         return "first champion", True
+    if judgement.not_compared:
+        return f"{NOT_COMPARED}: {judgement.not_compared}", False
     overall = judgement.find("overall")
     better = "trained on changed data" if changed else f"better on validation than version {champion.number}"
-    return f"{better}, {overall.reason}" if overall.value is not None else overall.reason, True
+    return f"{better}, {overall.reason}", True
 
 
 def _evidence(judgement: Judgement, champion: Version | None) -> dict[str, Any]:
@@ -141,7 +147,12 @@ def holder(known: list[Version], alias: str) -> Version | None:
 
 
 def _follow_architecture(home: Home, judgement: Judgement) -> None:
-    """The alias of its architecture goes to the best on validation among those that pass parity."""
+    """The alias of its architecture goes to the best on validation among those that pass parity.
+
+    What cannot be compared with the champion moves none: it may be another model.
+    """
+    if judgement.not_compared:
+        return
     version = judgement.version
     alias = version.tags["architecture"]
     now = holder(versions(home, version.name), alias)

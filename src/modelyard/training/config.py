@@ -10,7 +10,7 @@ from modelyard.config import Config
 from modelyard.data.augmentation import AugmentConfig
 from modelyard.training.optim import OptimizerConfig
 from modelyard.training.precision import Precision
-from modelyard.training.selection import num_chosen
+from modelyard.training.selection import ClassWeights, Sampling, num_chosen
 
 
 class TrainingConfig(Config):
@@ -21,7 +21,7 @@ class TrainingConfig(Config):
     min_steps: int = Field(0, ge=0)
     """Small data sets: epochs are added until this many optimizer steps are reached."""
     max_train_images: int = Field(0, ge=0)
-    """Use only the first images of the training split; 0 uses all."""
+    """Use only so many of the training images, evenly spaced; 0 uses all."""
     batch_size: int = Field(256, ge=2)
     """Images of one optimizer step, at most."""
     min_steps_per_epoch: int = Field(20, ge=1)
@@ -29,6 +29,11 @@ class TrainingConfig(Config):
     hard_share: float = Field(1.0, gt=0, le=1)
     """Share of the images that epochs after the first train on: half of them those with the largest loss, half drawn from
     the others. 1 is all."""
+    class_weights: ClassWeights = "none"
+    """`balanced`: an image of a rare class counts for more in the loss, so that all classes count alike. Validation and
+    temperature stay unweighted. Nothing is left to weigh where `sampling` is balanced, too."""
+    sampling: Sampling = "natural"
+    """`balanced`: of each class equally many images in an epoch, those of rare ones several times."""
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     """Szegedy et al. 2016."""
     ema_decay: float = Field(0.0, ge=0, lt=1)
@@ -55,9 +60,10 @@ def num_epochs(config: TrainingConfig, num_images: int) -> int:
 
 
 def steps_of_epoch(config: TrainingConfig, num_images: int, epoch: int) -> int:
-    """Optimizer steps of an epoch, counted from zero: the first sees all images."""
+    """Optimizer steps of an epoch, counted from zero: the first sees all images; a last batch of one is none."""
     images = num_chosen(num_images, config.hard_share) if epoch else num_images
-    return math.ceil(images / batch_size_for(config, num_images))
+    full, rest = divmod(images, batch_size_for(config, num_images))
+    return full + (rest > 1)
 
 
 def steps_before(config: TrainingConfig, num_images: int, epoch: int) -> int:

@@ -25,7 +25,7 @@ from modelyard.training.averaging import Averaging, decay_at
 from modelyard.training.checkpoint import Pace
 from modelyard.training.config import TrainingConfig, batch_size_for, num_epochs, steps_before
 from modelyard.training.precision import autocast, choose_precision
-from modelyard.training.selection import choose_images
+from modelyard.training.selection import choose_images, class_weights
 from modelyard.training.state import EpochReport, TrainState
 
 
@@ -55,11 +55,10 @@ def train(  # noqa: PLR0913 - what a run is a function of, and who is told
 
     `probe_memory` is the file in which the answers of the precision probe are kept.
 
-    Raises: TrainingError when the loss is not finite; the last good checkpoint stays.
+    Raises: TrainingError for less than two images, or when the loss is not finite; the last good checkpoint stays.
     """
     began = time.perf_counter()
-    split = splits.train if not config.max_train_images else _first(splits.train, config.max_train_images)
-    feed = ImageFeed(split, device)
+    feed = ImageFeed(_some(splits.train, config.max_train_images or len(splits.train)), device)
     model = model.to(device).to(memory_format=torch.channels_last)
     if checkpoint is not None and checkpoint.exists():
         state = TrainState.restored(model, config.optimizer.build(model), len(feed), checkpoint)
@@ -98,15 +97,18 @@ def predict_logits(model: nn.Module, split: Split, device: torch.device, batch_s
     return torch.cat(logits)
 
 
-def _first(split: Split, count: int) -> Split:
-    return split.take(np.arange(min(count, len(split))))
+def _some(split: Split, count: int) -> Split:
+    """At most `count` images, evenly spaced: those of a folder come class by class. Raises: TrainingError."""
+    if min(count, len(split)) < 2:  # batch norm has no variance of one
+        raise TrainingError(f"expected at least 2 images to train on, received {min(count, len(split))}; allow or add more")
+    return split.take(np.arange(count) * len(split) // count) if count < len(split) else split
 
 
 def _first_precision(model: nn.Module, config: TrainingConfig, feed: ImageFeed, memory: Path | None) -> str:
     """The recipe's, or what suits this machine best."""
     if config.precision != "auto":
         return config.precision
-    images_BCHW, labels_B = feed.rows(torch.arange(batch_size_for(config, len(feed))))
+    images_BCHW, labels_B = feed.rows(torch.arange(min(batch_size_for(config, len(feed)), len(feed))))
     images_BCHW = to_unit_range(images_BCHW).contiguous(memory_format=torch.channels_last)
     return choose_precision(model, images_BCHW, labels_B, memory)
 
@@ -127,12 +129,14 @@ def _epoch(state: TrainState, config: TrainingConfig, feed: ImageFeed, validatio
     averaging = Averaging(state.models["average"], model)
     forward = torch.compile(model) if config.compile else model
     first, steps = (steps_before(config, len(feed), number) for number in (epoch, epochs))
-    order_M = choose_images(state.losses_N, config.hard_share if epoch else 1.0, generator)
+    balanced_N = feed.labels_N if config.sampling == "balanced" else None
+    order_M = choose_images(state.losses_N, config.hard_share if epoch else 1.0, generator, balanced_N)
+    weights_K = class_weights(feed.labels_N, config.class_weights) if balanced_N is None else None
     step = first
     for rows_B, images_BCHW, labels_B in feed.batches(order_M, batch_size_for(config, len(feed))):
         rate = config.optimizer.rate_at(step, steps)
         augmented_BCHW = augment(images_BCHW, config.augment, generator)
-        losses_B = _step(forward, state, (augmented_BCHW, labels_B), config, rate)
+        losses_B = _step(forward, state, (augmented_BCHW, labels_B, weights_K), config, rate)
         state.losses_N[rows_B] = losses_B
         losses += losses_B.mean()
         averaging.update(decay_at(step, config.ema_decay))
@@ -166,15 +170,19 @@ def calibrated_loss(logits_NK: Tensor, labels_N: Tensor) -> float:
     return min(functional.cross_entropy(logits_NK / temperature, labels_N).item() for temperature in TEMPERATURES)
 
 
-def _step(
-    forward: Callable[[Tensor], Tensor], state: TrainState, batch: tuple[Tensor, Tensor], config: TrainingConfig, rate: float
-) -> Tensor:
-    """One optimizer step; gives the detached losses [B]."""
-    images_BCHW, labels_B = batch
+Batch = tuple[Tensor, Tensor, Tensor | None]
+"""Images [B, C, H, W], labels [B], and what each class counts [K]."""
+
+
+def _step(forward: Callable[[Tensor], Tensor], state: TrainState, batch: Batch, config: TrainingConfig, rate: float) -> Tensor:
+    """One optimizer step; gives the detached losses [B], weighted."""
+    images_BCHW, labels_B, weights_K = batch
     model, optimizer = state.models["model"], state.optimizer
     with autocast(state.precision, images_BCHW.device):
         logits_BK = forward(images_BCHW.contiguous(memory_format=torch.channels_last))
     losses_B = functional.cross_entropy(logits_BK.float(), labels_B, label_smoothing=config.label_smoothing, reduction="none")
+    if weights_K is not None:
+        losses_B = losses_B * weights_K[labels_B]
     optimizer.zero_grad(set_to_none=True)
     state.scaler.scale(losses_B.mean()).backward()  # type: ignore[no-untyped-call]
     state.scaler.unscale_(optimizer)
