@@ -149,6 +149,12 @@ def test_a_file_of_any_format_under_any_name_has_the_pixels_that_pillow_finds(ki
     np.testing.assert_array_equal(picture_pixels(tmp_path / name, (3, 30, 40)), expected)
 
 
+def test_a_cameras_raw_file_is_not_read_for_its_thumbnail(tmp_path: Path) -> None:
+    (tmp_path / "x.NEF").write_bytes(saved("TIFF"))
+    with pytest.raises(UnreadableImage, match="unknown format"):
+        read_image(tmp_path / "x.NEF", SHAPE_GREY)
+
+
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "TIFF", "AVIF"])
 @pytest.mark.parametrize("case", [*DAMAGED, *SENSELESS])
 def test_damaged_exif_leaves_the_pixels_and_the_orientation(kind: str, case: str) -> None:

@@ -141,8 +141,7 @@ def _opened(source: Path | BinaryIO, max_pixels: int, use: Callable[[Image.Image
     """What `use` makes of the file's image, which is opened and not decoded yet. Raises: UnreadableImage, TooLarge."""
     with _reading(source):
         picture = read_regular(source, MOST_BYTES) if isinstance(source, Path) else source.read()
-        head = picture[:HEAD_BYTES]
-        kind = kind_of(head, "") or kind_of(head, source.suffix.lower() if isinstance(source, Path) else "")
+        kind = kind_of(picture[:HEAD_BYTES], source.suffix.lower() if isinstance(source, Path) else "")
         if kind is None:
             raise ValueError("unknown format")
         picture = without_extras(picture, kind)

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import struct
 
-CODESTREAM, SIZE, STYLE, TILE_PART, DATA, END = b"\xff\x4f\xff\x51", 0xFF51, 0xFF52, 0xFF90, 0xFF93, 0xFFD9
+CODESTREAM, SIZE, STYLE, STYLE_OF_ONE, TILE_PART, DATA, END = (
+    b"\xff\x4f\xff\x51",
+    0xFF51,
+    0xFF52,
+    0xFF53,
+    0xFF90,
+    0xFF93,
+    0xFFD9,
+)
 KNOWN = frozenset((0xFF50, SIZE, STYLE, 0xFF5C, 0xFF5D, 0xFF55, 0xFF57, 0xFF58, 0xFF64))
-"""Marker segments of encoders: capabilities, size, coding style, quantisation, lengths, comments. Not those that give a
-component or a tile a style of its own."""
+"""Marker segments of encoders: capabilities, size, coding style, quantisation, lengths, comments."""
 MAX_BOXES, MAX_HEAD_BYTES, MAX_SEGMENTS = 64, 2**20, 4096
 MAX_TILES, MAX_LAYERS, MAX_PRECINCTS = 1024, 64, 4096
 
@@ -42,7 +49,7 @@ def _codestream(picture: bytes) -> int:
 
 
 def _check_segments(picture: bytes, at: int) -> None:
-    tile_end, sides = 0, (0, 0)
+    tile_end, sides = 0, (2**31, 2**31)
     for _ in range(MAX_SEGMENTS):
         marker, size = struct.unpack_from(">HH", picture, at)
         if marker == END:
@@ -59,10 +66,9 @@ def _check_segments(picture: bytes, at: int) -> None:
                 raise ValueError("a tile of it has no length")
         elif marker == SIZE:
             sides = _sides(struct.unpack_from(">8IH", picture, at + 6))
-        elif marker == STYLE:
-            if tile_end:
-                raise ValueError("a tile of it has a style of its own")
-            _check_style(picture[at + 4 : at + 2 + size], sides)
+        elif marker in {STYLE, STYLE_OF_ONE}:
+            style = picture[at + 4 : at + 2 + size]  # of one component: its number, and no layers
+            _check_style(style if marker == STYLE else style[1:2] + bytes(4) + style[2:], sides)
         elif marker not in KNOWN or size < 2:
             raise ValueError(f"it has a marker ({marker:04x}) that is not read; save it again")
         at += 2 + size

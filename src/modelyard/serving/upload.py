@@ -77,11 +77,13 @@ class Pictures:
 def read_pixels(request: Request, image_shape: tuple[int, int, int], how: Reading) -> bytes:
     """Raw pixels [H, W, C] of a picture, fitted to the model's size as `modelyard predict` does. Raises: RequestError."""
     from modelyard.data.formats import NAMES
-    from modelyard.data.images import UnreadableImage, read_image  # Pillow: only who asks for it pays
+    from modelyard.data.images import TooLarge, UnreadableImage, read_image  # Pillow: only who asks for it pays
 
     height, width, channels = image_shape
     try:
         _, image_CHW = read_image(io.BytesIO(picture_bytes(request)), (channels, height, width), how, MAX_PIXELS)
+    except TooLarge as error:
+        raise RequestError(f"the picture is {error.reason}; scale it down") from None
     except UnreadableImage as error:
         told = f"the picture is not readable ({error.reason}); expected {NAMES}; try: curl --data-binary @digit.png URL/predict"
         raise RequestError(told) from None
