@@ -43,12 +43,12 @@ def test_only_what_is_not_clear_is_tried_and_what_does_not_fit_is_refused(
 ) -> None:  # fmt: skip
     answers = [Cost(cost, 1.0, 0.0) if cost else None]
     asked: list[object] = []
-    monkeypatch.setattr(memory, "available_bytes", lambda: int(free))
 
-    def measured(jobs: object) -> list[Cost | None]:
-        asked.append(jobs)
+    def measured(jobs: list[object]) -> list[Cost | None]:
+        asked.extend(jobs)
         return answers
 
+    monkeypatch.setattr(memory, "available_bytes", lambda: int(free))
     monkeypatch.setattr(memory, "measure", measured)
     if refused:
         with pytest.raises(DataError, match=r"cnn on images of 128 x 26 .*at most .* GB.*needs about .* GB; lower data.height"):
@@ -79,7 +79,7 @@ def test_a_plan_says_what_each_training_takes(store: Path, monkeypatch: pytest.M
         str(root), architectures=["rnn"], preset="smoke", assignments=[], seed=0, device="cpu", skip_unreadable=False
     )
     rows = {row["step"]: (row["memory"], row["seconds"]) for row in plan_rows(request, Home.current())}
-    assert rows == {"train": (1250, 4.2), "evaluate": (1100, None), "export": (1100, None)}
+    assert rows == {"train": (1250, 4.2), "evaluate": (1400, None), "export": (1400, None)}
 
 
 class TwoHeads(nn.Module):

@@ -14,7 +14,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from statistics import median
 
 import numpy as np
 import psutil
@@ -32,10 +31,11 @@ from modelyard.training.loop import TrainResult, predict_logits, train
 from modelyard.training.precision import PROBE_SECONDS, autocast, resolve_device
 from modelyard.training.selection import num_chosen
 
-FEW, STEP_SECONDS = 4, 0.1
-"""Images of the first steps; how long a step of the others may take: it has fewer images where they are large."""
+FEW, STEP_SECONDS, SLOW_SECONDS = 4, 0.15, 0.6
+"""Images of the first steps; how long a step of the others may take: it has fewer images where they are large. Where the
+first took `SLOW_SECONDS` there are no others."""
 SHORT_SECONDS, SHORT_STEPS = 0.05, 5
-"""So many short steps make an epoch of a trial, or what else an epoch does would weigh too much."""
+"""Epochs of a trial have one step, or several short ones: what else an epoch does would weigh too much beside one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,34 +93,36 @@ def _trial(job: TrainJob) -> tuple[float, float, float]:
     images = min(len(splits.train), job.training.max_train_images or len(splits.train))
     batch = min(images, batch_size_for(job.training, images))
 
-    def steps(rows: int, count: int, precision: str, memory: Path | None = None) -> tuple[TrainResult, float, int]:
+    def steps(rows: int, count: int, rounds: int, precision: str, memory: Path | None = None) -> tuple[TrainResult, float, int]:
         """What came of them, seconds of one, bytes held at most."""
         changes = {
-            "epochs": 3, "min_steps": 0, "batch_size": rows, "min_steps_per_epoch": 1, "max_train_images": 0,
+            "epochs": rounds, "min_steps": 0, "batch_size": rows, "min_steps_per_epoch": 1, "max_train_images": 0,
             "hard_share": 1.0, "patience": 0, "compile": False, "precision": precision,
         }  # fmt: skip
         few = Splits(splits.train.take(np.arange(rows * count) % images), splits.validation.take(np.arange(2) % 1), splits.test)
         config = TrainingConfig.model_validate(job.training.model_dump() | changes)
         result = train(model, few, config, seed=job.seed, device=device, probe_memory=memory)
-        return result, median(report.seconds for report in result.history[1:]) / count, _peak()
+        return result, min(report.seconds for report in result.history) / count, _peak()  # the others waited for a core
 
-    few = min(FEW, batch)
-    _, first, low = steps(few, 1, "fp32")
-    rows = min(batch, max(2 * few, int(few * STEP_SECONDS / first)))
-    count = SHORT_STEPS if first * rows / few < SHORT_SECONDS else 1
-    result, step, high = steps(rows, count, job.training.precision, cache_folder() / PROBES_FILE if rows == batch else None)
-    epochs, tried = num_epochs(job.training, images), min(len(splits.validation), evaluated_rows(dataset.image_shape))
+    few, low, base = min(FEW, batch), _peak(), 0
+    result, step, high = steps(rows := few, 1, 2, "fp32")
+    if step < SLOW_SECONDS and few < batch:
+        low, base, rows = high, few, min(batch, max(2 * few, int(few * STEP_SECONDS / step)))
+        count, precision = SHORT_STEPS if step * rows / few < SHORT_SECONDS else 1, job.training.precision
+        result, step, high = steps(rows, count, 4, precision, cache_folder() / PROBES_FILE if rows == batch else None)
+    epochs, most = num_epochs(job.training, images), evaluated_rows(dataset.image_shape)
+    held_out = min(len(splits.validation), 2 * rows, most)
     began = time.perf_counter()
     with autocast(result.precision, device):
-        predict_logits(model, splits.validation.take(np.arange(tried)), device)
-    evaluation = (time.perf_counter() - began) * len(splits.validation) / tried
+        predict_logits(model, splits.validation.take(np.arange(held_out)), device)
+    evaluation = (time.perf_counter() - began) * len(splits.validation) / held_out
     probe = result.seconds - sum(report.seconds for report in result.history) - 2 * PROBE_SECONDS
-    again = 2 * PROBE_SECONDS + probe * batch / rows if probe > 0 and rows < batch else 0.0
+    again = 2 * PROBE_SECONDS + min(probe, 6 * step) * batch / rows if probe > 0 and rows < batch else 0.0
     seen = images + num_chosen(images, job.training.hard_share) * (epochs - 1)
     held = splits.train.nbytes * images / len(splits.train)
     resident = held * (held < free_bytes(device) * RESIDENT_SHARE)
-    memory = high + (high - low) / max(1, rows - few) * (batch - rows) + held + resident + splits.validation.nbytes
-    return memory - _shared() / 2, again + step / rows * seen + evaluation * epochs, activations * tried
+    memory = high + (high - low) / (rows - base) * (batch - rows) + held + resident + splits.validation.nbytes
+    return memory - _shared() / 2, again + step / rows * seen + evaluation * epochs, activations * most
 
 
 def _peak() -> int:
