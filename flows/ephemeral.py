@@ -94,7 +94,7 @@ def _start(home: Home) -> OwnServer:
     log_file = make_folder(home.logs) / "prefect-server.log"
     lock_file = make_folder(home.locks) / "prefect.lock"
     with socket.create_server(("127.0.0.1", 0)) as listener, log_file.open("ab") as log:
-        command = [sys.executable, "-m", "flows.server", "run", str(listener.fileno()), str(lock_file)]
+        command = [sys.executable, "-P", "-m", "flows.server", "run", str(listener.fileno()), str(lock_file)]
         auth = f"modelyard:{secrets.token_urlsafe(32)}"
         told = {"PREFECT_API_BLOCKS_REGISTER_ON_START": "false", "PREFECT_SERVER_API_AUTH_STRING": auth}
         process = subprocess.Popen(

@@ -99,7 +99,7 @@ def send_in_background(home: Home) -> None:
     log = make_folder(home.logs) / "alerts-sender.log"
     with log.open("ab") as stream:
         process = subprocess.Popen(
-            [sys.executable, "-m", "modelyard.webhooks", str(home.root)], stdin=subprocess.DEVNULL, stdout=stream,
+            [sys.executable, "-P", "-m", "modelyard.webhooks", str(home.root)], stdin=subprocess.DEVNULL, stdout=stream,
             stderr=stream, start_new_session=True,
         )  # fmt: skip
     threading.Thread(target=process.wait, daemon=True).start()  # it leaves no zombie while this process lives on

@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import traceback
+from contextlib import redirect_stdout
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -123,10 +124,11 @@ def run(
         from modelyard.plan import plan_rows
         from modelyard.progress import ConsoleProgress
 
-        with ConsoleProgress():
+        with redirect_stdout(sys.stderr), ConsoleProgress():  # what an own module prints is no result
             rows = plan_rows(request(), Home.current())
         return print_rows(rows, f"plan for {dataset}: memory in MB", as_json)
-    result = run_compare(request)
+    with redirect_stdout(sys.stderr):
+        result = run_compare(request)
     if as_json:
         echo(json.dumps(result))
     else:

@@ -137,7 +137,7 @@ def _make_store(home: Home) -> None:
 
 def _ask_child(module: str, *words: str) -> str:
     """What a process that ends prints: this one stays, and would keep what that needs. Raises: StoreError."""
-    done = subprocess.run([sys.executable, "-m", module, *words], capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-P", "-m", module, *words], capture_output=True, text=True, check=False)
     if done.returncode:
         raise StoreError((done.stderr.strip().splitlines() or ["the store cannot be opened; see modelyard doctor"])[-1])
     return done.stdout

@@ -39,4 +39,4 @@ def serve(
     arguments += ["--token-file", str(token_file)] if token_file else []
     arguments += ["--access-log"] if access_log else []
     module = "modelyard.serving.grpc_server" if grpc else "modelyard.serving"
-    os.execv(sys.executable, [sys.executable, "-m", module, *arguments, *context.args])
+    os.execv(sys.executable, [sys.executable, "-P", "-m", module, *arguments, *context.args])

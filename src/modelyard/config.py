@@ -34,7 +34,7 @@ class Config(BaseModel):
             key, separator, text = assignment.partition("=")
             if not separator:
                 raise ConfigError(f"--set expects key=value, received {assignment!r}")
-            _assign(tree, key.strip(), _parse(text.strip()), list(self.flatten()))
+            _assign(tree, key.strip(), _parse(text.strip()), [*self.flatten(), *_free_keys(tree, "")])
         try:
             return type(self).model_validate(tree)
         except ValidationError as error:
@@ -49,6 +49,12 @@ def _leaves(tree: dict[str, Any], prefix: str) -> list[tuple[str, Any]]:
         else:
             pairs.append((f"{prefix}{name}", value))
     return pairs
+
+
+def _free_keys(tree: dict[str, Any], prefix: str) -> list[str]:
+    parts = {name: value for name, value in tree.items() if isinstance(value, dict)}
+    below = [key for name, value in parts.items() if name != FREE for key in _free_keys(value, f"{prefix}{name}.")]
+    return [f"{prefix}{FREE}.NAME", *below] if FREE in parts else below
 
 
 def _assign(tree: dict[str, Any], key: str, value: object, legal: list[str]) -> None:
@@ -73,4 +79,4 @@ def _parse(text: str) -> object:
 def _describe(error: ValidationError) -> str:
     first = error.errors()[0]
     path = ".".join(str(part) for part in first["loc"])
-    return f"{path}: {first['msg']}; received {first['input']!r}"
+    return f"{path}: {first['msg'].removeprefix('Value error, ')}; received {first['input']!r}"

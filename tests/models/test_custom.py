@@ -101,6 +101,7 @@ OUTPUTS = {
     "a dict": "{'features': features, 'logits': logits}",
     "torchvision's name": "{'aux': 2 * logits, 'out': logits}",
     "a named tuple": "collections.namedtuple('Outputs', ['aux', 'logits'])(2 * logits, logits)",
+    "a record with slots": "Slots(2 * logits, logits)",
     "a record": "types.SimpleNamespace(aux=2 * logits, logits=logits)",
 }
 
@@ -127,6 +128,8 @@ def test_a_second_head_is_not_exported(tmp_path: Path) -> None:
     [
         ("(features, 1)", "logits", r"received a tuple of 2: \(2, 15\), int while training; return the logits"),
         ("None", "logits", r"received a NoneType while training"),
+        ("logits", "logits.softmax(1)", r"received probabilities; leave the softmax out"),
+        ("logits.softmax(1)", "logits", r"received probabilities while training"),
         ("logits.detach()", "logits", "expected logits that depend on a parameter"),
         ("logits.argmax(1)", "logits", r"received \(2,\) of int64 while training"),
         ("logits", "logits.round().long()", r"expected logits of shape \(2, 5\) for 2 images, received \(2, 5\) of int64"),
@@ -143,7 +146,12 @@ def test_an_output_without_logits_is_told(tmp_path: Path, training: str, evaluat
 def outputs_source(training: str, evaluation: str) -> str:
     return f"""
 import collections, types
+from dataclasses import dataclass
 from torch import nn
+@dataclass(slots=True)
+class Slots:
+    aux: object
+    logits: object
 class Net(nn.Module):
     def __init__(self, image_shape, num_classes):
         super().__init__()
@@ -177,6 +185,7 @@ def test_the_check_leaves_the_model_as_it_was_built(tmp_path: Path) -> None:
         ("while True: print('x' * 100)", "RuntimeError: it prints more than 100000 characters"),
         ("import sys\nwhile True: sys.stderr.write('\\n')", "RuntimeError: it prints more than"),
         ("x = (", "SyntaxError"),
+        ("import nosuch", "ModuleNotFoundError: No module named 'nosuch'); install it, or put it beside the file"),
         ("raise ValueError('two\\nlines')", "ValueError: two lines"),
     ],
 )
@@ -200,11 +209,16 @@ def test_a_module_may_be_told_its_arguments(tmp_path: Path) -> None:
     set_twice.model.build((1, 3, 5), 5)
     with pytest.raises(ConfigError, match=r"'width'\); it is called as Fine\(image_shape, num_classes, width=1\.5\)"):
         recipe.override(["model.kwargs.width=1.5"]).model.build((1, 3, 5), 5)
-    for wrong in ("model.kwarg.depth=3", "model.kwargs=3", "model.kwargs.a.b=3", "training.kwargs.a=3", "model.kwargs.a b=3"):
-        with pytest.raises(ConfigError, match="unknown recipe key"):
+    for wrong in ("model.kwarg.depth=3", "model.kwargs=3", "model.kwargs.a.b=3", "model.kwargs.a b=3", 'model.kwargs={"a": 3}'):
+        with pytest.raises(ConfigError, match=r"unknown recipe key .*did you mean model\.kwargs\.NAME\?"):
             recipe.override([wrong])
-    with pytest.raises(ConfigError, match=r"kwargs\.depth: .*expected text, a number, true, false or null; received \[3\]"):
-        recipe.override(["model.kwargs.depth=[3]"])
+    for value, received in (("[3]", r"\[3\]"), ('{"a": 3}', "{'a': 3}"), ("NaN", "nan"), ("-Infinity", "-inf")):
+        with pytest.raises(
+            ConfigError, match=rf"kwargs\.depth: expected text, a number, true, false or null; received {received}"
+        ):
+            recipe.override([f"model.kwargs.depth={value}"])
+    with pytest.raises(ConfigError, match="unknown recipe key"):
+        recipe.override(["training.kwargs.a=3"])
     with pytest.raises(ConfigError, match=r"unknown recipe key 'model\.kwargs\.depth'"):
         make_recipe("cnn", "smoke").override(["model.kwargs.depth=3"])
 

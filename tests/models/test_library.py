@@ -40,11 +40,12 @@ def test_its_name_is_its_label_and_its_arguments_are_given() -> None:
 @pytest.mark.parametrize(
     ("name", "told"),
     [
-        ("torchvision:resnet19", r"torchvision has no classifier 'resnet19'; near are: resnet.*"),
+        ("torchvision:resnet19", r"torchvision has no classifier 'resnet19'; expected one such as resnet.*"),
         ("torchvision:fcn_resnet50", "has no classifier"),
-        ("torchvision:", "has no classifier"),
+        ("torchvision:", "expected one such as resnet18"),
+        ("torchvision:ResNet50", "expected one such as resnet50"),
         ("torch:resnet18", r"expected path/to/file\.py:ClassName, torchvision:NAME or timm:NAME"),
-        pytest.param("timm:resnet1", r"timm has no classifier 'resnet1'; near are: resnet1", marks=needs_timm),
+        pytest.param("timm:resnet1", r"timm has no classifier 'resnet1'; expected one such as resnet1", marks=needs_timm),
         pytest.param("timm:hf-hub:a/b", "expected path/to/file", marks=needs_timm),
     ],
 )

@@ -47,6 +47,14 @@ FORMS = {
     ),
     "by its package's name": ("pkg/net", {"pkg__init": "", "pkg__net": "from pkg.c import ANSWER", "pkg__c": "ANSWER = 7"}),
     "beside, in a package": ("pkg/net", {"pkg__init": "", "pkg__net": "from c import ANSWER", "pkg__c": "ANSWER = 7"}),
+    "from a folder above": (
+        "m/nets/net",
+        {"m__nets__net": "from u.c import X\nimport m.d\nANSWER = X + m.d.Y", "u__init": "", "u__c": "X = 3", "m__d": "Y = 4"},
+    ),
+    "below src": ("src/p/m/net", {"src__p__m__net": "import p.c\nANSWER = p.c.X", "src__p__c": "X = 7"}),
+    "beside what is not there": (
+        "net", {"net": "try:\n import nosuch\nexcept ImportError:\n from c import ANSWER", "c": "ANSWER = 7"},
+    ),
     "one copy": (
         "pkg/net",
         {"pkg__init": "", "pkg__net": "import pkg.c, c\nfrom . import c as d\nANSWER = 7 * (c is d is pkg.c)", "pkg__c": ""},
@@ -76,7 +84,7 @@ def test_what_it_imports_is_found_digested_and_left_to_it_alone(
     for changed in before.files:
         Path(changed).write_text(f"{Path(changed).read_text()}\n# edited")
         assert OwnCode.read(file).digest != before.digest
-        Path(changed).write_bytes(before.sources[Path(changed).relative_to(tmp_path).as_posix()])
+        Path(changed).write_bytes(before.sources[Path(changed).relative_to(before.base).as_posix()])
     assert OwnCode.read(file).digest == before.digest
 
 

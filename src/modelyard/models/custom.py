@@ -6,6 +6,7 @@ import copy
 import hashlib
 import io
 import logging
+import math
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
@@ -33,7 +34,7 @@ Shape = tuple[int, int, int]
 
 
 def _scalar(value: Any) -> Any:
-    if not isinstance(value, bool | int | float | str | None):
+    if not isinstance(value, bool | int | float | str | None) or (isinstance(value, float) and not math.isfinite(value)):
         raise ValueError("expected text, a number, true, false or null")
     return value
 
@@ -150,11 +151,11 @@ class CustomConfig(Config):
     def _try(self, model: nn.Module, image_shape: Shape, num_classes: int, when: str) -> Tensor:
         with self._telling(f"fails{when}"):
             output = model(torch.zeros(2, *image_shape))
+        expected = f"{self.told}: expected logits of shape (2, {num_classes}) for 2 images, received"
         if not isinstance(output, Tensor) or output.shape != (2, num_classes) or not output.is_floating_point():
-            raise ConfigError(
-                f"{self.told}: expected logits of shape (2, {num_classes}) for 2 images, received {described(output)}{when};"
-                " return the logits, or a tuple or dict with them"
-            )
+            raise ConfigError(f"{expected} {described(output)}{when}; return the logits, or a tuple or dict with them")
+        if (output >= 0).all() and ((output.sum(1) - 1).abs() < 1e-3).all():
+            raise ConfigError(f"{expected} probabilities{when}; leave the softmax out, the released model has one")
         return output
 
     @contextmanager
@@ -168,7 +169,8 @@ class CustomConfig(Config):
             raise
         except BaseException as error:
             why = shortened(" ".join(str(error).split()))
-            remedy = called if isinstance(error, TypeError) else ""
+            missing = "; install it, or put it beside the file" * isinstance(error, ModuleNotFoundError)
+            remedy = called if isinstance(error, TypeError) else missing
             raise ConfigError(f"{self.told}: {what} ({type(error).__name__}: {why}){remedy}") from error
         finally:
             if text := printed.getvalue():

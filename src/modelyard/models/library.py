@@ -29,8 +29,8 @@ def library_version(library: Library, name: str) -> str:
         raise ConfigError(f"{library}:{name}: {library} is not installed; install it with: pip install {library}")
     names = _names(library)
     if name.partition(".")[0] not in names or (library == "torchvision" and "." in name):
-        close = difflib.get_close_matches(name, names, n=3)
-        raise ConfigError(f"{library} has no classifier {name!r}; near are: {', '.join(close) or ', '.join(names[:3])}")
+        close = difflib.get_close_matches(name.lower(), names, n=3) or ["resnet18", "efficientnet_b0"]
+        raise ConfigError(f"{library} has no classifier {name!r}; expected one such as {', '.join(close)}")
     return f"{library} {version(library)}"
 
 

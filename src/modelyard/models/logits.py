@@ -25,7 +25,8 @@ def _parts(output: Any) -> dict[Any, Any]:
     """What may be the logits, the likeliest first."""
     if isinstance(output, Tensor):
         return {"": output}
-    fields = output if isinstance(output, dict) else getattr(output, "__dict__", {})
+    names: Any = getattr(output, "__slots__", None) or getattr(output, "__dict__", ())
+    fields = output if isinstance(output, dict) else {name: getattr(output, name, None) for name in names}
     if isinstance(output, tuple | list):
         fields = dict(zip(getattr(output, "_fields", range(len(output))), output, strict=True))
     return {name: fields[name] for name in NAMES if name in fields} | fields

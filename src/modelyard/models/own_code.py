@@ -29,9 +29,11 @@ from modelyard.own_modules import demand_recorded
 
 MOST_BYTES = 10_000_000
 """Of all files together."""
+MOST_BASES = 5
+"""Folders above the file, its own included, that may be the one that names start from."""
 DYNAMIC = re.compile(rb"\b(importlib|pkgutil|__import__)\b")
 """Who says this may import any file beside it."""
-NEVER_OWN = sys.stdlib_module_names | {"torch"}
+NEVER_OWN = sys.stdlib_module_names | {"torch", "__main__"}
 """Absolute imports that never mean a file beside the module."""
 _numbers = count(1)
 Parts = tuple[str, ...]
@@ -48,11 +50,23 @@ class OwnCode:
     sources: dict[str, bytes] = field(default_factory=dict)
     tops: dict[str, Parts] = field(default_factory=dict)
     """What `import NAME` means in these files, by the first part of the name."""
+    missing: set[str] = field(default_factory=set)
+    """Such names that are neither installed nor here."""
 
     @classmethod
     def read(cls, file: Path) -> OwnCode:
-        """Raises: OSError, also when they are too large together; ConfigError when one is a link that leads elsewhere."""
-        base = next(folder for folder in file.parents if not (folder / "__init__.py").is_file())
+        """With the base that leaves the fewest imports unknown, as projects name their files from one of the folders above.
+
+        Raises: OSError, also when they are too large together; ConfigError when one is a link that leads elsewhere.
+        """
+        bases = [folder for folder in file.parents if not (folder / "__init__.py").is_file()][:MOST_BASES]
+        found = cls._below(bases.pop(0), file)
+        while found.missing and bases:
+            found = min(found, cls._below(bases.pop(0), file), key=lambda code: len(code.missing))
+        return found
+
+    @classmethod
+    def _below(cls, base: Path, file: Path) -> OwnCode:
         code = cls(base, file.relative_to(base).as_posix())
         waiting = [code.main, *code._found(_parts(code.main))]
         while waiting:
@@ -104,9 +118,16 @@ class OwnCode:
         top, *rest = name.split(".")
         for root in (Path(self.main).parent.parts, ()) if top not in NEVER_OWN else ():
             parts = (*root, top)
-            if self._path(parts) or (self.base.joinpath(*parts).is_dir() and not _is_installed(top)):
+            if self._path(parts) or (self.base.joinpath(*parts).is_dir() and not self._is_installed(top)):
                 self.tops.setdefault(top, parts)
+        if top not in (NEVER_OWN | self.tops.keys()) and not self._is_installed(top):
+            self.missing.add(top)
         return (*self.tops[top], *rest) if top in self.tops else ()
+
+    def _is_installed(self, name: str) -> bool:
+        """By more than a folder of that name, and not above the file, where the working directory may be."""
+        origin = getattr(find_spec(name), "origin", None)
+        return origin is not None and not set(Path(origin).parents[:2]) & set((self.base / self.main).parents)
 
     def _found(self, parts: Parts) -> Iterator[str]:
         """The files of a dotted name: its packages', and its own where it is a module."""
@@ -120,11 +141,6 @@ class OwnCode:
 def _parts(path: str) -> Parts:
     parts = Path(path).with_suffix("").parts
     return parts[:-1] if parts[-1] == "__init__" else parts
-
-
-def _is_installed(name: str) -> bool:
-    """By more than a folder of that name on the path, as the working directory may hold one."""
-    return getattr(find_spec(name), "origin", None) is not None
 
 
 @cache

@@ -55,14 +55,14 @@ def _make(name: str, home: Home, ports: Mapping[str, int], own_server: Mapping[s
     python, port = sys.executable, ports.get(name)
     match name:
         case "prefect":
-            return Part(name, (python, "-m", "flows.server", "up", str(port)), _event_keeping(), port)
+            return Part(name, (python, "-P", "-m", "flows.server", "up", str(port)), _event_keeping(), port)
         case "mlflow":
-            quiet = (python, "-m", "uvicorn", "mlflow.server.fastapi_app:app", "--log-level", "warning")
+            quiet = (python, "-P", "-m", "uvicorn", "mlflow.server.fastapi_app:app", "--log-level", "warning")
             return Part(name, (*quiet, "--host", "127.0.0.1", "--port", str(port)), _mlflow(home), port)
         case "worker":
-            return Part(name, (python, "-m", "flows.worker"), own_server)
+            return Part(name, (python, "-P", "-m", "flows.worker"), own_server)
         case _:
-            return Part(name, (python, "-m", "modelyard.operations.serving", str(port)), {}, port)
+            return Part(name, (python, "-P", "-m", "modelyard.operations.serving", str(port)), {}, port)
 
 
 def _event_keeping() -> dict[str, str]:

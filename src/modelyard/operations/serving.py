@@ -22,7 +22,7 @@ def main(port: str) -> None:
     home = Home.current()
     while not has_release(home):
         time.sleep(POLL_S)
-    command = [sys.executable, "-m", "modelyard.serving", "--port", port, "--workers", "1"]
+    command = [sys.executable, "-P", "-m", "modelyard.serving", "--port", port, "--workers", "1"]
     os.execv(sys.executable, command)
 
 

@@ -61,9 +61,9 @@ def _start(home: Home, parts: Sequence[Part], *, detach: bool) -> None:
     socket.unlink(missing_ok=True)
     configuration = make_folder(home.state) / "supervisord.conf"
     write_atomically(configuration, _configuration(home, parts, socket).encode())
-    command = [sys.executable, "-m", "supervisor.supervisord", "--configuration", str(configuration)]
+    command = [sys.executable, "-P", "-m", "supervisor.supervisord", "--configuration", str(configuration)]
     if not detach:  # ends with this process, however that ends
-        command = [sys.executable, "-m", "modelyard.operations.bound", "SIGTERM", *command]
+        command = [sys.executable, "-P", "-m", "modelyard.operations.bound", "SIGTERM", *command]
     with (home.logs / "up.log").open("ab") as log, ExitStack() as held:
         stdin = subprocess.DEVNULL
         for part in parts:
@@ -200,7 +200,7 @@ def _configuration(home: Home, parts: Sequence[Part], socket: Path) -> str:
         "[rpcinterface:supervisor]", "supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface",
     ]  # fmt: skip
     for part in parts:
-        command = shlex.join((sys.executable, "-m", "modelyard.operations.bound", "SIGKILL", *part.command))
+        command = shlex.join((sys.executable, "-P", "-m", "modelyard.operations.bound", "SIGKILL", *part.command))
         log = str(home.logs / f"{part.name}.log").replace("%", "%%")  # of all that is told supervisord expands this twice
         lines += [
             f"[program:{part.name}]", f"command={command}", "autorestart=true", "startsecs=3", "startretries=1000000",

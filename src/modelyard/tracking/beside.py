@@ -49,7 +49,7 @@ def mirrored(home: Home, say: Callable[[str], None]) -> Iterator[None]:
 
 def _start(home: Home) -> subprocess.Popen[bytes]:
     with (make_folder(home.logs) / "mirror.log").open("ab") as log:
-        command = [sys.executable, "-m", "modelyard.tracking.beside"]
+        command = [sys.executable, "-P", "-m", "modelyard.tracking.beside"]
         return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True)
 
 

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TextIO
 
 import torch
 from pydantic import Field
@@ -90,7 +90,7 @@ def run_job_in_subprocess(job: TrainJob, out: Path, on_epoch: OnEpoch) -> None:
     """The same in a process group of its own, which ends with this call whatever happens."""
     (out / JOB_FILE).write_text(job.model_dump_json())
     environment = os.environ | {"GOMP_SPINCOUNT": SPINS, PARENT_VARIABLE: identity(os.getpid())}
-    command = [sys.executable, "-m", "modelyard.training", str(out)]
+    command = [sys.executable, "-P", "-m", "modelyard.training", str(out)]
     with (out / ERRORS_FILE).open("w+") as errors:
         process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=errors, text=True, start_new_session=True, env=environment
@@ -118,12 +118,21 @@ def run_job_in_subprocess(job: TrainJob, out: Path, on_epoch: OnEpoch) -> None:
 def serve_job(out: Path) -> int:
     """Body of `python -m modelyard.training OUT`: a JSON line on stdout for each epoch and for an error."""
     job = TrainJob.model_validate_json((out / JOB_FILE).read_bytes())
-    try:
-        run_job(job, out, lambda report: print(json.dumps(asdict(report)), flush=True))  # noqa: T201
-    except ModelyardError as error:
-        print(json.dumps({"error": str(error)}), flush=True)  # noqa: T201
-        return error.exit_code
+    with answers() as stream:
+        try:
+            run_job(job, out, lambda report: print(json.dumps(asdict(report)), file=stream, flush=True))
+        except ModelyardError as error:
+            print(json.dumps({"error": str(error)}), file=stream, flush=True)
+            return error.exit_code
     return 0
+
+
+def answers() -> TextIO:
+    """This process's standard output, for answers alone: what an own module prints from now on goes nowhere."""
+    stream = os.fdopen(os.dup(1), "w")
+    with Path(os.devnull).open("w") as nowhere:
+        os.dup2(nowhere.fileno(), 1)
+    return stream
 
 
 def read_history(folder: Path) -> list[EpochReport]:

@@ -26,7 +26,7 @@ from modelyard.home import cache_folder
 from modelyard.memory import available_bytes
 from modelyard.models.size import measure_size
 from modelyard.training.config import TrainingConfig, batch_size_for, num_epochs
-from modelyard.training.job import PROBES_FILE, SPINS, TrainJob
+from modelyard.training.job import PROBES_FILE, SPINS, TrainJob, answers
 from modelyard.training.loop import TrainResult, predict_logits, train
 from modelyard.training.precision import PROBE_SECONDS, autocast, resolve_device
 from modelyard.training.selection import num_chosen
@@ -51,31 +51,31 @@ class Cost:
 
 def measure(jobs: Sequence[TrainJob], seconds: float = 120) -> list[Cost | None]:
     """The cost of each; None where it could not be tried: the memory was too little, or its model fails."""
-    command = [sys.executable, "-m", "modelyard.training.trial"]
+    command = [sys.executable, "-P", "-m", "modelyard.training.trial"]
     text = "\n".join(job.model_dump_json() for job in jobs)
     environment = os.environ | {"GOMP_SPINCOUNT": SPINS}
     try:
         done = subprocess.run(
             command, input=text, capture_output=True, text=True, env=environment, timeout=seconds, check=False
         )
-        answers = [json.loads(line) for line in done.stdout.splitlines()]
+        found = [json.loads(line) for line in done.stdout.splitlines()]
     except subprocess.TimeoutExpired:
-        answers = []
-    return [Cost(**answer) if answer else None for answer in (*answers, *[None] * (len(jobs) - len(answers)))]
+        found = []
+    return [Cost(**answer) if answer else None for answer in (*found, *[None] * (len(jobs) - len(found)))]
 
 
 def serve() -> None:
     """Answer the jobs of stdin. Nothing is computed before a fork: threads of OpenMP do not survive it."""
     import torch._dynamo  # noqa: F401 - as every training does before its first step
 
-    shared = _shared()
+    shared, stream = _shared(), answers()
     for line in sys.stdin.read().splitlines():
         if not (child := os.fork()):
             memory, seconds, evaluation = _trial(TrainJob.model_validate_json(line))
-            print(json.dumps(asdict(Cost(memory + shared, seconds, evaluation))), flush=True)  # noqa: T201
+            print(json.dumps(asdict(Cost(memory + shared, seconds, evaluation))), file=stream, flush=True)
             os._exit(0)
         if os.waitpid(child, 0)[1]:
-            print("null", flush=True)  # noqa: T201
+            print("null", file=stream, flush=True)
 
 
 def _trial(job: TrainJob) -> tuple[float, float, float]:
