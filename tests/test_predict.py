@@ -138,6 +138,8 @@ def test_next_names_only_what_exists(home: Home, capsys: Output, tmp_path: Path)
     assert told[0] == "no champion: refused by its gates"
     assert "@champion" not in told[1] and "modelyard models promote fruit@1 --force" in told[1]
     _works(told[1], tmp_path)
+    assert run("predict", str(tmp_path / "IMAGE"), "--model", "fruit") == 2
+    assert "fruit has no champion; expected a version, such as fruit@1" in capsys.readouterr().err
     (tmp_path / "alias").rename(home.releases / "fruit" / "champion.alias")
     told = closing_lines(home, "fruit@1", promoted=False, why="not better")
     assert told[0] == "champion unchanged: not better"

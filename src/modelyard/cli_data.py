@@ -81,15 +81,13 @@ def data_import(
     skip_unreadable: SkipOption = False,
 ) -> None:
     """Bring your own data into the cache under a name that every command takes; the folder may go afterwards."""
-    from modelyard.data.containers import name_of
-    from modelyard.data.imports import import_dataset
-    from modelyard.data.names import safe_name
+    from modelyard.data.imports import import_dataset, own_name
     from modelyard.data.options import FolderOptions
     from modelyard.home import Home
     from modelyard.progress import ConsoleProgress
     from modelyard.releases import champion_size
 
-    name = name or safe_name(name_of(folder.resolve()))
+    name = name or own_name(folder)
     before = champion_size(Home.current().releases, name)
     options = FolderOptions(height, width, int(channels) if channels else None, skip_unreadable, size_before=before)
     with ConsoleProgress() as progress:

@@ -40,6 +40,9 @@ def released_folder(home: Home, model: str = "") -> Path:
         raise StoreError(pointer.fault)
     number = pointer.version if pointer else alias
     if not is_version(number) or not (folder / number).is_dir():
+        versions = sorted((path.name for path in folder.glob("*") if is_version(path.name)), key=int)
+        if versions and alias == CHAMPION:
+            raise StoreError(f"{name} has no champion; expected a version, such as {name}@{versions[-1]}")
         raise StoreError(f"no release {model[:80]!r} in {home.releases}; see modelyard models list")
     return folder / number
 

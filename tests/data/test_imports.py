@@ -45,6 +45,22 @@ def test_equal_content_is_a_no_op_and_other_content_replaces(store: Path, capsys
     assert after.digest != before.digest
 
 
+def test_two_folders_of_one_name_are_not_one_import(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A7: what would be replaced unasked is refused, a folder of its own and one that is gone are not."""
+    first, second = (image_folder(store / str(seed) / "images", {"a": 5, "b": 5}, seed=seed) for seed in (1, 2))
+    assert modelyard("data", "import", str(first)) == modelyard("data", "import", f"{first}/") == 0
+    before = load_dataset("images")
+    capsys.readouterr()
+    assert modelyard("data", "import", str(second)) == 2
+    assert (
+        f"images was imported from {first}; expected another --name for {second}, or --name images" in capsys.readouterr().err
+    )
+    assert load_dataset("images").digest == before.digest
+    shutil.rmtree(first)
+    assert modelyard("data", "import", str(second)) == 0
+    assert load_dataset("images").digest != before.digest
+
+
 def test_removing_drops_name_and_content(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
     root = idx_folder(store / "idx")
     assert modelyard("data", "import", str(root), "--name", "pets") == 0

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import datetime
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from modelyard.data.cache import Entry, drop_entry, load_folder, open_entry, read_entry, store
+from modelyard.data.containers import name_of
 from modelyard.data.datasets import Dataset, OnProgress, unheard
 from modelyard.data.idx import holds_idx, read_idx_folder
-from modelyard.data.names import BUILT_IN, RESERVED, check_name, nearest
+from modelyard.data.names import BUILT_IN, RESERVED, check_name, nearest, safe_name
 from modelyard.data.options import FolderOptions
 from modelyard.errors import DataError
 from modelyard.files import full_path
@@ -41,6 +43,15 @@ def import_dataset(path: Path, name: str, options: FolderOptions, on_progress: O
     origin = {"source": str(path), "imported": now, **dataset.origin}
     stored = store(replace(dataset, name=name, origin=origin), _place(name), {})
     return Imported(stored, previous)
+
+
+def own_name(path: Path) -> str:
+    """What the path is called, made to fit. Raises: DataError where it is the name of data that came from elsewhere."""
+    path = full_path(path)
+    name = safe_name(name_of(path))
+    if name in import_names() and (other := _entry(name)["origin"]["source"]) != str(path) and os.path.exists(other):  # noqa: PTH110
+        raise DataError(f"{name} was imported from {other}; expected another --name for {path}, or --name {name} to replace it")
+    return name
 
 
 def import_names() -> list[str]:
