@@ -88,6 +88,14 @@ def test_what_it_imports_is_found_digested_and_left_to_it_alone(
     assert OwnCode.read(file).digest == before.digest
 
 
+def test_what_anybody_may_have_left_in_a_folder_above_is_not_imported(tmp_path: Path) -> None:
+    file = written(tmp_path, nets__net="try:\n import c\nexcept ImportError:\n ANSWER = 7", c="ANSWER = 8") / "nets/net.py"
+    assert len(OwnCode.read(file).files) == 2
+    tmp_path.chmod(0o777)
+    assert len(OwnCode.read(file).files) == 1
+    assert answer(file) == 7
+
+
 def test_two_modules_with_a_helper_of_one_name_do_not_mix(tmp_path: Path) -> None:
     files = [
         written(

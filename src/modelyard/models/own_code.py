@@ -20,6 +20,7 @@ from importlib.machinery import ModuleSpec
 from importlib.util import find_spec, spec_from_file_location
 from itertools import count
 from pathlib import Path
+from stat import S_IWOTH
 from types import ModuleType
 from typing import Any
 
@@ -44,7 +45,7 @@ class OwnCode:
     """A module's file and all files of its folder, or of its outermost package, that their import statements name."""
 
     base: Path
-    """The file's folder; where that is a package, the folder that holds the outermost one."""
+    """The file's folder, or that of its outermost package; or one above, from which what they import is named."""
     main: str
     """The module's file; like all paths here relative to `base`, with slashes."""
     sources: dict[str, bytes] = field(default_factory=dict)
@@ -59,10 +60,11 @@ class OwnCode:
 
         Raises: OSError, also when they are too large together; ConfigError when one is a link that leads elsewhere.
         """
-        bases = [folder for folder in file.parents if not (folder / "__init__.py").is_file()][:MOST_BASES]
-        found = cls._below(bases.pop(0), file)
-        while found.missing and bases:
-            found = min(found, cls._below(bases.pop(0), file), key=lambda code: len(code.missing))
+        first, *above = [folder for folder in file.parents if not (folder / "__init__.py").is_file()][:MOST_BASES]
+        found = cls._below(first, file)
+        for base in above:
+            if found.missing and not base.stat().st_mode & S_IWOTH:  # where anybody may leave a file of that name
+                found = min(found, cls._below(base, file), key=lambda code: len(code.missing))
         return found
 
     @classmethod
@@ -106,9 +108,8 @@ class OwnCode:
             yield from (found for parts in wanted for found in self._found(parts))
         if DYNAMIC.search(source):
             folder = (self.base / path).parent
-            yield from (
-                file.relative_to(self.base).as_posix() for file in [*folder.glob("*.py"), *folder.glob("*/__init__.py")]
-            )
+            beside = [*folder.glob("*.py"), *folder.glob("*/__init__.py")]
+            yield from (file.relative_to(self.base).as_posix() for file in beside)
 
     def _own(self, name: str) -> Parts:
         """What an absolute `import` means: a file beside the main one, else beside its outermost package; () is none of them.
@@ -182,8 +183,7 @@ class _Importer(Loader):
 
     def exec_module(self, module: ModuleType) -> None:
         """Run the source, if it is no mere folder; its import statements ask `_import`."""
-        path = self.modules.get(module.__name__)
-        if path is not None:
+        if path := self.modules.get(module.__name__):
             vars(module)["__builtins__"] = vars(builtins) | {"__import__": self._import}
             exec(compile(self.code.sources[path], str(self.code.base / path), "exec", dont_inherit=True), vars(module))
 
