@@ -27,6 +27,7 @@ from modelyard.home import cache_folder
 from modelyard.identity import PARENT_VARIABLE, identity
 from modelyard.models import AnyModelConfig, CustomConfig
 from modelyard.models.size import measure_size
+from modelyard.text import shortened
 from modelyard.training.config import TrainingConfig
 from modelyard.training.full import told_when_full
 from modelyard.training.loop import train
@@ -121,8 +122,11 @@ def serve_job(out: Path) -> int:
     with answers() as stream:
         try:
             run_job(job, out, lambda report: print(json.dumps(asdict(report)), file=stream, flush=True))
-        except ModelyardError as error:
-            print(json.dumps({"error": str(error)}), file=stream, flush=True)
+        except Exception as error:
+            told = str(error) if isinstance(error, ModelyardError) else f"{type(error).__name__}: {error}"
+            print(json.dumps({"error": shortened(" ".join(told.split()))}), file=stream, flush=True)
+            if not isinstance(error, ModelyardError):
+                raise
             return error.exit_code
     return 0
 
