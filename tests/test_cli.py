@@ -70,7 +70,7 @@ def test_l20_what_is_no_python_file_with_the_class_is_refused_alike(
         "net.py:": "expected path/to/file.py:ClassName", ":X": "expected path/to/file.py:ClassName",
         "net.py:a.b": "expected path/to/file.py:ClassName", "zero.py:X": "expected path/to/file.py:ClassName",
         "folder.py:X": "not a regular file", "fifo.py:X": "not a regular file", "large.py:X": "larger than",
-        "net.py:Missing": "no attribute 'Missing'", "net.py:number": "number is no class", "ends.py:X": "SystemExit",
+        "net.py:Missing": "no class Missing", "net.py:number": "number is no class", "ends.py:X": "SystemExit",
     }  # fmt: skip
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(store)

@@ -128,7 +128,7 @@ def _print_description(description: dict[str, Any]) -> None:
     counts = [{"class": name, **values} for name, values in description.pop("counts").items()]
     print_first(counts, description.pop("name"), "classes")
     origin, examples, advice = (description.pop(key) for key in ("origin", "examples of those", "advice"))
-    hidden = ("unreadable files left out", "notes")
+    hidden = ("unreadable files left out", "notes", "how decoded")
     facts = {name: fact for name, fact in origin.items() if name not in hidden} | description
     for name, fact in facts.items():
         text = ", ".join(f"{part} {value:,}" for part, value in fact.items()) if isinstance(fact, dict) else fact

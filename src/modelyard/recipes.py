@@ -62,8 +62,8 @@ class Recipe(Config):
     """Judged at promotion; no step depends on them."""
 
     def made(self) -> dict[str, Any]:
-        """What the weights and the bundle are made of, as JSON: all but what is only judged."""
-        return self.model_dump(mode="json", include={"data", "model", "training"})
+        """What the weights and the bundle are made of, as JSON: all but what is only judged, and what only bounds reading."""
+        return self.model_dump(mode="json", include={"data", "model", "training"}, exclude={"data": {"max_pixels", "max_bytes"}})
 
     def made_flat(self) -> dict[str, Any]:
         """The same by dotted keys, as a run's parameters."""

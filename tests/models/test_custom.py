@@ -75,7 +75,7 @@ def test_a_sound_module_passes_and_is_named_after_its_file(tmp_path: Path) -> No
         ("Narrow", r"nets\.py:Narrow: expected logits of shape \(2, 5\) for 2 images, received \(2, 3\)"),
         ("Failing", r"nets\.py:Failing: cannot be built \(RuntimeError: my own fault\)"),
         ("Absent", r"nets\.py:Absent: no class Absent; the file has Fine, Sizes, Narrow, Branching, Failing$"),
-        ("SIZE", r"nets\.py:SIZE: SIZE is a int; the file has Fine, "),
+        ("SIZE", r"nets\.py:SIZE: SIZE is no class but of type int; the file has Fine, "),
     ],
 )
 def test_a_module_that_does_not_fit_is_refused(tmp_path: Path, name: str, expected: str) -> None:

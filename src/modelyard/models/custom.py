@@ -144,7 +144,7 @@ class CustomConfig(Config):
         found: Callable[..., Any] | None = getattr(module, self.name, None)
         if not callable(found):
             own = [name for name, value in vars(module).items() if getattr(value, "__module__", "") == module.__name__]
-            kind = f"no class {self.name}" if found is None else f"{self.name} is a {type(found).__name__}"
+            kind = f"no class {self.name}" if found is None else f"{self.name} is no class but of type {type(found).__name__}"
             raise ConfigError(f"{self.told}: {kind}; the file has {', '.join(own[:10]) or 'none'}")
         return found
 
