@@ -63,7 +63,9 @@ class Recipe(Config):
 
     def made(self) -> dict[str, Any]:
         """What the weights and the bundle are made of, as JSON: all but what is only judged, and what only bounds reading."""
-        return self.model_dump(mode="json", include={"data", "model", "training"}, exclude={"data": {"max_pixels", "max_bytes"}})
+        return self.model_dump(
+            mode="json", include={"data", "model", "training"}, exclude={"data": {"max_pixels", "max_bytes"}}
+        )
 
     def made_flat(self) -> dict[str, Any]:
         """The same by dotted keys, as a run's parameters."""
