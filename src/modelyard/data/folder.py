@@ -57,7 +57,7 @@ def read_folder(listing: Listing, options: FolderOptions, scratch: Path, on_prog
     forms = [form for part in parts for form in part.forms]
     if not lies_on_ground(reading, forms):
         reading = replace(reading, ground=border_colour(train))
-    decoded = [*size_notes(forms, options), *reading_notes(reading, parts[0].forms, forms, train.stored_MCHW.shape[1])]
+    decoded = [*size_notes(forms, options), *reading_notes(reading, parts[0].forms, forms, train.stored_MCHW.shape[1:])]
     origin = origin_of(forms) | {"unreadable files left out": broken, "how decoded": decoded}
     origin |= {"notes": [*listing.notes, *decoded]}
     given = sum(file.is_validation for file in parts[0].files)
