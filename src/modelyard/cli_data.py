@@ -77,7 +77,7 @@ def _draw(dataset: Dataset, picture: Path) -> None:
 
 @data_app.command("import")
 def data_import(
-    folder: Annotated[Path, typer.Argument(help="Folder (class_name/*.png|jpg, train/, val/, test/; IDX), archive or table.")],
+    folder: Annotated[str, typer.Argument(help="Folder (class_name/*.png|jpg, train/, val/, test/; IDX), archive or table.")],
     name: Annotated[str | None, typer.Option(help="Its name from now on; by default the folder's, made to fit.")] = None,
     height: Annotated[int | None, typer.Option(help="Pixels; by default the majority's.")] = None,
     width: Annotated[int | None, typer.Option(help="Pixels; by default the majority's.")] = None,
@@ -89,15 +89,17 @@ def data_import(
     from modelyard.data.containers import name_of
     from modelyard.data.imports import import_dataset
     from modelyard.data.names import safe_name
+    from modelyard.data.unread import check_address
     from modelyard.home import Home
     from modelyard.progress import ConsoleProgress
     from modelyard.releases import champion_size
 
-    name = name or safe_name(name_of(folder.resolve()))
+    check_address(folder)
+    name = name or safe_name(name_of(Path(folder).resolve()))
     sides = _as_words(height=height, width=width, channels=channels)
     options = folder_options([*(assignments or []), *sides], skip_unreadable, champion_size(Home.current().releases, name))
     with ConsoleProgress() as progress:
-        imported = import_dataset(folder, name, options, progress.work)
+        imported = import_dataset(Path(folder), name, options, progress.work)
     dataset, previous = imported.dataset, imported.previous
     echo(*_summary(dataset))
     if previous == dataset.digest:
@@ -119,15 +121,7 @@ def data_remove(name: Annotated[str, typer.Argument(help="An imported data set."
 
 def _summary(dataset: Dataset) -> list[str]:
     line = f"{dataset.name}: {len(dataset.train)} training and {len(dataset.test)} test images, digest {dataset.digest}"
-    return [line, *_left_out(dataset.origin)]
-
-
-def _left_out(origin: Any) -> list[str]:
-    """What of a folder is not in the data set, a line for each."""
-    return [
-        *(f"unreadable, left out: {file}" for file in origin.get("unreadable files left out", [])),
-        *origin.get("notes", []),
-    ]
+    return [line, *dataset.origin.get("notes", [])]
 
 
 def _print_description(description: dict[str, Any]) -> None:
@@ -139,6 +133,6 @@ def _print_description(description: dict[str, Any]) -> None:
     for name, fact in facts.items():
         text = ", ".join(f"{part} {value:,}" for part, value in fact.items()) if isinstance(fact, dict) else fact
         echo(f"{name:>35}  {text}")
-    for text in [*(f"equal images: {example}" for example in examples), *_left_out(origin)]:
+    for text in [*(f"equal images: {example}" for example in examples), *origin.get("notes", [])]:
         echo(f"{'':>35}  {text}")
     echo(*(f"advice: {text}" for text in advice))

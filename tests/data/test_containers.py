@@ -259,10 +259,11 @@ def test_what_is_not_read_is_told(name: str, expected: str, store: Path, capsys:
     (store / "given").mkdir()
     if ":" not in name:
         zip_member("x")(store / "given" / name) if name == "pets" else (store / "given" / name).write_text("x")
-    assert modelyard("data", "show", name if ":" in name else str(store / "given" / name)) == 2
-    message = capsys.readouterr().err
-    assert expected in message and "expected a folder of class folders, a zip or tar archive" in message
-    assert message.count("\n") == 1
+    for command in (("data", "show"), ("data", "import"), *([("run", "--dataset")] if ":" in name else [])):
+        assert modelyard(*command, name if ":" in name else str(store / "given" / name)) == 2
+        message = capsys.readouterr().err
+        assert expected in message and "expected a folder of class folders, a zip or tar archive" in message
+        assert message.count("\n") == 1
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from modelyard.data.scan import Scan
 from modelyard.errors import DataError
+from modelyard.text import listed
 
 WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 FILLING = frozenset(("set", "data", "dataset", "images", "image", "imgs", "img", "split", "folder", "of"))
@@ -133,8 +134,7 @@ def _check_once(splits: dict[str, str]) -> None:
 
 
 def _listed(folders: Iterable[str]) -> str:
-    names = sorted(folder.rpartition("/")[2] for folder in folders)
-    return ", ".join(f"{name}/" for name in names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+    return listed(sorted(f"{folder.rpartition('/')[2]}/" for folder in folders))
 
 
 def _labels(folders: dict[str, tuple[str, str]], how: str) -> Labels:

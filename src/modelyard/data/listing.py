@@ -16,6 +16,7 @@ from modelyard.data.tables import read_tables
 from modelyard.data.unread import NO_CLASSES, looks_like
 from modelyard.errors import DataError
 from modelyard.files import sha256_of_json
+from modelyard.text import listed
 
 NOT_USED = "not used: "
 TEST_EVERY = 5
@@ -129,7 +130,9 @@ def _read_labels(scan: Scan, table: str, *, skip_unreadable: bool) -> Labels:
         if labels:
             return labels
         raise DataError(misfit or f"{error}{looks_like(scan)}") from error
-    names = sorted({place[0] for place in map(found.place_of, scan.pictures) if place})
+    names = sorted({name for name, _ in found.places})
+    if any(map(NO_CLASSES.fullmatch, names)):  # rarely, so that their pictures may be looked up
+        names = sorted({place[0] for place in map(found.place_of, scan.pictures) if place})
     if all(map(NO_CLASSES.fullmatch, names)):
         raise DataError(
             misfit or f"the classes would be {', '.join(names)}; expected a folder for each class{looks_like(scan)}"
@@ -173,9 +176,8 @@ def check_counts(
         counts = Counter(file.label for file in files)
         pairs = ((name, counts[label]) for label, name in enumerate(classes))
         if scarce := [f"{name} ({count}{others.get(name, '')})" for name, count in pairs if count < least]:
-            more = f" and {len(scarce) - 5} more" if len(scarce) > 5 else ""
             raise DataError(
-                f"{source}: each class needs at least {least} images {where}; too few: {', '.join(scarce[:5])}{more};"
+                f"{source}: each class needs at least {least} images {where}; too few: {listed(scarce)};"
                 " add images or remove the class folder"
             )
 
@@ -184,10 +186,7 @@ def _check_same_classes(places: Set[Place]) -> None:
     splits = {split: {name for name, part in places if part == split} for split in {split for _, split in places}}
     for part, other in itertools.permutations(sorted(splits, key=("train", "test", "validation").index), 2):
         if other != "validation" and (only := sorted(splits[part] - splits[other])):
-            raise DataError(
-                f"class folders that are only in {part}/: {', '.join(only[:5])}{' ...' if len(only) > 5 else ''};"
-                f" expected the same names in {other}/"
-            )
+            raise DataError(f"class folders that are only in {part}/: {listed(only)}; expected the same names in {other}/")
 
 
 def _hold_out(files: Sequence[ImageFile]) -> tuple[list[ImageFile], list[ImageFile]]:

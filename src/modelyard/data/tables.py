@@ -20,6 +20,7 @@ from modelyard.data.layout import Labels, Place, normal, split_of, split_within
 from modelyard.data.scan import Scan
 from modelyard.errors import DataError
 from modelyard.files import open_regular, parse_json
+from modelyard.text import listed
 
 TABLE = re.compile(r"(?!.*submission)(.+)\.(csv|tsv|jsonl|ndjson)", re.IGNORECASE)
 FILES = re.compile(r"(file|image|img|picture|photo)?(file)?(name|path|id)?s?")
@@ -141,10 +142,7 @@ def read_tables(scan: Scan, only: str, *, skip_unreadable: bool) -> tuple[Labels
             misfit = str(error)
     if not read.notes:
         return None, misfit
-    told = [
-        f"{len(rows)} rows {fault}: {', '.join(rows[:5])}{' ...' if len(rows) > 5 else ''}"
-        for fault, rows in read.faults.items()
-    ]
+    told = [f"{len(rows)} rows {fault}: {listed(rows)}" for fault, rows in read.faults.items()]
     if told and not skip_unreadable:
         return None, f"{tables[0]}: {'; '.join(told)}; correct the table or pass --skip-unreadable"
     places = {path: place for path, place in read.places.items() if path not in read.doubtful}
@@ -155,7 +153,7 @@ def _read_table(folder: Path, table: str, names: _Names, read: _Read) -> None:
     with closing(rows_of(folder / table)) as rows:
         first = list(itertools.islice(rows, FIRST_ROWS))
     columns = columns_of(name for row in first for name in row if name)
-    listed = ", ".join(list(columns.values())[:8]) + (" ..." if len(columns) > 8 else "")
+    found = listed(columns.values(), 8)
     label = next((columns[name] for name in LABELS if name in columns), None)
     split = next((columns[name] for name in SPLITS if name in columns), None)
     if split and not any(split_of(row.get(split, "")) for row in first):
@@ -169,14 +167,14 @@ def _read_table(folder: Path, table: str, names: _Names, read: _Read) -> None:
     file = next((name for name in likely if any(names.find(row.get(name, ""), here, table_split) for row in first)), None)
     if file is None:
         raise DataError(
-            f"{table}: names no pictures beside or below it; tables of texts and numbers are not read yet (columns: {listed})"
+            f"{table}: names no pictures beside or below it; tables of texts and numbers are not read yet (columns: {found})"
         )
     if "." in file and names.find(file, here, table_split):
-        raise DataError(f"{table}: begins with a picture ({listed}); expected a first line of column names: file,label")
+        raise DataError(f"{table}: begins with a picture ({found}); expected a first line of column names: file,label")
     rest = [name for name in likely if name != file]
     label = label or (rest[0] if len(rest) == 1 else None)
     if label is None:
-        raise DataError(f"{table}: no column of labels (columns: {listed}); expected one called label")
+        raise DataError(f"{table}: no column of labels (columns: {found}); expected one called label")
     for row in rows_of(folder / table):
         value, name = row.get(file, ""), normal(row.get(label, ""))
         row_split = split_of(row.get(split, "")) if split else table_split
