@@ -113,6 +113,10 @@ def test_a_class_may_be_called_as_a_split_beside_others(classes: tuple[str, ...]
             {"original/a": 5, "original/b": 5, "augmented/a": 5, "augmented/b": 5},
             "augmented/, original/ hold the same folders (a/, b/)",
         ),
+        (
+            {f"{kind}/{split}/{name}": 5 for kind in ("x", "y") for split in ("train", "test") for name in "ab"},
+            "x/, y/ hold the same folders (test/, train/); give one of them",
+        ),
         ({"a/train": 5, "a/test": 1, "b/train": 5}, "some of a/, b/ hold folders of splits"),
         ({"train/train": 5, "train/test": 5}, "names of splits"),
         ({"train/a": 5, "train/b": 5, "val/c": 1}, "class folders that are only in train/: a, b"),

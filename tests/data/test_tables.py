@@ -40,6 +40,8 @@ ROWS = [(f"{name}.png", label) for name, label in EXPECTED.items()]
         ("all.tsv", "Image Path\tClass_Name", "images/{0}.png\t{1}"),
         ("labels.csv", "id,breed", "{0},{1}"),
         ("labels.csv", "ID,file,target,note", "7,./images/{0}.png,{1},x"),
+        ("labels.csv", "id,name of it,label", "{2},{0}.png,{1}"),
+        ("labels.csv", "id,image_id,label", "{2},{0},{1}"),
         ("labels.csv", "photo_of_it,what", "images\\{0}.png,{1}"),
         ("images/labels.csv", "img,species", "{0}.png,{1}"),
         ("labels.csv", "path,label", "/home/me/set/images/{0}.png,{1}"),
@@ -52,7 +54,10 @@ ROWS = [(f"{name}.png", label) for name, label in EXPECTED.items()]
 def test_tables_in_the_usual_ways(name: str, header: str, row: str, tmp_path: Path) -> None:
     pictures(tmp_path)
     (tmp_path / name).parent.mkdir(exist_ok=True)
-    (tmp_path / name).write_text("\n".join(filter(None, [header, *(row.format(*pair) for pair in EXPECTED.items())])))
+    ids = iter(reversed(NAMES))
+    (tmp_path / name).write_text(
+        "\n".join(filter(None, [header, *(row.format(*pair, next(ids)) for pair in EXPECTED.items())]))
+    )
     listings = [list_images(tmp_path)]
     if not name.startswith("about"):
         listings.append(list_plain(tmp_path / name, FolderOptions()))

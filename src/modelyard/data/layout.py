@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import re
 import unicodedata
 from collections import Counter, defaultdict
@@ -101,10 +102,11 @@ def read_layout(scan: Scan) -> Labels:
     inner = {folder: {path.rpartition("/")[2] for path in tree.folders[folder]} for folder in full}
     parts = set.union(*inner.values())
     if min(len(full), len(parts)) > 1 and all(names == parts and not tree.here[folder] for folder, names in inner.items()):
-        if not all(map(split_of, parts)):
+        deeper = {frozenset(map(os.path.basename, tree.full(split))) for folder in full for split in tree.full(folder)}
+        if not all(map(split_of, parts)) or (len(deeper) == 1 and len(deeper.pop()) > 1):
             raise DataError(
-                f"{_listed(full)} hold the same folders ({_listed(parts)}); call the outer ones train and test if they are"
-                " splits, or put all images of a class into its folder"
+                f"{_listed(full)} hold the same folders ({_listed(parts)}); give one of them, call the outer ones train and"
+                " test if they are splits, or put all images of a class into its folder"
             )
         _check_once({part: split_of(part) for part in parts})
         return _labels(

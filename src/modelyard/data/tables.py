@@ -159,13 +159,15 @@ def _read_table(folder: Path, table: str, names: _Names, read: _Read) -> None:
     if split and not any(split_of(row.get(split, "")) for row in first):
         split = None
     here, table_split = posixpath.dirname(table), split_of(posixpath.basename(table).rpartition(".")[0])
-    likely = [
-        columns[name]
-        for name in sorted(columns, key=lambda name: not FILES.fullmatch(name))
-        if columns[name] not in {label, split}
-    ]
-    file = next((name for name in likely if any(names.find(row.get(name, ""), here, table_split) for row in first)), None)
-    if file is None:
+    names_first = sorted(columns, key=lambda name: (not FILES.fullmatch(name), name == "id"))
+    likely = [columns[name] for name in names_first if columns[name] not in {label, split}]
+
+    def hits(name: str) -> int:
+        paths = ((names.find(value := row.get(name, ""), here, table_split), value) for row in first)
+        return sum(1 + path.endswith(value) for path, value in paths if path)  # with its ending it is no number of a row
+
+    file = max(likely, key=hits, default="")
+    if not file or not hits(file):
         raise DataError(
             f"{table}: names no pictures beside or below it; tables of texts and numbers are not read yet (columns: {found})"
         )
