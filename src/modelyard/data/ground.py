@@ -18,7 +18,8 @@ from modelyard.reading import DEEPEST, Reading
 
 BLACK, WHITE = (0,), (255,)
 Shape = tuple[int, int, int]
-F, T = TypeVar("F"), TypeVar("T")
+F = TypeVar("F")
+T = TypeVar("T")
 
 
 def guess_forms(files: Sequence[Path], shape: Shape, max_pixels: int) -> list[Form]:
