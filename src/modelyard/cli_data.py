@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from modelyard.cli_drift import drift
-from modelyard.cli_options import JsonOption, SkipOption, load, print_first, print_rows
+from modelyard.cli_options import JsonOption, SkipOption, folder_options, load, print_first, print_rows
 from modelyard.environment import callers_files
 from modelyard.errors import DataError, StoreError
-from modelyard.reading import LEAST_SIDE
 from modelyard.terminal import echo
 
 if TYPE_CHECKING:
     from modelyard.data.datasets import Dataset
 
+SetOption = Annotated[list[str] | None, typer.Option("--set", help="As of a run: data.fit=pad.")]
 data_app = typer.Typer(no_args_is_help=True, help="Look at, fetch, import and remove data sets.")
 data_app.command()(drift)
 
@@ -43,7 +43,7 @@ def data_show(
     dataset: Annotated[str, typer.Argument(help="A name of modelyard data list or the path of a folder, archive or table.")],
     height: Annotated[int | None, typer.Option(help="Pixels, as --set data.height.")] = None,
     width: Annotated[int | None, typer.Option(help="Pixels, as --set data.width.")] = None,
-    assignments: Annotated[list[str] | None, typer.Option("--set", help="As of a run: data.channels=1.")] = None,
+    assignments: SetOption = None,
     picture: Annotated[Path | None, typer.Option(help="Write some images of each class into this PNG file.")] = None,
     skip_unreadable: SkipOption = False,
     as_json: JsonOption = False,
@@ -51,13 +51,17 @@ def data_show(
     """What a run would train on: counts, sizes and faults (duplicates, leaks, conflicting labels, blanks)."""
     from modelyard.data.inspect import describe
 
-    sides = [f"data.{name}={side}" for name, side in (("height", height), ("width", width)) if side is not None]
-    loaded = load(dataset, [*(assignments or []), *sides], skip_unreadable=skip_unreadable)
+    words = [*(assignments or []), *_as_words(height=height, width=width)]
+    loaded = load(dataset, words, skip_unreadable=skip_unreadable)
     description = describe(loaded)
     if picture is not None:
         _draw(loaded, picture)
         description |= {"contact sheet": str(picture)}
     echo(json.dumps(description)) if as_json else _print_description(description)
+
+
+def _as_words(**options: object) -> list[str]:
+    return [f"data.{name}={value}" for name, value in options.items() if value is not None]
 
 
 def _draw(dataset: Dataset, picture: Path) -> None:
@@ -73,25 +77,27 @@ def _draw(dataset: Dataset, picture: Path) -> None:
 
 @data_app.command("import")
 def data_import(
-    folder: Annotated[Path, typer.Argument(help="Folder (class_name/*.png|jpg, train/, val/, test/; IDX), archive or table.")],
+    folder: Annotated[str, typer.Argument(help="Folder (class_name/*.png|jpg, train/, val/, test/; IDX), archive or table.")],
     name: Annotated[str | None, typer.Option(help="Its name from now on; by default the folder's, made to fit.")] = None,
-    height: Annotated[int | None, typer.Option(min=LEAST_SIDE, max=4096, help="Pixels; by default the majority's.")] = None,
-    width: Annotated[int | None, typer.Option(min=LEAST_SIDE, max=4096, help="Pixels; by default the majority's.")] = None,
+    height: Annotated[int | None, typer.Option(help="Pixels; by default the majority's.")] = None,
+    width: Annotated[int | None, typer.Option(help="Pixels; by default the majority's.")] = None,
     channels: Annotated[Literal["1", "3"] | None, typer.Option(help="1 grey, 3 colour; by default the majority's.")] = None,
+    assignments: SetOption = None,
     skip_unreadable: SkipOption = False,
 ) -> None:
     """Bring your own data into the cache under a name that every command takes; the folder may go afterwards."""
     from modelyard.data.imports import import_dataset, own_name
-    from modelyard.data.options import FolderOptions
+    from modelyard.data.unread import check_address
     from modelyard.home import Home
     from modelyard.progress import ConsoleProgress
     from modelyard.releases import champion_size
 
-    name = name or own_name(folder)
-    before = champion_size(Home.current().releases, name)
-    options = FolderOptions(height, width, int(channels) if channels else None, skip_unreadable, size_before=before)
+    check_address(folder)
+    name = name or own_name(Path(folder))
+    sides = _as_words(height=height, width=width, channels=channels)
+    options = folder_options([*(assignments or []), *sides], skip_unreadable, champion_size(Home.current().releases, name))
     with ConsoleProgress() as progress:
-        imported = import_dataset(folder, name, options, progress.work)
+        imported = import_dataset(Path(folder), name, options, progress.work)
     dataset, previous = imported.dataset, imported.previous
     echo(*_summary(dataset))
     if previous == dataset.digest:
@@ -113,15 +119,7 @@ def data_remove(name: Annotated[str, typer.Argument(help="An imported data set."
 
 def _summary(dataset: Dataset) -> list[str]:
     line = f"{dataset.name}: {len(dataset.train)} training and {len(dataset.test)} test images, digest {dataset.digest}"
-    return [line, *_left_out(dataset.origin)]
-
-
-def _left_out(origin: Any) -> list[str]:
-    """What of a folder is not in the data set, a line for each."""
-    return [
-        *(f"unreadable, left out: {file}" for file in origin.get("unreadable files left out", [])),
-        *origin.get("notes", []),
-    ]
+    return [line, *dataset.origin.get("notes", [])]
 
 
 def _print_description(description: dict[str, Any]) -> None:
@@ -133,6 +131,6 @@ def _print_description(description: dict[str, Any]) -> None:
     for name, fact in facts.items():
         text = ", ".join(f"{part} {value:,}" for part, value in fact.items()) if isinstance(fact, dict) else fact
         echo(f"{name:>35}  {text}")
-    for text in [*(f"equal images: {example}" for example in examples), *_left_out(origin)]:
+    for text in [*(f"equal images: {example}" for example in examples), *origin.get("notes", [])]:
         echo(f"{'':>35}  {text}")
     echo(*(f"advice: {text}" for text in advice))

@@ -12,6 +12,7 @@ from modelyard.terminal import echo
 
 if TYPE_CHECKING:
     from modelyard.data.datasets import Dataset
+    from modelyard.data.options import FolderOptions
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 SkipOption = Annotated[bool, typer.Option("--skip-unreadable", help="Leave out image files that cannot be read.")]
@@ -43,18 +44,24 @@ def print_first(rows: Sequence[dict[str, Any]], title: str, what: str) -> None:
         echo(f"... and {len(rows) - MOST_ROWS} more {what} (--json lists all)")
 
 
+def folder_options(assignments: Sequence[str], skip_unreadable: bool, size_before: tuple[int, int] | None) -> FolderOptions:
+    """What `--set` says of reading a folder. Raises: ConfigError."""
+    from modelyard.data.splits import DataConfig
+
+    data = DataConfig().override([assignment.strip().removeprefix("data.") for assignment in assignments])
+    return data.folder_options(skip_unreadable=skip_unreadable, size_before=size_before)
+
+
 def load(name: str, assignments: Sequence[str] = (), *, skip_unreadable: bool = False) -> Dataset:
     """A data set by name or folder as a run with these `--set` would read it, with its progress.
 
     Raises: DataError, ConfigError.
     """
     from modelyard.data.sources import load_dataset
-    from modelyard.data.splits import DataConfig
     from modelyard.home import Home
     from modelyard.progress import ConsoleProgress
     from modelyard.steps.naming import champions_size
 
-    data = DataConfig().override([assignment.strip().removeprefix("data.") for assignment in assignments])
-    options = data.folder_options(skip_unreadable=skip_unreadable, size_before=champions_size(Home.current(), name))
+    options = folder_options(assignments, skip_unreadable, champions_size(Home.current(), name))
     with ConsoleProgress() as progress:
         return load_dataset(name, options, progress.work)

@@ -7,6 +7,7 @@ from typing import Literal, get_args
 
 Fit = Literal["stretch", "pad", "crop"]
 FITS: tuple[Fit, ...] = get_args(Fit)
+FIT_WORDS: dict[Fit, str] = {"stretch": "stretched", "pad": "padded", "crop": "cut to the middle"}
 DEEPEST = 65_535
 LEAST_SIDE = 2
 """Pixels: no architecture works with less."""
@@ -28,9 +29,8 @@ class Reading:
     @property
     def told(self) -> str:
         """For people."""
-        fits = {"stretch": "stretched", "pad": "padded", "crop": "cut to the middle"}
         white = "" if self.white == DEEPEST else f", white {self.white}"
-        return f"{fits[self.fit]}, ground {colour_name(self.ground)}{white}"
+        return f"{FIT_WORDS[self.fit]}, ground {colour_name(self.ground)}{white}"
 
     @classmethod
     def from_json(cls, value: object) -> Reading:

@@ -10,6 +10,7 @@ import modelyard
 from modelyard.config import Config
 from modelyard.data.names import check_name
 from modelyard.data.peek import peek
+from modelyard.data.unread import check_address
 from modelyard.files import sha256_of_file, sha256_of_json
 from modelyard.home import Home
 from modelyard.models import CustomConfig
@@ -58,6 +59,7 @@ def try_models(dataset: str, recipes: Mapping[str, Recipe], *, skip_unreadable: 
 
     Raises: ConfigError when one does not fit; DataError.
     """
+    check_address(dataset)
     for recipe in recipes.values():
         if isinstance(recipe.model, CustomConfig):
             known = peek(dataset, recipe.data.folder_options(skip_unreadable=skip_unreadable))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 MAX_TEXT = 1000
@@ -28,6 +29,12 @@ def shortened(text: str) -> str:
 def elided(text: str, most: int) -> str:
     """At most so many characters: the beginning and a little of the end, where names of classes often differ."""
     return text if len(text) <= most else f"{text[: most - 1 - most // 4]}…{text[-(most // 4) :]}"
+
+
+def listed(items: Iterable[str], most: int = 5) -> str:
+    """The first few, and how many more there are."""
+    names = list(items)
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def in_markdown(text: object) -> str:

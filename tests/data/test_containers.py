@@ -147,6 +147,7 @@ def cut(path: Path) -> None:
         ("x.zip", zip_member("a/0.png", method=zipfile.ZIP_BZIP2), "packed by another method"),
         ("x.zip", zip_member("a/0.png", times=2), "is in it twice"),
         ("x.zip", cut, "cannot be unpacked"),
+        ("x.zip", zip_member("a/images.zip"), "1 files left out: .zip 1, unpack or give archives and parquet by themselves)"),
         ("x.zip", zip_member("a/readme.txt"), "holds no images (1 files left out: .txt 1)"),
     ],
 )
@@ -210,12 +211,33 @@ def test_parquet_of_images(names: list[str] | None, struct: bool, store: Path) -
         load_folder(store / "set", FolderOptions(max_bytes=1000))
 
 
+def test_parquet_in_a_lone_folder_with_other_columns_and_splits_in_one(store: Path) -> None:
+    import pyarrow
+    from pyarrow import parquet
+
+    (store / "set" / "plain").mkdir(parents=True)
+    (store / "set" / "README.md").touch()
+    content = [path.read_bytes() for path in files_of(image_folder(store / "of", {"x": 20}))]
+    columns = {
+        "Img": pyarrow.array(content, pyarrow.large_binary()),
+        "Label": ["a", "b"] * 10,
+        "Split": ["test"] * 4 + ["train"] * 16,
+    }
+    parquet.write_table(pyarrow.table(columns), store / "set" / "plain" / "all.parquet")
+    dataset = load_folder(store / "set", OPTIONS)
+    assert (dataset.classes, len(dataset.train), len(dataset.test)) == (("a", "b"), 16, 4)
+
+
 def test_other_parquet_is_refused(store: Path) -> None:
     from pyarrow import Table, parquet
 
     parquet.write_table(Table.from_pydict({"text": ["a"], "label": [0]}), store / "x.parquet")
-    with pytest.raises(DataError, match=r"columns text, label; expected image with bytes, and label; texts are not read yet"):
+    with pytest.raises(DataError, match=r"columns text, label; texts are not read yet\); expected a column image"):
         load_folder(store / "x.parquet", OPTIONS)
+    for image, label in (({"bytes": None, "path": "0.png"}, 0), (b"x", [0])):
+        parquet.write_table(Table.from_pydict({"image": [image], "label": [label]}), store / "x.parquet")
+        with pytest.raises(DataError, match="a row without bytes of a picture, or of more than one label"):
+            load_folder(store / "x.parquet", OPTIONS)
     (store / "x.parquet").write_bytes(b"PAR1 no parquet PAR1")
     with pytest.raises(DataError, match="cannot be read as parquet"):
         load_folder(store / "x.parquet", OPTIONS)
@@ -229,16 +251,19 @@ def test_other_parquet_is_refused(store: Path) -> None:
         ("https://a.example/x.zip", "https:// is not read"),
         ("x.npz", "is an array"), ("x.pkl", "is a pickle"), ("x.sqlite", "is a database"), ("x.txt", "is text"),
         ("x.png", "is one picture"), ("x", "is a file"), ("x.7z", "is an archive of another kind"),
+        ("x.mp4", "is a video"), ("x.heic", "is a picture of a kind that is not read"),
+        ("pets", "is a zip archive; call it pets.zip"),
     ],
 )  # fmt: skip
 def test_what_is_not_read_is_told(name: str, expected: str, store: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (store / "given").mkdir()
     if ":" not in name:
-        (store / "given" / name).write_text("x")
-    assert modelyard("data", "show", name if ":" in name else str(store / "given" / name)) == 2
-    message = capsys.readouterr().err
-    assert expected in message and "expected a folder of class folders, a zip or tar archive" in message
-    assert message.count("\n") == 1
+        zip_member("x")(store / "given" / name) if name == "pets" else (store / "given" / name).write_text("x")
+    for command in (("data", "show"), ("data", "import"), *([("run", "--dataset")] if ":" in name else [])):
+        assert modelyard(*command, name if ":" in name else str(store / "given" / name)) == 2
+        message = capsys.readouterr().err
+        assert expected in message and "expected a folder of class folders, a zip or tar archive" in message
+        assert message.count("\n") == 1
 
 
 @pytest.mark.parametrize(

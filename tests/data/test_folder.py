@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from modelyard.data import datasets, folder, sizes
+from modelyard.data import datasets, folder, ground, sizes
 from modelyard.data.folder import read_folder
 from modelyard.data.images import Form, read_image
 from modelyard.data.listing import list_images
@@ -52,7 +52,7 @@ def test_the_majority_decides_and_a_wrong_guess_costs_a_second_pass_only(
     monkeypatch.setattr(folder, "read_image", counted)
     once = read(root, tmp_path / "once")
     assert (once.image_shape, len(calls)) == ((1, 13, 11), 12)
-    monkeypatch.setattr(folder, "SAMPLES", 1)  # only a/0.png is looked at
+    monkeypatch.setattr(ground, "SAMPLES", 1)  # only a/0.png is looked at
     twice = read(root, tmp_path / "twice")
     assert (twice.digest, len(calls)) == (once.digest, 12 + 24)
 
@@ -139,7 +139,7 @@ def test_text_called_png_is_listed_and_can_be_skipped(store: Path, capsys: pytes
     assert message.rstrip().endswith("mend them or pass --skip-unreadable")
     assert modelyard("data", "show", str(root), "--skip-unreadable", "--picture", str(store / "sheet.png")) == 0
     shown = capsys.readouterr().out
-    assert "unreadable, left out: a/note.png (unknown format)" in shown
+    assert "unreadable files left out: a/note.png (unknown format)" in shown
     assert "train 15, test 2" in shown
 
 

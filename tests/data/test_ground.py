@@ -61,6 +61,15 @@ def test_a_white_may_be_given_and_a_range_that_is_not_used_is_told(tmp_path: Pat
     assert wide.train.images_NCHW.max() == 16
     assert "less than an eighth of data.white=65535" in notes(wide)
     assert wide.digest != read(root).digest
+    hot = read(split_folder(tmp_path / "hot", [grey(4000)] * 9 + [grey(65_535)], [grey(1)]))
+    assert "most files use less than an eighth of data.white=65535, up to 4000 (--set data.white=4095" in notes(hot)
+
+
+@pytest.mark.parametrize(("fit", "told"), [("stretch", "stretched (--set data.fit=pad or crop keeps them)"), ("pad", "padded")])
+def test_other_proportions_are_told(fit: str, told: str, tmp_path: Path) -> None:
+    images = [Image.new("L", size) for size in ((8, 8), (80, 80), (20, 10))]
+    found = notes(read(split_folder(tmp_path / "x", images, images[:1]), fit=fit))
+    assert found.endswith(f"2 of 8 files have other proportions than 8 x 8: {told}")
 
 
 def test_a_range_that_the_sample_missed_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

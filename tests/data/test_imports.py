@@ -96,6 +96,23 @@ def test_an_imported_size_is_fixed(store: Path, capsys: pytest.CaptureFixture[st
     assert modelyard("run", "--dataset", "pets", "--plan", "--set", "data.height=20") == 0
 
 
+@pytest.mark.parametrize("option", ["fit=pad", "white=4095", "validation_as=validation"])
+def test_what_an_import_was_not_read_with_is_refused_and_what_it_was_is_not(
+    option: str, store: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = image_folder(store / "images", {f"{split}/{name}": 9 for split in ("train", "val") for name in "ab"})
+    assert modelyard("data", "import", str(root), "--name", "plain") == 0
+    assert modelyard("data", "import", str(root), "--name", "other", "--set", f"data.{option}") == 0
+    capsys.readouterr()
+    assert modelyard("data", "show", "other", "--set", f"data.{option}") == 0
+    for name in ("plain", "digits"):
+        assert modelyard("data", "show", name, "--set", f"data.{option}") == 2
+        message = capsys.readouterr().err
+        assert f"data.{option} is for image folders only" in message and message.count("\n") == 1
+    assert modelyard("data", "import", str(idx_folder(store / "idx")), "--set", f"data.{option}") == 2
+    assert "is for image folders only" in capsys.readouterr().err
+
+
 def test_idx_files_can_be_imported_with_class_names(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
     root = idx_folder(store / "idx")
     assert modelyard("data", "show", str(root)) == 2

@@ -32,7 +32,10 @@ def sizes(listing: Listing) -> tuple[int, int, int]:
 @pytest.mark.parametrize(
     ("split", "names"),
     [
-        ("train", "train Train TRAIN training Trainset trainingset train_set train-images my_pets_train PetsTrain train2"),
+        (
+            "train",
+            "train Train TRAIN training Trainset trainingset train_set train-images my_pets_train PetsTrain train2 trainval",
+        ),
         ("test", "test Testing TEST test-set testset pets-test TestSet test_images images_test"),
         ("validation", "val valid Validation dev DEV val_set validset pets_val val2017 validation-split"),
         ("", "car trainer latest contest invalid value device training_test testament 2017 été valley"),
@@ -97,6 +100,8 @@ def test_a_class_may_be_called_as_a_split_beside_others(classes: tuple[str, ...]
     [
         ({"Train": 9, "Test": 9}, "the classes would be Test/, Train/, which are names of splits"),
         ({"Train": 9}, "the classes would be Train/, which are names of splits"),
+        ({"train2017": 9, "val2017": 9, "annotations": 0}, "the classes would be train2017/, val2017/, which are names"),
+        ({"JPEGImages": 9, "Annotations": 0, "ImageSets": 0}, "the classes would be JPEGImages; expected a folder"),
         ({"train/x": 5, "car": 9}, "has one class (x)"),
         ({"train/images": 5, "val/images": 5}, "has one class (images)"),
         (
@@ -107,6 +112,10 @@ def test_a_class_may_be_called_as_a_split_beside_others(classes: tuple[str, ...]
         (
             {"original/a": 5, "original/b": 5, "augmented/a": 5, "augmented/b": 5},
             "augmented/, original/ hold the same folders (a/, b/)",
+        ),
+        (
+            {f"{kind}/{split}/{name}": 5 for kind in ("x", "y") for split in ("train", "test") for name in "ab"},
+            "x/, y/ hold the same folders (test/, train/); give one of them",
         ),
         ({"a/train": 5, "a/test": 1, "b/train": 5}, "some of a/, b/ hold folders of splits"),
         ({"train/train": 5, "train/test": 5}, "names of splits"),
@@ -136,6 +145,13 @@ def test_classes_in_file_names(name: str, tmp_path: Path) -> None:
     (tmp_path / "readme.png").touch()
     with pytest.raises(DataError, match=r"called class_001\.png"):
         list_images(tmp_path)
+
+
+def test_a_test_folder_without_labels_is_no_class_and_leaves_those_in_names(tmp_path: Path) -> None:
+    tree(tree(tree(tmp_path, {"train": 6}, "cat.{}.jpg"), {"train": 6}, "dog.{}.jpg"), {"test1": 3}, "{}.jpg")
+    listing = list_images(tmp_path)
+    assert (listing.classes, sizes(listing)) == (("cat", "dog"), (10, 0, 2))
+    assert listing.notes[1] == "3 pictures of no class left out, such as test1/0.jpg"
 
 
 @pytest.mark.parametrize("prefixes", [("IMG_", "DSC_"), ("IMG_2019_", "IMG_2020_"), ("photo", "cat"), ("", "cat"), ("cat",)])

@@ -18,6 +18,7 @@ from tests.data.samples import image_folder, modelyard
         ({}, "holds no images; expected class_name/*.png|jpg below it"),
         ({"a": 9}, r"has one class (a)"),
         ({"a": 9, "b": 3, "c": 0}, "each class needs at least 5 images for three splits; too few: b (3), c (0)"),
+        ({f"c{n}": 1 for n in range(9)}, "too few: c0 (1), c1 (1), c2 (1), c3 (1), c4 (1) and 4 more; add"),
         ({"train/a": 2, "train/b": 2, "test/a": 1, "test/c": 1}, "class folders that are only in train/: b; expected"),
         ({"train/a": 2, "train/b": 2, "test/a": 1, "test/b": 1, "test/c": 1}, "class folders that are only in test/: c"),
         ({"train/a": 2, "train/b": 1, "test/a": 1, "test/b": 1}, "at least 2 images in train/; too few: b (1)"),
@@ -46,7 +47,7 @@ def test_given_splits_are_kept_and_others_reported(tmp_path: Path) -> None:
     listing = list_images(image_folder(tmp_path, wanted))
     assert [file.path for file in listing.test] == ["test/a/0.png", "test/b/0.png"]
     assert [(file.label, file.is_validation) for file in listing.train] == [(0, False)] * 3 + [(1, False)] * 2 + [(0, True)] * 2
-    assert listing.notes[1] == "folder ignored: extra"
+    assert listing.notes[2:] == ("1 pictures of no class left out, such as extra/0.png",)
 
 
 def test_train_may_be_the_name_of_a_class(tmp_path: Path) -> None:

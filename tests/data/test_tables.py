@@ -40,8 +40,12 @@ ROWS = [(f"{name}.png", label) for name, label in EXPECTED.items()]
         ("all.tsv", "Image Path\tClass_Name", "images/{0}.png\t{1}"),
         ("labels.csv", "id,breed", "{0},{1}"),
         ("labels.csv", "ID,file,target,note", "7,./images/{0}.png,{1},x"),
+        ("labels.csv", "id,name of it,label", "{2},{0}.png,{1}"),
+        ("labels.csv", "id,image_id,label", "{2},{0},{1}"),
         ("labels.csv", "photo_of_it,what", "images\\{0}.png,{1}"),
         ("images/labels.csv", "img,species", "{0}.png,{1}"),
+        ("labels.csv", "path,label", "/home/me/set/images/{0}.png,{1}"),
+        ("labels.csv", " \npath,label", "C:\\me\\images\\{0}.png,{1}"),
         ("about/labels.csv", "file_name,category", "../images/{0}.png,{1}"),
         ("labels.jsonl", "", '{{"file_name": "images/{0}.png", "label": "{1}", "text": "x"}}'),
         ("images/metadata.jsonl", "", '{{"file_name": "{0}.png", "label": "{1}", "more": [1]}}'),
@@ -50,7 +54,10 @@ ROWS = [(f"{name}.png", label) for name, label in EXPECTED.items()]
 def test_tables_in_the_usual_ways(name: str, header: str, row: str, tmp_path: Path) -> None:
     pictures(tmp_path)
     (tmp_path / name).parent.mkdir(exist_ok=True)
-    (tmp_path / name).write_text("\n".join(filter(None, [header, *(row.format(*pair) for pair in EXPECTED.items())])))
+    ids = iter(reversed(NAMES))
+    (tmp_path / name).write_text(
+        "\n".join(filter(None, [header, *(row.format(*pair, next(ids)) for pair in EXPECTED.items())]))
+    )
     listings = [list_images(tmp_path)]
     if not name.startswith("about"):
         listings.append(list_plain(tmp_path / name, FolderOptions()))
@@ -114,6 +121,7 @@ def test_rows_at_fault_are_named_or_skipped(row: str, fault: str, tmp_path: Path
         ("text,label\nhello,good\n", "names no pictures beside or below it; tables of texts and numbers are not read yet"),
         ("file,width,height\n00.png,3,4\n", "no column of labels (columns: file, width, height); expected one called label"),
         ("", "names no pictures"),
+        ("00.png,cat\n01.png,dog\n", "begins with a picture (00.png, cat); expected a first line of column names"),
         ("file,label\n00.png,caf\udce9\n", "not in UTF-8"),
         ("file,label\n" + "x" * 200_000, "cannot be read as a table (field larger than field limit"),
         ("file,label\n" + "x" * 1_000_000, "a line of more than 1,000,000 characters"),
@@ -130,6 +138,20 @@ def test_other_tables_are_refused_and_do_not_disturb_class_folders(content: str,
     listing = list_images(tmp_path)
     assert listing.classes == ("images", "other")
     assert any(note.startswith("not used: labels.csv: ") for note in listing.notes)
+
+
+@pytest.mark.parametrize("more", [0, 40])
+def test_a_table_goes_before_names_of_files_and_is_not_ignored_for_them(more: int, tmp_path: Path) -> None:
+    names = [f"{letter}_{number}" for letter in "xy" for number in range(6)]
+    table = pictures(pictures(tmp_path, "train", names), "test", [f"x_{number:03}" for number in range(more)]) / "labels.csv"
+    rows = ["id,label", *(f"train/{name}.png,{'left' if name in names[:6] else 'right'}" for name in names)]
+    table.write_text("\n".join(rows))
+    assert list_images(tmp_path).classes == ("left", "right")
+    table.write_text("\n".join([*rows, "gone,left"]))
+    with pytest.raises(
+        DataError, match=r"1 rows name no picture in the folder: gone; correct the table .* take the table away"
+    ):
+        list_images(tmp_path)
 
 
 @pytest.mark.parametrize("line", ["[1, 2]", "{", '{"a":' * 2000, '{"file_name": NaN}'])

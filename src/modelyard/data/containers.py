@@ -11,7 +11,7 @@ from modelyard.data.archives import ARCHIVE, unpack
 from modelyard.data.listing import NOT_USED, Listing, list_images
 from modelyard.data.parquet import TABLE as PARQUET_TABLE
 from modelyard.data.parquet import unpack_parquet
-from modelyard.data.scan import scan_folder
+from modelyard.data.scan import JUNK, scan_folder
 from modelyard.data.tables import TABLE
 from modelyard.data.unread import refuse_file
 from modelyard.errors import DataError
@@ -29,7 +29,8 @@ def name_of(source: Path) -> str:
 
 
 def containers_of(source: Path) -> list[Path]:
-    """The archive or parquet file that was given, or those of a folder without pictures, with tables beside them.
+    """The archive or parquet file that was given, or those of a folder without pictures (or a lone one in it), with
+    tables beside them.
 
     Raises: DataError for a file of another kind.
     """
@@ -37,7 +38,8 @@ def containers_of(source: Path) -> list[Path]:
         if not any(kind.fullmatch(source.name) for kind in (ARCHIVE, PARQUET, TABLE)):
             refuse_file(source)
         return [] if TABLE.fullmatch(source.name) else [source]
-    folders = [folder for folder in (source, source / "data") if folder.is_dir()]
+    beside = [folder for folder in source.glob("[!.]*") if folder.is_dir() and not JUNK.fullmatch(folder.name)]
+    folders = [source, *(folder for folder in beside if len(beside) == 1 or folder.name == "data")]
     inside = [path for folder in folders for path in sorted(folder.glob("[!.]*")) if path.is_file()]
     found = [path for path in inside if ARCHIVE.fullmatch(path.name) or PARQUET.fullmatch(path.name)]
     if not found or scan_folder(source).pictures:

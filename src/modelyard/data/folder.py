@@ -12,7 +12,7 @@ import numpy as np
 from modelyard.cores import usable_cores
 from modelyard.data.containers import name_of
 from modelyard.data.datasets import Dataset, Images, OnProgress, Split, block_rows, border_colour, make_dataset, unheard
-from modelyard.data.ground import guess_forms, lies_on_ground, white_for, with_ground
+from modelyard.data.ground import guess_forms, lies_on_ground, sampled, white_for, with_ground
 from modelyard.data.images import Form, TooLarge, UnreadableImage, pillow_warnings_hushed, read_form, read_image
 from modelyard.data.listing import ImageFile, Listing, check_counts
 from modelyard.data.names import safe_name
@@ -22,9 +22,8 @@ from modelyard.data.packed import write_images
 from modelyard.data.sizes import size_notes, target_shape
 from modelyard.errors import DataError
 from modelyard.reading import LEAST_SIDE, Reading
+from modelyard.text import listed
 
-SAMPLES = 128
-"""File heads from which the majority's size is guessed before all are read."""
 BLOCK_FILES = 1024
 TASK_FILES = 16
 """Files a thread takes at once: handing over one small file costs as much as decoding it."""
@@ -57,7 +56,8 @@ def read_folder(listing: Listing, options: FolderOptions, scratch: Path, on_prog
     forms = [form for part in parts for form in part.forms]
     if not lies_on_ground(reading, forms):
         reading = replace(reading, ground=border_colour(train))
-    decoded = [*size_notes(forms, options), *reading_notes(reading, parts[0].forms, forms, train.stored_MCHW.shape[1])]
+    decoded = [*size_notes(forms, options), *reading_notes(reading, parts[0].forms, forms, train.stored_MCHW.shape[1:])]
+    decoded += [f"{len(broken)} unreadable files left out: {listed(broken)}"] if broken else []
     origin = origin_of(forms) | {"unreadable files left out": broken, "how decoded": decoded}
     origin |= {"notes": [*listing.notes, *decoded]}
     given = sum(file.is_validation for file in parts[0].files)
@@ -95,26 +95,16 @@ def _decode_at_majority(
 
 def guess_shape(listing: Listing, options: FolderOptions) -> Shape:
     """Channels, height and width that all images will very likely be brought to, from the heads of some files."""
-    return target_shape(_sample(listing.folder, [*listing.train, *listing.test]), options)
+    files = [*listing.train, *listing.test]
+    return target_shape(list(sampled(files, lambda file: read_form(listing.folder / file.path))), options)
 
 
 def _refusal(folder: Path, broken: Sequence[str], too_large: Sequence[str]) -> DataError:
     if too_large:
         remedy = "allow more (--set data.max_pixels=...), scale them down or pass --skip-unreadable"
-        return DataError(f"{folder}: {len(too_large)} images are too large: {', '.join(too_large[:5])}; {remedy}")
-    listed = ", ".join(broken[:5]) + (" ..." if len(broken) > 5 else "")
-    return DataError(f"{folder}: {len(broken)} files are not readable images: {listed}; mend them or pass --skip-unreadable")
-
-
-def _sample(folder: Path, files: Sequence[ImageFile]) -> list[Form]:
-    """Forms of evenly spaced files, the first included."""
-    forms = []
-    for file in files[:: max(1, len(files) // SAMPLES)]:
-        try:
-            forms.append(read_form(folder / file.path))
-        except UnreadableImage:
-            continue
-    return forms
+        return DataError(f"{folder}: {len(too_large)} images are too large: {listed(too_large)}; {remedy}")
+    told = f"{len(broken)} files are not readable images: {listed(broken)}"
+    return DataError(f"{folder}: {told}; mend them or pass --skip-unreadable")
 
 
 def _decode(listing: Listing, part: str, how: tuple[Shape, Reading, int], scratch: Path, on_progress: OnProgress) -> _Decoded:

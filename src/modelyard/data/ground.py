@@ -18,14 +18,15 @@ from modelyard.reading import DEEPEST, Reading
 
 BLACK, WHITE = (0,), (255,)
 Shape = tuple[int, int, int]
+F = TypeVar("F")
 T = TypeVar("T")
 
 
 def guess_forms(files: Sequence[Path], shape: Shape, max_pixels: int) -> list[Form]:
     """Forms of a sample of the files; with what their pixels alone tell, where their heads say that it may matter."""
-    forms = list(_sampled(files, lambda path: read_form(path, max_pixels), 1))
+    forms = list(sampled(files, lambda path: read_form(path, max_pixels)))
     if any(form.is_clear or form.mode.startswith("I") for form in forms):
-        return list(_sampled(files, lambda path: read_image(path, shape, max_pixels=max_pixels)[0], usable_cores()))
+        return list(sampled(files, lambda path: read_image(path, shape, max_pixels=max_pixels)[0], usable_cores()))
     return forms
 
 
@@ -52,7 +53,7 @@ def _ground(files: Sequence[Path], shape: Shape, reading: Reading) -> tuple[int,
     on_both = [replace(reading, ground=ground) for ground in (BLACK, WHITE)]
     borders: list[Images] = []
     drawn: list[NDArray[np.float64]] = []
-    for on_black, on_white in _sampled(files, lambda path: read_on_grounds(path, shape, on_both)[1], usable_cores()):
+    for on_black, on_white in sampled(files, lambda path: read_on_grounds(path, shape, on_both)[1], usable_cores()):
         if np.array_equal(border_of(on_black), border_of(on_white)):
             borders.append(border_of(on_black))
         alpha_HW = 1 - (on_white.astype(float) - on_black).mean(0) / 255
@@ -63,12 +64,12 @@ def _ground(files: Sequence[Path], shape: Shape, reading: Reading) -> tuple[int,
     return median_colour(borders) or shape[0] * (BLACK if is_bright else WHITE)
 
 
-def _sampled(files: Sequence[Path], read: Callable[[Path], T], threads: int) -> Iterator[T]:
+def sampled(files: Sequence[F], read: Callable[[F], T], threads: int = 1) -> Iterator[T]:
     """Of at most `SAMPLES` evenly spaced files, the first included, what can be read."""
 
-    def tried(path: Path) -> list[T]:
+    def tried(file: F) -> list[T]:
         try:
-            return [read(path)]
+            return [read(file)]
         except UnreadableImage:
             return []
 

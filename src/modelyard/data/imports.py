@@ -34,7 +34,7 @@ def import_dataset(path: Path, name: str, options: FolderOptions, on_progress: O
     """
     check_name(name)
     path = full_path(path)
-    dataset = read_idx_folder(path, name) if holds_idx(path) else load_folder(path, options, on_progress)
+    dataset = as_asked(read_idx_folder(path, name), options) if holds_idx(path) else load_folder(path, options, on_progress)
     entry = read_entry(_place(name))
     previous = None if entry is None else str(entry["digest"])
     if entry is not None and previous == dataset.digest:
@@ -52,6 +52,21 @@ def own_name(path: Path) -> str:
     if name in import_names() and (other := _entry(name)["origin"]["source"]) != str(path) and os.path.exists(other):  # noqa: PTH110
         raise DataError(f"{name} was imported from {other}; expected another --name for {path}, or --name {name} to replace it")
     return name
+
+
+def as_asked(dataset: Dataset, options: FolderOptions | None) -> Dataset:
+    """Raises: DataError when something is asked for that a data set, decoded long ago, does not have."""
+    reading, asked, unasked = dataset.reading, options or FolderOptions(), FolderOptions()
+    has = dict(zip(("channels", "height", "width"), dataset.image_shape, strict=True)) | {
+        "fit": reading.fit, "white": reading.white, "validation_as": "validation" if dataset.validation_rows else "test",
+    }  # fmt: skip
+    for option, value in has.items():
+        if (wanted := getattr(asked, option)) not in (getattr(unasked, option), value):
+            raise DataError(
+                f"{dataset.name} has {option} {value}, data.{option}={wanted} is for image folders only;"
+                " leave it out, or import the folder again with it (data import --set)"
+            )
+    return dataset
 
 
 def import_names() -> list[str]:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from modelyard.data.datasets import Dataset, Images, Labels, Split
+from modelyard.text import listed
 
 EXAMPLES = 5
 """How many of the images in question are named."""
@@ -68,9 +69,8 @@ def _advice(found: dict[str, Any]) -> Iterator[str]:
             " try --set training.class_weights=balanced or training.sampling=balanced, demand --set gates.min_recall=0.5"
         )
     if few := sorted((size, name) for name, size in sizes.items() if size < FEW):
-        more = f" and {len(few) - NAMED} more" if len(few) > NAMED else ""
-        named = ", ".join(f"{name} ({size})" for size, name in few[:NAMED])
-        yield f"few: less than {FEW} images to train on of {named}{more}; scores of so few vary much, add images"
+        named = listed((f"{name} ({size})" for size, name in few), NAMED)
+        yield f"few: less than {FEW} images to train on of {named}; scores of so few vary much, add images"
     if leaks := found["test images that are also in train"]:
         yield f"leaks: {leaks} test images are also in train, so the test score flatters; take them out of one"
     if twice := found["duplicates in train"]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import re
 import unicodedata
 from collections import Counter, defaultdict
@@ -11,10 +12,11 @@ from dataclasses import dataclass
 
 from modelyard.data.scan import Scan
 from modelyard.errors import DataError
+from modelyard.text import listed
 
 WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 FILLING = frozenset(("set", "data", "dataset", "images", "image", "imgs", "img", "split", "folder", "of"))
-SPLIT_WORD = re.compile(r"(?:(train(?:ing)?)|(test(?:ing)?)|(val|valid|validation|dev))(?:set|data|images|imgs)?")
+SPLIT_WORD = re.compile(r"(?:(train(?:ing|val)?)|(test(?:ing)?)|(val|valid|validation|dev))(?:set|data|images|imgs)?")
 NUMBERED = re.compile(r"(.*?[^\W\d_].*?)[ _.-]*\(?\d+\)?(?:\.[^.]*)?")
 MADE_BY_MACHINES = re.compile(
     r"(img|image|dscn?|dscf|pic|picture|photo|frame|file|scan|screenshot|pxl|p|untitled)(?![a-z])", re.I
@@ -33,6 +35,8 @@ class Labels:
     places: Set[Place]
     """All of them, also those without a picture."""
     notes: tuple[str, ...]
+    is_guess: bool = False
+    """By names of files, which may mean something else."""
 
 
 def normal(name: str) -> str:
@@ -98,10 +102,11 @@ def read_layout(scan: Scan) -> Labels:
     inner = {folder: {path.rpartition("/")[2] for path in tree.folders[folder]} for folder in full}
     parts = set.union(*inner.values())
     if min(len(full), len(parts)) > 1 and all(names == parts and not tree.here[folder] for folder, names in inner.items()):
-        if not all(map(split_of, parts)):
+        deeper = {frozenset(map(os.path.basename, tree.full(split))) for folder in full for split in tree.full(folder)}
+        if not all(map(split_of, parts)) or (len(deeper) == 1 and len(deeper.pop()) > 1):
             raise DataError(
-                f"{_listed(full)} hold the same folders ({_listed(parts)}); call the outer ones train and test if they are"
-                " splits, or put all images of a class into its folder"
+                f"{_listed(full)} hold the same folders ({_listed(parts)}); give one of them, call the outer ones train and"
+                " test if they are splits, or put all images of a class into its folder"
             )
         _check_once({part: split_of(part) for part in parts})
         return _labels(
@@ -110,7 +115,8 @@ def read_layout(scan: Scan) -> Labels:
         )
     if any(len(set(map(split_of, names)) - {""}) > 1 for names in inner.values()):
         raise DataError(f"some of {_listed(full)} hold folders of splits; expected the same ones in each")
-    return _labels({folder: (folder, "") for folder in folders}, f"class folders{root and f' below {root}/'}")
+    named = full if all(map(split_of, full)) else folders  # an empty one beside classes is told as that
+    return _labels({folder: (folder, "") for folder in named}, f"class folders{root and f' below {root}/'}")
 
 
 def _below_splits(tree: _Tree, root: str, splits: dict[str, str]) -> Labels:
@@ -120,8 +126,7 @@ def _below_splits(tree: _Tree, root: str, splits: dict[str, str]) -> Labels:
             f"has {_listed(splits)} but no train/; expected the same class folders in both, or none called {_listed(splits)}"
         )
     classes = {inner: (inner, split) for part, split in splits.items() for inner in tree.folders[tree.inside(part)]}
-    ignored = [f"folder ignored: {folder}" for folder in tree.folders[root] if folder not in splits]
-    return _labels(classes, f"class folders below {_listed(splits)}", *ignored)
+    return _labels(classes, f"class folders below {_listed(splits)}")
 
 
 def _check_once(splits: dict[str, str]) -> None:
@@ -131,11 +136,10 @@ def _check_once(splits: dict[str, str]) -> None:
 
 
 def _listed(folders: Iterable[str]) -> str:
-    names = sorted(folder.rpartition("/")[2] for folder in folders)
-    return ", ".join(f"{name}/" for name in names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+    return listed(sorted(f"{folder.rpartition('/')[2]}/" for folder in folders))
 
 
-def _labels(folders: dict[str, tuple[str, str]], how: str, *notes: str) -> Labels:
+def _labels(folders: dict[str, tuple[str, str]], how: str) -> Labels:
     """folders: path -> path of the folder called as the class, and split."""
     places = {path: (normal(named.rpartition("/")[2]), split) for path, (named, split) in folders.items()}
     classes = {name for name, _ in places.values()}
@@ -143,8 +147,8 @@ def _labels(folders: dict[str, tuple[str, str]], how: str, *notes: str) -> Label
         raise DataError(f"the classes would be {_listed(classes)}, which are names of splits; expected class folders in them")
     if len(classes) < 2:
         raise DataError(f"has one class ({', '.join(classes)}); a classifier needs at least two folders of images")
-    if len(places) > len(set(places.values())):
-        notes += ("folders joined whose names differ in Unicode form only",)
+    joined = len(places) > len(set(places.values()))
+    notes = ("folders joined whose names differ in Unicode form only",) if joined else ()
 
     @functools.cache
     def place_of_folder(folder: str) -> Place | None:
@@ -159,12 +163,13 @@ def _by_file_names(scan: Scan) -> Labels | None:
     """`cat_001.png`, `cat (2).png`, `cat.3.png`, in one folder or in one for each split; None where they tell no classes."""
     places: dict[str, Place] = {}
     for path in scan.pictures:
-        if not (found := NUMBERED.fullmatch(path.rpartition("/")[2])) or MADE_BY_MACHINES.match(found[1]):
+        split = split_within(path.rpartition("/")[0])
+        if (found := NUMBERED.fullmatch(path.rpartition("/")[2])) and not MADE_BY_MACHINES.match(found[1]):
+            places[path] = normal(found[1]).strip(" _.-"), split
+        elif split != "test":  # which may have no labels
             return None
-        places[path] = normal(found[1]).strip(" _.-"), split_within(path.rpartition("/")[0])
     counts = Counter(label for label, _ in places.values())
     if len(counts) < 2 or min(counts.values()) < LEAST_NAMED:
         return None
-    return Labels(
-        places.get, set(places.values()), (f"read as: {len(counts)} classes in the names of files, such as {min(places)}",)
-    )
+    how = f"read as: {len(counts)} classes in the names of files, such as {min(places)}"
+    return Labels(places.get, set(places.values()), (how,), is_guess=True)

@@ -16,6 +16,7 @@ from modelyard.data.tables import read_tables
 from modelyard.data.unread import NO_CLASSES, looks_like
 from modelyard.errors import DataError
 from modelyard.files import sha256_of_json
+from modelyard.text import listed
 
 NOT_USED = "not used: "
 TEST_EVERY = 5
@@ -86,11 +87,14 @@ def list_images(
     numbers = {name: number for number, name in enumerate(classes)}
     parts: dict[str, list[ImageFile]] = {split: [] for split in ("train", *role.values())}
     target = {(name, split): (parts[role[split]].append, numbers[name], role[split]) for name, split in labels.places}
+    strays = []
     for path in scan.pictures:
         if place := labels.place_of(path):
             add, label, split = target[place]
             status = status_of(f"{folder}/{path}")
             add(ImageFile(path, label, status.st_size, status.st_mtime_ns, split == "validation"))
+        else:
+            strays.append(path)
     for files in parts.values():
         files.sort(key=attrgetter("label"))
     left_out: dict[str, list[str]] = {name: [] for name in classes}
@@ -102,7 +106,7 @@ def list_images(
         wanted = [(parts["train"], 2, "in train/"), (parts["test"], 1, "in test/")]
     check_counts(source, classes, wanted, left_out)
     train, test = (parts["train"], parts["test"]) if "test" in parts else _hold_out(parts["train"])
-    notes = (*labels.notes, *_role_notes(labels, role), *_left_out(scan, sum(map(len, parts.values()))))
+    notes = (*labels.notes, *_role_notes(labels, role), *_left_out(scan, strays))
     return Listing(folder, classes, (*train, *parts.get("validation", ())), tuple(test), notes, source)
 
 
@@ -112,22 +116,28 @@ def _read_labels(scan: Scan, table: str, *, skip_unreadable: bool) -> Labels:
     if labels and (table or 2 * sum(labels.place_of(path) is not None for path in scan.pictures) >= len(scan.pictures)):
         return labels
     if table:
-        raise DataError(misfit)
+        raise DataError(misfit.removeprefix(f"{table}: "))
     try:
         if not scan.pictures:
             raise DataError(
                 f"holds no images{f' ({told(scan.others)})' if scan.others else ''}; expected class_name/*.png|jpg below it"
             )
         found = read_layout(scan)
+        if found.is_guess and (labels or misfit):
+            misfit += ", or take the table away if the names of the files begin with their classes"
+            raise DataError(misfit)
     except DataError as error:
         if labels:
             return labels
         raise DataError(misfit or f"{error}{looks_like(scan)}") from error
     names = sorted({name for name, _ in found.places})
+    if any(map(NO_CLASSES.fullmatch, names)):  # rarely, so that their pictures may be looked up
+        names = sorted({place[0] for place in map(found.place_of, scan.pictures) if place})
     if all(map(NO_CLASSES.fullmatch, names)):
         raise DataError(
             misfit or f"the classes would be {', '.join(names)}; expected a folder for each class{looks_like(scan)}"
         )
+    misfit = "a table that names less than half of the pictures" if labels else misfit
     return replace(found, notes=(*found.notes, f"{NOT_USED}{misfit}")) if misfit else found
 
 
@@ -140,16 +150,16 @@ def _roles(labels: Labels, validation_as: str | None) -> dict[str, str]:
 
 def _role_notes(labels: Labels, role: Mapping[str, str]) -> Iterator[str]:
     if (taken := role.get("validation")) == "test":
-        yield "the given validation split is tested on, another drawn from train; data.validation_as=validation says otherwise"
+        yield "the validation folder is tested on, validation drawn from train; otherwise: --set data.validation_as=validation"
     elif taken:
-        yield "the given validation split is used as such; data.validation_as=test says otherwise"
+        yield "the validation folder is the validation split; otherwise: --set data.validation_as=test"
 
 
-def _left_out(scan: Scan, used: int) -> Iterator[str]:
+def _left_out(scan: Scan, strays: Sequence[str]) -> Iterator[str]:
     if scan.others:
         yield told(scan.others)
-    if others := len(scan.pictures) - used:
-        yield f"{others} pictures left out that belong to no class"
+    if strays:
+        yield f"{len(strays)} pictures of no class left out, such as {strays[0]}"
     if scan.junk:
         yield f"folders left out: {', '.join(f'{name} {count}' for name, count in sorted(scan.junk.items()))}"
 
@@ -167,7 +177,7 @@ def check_counts(
         pairs = ((name, counts[label]) for label, name in enumerate(classes))
         if scarce := [f"{name} ({count}{others.get(name, '')})" for name, count in pairs if count < least]:
             raise DataError(
-                f"{source}: each class needs at least {least} images {where}; too few: {', '.join(scarce)};"
+                f"{source}: each class needs at least {least} images {where}; too few: {listed(scarce)};"
                 " add images or remove the class folder"
             )
 
@@ -176,10 +186,7 @@ def _check_same_classes(places: Set[Place]) -> None:
     splits = {split: {name for name, part in places if part == split} for split in {split for _, split in places}}
     for part, other in itertools.permutations(sorted(splits, key=("train", "test", "validation").index), 2):
         if other != "validation" and (only := sorted(splits[part] - splits[other])):
-            raise DataError(
-                f"class folders that are only in {part}/: {', '.join(only[:5])}{' ...' if len(only) > 5 else ''};"
-                f" expected the same names in {other}/"
-            )
+            raise DataError(f"class folders that are only in {part}/: {listed(only)}; expected the same names in {other}/")
 
 
 def _hold_out(files: Sequence[ImageFile]) -> tuple[list[ImageFile], list[ImageFile]]:

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from modelyard.data.layout import split_of
-from modelyard.data.tables import LABELS
+from modelyard.data.tables import LABELS, SPLITS, columns_of
 from modelyard.errors import DataError
 
-TABLE = "metadata.jsonl"
+TABLE = "parquet.jsonl"
 HEAD_BYTES = 10_000_000
 BATCH_BYTES = 2**28
 """Read at once, even where each row repeats the largest value that its group has room for."""
@@ -29,19 +29,22 @@ def unpack_parquet(path: Path, target: Path, most_bytes: int) -> int:
     total = 0
     try:
         with (target / TABLE).open("a") as table:
-            for row, (content, label) in enumerate(_rows(path, most_bytes)):
+            for row, (content, label, split) in enumerate(_rows(path, most_bytes)):
                 name = f"{path.stem}-{row:07}"
                 if (total := total + len(content)) > most_bytes:
                     raise ValueError(f"more than {most_bytes / 1e9:.3g} GB; allow more by data.max_bytes")
                 (target / name).write_bytes(content)
-                table.write(json.dumps({"file_name": name, "label": label, "split": split_of(path.stem)}) + "\n")
+                table.write(json.dumps({"file_name": name, "label": label, "split": split or split_of(path.stem)}) + "\n")
     except (ArrowException, OSError, ValueError, TypeError, LookupError) as error:
-        raise DataError(f"{path}: cannot be read as parquet of images ({str(error).partition(chr(10))[0]})") from error
+        reason = str(error).partition("\n")[0]
+        raise DataError(
+            f"{path}: cannot be read as parquet of images ({reason}); expected a column image with bytes, and label"
+        ) from error
     return total
 
 
-def _rows(path: Path, most_bytes: int) -> Iterator[tuple[bytes, str | None]]:
-    """Bytes of a picture, and its label. Raises: ArrowException, OSError, ValueError, TypeError, LookupError."""
+def _rows(path: Path, most_bytes: int) -> Iterator[tuple[bytes, str | None, str]]:
+    """Bytes of a picture, its label and its split. Raises: ArrowException, OSError, ValueError, TypeError, LookupError."""
     from pyarrow import types
     from pyarrow.parquet import ParquetFile
 
@@ -55,19 +58,29 @@ def _rows(path: Path, most_bytes: int) -> Iterator[tuple[bytes, str | None]]:
             for column in schema
             if types.is_struct(column.type) and column.type.get_field_index("bytes") >= 0
         ]
-        image = next(iter([*structs, *(column.name for column in schema if types.is_binary(column.type))]), None)
-        label = next((name for name in LABELS if name in schema.names), None)
+        image = next(
+            iter(
+                [
+                    *structs,
+                    *(column.name for column in schema if types.is_binary(column.type) or types.is_large_binary(column.type)),
+                ]
+            ),
+            None,
+        )
+        columns = columns_of(schema.names)
+        label, split = (next((columns[name] for name in known if name in columns), None) for known in (LABELS, SPLITS))
         if image is None or label is None:
-            raise ValueError(
-                f"columns {', '.join(schema.names[:8])}; expected image with bytes, and label; texts are not read yet"
-            )
+            raise ValueError(f"columns {', '.join(schema.names[:8])}; texts are not read yet")
         described = json.loads((schema.metadata or {}).get(b"huggingface", b"{}")).get("info", {}).get("features", {})
         names: list[str] = described.get(label, {}).get("names", [])
         for group, size in enumerate(groups):
             rows = max(1, min(64, BATCH_BYTES // max(1, size)))
-            for batch in file.iter_batches(rows, [group], [image, label], use_threads=False):
+            for batch in file.iter_batches(rows, [group], list(filter(None, [image, label, split])), use_threads=False):
                 for row in batch.to_pylist():
                     value: Any = row[label]
-                    picture = row[image.partition(".")[0]]
+                    picture = row[image.removesuffix(".bytes")]
+                    content = picture["bytes"] if isinstance(picture, dict) else picture
+                    if not content or isinstance(value, list | dict):
+                        raise ValueError("a row without bytes of a picture, or of more than one label")
                     text = None if value is None or (names and value < 0) else str(names[value] if names else value)
-                    yield (picture["bytes"] if image.endswith(".bytes") else picture), text
+                    yield content, text, split_of(str(row.get(split or "", "")))

@@ -20,6 +20,7 @@ JUNK = re.compile(
     r"|desktop\.ini|Icon\r",
     re.IGNORECASE,
 )
+PACKED = frozenset((".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".parquet", ".7z", ".rar"))
 
 
 @dataclass(slots=True)
@@ -84,6 +85,7 @@ def told(paths: Iterable[str]) -> str:
     """`12 files left out: .heic 8, .txt 4`, with what to do about photos of phones; nothing where there are none."""
     counts = Counter(os.path.splitext(path)[1].lower() or "no ending" for path in paths)  # noqa: PTH122
     remedy = ", convert .heic to .jpg" if {".heic", ".heif"} & set(counts) else ""
+    remedy += ", unpack or give archives and parquet by themselves" if PACKED & set(counts) else ""
     listed = ", ".join(
         f"{ending} {count}" for ending, count in sorted(counts.items(), key=lambda kind: (-kind[1], kind[0]))[:8]
     )

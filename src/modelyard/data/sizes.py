@@ -48,6 +48,6 @@ def size_notes(forms: Sequence[Form], options: FolderOptions) -> list[str]:
     asked = options.height or options.width
     why = "as asked" if asked else "the champion's size" if options.size_before else f"the longer side {LONGEST}"
     return [
-        f"most files are {majority[1]} x {majority[0]} pixels; all are brought to {width} x {height} ({why});"
+        f"the usual size is {majority[1]} x {majority[0]} pixels; all are brought to {width} x {height} ({why});"
         f" for another size: --set data.height={2 * height} --set data.width={2 * width} (data import: --height, --width)"
     ]

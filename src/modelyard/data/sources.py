@@ -8,7 +8,7 @@ from pathlib import Path
 from modelyard.data.cache import load_folder
 from modelyard.data.datasets import Dataset, OnProgress, unheard
 from modelyard.data.idx import holds_idx
-from modelyard.data.imports import describe_import, import_names, open_import
+from modelyard.data.imports import as_asked, describe_import, import_names, open_import
 from modelyard.data.mirrors import SourceMissing
 from modelyard.data.named import load_named, where
 from modelyard.data.names import BUILT_IN, nearest
@@ -26,12 +26,12 @@ def load_dataset(name: str, options: FolderOptions | None = None, on_progress: O
     Raises: DataError for an unknown name, a damaged file or when no source has it.
     """
     if name == "auto":
-        return _fitting(_load_auto(on_progress), options)
+        return as_asked(_load_auto(on_progress), options)
     if name in BUILT_IN:
-        return _fitting(load_named(name, on_progress), options)
+        return as_asked(load_named(name, on_progress), options)
     imported = import_names()
     if name in imported:
-        return _fitting(open_import(name), options)
+        return as_asked(open_import(name), options)
     check_address(name)
     if os.sep in name or Path(name).exists():
         folder = full_path(name)
@@ -55,16 +55,3 @@ def _load_auto(on_progress: OnProgress) -> Dataset:
         return load_named("mnist", on_progress)
     except SourceMissing:
         return load_named("digits", on_progress)
-
-
-def _fitting(dataset: Dataset, options: FolderOptions | None) -> Dataset:
-    """Raises: DataError when a size is asked for that the data set, decoded long ago, does not have."""
-    options = options or FolderOptions()
-    has = dict(zip(("channels", "height", "width"), dataset.image_shape, strict=True))
-    for side, value in has.items():
-        if (wanted := getattr(options, side)) not in (None, value):
-            raise DataError(
-                f"{dataset.name} has {side} {value}, data.{side}={wanted} is for image folders only;"
-                " leave it out, or import the folder again with another size"
-            )
-    return dataset

@@ -10,7 +10,7 @@ import os
 import posixpath
 import re
 from collections import defaultdict
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,16 +20,18 @@ from modelyard.data.layout import Labels, Place, normal, split_of, split_within
 from modelyard.data.scan import Scan
 from modelyard.errors import DataError
 from modelyard.files import open_regular, parse_json
+from modelyard.text import listed
 
 TABLE = re.compile(r"(?!.*submission)(.+)\.(csv|tsv|jsonl|ndjson)", re.IGNORECASE)
 FILES = re.compile(r"(file|image|img|picture|photo)?(file)?(name|path|id)?s?")
 LABELS = (
     "label", "labels", "labelname", "class", "classname", "category", "categoryname", "target", "species", "breed", "variety",
-    "diagnosis", "dx", "tag", "y",
+    "diagnosis", "dx", "finelabel", "tag", "y",
 )  # fmt: skip
 SPLITS = ("split", "subset", "partition", "set", "dataset", "fold", "phase", "usage")
 """Names of columns, without case and signs; the first that is there counts."""
 MOST_BYTES, MOST_LINE, MOST_ROWS, MOST_TABLES = 1_000_000_000, 1_000_000, 10_000_000, 20
+ABSOLUTE = re.compile(r"/|[A-Za-z]:/")
 FIRST_ROWS = 100
 """One of these must name a picture."""
 Row = dict[str, str]
@@ -62,7 +64,7 @@ def _lines(stream: io.TextIOWrapper) -> Iterator[str]:
 
 
 def _csv_rows(lines: Iterator[str]) -> Iterator[Row]:
-    header = next(lines, "")
+    header = next(filter(str.strip, lines), "")
     delimiter = max(",;\t|", key=header.count)
     names = [name.strip() for name in next(csv.reader([header], delimiter=delimiter), [])]
     for values in csv.reader(lines, delimiter=delimiter):
@@ -82,6 +84,11 @@ def _text(value: Any) -> str:
     return "" if value is None or isinstance(value, list | dict) else str(value).strip()
 
 
+def columns_of(names: Iterable[str]) -> dict[str, str]:
+    """Names of columns by what they are without case and signs."""
+    return {re.sub(r"[\W_]", "", name).casefold(): name for name in names}
+
+
 class _Names:
     """The pictures by every name that a table may give them; nothing else can be reached."""
 
@@ -99,9 +106,11 @@ class _Names:
     def find(self, value: str, folder: str, split: str) -> str | None:
         """The picture that a row of a table in `folder` names."""
         value = normal(value.replace("\\", "/"))
-        for path in (posixpath.normpath(posixpath.join(folder, value)), posixpath.normpath(value)):
-            if path in self.paths:
-                return self.paths[path]
+        parts = value.split("/") if ABSOLUTE.match(value) else []  # of the machine that the table was made on
+        for end in (value, *("/".join(parts[start:]) for start in range(1, len(parts)))):
+            for path in (posixpath.normpath(posixpath.join(folder, end)), posixpath.normpath(end)):
+                if path in self.paths:
+                    return self.paths[path]
         return self.bare.get((split, value)) or self.bare.get(("", value)) or None
 
 
@@ -121,6 +130,7 @@ def read_tables(scan: Scan, only: str, *, skip_unreadable: bool) -> tuple[Labels
     tables, read, misfit = [only] if only else list(filter(TABLE.fullmatch, scan.others)), _Read(), ""
     if len(tables) > MOST_TABLES:  # notes of each picture
         return None, ""
+    scan.others = [path for path in scan.others if path not in tables]
     names = _Names(scan) if tables else None
     for table in tables:
         try:
@@ -132,13 +142,9 @@ def read_tables(scan: Scan, only: str, *, skip_unreadable: bool) -> tuple[Labels
             misfit = str(error)
     if not read.notes:
         return None, misfit
-    told = [
-        f"{len(rows)} rows {fault}: {', '.join(rows[:5])}{' ...' if len(rows) > 5 else ''}"
-        for fault, rows in read.faults.items()
-    ]
+    told = [f"{len(rows)} rows {fault}: {listed(rows)}" for fault, rows in read.faults.items()]
     if told and not skip_unreadable:
         return None, f"{tables[0]}: {'; '.join(told)}; correct the table or pass --skip-unreadable"
-    scan.others = [path for path in scan.others if path not in tables]
     places = {path: place for path, place in read.places.items() if path not in read.doubtful}
     return Labels(places.get, set(places.values()), (*read.notes, *told)), ""
 
@@ -146,27 +152,31 @@ def read_tables(scan: Scan, only: str, *, skip_unreadable: bool) -> tuple[Labels
 def _read_table(folder: Path, table: str, names: _Names, read: _Read) -> None:
     with closing(rows_of(folder / table)) as rows:
         first = list(itertools.islice(rows, FIRST_ROWS))
-    columns = {re.sub(r"[\W_]", "", name).casefold(): name for row in first for name in row if name}
-    listed = ", ".join(list(columns.values())[:8]) + (" ..." if len(columns) > 8 else "")
+    columns = columns_of(name for row in first for name in row if name)
+    found = listed(columns.values(), 8)
     label = next((columns[name] for name in LABELS if name in columns), None)
     split = next((columns[name] for name in SPLITS if name in columns), None)
     if split and not any(split_of(row.get(split, "")) for row in first):
         split = None
     here, table_split = posixpath.dirname(table), split_of(posixpath.basename(table).rpartition(".")[0])
-    likely = [
-        columns[name]
-        for name in sorted(columns, key=lambda name: not FILES.fullmatch(name))
-        if columns[name] not in {label, split}
-    ]
-    file = next((name for name in likely if any(names.find(row.get(name, ""), here, table_split) for row in first)), None)
-    if file is None:
+    names_first = sorted(columns, key=lambda name: (not FILES.fullmatch(name), name == "id"))
+    likely = [columns[name] for name in names_first if columns[name] not in {label, split}]
+
+    def hits(name: str) -> int:
+        paths = ((names.find(value := row.get(name, ""), here, table_split), value) for row in first)
+        return sum(1 + path.endswith(value) for path, value in paths if path)  # with its ending it is no number of a row
+
+    file = max(likely, key=hits, default="")
+    if not file or not hits(file):
         raise DataError(
-            f"{table}: names no pictures beside or below it; tables of texts and numbers are not read yet (columns: {listed})"
+            f"{table}: names no pictures beside or below it; tables of texts and numbers are not read yet (columns: {found})"
         )
+    if "." in file and names.find(file, here, table_split):
+        raise DataError(f"{table}: begins with a picture ({found}); expected a first line of column names: file,label")
     rest = [name for name in likely if name != file]
     label = label or (rest[0] if len(rest) == 1 else None)
     if label is None:
-        raise DataError(f"{table}: no column of labels (columns: {listed}); expected one called label")
+        raise DataError(f"{table}: no column of labels (columns: {found}); expected one called label")
     for row in rows_of(folder / table):
         value, name = row.get(file, ""), normal(row.get(label, ""))
         row_split = split_of(row.get(split, "")) if split else table_split

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import zipfile
 from pathlib import Path
 from typing import NoReturn
 
@@ -24,6 +25,7 @@ ANNOTATIONS = {
 }
 FILES = {
     "text": ".txt.md.log.html.xml.yaml.yml.json.pdf.doc.docx.", "a spreadsheet": ".xls.xlsx.ods.",
+    "a video": ".mp4.avi.mov.mkv.webm.m4v.wmv.", "a picture of a kind that is not read": ".heic.heif.svg.eps.psd.dcm.nii.",
     "a database": ".db.sqlite.sqlite3.mdb.", "an array": ".npy.npz.h5.hdf5.mat.arrow.feather.tfrecord.tfrecords.",
     "an archive of another kind": ".7z.rar.gz.bz2.xz.zst.", "a pickle, which may run a program": ".pkl.pickle.pt.pth.joblib.",
 }  # fmt: skip
@@ -39,7 +41,8 @@ def refuse_file(path: Path) -> NoReturn:
     """Raises: DataError that says what kind of file it is."""
     kinds = (what for what, known in FILES.items() if path.suffix and f"{path.suffix.lower()}." in known)
     is_one = path.suffix.lower() in ENDINGS or is_picture(str(path))
-    raise DataError(f"{path}: is {'one picture' if is_one else next(kinds, 'a file')}; {WANTED}")
+    unnamed = f"a zip archive; call it {path.name}.zip" if not path.suffix and zipfile.is_zipfile(path) else "a file"
+    raise DataError(f"{path}: is {'one picture' if is_one else next(kinds, unnamed)}; {WANTED}")
 
 
 def looks_like(scan: Scan) -> str:

@@ -10,9 +10,7 @@ from pydantic import Field
 from modelyard.config import Config
 from modelyard.data.drift import Classes, DriftTest, Limits, compare_classes
 from modelyard.data.profile import Profile
-
-NAMED = 5
-"""Classes named in one problem; the others are counted."""
+from modelyard.text import listed
 
 
 class ValidationConfig(Config):
@@ -126,9 +124,3 @@ def _drift(tests: Sequence[DriftTest], rules: ValidationConfig) -> Iterator[str]
         most: float | None = getattr(rules, key)
         if test.drifted and most is not None and test.effect > most:
             yield f"{test.what} drifted by {test.effect:.3f}, at most {most:g} expected (--set validation.{key}=...)"
-
-
-def listed(items: Sequence[str]) -> str:
-    """The first few, and how many more there are."""
-    more = f" and {len(items) - NAMED} more" if len(items) > NAMED else ""
-    return ", ".join(items[:NAMED]) + more

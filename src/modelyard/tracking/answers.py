@@ -9,7 +9,6 @@ import numpy as np
 from modelyard.bundle import MODEL_FILE, Bundle
 from modelyard.data.datasets import Dataset
 from modelyard.data.packed import open_packed
-from modelyard.data.validation import listed
 from modelyard.errors import StoreError
 from modelyard.evaluation.metrics import NEVER_GIVEN, RECALL, Probabilities, of_classes
 from modelyard.files import is_sealed
@@ -17,6 +16,7 @@ from modelyard.gates.pairs import Pair
 from modelyard.gates.verdicts import Facts
 from modelyard.home import Home
 from modelyard.releases import demand_recorded, read_release
+from modelyard.text import listed
 from modelyard.tracking.registry import Version, release_folder
 
 NAN = float("nan")
