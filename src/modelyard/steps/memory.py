@@ -25,11 +25,13 @@ CLEAR_SHARE = 0.4
 
 def check_memory(request: BuildRequest, home: Home, cost: Cost | None = None) -> None:
     """Raises: DataError when the training will not fit; `cost` is what was measured of it already."""
+    if training_is_done(request, home):
+        return
     dataset, available = open_packed(home.steps / request.data_step, verify=False), available_bytes()
     needed = cost.memory if cost else _reckoned(request, dataset)
     if resolve_device(request.device).type != "cpu" or needed <= available * (1 if cost else CLEAR_SHARE):
         return
-    if cost is None and not training_is_done(request, home):
+    if cost is None:
         measured = measure([training_job(request, home, home.checkpoints / "trial")])[0]
         needed = measured.memory if measured else needed
     if needed > available:
