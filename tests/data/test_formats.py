@@ -11,14 +11,22 @@ from PIL import Image
 from modelyard.data.formats import ENDINGS, HEAD_BYTES, kind_of
 from tests.data.pictures import FORMATS, painting, saved
 
+NOT_WRITTEN = {
+    "PNG": {"CMYK"}, "BMP": {"LA", "CMYK"}, "GIF": {"CMYK"}, "PPM": {"P", "LA", "CMYK"}, "TGA": {"CMYK"},
+    "JPEG": {"P", "LA", "RGBA"}, "MPO": {"P", "LA", "RGBA"}, "JPEG2000": {"1", "P"},
+}  # fmt: skip
+"""Modes that the format, or Pillow's encoder of it, does not have."""
+WRITTEN = [
+    (kind, mode)
+    for kind in FORMATS
+    for mode in ("1", "L", "P", "LA", "RGB", "RGBA", "CMYK")
+    if mode not in NOT_WRITTEN.get(kind, ())
+]
 
-@pytest.mark.parametrize("kind", FORMATS)
-@pytest.mark.parametrize("mode", ["1", "L", "P", "LA", "RGB", "RGBA", "CMYK"])
+
+@pytest.mark.parametrize(("kind", "mode"), WRITTEN)
 def test_each_format_is_known_whatever_it_is_called(kind: str, mode: str) -> None:
-    try:
-        content = saved(kind, painting().convert(mode))
-    except (OSError, ValueError):
-        pytest.skip("Pillow cannot write it")
+    content = saved(kind, painting().convert(mode))
     for ending in ("", ".png", ".tga", ".txt"):
         assert kind_of(content[:HEAD_BYTES], ending) == {"MPO": "JPEG"}.get(kind, kind)
 

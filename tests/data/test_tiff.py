@@ -31,14 +31,18 @@ OPTIONS: list[dict[str, object]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("options", OPTIONS)
-@pytest.mark.parametrize("mode", ["RGB", "L", "P", "CMYK", "1", "I;16", "RGBA"])
+WRITTEN = [
+    (options, mode)
+    for options in OPTIONS
+    for mode in ("RGB", "L", "P", "CMYK", "1", "I;16", "RGBA")
+    if options != {"compression": "jpeg"} or mode not in {"P", "1", "I;16"}  # which JPEG does not have
+]
+
+
+@pytest.mark.parametrize(("options", "mode"), WRITTEN)
 def test_the_pixels_are_those_of_the_whole_file(options: dict[str, object], mode: str) -> None:
     picture = painting().convert("L").convert(mode) if mode == "I;16" else painting().convert(mode)
-    try:
-        content = saved("TIFF", picture, **options)
-    except OSError:
-        pytest.skip("Pillow cannot write it")
+    content = saved("TIFF", picture, **options)
     with Image.open(io.BytesIO(content)) as whole, Image.open(io.BytesIO(plain_tiff(content))) as plain:
         assert (plain.mode, plain.size) == (whole.mode, whole.size)
         np.testing.assert_array_equal(np.asarray(plain), np.asarray(whole))

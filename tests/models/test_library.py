@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from importlib.util import find_spec
 
 import pytest
 import torch
@@ -12,13 +11,7 @@ from modelyard.errors import ConfigError
 from modelyard.models import CustomConfig, library
 from modelyard.recipes import named_recipes
 
-needs_timm = pytest.mark.skipif(find_spec("timm") is None, reason="timm is not installed")
-NAMES = [
-    "torchvision:squeezenet1_1",
-    "torchvision:mobilenet_v3_small",
-    "torchvision:googlenet",
-    pytest.param("timm:test_resnet.r160_in1k", marks=needs_timm),
-]
+NAMES = ["torchvision:squeezenet1_1", "torchvision:mobilenet_v3_small", "torchvision:googlenet", "timm:test_resnet.r160_in1k"]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -45,8 +38,8 @@ def test_its_name_is_its_label_and_its_arguments_are_given() -> None:
         ("torchvision:", "expected one such as resnet18"),
         ("torchvision:ResNet50", "expected one such as resnet50"),
         ("torch:resnet18", r"expected path/to/file\.py:ClassName, torchvision:NAME or timm:NAME"),
-        pytest.param("timm:resnet1", r"timm has no classifier 'resnet1'; expected one such as resnet1", marks=needs_timm),
-        pytest.param("timm:hf-hub:a/b", "expected path/to/file", marks=needs_timm),
+        ("timm:resnet1", r"timm has no classifier 'resnet1'; expected one such as resnet1"),
+        ("timm:hf-hub:a/b", "expected path/to/file"),
     ],
 )
 def test_an_unknown_name_is_told_with_near_ones(name: str, told: str) -> None:

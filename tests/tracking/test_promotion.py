@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from modelyard.gates.config import GatesConfig
 from modelyard.gates.pairs import Pair
 from modelyard.home import Home
 from modelyard.ledger import read_ledger
+from modelyard.reading import Reading
 from modelyard.tracking import promotion, registry
 from modelyard.tracking.answers import pair_up
 from modelyard.tracking.by_hand import promote_version
@@ -138,6 +140,16 @@ def test_what_cannot_be_compared_moves_no_alias_and_names_the_command(led: Home,
     assert verdict.why == f"cannot be compared with the champion: {why}; {by_hand}"
     assert (verdict.promoted, verdict.refused) == (False, True)
     assert (ledger(led), leader(led), leader(led, "cnn")) == (before, 1, 1)
+
+
+@pytest.mark.parametrize("reading", [Reading(fit="pad"), Reading(white=4095)])
+def test_images_that_are_read_in_another_way_are_not_compared(led: Home, reading: Reading) -> None:
+    changed = replace(lit_dataset(images=60), reading=reading)
+    pack(changed, led.steps / f"read-{reading.fit}-{reading.white}")
+    made = a_version(led, f"made-{reading.fit}-{reading.white}", fooled=False, validation=0.99, digest=changed.digest)
+    first = registry.versions(led, "lit")[0]
+    why = pair_up(led, made, first, led.steps / f"read-{reading.fit}-{reading.white}")
+    assert isinstance(why, str) and reading.told in why and "those of version" in why
 
 
 @pytest.mark.parametrize(("classes", "fooled"), [("edcba", True), ("abcdef", False), ("fabcde", True)])

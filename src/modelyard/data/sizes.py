@@ -11,7 +11,7 @@ from modelyard.data.options import FolderOptions
 LONGEST = 128
 """Pixels of the longer side that photos are brought to where nobody says another size."""
 LEAST, MOST = 4, 4096
-"""Pixels of a side that follows from the other; what `data.height` and `data.width` may be."""
+"""Pixels of a side that follows from the other, however long a panorama is."""
 
 
 def target_shape(forms: Sequence[Form], options: FolderOptions) -> tuple[int, int, int]:

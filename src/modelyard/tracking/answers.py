@@ -82,7 +82,7 @@ def pair_up(home: Home, candidate: Version, champion: Version, data: Path) -> Pa
 
 def _probabilities(home: Home, version: Version, dataset: Dataset) -> Probabilities | str:
     """As recorded when the version was evaluated on these images, else asked of its released file (NaN for classes that it
-    does not know); a sentence where that has classes of its own, or images of another size.
+    does not know); a sentence where that has classes of its own, or images of another size or read in another way.
     """
     recorded = home.steps / version.tags["evaluation"]
     if version.tags["data_digest"] == dataset.digest and is_sealed(recorded):
@@ -93,6 +93,9 @@ def _probabilities(home: Home, version: Version, dataset: Dataset) -> Probabilit
     if lost := [name for name in bundle.manifest.classes if name not in dataset.classes]:
         own = "; none is left, a model of its own takes --name NAME" if lost == list(bundle.manifest.classes) else ""
         return f"classes of version {version.number} are gone: {listed(lost)}{own}"
+    reading = bundle.manifest.reading
+    if (reading.fit, reading.white) != (dataset.reading.fit, dataset.reading.white):
+        return f"images that are {dataset.reading.told}, those of version {version.number} are {reading.told}"
     if (channels, height, width) != dataset.image_shape:
         before, now = ("x".join(map(str, shape)) for shape in ((channels, height, width), dataset.image_shape))
         return f"images of {now}, channels x height x width, those of version {version.number} are of {before}"
