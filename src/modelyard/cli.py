@@ -33,6 +33,7 @@ from modelyard.environment import configure, private_files
 from modelyard.errors import ModelyardError, describe_fault
 from modelyard.home import Home
 from modelyard.running import run_compare
+from modelyard.sharing import told_to_reader
 from modelyard.terminal import echo
 from modelyard.text import printable
 
@@ -183,7 +184,10 @@ def _report(error: Exception) -> int:
         vars(error).update(message=printable(vars(error).get("message", "")))
         usage_error()
         return 2
-    fault = None if os.environ.get("MODELYARD_DEBUG") else error if isinstance(error, ModelyardError) else describe_fault(error)
+    fault: object = None
+    if not os.environ.get("MODELYARD_DEBUG"):
+        told = told_to_reader(Home.current(), error)
+        fault = told or (error if isinstance(error, ModelyardError) else describe_fault(error))
     if fault is None:
         echo(*"".join(traceback.format_exception(error)).splitlines(), err=True)
         return 1

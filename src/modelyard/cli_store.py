@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from modelyard.cli_options import JsonOption, print_rows
 from modelyard.errors import ConfigError
+from modelyard.files import full_path
 from modelyard.home import Home
 from modelyard.sharing import share, unshare
 from modelyard.terminal import echo
@@ -99,3 +101,32 @@ def store_share(
         f"group {number} may read the releases, ledgers and database of" if number is not None else "its owner alone may read"
     )
     echo(json.dumps({"store": str(home.root), "group": number}) if as_json else f"{done} {home.root}")
+
+
+@store_app.command("backup")
+def store_backup(
+    file: Annotated[Path, typer.Argument(help="A new file outside the store: backup.tar.")], as_json: JsonOption = False
+) -> None:
+    """The whole store in one file, also while `modelyard up` and runs use it; it is read back before it is kept.
+
+    Left out: checkpoints (an interrupted training begins anew), logs, and what `up` makes at each start.
+    """
+    from modelyard.housekeeping.backup import backup
+    from modelyard.progress import ConsoleProgress
+
+    with ConsoleProgress():
+        done = backup(Home.current(), full_path(file))
+    echo(json.dumps({"done": done}) if as_json else done)
+
+
+@store_app.command("restore")
+def store_restore(
+    file: Annotated[Path, typer.Argument(help="What `modelyard store backup` wrote.")], as_json: JsonOption = False
+) -> None:
+    """Make an empty MODELYARD_HOME the store that a backup holds, here or on another machine; every file is checked."""
+    from modelyard.housekeeping.backup import restore
+    from modelyard.progress import ConsoleProgress
+
+    with ConsoleProgress():
+        done = restore(Home.current(), full_path(file))
+    echo(json.dumps({"done": done}) if as_json else done)

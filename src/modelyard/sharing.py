@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import stat
@@ -13,6 +14,8 @@ from modelyard.home import Home
 
 PRIVATE, SHARED_ROOT, SHARED = 0o700, 0o2710, 0o2750
 """Modes of folders. What is new gets the group of one with setgid, and is opened in a `SHARED` one (`open_as_folder`)."""
+
+DENIED = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
 def close_root(home: Home) -> bool:
@@ -60,6 +63,29 @@ def unshare(home: Home) -> None:
     _demand_store(home)
     home.root.chmod(PRIVATE)
     _set_readable(home, None)
+
+
+def told_to_reader(home: Home, error: BaseException | None) -> str | None:
+    """What a reader of somebody else's store is told of a command that would write to it, or read what is not shared."""
+    while error is not None and getattr(error, "errno", None) not in DENIED:
+        error = error.__cause__ or error.__context__
+    if not str(getattr(error, "filename", "")).startswith(str(home.root)) or not os.access(home.root, os.X_OK):
+        return None
+    if (owner := home.root.stat().st_uid) == os.geteuid():
+        return None
+    return (
+        f"the store {home.root} belongs to {_user(owner)}; you may only read what it shares (models, predict, serve, doctor):"
+        f" run as {_user(owner)}, or name a store of your own by MODELYARD_HOME"
+    )
+
+
+def _user(number: int) -> str:
+    import pwd  # not on Windows
+
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return f"user {number}"
 
 
 def _demand_store(home: Home) -> None:

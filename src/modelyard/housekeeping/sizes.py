@@ -27,10 +27,15 @@ def size_of(path: Path) -> int:
 
 
 def store_sizes(home: Home) -> dict[str, int]:
-    """Part -> bytes, the cache and all of the store last. `total` is the store without the cache, which others share."""
-    database = sum(size_of(path) for path in home.root.glob(f"{home.database.name}*"))
-    folders = ("artifacts", "steps", "profiles", "checkpoints", "releases", "sweeps", "logs", "prefect")
-    sizes = {"database": database} | {name: size_of(home.root / name) for name in folders}
+    """Part -> bytes, the cache and all of the store last. `total` is the store without the cache, which others share.
+
+    What a reader of a shared store may not look into is left out.
+    """
+    beside = [home.database.with_name(f"{home.database.name}{end}") for end in ("", "-wal", "-shm")]
+    sizes = {"database": sum(map(size_of, {*beside, *home.root.glob(f"{home.database.name}*")}))}
+    for name in ("artifacts", "steps", "profiles", "checkpoints", "releases", "sweeps", "logs", "prefect"):
+        if not (home.root / name).exists() or os.access(home.root / name, os.R_OK):
+            sizes[name] = size_of(home.root / name)
     total = max(size_of(home.root), sum(sizes.values()))  # a reader of a shared store may not list it
     return sizes | {"other": total - sum(sizes.values()), "total": total, "cache": size_of(cache_folder())}
 
