@@ -49,7 +49,8 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport: Any = transport
         peer = transport.get_extra_info("peername")
-        self._client = str(peer[0]) if peer else ""
+        self._client = str(peer[0]) if isinstance(peer, tuple) else ""
+        self._heads = self._answering.heads(self._client)
         self._all.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -74,7 +75,7 @@ class Connection(asyncio.Protocol):
     def _is_known(self, data: bytes) -> bool:
         """Take a whole request without parsing its head again."""
         cost = REQUEST_BYTES + len(data)
-        request = self._answering.heads.read(data)
+        request = self._heads.read(data)
         if request is None or self._budget.held + cost > self._budget.large_limit:  # the other way makes room or refuses
             return False
         self._budget.held += cost
@@ -110,7 +111,7 @@ class Connection(asyncio.Protocol):
         self._arriving += num_bytes
 
     def on_head(self, head: Request) -> None:
-        self._max_body_bytes = self._answering.check_head(head)
+        self._max_body_bytes = self._answering.check_head(head, self._client)
         if b"expect" in head.headers and self._task is None:
             self._transport.write(CONTINUE)
 
@@ -121,7 +122,7 @@ class Connection(asyncio.Protocol):
 
     def on_request(self, request: Request, goes_on: bool) -> None:
         if goes_on:
-            self._answering.heads.remember(self._whole, request)
+            self._heads.remember(self._whole, request)
         self._enqueue(Arrived(request, goes_on, self._end_arriving()))
 
     def _release(self, num_bytes: int) -> None:

@@ -7,11 +7,12 @@ import resource
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_network
 from itertools import compress
 
 from modelyard.errors import ConfigError
 from modelyard.serving.options import Network
+from modelyard.serving.proxies import read_address
 
 OWN_DESCRIPTORS = 32
 """What a worker needs beside its connections, at least; a quarter of what it may have, if that is more."""
@@ -71,8 +72,7 @@ class Shared:
 @lru_cache(1024)
 def peer_of(address: str, trusted: tuple[Network, ...]) -> str:
     """Whose connection it is: an IPv4 address or an IPv6 network of /64; empty for this machine and trusted proxies."""
-    given = ip_address(address.partition("%")[0])
-    given = getattr(given, "ipv4_mapped", None) or given
+    given = read_address(address)
     if given.is_loopback or any(given in network for network in trusted):
         return ""
     return str(given) if given.version == 4 else str(ip_network((given, 64), strict=False))
