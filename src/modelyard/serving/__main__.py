@@ -12,7 +12,7 @@ from modelyard.cores import usable_cores
 from modelyard.errors import ModelyardError
 from modelyard.home import Home
 from modelyard.serving.events import log_event
-from modelyard.serving.hosts import HOST_NAME, is_loopback
+from modelyard.serving.hosts import check_names, is_loopback
 from modelyard.serving.options import DEFAULT_PORT, ServeOptions
 from modelyard.serving.origins import Origins
 from modelyard.serving.supervisor import Supervisor
@@ -38,7 +38,7 @@ def read_options(arguments: list[str]) -> ServeOptions:
     for name, dest in (("model", "models"), ("alias", "aliases")):
         told = f"a served {name}; repeatable (default: all)"
         add(f"--{name}", dest=dest, action="append", default=[], metavar=name.upper(), help=told)
-    add("--host", default=defaults.host, help="address to listen on, or unix:PATH (default: %(default)s)")
+    add("--host", default=defaults.host, help="address to listen on (default: %(default)s)")
     add("--port", type=int, default=DEFAULT_PORT, help="0 takes a free one (default: %(default)s)")
     add("--workers", type=int, default=usable_cores(), help="processes (default: the usable cores, %(default)s)")
     add("--provider", default=defaults.provider, help="onnxruntime's execution provider (default: %(default)s)")
@@ -61,13 +61,11 @@ def read_options(arguments: list[str]) -> ServeOptions:
     for name, least in (("workers", 1), ("max_connections", 1), ("hang_s", 3)):
         if given[name] < least:
             parser.error(f"--{name.replace('_', '-')}: expected at least {least}, received {given[name]}")
-    if wrong := [name for name in given["allowed_hosts"] if not HOST_NAME.fullmatch(name)]:
-        parser.error(f"--allowed-host {wrong[0]}: expected a name without scheme and port")
+    check_names(given["allowed_hosts"])
     Origins(given["origins"])
-    options = ServeOptions(**given)
-    if options.token_file is None and not options.socket_file and not is_loopback(options.host):
-        log_event("open to the network", {"host": options.host, "remedy": "anyone who reaches it may call; give --token-file"})
-    return options
+    if given["token_file"] is None and not is_loopback(given["host"]):
+        log_event("open to the network", {"host": given["host"], "remedy": "anyone who reaches it may call; give --token-file"})
+    return ServeOptions(**given)
 
 
 def main(arguments: list[str]) -> int:

@@ -20,7 +20,7 @@ from modelyard.serving.http_message import KnownHeads
 from modelyard.serving.options import ServeOptions
 from modelyard.serving.origins import Origins
 from modelyard.serving.packing import STEP, pack, unpack
-from modelyard.serving.proxies import TOLD, Proxies
+from modelyard.serving.places import client_of, is_trusted
 
 MAX_ID_LENGTH = 128
 
@@ -45,10 +45,10 @@ class Answering:
         self._handlers = handlers
         self._max_body_bytes = options.max_body_bytes
         self.budget = BodyBudget(max(options.max_bodies_bytes, 2 * options.max_body_bytes))
-        self._heads = KnownHeads(), KnownHeads()
+        self.heads = KnownHeads()
         self._origins = Origins(options.origins)
-        self._proxies = Proxies(options.trusted_proxies, is_file=bool(options.socket_file))
-        self._hosts = Hosts([options.host, *options.allowed_hosts, *(origin.name for origin in self._origins.named)])
+        self._proxies = options.trusted_proxies
+        self._hosts = Hosts([options.host, *options.allowed_hosts, *(name for _, name, _ in self._origins.named)])
         self._access_log = options.access_log
         self._id_prefix = os.urandom(4).hex()
         self._ids = itertools.count(1)
@@ -58,17 +58,11 @@ class Answering:
         """Whether connections should end after their next answer."""
         return self._handlers.draining
 
-    def heads(self, client: str) -> KnownHeads:
-        """What is remembered for connections as this one's: the same bytes say more when a proxy sends them."""
-        return self._heads[self._proxies.trusts(client)]
-
     def check_head(self, head: Request, client: str) -> int:
         """The most bytes that its body may have; none is read of what a head speaks against. Raises: RequestError."""
-        if not TOLD.isdisjoint(head.headers) and not self._proxies.trusts(client):
-            head.headers = {name: value for name, value in head.headers.items() if name not in TOLD}
         if (host := head.headers.get(b"host")) is not None:
             self._hosts.check(host)
-        self._origins.check(head)
+        self._origins.check(head, by_proxy=is_trusted(client, self._proxies))
         limit = self._max_body_bytes if head.method == "POST" else MAX_OBJECT_BYTES  # nothing else needs any, nor a token
         num_bytes = int(head.headers.get(b"content-length", 0))
         if num_bytes or b"transfer-encoding" in head.headers:
@@ -107,7 +101,7 @@ class Answering:
         if self._origins.named:
             self._origins.permit(request, response)
         if self._access_log or response.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            client = self._proxies.client(client, headers)
+            client = client_of(client, headers.get(b"x-forwarded-for", b""), self._proxies)
             told = {"id": request_id.decode(), "client": client, "method": request.method, "path": request.path}
             elapsed_ms = round((time.perf_counter() - started) * 1e3, 3)
             log_event("request", {**told, "status": int(response.status), "ms": elapsed_ms})

@@ -49,8 +49,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport: Any = transport
         peer = transport.get_extra_info("peername")
-        self._client = str(peer[0]) if isinstance(peer, tuple) else ""
-        self._heads = self._answering.heads(self._client)
+        self._client = str(peer[0]) if peer else ""
         self._all.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -75,7 +74,7 @@ class Connection(asyncio.Protocol):
     def _is_known(self, data: bytes) -> bool:
         """Take a whole request without parsing its head again."""
         cost = REQUEST_BYTES + len(data)
-        request = self._heads.read(data)
+        request = self._answering.heads.read(data)
         if request is None or self._budget.held + cost > self._budget.large_limit:  # the other way makes room or refuses
             return False
         self._budget.held += cost
@@ -122,7 +121,7 @@ class Connection(asyncio.Protocol):
 
     def on_request(self, request: Request, goes_on: bool) -> None:
         if goes_on:
-            self._heads.remember(self._whole, request)
+            self._answering.heads.remember(self._whole, request)
         self._enqueue(Arrived(request, goes_on, self._end_arriving()))
 
     def _release(self, num_bytes: int) -> None:

@@ -9,12 +9,11 @@ from collections.abc import Iterable
 from http import HTTPStatus
 from ipaddress import ip_address
 
-from modelyard.errors import RequestError
+from modelyard.errors import ConfigError, RequestError, quoted
 
 MAX_ACCEPTED = 64
 HOST_NAME = re.compile(r"[\w.-]{1,253}", re.ASCII)
 HOST = re.compile(rf"(\[[0-9a-fA-F:.]+(?:%[\w.-]+)?\]|{HOST_NAME.pattern})(?::(\d{{0,5}}))?", re.ASCII)
-"""Name or address, and port."""
 
 
 def is_loopback(name: str) -> bool | None:
@@ -33,6 +32,12 @@ def plain_name(name: str) -> str:
         return str(ip_address(name.strip("[]")))
     except ValueError:
         return name.lower().removesuffix(".")
+
+
+def check_names(names: Iterable[str]) -> None:
+    """Raises: ConfigError for what `--allowed-host` does not take."""
+    if wrong := [name for name in names if not HOST_NAME.fullmatch(name)]:
+        raise ConfigError(f"--allowed-host {quoted(wrong[0])}: expected a name without scheme and port")
 
 
 class Hosts:

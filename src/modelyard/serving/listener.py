@@ -6,13 +6,10 @@ A listening socket that the workers share would not do: one of them takes most o
 
 from __future__ import annotations
 
-import errno
-import os
 import socket
 import time
 from collections.abc import Collection
 from contextlib import suppress
-from pathlib import Path
 
 from modelyard.errors import ConfigError
 from modelyard.serving.crew import Child
@@ -37,13 +34,11 @@ class Listener:
         """Raises: ConfigError when the address cannot be had."""
         self._trusted = options.trusted_proxies
         self._places = places
-        self._socket = _bind_file(options.socket_file) if options.socket_file else _bind(options.host, options.port)
+        self._socket = _bind(options.host, options.port)
         self.rests_until = 0.0
 
     @property
     def url(self) -> str:
-        if self._socket.family == socket.AF_UNIX:
-            return f"unix:{self._socket.getsockname()}"
         host, port = self._socket.getsockname()[:2]
         return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
@@ -73,7 +68,7 @@ class Listener:
                 self.rests_until = time.monotonic() + REST_S
                 return False
             with connection:
-                peer = peer_of(address[0], self._trusted) if isinstance(address, tuple) else ""
+                peer = peer_of(address[0], self._trusted)
                 if self._places.may_take(peer, taken) and self._assign(connection, peer, loads):
                     taken += 1
                 else:
@@ -112,27 +107,4 @@ def _bind(host: str, port: int) -> socket.socket:
         listener.setblocking(False)
     except OSError as error:
         raise ConfigError(f"cannot listen on {host}:{port}: {error.strerror}; choose another --port or --host") from error
-    return listener
-
-
-def _bind_file(path: str) -> socket.socket:
-    """A socket file for this user and the group; one that nobody listens at any more is replaced. Raises: ConfigError."""
-    listener = socket.socket(socket.AF_UNIX)
-    try:
-        with suppress(ConnectionRefusedError, FileNotFoundError), socket.socket(socket.AF_UNIX) as probe:
-            probe.settimeout(1)
-            probe.connect(path)
-            raise OSError(errno.EADDRINUSE, "another server listens there")
-        if Path(path).is_socket():
-            Path(path).unlink()
-        before = os.umask(0o117)
-        try:
-            listener.bind(path)
-        finally:
-            os.umask(before)
-        listener.listen(BACKLOG)  # so that the next server sees this one
-        listener.setblocking(False)
-    except OSError as error:
-        listener.close()
-        raise ConfigError(f"cannot listen at unix:{path}: {error.strerror or error}; choose another --host") from error
     return listener

@@ -47,7 +47,7 @@ class ServeOptions:
     """Images in one request."""
     max_connections: int = 4096
     trusted_proxies: tuple[Network, ...] = ()
-    """Who may hold more than half of the connections, beside this machine itself, and is believed for whom it asks."""
+    """Who is believed for whom it asks, and may as this machine itself hold more than half of the connections."""
     request_timeout_s: float = 30.0
     """A request still waiting for the model after this is answered 504."""
     queue_s: float = 0.1
@@ -66,8 +66,3 @@ class ServeOptions:
     """What it may take for that, beside six times its size."""
     drain_s: float = 10.0
     """For requests in flight to end after SIGTERM."""
-
-    @property
-    def socket_file(self) -> str:
-        """Where it listens instead of at an address, with `host` as unix:/run/modelyard.sock."""
-        return self.host.removeprefix("unix:") if self.host.startswith("unix:") else ""

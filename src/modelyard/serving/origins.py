@@ -4,46 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from http import HTTPStatus
-from typing import NamedTuple
 
 from modelyard.errors import ConfigError, RequestError, quoted
 from modelyard.serving.exchange import Request, Response
 from modelyard.serving.hosts import HOST, plain_name
 
 PORTS = {"http": 80, "https": 443}
-SAFE_METHODS = frozenset({"GET", "HEAD"})
-OWN_SITE, OTHER_SITE = frozenset({b"same-origin", b"none"}), frozenset({b"same-site", b"cross-site"})
-PERMITTED = [
-    (b"access-control-allow-methods", b"GET, HEAD, POST"),
-    (
-        b"access-control-allow-headers",
-        b"authorization, content-encoding, content-type, if-none-match, inference-header-content-length, x-request-id",
-    ),
-    (b"access-control-max-age", b"7200"),  # the most that Chromium takes
-]
-READABLE = (b"access-control-expose-headers", b"etag, inference-header-content-length, retry-after, x-request-id")
+HEADERS = b"authorization, content-encoding, content-type, inference-header-content-length, x-request-id"
+LEAVE = {b"allow-methods": b"GET, HEAD, POST", b"allow-headers": HEADERS, b"max-age": b"7200"}
+READABLE = (b"access-control-expose-headers", b"inference-header-content-length, retry-after, x-request-id")
 
 
-class Origin(NamedTuple):
-    """One spelling for all that mean the same: without case, default port, final dot, long forms of IPv6."""
-
-    scheme: str
-    name: str
-    port: int
+Origin = tuple[str, str, int]
+"""Scheme, name and port, in one spelling for all that mean the same."""
 
 
 def read_origin(text: str) -> Origin | None:
     """None for what is no origin of a web page: `null`, a path, another scheme."""
     scheme, _, authority = text.lower().partition("://")
     found = HOST.fullmatch(authority)
-    if found is None or scheme not in PORTS:
+    if found is None or scheme not in PORTS or int(found[2] or 0) > 65535:
         return None
-    return Origin(scheme, plain_name(found[1]), int(found[2] or PORTS[scheme]))
+    return scheme, plain_name(found[1]), int(found[2] or PORTS[scheme])
 
 
 def is_of_host(origin: Origin | None, host: str, scheme: str = "") -> bool:
-    """Whether it is the origin of what a request with this Host asks; without a scheme the page's own is supposed."""
-    return origin is not None and read_origin(f"{scheme or origin.scheme}://{host}") == origin
+    """Whether a request with this Host asks a server of this origin; its scheme is the page's own where none is known."""
+    return origin is not None and read_origin(f"{scheme or origin[0]}://{host}") == origin
 
 
 class Origins:
@@ -52,35 +39,33 @@ class Origins:
     def __init__(self, urls: Iterable[str]) -> None:
         """Raises: ConfigError for what is no origin."""
         found = {url: read_origin(url.removesuffix("/")) for url in urls}
-        if wrong := [url for url, origin in found.items() if origin is None or origin.port > 65535]:
-            raise ConfigError(
-                f"--origin {quoted(wrong[0])}: expected scheme, host and perhaps a port, as https://app.example.org"
-            )
+        if wrong := [url for url, origin in found.items() if origin is None]:
+            raise ConfigError(f"--origin {quoted(wrong[0])}: expected scheme, host and perhaps a port: https://app.example.org")
         self.named = frozenset(origin for origin in found.values() if origin)
 
-    def check(self, head: Request) -> None:
+    def check(self, head: Request, *, by_proxy: bool) -> None:
         """No orders from a page of another site that this machine's browser happens to show.
 
         Sec-Fetch-Site is a browser's own word, which no page can write: it still holds where a proxy made another Host. It
         says nothing of whose name that is, so Host is looked at before. Raises: RequestError (403).
         """
-        given = head.headers.get(b"origin", b"").decode("latin-1")
-        if not given or head.method in SAFE_METHODS:
+        if not head.headers.get(b"origin") or head.method in {"GET", "HEAD"}:
             return
-        origin, site = read_origin(given), head.headers.get(b"sec-fetch-site", b"")
-        if origin in self.named or site in OWN_SITE:
+        names = (b"origin", b"host", b"sec-fetch-site", b"x-forwarded-proto")
+        given, host, site, scheme = (head.headers.get(name, b"").decode("latin-1") for name in names)
+        origin = read_origin(given)
+        if origin in self.named or site in {"same-origin", "none"}:
             return
-        host, scheme = (head.headers.get(name, b"").decode("latin-1") for name in (b"host", b"x-forwarded-proto"))
-        if site in OTHER_SITE or not is_of_host(origin, host, scheme if scheme in PORTS else ""):
+        if site in {"same-site", "cross-site"} or not is_of_host(origin, host, scheme if by_proxy and scheme in PORTS else ""):
             told = f"pages of another origin may give no orders: Origin is {quoted(given)}, Host {quoted(host)}"
             remedy = f"; if its pages may, start the server with --origin {given[:80]}" if origin else ""
             raise RequestError(told + remedy, HTTPStatus.FORBIDDEN)
 
     def preflight(self, request: Request) -> Response | None:
-        """The answer to a browser that asks for leave before a page of a named origin may ask; None for anything else."""
+        """Leave for a page of a named origin to ask; None for whatever asks for none."""
         if request.method != "OPTIONS" or b"access-control-request-method" not in request.headers or not self._names(request):
             return None
-        return Response(HTTPStatus.NO_CONTENT, [*PERMITTED], b"")
+        return Response(HTTPStatus.NO_CONTENT, [(b"access-control-" + name, value) for name, value in LEAVE.items()], b"")
 
     def permit(self, request: Request, response: Response) -> None:
         """Let pages of named origins read this answer."""

@@ -1,5 +1,4 @@
-// What the page asks of the server: the list of models and the Open Inference Protocol V2. Addresses are relative to the
-// page's, so that it works below any prefix that a proxy takes away.
+// What the page asks of the server: the list of models and the Open Inference Protocol V2.
 
 export class TokenNeeded extends Error {}
 
