@@ -82,7 +82,7 @@ def peer_of(address: str, trusted: tuple[Network, ...]) -> str:
 @lru_cache(1024)
 def is_trusted(address: str, trusted: tuple[Network, ...]) -> bool:
     """Whether a proxy has it that was named."""
-    return any(_read(address) in network for network in trusted)
+    return bool(address) and any(_read(address) in network for network in trusted)
 
 
 def client_of(address: str, forwarded_for: bytes, trusted: tuple[Network, ...]) -> str:
