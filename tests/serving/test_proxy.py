@@ -22,7 +22,6 @@ from modelyard.serving.http_message import incoming
 from modelyard.serving.origins import Origins, is_of_host, read_origin
 from modelyard.serving.places import client_of
 from tests.serving.conftest import Server, running
-from tests.serving.test_routes import picture
 from tests.serving.test_supervisor import INFER, question, raw
 
 NGINX = shutil.which("nginx") or shutil.which("/usr/sbin/nginx")
@@ -115,11 +114,9 @@ def test_the_documented_proxy_serves_the_page_and_its_orders_below_any_prefix(
 
 @needs_nginx
 def test_a_large_body_passes_and_the_log_names_the_client(proxied: Server, proxies: dict[str, int]) -> None:
-    large = picture((700, 700))
-    assert len(large) > 1_200_000  # nginx's own limit is 1 MB
     forwarded = {"X-Forwarded-For": "203.0.113.9", "X-Request-Id": "large"}
     address = f"http://127.0.0.1:{proxies['documented']}/predict?model=fruit"
-    answer = httpx.post(address, content=large, headers=forwarded)
+    answer = proxied.client.post(address, content=bytes(3_000_000), headers=forwarded)
     assert answer.status_code == 400 and "not readable" in answer.text, answer.text  # ours, not nginx' 413
     proxied.wait_for(lambda: any(line["id"] == "large" for line in proxied.events("request")))
     assert [line["client"] for line in proxied.events("request") if line["id"] == "large"] == ["203.0.113.9"]
@@ -127,12 +124,13 @@ def test_a_large_body_passes_and_the_log_names_the_client(proxied: Server, proxi
 
 @needs_nginx
 @pytest.mark.parametrize("kind", ["default", "host"])
-def test_a_browsers_word_holds_where_the_proxy_writes_another_host(proxies: dict[str, int], kind: str) -> None:
+def test_a_browsers_word_holds_where_the_proxy_writes_another_host(proxied: Server, proxies: dict[str, int], kind: str) -> None:
     """B6: nginx' own Host, and `$host`, which has no port."""
     origin = f"http://localhost:{proxies[kind]}"
 
     def order(headers: dict[str, str]) -> httpx.Response:
-        return httpx.post(f"http://127.0.0.1:{proxies[kind]}{INFER}", json=question(), headers={"Host": origin[7:]} | headers)
+        address = f"http://127.0.0.1:{proxies[kind]}{INFER}"
+        return proxied.client.post(address, json=question(), headers={"Host": origin[7:]} | headers)
 
     assert order(chromium(origin)).status_code == 200
     for other in ("same-site", "cross-site", None):
