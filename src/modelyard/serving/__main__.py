@@ -47,8 +47,7 @@ def read_options(arguments: list[str]) -> ServeOptions:
     add("--allowed-host", dest="allowed_hosts", action="append", default=[], metavar="NAME", help=told)
     add("--allow-load", action="store_true", help="let every caller load and unload models")
     add("--access-log", action="store_true", help="log each request")
-    told = "a site whose pages may ask, as https://app.example.org; its name is allowed, too; repeatable"
-    add("--origin", dest="origins", action="append", default=[], metavar="URL", help=told)
+    add("--origin", dest="origins", action="append", default=[], metavar="URL", help="a site whose pages may ask; repeatable")
     told = "address or network of a proxy: believed for whom it asks, and no limit of connections; repeatable"
     add("--trusted-proxy", dest="trusted_proxies", action="append", default=[], type=ip_network, metavar="ADDRESS", help=told)
     kinds = {field.name: type(field.default) for field in fields(ServeOptions)}

@@ -12,7 +12,6 @@ import orjson
 from modelyard.errors import RequestError
 
 JSON_TYPE = (b"content-type", b"application/json")
-TEXT_TYPE = (b"content-type", b"text/plain; charset=utf-8")
 MAX_OBJECT_BYTES = 16 * 1024
 """Of an order; tensors have limits of their own."""
 

@@ -12,7 +12,7 @@ from modelyard.errors import RequestError, quoted
 from modelyard.releases import CHAMPION
 from modelyard.serving import invocations, upload
 from modelyard.serving.auth import Callers
-from modelyard.serving.exchange import JSON_TYPE, TEXT_TYPE, Request, Response, WrongMethod, error_response, json_response
+from modelyard.serving.exchange import JSON_TYPE, Request, Response, WrongMethod, error_response, json_response
 from modelyard.serving.exposition import PROMETHEUS_TYPE, prometheus_text, statistics
 from modelyard.serving.limits import LARGE_BYTES, Turns
 from modelyard.serving.metrics import Counted, totals
@@ -162,10 +162,10 @@ class Handlers:
     async def _ping(self, _: Request) -> Response:
         if reason := self._unloaded_champion():
             raise RequestError(reason, HTTPStatus.SERVICE_UNAVAILABLE)
-        return Response(HTTPStatus.OK if self.repository.current else HTTPStatus.NOT_FOUND, [TEXT_TYPE], b"\n")
+        return Response(HTTPStatus.OK if self.repository.current else HTTPStatus.NOT_FOUND, [JSON_TYPE], b"\n")
 
     async def _version(self, _: Request) -> Response:
-        return Response(HTTPStatus.OK, [TEXT_TYPE], invocations.MLFLOW_VERSION.encode())
+        return Response(HTTPStatus.OK, [JSON_TYPE], invocations.MLFLOW_VERSION.encode())
 
     async def _models(self, _: Request) -> Response:
         return json_response([served.card() for served in self.repository.current.values()])

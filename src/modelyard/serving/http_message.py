@@ -18,7 +18,6 @@ STATUS_LINES = {
 }
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 HEAD_END = b"\r\n\r\n"
-ENCODED_SLASH = re.compile("%2[fF]")
 KNOWN_HEADS, KNOWN_HEAD_BYTES = 1024, 2048
 """How many heads of requests are remembered, and how long they may be."""
 NO_HEAD = Request("", "", b"", {}, b"")
@@ -43,7 +42,7 @@ def incoming(method: bytes, url: bytes, headers: dict[bytes, bytes], version: st
         raise RequestError("expect: expected 100-continue or none", HTTPStatus.EXPECTATION_FAILED)
     path = raw_path.decode("latin-1")
     if "%" in path:  # a slash that was written so parts no path
-        path = "%2F".join(map(unquote, ENCODED_SLASH.split(path)))
+        path = "%2F".join(map(unquote, re.split("%2[fF]", path)))
     return Request(method.decode("latin-1"), path, query, headers, b"")
 
 

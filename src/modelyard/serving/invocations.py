@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelyard.errors import RequestError, quoted
-from modelyard.serving.exchange import JSON_TYPE, TEXT_TYPE, Request, Response, error_response, parse_json
+from modelyard.serving.exchange import JSON_TYPE, Request, Response, error_response, parse_json
 from modelyard.serving.limits import Limits, Turns
 from modelyard.serving.served import Served
 from modelyard.serving.tensors import TensorSpec, flatten
@@ -54,7 +54,7 @@ def unsupported_type(request: Request) -> Response | None:
 
 
 def _plain(text: str) -> Response:
-    return Response(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, [TEXT_TYPE], text.encode())
+    return Response(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, [(b"content-type", b"text/plain; charset=utf-8")], text.encode())
 
 
 class SchemaViolation(RequestError):
