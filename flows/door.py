@@ -5,13 +5,16 @@ from __future__ import annotations
 import base64
 import hmac
 import time
+from collections.abc import Iterable
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from modelyard.errors import RequestError
 from modelyard.operations.sign_in import PATH, SignIn
-from modelyard.serving.hosts import HOST, is_loopback
+from modelyard.serving.hosts import Hosts
+from modelyard.serving.origins import is_of_host, read_origin
 
 _COSTLY = ("/openapi.json", "/docs", "/redoc")
 """Prefect makes them anew for each request, for seconds, and asks nobody who he is."""
@@ -29,14 +32,14 @@ fetch("{PATH}", {{method: "POST", body: ticket}}).then(async answer => {{
 """
 
 
-def refusal(headers: Headers) -> Response | None:
-    """Where the request is for another name than this machine's, or a page of another origin makes it."""
-    hosts = [host.lower() for host in headers.getlist("host")]
-    found = HOST.fullmatch(hosts[0]) if len(hosts) == 1 else None
-    if found is None or is_loopback(found[1]) is None:
-        why = "expected the Host 127.0.0.1, localhost or an IP address; any other name may be led here by its owner"
-        return PlainTextResponse(why, 421)
-    if not {origin.lower() for origin in headers.getlist("origin")} <= {f"http://{hosts[0]}", f"https://{hosts[0]}"}:
+def refusal(headers: Headers, hosts: Hosts) -> Response | None:
+    """Where the request is for a name that may be led here by its owner, or a page of another origin makes it."""
+    host = ",".join(headers.getlist("host"))  # two are none
+    try:
+        hosts.check(host.encode("latin-1"))
+    except RequestError as error:
+        return PlainTextResponse(str(error), 421)
+    if not all(is_of_host(read_origin(origin), host) for origin in headers.getlist("origin")):
         return PlainTextResponse("a page of another origin may not use this server", 403)
     if headers.get("sec-fetch-dest") in {"iframe", "frame", "object", "embed"}:
         return PlainTextResponse("not inside of another page", 403)
@@ -44,10 +47,11 @@ def refusal(headers: Headers) -> Response | None:
 
 
 class Door:
-    """An ASGI application around Prefect's; without `sign_in` no browser is let in."""
+    """An ASGI application around Prefect's; without `sign_in` no browser is let in. `names`: hosts beside this machine's."""
 
-    def __init__(self, app: ASGIApp, sign_in: SignIn | None = None) -> None:
+    def __init__(self, app: ASGIApp, sign_in: SignIn | None = None, names: Iterable[str] = ()) -> None:
         self._app = app
+        self._hosts = Hosts(names)
         self._sign_in = sign_in
         self._since = time.time_ns()
         self._used: set[str] = set()
@@ -55,7 +59,7 @@ class Door:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             return await self._app(scope, receive, send)
-        answer = refusal(Headers(scope=scope))
+        answer = refusal(Headers(scope=scope), self._hosts)
         if answer is None and scope["path"] in _COSTLY:
             answer = PlainTextResponse("not served", 404)
         if answer is None and self._sign_in is not None and scope["type"] == "http":

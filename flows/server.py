@@ -1,4 +1,4 @@
-"""Prefect's server behind our door: `python -m flows.server run FD LOCK` for one run, `python -m flows.server up PORT`.
+"""Prefect's server behind our door: `python -m flows.server run FD LOCK` for one run, `python -m flows.server up PORT NAME...`.
 
 Prefect's own ephemeral server outlives a `kill -9` of its run and keeps that run's output open; this one ends with it.
 """
@@ -60,16 +60,16 @@ def serve_run(descriptor: str, lock: str) -> None:
     leave()
 
 
-def serve_up(port: str) -> None:
+def serve_up(port: str, *names: str) -> None:
     """Serve below the supervisor, with the pages, until the string that opens them is another."""
     home = Home.current()
     auth = os.environ["PREFECT_SERVER_API_AUTH_STRING"] = make_auth(home)
     listener = bind("prefect", int(port), socket.SO_REUSEADDR, socket.SO_REUSEPORT)
-    door = Door(_prefect(listener, ephemeral=False), SignIn(auth, identity(os.getppid())))
+    door = Door(_prefect(listener, ephemeral=False), SignIn(auth, identity(os.getppid())), names)
     server = _Server(door, str(make_folder(home.locks) / "prefect.lock"))
     threading.Thread(target=restart_when_changed, args=(home, auth), daemon=True).start()
     server.run(sockets=[listener])
 
 
 if __name__ == "__main__":
-    serve_run(*sys.argv[2:]) if sys.argv[1] == "run" else serve_up(sys.argv[2])
+    serve_run(*sys.argv[2:]) if sys.argv[1] == "run" else serve_up(*sys.argv[2:])

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 MlflowPort = Annotated[int, typer.Option(help="Port of MLflow.")]
 PrefectPort = Annotated[int, typer.Option(help="Port of Prefect.")]
+AllowedHost = Annotated[list[str] | None, typer.Option(help="A name under which a proxy leads here; repeatable.")]
 
 
 def up(
@@ -33,6 +34,7 @@ def up(
     mlflow_port: MlflowPort = 5000,
     prefect_port: PrefectPort = 4200,
     serve_port: Annotated[int, typer.Option(help="Port of the model server.")] = 9700,
+    allowed_host: AllowedHost = None,
 ) -> None:
     """Run everything: Prefect, MLflow, the worker that runs what is due, and the model server.
 
@@ -46,7 +48,7 @@ def up(
     _make_store(home)
     ports = {"mlflow": mlflow_port, "prefect": prefect_port, "serve": serve_port}
     chosen = tuple(name for name in NAMES if name not in (without or []))
-    parts = make_parts(home, ports, (*chosen, *(name for name in without or [] if name not in NAMES)))
+    parts = make_parts(home, ports, (*chosen, *(name for name in without or [] if name not in NAMES)), allowed_host or ())
     with _running(home, parts, detach=detach):
         if sys.stdout.isatty() and (link := _sign_in_link(home)):  # in a service's journal it would be read by others
             echo(f"Prefect's page, once and within ten minutes (again: modelyard ui): {link}")
@@ -60,6 +62,7 @@ def up(
 def ui(
     mlflow_port: MlflowPort = 5000,
     prefect_port: PrefectPort = 4200,
+    allowed_host: AllowedHost = None,
     browser: Annotated[bool, typer.Option(help="Open both pages in the browser.")] = True,
 ) -> None:
     """Show the MLflow and Prefect pages: those of `modelyard up` where it runs, else until Ctrl-C."""
@@ -69,8 +72,10 @@ def ui(
 
     home = Home.current()
     if running_state(home) is not None:
+        if allowed_host:
+            raise ConfigError("modelyard up runs already: end it (modelyard down) and give --allowed-host to modelyard up")
         return _show_pages(home, browser)
-    parts = make_parts(home, {"mlflow": mlflow_port, "prefect": prefect_port}, ("prefect", "mlflow"))
+    parts = make_parts(home, {"mlflow": mlflow_port, "prefect": prefect_port}, ("prefect", "mlflow"), allowed_host or ())
     _make_store(home)
     with _running(home, parts, detach=False):
         _show_pages(home, browser)

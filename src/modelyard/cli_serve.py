@@ -20,6 +20,7 @@ def serve(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int | None, typer.Option(help="0 takes a free one. Default: 9700, with --grpc 9701.")] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes. Default: the usable cores.")] = None,
+    origin: Annotated[list[str] | None, typer.Option(help="URL of a site whose pages may ask; repeatable.")] = None,
     token_file: Annotated[Path | None, typer.Option(help="Bearer tokens, one a line; without it everyone may call.")] = None,
     access_log: Annotated[bool, typer.Option("--access-log", help="Log each request.")] = False,
     grpc: Annotated[bool, typer.Option("--grpc", help="V2 over gRPC instead of HTTP; needs modelyard[grpc].")] = False,
@@ -27,13 +28,13 @@ def serve(
     """Serve released models over HTTP (V2, MLflow's /invocations, pictures) until Ctrl-C; follows promotions.
 
     The champion answers under the model's name, other aliases as name-alias: mnist, mnist-cnn, mnist-rnn.
-    Limits and timeouts are options too: python -m modelyard.serving --help
+    Proxies, host names, limits and timeouts are options too: python -m modelyard.serving --help
     """
     if grpc and not all(find_spec(package) for package in ("grpc", "open_inference")):
         raise ConfigError("--grpc needs grpcio and open-inference-grpc; install modelyard[grpc]")
     arguments = ["--host", host]
     arguments += ["--port", str(port)] if port is not None else []
-    for option, values in (("--model", model), ("--alias", alias)):
+    for option, values in (("--model", model), ("--alias", alias), ("--origin", origin)):
         arguments += [part for value in values or [] for part in (option, value)]
     arguments += ["--workers", str(workers)] if workers else []
     arguments += ["--token-file", str(token_file)] if token_file else []

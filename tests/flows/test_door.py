@@ -12,6 +12,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from flows.door import Door, refusal
 from modelyard.operations.sign_in import PATH, TICKET_SECONDS, SignIn
+from modelyard.serving.hosts import Hosts
 
 AUTH = SignIn("modelyard:secret", "process:here/1/2.00")
 
@@ -21,12 +22,13 @@ def headers(host: str, origin: str = "") -> list[tuple[bytes, bytes]]:
 
 
 def status(raw: list[tuple[bytes, bytes]]) -> int:
-    refused = refusal(Headers(raw=raw))
+    refused = refusal(Headers(raw=raw), Hosts(["mlops.example.org"]))
     return refused.status_code if refused else 200
 
 
 @pytest.mark.parametrize(
-    "host", ["127.0.0.1:4200", "localhost:14200", "LOCALHOST", "[::1]:4200", "192.168.1.7:4200", "127.0.0.1"]
+    "host",
+    ["127.0.0.1:4200", "localhost:14200", "LOCALHOST", "[::1]:4200", "192.168.1.7:4200", "127.0.0.1", "MLOps.example.org:8443"],
 )
 def test_an_address_or_localhost_comes_in_with_its_own_pages_only(host: str) -> None:
     assert status(headers(host)) == status(headers(host, f"http://{host}")) == 200

@@ -72,6 +72,8 @@ def test_a_taken_port_names_the_option_and_an_unknown_part_the_parts(home: Home)
         make_parts(home, ports)
     with pytest.raises(ConfigError, match="unknown part 'mlfow': expected prefect, mlflow, worker, serve"):
         make_parts(home, ports, ("mlfow",))
+    with pytest.raises(ConfigError, match="--allowed-host 'http://a': expected a name"):
+        make_parts(home, ports, hosts=["a.example", "http://a"])
 
 
 @pytest.mark.parametrize("runtime", [True, False])

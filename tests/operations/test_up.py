@@ -22,6 +22,8 @@ import pytest
 from playwright.sync_api import Browser, expect, sync_playwright
 
 from modelyard.alerts import read_record
+from modelyard.cli_operate import ui
+from modelyard.errors import ConfigError
 from modelyard.home import Home
 from modelyard.operations import supervision
 from modelyard.operations.parts import NAMES
@@ -77,7 +79,7 @@ def ports() -> list[str]:
 
 @pytest.fixture(scope="module")
 def up(command: Command, ports: list[str]) -> str:
-    started = command("up", "--detach", *ports)
+    started = command("up", "--detach", "--allowed-host", "mlops.example.org", *ports)
     assert started.returncode == 0, started.stderr
     return started.stdout
 
@@ -101,6 +103,30 @@ def test_the_pages_of_a_running_up_are_shown(command: Command) -> None:
     assert shown.returncode == 0, shown.stderr
     assert "runs: http://127.0.0.1:" in shown.stdout
     assert re.search(r"flows: http://127.0.0.1:\d+/sign-in#\S+ \(signs a browser in, once", shown.stdout)
+
+
+@pytest.mark.usefixtures("up")
+def test_the_pages_answer_for_a_name_that_was_given_and_no_other(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Case 16: behind a proxy that passes Host on. What begins as a private address is a name that can be bought."""
+    search, flows = "/ajax-api/2.0/mlflow/experiments/search", "/api/flows/filter"
+    found = rows(home)
+    for part, path, refused in (("mlflow", search, 403), ("prefect", flows, 421)):
+        with httpx.Client(base_url=found[part]["address"], timeout=60) as client:
+            if part == "prefect":
+                client.auth = tuple(make_auth(home).split(":"))  # type: ignore[assignment]
+            told: dict[str, Any] = {"max_results": 1} if part == "mlflow" else {}
+            for host in ("mlops.example.org", "mlops.example.org:8443", "localhost"):
+                for scheme in ("http", "https"):
+                    headers = {"Host": host, "Origin": f"{scheme}://{host}"}
+                    assert client.post(path, json=told, headers=headers).status_code == 200, (part, headers)
+            for host in ("evil.example", "10.evil.example", "mlops.example.org.evil.example"):
+                assert client.post(path, json=told, headers={"Host": host}).status_code == refused, (part, host)
+            other = {"Host": "mlops.example.org", "Origin": "https://evil.example"}
+            assert client.post(path, json=told, headers=other).status_code == 403
+    assert "mlops.example.org" in Path(f"/proc/{found['serve']['pid']}/cmdline").read_text()
+    monkeypatch.setenv("MODELYARD_HOME", str(home.root))
+    with pytest.raises(ConfigError, match="give --allowed-host to modelyard up"):
+        ui(allowed_host=["late.example"])
 
 
 @pytest.fixture

@@ -42,7 +42,7 @@ def test_every_route_is_documented() -> None:
         """Never called."""
 
     handlers = Handlers(cast(Any, None), mmap.mmap(-1, 1), callers=Callers(None, allow_load=False), change_model=change_model)
-    fixed = {(path, method) for path, (method, _) in handlers._fixed.items() if path != "/v2/"}  # the same as /v2
+    fixed = {(path, method) for path, (method, _) in handlers._fixed.items()}
     verbs = {(f"/{verb}" if verb else "", method) for verb, (method, _) in handlers._verbs.items()} | {("/infer", "POST")}
     models = {f"/v2/models/{{model}}{version}" for version in ("", "/versions/{version}")}
     expected = fixed | {(model + verb, method) for model in models for verb, method in verbs}

@@ -73,7 +73,7 @@ def test_metrics_have_tritons_names_and_add_up(releases: Path, serve: Serve) -> 
 def test_tokens_guard_all_but_health_and_follow_their_file(releases: Path, serve: Serve, tmp_path: Path) -> None:
     file = tmp_path / "tokens"
     file.write_text("# ops\nfirst\n")
-    server = serve(releases, "--workers", "1", "--token-file", str(file), "--poll-s", "0.02")
+    server = serve(releases, "--workers", "1", "--token-file", str(file), "--poll-s", "0.02", "--origin", "https://app.example")
 
     def status(path: str, authorization: str | None = None) -> int:
         headers = {"Authorization": authorization} if authorization else {}
@@ -81,6 +81,10 @@ def test_tokens_guard_all_but_health_and_follow_their_file(releases: Path, serve
 
     assert [status(path) for path in ("/v2/health/live", "/v2/health/ready", "/ping", "/health")] == [200] * 4
     assert [status(path) for path in ("/v2", "/metrics", "/models", "/v2/models/fruit")] == [401] * 4
+    page = {"Origin": "https://app.example", "Access-Control-Request-Method": "POST"}
+    assert server.client.options("/v2/models/fruit/infer", headers=page).status_code == 204  # which can have no token
+    refused = server.client.post("/v2/models/fruit/infer", headers=page)
+    assert (refused.status_code, refused.headers["access-control-allow-origin"]) == (401, "https://app.example")
     assert [status("/v2", text) for text in ("Bearer first", "bearer first")] == [200] * 2
     assert [status("/v2", text) for text in ("Bearer second", "Basic first", "first", "Bearer", "Bearer # ops")] == [401] * 5
     file.write_text("second\n")
@@ -145,7 +149,7 @@ def test_a_right_that_is_none_is_refused(tmp_path: Path, capfd: pytest.CaptureFi
         assert read_options(["--host", host]).host == host
         assert "open to the network" in capfd.readouterr().err
     for name in ("http://a", "a:80", "*", ""):
-        with pytest.raises(SystemExit):
+        with pytest.raises(ConfigError, match="expected a name without scheme and port"):
             read_options(["--allowed-host", name])
 
 

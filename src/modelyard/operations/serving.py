@@ -1,4 +1,4 @@
-"""`python -m modelyard.operations.serving PORT`: wait for a first release, then become the model server."""
+"""`python -m modelyard.operations.serving PORT NAME...`: wait for a first release, then become the model server."""
 
 from __future__ import annotations
 
@@ -17,14 +17,15 @@ def has_release(home: Home) -> bool:
     return next(Path(home.releases).glob("*/*.alias"), None) is not None
 
 
-def main(port: str) -> None:
-    """One worker: a machine that also trains has other work for its cores."""
+def main(port: str, *names: str) -> None:
+    """One worker: a machine that also trains has other work for its cores. `names`: hosts beside this machine's."""
     home = Home.current()
     while not has_release(home):
         time.sleep(POLL_S)
     command = [sys.executable, "-P", "-m", "modelyard.serving", "--port", port, "--workers", "1"]
+    command += [word for name in names for word in ("--allowed-host", name)]
     os.execv(sys.executable, command)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

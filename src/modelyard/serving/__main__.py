@@ -12,8 +12,9 @@ from modelyard.cores import usable_cores
 from modelyard.errors import ModelyardError
 from modelyard.home import Home
 from modelyard.serving.events import log_event
-from modelyard.serving.hosts import HOST_NAME, is_loopback
+from modelyard.serving.hosts import check_names, is_loopback
 from modelyard.serving.options import DEFAULT_PORT, ServeOptions
+from modelyard.serving.origins import Origins
 from modelyard.serving.supervisor import Supervisor
 
 LIMITS = {
@@ -29,7 +30,7 @@ LIMITS = {
 
 
 def read_options(arguments: list[str]) -> ServeOptions:
-    """The command line as options; argparse ends the process when it does not fit."""
+    """The command line as options; argparse ends the process when it does not fit. Raises: ConfigError."""
     parser = argparse.ArgumentParser("modelyard serve", description="Serve released models over HTTP.")
     add = parser.add_argument
     defaults = ServeOptions(releases=Home.current().releases)
@@ -46,20 +47,21 @@ def read_options(arguments: list[str]) -> ServeOptions:
     add("--allowed-host", dest="allowed_hosts", action="append", default=[], metavar="NAME", help=told)
     add("--allow-load", action="store_true", help="let every caller load and unload models")
     add("--access-log", action="store_true", help="log each request")
-    told = "address or network that may hold more than half of the connections; repeatable"
+    add("--origin", dest="origins", action="append", default=[], metavar="URL", help="a site whose pages may ask; repeatable")
+    told = "address or network of a proxy: believed for whom it asks, and no limit of connections; repeatable"
     add("--trusted-proxy", dest="trusted_proxies", action="append", default=[], type=ip_network, metavar="ADDRESS", help=told)
     kinds = {field.name: type(field.default) for field in fields(ServeOptions)}
     for name, what in LIMITS.items():
         metavar, told = "S" if kinds[name] is float else "N", f"{what} (default: %(default)s)"
         add(f"--{name.replace('_', '-')}", type=kinds[name], default=getattr(defaults, name), metavar=metavar, help=told)
     given = vars(parser.parse_args(arguments))
-    for name in ("models", "aliases", "allowed_hosts", "trusted_proxies"):
+    for name in ("models", "aliases", "allowed_hosts", "origins", "trusted_proxies"):
         given[name] = tuple(given[name])
     for name, least in (("workers", 1), ("max_connections", 1), ("hang_s", 3)):
         if given[name] < least:
             parser.error(f"--{name.replace('_', '-')}: expected at least {least}, received {given[name]}")
-    if wrong := [name for name in given["allowed_hosts"] if not HOST_NAME.fullmatch(name)]:
-        parser.error(f"--allowed-host {wrong[0]}: expected a name without scheme and port")
+    check_names(given["allowed_hosts"])
+    Origins(given["origins"])
     if given["token_file"] is None and not is_loopback(given["host"]):
         log_event("open to the network", {"host": given["host"], "remedy": "anyone who reaches it may call; give --token-file"})
     return ServeOptions(**given)

@@ -18,7 +18,9 @@ from modelyard.serving.handlers import Handlers
 from modelyard.serving.hosts import Hosts
 from modelyard.serving.http_message import KnownHeads
 from modelyard.serving.options import ServeOptions
+from modelyard.serving.origins import Origins
 from modelyard.serving.packing import STEP, pack, unpack
+from modelyard.serving.places import client_of, is_trusted
 
 MAX_ID_LENGTH = 128
 
@@ -44,7 +46,9 @@ class Answering:
         self._max_body_bytes = options.max_body_bytes
         self.budget = BodyBudget(max(options.max_bodies_bytes, 2 * options.max_body_bytes))
         self.heads = KnownHeads()
-        self._hosts = Hosts([options.host, *options.allowed_hosts])
+        self._origins = Origins(options.origins)
+        self._proxies = options.trusted_proxies
+        self._hosts = Hosts([options.host, *options.allowed_hosts, *(name for _, name, _ in self._origins.named)])
         self._access_log = options.access_log
         self._id_prefix = os.urandom(4).hex()
         self._ids = itertools.count(1)
@@ -54,10 +58,11 @@ class Answering:
         """Whether connections should end after their next answer."""
         return self._handlers.draining
 
-    def check_head(self, head: Request) -> int:
+    def check_head(self, head: Request, client: str) -> int:
         """The most bytes that its body may have; none is read of what a head speaks against. Raises: RequestError."""
         if (host := head.headers.get(b"host")) is not None:
             self._hosts.check(host)
+        self._origins.check(head, by_proxy=is_trusted(client, self._proxies))
         limit = self._max_body_bytes if head.method == "POST" else MAX_OBJECT_BYTES  # nothing else needs any, nor a token
         num_bytes = int(head.headers.get(b"content-length", 0))
         if num_bytes or b"transfer-encoding" in head.headers:
@@ -81,7 +86,7 @@ class Answering:
                 if encoding is not None and encoding.lower() != b"identity":
                     request.body = await self._unpack(request.body, encoding.lower())
                     num_unpacked = len(request.body)
-                response = await self._handlers.answer(request)
+                response = self._origins.preflight(request) or await self._handlers.answer(request)
         except RequestError as error:
             response = self._handlers.refuse(request, error)
         except Exception:
@@ -93,7 +98,10 @@ class Answering:
         if accepted is not None and response.body:
             pack(response, accepted)
         response.headers.append((b"x-request-id", request_id))
+        if self._origins.named:
+            self._origins.permit(request, response)
         if self._access_log or response.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            client = client_of(client, headers.get(b"x-forwarded-for", b""), self._proxies)
             told = {"id": request_id.decode(), "client": client, "method": request.method, "path": request.path}
             elapsed_ms = round((time.perf_counter() - started) * 1e3, 3)
             log_event("request", {**told, "status": int(response.status), "ms": elapsed_ms})

@@ -1,4 +1,4 @@
-"""Who may ask: pages of this origin, and the bearers of tokens from a file that may change while the server runs."""
+"""Who may ask: the bearers of tokens from a file that may change while the server runs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from modelyard.errors import ConfigError, RequestError
 from modelyard.serving.events import log_event
 from modelyard.serving.exchange import Request
 
-OPEN_PATHS = frozenset({"/", "/openapi.json", "/ping", "/health", "/v2/health/live", "/v2/health/ready"})
+OPEN_PATHS = frozenset({"/", "/openapi.json", "/ping", "/health", "/v2/health/live", "/v2/health/ready", "/favicon.ico"})
 
 
 class Tokens:
@@ -74,17 +74,10 @@ class Callers:
         self._allow_load = allow_load
 
     def check(self, request: Request) -> None:
-        """Tokens, and no orders from a page of another site that this machine's browser happens to show.
-
-        Raises: RequestError (401, 403).
-        """
-        headers = request.headers
-        origin = headers.get(b"origin")
-        if origin and request.method != "GET" and not _is_same(origin, headers.get(b"host", b"")):
-            raise RequestError("requests from pages of another origin are refused", HTTPStatus.FORBIDDEN)
+        """Raises: RequestError (401)."""
         if self._tokens is None or request.path in OPEN_PATHS or request.path.startswith("/assets/"):
             return
-        if not self._tokens.allow(headers.get(b"authorization")):
+        if not self._tokens.allow(request.headers.get(b"authorization")):
             raise RequestError("expected the header Authorization: Bearer <token>", HTTPStatus.UNAUTHORIZED)
 
     def check_may_load(self, request: Request) -> None:
@@ -93,10 +86,3 @@ class Callers:
         if not self._allow_load and not (self._tokens and self._tokens.allow(authorization, to_load=True)):
             told = "load and unload are off; start the server with --allow-load, or mark a token with `load` in the token file"
             raise RequestError(told, HTTPStatus.FORBIDDEN)
-
-
-def _is_same(origin: bytes, host: bytes) -> bool:
-    """Whether a page's origin is the host that it asks."""
-    scheme, _, authority = origin.lower().partition(b"://")
-    default = b":443" if scheme == b"https" else b":80"
-    return authority.removesuffix(default) == host.lower().removesuffix(default)

@@ -110,7 +110,7 @@ class Connection(asyncio.Protocol):
         self._arriving += num_bytes
 
     def on_head(self, head: Request) -> None:
-        self._max_body_bytes = self._answering.check_head(head)
+        self._max_body_bytes = self._answering.check_head(head, self._client)
         if b"expect" in head.headers and self._task is None:
             self._transport.write(CONTINUE)
 

@@ -45,7 +45,7 @@ class Handlers:
             "/ping": ("GET", self._ping), "/health": ("GET", self._ping), "/version": ("GET", self._version),
             "/invocations": ("POST", self._invocations), "/predict": ("POST", self._predict),
             "/models": ("GET", self._models), "/metrics": ("GET", self._metrics),
-            "/": ("GET", self._page), "/openapi.json": ("GET", self._page),
+            "/": ("GET", self._page), "/openapi.json": ("GET", self._page), "/favicon.ico": ("GET", self._page),
         }  # fmt: skip
         self._verbs: dict[str, tuple[str, Callable[[Served, str | None], object]]] = {
             "": ("GET", lambda served, _: served.metadata(repository.versions(served.name))),
@@ -96,7 +96,7 @@ class Handlers:
         if verb == "infer":
             _check_method(request, "POST")
             return await self._infer(request, name, version)
-        if verb not in self._verbs:
+        if verb not in self._verbs or request.path.endswith("/"):
             raise RequestError(f"nothing at {request.path}", HTTPStatus.NOT_FOUND)
         method, told = self._verbs[verb]
         _check_method(request, method)

@@ -9,11 +9,11 @@ from collections.abc import Iterable
 from http import HTTPStatus
 from ipaddress import ip_address
 
-from modelyard.errors import RequestError
+from modelyard.errors import ConfigError, RequestError, quoted
 
 MAX_ACCEPTED = 64
 HOST_NAME = re.compile(r"[\w.-]{1,253}", re.ASCII)
-HOST = re.compile(rf"(\[[0-9a-fA-F:.]+(?:%[\w.-]+)?\]|{HOST_NAME.pattern})(?::\d{{0,5}})?", re.ASCII)
+HOST = re.compile(rf"(\[[0-9a-fA-F:.]+(?:%[\w.-]+)?\]|{HOST_NAME.pattern})(?::(\d{{0,5}}))?", re.ASCII)
 
 
 def is_loopback(name: str) -> bool | None:
@@ -26,11 +26,25 @@ def is_loopback(name: str) -> bool | None:
         return True if f".{name}".endswith(".localhost") else None
 
 
+def plain_name(name: str) -> str:
+    """The one spelling of a host: lower case, without final dot or brackets, IPv6 in its short form."""
+    try:
+        return str(ip_address(name.strip("[]")))
+    except ValueError:
+        return name.lower().removesuffix(".")
+
+
+def check_names(names: Iterable[str]) -> None:
+    """Raises: ConfigError for what `--allowed-host` does not take."""
+    if wrong := [name for name in names if not HOST_NAME.fullmatch(name)]:
+        raise ConfigError(f"--allowed-host {quoted(wrong[0])}: expected a name without scheme and port")
+
+
 class Hosts:
     """The loopback names, every address, and the names given."""
 
     def __init__(self, names: Iterable[str]) -> None:
-        self._names = {name.lower().removesuffix(".") for name in names}
+        self._names = {plain_name(name) for name in names}
         self._accepted: set[bytes] = set()
 
     def check(self, host: bytes) -> None:
@@ -40,7 +54,7 @@ class Hosts:
         found = HOST.fullmatch(host.decode("latin-1"))
         if found is None:
             raise RequestError("header Host: expected one name or address, and perhaps a port")
-        name = found[1].lower().removesuffix(".")
+        name = plain_name(found[1])
         if is_loopback(name) is None and name not in self._names:
             told = f"this server does not answer for the host {name}; if it should, start it with --allowed-host {name}"
             raise RequestError(told, HTTPStatus.MISDIRECTED_REQUEST)

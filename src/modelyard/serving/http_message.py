@@ -41,7 +41,9 @@ def incoming(method: bytes, url: bytes, headers: dict[bytes, bytes], version: st
     if headers.get(b"expect", b"100-continue").lower() != b"100-continue":
         raise RequestError("expect: expected 100-continue or none", HTTPStatus.EXPECTATION_FAILED)
     path = raw_path.decode("latin-1")
-    return Request(method.decode("latin-1"), unquote(path) if "%" in path else path, query, headers, b"")
+    if "%" in path:  # a slash that was written so parts no path
+        path = "%2F".join(map(unquote, re.split("%2[fF]", path)))
+    return Request(method.decode("latin-1"), path, query, headers, b"")
 
 
 def _absolute(url: bytes, headers: dict[bytes, bytes]) -> tuple[bytes, bytes]:
@@ -60,7 +62,7 @@ def outgoing(response: Response, method: str, goes_on: bool) -> bytes:
     """The whole answer, so that it leaves in one packet; `goes_on`: whether the connection does."""
     lines = [b"%b: %b\r\n" % header for header in response.headers]
     body = response.body
-    if response.status != HTTPStatus.NOT_MODIFIED:
+    if response.status not in {HTTPStatus.NOT_MODIFIED, HTTPStatus.NO_CONTENT}:
         lines.append(b"content-length: %d\r\n" % len(body))
     if not goes_on:
         lines.append(b"connection: close\r\n")

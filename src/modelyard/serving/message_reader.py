@@ -14,7 +14,7 @@ from modelyard.serving.exchange import Request
 from modelyard.serving.http_message import NO_HEAD, incoming
 
 MAX_HEADER_BYTES = 32 * 1024
-MAX_HEADERS = 100
+MAX_HEADERS, MAX_LIST_BYTES = 100, 1024
 STEP = 16 * 1024
 """The parser gets no more at once: between two steps is seen what it has not told of."""
 LINE_BYTES = 32
@@ -95,7 +95,8 @@ class MessageReader:
             return
         if name in self._headers and name in SINGLE:
             raise RequestError(f"header {name.decode()}: expected once")
-        self._headers[name] = value.strip()
+        before, value = self._headers.get(name), value.strip()
+        self._headers[name] = value if before is None else b"%b, %b" % (before[-MAX_LIST_BYTES:], value)  # RFC 9110, 5.3
         if len(self._headers) > MAX_HEADERS:
             raise self._too_long()
 

@@ -31,6 +31,8 @@ class ServeOptions:
     """One bearer token a line; None: everyone may call."""
     allowed_hosts: tuple[str, ...] = ()
     """Names besides `host`, addresses and loopback names for which requests are answered."""
+    origins: tuple[str, ...] = ()
+    """URLs of the sites whose pages may ask, beside this server's own."""
     allow_load: bool = False
     """Whether all who may call may load and unload models."""
     access_log: bool = False
@@ -45,7 +47,7 @@ class ServeOptions:
     """Images in one request."""
     max_connections: int = 4096
     trusted_proxies: tuple[Network, ...] = ()
-    """Who may hold more than half of the connections, beside this machine itself."""
+    """Who is believed for whom it asks, and may as this machine itself hold more than half of the connections."""
     request_timeout_s: float = 30.0
     """A request still waiting for the model after this is answered 504."""
     queue_s: float = 0.1

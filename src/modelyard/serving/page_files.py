@@ -24,7 +24,7 @@ SAFETY = [
 
 
 def page_file(request: Request) -> Response:
-    """`/`, `/assets/<file>` or `/openapi.json`. Raises: RequestError (404)."""
+    """`/`, `/assets/<file>`, `/favicon.ico` or `/openapi.json`. Raises: RequestError (404)."""
     path = _locate(request.path)
     if path is None or not path.is_file():
         raise RequestError(f"nothing at {request.path}", HTTPStatus.NOT_FOUND)
@@ -39,7 +39,7 @@ def _locate(path: str) -> Path | None:
     """Only plain names directly in the folder."""
     if path == "/openapi.json":
         return OPENAPI
-    name = "index.html" if path == "/" else path.removeprefix("/assets/")
+    name = {"/": "index.html", "/favicon.ico": "icon.svg"}.get(path) or path.removeprefix("/assets/")
     return next((file for file in FOLDER.iterdir() if file.name == name), None)
 
 

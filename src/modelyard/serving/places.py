@@ -7,12 +7,14 @@ import resource
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from itertools import compress
 
 from modelyard.errors import ConfigError
+from modelyard.serving.hosts import HOST
 from modelyard.serving.options import Network
 
+MAX_HOPS = 32
 OWN_DESCRIPTORS = 32
 """What a worker needs beside its connections, at least; a quarter of what it may have, if that is more."""
 
@@ -71,11 +73,35 @@ class Shared:
 @lru_cache(1024)
 def peer_of(address: str, trusted: tuple[Network, ...]) -> str:
     """Whose connection it is: an IPv4 address or an IPv6 network of /64; empty for this machine and trusted proxies."""
-    given = ip_address(address.partition("%")[0])
-    given = getattr(given, "ipv4_mapped", None) or given
-    if given.is_loopback or any(given in network for network in trusted):
+    given = _read(address)
+    if given.is_loopback or is_trusted(address, trusted):
         return ""
     return str(given) if given.version == 4 else str(ip_network((given, 64), strict=False))
+
+
+@lru_cache(1024)
+def is_trusted(address: str, trusted: tuple[Network, ...]) -> bool:
+    """Whether a proxy has it that was named."""
+    return bool(address) and any(_read(address) in network for network in trusted)
+
+
+def client_of(address: str, forwarded_for: bytes, trusted: tuple[Network, ...]) -> str:
+    """Who asked: the last in X-Forwarded-For behind trusted proxies; what stands left of that may be invented."""
+    for hop in reversed(forwarded_for.decode("latin-1").split(",")[-MAX_HOPS:]):
+        if not is_trusted(address, trusted):
+            break
+        found = HOST.fullmatch(hop.strip())  # some write a port
+        try:
+            address = str(_read(found[1].strip("[]") if found else hop.strip()))
+        except ValueError:
+            break
+    return address
+
+
+def _read(address: str) -> IPv4Address | IPv6Address:
+    """Without zone; an IPv4 address that is written as an IPv6 one is that. Raises: ValueError."""
+    given = ip_address(address.partition("%")[0])
+    return getattr(given, "ipv4_mapped", None) or given
 
 
 def affordable_connections(wanted: int) -> int:

@@ -11,7 +11,7 @@ export function useToken(value) {
 
 /** The served models, as `GET /models` lists them. */
 export async function servedModels() {
-  const listed = await ask("/models", {});
+  const listed = await ask("models", {});
   return listed.filter((model) => model.ready);
 }
 
@@ -20,7 +20,7 @@ export async function classify(name, pixels, shape) {
   const inputs = [{ name: "images", shape: [1, ...shape], datatype: "UINT8", data: Array.from(pixels) }];
   const body = JSON.stringify({ inputs, outputs: [{ name: "probabilities" }] });
   const start = performance.now();
-  const answer = await ask(`/v2/models/${encodeURIComponent(name)}/infer`, { method: "POST", body });
+  const answer = await ask(`v2/models/${encodeURIComponent(name)}/infer`, { method: "POST", body });
   return { probabilities: answer.outputs[0].data, ms: performance.now() - start };
 }
 
