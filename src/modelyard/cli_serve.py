@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from modelyard.errors import ConfigError
+from modelyard.serving.options import DEFAULT_GRPC_PORT
 
 
 def serve(
@@ -18,19 +17,18 @@ def serve(
     model: Annotated[list[str] | None, typer.Option("--model", "-m", help="A served model; repeatable. Default: all.")] = None,
     alias: Annotated[list[str] | None, typer.Option(help="A served alias, as champion; repeatable. Default: all.")] = None,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int | None, typer.Option(help="0 takes a free one. Default: 9700, with --grpc 9701.")] = None,
+    port: Annotated[int | None, typer.Option(help="0 takes a free one. Default: 9700.")] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes. Default: the usable cores.")] = None,
     token_file: Annotated[Path | None, typer.Option(help="Bearer tokens, one a line; without it everyone may call.")] = None,
     access_log: Annotated[bool, typer.Option("--access-log", help="Log each request.")] = False,
-    grpc: Annotated[bool, typer.Option("--grpc", help="V2 over gRPC instead of HTTP; needs modelyard[grpc].")] = False,
+    grpc: Annotated[bool, typer.Option("--grpc", help="V2 over gRPC too; needs modelyard[grpc].")] = False,
+    grpc_port: Annotated[int | None, typer.Option(help="Where, 0 takes a free one. Default, with --grpc: 9701.")] = None,
 ) -> None:
     """Serve released models over HTTP (V2, MLflow's /invocations, pictures) until Ctrl-C; follows promotions.
 
     The champion answers under the model's name, other aliases as name-alias: mnist, mnist-cnn, mnist-rnn.
     Limits and timeouts are options too: python -m modelyard.serving --help
     """
-    if grpc and not all(find_spec(package) for package in ("grpc", "open_inference")):
-        raise ConfigError("--grpc needs grpcio and open-inference-grpc; install modelyard[grpc]")
     arguments = ["--host", host]
     arguments += ["--port", str(port)] if port is not None else []
     for option, values in (("--model", model), ("--alias", alias)):
@@ -38,5 +36,6 @@ def serve(
     arguments += ["--workers", str(workers)] if workers else []
     arguments += ["--token-file", str(token_file)] if token_file else []
     arguments += ["--access-log"] if access_log else []
-    module = "modelyard.serving.grpc_server" if grpc else "modelyard.serving"
-    os.execv(sys.executable, [sys.executable, "-P", "-m", module, *arguments, *context.args])
+    grpc_port = DEFAULT_GRPC_PORT if grpc and grpc_port is None else grpc_port
+    arguments += ["--grpc-port", str(grpc_port)] if grpc_port is not None else []
+    os.execv(sys.executable, [sys.executable, "-P", "-m", "modelyard.serving", *arguments, *context.args])

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 import orjson
-from open_inference.grpc import protocol
+from tritonclient.grpc import service_pb2 as protocol
 
 from modelyard.errors import RequestError, quoted
 from modelyard.serving.limits import HEAD_BYTES
-from modelyard.serving.tensors import DATATYPES
+from modelyard.serving.tensors import DATATYPES, TensorSpec
 
 CONTENTS = {
     "BOOL": "bool_contents", "INT8": "int_contents", "INT16": "int_contents", "INT32": "int_contents",
@@ -18,13 +18,17 @@ CONTENTS = {
     "UINT64": "uint64_contents", "FP32": "fp32_contents", "FP64": "fp64_contents",
 }  # fmt: skip
 """V2 datatype -> field of InferTensorContents; FP16 is raw only."""
+SHARED_MEMORY = "shared_memory_region"
+"""The parameter of a tensor that is somewhere else."""
 NUMPY: dict[str, type[np.generic]] = dict(DATATYPES.values())
 
 
-def read_call(request: Any, max_bytes: int) -> tuple[bytes, bytes]:
-    """A ModelInferRequest as the JSON header and the tensor's bytes, at most `max_bytes` where they have to be converted,
-    of a binary V2 request. Raises: RequestError.
+def read_call(request: Any, spec: TensorSpec, max_rows: int, remaining_s: float | None) -> tuple[bytes, bytes]:
+    """A ModelInferRequest as the JSON header and the tensor's bytes of a binary V2 request for at most `max_rows` rows; the
+    call's deadline is a timeout, if it has none that is shorter. Raises: RequestError.
     """
+    if any(SHARED_MEMORY in one.parameters for one in (*request.inputs, *request.outputs)):
+        raise RequestError("shared memory is not supported; send and take tensors in the messages")
     if len(request.inputs) != 1 or len(request.raw_input_contents) > 1:
         raise RequestError(f"expected the model's one input, received {len(request.inputs)}")
     (given,) = request.inputs
@@ -33,17 +37,32 @@ def read_call(request: Any, max_bytes: int) -> tuple[bytes, bytes]:
         raise RequestError(f"expected at most {HEAD_BYTES} bytes beside the tensor")
     if request.raw_input_contents and given.contents.ListFields():
         raise RequestError(f"input {quoted(given.name)}: expected raw_input_contents or contents, received both")
-    tensor = request.raw_input_contents[0] if request.raw_input_contents else _pack(given, max_bytes)
+    tensor = request.raw_input_contents[0] if request.raw_input_contents else _pack(given, max_rows * spec.row_bytes)
+    shape = list(given.shape)
+    if shape and tuple(shape[1:]) == spec.row_shape and given.datatype == spec.datatype and 0 < shape[0] <= max_rows:
+        _check_size(request, shape[0] * spec.row_bytes, len(tensor))
+    parameters = _parameters(request) | {"binary_data_output": True}
+    if remaining_s is not None and type(parameters.get("timeout", 0)) is int:
+        remaining_us = max(int(remaining_s * 1e6), 1)
+        parameters["timeout"] = min(parameters.get("timeout") or remaining_us, remaining_us)
     described = {
-        "name": given.name, "shape": list(given.shape), "datatype": given.datatype,
-        "parameters": {"binary_data_size": len(tensor)},
+        "name": given.name, "shape": shape, "datatype": given.datatype, "parameters": {"binary_data_size": len(tensor)},
     }  # fmt: skip
-    header: dict[str, Any] = {"inputs": [described], "parameters": _parameters(request) | {"binary_data_output": True}}
+    header: dict[str, Any] = {"inputs": [described], "parameters": parameters}
     if request.id:
         header["id"] = request.id
     if request.outputs:
-        header["outputs"] = [{"name": one.name, "parameters": _parameters(one)} for one in request.outputs]
+        header["outputs"] = [
+            {"name": one.name, "parameters": _parameters(one) | {"binary_data": True}} for one in request.outputs
+        ]
     return orjson.dumps(header), tensor
+
+
+def _check_size(request: Any, expected: int, received: int) -> None:
+    """Raises: RequestError in the words of these messages."""
+    if expected != received:
+        where = "raw_input_contents" if request.raw_input_contents else "contents"
+        raise RequestError(f"{where}: expected {expected} bytes for this shape, received {received}")
 
 
 def _pack(given: Any, max_bytes: int) -> bytes:
@@ -52,6 +71,8 @@ def _pack(given: Any, max_bytes: int) -> bytes:
     if field is None:
         datatype = quoted(given.datatype)
         raise RequestError(f"input {quoted(given.name)}: datatype {datatype} is read from raw_input_contents only")
+    if others := [told.name for told, _ in given.contents.ListFields() if told.name != field]:
+        raise RequestError(f"input {quoted(given.name)}: expected {given.datatype} in {field}, received {others[0]}")
     values, dtype = getattr(given.contents, field), np.dtype(NUMPY[given.datatype])
     if len(values) * dtype.itemsize > max_bytes:
         raise RequestError(f"input {quoted(given.name)}: expected at most {max_bytes} bytes, received more rows")

@@ -34,13 +34,19 @@ class Listener:
         """Raises: ConfigError when the address cannot be had."""
         self._trusted = options.trusted_proxies
         self._places = places
-        self._socket = _bind(options.host, options.port)
+        self._socket = _bind(options.host, options.port, "--port")
+        self._grpc = None if options.grpc_port is None else _bind(options.host, options.grpc_port, "--grpc-port")
+        """Never listens: another process does, which has the address from here, also when it is started anew."""
         self.rests_until = 0.0
 
     @property
     def url(self) -> str:
         host, port = self._socket.getsockname()[:2]
         return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+    @property
+    def grpc_port(self) -> int | None:
+        return None if self._grpc is None else int(self._grpc.getsockname()[1])
 
     def fileno(self) -> int:
         return self._socket.fileno()
@@ -96,7 +102,7 @@ def _refuse(connection: socket.socket) -> None:
         connection.recv(65536)  # what came already and is not read would take the answer from the client
 
 
-def _bind(host: str, port: int) -> socket.socket:
+def _bind(host: str, port: int, option: str) -> socket.socket:
     """A socket that owns the address and does not listen yet. Raises: ConfigError."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
@@ -106,5 +112,5 @@ def _bind(host: str, port: int) -> socket.socket:
         listener.bind(address)
         listener.setblocking(False)
     except OSError as error:
-        raise ConfigError(f"cannot listen on {host}:{port}: {error.strerror}; choose another --port or --host") from error
+        raise ConfigError(f"cannot listen on {host}:{port}: {error.strerror}; choose another {option} or --host") from error
     return listener

@@ -8,6 +8,7 @@ from pathlib import Path
 
 DEFAULT_PORT = 9700
 """Away from Prefect (4200 and 8000-8999), MLflow (5000) and Prometheus (9090)."""
+DEFAULT_GRPC_PORT = 9701
 Network = IPv4Network | IPv6Network
 
 
@@ -24,7 +25,10 @@ class ServeOptions:
     host: str = "127.0.0.1"
     port: int = DEFAULT_PORT
     """0 takes a free one."""
+    grpc_port: int | None = None
+    """For V2 over gRPC too, in a process of its own; 0 takes a free one."""
     workers: int = 1
+    """Processes that answer HTTP."""
     provider: str = "CPUExecutionProvider"
     """onnxruntime's execution provider; there is no fallback to another."""
     token_file: Path | None = None
@@ -64,3 +68,14 @@ class ServeOptions:
     """What it may take for that, beside six times its size."""
     drain_s: float = 10.0
     """For requests in flight to end after SIGTERM."""
+
+    @property
+    def processes(self) -> int:
+        """The workers, and the one that answers gRPC, which comes last."""
+        return self.workers + (self.grpc_port is not None)
+
+    @property
+    def grpc_address(self) -> str:
+        """Empty where there is none."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return "" if self.grpc_port is None else f"{host}:{self.grpc_port}"

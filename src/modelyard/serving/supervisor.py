@@ -42,7 +42,7 @@ class Supervisor:
         if connections < options.max_connections:
             log_event("fewer connections", {"asked": options.max_connections, "limit": connections, "reason": "ulimit -n"})
         self._options = replace(options, max_connections=connections)
-        self._shared = Shared(metrics.allocate(options.workers), Places(options.workers, connections))
+        self._shared = Shared(metrics.allocate(options.processes), Places(options.processes, connections))
         self._crew = Crew(self._options, self._shared, self._live_as_worker)
         self._changes = Changes()
         self._selector = selectors.DefaultSelector()
@@ -58,6 +58,7 @@ class Supervisor:
     def run(self) -> int:
         """The exit code. Raises: ConfigError when the address cannot be had."""
         self._listener = Listener(self._options, self._shared.places)
+        self._options = replace(self._options, grpc_port=self._listener.grpc_port)
         for module in WARM:
             import_module(module)
         wake, self._wake = socket.socketpair()
@@ -164,11 +165,14 @@ class Supervisor:
         """All workers are ready: from now on connections are taken. Raises: ConfigError."""
         self._listener.open()
         self._is_open = True
-        url, workers, seconds = self._listener.url, self._options.workers, round(time.perf_counter() - self._started, 3)
-        log_event("ready", {"url": url, "models": self._names, "workers": workers, "seconds": seconds})
+        url, workers, grpc = self._listener.url, self._options.workers, self._options.grpc_address
+        seconds = round(time.perf_counter() - self._started, 3)
+        log_event("ready", {"url": url, "grpc": grpc, "models": self._names, "workers": workers, "seconds": seconds})
         with suppress(OSError, ValueError):  # nobody reads it, or it has letters that the terminal lacks
             names = printable(", ".join(self._names))
-            print(f"modelyard serves {names} at {url} ({workers} workers); Ctrl-C stops", flush=True)  # noqa: T201
+            print(
+                f"modelyard serves {names} at {url} ({workers} workers){grpc and f', gRPC at {grpc}'}; Ctrl-C stops", flush=True
+            )  # noqa: T201
 
     def _bury(self, child: Child, code: int) -> None:
         """A worker is gone; its successor is on its way, unless the server is stopping or never got ready."""
