@@ -9,8 +9,6 @@ from typing import Annotated
 
 import typer
 
-from modelyard.serving.options import DEFAULT_GRPC_PORT
-
 
 def serve(
     context: typer.Context,
@@ -21,8 +19,7 @@ def serve(
     workers: Annotated[int | None, typer.Option(min=1, help="Processes. Default: the usable cores.")] = None,
     token_file: Annotated[Path | None, typer.Option(help="Bearer tokens, one a line; without it everyone may call.")] = None,
     access_log: Annotated[bool, typer.Option("--access-log", help="Log each request.")] = False,
-    grpc: Annotated[bool, typer.Option("--grpc", help="V2 over gRPC too; needs modelyard[grpc].")] = False,
-    grpc_port: Annotated[int | None, typer.Option(help="Where, 0 takes a free one. Default, with --grpc: 9701.")] = None,
+    grpc: Annotated[bool, typer.Option("--grpc", help="V2 over gRPC too, at port 9701 or --grpc-port N.")] = False,
 ) -> None:
     """Serve released models over HTTP (V2, MLflow's /invocations, pictures) until Ctrl-C; follows promotions.
 
@@ -36,6 +33,5 @@ def serve(
     arguments += ["--workers", str(workers)] if workers else []
     arguments += ["--token-file", str(token_file)] if token_file else []
     arguments += ["--access-log"] if access_log else []
-    grpc_port = DEFAULT_GRPC_PORT if grpc and grpc_port is None else grpc_port
-    arguments += ["--grpc-port", str(grpc_port)] if grpc_port is not None else []
+    arguments += ["--grpc-port", "9701"] if grpc else []
     os.execv(sys.executable, [sys.executable, "-P", "-m", "modelyard.serving", *arguments, *context.args])

@@ -41,7 +41,7 @@ def read_options(arguments: list[str]) -> ServeOptions:
         add(f"--{name}", dest=dest, action="append", default=[], metavar=name.upper(), help=told)
     add("--host", default=defaults.host, help="address to listen on (default: %(default)s)")
     add("--port", type=int, default=DEFAULT_PORT, help="0 takes a free one (default: %(default)s)")
-    add("--grpc-port", type=int, help="V2 over gRPC too, at this port; 0 takes a free one; needs modelyard[grpc]")
+    add("--grpc-port", type=int, help="for V2 over gRPC too; 0 takes a free one; needs modelyard[grpc]")
     add("--workers", type=int, default=usable_cores(), help="processes (default: the usable cores, %(default)s)")
     add("--provider", default=defaults.provider, help="onnxruntime's execution provider (default: %(default)s)")
     add("--token-file", type=Path, help="bearer tokens, one a line; without it everyone may call")

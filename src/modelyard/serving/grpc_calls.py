@@ -11,7 +11,7 @@ import orjson
 from google.protobuf.json_format import ParseDict
 from tritonclient.grpc import service_pb2 as protocol
 
-from modelyard.errors import RequestError, quoted
+from modelyard.errors import RequestError
 from modelyard.serving.answering import Answering, Arrived
 from modelyard.serving.exchange import Request, Response
 from modelyard.serving.grpc_messages import read_call, write_answer
@@ -22,21 +22,18 @@ Answer = Callable[[Any, Any], Any]
 """From a message and gRPC's context to a coroutine of the answer. Raises: RequestError."""
 
 
-def model_path(name: str, version: str, verb: str) -> str:
-    """Raises: RequestError (404) for what would be another path."""
-    if "/" in name + version:
-        raise RequestError(f"unknown model {quoted(name)} version {quoted(version)}", HTTPStatus.NOT_FOUND)
-    return f"/v2/models/{name}{'/versions/' * bool(version)}{version}{verb}"
+def _model(name: str, version: str) -> str:
+    return f"/v2/models/{name}/versions/{version}" if version else f"/v2/models/{name}"
 
 
 ASKED: dict[str, tuple[str, Callable[[Any], str]]] = {
     "ServerLive": ("", lambda _: "/v2/health/live"),
     "ServerReady": ("", lambda _: "/v2/health/ready"),
     "ServerMetadata": ("", lambda _: "/v2"),
-    "ModelReady": ("", lambda call: model_path(call.name, call.version, "/ready")),
-    "ModelMetadata": ("", lambda call: model_path(call.name, call.version, "")),
-    "ModelConfig": ("config", lambda call: model_path(call.name, call.version, "/config")),
-    "ModelStatistics": ("", lambda call: model_path(call.name, call.version, "/stats") if call.name else "/v2/models/stats"),
+    "ModelReady": ("", lambda call: f"{_model(call.name, call.version)}/ready"),
+    "ModelMetadata": ("", lambda call: _model(call.name, call.version)),
+    "ModelConfig": ("config", lambda call: f"{_model(call.name, call.version)}/config"),
+    "ModelStatistics": ("", lambda call: f"{_model(call.name, call.version) if call.name else '/v2/models'}/stats"),
     "RepositoryIndex": ("models", lambda _: "/v2/repository/index"),
     "RepositoryModelLoad": ("", lambda call: f"/v2/repository/models/{call.model_name}/load"),
     "RepositoryModelUnload": ("", lambda call: f"/v2/repository/models/{call.model_name}/unload"),
@@ -79,15 +76,10 @@ class Calls:
         return response
 
     async def _infer(self, call: Any, context: Any) -> Any:
-        size, budget = call.ByteSize(), self._answering.budget
-        budget.take(size, size)
-        try:
-            served = await self._repository.find(call.model_name, call.model_version or None)
-            header, tensor = read_call(call, served.engine.input, served.limits.max_rows, context.time_remaining())
-            path = model_path(call.model_name, call.model_version, "/infer")
-            response = await self._ask(path, context, header + tensor, {LENGTH: b"%d" % len(header)})
-        finally:
-            budget.held -= size
+        path = f"{_model(call.model_name, call.model_version)}/infer"
+        served = await self._repository.find(call.model_name, call.model_version or None)
+        header, tensor = read_call(call, served.engine.input, served.limits.max_rows, context.time_remaining())
+        response = await self._ask(path, context, header + tensor, {LENGTH: b"%d" % len(header)})
         length = int(dict(response.headers)[LENGTH])
         told, tensors = orjson.loads(response.body[:length]), response.body[length:]
         return write_answer(told, tensors, raw=bool(call.raw_input_contents))

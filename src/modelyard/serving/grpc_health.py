@@ -33,7 +33,7 @@ class Health:
         repository = self._handlers.repository
         if service not in {*SERVERS, *repository.pointers}:
             return HealthCheckResponse.SERVICE_UNKNOWN
-        is_serving = service in repository.current
+        is_serving = service in repository.current and not self._handlers.draining
         if service in SERVERS:
             is_serving = (await self._handlers.answer(Request("GET", "/v2/health/ready", b"", {}, b""))).status == HTTPStatus.OK
         return HealthCheckResponse.SERVING if is_serving else HealthCheckResponse.NOT_SERVING
@@ -49,16 +49,16 @@ class Health:
         names = [*SERVERS, *self._handlers.repository.pointers]
         return HealthListResponse(statuses={name: HealthCheckResponse(status=await self._status(name)) for name in names})
 
-    async def watch(self, call: Any, ending: asyncio.Future[None], poll_s: float) -> AsyncIterator[Any]:
-        """Each status that differs from the last, until the server ends. Raises: RequestError (503)."""
-        if self._watchers >= MAX_WATCHERS:
-            raise RequestError(f"{MAX_WATCHERS} clients watch already; ask Check", HTTPStatus.SERVICE_UNAVAILABLE)
+    async def watch(self, service: str, ending: asyncio.Future[None], poll_s: float) -> AsyncIterator[Any]:
+        """Each status that differs from the last, until the server ends; only the first where too many watch."""
         self._watchers += 1
         try:
             told = None
-            while told is None or not ending.done():
-                if (status := await self._status(call.service)) != told:
+            while True:
+                if (status := await self._status(service)) != told:
                     yield HealthCheckResponse(status=status)
+                if ending.done() or self._watchers > MAX_WATCHERS:
+                    return
                 told = status
                 await asyncio.wait({ending}, timeout=poll_s)
         finally:

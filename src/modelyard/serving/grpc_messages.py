@@ -18,8 +18,6 @@ CONTENTS = {
     "UINT64": "uint64_contents", "FP32": "fp32_contents", "FP64": "fp64_contents",
 }  # fmt: skip
 """V2 datatype -> field of InferTensorContents; FP16 is raw only."""
-SHARED_MEMORY = "shared_memory_region"
-"""The parameter of a tensor that is somewhere else."""
 NUMPY: dict[str, type[np.generic]] = dict(DATATYPES.values())
 
 
@@ -27,7 +25,7 @@ def read_call(request: Any, spec: TensorSpec, max_rows: int, remaining_s: float 
     """A ModelInferRequest as the JSON header and the tensor's bytes of a binary V2 request for at most `max_rows` rows; the
     call's deadline is a timeout, if it has none that is shorter. Raises: RequestError.
     """
-    if any(SHARED_MEMORY in one.parameters for one in (*request.inputs, *request.outputs)):
+    if any("shared_memory_region" in one.parameters for one in (*request.inputs, *request.outputs)):
         raise RequestError("shared memory is not supported; send and take tensors in the messages")
     if len(request.inputs) != 1 or len(request.raw_input_contents) > 1:
         raise RequestError(f"expected the model's one input, received {len(request.inputs)}")
@@ -39,8 +37,10 @@ def read_call(request: Any, spec: TensorSpec, max_rows: int, remaining_s: float 
         raise RequestError(f"input {quoted(given.name)}: expected raw_input_contents or contents, received both")
     tensor = request.raw_input_contents[0] if request.raw_input_contents else _pack(given, max_rows * spec.row_bytes)
     shape = list(given.shape)
-    if shape and tuple(shape[1:]) == spec.row_shape and given.datatype == spec.datatype and 0 < shape[0] <= max_rows:
-        _check_size(request, shape[0] * spec.row_bytes, len(tensor))
+    expected = shape[0] * spec.row_bytes if given.datatype == spec.datatype and tuple(shape[1:]) == spec.row_shape else 0
+    if 0 < expected != len(tensor):  # the reader would speak of what is no field here
+        where = "raw_input_contents" if request.raw_input_contents else "contents"
+        raise RequestError(f"{where}: expected {expected} bytes for this shape, received {len(tensor)}")
     parameters = _parameters(request) | {"binary_data_output": True}
     if remaining_s is not None and type(parameters.get("timeout", 0)) is int:
         remaining_us = max(int(remaining_s * 1e6), 1)
@@ -52,17 +52,9 @@ def read_call(request: Any, spec: TensorSpec, max_rows: int, remaining_s: float 
     if request.id:
         header["id"] = request.id
     if request.outputs:
-        header["outputs"] = [
-            {"name": one.name, "parameters": _parameters(one) | {"binary_data": True}} for one in request.outputs
-        ]
+        binary = {"binary_data": True}
+        header["outputs"] = [{"name": one.name, "parameters": _parameters(one) | binary} for one in request.outputs]
     return orjson.dumps(header), tensor
-
-
-def _check_size(request: Any, expected: int, received: int) -> None:
-    """Raises: RequestError in the words of these messages."""
-    if expected != received:
-        where = "raw_input_contents" if request.raw_input_contents else "contents"
-        raise RequestError(f"{where}: expected {expected} bytes for this shape, received {received}")
 
 
 def _pack(given: Any, max_bytes: int) -> bytes:

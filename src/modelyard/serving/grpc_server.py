@@ -39,12 +39,11 @@ CODES = {
 """HTTP status -> gRPC's; others are INTERNAL."""
 INFERENCE, HEALTH = "inference.GRPCInferenceService", "grpc.health.v1.Health"
 OPEN_CALLS = (f"/{INFERENCE}/ServerLive", f"/{INFERENCE}/ServerReady", f"/{HEALTH}/")
-UNSUPPORTED = {
-    f"/{INFERENCE}/SystemSharedMemory": "shared memory", f"/{INFERENCE}/CudaSharedMemory": "shared memory",
-    f"/{INFERENCE}/TraceSetting": "tracing", f"/{INFERENCE}/LogSettings": "changing the log",
-}  # fmt: skip
-"""How Triton's other calls begin -> what they are about."""
-MAX_CALLS = 1024
+UNSUPPORTED = tuple(
+    f"/{INFERENCE}/{name}" for name in ("SystemSharedMemory", "CudaSharedMemory", "TraceSetting", "LogSettings")
+)
+"""How Triton's other calls begin."""
+MAX_CALLS = 256
 """At once."""
 Messages = AsyncIterator[Any]
 Behaviour = Callable[[Messages, Any], Messages]
@@ -61,8 +60,8 @@ class Gate(grpc.aio.ServerInterceptor):  # type: ignore[misc]
         given, method = dict(details.invocation_metadata).get("authorization", ""), details.method
         if self._tokens and not method.startswith(OPEN_CALLS) and not self._tokens.allow(given.encode()):
             return _refusal(grpc.StatusCode.UNAUTHENTICATED, "expected the metadata authorization: Bearer <token>")
-        if about := next((about for start, about in UNSUPPORTED.items() if method.startswith(start)), ""):
-            return _refusal(grpc.StatusCode.UNIMPLEMENTED, f"{about} is not supported by this server")
+        if method.startswith(UNSUPPORTED):
+            return _refusal(grpc.StatusCode.UNIMPLEMENTED, "shared memory, tracing and log settings are not supported")
         return await continuation(details)
 
 
@@ -127,19 +126,21 @@ class GrpcFront:
     def _each(self, answer: Answer) -> Behaviour:
         return partial(self._answer, answer, self._options.read_timeout_s)
 
-    async def _next(self, messages: Messages, timeout_s: float | None) -> Any:
-        """The next message of a call; None when there is none, none arrives in time, or the server ends."""
+    async def _next(self, messages: Messages, context: Any, timeout_s: float | None) -> Any:
+        """The next message of a call, None behind the last; without a timeout it is waited for until the server ends."""
         read = asyncio.ensure_future(anext(messages, None))
-        await asyncio.wait({read, self._ending}, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
-        if read.done():
-            return read.result()
-        read.cancel()
-        return None
+        ends = {read} if timeout_s else {read, self._ending}
+        await asyncio.wait(ends, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+        if not read.done():
+            read.cancel()
+            code = grpc.StatusCode.DEADLINE_EXCEEDED if timeout_s else grpc.StatusCode.UNAVAILABLE
+            await context.abort(code, f"no message within {timeout_s:g} s" if timeout_s else "the server ends")
+        return read.result()
 
     async def _answer(self, answer: Answer, timeout_s: float | None, messages: Messages, context: Any) -> Messages:
         """An answer to each message of a call."""
         reading = aiter(messages)
-        while (message := await self._next(reading, timeout_s)) is not None:
+        while (message := await self._next(reading, context, timeout_s)) is not None:
             try:
                 told = await answer(message, context)
             except RequestError as error:
@@ -150,12 +151,9 @@ class GrpcFront:
             yield told
 
     async def _watch(self, messages: Messages, context: Any) -> Messages:
-        message = await self._next(aiter(messages), self._options.read_timeout_s)
-        try:
-            async for status in self._health.watch(message, self._ending, self._options.poll_s):
+        if (message := await self._next(aiter(messages), context, self._options.read_timeout_s)) is not None:
+            async for status in self._health.watch(message.service, self._ending, self._options.poll_s):
                 yield status
-        except RequestError as error:
-            await context.abort(self._code(error, message), str(error))
 
     def _code(self, error: RequestError, message: Any) -> grpc.StatusCode:
         """A name that is known and not served now is worth another try."""

@@ -13,8 +13,10 @@ from contextlib import suppress
 
 from modelyard.errors import ConfigError
 from modelyard.serving.crew import Child
+from modelyard.serving.events import log_event
 from modelyard.serving.options import ServeOptions
 from modelyard.serving.places import Places, peer_of
+from modelyard.text import printable
 
 BACKLOG = 1024
 ACCEPTS = 64
@@ -41,12 +43,12 @@ class Listener:
 
     @property
     def url(self) -> str:
-        host, port = self._socket.getsockname()[:2]
-        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        return f"http://{_address(self._socket)}"
 
     @property
-    def grpc_port(self) -> int | None:
-        return None if self._grpc is None else int(self._grpc.getsockname()[1])
+    def grpc_address(self) -> str:
+        """Empty where there is none."""
+        return _address(self._grpc) if self._grpc else ""
 
     def fileno(self) -> int:
         return self._socket.fileno()
@@ -57,6 +59,15 @@ class Listener:
             self._socket.listen(BACKLOG)
         except OSError as error:
             raise ConfigError(f"cannot listen at {self.url}: {error.strerror}; choose another --port or --host") from error
+
+    def tell(self, names: list[str], workers: int, seconds: float) -> None:
+        """In the log, and to whoever started the server."""
+        url, grpc = self.url, self.grpc_address
+        told = {"url": url, "grpc": grpc, "models": names, "workers": workers, "seconds": round(seconds, 3)}
+        log_event("ready", told)
+        with suppress(OSError, ValueError):  # nobody reads it, or it has letters that the terminal lacks
+            served, also = printable(", ".join(names)), f", gRPC at {grpc}" if grpc else ""
+            print(f"modelyard serves {served} at {url} ({workers} workers){also}; Ctrl-C stops", flush=True)  # noqa: T201
 
     def close(self) -> None:
         self._socket.close()
@@ -93,6 +104,11 @@ class Listener:
                 loads[child] += 1
                 return True
         return False
+
+
+def _address(bound: socket.socket) -> str:
+    host, port = bound.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _refuse(connection: socket.socket) -> None:

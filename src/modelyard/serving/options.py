@@ -8,7 +8,6 @@ from pathlib import Path
 
 DEFAULT_PORT = 9700
 """Away from Prefect (4200 and 8000-8999), MLflow (5000) and Prometheus (9090)."""
-DEFAULT_GRPC_PORT = 9701
 Network = IPv4Network | IPv6Network
 
 
@@ -27,6 +26,8 @@ class ServeOptions:
     """0 takes a free one."""
     grpc_port: int | None = None
     """For V2 over gRPC too, in a process of its own; 0 takes a free one."""
+    grpc_address: str = ""
+    """Where that is, once it is known."""
     workers: int = 1
     """Processes that answer HTTP."""
     provider: str = "CPUExecutionProvider"
@@ -73,9 +74,3 @@ class ServeOptions:
     def processes(self) -> int:
         """The workers, and the one that answers gRPC, which comes last."""
         return self.workers + (self.grpc_port is not None)
-
-    @property
-    def grpc_address(self) -> str:
-        """Empty where there is none."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return "" if self.grpc_port is None else f"{host}:{self.grpc_port}"

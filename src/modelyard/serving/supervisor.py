@@ -25,7 +25,6 @@ from modelyard.serving.events import log_event
 from modelyard.serving.listener import ACCEPTS, BACKLOG, Listener
 from modelyard.serving.options import ServeOptions
 from modelyard.serving.places import Places, Shared, affordable_connections
-from modelyard.text import printable
 
 TURN_S = 0.2
 """Between two looks at the workers, at most."""
@@ -58,7 +57,7 @@ class Supervisor:
     def run(self) -> int:
         """The exit code. Raises: ConfigError when the address cannot be had."""
         self._listener = Listener(self._options, self._shared.places)
-        self._options = replace(self._options, grpc_port=self._listener.grpc_port)
+        self._options = replace(self._options, grpc_address=self._listener.grpc_address)
         for module in WARM:
             import_module(module)
         wake, self._wake = socket.socketpair()
@@ -165,14 +164,7 @@ class Supervisor:
         """All workers are ready: from now on connections are taken. Raises: ConfigError."""
         self._listener.open()
         self._is_open = True
-        url, workers, grpc = self._listener.url, self._options.workers, self._options.grpc_address
-        seconds = round(time.perf_counter() - self._started, 3)
-        log_event("ready", {"url": url, "grpc": grpc, "models": self._names, "workers": workers, "seconds": seconds})
-        with suppress(OSError, ValueError):  # nobody reads it, or it has letters that the terminal lacks
-            names = printable(", ".join(self._names))
-            print(
-                f"modelyard serves {names} at {url} ({workers} workers){grpc and f', gRPC at {grpc}'}; Ctrl-C stops", flush=True
-            )  # noqa: T201
+        self._listener.tell(self._names, self._options.workers, time.perf_counter() - self._started)
 
     def _bury(self, child: Child, code: int) -> None:
         """A worker is gone; its successor is on its way, unless the server is stopping or never got ready."""

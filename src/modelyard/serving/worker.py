@@ -73,17 +73,14 @@ class Worker:
         gc.freeze()  # what lives as long as the process is not searched for garbage,
         gc.set_threshold(*GARBAGE_THRESHOLDS)  # and one nested JSON body does not start a search
         if self._is_grpc:
-            await self._open_grpc()
+            from modelyard.serving.grpc_server import GrpcFront  # of an extra, and with threads: after the trials' fork
+
+            self._grpc = GrpcFront(self._options, self._handlers, self._answering, self._tokens)
+            await self._grpc.open()
         names = sorted(self._repository.current)
         self._tell("ready", *names[:TOLD_NAMES], *([f"{len(names) - TOLD_NAMES} more"] if len(names) > TOLD_NAMES else []))
         await self._stop.wait()
         await self._drain()
-
-    async def _open_grpc(self) -> None:
-        from modelyard.serving.grpc_server import GrpcFront  # of an extra, and with threads: not before the trials' fork
-
-        self._grpc = GrpcFront(self._options, self._handlers, self._answering, self._tokens)
-        await self._grpc.open()
 
     def _start(self, job: Coroutine[None, None, None]) -> None:
         task = asyncio.get_running_loop().create_task(job)
