@@ -172,11 +172,9 @@ def test_typed_contents_are_answered_in_kind(stub: Any) -> None:
         ({"model_name": "stone"}, "NOT_FOUND", "unknown model 'stone'"),
         ({"model_version": "9"}, "NOT_FOUND", "no version '9'"),
         ({"tensor": {"name": "picture"}}, "INVALID_ARGUMENT", "unexpected input 'picture'"),
-        (
-            {"tensor": {"datatype": "FP32", "contents": {"fp32_contents": [0.5] * 30}}},
-            "INVALID_ARGUMENT",
-            "expected datatype UINT8, received 'FP32'",
-        ),
+        ({"tensor": {"datatype": "FP32"}}, "INVALID_ARGUMENT", "expected datatype UINT8, received 'FP32'"),
+        ({"tensor": {"datatype": "BYTES", "contents": {"bytes_contents": [b"iVBO"]}}}, "INVALID_ARGUMENT", "received 'BYTES'"),
+        ({"raw_input_contents": [b"", b""]}, "INVALID_ARGUMENT", "the model's one input, received 2"),
         (
             {"tensor": {"contents": {"fp32_contents": [0.5] * 30}}},
             "INVALID_ARGUMENT",
@@ -266,7 +264,7 @@ def test_a_stream_goes_on_after_an_error(reflected: Reflected) -> None:
         text = call(images(1), id=str(number), **changes).SerializeToString()
         return type(reflected.message("inference.ModelInferRequest")).FromString(text)
 
-    wrong = {3: {"tensor": {"shape": [1, 2]}}, 5: {"model_name": "stone"}, 7: {"tensor": {"parameters": SHARED}}}
+    wrong: dict[int, dict[str, Any]] = {3: {"tensor": {"shape": [1, 2]}}, 5: {"model_name": "stone"}, 7: {"inputs": []}}
     answers = list(reflected.call("ModelStreamInfer", iter([request(number, **wrong.get(number, {})) for number in range(9)])))
     assert [answer.infer_response.id for answer in answers] == [str(number) for number in range(9)]
     assert {number for number, answer in enumerate(answers) if answer.error_message} == set(wrong)

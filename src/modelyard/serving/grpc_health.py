@@ -18,7 +18,8 @@ from modelyard.serving.handlers import Handlers
 
 MAX_WATCHERS = 64
 """They need no token, and each holds a call."""
-SERVERS = ("", "inference.GRPCInferenceService")
+INFERENCE, HEALTH = "inference.GRPCInferenceService", "grpc.health.v1.Health"
+SERVERS = ("", INFERENCE)
 """Names under which the server as a whole is asked for; others are models."""
 
 

@@ -28,16 +28,19 @@ def read_call(request: Any, spec: TensorSpec, max_rows: int, remaining_s: float 
     if any("shared_memory_region" in one.parameters for one in (*request.inputs, *request.outputs)):
         raise RequestError("shared memory is not supported; send and take tensors in the messages")
     if len(request.inputs) != 1 or len(request.raw_input_contents) > 1:
-        raise RequestError(f"expected the model's one input, received {len(request.inputs)}")
+        raise RequestError(
+            f"expected the model's one input, received {max(len(request.inputs), len(request.raw_input_contents))}"
+        )
     (given,) = request.inputs
     tensor_bytes = sum(map(len, request.raw_input_contents)) + given.contents.ByteSize()
     if request.ByteSize() - tensor_bytes > HEAD_BYTES:
         raise RequestError(f"expected at most {HEAD_BYTES} bytes beside the tensor")
     if request.raw_input_contents and given.contents.ListFields():
         raise RequestError(f"input {quoted(given.name)}: expected raw_input_contents or contents, received both")
-    tensor = request.raw_input_contents[0] if request.raw_input_contents else _pack(given, max_rows * spec.row_bytes)
-    shape = list(given.shape)
-    expected = shape[0] * spec.row_bytes if given.datatype == spec.datatype and tuple(shape[1:]) == spec.row_shape else 0
+    shape, tensor, fits = list(given.shape), b"".join(request.raw_input_contents), given.datatype == spec.datatype
+    if fits and not request.raw_input_contents:
+        tensor = _pack(given, max_rows * spec.row_bytes)
+    expected = shape[0] * spec.row_bytes if fits and shape and tuple(shape[1:]) == spec.row_shape else 0
     if 0 < expected != len(tensor):  # the reader would speak of what is no field here
         where = "raw_input_contents" if request.raw_input_contents else "contents"
         raise RequestError(f"{where}: expected {expected} bytes for this shape, received {len(tensor)}")
@@ -61,8 +64,7 @@ def _pack(given: Any, max_bytes: int) -> bytes:
     """The bytes of typed contents. Raises: RequestError."""
     field = CONTENTS.get(given.datatype)
     if field is None:
-        datatype = quoted(given.datatype)
-        raise RequestError(f"input {quoted(given.name)}: datatype {datatype} is read from raw_input_contents only")
+        raise RequestError(f"input {quoted(given.name)}: {given.datatype} is read from raw_input_contents only")
     if others := [told.name for told, _ in given.contents.ListFields() if told.name != field]:
         raise RequestError(f"input {quoted(given.name)}: expected {given.datatype} in {field}, received {others[0]}")
     values, dtype = getattr(given.contents, field), np.dtype(NUMPY[given.datatype])

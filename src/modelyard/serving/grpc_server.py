@@ -27,7 +27,7 @@ from modelyard.serving.answering import Answering
 from modelyard.serving.auth import Tokens
 from modelyard.serving.events import log_event
 from modelyard.serving.grpc_calls import Answer, Calls
-from modelyard.serving.grpc_health import Health
+from modelyard.serving.grpc_health import HEALTH, INFERENCE, Health
 from modelyard.serving.handlers import Handlers
 from modelyard.serving.options import ServeOptions
 
@@ -37,7 +37,6 @@ CODES = {
     504: grpc.StatusCode.DEADLINE_EXCEEDED,
 }  # fmt: skip
 """HTTP status -> gRPC's; others are INTERNAL."""
-INFERENCE, HEALTH = "inference.GRPCInferenceService", "grpc.health.v1.Health"
 OPEN_CALLS = (f"/{INFERENCE}/ServerLive", f"/{INFERENCE}/ServerReady", f"/{HEALTH}/")
 UNSUPPORTED = tuple(
     f"/{INFERENCE}/{name}" for name in ("SystemSharedMemory", "CudaSharedMemory", "TraceSetting", "LogSettings")
@@ -103,9 +102,10 @@ class GrpcFront:
 
     async def open(self) -> None:
         """Raises: ConfigError when another process listens there by now."""
-        inference = {name: self._each(answer) for name, answer in self._calls.by_name.items()}
-        inference["ModelStreamInfer"] = partial(self._answer, self._calls.infer_in_stream, None)
-        health = {"Check": self._each(self._health.check), "List": self._each(self._health.list), "Watch": self._watch}
+        inference = {name: partial(self._answer, answer) for name, answer in self._calls.by_name.items()}
+        inference["ModelStreamInfer"] = partial(self._answer, self._calls.infer_in_stream, is_patient=True)
+        checks = {"Check": self._health.check, "List": self._health.list}
+        health = {name: partial(self._answer, answer) for name, answer in checks.items()} | {"Watch": self._watch}
         reflection = {"ServerReflectionInfo": aio.ReflectionServicer([INFERENCE, HEALTH]).ServerReflectionInfo}
         services = [_service(service_pb2.DESCRIPTOR, inference), _service(health_pb2.DESCRIPTOR, health)]
         for version in ("v1", "v1alpha"):  # which differ in their name alone
@@ -123,9 +123,6 @@ class GrpcFront:
         self._ending.set_result(None)
         await self._server.stop(self._options.drain_s)
 
-    def _each(self, answer: Answer) -> Behaviour:
-        return partial(self._answer, answer, self._options.read_timeout_s)
-
     async def _next(self, messages: Messages, context: Any, timeout_s: float | None) -> Any:
         """The next message of a call, None behind the last; without a timeout it is waited for until the server ends."""
         read = asyncio.ensure_future(anext(messages, None))
@@ -137,9 +134,9 @@ class GrpcFront:
             await context.abort(code, f"no message within {timeout_s:g} s" if timeout_s else "the server ends")
         return read.result()
 
-    async def _answer(self, answer: Answer, timeout_s: float | None, messages: Messages, context: Any) -> Messages:
-        """An answer to each message of a call."""
-        reading = aiter(messages)
+    async def _answer(self, answer: Answer, messages: Messages, context: Any, *, is_patient: bool = False) -> Messages:
+        """An answer to each message of a call; `is_patient`: however long the next one takes."""
+        reading, timeout_s = aiter(messages), None if is_patient else self._options.read_timeout_s
         while (message := await self._next(reading, context, timeout_s)) is not None:
             try:
                 told = await answer(message, context)
