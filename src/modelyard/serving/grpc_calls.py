@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import unquote
 
 import orjson
 from google.protobuf.json_format import ParseDict
@@ -70,7 +71,8 @@ class Calls:
         """What the HTTP server answers to the same caller. Raises: RequestError with its refusal."""
         token = dict(context.invocation_metadata()).get("authorization", "").encode()
         request = Request("POST" if body else "GET", path, b"", {b"authorization": token, **(headers or {})}, body)
-        response = await self._answering.answer(Arrived(request, goes_on=True, cost=0), context.peer())
+        client = unquote(context.peer()).partition(":")[2].rpartition(":")[0].strip("[]")  # ipv6:%5B::1%5D:4711
+        response = await self._answering.answer(Arrived(request, goes_on=True, cost=0), client)
         if response.status >= HTTPStatus.BAD_REQUEST:
             raise RequestError(orjson.loads(response.body).get("error", "not ready"), response.status)
         return response

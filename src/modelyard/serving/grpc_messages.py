@@ -37,19 +37,16 @@ def read_call(request: Any, spec: TensorSpec, max_rows: int, remaining_s: float 
         raise RequestError(f"expected at most {HEAD_BYTES} bytes beside the tensor")
     if request.raw_input_contents and given.contents.ListFields():
         raise RequestError(f"input {quoted(given.name)}: expected raw_input_contents or contents, received both")
-    shape, tensor, fits = list(given.shape), b"".join(request.raw_input_contents), given.datatype == spec.datatype
-    if fits and not request.raw_input_contents:
+    tensor = b"".join(request.raw_input_contents)
+    if given.datatype == spec.datatype and not request.raw_input_contents:
         tensor = _pack(given, max_rows * spec.row_bytes)
-    expected = shape[0] * spec.row_bytes if fits and shape and tuple(shape[1:]) == spec.row_shape else 0
-    if 0 < expected != len(tensor):  # the reader would speak of what is no field here
-        where = "raw_input_contents" if request.raw_input_contents else "contents"
-        raise RequestError(f"{where}: expected {expected} bytes for this shape, received {len(tensor)}")
     parameters = _parameters(request) | {"binary_data_output": True}
     if remaining_s is not None and type(parameters.get("timeout", 0)) is int:
         remaining_us = max(int(remaining_s * 1e6), 1)
         parameters["timeout"] = min(parameters.get("timeout") or remaining_us, remaining_us)
     described = {
-        "name": given.name, "shape": shape, "datatype": given.datatype, "parameters": {"binary_data_size": len(tensor)},
+        "name": given.name, "shape": list(given.shape), "datatype": given.datatype,
+        "parameters": _parameters(given) | {"binary_data_size": len(tensor)},
     }  # fmt: skip
     header: dict[str, Any] = {"inputs": [described], "parameters": parameters}
     if request.id:

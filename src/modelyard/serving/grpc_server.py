@@ -100,7 +100,7 @@ class GrpcFront:
             maximum_concurrent_rpcs=MAX_CALLS,
         )
 
-    async def open(self) -> None:
+    async def open(self) -> GrpcFront:
         """Raises: ConfigError when another process listens there by now."""
         inference = {name: partial(self._answer, answer) for name, answer in self._calls.by_name.items()}
         inference["ModelStreamInfer"] = partial(self._answer, self._calls.infer_in_stream, is_patient=True)
@@ -117,6 +117,7 @@ class GrpcFront:
         except RuntimeError as error:
             raise ConfigError(f"cannot listen on {address}; choose another --grpc-port or --host") from error
         await self._server.start()
+        return self
 
     async def drain(self) -> None:
         """Answer what is on its way; streams end after their next answer."""

@@ -75,8 +75,7 @@ class Worker:
         if self._is_grpc:
             from modelyard.serving.grpc_server import GrpcFront  # of an extra, and with threads: after the trials' fork
 
-            self._grpc = GrpcFront(self._options, self._handlers, self._answering, self._tokens)
-            await self._grpc.open()
+            self._grpc = await GrpcFront(self._options, self._handlers, self._answering, self._tokens).open()
         names = sorted(self._repository.current)
         self._tell("ready", *names[:TOLD_NAMES], *([f"{len(names) - TOLD_NAMES} more"] if len(names) > TOLD_NAMES else []))
         await self._stop.wait()
