@@ -272,12 +272,13 @@ def test_what_there_is_not_is_refused_by_name(name: str, reflected: Reflected) -
 
 
 def test_a_message_that_never_comes_is_not_waited_for(address: str) -> None:
+    never = threading.Event()
     with grpc.insecure_channel(address) as channel:
-        for path in (f"/{INFERENCE}/ModelInfer", f"/{HEALTH}/Watch"):
-            never = threading.Event()
+        paths = (f"/{INFERENCE}/ModelInfer", f"/{HEALTH}/Watch")
+        for asked in [channel.stream_stream(path)(iter(never.wait, True), timeout=10) for path in paths]:
             with pytest.raises(grpc.RpcError, match="no message within"):
-                next(channel.stream_stream(path)(iter(never.wait, True), timeout=10))
-            never.set()
+                next(asked)
+        never.set()
 
 
 def test_http_and_grpc_have_one_state(both: tuple[Server, str], reflected: Reflected, stub: Any, http: httpx.Client) -> None:
