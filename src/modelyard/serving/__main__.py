@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import sys
 from dataclasses import fields
+from importlib.util import find_spec
 from ipaddress import ip_network
 from pathlib import Path
 
 from modelyard.cores import usable_cores
-from modelyard.errors import ModelyardError
+from modelyard.errors import ConfigError, ModelyardError
 from modelyard.home import Home
 from modelyard.serving.events import log_event
 from modelyard.serving.hosts import check_names, is_loopback
@@ -27,6 +28,7 @@ LIMITS = {
     "load_memory_mb": "MB for a release to be tried, beside six times its size", "drain_s": "for requests to end after SIGTERM",
 }  # fmt: skip
 """Options that are numbers, and what each bounds."""
+GRPC_PACKAGES = ("grpc", "grpc_health", "grpc_reflection", "tritonclient")
 
 
 def read_options(arguments: list[str]) -> ServeOptions:
@@ -40,6 +42,7 @@ def read_options(arguments: list[str]) -> ServeOptions:
         add(f"--{name}", dest=dest, action="append", default=[], metavar=name.upper(), help=told)
     add("--host", default=defaults.host, help="address to listen on (default: %(default)s)")
     add("--port", type=int, default=DEFAULT_PORT, help="0 takes a free one (default: %(default)s)")
+    add("--grpc-port", type=int, help="for V2 over gRPC too; 0 takes a free one; needs modelyard[grpc]")
     add("--workers", type=int, default=usable_cores(), help="processes (default: the usable cores, %(default)s)")
     add("--provider", default=defaults.provider, help="onnxruntime's execution provider (default: %(default)s)")
     add("--token-file", type=Path, help="bearer tokens, one a line; without it everyone may call")
@@ -64,6 +67,8 @@ def read_options(arguments: list[str]) -> ServeOptions:
     Origins(given["origins"])
     if given["token_file"] is None and not is_loopback(given["host"]):
         log_event("open to the network", {"host": given["host"], "remedy": "anyone who reaches it may call; give --token-file"})
+    if given["grpc_port"] is not None and not all(find_spec(package) for package in GRPC_PACKAGES):
+        raise ConfigError(f"--grpc-port needs {', '.join(GRPC_PACKAGES)}; install modelyard[grpc]")
     return ServeOptions(**given)
 
 

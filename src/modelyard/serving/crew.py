@@ -63,9 +63,10 @@ class Crew:
         """`live` is a worker's life, from its index and its channel to its exit code."""
         self.children: dict[int, Child] = {}
         self._hang_s = options.hang_s
+        self._workers = options.workers
         self._shared = shared
         self._live = live
-        self._starts = [(0.0, index) for index in range(options.workers)]
+        self._starts = [(0.0, index) for index in range(options.processes)]
         """When to start which."""
         self._is_ending = False
         self._watched = time.monotonic()
@@ -115,7 +116,7 @@ class Crew:
             silent = now - child.heard
             if silent > (self._hang_s if child.ready else max(START_S, self._hang_s)):
                 child.end(f"its event loop stood still for {silent:.1f} s (--hang-s)")
-            elif child.ready and not child.doomed and silent < SILENT_S:
+            elif child.ready and not child.doomed and silent < SILENT_S and child.index < self._workers:
                 takers.append(child)
         return takers
 

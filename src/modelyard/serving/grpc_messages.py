@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 import orjson
-from open_inference.grpc import protocol
+from tritonclient.grpc import service_pb2 as protocol
 
 from modelyard.errors import RequestError, quoted
 from modelyard.serving.limits import HEAD_BYTES
-from modelyard.serving.tensors import DATATYPES
+from modelyard.serving.tensors import DATATYPES, TensorSpec
 
 CONTENTS = {
     "BOOL": "bool_contents", "INT8": "int_contents", "INT16": "int_contents", "INT32": "int_contents",
@@ -21,28 +21,39 @@ CONTENTS = {
 NUMPY: dict[str, type[np.generic]] = dict(DATATYPES.values())
 
 
-def read_call(request: Any, max_bytes: int) -> tuple[bytes, bytes]:
-    """A ModelInferRequest as the JSON header and the tensor's bytes, at most `max_bytes` where they have to be converted,
-    of a binary V2 request. Raises: RequestError.
+def read_call(request: Any, spec: TensorSpec, max_rows: int, remaining_s: float | None) -> tuple[bytes, bytes]:
+    """A ModelInferRequest as the JSON header and the tensor's bytes of a binary V2 request for at most `max_rows` rows; the
+    call's deadline is a timeout, if it has none that is shorter. Raises: RequestError.
     """
+    if any("shared_memory_region" in one.parameters for one in (*request.inputs, *request.outputs)):
+        raise RequestError("shared memory is not supported; send and take tensors in the messages")
     if len(request.inputs) != 1 or len(request.raw_input_contents) > 1:
-        raise RequestError(f"expected the model's one input, received {len(request.inputs)}")
+        raise RequestError(
+            f"expected the model's one input, received {max(len(request.inputs), len(request.raw_input_contents))}"
+        )
     (given,) = request.inputs
     tensor_bytes = sum(map(len, request.raw_input_contents)) + given.contents.ByteSize()
     if request.ByteSize() - tensor_bytes > HEAD_BYTES:
         raise RequestError(f"expected at most {HEAD_BYTES} bytes beside the tensor")
     if request.raw_input_contents and given.contents.ListFields():
         raise RequestError(f"input {quoted(given.name)}: expected raw_input_contents or contents, received both")
-    tensor = request.raw_input_contents[0] if request.raw_input_contents else _pack(given, max_bytes)
+    tensor = b"".join(request.raw_input_contents)
+    if given.datatype == spec.datatype and not request.raw_input_contents:
+        tensor = _pack(given, max_rows * spec.row_bytes)
+    parameters = _parameters(request) | {"binary_data_output": True}
+    if remaining_s is not None and type(parameters.get("timeout", 0)) is int:
+        remaining_us = max(int(remaining_s * 1e6), 1)
+        parameters["timeout"] = min(parameters.get("timeout") or remaining_us, remaining_us)
     described = {
         "name": given.name, "shape": list(given.shape), "datatype": given.datatype,
-        "parameters": {"binary_data_size": len(tensor)},
+        "parameters": _parameters(given) | {"binary_data_size": len(tensor)},
     }  # fmt: skip
-    header: dict[str, Any] = {"inputs": [described], "parameters": _parameters(request) | {"binary_data_output": True}}
+    header: dict[str, Any] = {"inputs": [described], "parameters": parameters}
     if request.id:
         header["id"] = request.id
     if request.outputs:
-        header["outputs"] = [{"name": one.name, "parameters": _parameters(one)} for one in request.outputs]
+        binary = {"binary_data": True}
+        header["outputs"] = [{"name": one.name, "parameters": _parameters(one) | binary} for one in request.outputs]
     return orjson.dumps(header), tensor
 
 
@@ -50,8 +61,9 @@ def _pack(given: Any, max_bytes: int) -> bytes:
     """The bytes of typed contents. Raises: RequestError."""
     field = CONTENTS.get(given.datatype)
     if field is None:
-        datatype = quoted(given.datatype)
-        raise RequestError(f"input {quoted(given.name)}: datatype {datatype} is read from raw_input_contents only")
+        raise RequestError(f"input {quoted(given.name)}: {given.datatype} is read from raw_input_contents only")
+    if others := [told.name for told, _ in given.contents.ListFields() if told.name != field]:
+        raise RequestError(f"input {quoted(given.name)}: expected {given.datatype} in {field}, received {others[0]}")
     values, dtype = getattr(given.contents, field), np.dtype(NUMPY[given.datatype])
     if len(values) * dtype.itemsize > max_bytes:
         raise RequestError(f"input {quoted(given.name)}: expected at most {max_bytes} bytes, received more rows")

@@ -1,8 +1,7 @@
-"""Open Inference Protocol V2 over gRPC, as a process of its own: `python -m modelyard.serving.grpc_server --port 9701`.
+"""Open Inference Protocol V2 over gRPC: one more process of the server's crew, beside the workers that answer HTTP.
 
-Each call is put into the form that the HTTP server reads, JSON and binary tensors, so both fronts accept, refuse and
-answer the same. It follows promotions as the HTTP server does. For conformance, not for speed: gRPC in Python costs
-more than this server's models. To use more cores start it again on the same port; the kernel shares the calls.
+It follows promotions, loads and unloads as the workers do, is started anew as they are and counts into the same memory.
+For conformance, not for speed: gRPC in Python costs more than this server's models.
 
 `:authority` is not checked, as Host is over HTTP: grpc.aio does not tell it. No page can call here under a rebound name:
 browsers speak HTTP/2 over TLS alone, and this port speaks it in plain text alone.
@@ -11,145 +10,152 @@ browsers speak HTTP/2 over TLS alone, and this port speaks it in plain text alon
 from __future__ import annotations
 
 import asyncio
-import signal
-import sys
-from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+import traceback
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any
 
 import grpc
-import orjson
-from open_inference.grpc import protocol
-from open_inference.grpc.service import GRPCInferenceServiceServicer, add_GRPCInferenceServiceServicer_to_server
+from google.protobuf.message_factory import GetMessageClass
+from grpc_health.v1 import health_pb2
+from grpc_reflection.v1alpha import reflection_pb2
+from grpc_reflection.v1alpha.reflection import aio
+from tritonclient.grpc import service_pb2
 
-import modelyard
-from modelyard.errors import ConfigError, ModelyardError, RequestError
-from modelyard.serving.__main__ import read_options
+from modelyard.errors import ConfigError, RequestError
+from modelyard.serving.answering import Answering
 from modelyard.serving.auth import Tokens
 from modelyard.serving.events import log_event
-from modelyard.serving.following import follow_releases
-from modelyard.serving.grpc_messages import read_call, write_answer
-from modelyard.serving.metrics import WorkerMetrics, allocate
+from modelyard.serving.grpc_calls import Answer, Calls
+from modelyard.serving.grpc_health import HEALTH, INFERENCE, Health
+from modelyard.serving.handlers import Handlers
 from modelyard.serving.options import ServeOptions
-from modelyard.serving.repository import Repository
-from modelyard.serving.trials import Trials
 
-DEFAULT_PORT = 9701
 CODES = {
-    400: grpc.StatusCode.INVALID_ARGUMENT, 401: grpc.StatusCode.UNAUTHENTICATED, 404: grpc.StatusCode.NOT_FOUND,
-    503: grpc.StatusCode.UNAVAILABLE, 504: grpc.StatusCode.DEADLINE_EXCEEDED,
+    400: grpc.StatusCode.INVALID_ARGUMENT, 401: grpc.StatusCode.UNAUTHENTICATED, 403: grpc.StatusCode.PERMISSION_DENIED,
+    404: grpc.StatusCode.NOT_FOUND, 413: grpc.StatusCode.RESOURCE_EXHAUSTED, 503: grpc.StatusCode.UNAVAILABLE,
+    504: grpc.StatusCode.DEADLINE_EXCEEDED,
 }  # fmt: skip
 """HTTP status -> gRPC's; others are INTERNAL."""
-OPEN_CALLS = ("/ServerLive", "/ServerReady")
+OPEN_CALLS = (f"/{INFERENCE}/ServerLive", f"/{INFERENCE}/ServerReady", f"/{HEALTH}/")
+UNSUPPORTED = tuple(
+    f"/{INFERENCE}/{name}" for name in ("SystemSharedMemory", "CudaSharedMemory", "TraceSetting", "LogSettings")
+)
+"""How Triton's other calls begin."""
+MAX_CALLS = 256
+"""At once."""
+Messages = AsyncIterator[Any]
+Behaviour = Callable[[Messages, Any], Messages]
+"""From a call's messages and gRPC's context to its answers."""
 
 
-class InferenceService(GRPCInferenceServiceServicer):
-    """The calls of the protocol; names are the protocol's."""
+class Gate(grpc.aio.ServerInterceptor):  # type: ignore[misc]
+    """Bearer tokens in a call's metadata, before a message is read; health stays open, as over HTTP."""
 
-    def __init__(self, repository: Repository) -> None:
-        self._repository = repository
-
-    async def ServerLive(self, request: Any, context: Any) -> Any:
-        return protocol.ServerLiveResponse(live=True)
-
-    async def ServerReady(self, request: Any, context: Any) -> Any:
-        return protocol.ServerReadyResponse(ready=self._repository.is_ready)
-
-    async def ModelReady(self, request: Any, context: Any) -> Any:
-        with suppress(RequestError):
-            await self._repository.find(request.name, request.version or None)
-            return protocol.ModelReadyResponse(ready=True)
-        return protocol.ModelReadyResponse(ready=False)
-
-    async def ServerMetadata(self, request: Any, context: Any) -> Any:
-        extensions = ["classification", "parameters"]
-        return protocol.ServerMetadataResponse(name="modelyard", version=modelyard.__version__, extensions=extensions)
-
-    async def ModelMetadata(self, request: Any, context: Any) -> Any:
-        try:
-            served = await self._repository.find(request.name, request.version or None)
-        except RequestError as error:
-            return await _abort(context, error)
-        metadata: dict[str, Any] = served.metadata(self._repository.versions(request.name))
-        return protocol.ModelMetadataResponse(**metadata)
-
-    async def ModelInfer(self, request: Any, context: Any) -> Any:
-        try:
-            served = await self._repository.find(request.model_name, request.model_version or None)
-            header, tensor = read_call(request, served.engine.input.row_bytes * served.limits.max_rows)
-            head, rows = served.reader.read(b"%d" % len(header), header + tensor)
-            outputs = await served.submit(rows, head.num_rows, _patience_s(head.timeout_s, context.time_remaining()))
-            response = served.writer.write(head, outputs)
-        except RequestError as error:
-            return await _abort(context, error)
-        length = int(dict(response.headers)[b"inference-header-content-length"])
-        return write_answer(orjson.loads(response.body[:length]), response.body[length:], raw=bool(request.raw_input_contents))
-
-
-def _patience_s(timeout_s: float | None, remaining_s: float | None) -> float | None:
-    """The shorter of the request's `timeout` and the call's deadline; a call past its deadline waits for nothing."""
-    given = [seconds for seconds in (timeout_s, None if remaining_s is None else max(remaining_s, 1e-6)) if seconds is not None]
-    return min(given, default=None)
-
-
-async def _abort(context: Any, error: RequestError) -> None:
-    await context.abort(CODES.get(error.status, grpc.StatusCode.INTERNAL), str(error))
-
-
-class TokenCheck(grpc.aio.ServerInterceptor):  # type: ignore[misc]
-    """Bearer tokens in the call's metadata; health stays open, as over HTTP."""
-
-    def __init__(self, tokens: Tokens) -> None:
+    def __init__(self, tokens: Tokens | None) -> None:
         self._tokens = tokens
-        self._refuse = grpc.stream_unary_rpc_method_handler(self._tell)  # which waits for no message
-
-    async def _tell(self, requests: Any, context: Any) -> None:
-        await context.abort(grpc.StatusCode.UNAUTHENTICATED, "expected the metadata authorization: Bearer <token>")
 
     async def intercept_service(self, continuation: Callable[[Any], Awaitable[Any]], details: Any) -> Any:
-        given = dict(details.invocation_metadata).get("authorization", "")
-        if details.method.endswith(OPEN_CALLS) or self._tokens.allow(given.encode()):
-            return await continuation(details)
-        return self._refuse
+        given, method = dict(details.invocation_metadata).get("authorization", ""), details.method
+        if self._tokens and not method.startswith(OPEN_CALLS) and not self._tokens.allow(given.encode()):
+            return _refusal(grpc.StatusCode.UNAUTHENTICATED, "expected the metadata authorization: Bearer <token>")
+        if method.startswith(UNSUPPORTED):
+            return _refusal(grpc.StatusCode.UNIMPLEMENTED, "shared memory, tracing and log settings are not supported")
+        return await continuation(details)
 
 
-async def serve(options: ServeOptions, trials: Trials) -> None:
-    """Serve until SIGTERM or SIGINT. Raises: ModelyardError when there is nothing that can be served."""
-    repository = Repository(options, WorkerMetrics(allocate(1), 0), ThreadPoolExecutor(1, "runner"), frozenset(), trials)
-    await repository.start()
-    tokens = Tokens(options.token_file) if options.token_file else None
-    server = grpc.aio.server(
-        options=[("grpc.max_receive_message_length", options.max_body_bytes)],
-        interceptors=[TokenCheck(tokens)] if tokens else [],
-    )
-    add_GRPCInferenceServiceServicer_to_server(InferenceService(repository), server)  # type: ignore[no-untyped-call]
-    host = f"[{options.host}]" if ":" in options.host else options.host
-    try:
-        port = server.add_insecure_port(f"{host}:{options.port}")
-    except RuntimeError as error:
-        raise ConfigError(f"cannot listen on {host}:{options.port}; choose another --port or --host") from error
-    await server.start()
-    log_event("ready", {"grpc": f"{host}:{port}", "models": sorted(repository.current)})
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    following = asyncio.create_task(follow_releases(repository, tokens, options.poll_s))
-    await stop.wait()
-    following.cancel()
-    await server.stop(options.drain_s)
+def _refusal(code: grpc.StatusCode, told: str) -> grpc.RpcMethodHandler:
+    async def refuse(_: Messages, context: Any) -> None:
+        await context.abort(code, told)
+
+    return grpc.stream_unary_rpc_method_handler(refuse)  # which waits for no message
 
 
-def main(arguments: list[str]) -> int:
-    """As the HTTP server's: 0 stopped, 2 nothing to serve or wrong options."""
-    try:
-        options = read_options(["--port", str(DEFAULT_PORT), *arguments])
-        asyncio.run(serve(options, Trials(options.load_timeout_s, options.load_memory_mb)))
-    except ModelyardError as error:
-        sys.stderr.write(f"modelyard: {error}\n")
-        return error.exit_code
-    return 0
+def _service(file: Any, behaviours: Mapping[str, Behaviour], name: str = "") -> grpc.GenericRpcHandler:
+    """The service of a file. All calls are streams here, as one message is one too: how long to wait is up to this server."""
+    (service,) = file.services_by_name.values()
+    handlers = {}
+    for method in service.methods:
+        if method.name in behaviours:
+            given, told = GetMessageClass(method.input_type), GetMessageClass(method.output_type)
+            behaviour = behaviours[method.name]
+            handlers[method.name] = grpc.stream_stream_rpc_method_handler(behaviour, given.FromString, told.SerializeToString)
+    return grpc.method_handlers_generic_handler(name or service.full_name, handlers)
 
 
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+class GrpcFront:
+    """What clients reach at the port."""
+
+    def __init__(self, options: ServeOptions, handlers: Handlers, answering: Answering, tokens: Tokens | None) -> None:
+        self._options = options
+        self._repository = handlers.repository
+        self._calls, self._health = Calls(handlers.repository, answering), Health(handlers)
+        self._ending: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        silence_ms = int(options.idle_timeout_s * 1000)
+        limits = [("max_receive_message_length", options.max_body_bytes), ("so_reuseport", 0)]
+        limits += [("max_connection_idle_ms", silence_ms), ("keepalive_time_ms", silence_ms)]
+        self._server = grpc.aio.server(
+            interceptors=[Gate(tokens)],
+            options=[(f"grpc.{name}", value) for name, value in limits],
+            maximum_concurrent_rpcs=MAX_CALLS,
+        )
+
+    async def open(self) -> GrpcFront:
+        """Raises: ConfigError when another process listens there by now."""
+        inference = {name: partial(self._answer, answer) for name, answer in self._calls.by_name.items()}
+        inference["ModelStreamInfer"] = partial(self._answer, self._calls.infer_in_stream, is_patient=True)
+        checks = {"Check": self._health.check, "List": self._health.list}
+        health = {name: partial(self._answer, answer) for name, answer in checks.items()} | {"Watch": self._watch}
+        reflection = {"ServerReflectionInfo": aio.ReflectionServicer([INFERENCE, HEALTH]).ServerReflectionInfo}
+        services = [_service(service_pb2.DESCRIPTOR, inference), _service(health_pb2.DESCRIPTOR, health)]
+        for version in ("v1", "v1alpha"):  # which differ in their name alone
+            services.append(_service(reflection_pb2.DESCRIPTOR, reflection, f"grpc.reflection.{version}.ServerReflection"))
+        self._server.add_generic_rpc_handlers(tuple(services))
+        address = self._options.grpc_address
+        try:
+            self._server.add_insecure_port(address)
+        except RuntimeError as error:
+            raise ConfigError(f"cannot listen on {address}; choose another --grpc-port or --host") from error
+        await self._server.start()
+        return self
+
+    async def drain(self) -> None:
+        """Answer what is on its way; streams end after their next answer."""
+        self._ending.set_result(None)
+        await self._server.stop(self._options.drain_s)
+
+    async def _next(self, messages: Messages, context: Any, timeout_s: float | None) -> Any:
+        """The next message of a call, None behind the last; without a timeout it is waited for until the server ends."""
+        read = asyncio.ensure_future(anext(messages, None))
+        ends = {read} if timeout_s else {read, self._ending}
+        await asyncio.wait(ends, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+        if not read.done():
+            read.cancel()
+            code = grpc.StatusCode.DEADLINE_EXCEEDED if timeout_s else grpc.StatusCode.UNAVAILABLE
+            await context.abort(code, f"no message within {timeout_s:g} s" if timeout_s else "the server ends")
+        return read.result()
+
+    async def _answer(self, answer: Answer, messages: Messages, context: Any, *, is_patient: bool = False) -> Messages:
+        """An answer to each message of a call; `is_patient`: however long the next one takes."""
+        reading, timeout_s = aiter(messages), None if is_patient else self._options.read_timeout_s
+        while (message := await self._next(reading, context, timeout_s)) is not None:
+            try:
+                told = await answer(message, context)
+            except RequestError as error:
+                await context.abort(self._code(error, message), str(error))
+            except Exception:
+                log_event("fault", {"where": "gRPC", "trace": traceback.format_exc()})
+                await context.abort(grpc.StatusCode.INTERNAL, "the server failed; its log has the reason")
+            yield told
+
+    async def _watch(self, messages: Messages, context: Any) -> Messages:
+        if (message := await self._next(aiter(messages), context, self._options.read_timeout_s)) is not None:
+            async for status in self._health.watch(message.service, self._ending, self._options.poll_s):
+                yield status
+
+    def _code(self, error: RequestError, message: Any) -> grpc.StatusCode:
+        """A name that is known and not served now is worth another try."""
+        name = getattr(message, "model_name", "") or getattr(message, "name", "")
+        if error.status == 404 and name in self._repository.pointers and name not in self._repository.current:
+            return grpc.StatusCode.UNAVAILABLE
+        return CODES.get(error.status, grpc.StatusCode.INTERNAL)

@@ -13,8 +13,10 @@ from contextlib import suppress
 
 from modelyard.errors import ConfigError
 from modelyard.serving.crew import Child
+from modelyard.serving.events import log_event
 from modelyard.serving.options import ServeOptions
 from modelyard.serving.places import Places, peer_of
+from modelyard.text import printable
 
 BACKLOG = 1024
 ACCEPTS = 64
@@ -34,13 +36,19 @@ class Listener:
         """Raises: ConfigError when the address cannot be had."""
         self._trusted = options.trusted_proxies
         self._places = places
-        self._socket = _bind(options.host, options.port)
+        self._socket = _bind(options.host, options.port, "--port")
+        self._grpc = None if options.grpc_port is None else _bind(options.host, options.grpc_port, "--grpc-port")
+        """Never listens: another process does, which has the address from here, also when it is started anew."""
         self.rests_until = 0.0
 
     @property
     def url(self) -> str:
-        host, port = self._socket.getsockname()[:2]
-        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        return f"http://{_address(self._socket)}"
+
+    @property
+    def grpc_address(self) -> str:
+        """Empty where there is none."""
+        return _address(self._grpc) if self._grpc else ""
 
     def fileno(self) -> int:
         return self._socket.fileno()
@@ -51,6 +59,15 @@ class Listener:
             self._socket.listen(BACKLOG)
         except OSError as error:
             raise ConfigError(f"cannot listen at {self.url}: {error.strerror}; choose another --port or --host") from error
+
+    def tell(self, names: list[str], workers: int, seconds: float) -> None:
+        """In the log, and to whoever started the server."""
+        url, grpc = self.url, self.grpc_address
+        told = {"url": url, "grpc": grpc, "models": names, "workers": workers, "seconds": round(seconds, 3)}
+        log_event("ready", told)
+        with suppress(OSError, ValueError):  # nobody reads it, or it has letters that the terminal lacks
+            served, also = printable(", ".join(names)), f", gRPC at {grpc}" if grpc else ""
+            print(f"modelyard serves {served} at {url} ({workers} workers){also}; Ctrl-C stops", flush=True)  # noqa: T201
 
     def close(self) -> None:
         self._socket.close()
@@ -89,6 +106,11 @@ class Listener:
         return False
 
 
+def _address(bound: socket.socket) -> str:
+    host, port = bound.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 def _refuse(connection: socket.socket) -> None:
     with suppress(OSError):
         connection.setblocking(False)
@@ -96,7 +118,7 @@ def _refuse(connection: socket.socket) -> None:
         connection.recv(65536)  # what came already and is not read would take the answer from the client
 
 
-def _bind(host: str, port: int) -> socket.socket:
+def _bind(host: str, port: int, option: str) -> socket.socket:
     """A socket that owns the address and does not listen yet. Raises: ConfigError."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
@@ -106,5 +128,5 @@ def _bind(host: str, port: int) -> socket.socket:
         listener.bind(address)
         listener.setblocking(False)
     except OSError as error:
-        raise ConfigError(f"cannot listen on {host}:{port}: {error.strerror}; choose another --port or --host") from error
+        raise ConfigError(f"cannot listen on {host}:{port}: {error.strerror}; choose another {option} or --host") from error
     return listener

@@ -24,7 +24,12 @@ class ServeOptions:
     host: str = "127.0.0.1"
     port: int = DEFAULT_PORT
     """0 takes a free one."""
+    grpc_port: int | None = None
+    """For V2 over gRPC too, in a process of its own; 0 takes a free one."""
+    grpc_address: str = ""
+    """Where that is, once it is known."""
     workers: int = 1
+    """Processes that answer HTTP."""
     provider: str = "CPUExecutionProvider"
     """onnxruntime's execution provider; there is no fallback to another."""
     token_file: Path | None = None
@@ -66,3 +71,8 @@ class ServeOptions:
     """What it may take for that, beside six times its size."""
     drain_s: float = 10.0
     """For requests in flight to end after SIGTERM."""
+
+    @property
+    def processes(self) -> int:
+        """The workers, and the one that answers gRPC, which comes last."""
+        return self.workers + (self.grpc_port is not None)

@@ -25,7 +25,6 @@ from modelyard.serving.events import log_event
 from modelyard.serving.listener import ACCEPTS, BACKLOG, Listener
 from modelyard.serving.options import ServeOptions
 from modelyard.serving.places import Places, Shared, affordable_connections
-from modelyard.text import printable
 
 TURN_S = 0.2
 """Between two looks at the workers, at most."""
@@ -42,7 +41,7 @@ class Supervisor:
         if connections < options.max_connections:
             log_event("fewer connections", {"asked": options.max_connections, "limit": connections, "reason": "ulimit -n"})
         self._options = replace(options, max_connections=connections)
-        self._shared = Shared(metrics.allocate(options.workers), Places(options.workers, connections))
+        self._shared = Shared(metrics.allocate(options.processes), Places(options.processes, connections))
         self._crew = Crew(self._options, self._shared, self._live_as_worker)
         self._changes = Changes()
         self._selector = selectors.DefaultSelector()
@@ -58,6 +57,7 @@ class Supervisor:
     def run(self) -> int:
         """The exit code. Raises: ConfigError when the address cannot be had."""
         self._listener = Listener(self._options, self._shared.places)
+        self._options = replace(self._options, grpc_address=self._listener.grpc_address)
         for module in WARM:
             import_module(module)
         wake, self._wake = socket.socketpair()
@@ -164,11 +164,7 @@ class Supervisor:
         """All workers are ready: from now on connections are taken. Raises: ConfigError."""
         self._listener.open()
         self._is_open = True
-        url, workers, seconds = self._listener.url, self._options.workers, round(time.perf_counter() - self._started, 3)
-        log_event("ready", {"url": url, "models": self._names, "workers": workers, "seconds": seconds})
-        with suppress(OSError, ValueError):  # nobody reads it, or it has letters that the terminal lacks
-            names = printable(", ".join(self._names))
-            print(f"modelyard serves {names} at {url} ({workers} workers); Ctrl-C stops", flush=True)  # noqa: T201
+        self._listener.tell(self._names, self._options.workers, time.perf_counter() - self._started)
 
     def _bury(self, child: Child, code: int) -> None:
         """A worker is gone; its successor is on its way, unless the server is stopping or never got ready."""

@@ -46,6 +46,7 @@ class Worker:
     def __init__(self, options: ServeOptions, channel: Channel, index: int, shared: Shared, trials: Trials) -> None:
         self._options = options
         self._channel = channel
+        self._is_grpc = index == options.workers
         self._metrics = WorkerMetrics(shared.counters, index)
         self._shared = shared
         self._trials = trials
@@ -71,6 +72,10 @@ class Worker:
         self._start(follow_releases(self._repository, self._tokens, self._options.poll_s))
         gc.freeze()  # what lives as long as the process is not searched for garbage,
         gc.set_threshold(*GARBAGE_THRESHOLDS)  # and one nested JSON body does not start a search
+        if self._is_grpc:
+            from modelyard.serving.grpc_server import GrpcFront  # of an extra, and with threads: after the trials' fork
+
+            self._grpc = await GrpcFront(self._options, self._handlers, self._answering, self._tokens).open()
         names = sorted(self._repository.current)
         self._tell("ready", *names[:TOLD_NAMES], *([f"{len(names) - TOLD_NAMES} more"] if len(names) > TOLD_NAMES else []))
         await self._stop.wait()
@@ -168,6 +173,8 @@ class Worker:
         """Answer what is on its way, each with `connection: close`; then close what stays silent."""
         loop = asyncio.get_running_loop()
         self._handlers.draining = True
+        if self._is_grpc:
+            await self._grpc.drain()
         await self._until_empty(loop.time() + LAST_REQUESTS_S)
         for connection in list(self._connections):
             connection.shutdown()
