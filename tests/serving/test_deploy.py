@@ -158,7 +158,7 @@ def test_the_units_wait_for_what_the_server_has_taken(name: str) -> None:
 def test_systemd_takes_the_units(tmp_path: Path) -> None:
     for name in UNITS:
         (tmp_path / name).write_text((DEPLOY / name).read_text().replace("/opt/modelyard/.venv/bin/modelyard", "/bin/true"))
-    command = ["systemd-analyze", "verify", "--man=no", "--recursive-errors=no", *(tmp_path / name for name in UNITS)]
+    command = ["systemd-analyze", "verify", "--man=no", "--recursive-errors=no", *(str(tmp_path / name) for name in UNITS)]
     verified = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (verified.returncode, verified.stderr) == (0, "")
 

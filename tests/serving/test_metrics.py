@@ -9,6 +9,7 @@ from collections import Counter
 from contextlib import ExitStack, suppress
 from http import HTTPStatus
 from pathlib import Path
+from typing import Any, cast
 
 import httpx
 import pytest
@@ -117,7 +118,7 @@ def test_more_sizes_than_places_take_no_more_memory() -> None:
         sizes = metrics.BatchSizes(counters)
         for size in range(1000, 0, -1):
             counters[sizes[size] + 1] += 1
-    (stats,) = statistics(metrics.totals(memory))["model_stats"]  # type: ignore[misc]
+    (stats,) = cast(Any, statistics(metrics.totals(memory))["model_stats"])
     found = {batch["batch_size"]: batch["compute_infer"]["count"] for batch in stats["batch_stats"]}
     kept = metrics.BATCH_SIZES - 1
     assert found == {0: 2 * (1000 - kept), **dict.fromkeys(range(1000, 1000 - kept, -1), 2)}
@@ -135,6 +136,6 @@ def test_failures_have_tritons_reasons(error: BaseException, reason: str) -> Non
         raise error
     failures = counters[metrics.FAILURES :][: len(metrics.FAILURE_REASONS)].tolist()
     assert failures == [int(name == reason) for name in metrics.FAILURE_REASONS]
-    (stats,) = statistics(metrics.totals(memory))["model_stats"]  # type: ignore[misc]
+    (stats,) = cast(Any, statistics(metrics.totals(memory))["model_stats"])
     told = stats["inference_stats"]
     assert told["fail"]["count"] == 1 and told["fail"]["ns"] > 0 and told["success"] == {"count": 0, "ns": 0}
