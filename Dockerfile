@@ -4,7 +4,7 @@
 #     modelyard store share
 #     docker run -p 127.0.0.1:9700:9700 --group-add "$(stat -c %g mlruns/releases)" -v "$PWD/mlruns/releases:/releases:ro" modelyard
 #
-# --build-arg EXTRAS=serve,grpc adds what `python -m modelyard.serving.grpc_server` (port 9701) needs.
+# --build-arg EXTRAS=serve,grpc adds what gRPC (--grpc-port 9701) needs.
 # The store is its owner's alone until `store share` opens the releases to a group, which the container's user is given.
 # The server follows the alias files of the mounted folder, so a promotion outside is served inside. Anyone who reaches
 # the port may ask: publish it to loopback as above, or mount a file of tokens and add --token-file.

@@ -19,7 +19,6 @@ import pytest
 import yaml
 
 from modelyard.serving.__main__ import read_options
-from modelyard.serving.grpc_server import DEFAULT_PORT as GRPC_PORT
 from modelyard.serving.options import DEFAULT_PORT, ServeOptions
 from tests.serving.bundles import IMAGE_SHAPE, PIXELS
 from tests.serving.conftest import Serve
@@ -31,7 +30,7 @@ QUERIES = [target["expr"] for panel in DASHBOARD["panels"] for target in panel["
 ALERTS = [rule for group in yaml.safe_load((DEPLOY / "alerts.yml").read_text())["groups"] for rule in group["rules"]]
 MANIFESTS = {one["kind"]: one for one in yaml.safe_load_all((DEPLOY / "kubernetes.yaml").read_text())}
 POD = MANIFESTS["Deployment"]["spec"]["template"]["spec"]
-HTTP, GRPC = POD["containers"]
+(SERVER,) = POD["containers"]
 UNITS = ("modelyard.service", "modelyard-serve.service")
 STOPPING_S = ServeOptions(releases=Path()).drain_s + 6
 """The last requests, then the drain, then the workers that are left are killed."""
@@ -122,30 +121,33 @@ def test_the_dashboards_panels_do_not_overlap() -> None:
 
 
 def test_the_probes_are_answered(client: httpx.Client) -> None:
-    probes = [HTTP[name]["httpGet"] for name in ("startupProbe", "readinessProbe", "livenessProbe")]
+    probes = [SERVER[name]["httpGet"] for name in ("startupProbe", "readinessProbe", "livenessProbe")]
     for probe in probes:
         asked = client.get(probe["path"], headers={"host": "10.1.2.3:9700", "user-agent": "kube-probe/1.31"})
         assert (asked.status_code, probe["port"]) == (200, "http")
-    assert {GRPC[name]["grpc"]["port"] for name in ("startupProbe", "readinessProbe", "livenessProbe")} == {GRPC_PORT}
     annotations = MANIFESTS["Deployment"]["spec"]["template"]["metadata"]["annotations"]
     assert client.get(annotations["prometheus.io/path"]).status_code == 200
 
 
 def test_the_manifest_is_of_one_piece() -> None:
     dockerfile = (ROOT / "Dockerfile").read_text()
-    ports = {port["name"]: port["containerPort"] for container in POD["containers"] for port in container["ports"]}
-    assert ports == {"http": DEFAULT_PORT, "grpc": GRPC_PORT}
-    assert {port["targetPort"]: port["port"] for port in MANIFESTS["Service"]["spec"]["ports"]} == ports
-    assert f"EXPOSE {DEFAULT_PORT}" in dockerfile and f"--uid {POD['securityContext']['runAsUser']} " in dockerfile
+    assert [(port["name"], port["containerPort"]) for port in SERVER["ports"]] == [("http", DEFAULT_PORT)]
+    assert MANIFESTS["Service"]["spec"]["ports"] == [{"name": "http", "port": DEFAULT_PORT, "targetPort": "http"}]
     assert MANIFESTS["Service"]["spec"]["selector"] == MANIFESTS["Deployment"]["spec"]["selector"]["matchLabels"]
-    assert read_options(HTTP["args"]).workers == int(HTTP["resources"]["limits"]["cpu"])
-    entry = re.search(r"^ENTRYPOINT (.*)", dockerfile, re.MULTILINE)
-    assert entry and GRPC["command"][3:] == json.loads(entry[1])[3:]
-    for container in POD["containers"]:
-        assert container["securityContext"]["readOnlyRootFilesystem"]
-        assert all(mount["readOnly"] for mount in container["volumeMounts"])
-        asleep = int(container["lifecycle"]["preStop"]["exec"]["command"][1])
-        assert POD["terminationGracePeriodSeconds"] > asleep + STOPPING_S
+    assert f"EXPOSE {DEFAULT_PORT}" in dockerfile and f"--uid {POD['securityContext']['runAsUser']} " in dockerfile
+    assert read_options(SERVER["args"]).workers == int(SERVER["resources"]["limits"]["cpu"])
+    assert SERVER["securityContext"]["readOnlyRootFilesystem"]
+    assert all(mount["readOnly"] and mount["mountPath"] in dockerfile for mount in SERVER["volumeMounts"])
+    asleep = int(SERVER["lifecycle"]["preStop"]["exec"]["command"][1])
+    assert POD["terminationGracePeriodSeconds"] > asleep + STOPPING_S
+
+
+def test_the_patch_for_grpc_keeps_to_one_port() -> None:
+    patch = yaml.safe_load((DEPLOY / "kubernetes-grpc.yaml").read_text())
+    (server,) = patch["spec"]["template"]["spec"]["containers"]
+    ports = {int(server["args"][-1]), *(port["containerPort"] for port in server["ports"])}
+    probes = {server[name]["grpc"]["port"] for name in ("startupProbe", "readinessProbe")}
+    assert ports == probes == {9701} and server["args"][:-2] == SERVER["args"] and server["name"] == SERVER["name"]
 
 
 @pytest.mark.parametrize("name", UNITS)
@@ -163,9 +165,7 @@ def test_systemd_takes_the_units(tmp_path: Path) -> None:
     assert (verified.returncode, verified.stderr) == (0, "")
 
 
-@pytest.mark.parametrize(
-    ("extras", "packages"), [("serve", {"uvloop"}), ("serve,grpc", {"uvloop", "grpcio", "open-inference-grpc"})]
-)
+@pytest.mark.parametrize(("extras", "packages"), [("serve", {"uvloop"}), ("serve,grpc", {"uvloop", "grpcio"})])
 def test_the_image_pins_what_its_extras_need(tmp_path: Path, extras: str, packages: set[str]) -> None:
     run = re.search(r"^RUN (sed .*?) \\\n && python -m venv", (ROOT / "Dockerfile").read_text(), re.MULTILINE | re.DOTALL)
     assert run

@@ -43,6 +43,7 @@ RECORDS = 1024
 RECORD_BYTES = NAME_BYTES + 8 * FIELDS
 WORKER_BYTES = 8 * WORKER_FIELDS + RECORDS * RECORD_BYTES
 OTHERS = ("other", "0")
+PARENT = -1
 Totals = dict[tuple[str, str], tuple[list[int], dict[int, list[int]]]]
 """(model, version) -> its counters, and for each batch size executions and nanoseconds of input, infer and output."""
 
@@ -53,7 +54,7 @@ def allocate(workers: int) -> mmap.mmap:
 
 
 def own(memory: mmap.mmap, worker: int) -> memoryview[int]:
-    """The int64 counters of a worker, or of their parent, that belong to no model."""
+    """The int64 counters of a worker, or of `PARENT`, that belong to no model."""
     return memoryview(memory)[worker * WORKER_BYTES :][: 8 * WORKER_FIELDS].cast("q")
 
 

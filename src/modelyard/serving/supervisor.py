@@ -57,7 +57,7 @@ class Supervisor:
 
     def run(self) -> int:
         """The exit code. Raises: ConfigError when the address cannot be had."""
-        self._listener = Listener(self._options, self._shared.places, metrics.own(self._shared.counters, self._options.workers))
+        self._listener = Listener(self._options, self._shared.places, metrics.own(self._shared.counters, metrics.PARENT))
         for module in WARM:
             import_module(module)
         wake, self._wake = socket.socketpair()
