@@ -6,7 +6,7 @@ import mmap
 from collections.abc import Callable, Iterable, Iterator
 
 from modelyard.serving import metrics
-from modelyard.serving.metrics import BUCKETS_S, FAILURE_REASONS, FAILURES, HISTOGRAM, REASONS, REFUSED, Totals
+from modelyard.serving.metrics import BUCKETS_S, FAILURE_REASONS, FAILURES, HISTOGRAM, REASONS, WORKER_BYTES, Totals, own
 from modelyard.serving.served import Served
 
 PROMETHEUS_TYPE = (b"content-type", b"text/plain; version=0.0.4; charset=utf-8")
@@ -42,11 +42,10 @@ def prometheus_text(memory: mmap.mmap, served: Iterable[Served], *, is_ready: bo
 
 def _server(memory: mmap.mmap, served: Iterable[Served], *, is_ready: bool) -> Iterator[str]:
     """What belongs to no model."""
-    own = [metrics.own(memory, worker) for worker in range(len(memory) // metrics.WORKER_BYTES)]
-    sums = [sum(fields) for fields in zip(*own, strict=True)]
+    sums = [sum(fields) for fields in zip(*(own(memory, at) for at in range(len(memory) // WORKER_BYTES)), strict=True)]
     answers = ((f'class="{at}xx"', sums[at]) for at in range(2, 6))
     yield from _family("modelyard_answers_total", "counter", "Answers of all routes", answers)
-    refusals = ((f'reason="{reason}"', sums[REFUSED + at]) for at, reason in enumerate(REASONS))
+    refusals = ((f'reason="{reason}"', sums[metrics.REFUSED + at]) for at, reason in enumerate(REASONS))
     yield from _family("modelyard_refused_requests_total", "counter", "Requests that were refused", refusals)
     cards = ((_labels(model=one.name, version=one.version, alias=one.pointer.alias), 1) for one in served)
     yield from _family("modelyard_served_version", "gauge", "1 for the version that answers under a model's name", cards)
