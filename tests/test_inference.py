@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import astuple
+from pathlib import Path
 
 import pytest
 
@@ -55,3 +59,11 @@ def test_a_long_call_ends_the_measurement_early(clock: Clock) -> None:
     (latency,) = latencies_ms([clock.call("x", lambda _: 5000.0)])
     assert astuple(latency) == pytest.approx((5000.0,) * 4)
     assert len(clock.done) == WARM_UP + LEAST_ROUNDS * (1 + LEAST_CALLS)
+
+
+def test_onnxruntime_tells_nobody(tmp_path: Path) -> None:
+    """It would leave an identifier of the device below the home folder, and send what it collects."""
+    environment = {**os.environ, "HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path)}
+    environment.pop("ORT_DISABLE_TELEMETRY", None)
+    subprocess.run([sys.executable, "-c", "import modelyard.inference"], env=environment, check=True)
+    assert list(tmp_path.iterdir()) == []

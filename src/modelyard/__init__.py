@@ -11,6 +11,7 @@ Nothing is imported before it is used: a server that imports this package stays 
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = ["Model", "Prediction", "RunResult", "load", "promote", "rollback", "run", "versions"]
 _ROOMS = {"load": "loaded", "Model": "loaded", "Prediction": "loaded"}
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # onnxruntime reads it while it is imported, and tells Microsoft otherwise
 
 
 def __getattr__(name: str) -> object:

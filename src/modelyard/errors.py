@@ -85,11 +85,11 @@ class UnreachableError(RemoteError):
 
 
 class RequestError(ModelyardError):
-    """A request cannot be answered as it is; `status` is the HTTP status that says so."""
+    """A request cannot be answered; `status` is the HTTP status for it, `reason` what counters call it where that is vague."""
 
-    def __init__(self, message: str, status: int = 400) -> None:
+    def __init__(self, message: str, status: int = 400, reason: str = "") -> None:
         super().__init__(shortened(message))
-        self.status = status
+        self.status, self.reason = status, reason
 
 
 def quoted(value: object) -> str:

@@ -22,6 +22,7 @@ import pytest
 import uvloop
 
 from modelyard.errors import RequestError
+from modelyard.serving import metrics
 from modelyard.serving.answering import Answering
 from modelyard.serving.auth import Callers
 from modelyard.serving.connection import Connection
@@ -302,7 +303,7 @@ def answering_alone() -> tuple[Handlers, Answering]:
 
     callers = Callers(None, allow_load=False)
     handlers = Handlers(cast(Any, None), mmap.mmap(-1, 1), callers=callers, change_model=change_model)
-    return handlers, Answering(handlers, ServeOptions(releases=Path()))
+    return handlers, Answering(handlers, ServeOptions(releases=Path()), metrics.own(metrics.allocate(0), 0))
 
 
 def test_a_client_that_has_gone_is_not_worked_for() -> None:

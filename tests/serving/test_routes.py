@@ -57,9 +57,11 @@ def test_metrics_have_tritons_names_and_add_up(releases: Path, serve: Serve) -> 
     samples = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
     labels = '{model="quirky",version="1"}'
     found = {name: int(samples[f"nv_inference_{name}{labels}"]) for name in (
-        "request_success", "request_failure", "count", "exec_count", "pending_request_count",
+        "request_success", "count", "exec_count", "pending_request_count",
     )}  # fmt: skip
-    assert found == {"request_success": 6, "request_failure": 6, "count": 12, "exec_count": 6, "pending_request_count": 0}
+    assert found == {"request_success": 6, "count": 12, "exec_count": 6, "pending_request_count": 0}
+    failed = {name[:-1].split("reason=")[1]: int(value) for name, value in samples.items() if "request_failure" in name}
+    assert failed == {'"REJECTED"': 0, '"CANCELED"': 0, '"BACKEND"': 0, '"OTHER"': 6}
     spent = {part: int(samples[f"nv_inference_{part}_duration_us{labels}"]) for part in (
         "request", "queue", "compute_input", "compute_infer", "compute_output",
     )}  # fmt: skip

@@ -13,10 +13,11 @@ from http import HTTPStatus
 from modelyard.errors import RequestError
 from modelyard.serving.body_budget import BodyBudget
 from modelyard.serving.events import log_event
-from modelyard.serving.exchange import MAX_OBJECT_BYTES, Request, Response, error_response
+from modelyard.serving.exchange import MAX_OBJECT_BYTES, Request, Response
 from modelyard.serving.handlers import Handlers
 from modelyard.serving.hosts import Hosts
 from modelyard.serving.http_message import KnownHeads
+from modelyard.serving.metrics import count_refusal
 from modelyard.serving.options import ServeOptions
 from modelyard.serving.origins import Origins
 from modelyard.serving.packing import STEP, pack, unpack
@@ -41,8 +42,9 @@ class Arrived:
 class Answering:
     """What a connection asks; the handlers behind it see only plain bodies."""
 
-    def __init__(self, handlers: Handlers, options: ServeOptions) -> None:
+    def __init__(self, handlers: Handlers, options: ServeOptions, counters: memoryview[int]) -> None:
         self._handlers = handlers
+        self._counters = counters
         self._max_body_bytes = options.max_body_bytes
         self.budget = BodyBudget(max(options.max_bodies_bytes, 2 * options.max_body_bytes))
         self.heads = KnownHeads()
@@ -81,19 +83,20 @@ class Answering:
         try:
             encoding = headers.get(b"content-encoding")
             if arrived.refusal is not None:  # raised here it would keep this frame
-                response = self._handlers.refuse(request, arrived.refusal)
+                response = self._refuse(request, arrived.refusal, "http")
             else:
                 if encoding is not None and encoding.lower() != b"identity":
                     request.body = await self._unpack(request.body, encoding.lower())
                     num_unpacked = len(request.body)
                 response = self._origins.preflight(request) or await self._handlers.answer(request)
         except RequestError as error:
-            response = self._handlers.refuse(request, error)
+            response = self._refuse(request, error)
         except Exception:
             log_event("fault", {"id": request_id.decode(), "path": request.path, "trace": traceback.format_exc()})
-            response = error_response(RequestError("the server failed; its log has the request id", 500))
+            response = self._refuse(request, RequestError("the server failed; its log has the request id", 500))
         finally:
             self.budget.held -= num_unpacked
+        self._counters[response.status // 100] += 1
         accepted = headers.get(b"accept-encoding")
         if accepted is not None and response.body:
             pack(response, accepted)
@@ -106,6 +109,11 @@ class Answering:
             elapsed_ms = round((time.perf_counter() - started) * 1e3, 3)
             log_event("request", {**told, "status": int(response.status), "ms": elapsed_ms})
         return response
+
+    def _refuse(self, request: Request, error: RequestError, bad: str = "bad_input") -> Response:
+        """Told and counted; `bad` is what a 400 means."""
+        count_refusal(self._counters, error.status, error.reason or (bad if error.status == HTTPStatus.BAD_REQUEST else ""))
+        return self._handlers.refuse(request, error)
 
     def _request_id(self, given: bytes | None) -> bytes:
         """The caller's, when it is harmless, or a new one."""

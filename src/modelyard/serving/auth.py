@@ -85,4 +85,4 @@ class Callers:
         authorization = request.headers.get(b"authorization")
         if not self._allow_load and not (self._tokens and self._tokens.allow(authorization, to_load=True)):
             told = "load and unload are off; start the server with --allow-load, or mark a token with `load` in the token file"
-            raise RequestError(told, HTTPStatus.FORBIDDEN)
+            raise RequestError(told, HTTPStatus.FORBIDDEN, "load")

@@ -42,6 +42,7 @@ class Batcher:
     def __init__(self, engine: Engine, counters: memoryview[int], *, runner: Executor, queue_s: float) -> None:
         self.engine = engine
         self.counters = counters
+        self._sizes = metrics.BatchSizes(counters)
         self._runner = runner
         self._loop = asyncio.get_running_loop()
         self._queue: deque[Waiting] = deque()
@@ -131,9 +132,11 @@ class Batcher:
         counters[metrics.INFER_NS] += requests * (computed - assembled)
         counters[metrics.OUTPUT_NS] += requests * (split - computed)
         counters[metrics.LAST_MS] = time.time_ns() // 1_000_000
-        at = metrics.BATCHES + 2 * (min(num_rows, metrics.MAX_BATCH) - 1)
-        counters[at] += 1
-        counters[at + 1] += computed - assembled
+        at = self._sizes[num_rows]
+        counters[at + 1] += 1
+        counters[at + 2] += assembled - started
+        counters[at + 3] += computed - assembled
+        counters[at + 4] += split - computed
 
     def _deliver(self, batch: list[Waiting], answers: Sequence[Outputs | Exception]) -> None:
         for waiting, answer in zip(batch, answers, strict=True):

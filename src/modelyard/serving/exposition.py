@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import mmap
+from collections.abc import Callable, Iterable, Iterator
 
 from modelyard.serving import metrics
-from modelyard.serving.metrics import BATCHES, BUCKETS_S, HISTOGRAM, MAX_BATCH, Totals
+from modelyard.serving.metrics import BUCKETS_S, FAILURE_REASONS, FAILURES, HISTOGRAM, REASONS, WORKER_BYTES, Totals, own
+from modelyard.serving.served import Served
 
 PROMETHEUS_TYPE = (b"content-type", b"text/plain; version=0.0.4; charset=utf-8")
 _SERIES: tuple[tuple[str, str, str, Callable[[list[int]], int]], ...] = (
     ("nv_inference_request_success", "counter", "Answered inference requests", lambda c: c[metrics.SUCCESS]),
-    ("nv_inference_request_failure", "counter", "Inference requests answered with an error", lambda c: c[metrics.FAILURE]),
     ("nv_inference_count", "counter", "Rows inferred", lambda c: c[metrics.ROWS]),
     ("nv_inference_exec_count", "counter", "Batches executed", lambda c: c[metrics.EXECUTIONS]),
     ("nv_inference_request_duration_us", "counter", "Answering, in all", lambda c: c[metrics.REQUEST_NS] // 1000),
@@ -23,16 +24,36 @@ _SERIES: tuple[tuple[str, str, str, Callable[[list[int]], int]], ...] = (
 _LATENCY = "modelyard_request_duration_seconds"
 
 
-def prometheus_text(totals: Totals) -> bytes:
+def prometheus_text(memory: mmap.mmap, served: Iterable[Served], *, is_ready: bool) -> bytes:
     """Prometheus exposition format 0.0.4."""
+    counted = {_labels(model=key[0], version=key[1]): known for key, (known, _) in metrics.totals(memory).items()}
     lines: list[str] = []
     for name, kind, told, read in _SERIES:
-        lines += [f"# HELP {name} {told}", f"# TYPE {name} {kind}"]
-        lines += [f"{name}{{{_labels(key)}}} {read(counters)}" for key, counters in totals.items()]
+        lines += _family(name, kind, told, ((labels, read(counters)) for labels, counters in counted.items()))
+    lines += _family("nv_inference_request_failure", "counter", "Inference requests without an answer", (
+        (f'{labels},reason="{reason}"', count)
+        for labels, counters in counted.items() for reason, count in zip(FAILURE_REASONS, counters[FAILURES:], strict=False)
+    ))  # fmt: skip
     lines += [f"# HELP {_LATENCY} From request to answer, in this server", f"# TYPE {_LATENCY} histogram"]
-    for key, counters in totals.items():
-        lines += _histogram(_labels(key), counters)
-    return "\n".join([*lines, ""]).encode()
+    for labels, counters in counted.items():
+        lines += _histogram(labels, counters)
+    return "\n".join([*lines, *_server(memory, served, is_ready=is_ready), ""]).encode()
+
+
+def _server(memory: mmap.mmap, served: Iterable[Served], *, is_ready: bool) -> Iterator[str]:
+    """What belongs to no model."""
+    sums = [sum(fields) for fields in zip(*(own(memory, at) for at in range(len(memory) // WORKER_BYTES)), strict=True)]
+    answers = ((f'class="{at}xx"', sums[at]) for at in range(2, 6))
+    yield from _family("modelyard_answers_total", "counter", "Answers of all routes", answers)
+    refusals = ((f'reason="{reason}"', sums[metrics.REFUSED + at]) for at, reason in enumerate(REASONS))
+    yield from _family("modelyard_refused_requests_total", "counter", "Requests that were refused", refusals)
+    cards = ((_labels(model=one.name, version=one.version, alias=one.pointer.alias), 1) for one in served)
+    yield from _family("modelyard_served_version", "gauge", "1 for the version that answers under a model's name", cards)
+    yield from _family("modelyard_ready", "gauge", "What /v2/health/ready says", [("", int(is_ready))])
+
+
+def _family(name: str, kind: str, told: str, samples: Iterable[tuple[str, float]]) -> list[str]:
+    return [f"# HELP {name} {told}", f"# TYPE {name} {kind}", *(f"{name}{{{labels}}} {value}" for labels, value in samples)]
 
 
 def _histogram(labels: str, counters: list[int]) -> list[str]:
@@ -45,33 +66,34 @@ def _histogram(labels: str, counters: list[int]) -> list[str]:
     return [*lines, f"{_LATENCY}_sum{{{labels}}} {total_s:.6f}", f"{_LATENCY}_count{{{labels}}} {below}"]
 
 
-def _labels(key: tuple[str, str]) -> str:
-    model, version = (text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") for text in key)
-    return f'model="{model}",version="{version}"'
+def _labels(**labels: str) -> str:
+    escaped = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
+    return ",".join(f'{name}="{value.translate(escaped)}"' for name, value in labels.items())
 
 
 def statistics(totals: Totals, name: str | None = None, version: str | None = None) -> dict[str, object]:
     """`model_stats` of the V2 statistics extension, for all or one model and version."""
-    chosen = {key: c for key, c in totals.items() if name in {None, key[0]} and version in {None, key[1]}}
-    return {"model_stats": [_model_stats(key, counters) for key, counters in chosen.items()]}
+    chosen = {key: total for key, total in totals.items() if name in {None, key[0]} and version in {None, key[1]}}
+    return {"model_stats": [_model_stats(key, *total) for key, total in chosen.items()]}
 
 
-def _model_stats(key: tuple[str, str], c: list[int]) -> dict[str, object]:
+def _model_stats(key: tuple[str, str], c: list[int], batches: dict[int, list[int]]) -> dict[str, object]:
     success = c[metrics.SUCCESS]
     return {
         "name": key[0], "version": key[1], "last_inference": c[metrics.LAST_MS],
         "inference_count": c[metrics.ROWS], "execution_count": c[metrics.EXECUTIONS],
         "inference_stats": {
             "success": _duration(success, c[metrics.REQUEST_NS]),
-            "fail": _duration(c[metrics.FAILURE], c[metrics.FAILURE_NS]),
+            "fail": _duration(sum(c[FAILURES:HISTOGRAM]), c[metrics.FAILURE_NS]),
             "queue": _duration(success, c[metrics.QUEUE_NS]), "compute_input": _duration(success, c[metrics.INPUT_NS]),
             "compute_infer": _duration(success, c[metrics.INFER_NS]),
             "compute_output": _duration(success, c[metrics.OUTPUT_NS]),
             "cache_hit": _duration(0, 0), "cache_miss": _duration(0, 0),
         },
         "batch_stats": [
-            {"batch_size": size, "compute_infer": _duration(c[at], c[at + 1])}
-            for size in range(1, MAX_BATCH + 1) if c[at := BATCHES + 2 * (size - 1)]
+            {"batch_size": size, "compute_input": _duration(count, input_ns), "compute_infer": _duration(count, infer_ns),
+             "compute_output": _duration(count, output_ns)}
+            for size, (count, input_ns, infer_ns, output_ns) in sorted(batches.items())
         ],
     }  # fmt: skip
 

@@ -123,7 +123,7 @@ class Handlers:
     def _default_name(self) -> str:
         """The first champion, else, where none is released, the first served name. Raises: RequestError (404, 503)."""
         if reason := self._unloaded_champion():
-            raise RequestError(reason, HTTPStatus.SERVICE_UNAVAILABLE)
+            raise RequestError(reason, HTTPStatus.SERVICE_UNAVAILABLE, "not_ready")
         current, pointers = self.repository.current, self.repository.pointers
         champions = [name for name, pointer in pointers.items() if pointer.alias == CHAMPION]
         served = [name for name in champions or current if name in current]
@@ -138,7 +138,7 @@ class Handlers:
         return f"model {names[0]!r} is unloaded; POST /v2/repository/models/{names[0]}/load" if names else ""
 
     async def _invocations(self, request: Request) -> Response:
-        return invocations.unsupported_type(request) or await self._counted(request, partial(invocations.invoke, self._turns))
+        return await self._counted(request, partial(invocations.invoke, self._turns))
 
     async def _predict(self, request: Request) -> Response:
         return await self._counted(request, self._pictures.predict)
@@ -161,7 +161,7 @@ class Handlers:
 
     async def _ping(self, _: Request) -> Response:
         if reason := self._unloaded_champion():
-            raise RequestError(reason, HTTPStatus.SERVICE_UNAVAILABLE)
+            raise RequestError(reason, HTTPStatus.SERVICE_UNAVAILABLE, "not_ready")
         return Response(HTTPStatus.OK if self.repository.current else HTTPStatus.NOT_FOUND, [JSON_TYPE], b"\n")
 
     async def _version(self, _: Request) -> Response:
@@ -170,8 +170,9 @@ class Handlers:
     async def _models(self, _: Request) -> Response:
         return json_response([served.card() for served in self.repository.current.values()])
 
-    async def _metrics(self, _: Request) -> Response:
-        return Response(HTTPStatus.OK, [PROMETHEUS_TYPE], prometheus_text(totals(self._memory)))
+    async def _metrics(self, request: Request) -> Response:
+        served, ready = self.repository.current.values(), (await self._ready(request)).status == HTTPStatus.OK
+        return Response(HTTPStatus.OK, [PROMETHEUS_TYPE], prometheus_text(self._memory, served, is_ready=ready))
 
     async def _page(self, request: Request) -> Response:
         return page_file(request)

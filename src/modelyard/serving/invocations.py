@@ -35,26 +35,27 @@ FIELDS = ("dataframe_records", "dataframe_split", "inputs", "instances")
 
 async def invoke(turns: Turns, served: Served, request: Request) -> Response:
     """Predictions for the rows in the body. Raises: RequestError."""
+    _check_type(request)
     rows, num_rows = await turns.read(request.body, partial(read_rows, request, served.engine.input, served.limits))
     outputs = await served.submit(rows, num_rows)
     predictions = {spec.name: output.tolist() for spec, output in zip(served.engine.outputs, outputs, strict=True)}
     return Response(HTTPStatus.OK, [JSON_TYPE], json.dumps({"predictions": predictions}).encode())
 
 
-def unsupported_type(request: Request) -> Response | None:
-    """MLflow's 415 for what is not JSON; None when it is. CSV and Parquet cannot hold image tensors."""
+def _check_type(request: Request) -> None:
+    """Raises: UnsupportedType for what is not JSON; CSV and Parquet cannot hold image tensors."""
     content_type = request.headers.get(b"content-type", b"").decode("latin-1")
     mime_type, *parameters = [part.strip() for part in content_type.split(";")]
     values = dict(parameter.partition("=")[::2] for parameter in parameters)
     if values.get("charset", "utf-8").lower() != "utf-8":
-        return _plain("The scoring server only supports UTF-8")
+        raise UnsupportedType("The scoring server only supports UTF-8", HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
     if mime_type != "application/json" or set(values) - {"charset"}:
-        return _plain(f"This predictor only supports the content type application/json here. Got {quoted(content_type)}.")
-    return None
+        told = f"This predictor only supports the content type application/json here. Got {quoted(content_type)}."
+        raise UnsupportedType(told, HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
 
 
-def _plain(text: str) -> Response:
-    return Response(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, [(b"content-type", b"text/plain; charset=utf-8")], text.encode())
+class UnsupportedType(RequestError):
+    """MLflow tells it as plain text."""
 
 
 class SchemaViolation(RequestError):
@@ -63,6 +64,8 @@ class SchemaViolation(RequestError):
 
 def error_answer(error: RequestError) -> Response:
     """An error in MLflow's form, with the `error` that all routes here have."""
+    if isinstance(error, UnsupportedType):
+        return Response(error.status, [(b"content-type", b"text/plain; charset=utf-8")], str(error).encode())
     code = "INVALID_PARAMETER_VALUE" if isinstance(error, SchemaViolation) else ERROR_CODES.get(error.status, "INTERNAL_ERROR")
     response = error_response(error)
     response.body = json.dumps({"error_code": code, "message": str(error), "error": str(error)}).encode()

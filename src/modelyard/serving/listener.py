@@ -14,6 +14,7 @@ from contextlib import suppress
 from modelyard.errors import ConfigError
 from modelyard.serving.crew import Child
 from modelyard.serving.events import log_event
+from modelyard.serving.metrics import count_refusal
 from modelyard.serving.options import ServeOptions
 from modelyard.serving.places import Places, peer_of
 from modelyard.text import printable
@@ -32,10 +33,11 @@ TOO_MANY = (
 class Listener:
     """Owns the address from the start; takes connections once it is open."""
 
-    def __init__(self, options: ServeOptions, places: Places) -> None:
+    def __init__(self, options: ServeOptions, places: Places, counters: memoryview[int]) -> None:
         """Raises: ConfigError when the address cannot be had."""
         self._trusted = options.trusted_proxies
         self._places = places
+        self._counters = counters
         self._socket = _bind(options.host, options.port, "--port")
         self._grpc = None if options.grpc_port is None else _bind(options.host, options.grpc_port, "--grpc-port")
         """Never listens: another process does, which has the address from here, also when it is started anew."""
@@ -90,6 +92,8 @@ class Listener:
                     taken += 1
                 else:
                     _refuse(connection)
+                    self._counters[5] += 1
+                    count_refusal(self._counters, 503, "connections")
         return True
 
     def _assign(self, connection: socket.socket, peer: str, loads: dict[Child, int]) -> bool:

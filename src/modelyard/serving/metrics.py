@@ -5,37 +5,62 @@ A worker that dies leaves its counts behind; the one that takes its place goes o
 
 from __future__ import annotations
 
+import asyncio
 import mmap
 import time
 from bisect import bisect_left
 
-from modelyard.errors import RequestError
-
-SUCCESS, FAILURE, ROWS, EXECUTIONS, REQUEST_NS, FAILURE_NS = range(6)
-QUEUE_NS, INPUT_NS, INFER_NS, OUTPUT_NS, PENDING, LAST_MS = range(6, 12)
+SUCCESS, ROWS, EXECUTIONS, REQUEST_NS, FAILURE_NS = range(5)
+QUEUE_NS, INPUT_NS, INFER_NS, OUTPUT_NS, PENDING, LAST_MS = range(5, 11)
+FAILURES = 11
+"""First of the failures: one count for each of `FAILURE_REASONS`."""
+FAILURE_REASONS = ("REJECTED", "CANCELED", "BACKEND", "OTHER")
+"""Triton's: the queue was too long, the client has gone, the model failed, anything else (most often a bad request)."""
+_FAILURE_OF = {503: 0, 504: 0, 500: 2}
 BUCKETS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
-HISTOGRAM = 12
+HISTOGRAM = FAILURES + len(FAILURE_REASONS)
 """First of the latency counts: one for each of `BUCKETS_S` and one above."""
 BATCHES = HISTOGRAM + len(BUCKETS_S) + 1
-"""First of pairs (executions, nanoseconds), one for each batch size."""
-MAX_BATCH = 64
-FIELDS = BATCHES + 2 * MAX_BATCH
+"""First of the batches: for each size that came itself, executions, and nanoseconds of input, infer and output."""
+BATCH_FIELDS, BATCH_SIZES = 5, 128
+FIELDS = BATCHES + BATCH_FIELDS * BATCH_SIZES
 
 BEAT = 0
-"""Grows while a worker's event loop turns."""
-WORKER_FIELDS = 8
+"""Grows while a worker's event loop turns. The fields 1 to 5 count its answers of 1xx to 5xx."""
+REFUSED = 6
+"""First of the refusals: one count for each of `REASONS`."""
+REFUSALS = {
+    400: "bad_input", 401: "token", 403: "origin", 404: "not_found", 405: "method", 408: "slow_client", 413: "too_large",
+    414: "too_large", 415: "bad_input", 417: "http", 421: "host", 431: "too_large", 500: "fault", 501: "http",
+    503: "busy", 504: "timeout",
+}  # fmt: skip
+"""Why a request was refused, from its status; an error may have a reason of its own."""
+REASONS = (*dict.fromkeys(REFUSALS.values()), "connections", "load", "not_ready", "other")
+WORKER_FIELDS = 32
 NAME_BYTES = 512
 RECORDS = 1024
 """Model versions a worker can count apart; untouched ones take no memory. The last counts all that come after."""
 RECORD_BYTES = NAME_BYTES + 8 * FIELDS
 WORKER_BYTES = 8 * WORKER_FIELDS + RECORDS * RECORD_BYTES
 OTHERS = ("other", "0")
-Totals = dict[tuple[str, str], list[int]]
+PARENT = -1
+Totals = dict[tuple[str, str], tuple[list[int], dict[int, list[int]]]]
+"""(model, version) -> its counters, and for each batch size executions and nanoseconds of input, infer and output."""
 
 
 def allocate(workers: int) -> mmap.mmap:
-    """Zeroed memory that forked processes share."""
-    return mmap.mmap(-1, workers * WORKER_BYTES)
+    """Zeroed memory that forked processes share: a part for each worker, and the last for their parent."""
+    return mmap.mmap(-1, (workers + 1) * WORKER_BYTES)
+
+
+def own(memory: mmap.mmap, worker: int) -> memoryview[int]:
+    """The int64 counters of a worker, or of `PARENT`, that belong to no model."""
+    return memoryview(memory)[worker * WORKER_BYTES :][: 8 * WORKER_FIELDS].cast("q")
+
+
+def count_refusal(own: memoryview[int], status: int, reason: str = "") -> None:
+    """Count a refused request."""
+    own[REFUSED + REASONS.index(reason or REFUSALS.get(status, "other"))] += 1
 
 
 class WorkerMetrics:
@@ -44,7 +69,7 @@ class WorkerMetrics:
     def __init__(self, memory: mmap.mmap, worker: int) -> None:
         self._memory = memoryview(memory)
         self._start = worker * WORKER_BYTES
-        self.own = self._memory[self._start : self._start + 8 * WORKER_FIELDS].cast("q")
+        self.own = own(memory, worker)
         self._known = {key: index for index, key in enumerate(_names(self._memory, self._start))}
         for index in self._known.values():
             self._fields(index)[PENDING] = 0  # what a dead predecessor had pending died with it
@@ -69,12 +94,25 @@ class WorkerMetrics:
 
 def beat(memory: mmap.mmap, worker: int) -> int:
     """A worker's own count; it stands still when the worker does."""
-    start = worker * WORKER_BYTES
-    return memoryview(memory)[start : start + 8 * WORKER_FIELDS].cast("q")[BEAT]
+    return own(memory, worker)[BEAT]
+
+
+class BatchSizes(dict[int, int]):
+    """Batch size -> where it is counted. Sizes beyond the first that came share the last place, as size 0."""
+
+    def __init__(self, counters: memoryview[int]) -> None:
+        super().__init__()
+        self._counters = counters
+
+    def __missing__(self, size: int) -> int:
+        *places, last = range(BATCHES, FIELDS, BATCH_FIELDS)
+        at = self[size] = next((at for at in places if self._counters[at] in {0, size}), last)
+        self._counters[at] = size if at != last else 0
+        return at
 
 
 class Counted:
-    """Counts the request that is answered, or refused, within it; one that is given up is neither."""
+    """Counts the request that is answered, refused or given up within it."""
 
     __slots__ = ("_counters", "_started_ns")
 
@@ -90,23 +128,31 @@ class Counted:
             counters[SUCCESS] += 1
             counters[REQUEST_NS] += duration_ns
             counters[HISTOGRAM + bisect_left(BUCKETS_S, duration_ns / 1e9)] += 1
-        elif isinstance(error, RequestError):
-            counters[FAILURE] += 1
+        else:
+            reason = 1 if isinstance(error, asyncio.CancelledError) else _FAILURE_OF.get(getattr(error, "status", 0), 3)
+            counters[FAILURES + reason] += 1
             counters[FAILURE_NS] += duration_ns
 
 
 def totals(memory: mmap.mmap) -> Totals:
-    """(model, version) -> counters summed over all workers."""
+    """Summed over all workers."""
     view = memoryview(memory)
     sums: Totals = {}
     for start in range(0, len(view), WORKER_BYTES):
         for index, key in enumerate(_names(view, start)):
             first = start + 8 * WORKER_FIELDS + index * RECORD_BYTES + NAME_BYTES
             found = view[first : first + 8 * FIELDS].cast("q")
-            known = sums.setdefault(key, [0] * FIELDS)
-            known[:] = [a + b for a, b in zip(known, found, strict=True)]
+            known, batches = sums.setdefault(key, ([0] * BATCHES, {}))
+            _add(known, found[:BATCHES])
             known[LAST_MS] = max(known[LAST_MS] - found[LAST_MS], found[LAST_MS])
+            for at in range(BATCHES, FIELDS, BATCH_FIELDS):
+                if found[at + 1]:
+                    _add(batches.setdefault(found[at], [0] * 4), found[at + 1 : at + BATCH_FIELDS])
     return sums
+
+
+def _add(known: list[int], more: memoryview[int]) -> None:
+    known[:] = [a + b for a, b in zip(known, more, strict=True)]
 
 
 def _names(view: memoryview[int], start: int) -> list[tuple[str, str]]:

@@ -56,7 +56,7 @@ class Supervisor:
 
     def run(self) -> int:
         """The exit code. Raises: ConfigError when the address cannot be had."""
-        self._listener = Listener(self._options, self._shared.places)
+        self._listener = Listener(self._options, self._shared.places, metrics.own(self._shared.counters, metrics.PARENT))
         self._options = replace(self._options, grpc_address=self._listener.grpc_address)
         for module in WARM:
             import_module(module)

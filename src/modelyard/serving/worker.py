@@ -66,7 +66,7 @@ class Worker:
         await self._repository.start()
         callers, change = Callers(self._tokens, allow_load=self._options.allow_load), self._change_everywhere
         self._handlers = Handlers(self._repository, self._shared.counters, callers=callers, change_model=change)
-        self._answering = Answering(self._handlers, self._options)
+        self._answering = Answering(self._handlers, self._options, self._metrics.own)
         loop.add_reader(self._channel.fileno(), self._read_channel)
         loop.add_signal_handler(signal.SIGTERM, self._stop.set)
         self._start(follow_releases(self._repository, self._tokens, self._options.poll_s))
