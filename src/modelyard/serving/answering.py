@@ -91,7 +91,7 @@ class Answering:
             self.budget.held -= num_unpacked
         accepted = headers.get(b"accept-encoding")
         if accepted is not None and response.body:
-            pack(response, accepted)
+            pack(request, response, accepted)
         response.headers.append((b"x-request-id", request_id))
         if self._access_log or response.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             told = {"id": request_id.decode(), "client": client, "method": request.method, "path": request.path}
