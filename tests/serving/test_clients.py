@@ -60,7 +60,7 @@ def test_the_generated_client_sees_a_whole_server(generated: OpenInferenceClient
 def test_the_generated_client_understands_refusals(generated: OpenInferenceClient) -> None:
     with pytest.raises(BadRequestError, match="unexpected input 'pictures'"):
         generated.model_infer("fruit", request=question(1, name="pictures"))
-    with pytest.raises(ApiError, match=r"404, .*unknown model 'stone'"):  # the protocol's document knows no 404 here
+    with pytest.raises(ApiError, match=r"404, .*unknown model: 'stone'"):  # the protocol's document knows no 404 here
         generated.read_model_metadata("stone")
 
 

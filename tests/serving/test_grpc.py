@@ -123,7 +123,7 @@ def test_typed_contents_are_answered_in_kind(stub: Any) -> None:
 @pytest.mark.parametrize(
     ("changes", "code", "expected"),
     [
-        ({"model_name": "stone"}, "NOT_FOUND", "unknown model 'stone'"),
+        ({"model_name": "stone"}, "NOT_FOUND", "unknown model: 'stone'"),
         ({"model_version": "9"}, "NOT_FOUND", "no version '9'"),
         ({"tensor": {"name": "picture"}}, "INVALID_ARGUMENT", "unexpected input 'picture'"),
         ({"tensor": {"datatype": "FP32"}}, "INVALID_ARGUMENT", "expected datatype UINT8, received 'FP32'"),
@@ -138,7 +138,7 @@ def test_typed_contents_are_answered_in_kind(stub: Any) -> None:
         ({"inputs": []}, "INVALID_ARGUMENT", "expected the model's one input, received 0"),
         ({"tensor": {"contents": {"uint_contents": [0] * 31_000}}}, "INVALID_ARGUMENT", "received more rows"),  # M9
         ({"id": "x" * 70_000}, "INVALID_ARGUMENT", "at most 65536 bytes beside the tensor"),  # M1
-        ({"model_name": "m" * 100_000}, "NOT_FOUND", "unknown model 'mmm"),  # L5
+        ({"model_name": "m" * 100_000}, "NOT_FOUND", "unknown model: 'mmm"),  # L5
         (
             {"model_name": "quirky", "tensor": {"contents": {}}, "raw_input_contents": [b"\xff" * 30]},
             "INTERNAL",

@@ -256,9 +256,7 @@ def test_pictures_wait_for_their_turn_within_bounds(monkeypatch: pytest.MonkeyPa
         pictures = upload.Pictures()
 
         def send(name: bytes) -> asyncio.Task[bytes]:
-            return asyncio.create_task(
-                pictures._pixels(Request("POST", "/predict", b"", {}, name), cast(Any, SHAPE), Reading())
-            )
+            return asyncio.create_task(pictures.pixels(Request("POST", "/predict", b"", {}, name), cast(Any, SHAPE), Reading()))
 
         first = send(b"first")
         await asyncio.to_thread(begun.wait, 20)
@@ -282,7 +280,7 @@ def test_pictures_wait_for_their_turn_within_bounds(monkeypatch: pytest.MonkeyPa
         body = weakref.ref(bodies[1])
         tasks = [
             asyncio.create_task(
-                pictures._pixels(Request("POST", "/predict", b"", {}, bodies.pop(0)), cast(Any, SHAPE), Reading())
+                pictures.pixels(Request("POST", "/predict", b"", {}, bodies.pop(0)), cast(Any, SHAPE), Reading())
             )
             for _ in range(2)
         ]

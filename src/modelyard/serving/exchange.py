@@ -73,7 +73,8 @@ def parse_json(text: bytes) -> object:
     try:
         return orjson.loads(text.removeprefix(BOM_UTF8))
     except orjson.JSONDecodeError as error:
-        raise RequestError(f"the body is not JSON: {error}: {quoted(error.doc[error.pos :][:SHOWN])}") from None
+        found = error.doc[error.pos : error.pos + SHOWN]
+        raise RequestError(f"the body is not JSON: {error}{found and f': {quoted(found)}'}") from None
 
 
 def json_response(value: object, status: int = HTTPStatus.OK) -> Response:

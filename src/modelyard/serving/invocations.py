@@ -119,7 +119,7 @@ def _tensor(value: Any, name: str) -> Any:
 
 def _named(row: Any, name: str) -> Any:
     if not isinstance(row, dict):
-        raise RequestError(f"expected an object with the key {name!r}, received {type(row).__name__}")
+        raise SchemaViolation(f"expected an object with the key {name!r}, received {type(row).__name__}")
     if _is_file(row):
         return row
     if name not in row:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Iterator
+from functools import lru_cache
 from http import HTTPStatus
 
 from modelyard.errors import RequestError, quoted
@@ -60,6 +61,7 @@ def pack(request: Request, response: Response, accepted: bytes) -> None:
         response.headers += [(b"content-encoding", name), (b"vary", b"accept-encoding")]
 
 
+@lru_cache(64)
 def preferred_coding(accepted: bytes) -> bytes | None:
     """What an Accept-Encoding header likes best, gzip before deflate; None is the plain body (RFC 9110, 12.5.3)."""
     weights: dict[bytes, float] = {}

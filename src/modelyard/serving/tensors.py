@@ -97,7 +97,7 @@ def to_bytes(flat: list[Any], spec: TensorSpec, *, has_booleans: bool) -> bytes:
     while len(flat) > 1:  # which one it is, at the speed of what is sound
         half = flat[: len(flat) // 2]
         try:
-            _convert(half, spec.dtype, True)
+            _convert(half, spec.dtype, has_booleans)
             flat = flat[len(half) :]
         except NO_FIT:
             flat = half
