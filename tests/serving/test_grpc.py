@@ -128,7 +128,7 @@ def test_typed_contents_are_answered_in_kind(stub: Any) -> None:
         ({"tensor": {"name": "picture"}}, "INVALID_ARGUMENT", "unexpected input 'picture'"),
         ({"tensor": {"datatype": "FP32"}}, "INVALID_ARGUMENT", "expected datatype UINT8, received 'FP32'"),
         ({"tensor": {"shape": [1, 2]}}, "INVALID_ARGUMENT", "expected shape"),
-        ({"tensor": {"shape": [2, *IMAGE_SHAPE]}}, "INVALID_ARGUMENT", "binary_data_size: expected 60"),
+        ({"tensor": {"shape": [2, *IMAGE_SHAPE]}}, "INVALID_ARGUMENT", "expected 60 bytes for shape"),
         ({"tensor": {"contents": {"uint_contents": [256] * 30}}}, "INVALID_ARGUMENT", "expected UINT8 values in range"),
         ({"outputs": [{"name": "score"}]}, "INVALID_ARGUMENT", "unexpected output 'score'"),
         ({"tensor": {"contents": {}}, "raw_input_contents": [b"\0" * 29]}, "INVALID_ARGUMENT", "expected 30"),
