@@ -19,7 +19,8 @@ from modelyard.predict import predict_files
 from modelyard.serving import page_files
 from modelyard.serving.__main__ import read_options
 from modelyard.serving.auth import Tokens
-from modelyard.serving.exchange import Request
+from modelyard.serving.exchange import Request, Response
+from modelyard.serving.packing import pack
 from tests.serving.bundles import IMAGE_SHAPE, Linear, release
 from tests.serving.conftest import Serve, Server
 
@@ -208,6 +209,12 @@ def test_answers_are_packed_as_the_client_likes_it(client: httpx.Client, accepte
 def test_nothing_small_wrong_or_of_v2_is_packed(client: httpx.Client, path: str) -> None:
     """4: clients of Triton unpack answers of /infer alone."""
     assert "content-encoding" not in client.get(path, headers={"Accept-Encoding": "gzip, deflate"}).headers
+
+
+def test_a_model_may_be_called_infer() -> None:
+    answer = Response(200, [], b"x" * 900)
+    pack(Request("GET", "/v2/models/infer", b"", {}, b""), answer, b"gzip")
+    assert (answer.headers, answer.body) == ([], b"x" * 900)
 
 
 @pytest.mark.parametrize(("count", "used"), [(30, "gzip"), (0, None)])

@@ -15,8 +15,7 @@ from modelyard.errors import RequestError, quoted
 JSON_TYPE = (b"content-type", b"application/json")
 MAX_OBJECT_BYTES = 16 * 1024
 """Of an order; tensors have limits of their own."""
-SHOWN = 20
-"""Characters of what is no JSON."""
+SHOWN_CHARACTERS = 20
 
 
 @dataclass(slots=True, eq=False)
@@ -73,7 +72,7 @@ def parse_json(text: bytes) -> object:
     try:
         return orjson.loads(text.removeprefix(BOM_UTF8))
     except orjson.JSONDecodeError as error:
-        found = error.doc[error.pos : error.pos + SHOWN]
+        found = error.doc[error.pos : error.pos + SHOWN_CHARACTERS]
         raise RequestError(f"the body is not JSON: {error}{found and f': {quoted(found)}'}") from None
 
 

@@ -75,7 +75,7 @@ class HeadReader:
             remedy = spec.remedy(received) if received in LIKELY else ""
             raise RequestError(f"input {spec.name!r}: expected datatype {spec.datatype}, received {quoted(received)}{remedy}")
         shape = given.get("shape")
-        if not isinstance(shape, list) or not shape or not all(map(_is_whole, shape[:MAX_AXES])):
+        if not isinstance(shape, list) or not shape or set(map(type, shape[:MAX_AXES])) - {int, float} or shape[0] % 1:
             raise RequestError(f"input {spec.name!r}: shape must be a list of integers")
         if len(shape) > MAX_AXES or tuple(shape[1:]) != spec.row_shape:
             raise RequestError(f"input {spec.name!r}: expected shape {[-1, *spec.row_shape]}, received {quoted(shape)}")
@@ -125,10 +125,6 @@ def parameters_of(owner: dict[str, object], what: str) -> dict[str, object]:
         if type(value) not in (str, int, float, bool):
             raise RequestError(f"parameter {quoted(name)}: expected a string, number or boolean, received {quoted(value)}")
     return parameters
-
-
-def _is_whole(extent: object) -> bool:
-    return type(extent) is int or (type(extent) is float and extent.is_integer())
 
 
 def _object(value: object, what: str) -> dict[str, object]:

@@ -47,10 +47,7 @@ class Limits:
             raise RequestError(f"expected 1 to {self.max_rows} rows, received {num_rows}")
 
     def check_json(self, body: bytes, *, has_files: bool = False) -> None:
-        """Raises: RequestError (413) for JSON whose size, or number of values, would keep the others waiting.
-
-        Files are larger than rows, and quickly read.
-        """
+        """Raises: RequestError (413) for JSON that would keep the others waiting; files are large, and quickly read."""
         max_bytes = self.max_units * UNIT_BYTES if has_files else self.max_json_bytes
         if len(body) > max_bytes or (len(body) > LARGE_BYTES and _units(body) > self.max_units):
             raise RequestError(

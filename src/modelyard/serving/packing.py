@@ -16,7 +16,6 @@ STEP = 256 * 1024
 """Bytes of a piece: a fraction of a millisecond."""
 FREE_BYTES, MAX_RATIO = 4 * 2**20, 50
 """What has been read of a body may unpack to the one and so many times its size beyond: a thousand blank digits in JSON do."""
-
 WORTH_BYTES = 200
 """Smaller bodies gain nothing."""
 WEIGHT = re.compile(rb"q=(0(?:\.\d{0,3})?|1(?:\.0{0,3})?)")
@@ -52,7 +51,7 @@ def pack(request: Request, response: Response, accepted: bytes) -> None:
 
     Below /v2 those of /infer only: Triton packs no others, and its clients ask for gzip everywhere and unpack no others.
     """
-    is_open = request.path.endswith("/infer") or not request.path.startswith("/v2")
+    is_open = (request.method == "POST" and request.path.endswith("/infer")) or not request.path.startswith("/v2")
     if response.status != HTTPStatus.OK or len(response.body) < WORTH_BYTES or not is_open:
         return
     if name := preferred_coding(accepted):

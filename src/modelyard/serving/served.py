@@ -35,8 +35,7 @@ class Served:
         self.writer = ResponseWriter(self.name, self.version, engine.outputs, self.manifest.classes)
         self._batcher = Batcher(engine, self.counters, runner=runner, queue_s=options.queue_s)
         self._timeout_s = options.request_timeout_s
-        room = options.max_body_bytes - CACHED_BYTES  # which the JSON of a binary request fits
-        self._most_rows = max(1, min(options.max_rows, room // engine.input.row_bytes))
+        self._most_rows = max(1, min(options.max_rows, (options.max_body_bytes - CACHED_BYTES) // engine.input.row_bytes))
 
     def submit(self, rows: bytes, num_rows: int, timeout_s: float | None = None) -> Awaitable[Outputs]:
         """All outputs for these rows. Raises: RequestError (503, 504, 500)."""

@@ -26,7 +26,6 @@ RAW_PIXELS = "; send raw pixels, normalisation is in the model"
 PICTURE_FILES = '; send raw pixels, or a picture file to /predict or as {"b64": ...} to /invocations'
 FLOATS = {2: "FP16", 4: "FP32", 8: "FP64"}
 """Bytes of a value -> the datatype that it probably is where one byte is wanted."""
-
 NO_FIT = (TypeError, ValueError, OverflowError)
 
 
@@ -55,9 +54,8 @@ class TensorSpec:
 
     def wrong_value(self, value: object) -> RequestError:
         """For what cannot stand in this tensor."""
-        wanted = {"b": "true or false", "f": f"{self.datatype} numbers"}.get(self.dtype.kind)
-        if wanted is None:
-            wanted = f"integers {np.iinfo(self.dtype).min} to {np.iinfo(self.dtype).max}"
+        limits = np.iinfo(self.dtype) if self.dtype.kind in "iu" else None
+        wanted = f"integers {limits.min} to {limits.max}" if limits else f"{self.datatype} values in range"
         return RequestError(f"{self.name}: expected {wanted}, received {quoted(value)}{self.remedy(value)}")
 
     def wrong_size(self, num_rows: int, received: int) -> RequestError:
@@ -101,7 +99,7 @@ def to_bytes(flat: list[Any], spec: TensorSpec, *, has_booleans: bool) -> bytes:
             flat = flat[len(half) :]
         except NO_FIT:
             flat = half
-    raise spec.wrong_value(flat[0])
+    raise spec.wrong_value(flat[0] if flat else flat)
 
 
 def flatten(data: object, shape: list[int]) -> list[Any]:

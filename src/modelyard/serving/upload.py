@@ -53,10 +53,7 @@ class Pictures:
         })  # fmt: skip
 
     async def pixels(self, request: Request, image_shape: tuple[int, int, int], reading: Reading) -> bytes:
-        """Raw pixels [H, W, C] of a request's one picture. Raises: RequestError (400, 503).
-
-        A request that is cancelled, or waits too long, before its turn is let go of and never read.
-        """
+        """Raw pixels [H, W, C]. A request that is cancelled, or waits too long, before its turn is let go of and never read."""
         self._waiting += 1
         try:
             if self._waiting > MAX_WAITING:
