@@ -52,8 +52,8 @@ class Limits:
         if len(body) > max_bytes or (len(body) > LARGE_BYTES and _units(body) > self.max_units):
             raise RequestError(
                 f"expected JSON of at most {max_bytes} bytes and {self.max_units} integers (a fraction, list or text "
-                "counts as several); send fewer rows, or binary data to /v2/models/M/infer (Inference-Header-Content-Length), "
-                "or a picture file to /predict",
+                f"counts as several), received {len(body)} bytes; send fewer rows, or binary data to /v2/models/M/infer "
+                "(Inference-Header-Content-Length), or a picture file to /predict",
                 HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
             )
 
