@@ -1,6 +1,7 @@
 """Every error a user can meet. Exit code 2, unless a class says otherwise: the input or the machine has to change."""
 
 import errno
+import json
 
 from modelyard.text import printable, shortened
 
@@ -94,11 +95,13 @@ class RequestError(ModelyardError):
 
 def quoted(value: object) -> str:
     """A received value as an error shows it; a long text is cut, and nothing long or nested is ever written out."""
-    if isinstance(value, str | bytes):
+    if isinstance(value, bytes):
+        value = value.decode("latin-1")
+    if isinstance(value, str):
         return repr(value) if len(value) <= MAX_QUOTED else f"{value[:MAX_QUOTED]!r}..."
     if isinstance(value, list) and (len(value) > 8 or not set(map(type, value)) <= {int, float, bool, type(None)}):
         return f"a list of {len(value)}"
-    return f"an object of {len(value)} keys" if isinstance(value, dict) else repr(value)
+    return f"an object of {len(value)} keys" if isinstance(value, dict) else json.dumps(value)
 
 
 def describe_fault(error: BaseException | None) -> str | None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import httpx
 import numpy as np
 import pandas as pd  # type: ignore[import-untyped]
 import pytest
+import tritonclient.http as triton
+import tritonclient.http.aio as asynchronous
 from mlflow.pyfunc.scoring_server.client import ScoringServerClient
 from open_inference.openapi.client import OpenInferenceClient
 from open_inference.openapi.core.api_error import ApiError
@@ -60,7 +63,7 @@ def test_the_generated_client_sees_a_whole_server(generated: OpenInferenceClient
 def test_the_generated_client_understands_refusals(generated: OpenInferenceClient) -> None:
     with pytest.raises(BadRequestError, match="unexpected input 'pictures'"):
         generated.model_infer("fruit", request=question(1, name="pictures"))
-    with pytest.raises(ApiError, match=r"404, .*unknown model 'stone'"):  # the protocol's document knows no 404 here
+    with pytest.raises(ApiError, match=r"404, .*unknown model: 'stone'"):  # the protocol's document knows no 404 here
         generated.read_model_metadata("stone")
 
 
@@ -76,3 +79,83 @@ def test_mlflows_client_gets_right_answers(server: Server, linear: Linear) -> No
         np.testing.assert_allclose(predictions["logits"], linear.logits(images(3)), atol=1e-4)
     with pytest.raises(Exception, match=r"Invocation failed \(error code 400"):
         client.invoke(images(3)[0])
+
+
+def ask_asynchronously(server: Server, ask: Callable[[Any], Awaitable[Any]]) -> Any:
+    """What Triton's asynchronous client makes of the answer to one call."""
+
+    async def call() -> Any:
+        async with asynchronous.InferenceServerClient(server.address) as client:
+            return await ask(client)
+
+    return asyncio.run(call())
+
+
+def tensor(count: int) -> Any:
+    return triton.InferInput("images", [count, *IMAGE_SHAPE], "UINT8").set_data_from_numpy(images(count))
+
+
+ASYNCHRONOUS: dict[str, tuple[Callable[[Any], Awaitable[Any]], Callable[[Any], bool]]] = {
+    "live": (lambda client: client.is_server_live(), bool), "ready": (lambda client: client.is_server_ready(), bool),
+    "model ready": (lambda client: client.is_model_ready("fruit", "2"), bool),
+    "model not ready": (lambda client: client.is_model_ready("stone"), lambda found: found is False),
+    "server": (lambda client: client.get_server_metadata(), lambda found: found["name"] == "modelyard"),
+    "model": (lambda client: client.get_model_metadata("fruit"), lambda found: found["versions"] == ["1", "2"]),
+    "config": (lambda client: client.get_model_config("fruit"), lambda found: found["max_batch_size"] == 1024),
+    "index": (lambda client: client.get_model_repository_index(), lambda found: found[0]["state"] == "READY"),
+    "statistics": (lambda client: client.get_inference_statistics("fruit", "1"), lambda found: len(found["model_stats"]) == 1),
+    "all statistics": (lambda client: client.get_inference_statistics(), lambda found: len(found["model_stats"]) > 1),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("ask", "is_right"), ASYNCHRONOUS.values(), ids=ASYNCHRONOUS.keys())
+def test_tritons_asynchronous_client_reads_every_answer(
+    server: Server, ask: Callable[[Any], Awaitable[Any]], is_right: Callable[[Any], bool]
+) -> None:
+    """4: it asks for gzip by itself and unpacks answers of infer alone."""
+    assert is_right(ask_asynchronously(server, ask))
+
+
+@pytest.mark.parametrize("packed", [None, "gzip", "deflate"])
+def test_tritons_asynchronous_client_gets_right_answers(server: Server, linear: Linear, packed: str | None) -> None:
+    options = {"request_compression_algorithm": packed, "response_compression_algorithm": packed}
+    for count in (1, 50):
+        sent = [tensor(count)]
+        result = ask_asynchronously(server, lambda client, sent=sent: client.infer("fruit", sent, **options))  # type: ignore[misc]
+        np.testing.assert_allclose(result.as_numpy("probabilities"), linear.probabilities(images(count)), atol=1e-5)
+
+
+def in_shared_memory(tensor: Any) -> Any:
+    tensor.set_shared_memory("region", 40)
+    return tensor
+
+
+LOGITS = "logits"
+MISTAKES: dict[str, tuple[Callable[[Any], Awaitable[Any]], str]] = {
+    "unknown model": (lambda client: client.get_model_metadata("stone"), "unknown model: 'stone' is not found"),
+    "unknown version": (lambda client: client.get_model_config("fruit", "9"), "no version '9'"),
+    "load": (lambda client: client.load_model("fruit"), "--allow-load"),
+    "unload": (lambda client: client.unload_model("fruit"), "--allow-load"),
+    "rows": (lambda client: client.infer("fruit", [tensor(1025)]), "expected 1 to 1024 rows, received 1025"),
+    "input": (
+        lambda client: client.infer("fruit", [in_shared_memory(tensor(1))]), "shared memory is not supported",
+    ),
+    "output": (
+        lambda client: client.infer("fruit", [tensor(1)], outputs=[in_shared_memory(triton.InferRequestedOutput(LOGITS))]),
+        "shared memory is not supported",
+    ),
+    "register": (lambda client: client.register_system_shared_memory("r", "k", 8), "shared memory is not supported"),
+    "unregister": (lambda client: client.unregister_system_shared_memory("r"), "shared memory is not supported"),
+    "status": (lambda client: client.get_system_shared_memory_status(), "shared memory is not supported"),
+    "cuda status": (lambda client: client.get_cuda_shared_memory_status(), "shared memory is not supported"),
+    "cuda unregister": (lambda client: client.unregister_cuda_shared_memory(), "shared memory is not supported"),
+    "trace": (lambda client: client.get_trace_settings(), "nothing at /v2/trace/setting"),
+    "log": (lambda client: client.update_log_settings({}), "nothing at /v2/logging"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("ask", "told"), MISTAKES.values(), ids=MISTAKES.keys())
+def test_tritons_asynchronous_client_reads_every_error(server: Server, ask: Callable[[Any], Awaitable[Any]], told: str) -> None:
+    with pytest.raises(triton.InferenceServerException) as caught:
+        ask_asynchronously(server, ask)
+    assert told in str(caught.value)

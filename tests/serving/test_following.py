@@ -161,6 +161,25 @@ def test_a_name_without_any_good_version_makes_the_server_unready(home: Path, se
     server.wait_for(lambda: server.client.get("/v2/health/ready").status_code == 200)
 
 
+def test_nothing_answers_in_the_place_of_a_damaged_champion(home: Path, serve: Serve) -> None:
+    """13: though other aliases and another champion are served, until it is whole again."""
+    release(home, 2, Linear.seeded(2), "cnn")
+    release(home, 1, Linear.seeded(3), "champion", model="zebra")
+    truncate(home / "fruit" / "1")
+    server = serve(home, "--workers", "1", "--poll-s", "0.02")
+    pixels = {"instances": images(1).tolist()}
+    for method, path in (("GET", "/ping"), ("GET", "/health"), ("GET", "/v2/health/ready"), ("POST", "/invocations"),
+                         ("POST", "/predict")):  # fmt: skip
+        answer = server.client.request(method, path, json=pixels)
+        assert answer.status_code == 503 and "does not match the manifest" in answer.json()["error"], path
+    assert server.client.post("/invocations?model=zebra", json=pixels).status_code == 200
+    assert server.client.get("/v2/health/live").status_code == 200
+    release(home, 3, Linear.seeded(4), "champion")
+    server.wait_for(lambda: server.client.get("/ping").status_code == 200)
+    found = server.client.post("/invocations", json=pixels).json()["predictions"]["logits"]
+    np.testing.assert_allclose(found, Linear.seeded(4).logits(images(1)), atol=1e-4)
+
+
 def test_versions_asked_for_by_number_make_room_for_each_other(home: Path, serve: Serve) -> None:
     for version in range(2, 9):
         release(home, version, Linear.seeded(version))

@@ -16,7 +16,7 @@ import pytest
 
 from modelyard.errors import RequestError
 from modelyard.serving.exchange import Request
-from modelyard.serving.invocations import read_rows
+from modelyard.serving.invocations import error_answer, read_rows
 from modelyard.serving.limits import Limits
 from modelyard.serving.tensors import TensorSpec
 from tests.serving.bundles import CLASSES, IMAGE_SHAPE, Linear, images
@@ -75,6 +75,7 @@ ANSWERED: dict[str, Any] = {
     "split": {"dataframe_split": {"columns": ["images"], "data": [[row] for row in FLAT]}},
     "records": {"dataframe_records": [{"images": row} for row in FLAT]},
     "whole floats": {"inputs": images(1).astype(float).tolist()},
+    "byte order mark": b"\xef\xbb\xbf" + json.dumps({"inputs": ROWS}).encode(),
 }  # fmt: skip
 
 
@@ -94,7 +95,8 @@ REFUSED: dict[str, Any] = {
     "text": {"inputs": "abc"}, "split is no frame": {"dataframe_split": [1]}, "number": {"inputs": 5}, "empty": {"inputs": []},
     "nested cells": {"dataframe_records": [{"images": row} for row in ROWS]},
     "short cells": {"dataframe_records": [{"images": [1]}]},
-    "wrong column": {"dataframe_records": [{"x": 1}]},
+    "wrong column": {"dataframe_records": [{"x": 1}]}, "no record": {"dataframe_records": [5]}, "null": {"inputs": None},
+    "null cell": {"dataframe_records": [{"images": None}]}, "no columns": {"dataframe_split": {"data": [[FLAT[0]]]}},
 }  # fmt: skip
 
 
@@ -103,6 +105,54 @@ def test_refusals_have_the_same_status_and_code(client: httpx.Client, reference:
     theirs, ours = post(reference, payload), post(client, payload)
     assert (ours.status_code, ours.json()["error_code"]) == (theirs.status_code, theirs.json()["error_code"])
     assert ours.json()["error"] == ours.json()["message"]
+
+
+@pytest.mark.parametrize(("method", "status", "code"), [("GET", 405, "BAD_REQUEST"), ("PUT", 405, "BAD_REQUEST")])
+def test_only_faults_are_internal_errors(client: httpx.Client, method: str, status: int, code: str) -> None:
+    """W14."""
+    answer = client.request(method, "/invocations")
+    assert (answer.status_code, answer.json()["error_code"]) == (status, code)
+    codes = {
+        status: json.loads(error_answer(RequestError("", status)).body)["error_code"] for status in (401, 403, 413, 415, 500)
+    }
+    assert codes == {
+        401: "UNAUTHENTICATED",
+        403: "PERMISSION_DENIED",
+        413: "BAD_REQUEST",
+        415: "BAD_REQUEST",
+        500: "INTERNAL_ERROR",
+    }
+
+
+def every_form(value: Any) -> dict[str, tuple[str, Any]]:
+    """One value after the pixels, by each route and form that has numbers in JSON."""
+    flat = [*FLAT[0][:-1], value]
+    nested = [[flat[10 * row + 2 * column :][:2] for column in range(5)] for row in range(3)]
+    entry = {"name": "images", "datatype": "UINT8", "shape": [1, *IMAGE_SHAPE]}
+    return {
+        "V2": ("/v2/models/fruit/infer", {"inputs": [entry | {"data": flat}]}),
+        "V2 nested": ("/v2/models/fruit/infer", {"inputs": [entry | {"data": [nested]}]}),
+        "inputs": ("/invocations", {"inputs": [nested]}), "named inputs": ("/invocations", {"inputs": {"images": [nested]}}),
+        "instances": ("/invocations", {"instances": [nested]}), "rows": ("/invocations", {"instances": [{"images": nested}]}),
+        "records": ("/invocations", {"dataframe_records": [{"images": flat}]}),
+        "split": ("/invocations", {"dataframe_split": {"columns": ["images"], "data": [[flat]]}}),
+        "flat": ("/invocations", {"inputs": [flat]}),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("form", every_form(0))
+@pytest.mark.parametrize(("value", "shown"), [
+    (0.12, "0.12"), (-1, "-1"), (256, "256"), (-0.5, "-0.5"), (255.5, "255.5"), (1e300, "1e+300"), (10**30, "1e+30"),
+    (float("nan"), "NaN"), (float("-inf"), "Infinity"), (True, "true"), (False, "false"), (None, "null"), ("7", "'7'"),
+    ("iVBORw0KGgo" * 1000, "'iVBORw0KGgo"), ({"a": 1}, "an object of 1 keys"),
+])  # fmt: skip
+def test_a_value_that_is_no_pixel_is_named_by_every_route(client: httpx.Client, form: str, value: Any, shown: str) -> None:
+    """5: normalised pixels are the commonest mistake of all, and none of them is cut to an integer in silence."""
+    path, payload = every_form(value)[form]
+    answer = client.post(path, content=json.dumps(payload).encode(), headers=JSON)
+    told = answer.json()["error"]
+    assert answer.status_code == 400 and len(told) < 400 and shown in told, told
+    assert ("images: expected integers 0 to 255" in told) is (shown not in {"NaN", "Infinity"}), told
 
 
 @pytest.mark.parametrize("content_type", ["application/json; charset=utf-8", "application/json;charset=latin-1", "text/plain",

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import gc
 import io
+import json
 import re
 import struct
 import threading
@@ -28,6 +30,9 @@ from modelyard.loaded import Model
 from modelyard.reading import AS_EVER, Reading
 from modelyard.serving import upload
 from modelyard.serving.exchange import Request
+from modelyard.serving.invocations import read_rows
+from modelyard.serving.limits import Limits
+from modelyard.serving.tensors import TensorSpec
 from modelyard.serving.upload import picture_bytes, read_pixels
 from tests.data.pictures import FORMATS, painting
 from tests.data.pictures import saved as saved_as
@@ -165,6 +170,62 @@ def test_what_is_no_picture_is_400(camera: Server) -> None:
         assert re.search(reason, answer.json()["error"])
 
 
+def in_base64(*files: bytes) -> list[dict[str, str]]:
+    return [{"b64": base64.b64encode(file).decode()} for file in files]
+
+
+TWO = in_base64(saved("PNG"), PICTURES["half transparent"])
+FORMS: dict[str, Any] = {
+    "instances": {"instances": TWO}, "named instances": {"instances": [{"images": file} for file in TWO]},
+    "inputs": {"inputs": TWO}, "named inputs": {"inputs": {"images": TWO}},
+    "records": {"dataframe_records": [{"images": file} for file in TWO]},
+    "split": {"dataframe_split": {"columns": ["images"], "data": [[file] for file in TWO]}},
+    "lines": {"instances": [{"b64": "\n".join([text[:60], text[60:]])} for text in (file["b64"] for file in TWO)]},
+    "one": {"inputs": {"images": TWO[0]}}, "one alone": {"inputs": TWO[0]},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_files_in_base64_are_answered_as_predict_answers_them(camera: Server, form: str) -> None:
+    """28: as TensorFlow Serving takes them."""
+    answer = camera.client.post("/invocations", json=FORMS[form])
+    assert answer.status_code == 200, answer.text
+    predictions = answer.json()["predictions"]["probabilities"]
+    assert len(predictions) == (1 if "one" in form else 2)
+    for file, found in zip((saved("PNG"), PICTURES["half transparent"]), predictions, strict=False):
+        expected = camera.client.post("/predict", content=file).json()["probabilities"]
+        np.testing.assert_allclose(found, list(expected.values()), atol=1e-6)
+
+
+BAD_FILES: dict[str, tuple[Any, str]] = {
+    "no picture": (in_base64(b"%!PS-Adobe EPSF"), "unknown format"), "cut": (in_base64(saved("PNG")[:60]), "not readable"),
+    "too large": (in_base64(png(10_000, 5_000)), "too large"), "no text": ([{"b64": 5}], "in base64"),
+    "no base64": ([{"b64": "%" * 5000}], "in base64"), "a data URL": ([{"b64": "data:image/png;base64,iVBO"}], "in base64"),
+    "beside numbers": ([*TWO, [[[0] * 3] * 5] * 7], "images"), "too many": (in_base64(b"") * 1025, "expected 1 to 1024 rows"),
+    "bare": (TWO[0]["b64"], 'as {"b64": ...}'), "bare rows": ([TWO[0]["b64"]], 'as {"b64": ...}'),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("instances", "told"), BAD_FILES.values(), ids=BAD_FILES.keys())
+def test_what_is_no_file_in_base64_is_refused_in_a_line(camera: Server, instances: Any, told: str) -> None:
+    answer = camera.client.post("/invocations", json={"instances": instances})
+    assert (answer.status_code, answer.json()["error_code"]) == (400, "BAD_REQUEST")
+    assert told in answer.json()["error"] and len(answer.text) < 700
+
+
+def test_a_photo_may_be_larger_than_the_rows_of_a_small_model(camera: Server) -> None:
+    photo = saved_as("BMP", Image.new("RGB", (1200, 800)))
+    assert camera.client.post("/invocations", json={"instances": in_base64(photo)}).status_code == 200
+    limits = Limits.of(TensorSpec("images", "UINT8", np.dtype(np.uint8), (600, 500, 3)), 1024, 8_000_000)
+    body = json.dumps({"instances": in_base64(b"", b"") * 10}).encode()
+    with pytest.raises(RequestError, match="expected at most 8 pictures of this size, received 20"):
+        read_rows(
+            Request("POST", "/invocations", b"", {}, body),
+            TensorSpec("images", "UINT8", np.dtype(np.uint8), (600, 500, 3)),
+            limits,
+        )
+
+
 def test_a_large_picture_takes_a_bounded_memory_and_gives_it_back(camera: Server) -> None:
     """M2: the most pixels, of the most bytes each, and turned."""
     (worker,) = camera.workers()
@@ -256,9 +317,7 @@ def test_pictures_wait_for_their_turn_within_bounds(monkeypatch: pytest.MonkeyPa
         pictures = upload.Pictures()
 
         def send(name: bytes) -> asyncio.Task[bytes]:
-            return asyncio.create_task(
-                pictures._pixels(Request("POST", "/predict", b"", {}, name), cast(Any, SHAPE), Reading())
-            )
+            return asyncio.create_task(pictures.pixels(Request("POST", "/predict", b"", {}, name), cast(Any, SHAPE), Reading()))
 
         first = send(b"first")
         await asyncio.to_thread(begun.wait, 20)
@@ -282,7 +341,7 @@ def test_pictures_wait_for_their_turn_within_bounds(monkeypatch: pytest.MonkeyPa
         body = weakref.ref(bodies[1])
         tasks = [
             asyncio.create_task(
-                pictures._pixels(Request("POST", "/predict", b"", {}, bodies.pop(0)), cast(Any, SHAPE), Reading())
+                pictures.pixels(Request("POST", "/predict", b"", {}, bodies.pop(0)), cast(Any, SHAPE), Reading())
             )
             for _ in range(2)
         ]

@@ -19,7 +19,8 @@ from modelyard.predict import predict_files
 from modelyard.serving import page_files
 from modelyard.serving.__main__ import read_options
 from modelyard.serving.auth import Tokens
-from modelyard.serving.exchange import Request
+from modelyard.serving.exchange import Request, Response
+from modelyard.serving.packing import pack
 from tests.serving.bundles import IMAGE_SHAPE, Linear, release
 from tests.serving.conftest import Serve, Server
 
@@ -129,7 +130,16 @@ def test_load_and_unload_are_for_those_who_may(client: httpx.Client, releases: P
     assert server.client.post("/invocations", json=pixels, headers=plain).status_code == 503
     assert server.client.post("/predict", content=picture((9, 9)), headers=plain).status_code == 503
     assert server.client.post("/invocations?model=fruit-cnn", json=pixels, headers=plain).status_code == 200
-    assert server.client.post(load, headers=boss).status_code == 200
+    for path in ("/v2/models/fruit", "/v2/models/fruit/versions/1", "/v2/models/fruit/versions/2"):
+        assert "'fruit' is unloaded" in server.client.get(path, headers=plain).json()["error"]  # W15
+    for parameters, told in (
+        ({"config": "{}"}, "'config'"),
+        ({"file:1/model.onnx": "AAAA"}, "'file:1/model.onnx'"),
+        ([], "list"),
+    ):
+        answer = server.client.post(load, json={"parameters": parameters}, headers=boss)  # W9
+        assert answer.status_code == 400 and told in answer.json()["error"]
+    assert server.client.post(load, json={"parameters": None}, headers=boss).status_code == 200
     assert server.client.post("/invocations", json=pixels, headers=plain).status_code == 200
     assert server.client.get("/v2/health/ready").json() == {"ready": True, "providers": ["CPUExecutionProvider"]}
     assert server.events("token file is open to others")  # L7
@@ -183,17 +193,42 @@ def test_no_answer_is_guessed_at(client: httpx.Client) -> None:
     assert [answer.headers.get_list("x-content-type-options") for answer in answers] == [["nosniff"]] * len(answers)
 
 
-def test_answers_are_compressed_when_asked(client: httpx.Client) -> None:
-    for accepted, used in (
-        ("gzip", "gzip"),
-        ("deflate", "deflate"),
-        ("br, gzip;q=0.5", "gzip"),
-        ("gzip;q=0", None),
-        ("br", None),
-    ):
-        answer = client.get("/models", headers={"Accept-Encoding": accepted})
-        assert answer.headers.get("content-encoding") == used
-        assert answer.json()[0]["name"] == "fruit"
+@pytest.mark.parametrize(("accepted", "used"), [
+    ("gzip", "gzip"), ("deflate", "deflate"), ("br, gzip;q=0.5", "gzip"), ("GZIP", "gzip"), ("x-gzip", "gzip"), ("*", "gzip"),
+    ("gzip;q=0.2, deflate;q=0.7", "deflate"), ("gzip;q=0, *", "deflate"), ("identity;q=0, gzip", "gzip"),
+    ("gzip ; q=1.000", "gzip"),
+    ("*;q=0.1", "gzip"), ("gzip, identity;q=1", "gzip"), ("gzip;q=0", None), ("gzip;q=0.0", None), ("gzip;q=0.000", None),
+    ("br", None), ("", None), ("*;q=0", None), ("identity", None), ("gzip;q=0.5, identity;q=0.8", None), ("gzip;q=nan", None),
+    ("gzip;q=7", None), ("identity;q=0", None), (",;,=", None), ("gzip;level=9", None),
+])  # fmt: skip
+def test_answers_are_packed_as_the_client_likes_it(client: httpx.Client, accepted: str, used: str | None) -> None:
+    """4: q-values of RFC 9110, 12.5.3."""
+    answer = client.get("/models", headers={"Accept-Encoding": accepted})
+    assert answer.headers.get("content-encoding") == used
+    assert answer.json()[0]["name"] == "fruit"
+
+
+@pytest.mark.parametrize("path", [
+    "/v2", "/v2/models/fruit", "/v2/models/fruit/config", "/v2/models/stats", "/v2/models/nobody", "/v2/" + "n" * 900, "/ping",
+    "/version", "/" + "n" * 900,
+])  # fmt: skip
+def test_nothing_small_wrong_or_of_v2_is_packed(client: httpx.Client, path: str) -> None:
+    """4: clients of Triton unpack answers of /infer alone."""
+    assert "content-encoding" not in client.get(path, headers={"Accept-Encoding": "gzip, deflate"}).headers
+
+
+def test_a_model_may_be_called_infer() -> None:
+    answer = Response(200, [], b"x" * 900)
+    pack(Request("GET", "/v2/models/infer", b"", {}, b""), answer, b"gzip")
+    assert (answer.headers, answer.body) == ([], b"x" * 900)
+
+
+@pytest.mark.parametrize(("count", "used"), [(30, "gzip"), (0, None)])
+def test_answers_of_infer_are_packed_and_its_errors_are_not(client: httpx.Client, count: int, used: str | None) -> None:
+    entry = {"name": "images", "datatype": "UINT8", "shape": [count, *IMAGE_SHAPE], "data": [7] * 30 * count}
+    answer = client.post("/v2/models/fruit/infer", json={"inputs": [entry]}, headers={"Accept-Encoding": "gzip"})
+    assert (answer.status_code, answer.headers.get("content-encoding")) == (200 if count else 400, used)
+    assert set(answer.json()) == ({"model_name", "model_version", "outputs"} if count else {"error"})
 
 
 def test_request_ids_are_echoed_or_made(client: httpx.Client) -> None:

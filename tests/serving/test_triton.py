@@ -69,6 +69,7 @@ def test_tensors_are_those_of_the_graph(releases: Path, tmp_path: Path, model_co
     assert config.HasField("dynamic_batching")
     (images,) = config.input
     assert (images.name, images.data_type, list(images.dims)) == ("images", model_config.TYPE_UINT8, list(IMAGE_SHAPE))
+    assert images.format == model_config.ModelInput.FORMAT_NHWC
     outputs = {tensor.name: tensor for tensor in config.output}
     assert {name: list(tensor.dims) for name, tensor in outputs.items()} == {
         "logits": [len(CLASSES)],

@@ -92,7 +92,12 @@ def test_the_official_client_sees_a_whole_server(official: triton.InferenceServe
     assert metadata["outputs"][1] == {"name": "probabilities", "datatype": "FP32", "shape": [-1, len(CLASSES)]}
     assert metadata["versions"] == ["1", "2"]
     config = official.get_model_config("fruit-rnn")
-    assert config["input"] == [{"name": "images", "data_type": "TYPE_UINT8", "dims": list(IMAGE_SHAPE)}]
+    layout = {"format": "FORMAT_NHWC"}  # where Triton's image client finds height and width
+    assert config["input"] == [{"name": "images", "data_type": "TYPE_UINT8", "dims": list(IMAGE_SHAPE)} | layout]
+    assert config["max_batch_size"] == 1024
+    assert len(ask(official, 1024).as_numpy("logits")) == 1024
+    with pytest.raises(triton.InferenceServerException, match="expected 1 to 1024 rows, received 1025"):
+        ask(official, 1025)
     index = {(row["name"], row["version"]): row["state"] for row in official.get_model_repository_index()}
     assert index["fruit", "1"] == index["fruit-cnn", "1"] == index["fruit-rnn", "2"] == index["quirky", "1"] == "READY"
 
@@ -128,16 +133,22 @@ def test_nested_and_flat_data_are_the_same(client: httpx.Client) -> None:
 
 
 def test_a_raw_body_is_the_input(client: httpx.Client, linear: Linear) -> None:
-    answer = client.post(INFER, content=images(2).tobytes(), headers={"Inference-Header-Content-Length": "0"})
+    """18: one row of it, as for Triton."""
+    raw = {"Inference-Header-Content-Length": "0"}
+    answer = client.post(INFER, content=images(1).tobytes(), headers=raw)
     length = int(answer.headers["Inference-Header-Content-Length"])
-    assert [output["shape"] for output in json.loads(answer.content[:length])["outputs"]] == [[2, 4], [2, 4]]
-    found = np.frombuffer(answer.content[-32:], np.float32).reshape(2, 4)
-    np.testing.assert_allclose(found, linear.probabilities(images(2)), atol=1e-5)
+    assert [output["shape"] for output in json.loads(answer.content[:length])["outputs"]] == [[1, 4], [1, 4]]
+    np.testing.assert_allclose(np.frombuffer(answer.content[-16:], np.float32), linear.probabilities(images(1))[0], atol=1e-5)
+    for count in (0, 2, 3):
+        answer = client.post(INFER, content=images(count).tobytes(), headers=raw)
+        assert answer.status_code == 400
+        assert f"expected {PIXELS} bytes for shape [1, 3, 5, 2], received {count * PIXELS}" in answer.json()["error"]
 
 
 WRONG_INPUTS: dict[str, dict[str, Any]] = {
     "datatype": {"datatype": "FP32"}, "no datatype": {"datatype": None}, "name": {"name": "image"},
-    "shape": {"shape": [1, 5, 3, 2]}, "shape of text": {"shape": "1"}, "shape of floats": {"shape": [1.0, 3, 5, 2]},
+    "shape": {"shape": [1, 5, 3, 2]}, "shape of text": {"shape": "1"}, "shape of fractions": {"shape": [1.5, 3, 5, 2]},
+    "true shape": {"shape": [True, *IMAGE_SHAPE]}, "empty shape": {"shape": []},
     "no rows": {"shape": [0, *IMAGE_SHAPE], "data": []}, "negative rows": {"shape": [-1, *IMAGE_SHAPE]},
     "shape and data differ": {"shape": [2, *IMAGE_SHAPE]}, "too few": {"data": [1, 2]}, "no data": {"data": None},
     "text": {"data": ["1"] * PIXELS}, "floats": {"data": [0.5] * PIXELS}, "booleans": {"data": [True] * PIXELS},
@@ -159,7 +170,7 @@ WRONG_BODIES: dict[str, bytes] = {
     "NaN": json.dumps(body(data=[float("nan")] * PIXELS)).encode(),
     "infinity": json.dumps(body(data=[float("inf")] * PIXELS)).encode(), "not UTF-8": b'{"id":"\xff"}',
     "deep": b"[" * 20_000, "no inputs": b"{}", "two inputs": json.dumps({"inputs": body()["inputs"] * 2}).encode(),
-    "id": json.dumps(body() | {"id": 5}).encode(), "no outputs": json.dumps(body() | {"outputs": []}).encode(),
+    "id": json.dumps(body() | {"id": 5}).encode(),
     "unknown output": json.dumps(body() | {"outputs": [{"name": "nothing"}]}).encode(),
     "output twice": json.dumps(body() | {"outputs": [{"name": "logits"}] * 2}).encode(),
     "flag": json.dumps(body() | {"parameters": {"binary_data_output": 1}}).encode(),
@@ -172,6 +183,87 @@ WRONG_BODIES: dict[str, bytes] = {
 def test_wrong_bodies_are_400_with_error(client: httpx.Client, content: bytes) -> None:
     answer = client.post(INFER, content=content)
     assert (answer.status_code, set(answer.json())) == (400, {"error"}), answer.text
+
+
+WHOLE: dict[str, dict[str, Any]] = {
+    "parameters": body() | {"parameters": None}, "outputs": body() | {"outputs": None}, "no outputs": body() | {"outputs": []},
+    "id": body() | {"id": None}, "of the input": body(parameters=None), "whole floats": body(shape=[1.0, 3.0, 5, 2.0]),
+    "of an output": body() | {"outputs": [{"name": "logits", "parameters": None}, {"name": "probabilities", "parameters": {}}]},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("request_", WHOLE.values(), ids=WHOLE.keys())
+def test_null_is_absent_and_an_empty_list_is_all_outputs(client: httpx.Client, request_: dict[str, Any]) -> None:
+    """W4, W15: what pydantic and Go's structs write."""
+    answer = client.post(INFER, json=request_)
+    assert answer.status_code == 200, answer.text
+    assert answer.json() == client.post(INFER, json=body()).json()
+
+
+def everywhere(parameters: Any) -> dict[str, dict[str, Any]]:
+    """The same parameters of the request, the input and an output."""
+    return {
+        "request": body() | {"parameters": parameters}, "input": body(parameters=parameters),
+        "output": body() | {"outputs": [{"name": "logits", "parameters": parameters}]},
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("place", everywhere(None))
+@pytest.mark.parametrize("parameters", [{"k": [1]}, {"k": None}, {"k": {}}, [], False, 0, "", "k"], ids=str)
+def test_parameters_are_texts_numbers_and_booleans(client: httpx.Client, place: str, parameters: Any) -> None:
+    """W10."""
+    answer = client.post(INFER, json=everywhere(parameters)[place])
+    assert answer.status_code == 400 and "parameter" in answer.json()["error"], answer.text
+    assert client.post(INFER, json=everywhere({"k": 1, "l": 0.5, "m": True, "n": "o"})[place]).status_code == 200
+
+
+@pytest.mark.parametrize("place", ["input", "output"])
+@pytest.mark.parametrize("value", [{"shared_memory_region": "r", "shared_memory_byte_size": 40}, {"shared_memory_offset": 0}])
+def test_shared_memory_is_refused_by_name(client: httpx.Client, place: str, value: dict[str, Any]) -> None:
+    """12."""
+    answer = client.post(INFER, json=everywhere(value)[place])
+    assert answer.status_code == 400 and "shared memory is not supported" in answer.json()["error"]
+
+
+@pytest.mark.parametrize("kind", ["system", "cuda"])
+@pytest.mark.parametrize("order", ["status", "region/r/status", "region/r/register", "region/r/unregister", "unregister"])
+def test_so_are_its_routes(client: httpx.Client, kind: str, order: str) -> None:
+    answer = client.request("GET" if order.endswith("status") else "POST", f"/v2/{kind}sharedmemory/{order}")
+    assert answer.status_code == 400 and "shared memory is not supported" in answer.json()["error"]
+
+
+@pytest.mark.parametrize("times", [4, 8])
+def test_float_bytes_are_told_from_pixels(client: httpx.Client, times: int) -> None:
+    """5: declared UINT8, whichever length is told."""
+    rows = bytes(PIXELS * times)
+    for answer in (
+        binary(client, rows), binary(client, rows, parameters={"binary_data_size": len(rows)}),
+        client.post(INFER, content=rows, headers={"Inference-Header-Content-Length": "0"}),
+    ):  # fmt: skip
+        assert answer.status_code == 400, answer.text
+        assert f"received {len(rows)}; this looks like FP{8 * times} data" in answer.json()["error"]
+
+
+@pytest.mark.parametrize(("datatype", "told"), [
+    ("FP32", "send raw pixels"), ("FP64", "send raw pixels"), ("FP16", "send raw pixels"),
+    ("BYTES", "a picture file to /predict"),
+])  # fmt: skip
+def test_another_datatype_is_refused_with_the_way_that_works(client: httpx.Client, datatype: str, told: str) -> None:
+    for answer in (client.post(INFER, json=body(datatype=datatype)), binary(client, bytes(PIXELS), datatype=datatype)):
+        assert answer.status_code == 400
+        assert f"expected datatype UINT8, received '{datatype}'" in answer.json()["error"] and told in answer.json()["error"]
+
+
+def test_models_are_listed(client: httpx.Client) -> None:
+    """W11: as KServe lists them."""
+    assert client.get("/v2/models").json() == {"models": ["fruit", "fruit-cnn", "fruit-rnn", "quirky"]}
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b"null", b'{"ready":null}', b'{"ready":false}', b"\xef\xbb\xbf{}"])
+def test_the_index_takes_null(client: httpx.Client, body: bytes) -> None:
+    """W4."""
+    answer = client.post("/v2/repository/index", content=body)
+    assert answer.status_code == (400 if body == b"null" else 200), answer.text
 
 
 def test_wrong_binary_requests_are_400(client: httpx.Client) -> None:
@@ -188,7 +280,7 @@ def test_wrong_binary_requests_are_400(client: httpx.Client) -> None:
         client.post(INFER, content=rows[:-1], headers={"Inference-Header-Content-Length": "0"}),
     ]  # fmt: skip
     assert [answer.status_code for answer in wrong] == [400] * len(wrong)
-    assert all(set(answer.json()) == {"error"} for answer in wrong)
+    assert all(set(answer.json()) == {"error"} and "b'" not in answer.text for answer in wrong)
 
 
 @pytest.mark.parametrize(("path", "status"), [
@@ -207,7 +299,8 @@ def test_paths(client: httpx.Client, path: str, status: int) -> None:
 def test_unknown_models_cannot_be_asked(client: httpx.Client) -> None:
     for path in ("/v2/models/nobody/infer", "/v2/models/fruit/versions/9/infer"):
         assert client.post(path, json=body()).status_code == 404
-    assert "served: fruit, fruit-cnn" in client.post("/v2/models/nobody/infer", json=body()).json()["error"]
+    told = client.post("/v2/models/nobody/infer", json=body()).json()["error"]
+    assert "Request for unknown model: 'nobody' is not found; served: fruit, fruit-cnn" in told  # W8: Triton's words and ours
 
 
 def test_json_carries_no_nan_and_says_what_does(client: httpx.Client) -> None:

@@ -99,7 +99,7 @@ class Answering:
         self._counters[response.status // 100] += 1
         accepted = headers.get(b"accept-encoding")
         if accepted is not None and response.body:
-            pack(response, accepted)
+            pack(request, response, accepted)
         response.headers.append((b"x-request-id", request_id))
         if self._origins.named:
             self._origins.permit(request, response)

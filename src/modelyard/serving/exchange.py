@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -9,11 +10,12 @@ from urllib.parse import parse_qs
 
 import orjson
 
-from modelyard.errors import RequestError
+from modelyard.errors import RequestError, quoted
 
 JSON_TYPE = (b"content-type", b"application/json")
 MAX_OBJECT_BYTES = 16 * 1024
 """Of an order; tensors have limits of their own."""
+SHOWN_CHARACTERS = 20
 
 
 @dataclass(slots=True, eq=False)
@@ -40,7 +42,7 @@ class Request:
     def json_object(self) -> dict[str, object]:
         """The body as a JSON object; an empty body is an empty object. Raises: RequestError (400, 413)."""
         if len(self.body) > MAX_OBJECT_BYTES:
-            limit = f"expected a JSON object of at most {MAX_OBJECT_BYTES} bytes, received {len(self.body)}"
+            limit = f"expected a JSON object of at most {MAX_OBJECT_BYTES} bytes (no files), received {len(self.body)}"
             raise RequestError(limit, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
         value = parse_json(self.body) if self.body else {}
         if not isinstance(value, dict):
@@ -66,11 +68,12 @@ class WrongMethod(RequestError):
 
 
 def parse_json(text: bytes) -> object:
-    """A JSON value; NaN and infinities are no JSON. Raises: RequestError (400)."""
+    """A JSON value, after a byte order mark too; NaN and infinities are no JSON. Raises: RequestError (400)."""
     try:
-        return orjson.loads(text)
+        return orjson.loads(text.removeprefix(BOM_UTF8))
     except orjson.JSONDecodeError as error:
-        raise RequestError(f"the body is not JSON: {error}") from None
+        found = error.doc[error.pos : error.pos + SHOWN_CHARACTERS]
+        raise RequestError(f"the body is not JSON: {error}{found and f': {quoted(found)}'}") from None
 
 
 def json_response(value: object, status: int = HTTPStatus.OK) -> Response:

@@ -9,11 +9,11 @@ from http import HTTPStatus
 
 import modelyard
 from modelyard.errors import RequestError, quoted
-from modelyard.releases import CHAMPION
 from modelyard.serving import invocations, upload
 from modelyard.serving.auth import Callers
 from modelyard.serving.exchange import JSON_TYPE, Request, Response, WrongMethod, error_response, json_response
 from modelyard.serving.exposition import PROMETHEUS_TYPE, prometheus_text, statistics
+from modelyard.serving.infer_head import NO_SHARED_MEMORY, parameters_of
 from modelyard.serving.limits import LARGE_BYTES, Turns
 from modelyard.serving.metrics import Counted, totals
 from modelyard.serving.page_files import page_file
@@ -23,6 +23,7 @@ from modelyard.serving.served import Served
 EXTENSIONS = (
     "binary_tensor_data", "classification", "model_configuration", "model_repository", "parameters", "statistics",
 )  # fmt: skip
+SHARED_MEMORY_PATHS = ("/v2/systemsharedmemory/", "/v2/cudasharedmemory/")
 Handler = Callable[[Request], Awaitable[Response]]
 ChangeModel = Callable[[str, str], Awaitable[None]]
 """("load" or "unload", name) in all workers. Raises: RequestError."""
@@ -41,7 +42,8 @@ class Handlers:
         self._fixed: dict[str, tuple[str, Handler]] = {
             "/v2": ("GET", self._server_metadata), "/v2/": ("GET", self._server_metadata),
             "/v2/health/live": ("GET", self._live), "/v2/health/ready": ("GET", self._ready),
-            "/v2/models/stats": ("GET", self._all_statistics), "/v2/repository/index": ("POST", self._index),
+            "/v2/models": ("GET", self._model_names), "/v2/models/stats": ("GET", self._all_statistics),
+            "/v2/repository/index": ("POST", self._index),
             "/ping": ("GET", self._ping), "/health": ("GET", self._ping), "/version": ("GET", self._version),
             "/invocations": ("POST", self._invocations), "/predict": ("POST", self._predict),
             "/models": ("GET", self._models), "/metrics": ("GET", self._metrics),
@@ -77,6 +79,8 @@ class Handlers:
             _check_method(request, "POST")
             self._callers.check_may_load(request)
             return self._change
+        if path.startswith(SHARED_MEMORY_PATHS):
+            raise RequestError(NO_SHARED_MEMORY)
         if path.startswith("/assets/"):
             method, handler = self._fixed["/"]
         elif path in self._fixed:
@@ -116,29 +120,12 @@ class Handlers:
             return served.writer.write(head, outputs)
 
     async def _counted(self, request: Request, answer: Callable[[Served, Request], Awaitable[Response]]) -> Response:
-        served = await self.repository.find(request.query("model") or self._default_name(), request.query("version"))
+        served = await self.repository.find(request.query("model") or self.repository.default_name(), request.query("version"))
         with Counted(served.counters):
             return await answer(served, request)
 
-    def _default_name(self) -> str:
-        """The first champion, else, where none is released, the first served name. Raises: RequestError (404, 503)."""
-        if reason := self._unloaded_champion():
-            raise RequestError(reason, HTTPStatus.SERVICE_UNAVAILABLE, "not_ready")
-        current, pointers = self.repository.current, self.repository.pointers
-        champions = [name for name, pointer in pointers.items() if pointer.alias == CHAMPION]
-        served = [name for name in champions or current if name in current]
-        if not served:
-            raise RequestError("no champion is served" if champions else "no model is served", HTTPStatus.NOT_FOUND)
-        return min(served)
-
-    def _unloaded_champion(self) -> str:
-        """Why nothing may answer in the place of a champion; empty when none is unloaded."""
-        pointers = self.repository.pointers
-        names = [name for name in self.repository.unloaded if name in pointers and pointers[name].alias == CHAMPION]
-        return f"model {names[0]!r} is unloaded; POST /v2/repository/models/{names[0]}/load" if names else ""
-
     async def _invocations(self, request: Request) -> Response:
-        return await self._counted(request, partial(invocations.invoke, self._turns))
+        return await self._counted(request, partial(invocations.invoke, self._turns, self._pictures))
 
     async def _predict(self, request: Request) -> Response:
         return await self._counted(request, self._pictures.predict)
@@ -153,15 +140,15 @@ class Handlers:
         return json_response({"live": True})
 
     async def _ready(self, _: Request) -> Response:
-        reason = self._unloaded_champion()
-        if self.repository.is_ready and not self.draining and not reason:
+        if self.repository.is_ready and not self.draining:
             providers = {served.engine.provider for served in self.repository.current.values()}
             return json_response({"ready": True, "providers": sorted(providers)})
-        return json_response({"ready": False} | ({"error": reason} if reason else {}), HTTPStatus.SERVICE_UNAVAILABLE)
+        missing = self.repository.missing
+        reason = {"error": self.repository.absence(missing[0])} if missing else {}
+        return json_response({"ready": False} | reason, HTTPStatus.SERVICE_UNAVAILABLE)
 
     async def _ping(self, _: Request) -> Response:
-        if reason := self._unloaded_champion():
-            raise RequestError(reason, HTTPStatus.SERVICE_UNAVAILABLE, "not_ready")
+        self.repository.check_champion()
         return Response(HTTPStatus.OK if self.repository.current else HTTPStatus.NOT_FOUND, [JSON_TYPE], b"\n")
 
     async def _version(self, _: Request) -> Response:
@@ -169,6 +156,9 @@ class Handlers:
 
     async def _models(self, _: Request) -> Response:
         return json_response([served.card() for served in self.repository.current.values()])
+
+    async def _model_names(self, _: Request) -> Response:
+        return json_response({"models": list(self.repository.current)})
 
     async def _metrics(self, request: Request) -> Response:
         served, ready = self.repository.current.values(), (await self._ready(request)).status == HTTPStatus.OK
@@ -178,8 +168,8 @@ class Handlers:
         return page_file(request)
 
     async def _index(self, request: Request) -> Response:
-        ready_only = request.json_object().get("ready", False)
-        if not isinstance(ready_only, bool):
+        ready_only = request.json_object().get("ready")
+        if not isinstance(ready_only, bool | None):
             raise RequestError(f"ready: expected true or false, received {quoted(ready_only)}")
         return json_response([row for row in self.repository.index() if not ready_only or row["state"] == "READY"])
 
@@ -188,9 +178,8 @@ class Handlers:
         name, _, order = request.path[len("/v2/repository/models/") :].rpartition("/")
         if order not in {"load", "unload"} or not name:
             raise RequestError(f"nothing at {request.path}", HTTPStatus.NOT_FOUND)
-        parameters = request.json_object().get("parameters") or {}
-        if not isinstance(parameters, dict) or set(parameters) - {"unload_dependents"}:
-            raise RequestError("load takes no parameters: a version is loaded as it was released")
+        if others := sorted(parameters_of(request.json_object(), f"the {order}").keys() - {"unload_dependents"}):
+            raise RequestError(f"parameter {quoted(others[0])} is not supported: a version is loaded as it was released")
         await self._change_model(order, name)
         return Response(HTTPStatus.OK, [JSON_TYPE], b"")
 

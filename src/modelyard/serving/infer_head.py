@@ -8,10 +8,13 @@ from typing import NamedTuple
 from modelyard.errors import RequestError, quoted
 from modelyard.serving.exchange import parse_json
 from modelyard.serving.limits import Limits
-from modelyard.serving.tensors import TensorSpec
+from modelyard.serving.tensors import FLOATS, TensorSpec
 
 MAX_AXES = 64
 """numpy's."""
+LIKELY = ("BYTES", "BF16", *FLOATS.values())
+"""Datatypes that clients send where pixels belong."""
+NO_SHARED_MEMORY = "shared memory is not supported (GET /v2 lists the extensions); send and read tensors in the bodies"
 
 
 class Wanted(NamedTuple):
@@ -47,7 +50,7 @@ class HeadReader:
     def read(self, header: bytes) -> tuple[Head, object]:
         """The head and the data of the only input. Raises: RequestError (400)."""
         request = _object(parse_json(header), "the request")
-        parameters = _object(request.get("parameters", {}), "parameters")
+        parameters = parameters_of(request, "the request")
         request_id = request.get("id")
         if request_id is not None and not isinstance(request_id, str):
             raise RequestError(f"id: expected a string, received {type(request_id).__name__}")
@@ -68,26 +71,28 @@ class HeadReader:
         if given.get("name") != spec.name:
             raise RequestError(f"unexpected input {quoted(given.get('name'))}; the model has {spec.name!r}")
         if given.get("datatype") != spec.datatype:
-            received = quoted(given.get("datatype"))
-            raise RequestError(f"input {spec.name!r}: expected datatype {spec.datatype}, received {received}")
+            received = given.get("datatype")
+            remedy = spec.remedy(received) if received in LIKELY else ""
+            raise RequestError(f"input {spec.name!r}: expected datatype {spec.datatype}, received {quoted(received)}{remedy}")
         shape = given.get("shape")
-        if not isinstance(shape, list) or set(map(type, shape[:MAX_AXES])) != {int}:
+        if not isinstance(shape, list) or not shape or set(map(type, shape[:MAX_AXES])) - {int, float} or shape[0] % 1:
             raise RequestError(f"input {spec.name!r}: shape must be a list of integers")
         if len(shape) > MAX_AXES or tuple(shape[1:]) != spec.row_shape:
             raise RequestError(f"input {spec.name!r}: expected shape {[-1, *spec.row_shape]}, received {quoted(shape)}")
-        self._limits.check_rows(shape[0])
+        self._limits.check_rows(int(shape[0]))
         return int(shape[0])
 
     def _binary_bytes(self, given: dict[str, object], num_rows: int) -> int | None:
-        size = _object(given.get("parameters", {}), "parameters of the input").get("binary_data_size")
-        expected = num_rows * self._spec.row_bytes
-        if size is not None and (type(size) is not int or size != expected):
-            raise RequestError(f"binary_data_size: expected {expected} for this shape, received {quoted(size)}")
+        size = parameters_of(given, "the input").get("binary_data_size")
+        if size is not None and type(size) is not int:
+            raise RequestError(f"binary_data_size: expected a number of bytes, received {quoted(size)}")
+        if size is not None and size != num_rows * self._spec.row_bytes:
+            raise self._spec.wrong_size(num_rows, size)
         return size
 
     def _wanted(self, outputs: object, binary: bool) -> tuple[Wanted, ...]:
         """What the client asks for, in its order; all outputs when it names none."""
-        if outputs is None:
+        if outputs is None or outputs == []:
             return tuple(Wanted(index, binary, 0) for index in range(len(self._outputs)))
         if not isinstance(outputs, list) or not 1 <= len(outputs) <= len(self._outputs):
             raise RequestError(f"outputs must be a list of 1 to {len(self._outputs)} outputs, each once")
@@ -101,12 +106,25 @@ class HeadReader:
         if output.get("name") not in names:
             raise RequestError(f"unexpected output {quoted(output.get('name'))}; the model has {', '.join(names)}")
         index = names.index(str(output["name"]))
-        parameters = _object(output.get("parameters", {}), "parameters of an output")
+        parameters = parameters_of(output, "an output")
         top = parameters.get("classification", 0)
         spec = self._outputs[index]
         if type(top) is not int or top < 0 or (top and len(spec.row_shape) != 1):
             raise RequestError(f"classification: expected a number of classes of a score vector, received {quoted(top)}")
         return Wanted(index, _flag(parameters, "binary_data", binary), min(top, *spec.row_shape) if top else 0)
+
+
+def parameters_of(owner: dict[str, object], what: str) -> dict[str, object]:
+    """Of a request, an input or an output; null is none. Raises: RequestError (400) for shared memory, and for what is no
+    string, number or boolean."""
+    given = owner.get("parameters")
+    parameters = {} if given is None else _object(given, f"parameters of {what}")
+    for name, value in parameters.items():
+        if name.startswith("shared_memory"):
+            raise RequestError(f"parameter {quoted(name)} of {what}: {NO_SHARED_MEMORY}")
+        if type(value) not in (str, int, float, bool):
+            raise RequestError(f"parameter {quoted(name)}: expected a string, number or boolean, received {quoted(value)}")
+    return parameters
 
 
 def _object(value: object, what: str) -> dict[str, object]:

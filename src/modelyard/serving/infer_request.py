@@ -54,7 +54,7 @@ class RequestReader:
         if head.binary_bytes is None:
             raise RequestError("a binary request needs parameters.binary_data_size at its input")
         if len(body) - length != head.binary_bytes:
-            raise RequestError(f"expected {head.binary_bytes} bytes after the JSON, received {len(body) - length}")
+            raise self._spec.wrong_size(head.num_rows, len(body) - length)
         return InferRequest(head, body[length:])
 
     def _cached_head(self, header: bytes) -> Head:
@@ -114,10 +114,8 @@ class RequestReader:
         return InferRequest(head, pack(data, self._spec, shape, has_booleans=has_booleans))
 
     def _read_raw(self, body: bytes) -> InferRequest:
-        """The body is the input: its size tells the rows."""
-        num_rows, rest = divmod(len(body), self._spec.row_bytes)
-        if rest or not num_rows:
-            raise RequestError(f"expected a multiple of {self._spec.row_bytes} bytes, received {len(body)}")
-        self._limits.check_rows(num_rows)
+        """The body is the input, one row of it, as for Triton."""
+        if len(body) != self._spec.row_bytes:
+            raise self._spec.wrong_size(1, len(body))
         wanted = tuple(Wanted(index, True, 0) for index in range(self._num_outputs))
-        return InferRequest(Head(num_rows, wanted, None, None, len(body)), body)
+        return InferRequest(Head(1, wanted, None, None, len(body)), body)

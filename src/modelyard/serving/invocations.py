@@ -5,6 +5,7 @@ https://mlflow.org/docs/latest/deployment/deploy-model-locally (protocol 2.0), c
 
 from __future__ import annotations
 
+import base64
 import json
 import math
 from functools import partial
@@ -12,32 +13,31 @@ from http import HTTPStatus
 from itertools import chain
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from modelyard.errors import RequestError, quoted
 from modelyard.serving.exchange import JSON_TYPE, Request, Response, error_response, parse_json
-from modelyard.serving.limits import Limits, Turns
+from modelyard.serving.limits import UNIT_BYTES, Limits, Turns
 from modelyard.serving.served import Served
-from modelyard.serving.tensors import TensorSpec, flatten
+from modelyard.serving.tensors import TensorSpec, flatten, to_bytes
+from modelyard.serving.upload import Pictures
 
 MLFLOW_VERSION = "3.17.2"
 """Of the scoring protocol spoken here; what /version answers."""
-ERROR_CODES = {
-    400: "BAD_REQUEST",
-    404: "RESOURCE_DOES_NOT_EXIST",
-    413: "BAD_REQUEST",
-    422: "INVALID_PARAMETER_VALUE",
-    503: "TEMPORARILY_UNAVAILABLE",
-}
+ERROR_CODES = {401: "UNAUTHENTICATED", 403: "PERMISSION_DENIED", 404: "RESOURCE_DOES_NOT_EXIST", 503: "TEMPORARILY_UNAVAILABLE"}
+"""Status -> MLflow's name; all others below 500 are BAD_REQUEST, above INTERNAL_ERROR."""
+FILE = "b64"
 FIELDS = ("dataframe_records", "dataframe_split", "inputs", "instances")
 
 
-async def invoke(turns: Turns, served: Served, request: Request) -> Response:
-    """Predictions for the rows in the body. Raises: RequestError."""
+async def invoke(turns: Turns, pictures: Pictures, served: Served, request: Request) -> Response:
+    """Predictions for the rows, or picture files, in the body. Raises: RequestError."""
     _check_type(request)
-    rows, num_rows = await turns.read(request.body, partial(read_rows, request, served.engine.input, served.limits))
-    outputs = await served.submit(rows, num_rows)
+    manifest, spec = served.manifest, served.engine.input
+    rows = await turns.read(request.body, partial(read_rows, request, spec, served.limits))
+    if isinstance(rows, list):
+        request.body = b""  # its files are decoded; they may have to wait for their turns
+        files = map(request.with_body, rows)
+        rows = b"".join([await pictures.pixels(file, manifest.image_shape, manifest.reading) for file in files])
+    outputs = await served.submit(rows, len(rows) // spec.row_bytes)
     predictions = {spec.name: output.tolist() for spec, output in zip(served.engine.outputs, outputs, strict=True)}
     return Response(HTTPStatus.OK, [JSON_TYPE], json.dumps({"predictions": predictions}).encode())
 
@@ -66,15 +66,16 @@ def error_answer(error: RequestError) -> Response:
     """An error in MLflow's form, with the `error` that all routes here have."""
     if isinstance(error, UnsupportedType):
         return Response(error.status, [(b"content-type", b"text/plain; charset=utf-8")], str(error).encode())
-    code = "INVALID_PARAMETER_VALUE" if isinstance(error, SchemaViolation) else ERROR_CODES.get(error.status, "INTERNAL_ERROR")
+    other = "INTERNAL_ERROR" if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR else "BAD_REQUEST"
+    code = "INVALID_PARAMETER_VALUE" if isinstance(error, SchemaViolation) else ERROR_CODES.get(error.status, other)
     response = error_response(error)
     response.body = json.dumps({"error_code": code, "message": str(error), "error": str(error)}).encode()
     return response
 
 
-def read_rows(request: Request, spec: TensorSpec, limits: Limits) -> tuple[bytes, int]:
-    """The rows' bytes and number. Raises: RequestError."""
-    limits.check_json(request.body)
+def read_rows(request: Request, spec: TensorSpec, limits: Limits) -> bytes | list[bytes]:
+    """The rows' bytes, or the picture files that they are to be read from. Raises: RequestError."""
+    limits.check_json(request.body, has_files=b'"b64"' in request.body)
     body = parse_json(request.body)
     if not isinstance(body, dict):
         raise RequestError(f"The input must be a JSON dictionary with exactly one of {FIELDS}. Received {type(body).__name__}.")
@@ -83,8 +84,31 @@ def read_rows(request: Request, spec: TensorSpec, limits: Limits) -> tuple[bytes
         received = quoted(", ".join(body))
         raise RequestError(f"The input must be a JSON dictionary with exactly one of {FIELDS}. Received {received}.")
     if found[0].startswith("dataframe"):
-        return _rows_bytes(_column(found[0], body[found[0]], spec.name), (math.prod(spec.row_shape),), spec, limits)
-    return _rows_bytes(_tensor(body[found[0]], spec.name), spec.row_shape, spec, limits)
+        value, row_shape = _column(found[0], body[found[0]], spec.name), [math.prod(spec.row_shape)]
+    else:
+        value, row_shape = _tensor(body[found[0]], spec.name), [*spec.row_shape]
+    rows = [value] if _is_file(value) else value
+    if isinstance(rows, list) and rows and all(map(_is_file, rows)):
+        return _files([row[FILE] for row in rows], spec, limits)
+    has_booleans = b"true" in request.body or b"false" in request.body
+    return _rows_bytes(value, row_shape, spec, limits, has_booleans=has_booleans)
+
+
+def _is_file(value: Any) -> bool:
+    """As TensorFlow Serving has files: an object with their base64 text alone."""
+    return isinstance(value, dict) and value.keys() == {FILE}
+
+
+def _files(texts: list[Any], spec: TensorSpec, limits: Limits) -> list[bytes]:
+    """No more than their pixels, which may be far larger than they, could have come as JSON. Raises: RequestError."""
+    limits.check_rows(len(texts))
+    most = limits.max_units * UNIT_BYTES // spec.row_bytes
+    if len(texts) > max(1, most):
+        raise RequestError(f"expected at most {most} pictures of this size, received {len(texts)}", 413)
+    try:
+        return [base64.b64decode("".join(text.split()), validate=True) for text in texts]
+    except (AttributeError, ValueError) as error:  # no text; no base64
+        raise RequestError(f"{FILE}: expected a picture file in base64 ({error})") from None
 
 
 def _tensor(value: Any, name: str) -> Any:
@@ -98,7 +122,9 @@ def _tensor(value: Any, name: str) -> Any:
 
 def _named(row: Any, name: str) -> Any:
     if not isinstance(row, dict):
-        raise RequestError(f"expected an object with the key {name!r}, received {type(row).__name__}")
+        raise SchemaViolation(f"expected an object with the key {name!r}, received {type(row).__name__}")
+    if _is_file(row):
+        return row
     if name not in row:
         raise SchemaViolation(f"Model is missing inputs ['{name}'].")
     return row[name]
@@ -119,7 +145,7 @@ def _column(field: str, frame: Any, name: str) -> list[Any]:
     return [row[at] for row in frame["data"]]
 
 
-def _rows_bytes(value: Any, row_shape: tuple[int, ...], spec: TensorSpec, limits: Limits) -> tuple[bytes, int]:
+def _rows_bytes(value: Any, row_shape: list[int], spec: TensorSpec, limits: Limits, *, has_booleans: bool) -> bytes:
     rows = len(value) if isinstance(value, list) else 0
     if rows:
         limits.check_rows(rows)
@@ -128,12 +154,9 @@ def _rows_bytes(value: Any, row_shape: tuple[int, ...], spec: TensorSpec, limits
             raise RequestError(f"expected a list of rows of shape {row_shape}")
         flat = flatten(value, [rows, *row_shape])
     except RequestError as error:
-        _cast(_innermost(value), spec)  # what is no tensor at all is another error than a tensor of another shape
+        to_bytes(_innermost(value), spec, has_booleans=True)  # what is no tensor is another error than another shape
         raise SchemaViolation(f"Shape of input does not match expected shape {(-1, *spec.row_shape)}: {error}") from None
-    try:
-        return bytes(flat) if spec.datatype == "UINT8" else _cast(flat, spec).tobytes(), rows
-    except (TypeError, ValueError):
-        return _cast(flat, spec).tobytes(), rows
+    return to_bytes(flat, spec, has_booleans=has_booleans)
 
 
 def _innermost(value: Any) -> list[Any]:
@@ -144,13 +167,3 @@ def _innermost(value: Any) -> list[Any]:
             raise RequestError("Invalid input: the lists are ragged")
         level = list(chain.from_iterable(level))
     return level
-
-
-def _cast(values: list[Any], spec: TensorSpec) -> NDArray[Any]:
-    """As numpy casts, which is what MLflow does: 1.5 becomes 1 in an integer tensor. Raises: RequestError."""
-    if strange := set(map(type, values)) - {int, float, bool}:
-        raise RequestError(f"Invalid input. {spec.name!r}: expected numbers, received {strange.pop().__name__}")
-    try:
-        return np.array(values, spec.dtype)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise RequestError(f"Invalid input. {spec.name!r}: {error}") from None

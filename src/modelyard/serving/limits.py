@@ -46,12 +46,14 @@ class Limits:
         if not 1 <= num_rows <= self.max_rows:
             raise RequestError(f"expected 1 to {self.max_rows} rows, received {num_rows}")
 
-    def check_json(self, body: bytes) -> None:
-        """Raises: RequestError (413) for JSON whose size, or number of values, would keep the others waiting."""
-        if len(body) > self.max_json_bytes or (len(body) > LARGE_BYTES and _units(body) > self.max_units):
+    def check_json(self, body: bytes, *, has_files: bool = False) -> None:
+        """Raises: RequestError (413) for JSON that would keep the others waiting; files are large, and quickly read."""
+        max_bytes = self.max_units * UNIT_BYTES if has_files else self.max_json_bytes
+        if len(body) > max_bytes or (len(body) > LARGE_BYTES and _units(body) > self.max_units):
             raise RequestError(
-                f"expected JSON of at most {self.max_json_bytes} bytes and {self.max_units} integers (a fraction, list or text "
-                "counts as several); send fewer rows, or binary data to /v2/models/M/infer (Inference-Header-Content-Length)",
+                f"expected JSON of at most {max_bytes} bytes and {self.max_units} integers (a fraction, list or text "
+                f"counts as several), received {len(body)} bytes; send fewer rows, or binary data to /v2/models/M/infer "
+                "(Inference-Header-Content-Length), or a picture file to /predict",
                 HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
             )
 

@@ -13,6 +13,7 @@ from modelyard.serving.engines import Engines, Key
 from modelyard.serving.events import log_event
 from modelyard.serving.metrics import WorkerMetrics
 from modelyard.serving.options import ServeOptions
+from modelyard.serving.roster import Roster
 from modelyard.serving.served import Served
 from modelyard.serving.trials import Trials
 from modelyard.text import MAX_TEXT, shortened
@@ -21,12 +22,13 @@ PINNED_VERSIONS = 4
 """Versions that no alias names and that were asked for by number; the one not used for longest makes room."""
 
 
-class Repository:
+class Repository(Roster):
     """Served names and what stands behind them now; each name is followed by a task of its own, so that none waits."""
 
     def __init__(
         self, options: ServeOptions, metrics: WorkerMetrics, runner: Executor, unloaded: frozenset[str], trials: Trials
     ) -> None:
+        super().__init__(unloaded)
         self._options = options
         self._metrics = metrics
         self._runner = runner
@@ -35,11 +37,6 @@ class Repository:
         self._unfit: dict[Key, str] = {}
         """Versions that were asked for and are not tried again until their name is loaded anew."""
         self._looking = asyncio.Lock()
-        self._following: dict[str, tuple[Pointer, asyncio.Task[None]]] = {}
-        self.current: dict[str, Served] = {}
-        self.pointers: dict[str, Pointer] = {}
-        self.refused: dict[str, tuple[Pointer, str]] = {}
-        self.unloaded = set(unloaded)
 
     async def start(self) -> None:
         """The first load; what takes more than half of a trial's time is served later. Raises: StoreError when nothing is."""
@@ -117,18 +114,9 @@ class Repository:
         serving = self.current.get(name)
         if serving is not None and version in {None, serving.version}:
             return serving
-        if version is None:
-            raise RequestError(self._absence(name), HTTPStatus.NOT_FOUND)
+        if version is None or name in self.unloaded or name not in self.pointers:
+            raise RequestError(self.absence(name), HTTPStatus.NOT_FOUND)
         return await self._find_version(name, version)
-
-    def _absence(self, name: str) -> str:
-        if name in self.unloaded:
-            return f"model {name!r} is unloaded; POST /v2/repository/models/{name}/load"
-        if name in self.refused:
-            return f"model {name!r} has no version that can be served: {self.refused[name][1]}"
-        if name in self._following:
-            return f"model {name!r} is being loaded; try again in a moment"
-        return f"unknown model {quoted(name)}; served: {', '.join(self.current) or 'none'}"
 
     async def _find_version(self, name: str, version: str) -> Served:
         """Another version of a champion's model, loaded when it is first asked for."""
@@ -157,7 +145,7 @@ class Repository:
         if name not in self.pointers:
             await self.refresh()
         if name not in self.pointers:
-            raise RequestError(self._absence(name))
+            raise RequestError(self.absence(name))
 
     async def load(self, name: str) -> None:
         """Serve an unloaded name again, or try a refused version once more. Raises: RequestError (400)."""
@@ -168,19 +156,14 @@ class Repository:
         while name in self._following:
             await asyncio.wait([self._following[name][1]])
         if name not in self.current or name in self.refused:
-            raise RequestError(self._absence(name))
+            raise RequestError(self.absence(name))
 
     async def unload(self, name: str) -> None:
         """Stop serving a name until it is loaded again. Raises: RequestError (400) when it is unknown."""
         if name not in self.pointers:
-            raise RequestError(self._absence(name))
+            raise RequestError(self.absence(name))
         self.unloaded.add(name)
         self._drop(name, "unloaded")
-
-    @property
-    def is_ready(self) -> bool:
-        """Whether something is served and nothing that should be is missing; a name still loading is not missed."""
-        return bool(self.current) and all(name in self.current for name in self.refused)
 
     def index(self) -> list[dict[str, str]]:
         """Every name and version with its state, as the model_repository extension tells it."""

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from modelyard.releases import Pointer
 from modelyard.serving.batching import Batcher, Outputs
 from modelyard.serving.engine import Engine
-from modelyard.serving.infer_request import RequestReader
+from modelyard.serving.infer_request import CACHED_BYTES, RequestReader
 from modelyard.serving.infer_response import ResponseWriter
 from modelyard.serving.limits import Limits
 from modelyard.serving.metrics import WorkerMetrics
@@ -35,6 +35,7 @@ class Served:
         self.writer = ResponseWriter(self.name, self.version, engine.outputs, self.manifest.classes)
         self._batcher = Batcher(engine, self.counters, runner=runner, queue_s=options.queue_s)
         self._timeout_s = options.request_timeout_s
+        self._most_rows = max(1, min(options.max_rows, (options.max_body_bytes - CACHED_BYTES) // engine.input.row_bytes))
 
     def submit(self, rows: bytes, num_rows: int, timeout_s: float | None = None) -> Awaitable[Outputs]:
         """All outputs for these rows. Raises: RequestError (503, 504, 500)."""
@@ -52,9 +53,10 @@ class Served:
         kind = "KIND_CPU" if self.engine.provider == "CPUExecutionProvider" else "KIND_GPU"
         return {
             "name": self.name, "platform": PLATFORM, "backend": "onnxruntime",
-            "max_batch_size": self.engine.row_cap, "dynamic_batching": {"max_queue_delay_microseconds": 0},
+            "max_batch_size": self._most_rows,
+            "dynamic_batching": {"preferred_batch_size": [self.engine.row_cap], "max_queue_delay_microseconds": 0},
             "version_policy": {"specific": {"versions": [int(self.version)]}},
-            "input": [_config_entry(self.engine.input)],
+            "input": [_config_entry(self.engine.input) | {"format": "FORMAT_NHWC"}],
             "output": [_config_entry(output) for output in self.engine.outputs],
             "instance_group": [{"kind": kind, "count": 1}],
         }  # fmt: skip

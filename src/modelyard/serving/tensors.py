@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from modelyard.errors import BundleError, RequestError
+from modelyard.errors import BundleError, RequestError, quoted
 
 DATATYPES = {
     "tensor(bool)": ("BOOL", np.bool_), "tensor(uint8)": ("UINT8", np.uint8), "tensor(uint16)": ("UINT16", np.uint16),
@@ -22,6 +22,11 @@ DATATYPES = {
 """onnxruntime's type -> V2 datatype and numpy type."""
 EXACT_INTEGERS = 2.0**53
 """Beyond it a float64 stands for several integers (IEEE 754)."""
+RAW_PIXELS = "; send raw pixels, normalisation is in the model"
+PICTURE_FILES = '; send raw pixels, or a picture file to /predict or as {"b64": ...} to /invocations'
+FLOATS = {2: "FP16", 4: "FP32", 8: "FP64"}
+"""Bytes of a value -> the datatype that it probably is where one byte is wanted."""
+NO_FIT = (TypeError, ValueError, OverflowError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +52,27 @@ class TensorSpec:
     def row_bytes(self) -> int:
         return math.prod(self.row_shape) * self.dtype.itemsize
 
+    def wrong_value(self, value: object) -> RequestError:
+        """For what cannot stand in this tensor."""
+        limits = np.iinfo(self.dtype) if self.dtype.kind in "iu" else None
+        wanted = f"integers {limits.min} to {limits.max}" if limits else f"{self.datatype} values in range"
+        return RequestError(f"{self.name}: expected {wanted}, received {quoted(value)}{self.remedy(value)}")
+
+    def wrong_size(self, num_rows: int, received: int) -> RequestError:
+        """For the bytes of a tensor that has others; floats where pixels belong are told."""
+        expected = num_rows * self.row_bytes
+        told = f"{self.name}: expected {expected} bytes for shape {[num_rows, *self.row_shape]}, received {received}"
+        times, rest = divmod(received, expected)
+        if rest or times not in FLOATS or self.datatype != "UINT8":
+            return RequestError(told)
+        return RequestError(f"{told}; this looks like {FLOATS[times]} data (or {times * num_rows} rows){RAW_PIXELS}")
+
+    def remedy(self, received: object) -> str:
+        """What to send instead of `received`, a value or a datatype; empty where nothing is known."""
+        if self.datatype != "UINT8":
+            return ""
+        return PICTURE_FILES if isinstance(received, str) and not received.startswith(("FP", "BF")) else RAW_PIXELS
+
     def metadata(self) -> dict[str, object]:
         """As in the V2 model metadata: -1 is the batch."""
         return {"name": self.name, "datatype": self.datatype, "shape": [-1, *self.row_shape]}
@@ -57,18 +83,23 @@ def pack(data: object, spec: TensorSpec, shape: list[int], *, has_booleans: bool
 
     Raises: RequestError when they are ragged, too few, of another kind or out of the datatype's range.
     """
-    flat = flatten(data, shape)
-    if has_booleans and spec.datatype != "BOOL" and bool in set(map(type, flat)):
-        raise RequestError(f"input {spec.name!r}: expected {spec.datatype} values, received a boolean")
+    return to_bytes(flatten(data, shape), spec, has_booleans=has_booleans)
+
+
+def to_bytes(flat: list[Any], spec: TensorSpec, *, has_booleans: bool) -> bytes:
+    """The bytes of a flat list; without `has_booleans` it is known to have none. Raises: RequestError that names a value."""
     try:
-        if spec.datatype == "UINT8":
-            with suppress(TypeError):  # the quick way takes only what Python calls an int
-                return bytes(flat)
-        return _convert(flat, spec.dtype)
-    except (TypeError, ValueError, OverflowError):
-        raise RequestError(
-            f"input {spec.name!r}: expected {spec.datatype} values in range, received another kind of value"
-        ) from None
+        return _convert(flat, spec.dtype, has_booleans)
+    except NO_FIT:
+        pass
+    while len(flat) > 1:  # which one it is, at the speed of what is sound
+        half = flat[: len(flat) // 2]
+        try:
+            _convert(half, spec.dtype, has_booleans)
+            flat = flat[len(half) :]
+        except NO_FIT:
+            flat = half
+    raise spec.wrong_value(flat[0] if flat else flat)
 
 
 def flatten(data: object, shape: list[int]) -> list[Any]:
@@ -92,12 +123,17 @@ def flatten(data: object, shape: list[int]) -> list[Any]:
     return level
 
 
-def _convert(flat: list[Any], dtype: np.dtype[Any]) -> bytes:
+def _convert(flat: list[Any], dtype: np.dtype[Any], has_booleans: bool) -> bytes:
     """Raises: TypeError, ValueError or OverflowError unless every value has the kind and range of `dtype`.
 
     JSON has one kind of number and some clients write all of them as 3.0: that is an integer, 3.5 is none.
     `array` takes nothing but numbers; numpy would give every value the room of the longest text among them.
     """
+    if has_booleans and dtype.kind != "b" and bool in set(map(type, flat)):
+        raise TypeError
+    if dtype == np.uint8:
+        with suppress(TypeError):  # the quick way takes only what Python calls an int
+            return bytes(flat)
     if dtype.kind == "b":
         if set(map(type, flat)) != {bool}:
             raise TypeError

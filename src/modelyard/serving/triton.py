@@ -113,6 +113,7 @@ def triton_config(pointer: Pointer, bundle: Bundle) -> str:
 
 
 def _tensor(field: str, spec: TensorSpec) -> str:
+    layout = " format: FORMAT_NHWC" if field == "input" else ""
     labels = f' label_filename: "{LABELS_FILE}"' if spec.name == LABELLED else ""
     dims = list(spec.row_shape)
-    return f"{field} {{ name: {json.dumps(spec.name)} data_type: TYPE_{spec.datatype} dims: {dims}{labels} }}"
+    return f"{field} {{ name: {json.dumps(spec.name)} data_type: TYPE_{spec.datatype} dims: {dims}{layout}{labels} }}"

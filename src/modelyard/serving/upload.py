@@ -41,7 +41,7 @@ class Pictures:
     async def predict(self, served: Served, request: Request) -> Response:
         """Label and probabilities of one picture. Raises: RequestError (400, 503)."""
         started = time.perf_counter()
-        pixels = await self._pixels(request, served.manifest.image_shape, served.manifest.reading)
+        pixels = await self.pixels(request, served.manifest.image_shape, served.manifest.reading)
         outputs = await served.submit(pixels, 1)
         names = [spec.name for spec in served.engine.outputs]
         probabilities_K = outputs[names.index("probabilities")][0].tolist()
@@ -52,8 +52,8 @@ class Pictures:
             "model": served.name, "version": served.version, "ms": round((time.perf_counter() - started) * 1e3, 3),
         })  # fmt: skip
 
-    async def _pixels(self, request: Request, image_shape: tuple[int, int, int], reading: Reading) -> bytes:
-        """A request that is cancelled, or waits too long, before its turn is let go of and never read."""
+    async def pixels(self, request: Request, image_shape: tuple[int, int, int], reading: Reading) -> bytes:
+        """Raw pixels [H, W, C]. A request that is cancelled, or waits too long, before its turn is let go of and never read."""
         self._waiting += 1
         try:
             if self._waiting > MAX_WAITING:
