@@ -16,6 +16,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
@@ -30,8 +31,8 @@ from modelyard.loaded import Model
 from modelyard.reading import AS_EVER, Reading
 from modelyard.serving import upload
 from modelyard.serving.exchange import Request
-from modelyard.serving.invocations import read_rows
-from modelyard.serving.limits import Limits
+from modelyard.serving.invocations import invoke, read_rows
+from modelyard.serving.limits import Limits, Turns
 from modelyard.serving.tensors import TensorSpec
 from modelyard.serving.upload import picture_bytes, read_pixels
 from tests.data.pictures import FORMATS, painting
@@ -224,6 +225,25 @@ def test_a_photo_may_be_larger_than_the_rows_of_a_small_model(camera: Server) ->
             TensorSpec("images", "UINT8", np.dtype(np.uint8), (600, 500, 3)),
             limits,
         )
+
+
+def test_the_files_of_one_request_are_read_within_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each takes its turn, so that others are read in between; a few bytes may take a second each."""
+    spec = TensorSpec("images", "UINT8", np.dtype(np.uint8), (7, 5, 3))
+
+    def slow(*_: object) -> bytes:
+        time.sleep(0.02)
+        return bytes(105)
+
+    monkeypatch.setattr(upload, "read_pixels", slow)
+    manifest = SimpleNamespace(image_shape=(7, 5, 3), reading=AS_EVER)
+    served = SimpleNamespace(
+        manifest=manifest, engine=SimpleNamespace(input=spec), limits=Limits.of(spec, 1024, 8_000_000), timeout_s=0.1
+    )
+    request = Request("POST", "/invocations", b"", {}, json.dumps({"instances": in_base64(b"x") * 900}).encode())
+    with pytest.raises(RequestError, match="not read in time") as caught:
+        asyncio.run(invoke(Turns(), upload.Pictures(), cast(Any, served), request))
+    assert caught.value.status == 504
 
 
 def test_a_large_picture_takes_a_bounded_memory_and_gives_it_back(camera: Server) -> None:

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 
 from modelyard.errors import RequestError, quoted
-from modelyard.serving.tensors import DATATYPES, TensorSpec, pack
+from modelyard.serving.tensors import DATATYPES, TensorSpec, flatten, to_bytes
 
 DTYPES = dict(DATATYPES.values())
 
 
 def packed(datatype: str, values: list[Any]) -> bytes:
     spec = TensorSpec("images", datatype, np.dtype(DTYPES[datatype]), (len(values),))
-    return pack(values, spec, [1, len(values)], has_booleans=False)
+    return to_bytes(flatten(values, [1, len(values)]), spec, has_booleans=False)
 
 
 @pytest.mark.parametrize("datatype", ["UINT8", "INT8", "UINT16", "INT32", "INT64", "UINT64"])
@@ -42,7 +42,8 @@ def test_what_an_integer_tensor_cannot_hold_is_refused(datatype: str, value: obj
 @pytest.mark.parametrize("datatype", ["UINT8", "INT32", "FP32"])
 def test_lists_nested_deeper_than_the_shape_are_refused(datatype: str) -> None:
     with pytest.raises(RequestError, match=r"images: expected .*, received \[1\]"):
-        pack([[[1], [2]]], TensorSpec("images", datatype, np.dtype(DTYPES[datatype]), (2,)), [1, 2], has_booleans=False)
+        spec = TensorSpec("images", datatype, np.dtype(DTYPES[datatype]), (2,))
+        to_bytes(flatten([[[1], [2]]], [1, 2]), spec, has_booleans=False)
 
 
 @pytest.mark.parametrize("datatype", ["UINT8", "INT32", "UINT64", "FP32", "BOOL"])

@@ -13,7 +13,7 @@ import orjson
 from modelyard.errors import RequestError, quoted
 from modelyard.serving.infer_head import Head, HeadReader, Wanted
 from modelyard.serving.limits import HEAD_BYTES, LARGE_BYTES, Limits
-from modelyard.serving.tensors import TensorSpec, pack
+from modelyard.serving.tensors import TensorSpec, flatten, to_bytes
 
 CACHED_HEADERS, CACHED_BYTES = 1024, 4096
 """How many, and how long they may be: nobody fills the memory with them."""
@@ -111,7 +111,7 @@ class RequestReader:
             raise RequestError("FP16 has no JSON form; send the input as binary data")
         shape = [head.num_rows, *self._spec.row_shape]
         has_booleans = b"true" in body or b"false" in body
-        return InferRequest(head, pack(data, self._spec, shape, has_booleans=has_booleans))
+        return InferRequest(head, to_bytes(flatten(data, shape), self._spec, has_booleans=has_booleans))
 
     def _read_raw(self, body: bytes) -> InferRequest:
         """The body is the input, one row of it, as for Triton."""

@@ -5,6 +5,7 @@ https://mlflow.org/docs/latest/deployment/deploy-model-locally (protocol 2.0), c
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import math
@@ -35,8 +36,12 @@ async def invoke(turns: Turns, pictures: Pictures, served: Served, request: Requ
     rows = await turns.read(request.body, partial(read_rows, request, spec, served.limits))
     if isinstance(rows, list):
         request.body = b""  # its files are decoded; they may have to wait for their turns
-        files = map(request.with_body, rows)
-        rows = b"".join([await pictures.pixels(file, manifest.image_shape, manifest.reading) for file in files])
+        try:
+            async with asyncio.timeout(served.timeout_s):
+                files = map(request.with_body, rows)
+                rows = b"".join([await pictures.pixels(file, manifest.image_shape, manifest.reading) for file in files])
+        except TimeoutError:
+            raise RequestError("the pictures were not read in time; send fewer", HTTPStatus.GATEWAY_TIMEOUT) from None
     outputs = await served.submit(rows, len(rows) // spec.row_bytes)
     predictions = {spec.name: output.tolist() for spec, output in zip(served.engine.outputs, outputs, strict=True)}
     return Response(HTTPStatus.OK, [JSON_TYPE], json.dumps({"predictions": predictions}).encode())

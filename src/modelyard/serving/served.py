@@ -34,12 +34,12 @@ class Served:
         self.reader = RequestReader(engine.input, engine.outputs, self.limits)
         self.writer = ResponseWriter(self.name, self.version, engine.outputs, self.manifest.classes)
         self._batcher = Batcher(engine, self.counters, runner=runner, queue_s=options.queue_s)
-        self._timeout_s = options.request_timeout_s
+        self.timeout_s = options.request_timeout_s
         self._most_rows = max(1, min(options.max_rows, (options.max_body_bytes - CACHED_BYTES) // engine.input.row_bytes))
 
     def submit(self, rows: bytes, num_rows: int, timeout_s: float | None = None) -> Awaitable[Outputs]:
         """All outputs for these rows. Raises: RequestError (503, 504, 500)."""
-        return self._batcher.submit(rows, num_rows, min(timeout_s or self._timeout_s, self._timeout_s))
+        return self._batcher.submit(rows, num_rows, min(timeout_s or self.timeout_s, self.timeout_s))
 
     def metadata(self, versions: list[str]) -> dict[str, object]:
         """V2 model metadata, from the graph."""

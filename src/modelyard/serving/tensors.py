@@ -78,16 +78,11 @@ class TensorSpec:
         return {"name": self.name, "datatype": self.datatype, "shape": [-1, *self.row_shape]}
 
 
-def pack(data: object, spec: TensorSpec, shape: list[int], *, has_booleans: bool) -> bytes:
-    """The bytes of numbers given flat or nested in JSON.
-
-    Raises: RequestError when they are ragged, too few, of another kind or out of the datatype's range.
-    """
-    return to_bytes(flatten(data, shape), spec, has_booleans=has_booleans)
-
-
 def to_bytes(flat: list[Any], spec: TensorSpec, *, has_booleans: bool) -> bytes:
-    """The bytes of a flat list; without `has_booleans` it is known to have none. Raises: RequestError that names a value."""
+    """The bytes of numbers in JSON; without `has_booleans` there is none among them.
+
+    Raises: RequestError that names the first of another kind or out of the datatype's range.
+    """
     try:
         return _convert(flat, spec.dtype, has_booleans)
     except NO_FIT:
