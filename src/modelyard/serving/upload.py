@@ -12,8 +12,9 @@ from contextlib import suppress
 from functools import partial
 from http import HTTPStatus
 
-from modelyard.errors import RequestError
-from modelyard.reading import Reading
+from modelyard.bundle import Manifest
+from modelyard.doubts import doubts
+from modelyard.errors import RequestError, quoted
 from modelyard.serving.exchange import Request, Response, json_response
 from modelyard.serving.served import Served
 
@@ -39,9 +40,9 @@ class Pictures:
             ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, 2**20)
 
     async def predict(self, served: Served, request: Request) -> Response:
-        """Label and probabilities of one picture. Raises: RequestError (400, 503)."""
+        """Label and probabilities of one picture, and warnings if it looks wrong. Raises: RequestError (400, 503)."""
         started = time.perf_counter()
-        pixels = await self._pixels(request, served.manifest.image_shape, served.manifest.reading)
+        pixels, warned = await self._pixels(request, served.manifest)
         outputs = await served.submit(pixels, 1)
         names = [spec.name for spec in served.engine.outputs]
         probabilities_K = outputs[names.index("probabilities")][0].tolist()
@@ -50,9 +51,10 @@ class Pictures:
             "label": served.manifest.classes[best], "probability": probabilities_K[best],
             "probabilities": dict(zip(served.manifest.classes, probabilities_K, strict=True)),
             "model": served.name, "version": served.version, "ms": round((time.perf_counter() - started) * 1e3, 3),
+            **({"warnings": warned} if warned else {}),
         })  # fmt: skip
 
-    async def _pixels(self, request: Request, image_shape: tuple[int, int, int], reading: Reading) -> bytes:
+    async def _pixels(self, request: Request, manifest: Manifest) -> tuple[bytes, list[str]]:
         """A request that is cancelled, or waits too long, before its turn is let go of and never read."""
         self._waiting += 1
         try:
@@ -60,26 +62,32 @@ class Pictures:
                 raise TimeoutError
             async with asyncio.timeout(MAX_WAIT_S):
                 await self._turn.acquire()
-            return await self._begin(request, image_shape, reading)  # in no variable: an error holds this frame
+            return await self._begin(request, manifest)  # in no variable: an error holds this frame
         except TimeoutError:
             told = "too many pictures are waiting; try again later"
             raise RequestError(told, HTTPStatus.SERVICE_UNAVAILABLE) from None
         finally:
             self._waiting -= 1
 
-    def _begin(self, request: Request, image_shape: tuple[int, int, int], reading: Reading) -> asyncio.Future[bytes]:
+    def _begin(self, request: Request, manifest: Manifest) -> asyncio.Future[tuple[bytes, list[str]]]:
         """The thread goes on though the request is cancelled, and the turn ends with it."""
-        pixels = asyncio.get_running_loop().run_in_executor(self._thread, read_pixels, request, image_shape, reading)
+        pixels = asyncio.get_running_loop().run_in_executor(self._thread, read_pixels, request, manifest)
         pixels.add_done_callback(lambda _: self._turn.release())
         return asyncio.shield(pixels)
 
 
-def read_pixels(request: Request, image_shape: tuple[int, int, int], how: Reading) -> bytes:
-    """Raw pixels [H, W, C] of a picture, fitted to the model's size as `modelyard predict` does. Raises: RequestError."""
+def read_pixels(request: Request, manifest: Manifest) -> tuple[bytes, list[str]]:
+    """Raw pixels [H, W, C] of a picture, fitted to the model's size as `modelyard predict` does, and what speaks against it.
+
+    Raises: RequestError.
+    """
     from modelyard.data.formats import NAMES
     from modelyard.data.images import TooLarge, UnreadableImage, read_image  # Pillow: only who asks for it pays
 
-    height, width, channels = image_shape
+    height, width, channels = manifest.image_shape
+    if (invert := request.query("invert") or "0") not in {"0", "1"}:
+        raise RequestError(f"invert: expected 1 or 0, received {quoted(invert)}")
+    how = manifest.reading.inverted() if invert == "1" else manifest.reading
     try:
         _, image_CHW = read_image(io.BytesIO(picture_bytes(request)), (channels, height, width), how, MAX_PIXELS)
     except TooLarge as error:
@@ -87,7 +95,8 @@ def read_pixels(request: Request, image_shape: tuple[int, int, int], how: Readin
     except UnreadableImage as error:
         told = f"the picture is not readable ({error.reason}); expected {NAMES}; try: curl --data-binary @digit.png URL/predict"
         raise RequestError(told) from None
-    return image_CHW.transpose(1, 2, 0).tobytes()
+    pixels_HWC = (255 - image_CHW if invert == "1" else image_CHW).transpose(1, 2, 0)
+    return pixels_HWC.tobytes(), doubts(pixels_HWC, manifest, "?invert=1", is_inverted=invert == "1")
 
 
 def picture_bytes(request: Request) -> bytes:

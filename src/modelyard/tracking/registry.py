@@ -19,6 +19,8 @@ from modelyard.bundle import MODEL_FILE, Bundle, Manifest, open_bundle, read_bun
 from modelyard.errors import ParityError
 from modelyard.files import folder_written_whole
 from modelyard.home import Home
+from modelyard.reading import pixel_contract
+from modelyard.tracking import consumers
 from modelyard.tracking.store import open_store
 
 
@@ -44,15 +46,15 @@ def log_bundle(home: Home, run_id: str, bundle: Path) -> str:
     """Log the bundle's model on the run and check the stored copy; gives the logged model's id."""
     import mlflow.onnx  # only who exports needs it and what it brings: promote and rollback do not
     import onnx
-    import onnxruntime
 
     client, _ = open_store(home)
-    found = read_bundle(bundle)
+    found, manifest = (whole := read_bundle(bundle)), whole.manifest
+    contract = pixel_contract(manifest.image_shape, manifest.reading, manifest.classes)
     with mlflow.start_run(run_id=run_id):
         logged = mlflow.onnx.log_model(
-            onnx.load_from_string(found.model), name="model", signature=_signature(found.manifest), save_as_external_data=False,
-            pip_requirements=[f"onnxruntime=={onnxruntime.__version__}"], onnx_execution_providers=["CPUExecutionProvider"],
-            model_type="classifier", metadata={"bundle": bundle.name},
+            onnx.load_from_string(found.model), name="model", signature=_signature(manifest), save_as_external_data=False,
+            pip_requirements=consumers.requirements(), input_example=consumers.input_example(found), onnx_execution_providers=["CPUExecutionProvider"],
+            model_type="classifier", metadata={"bundle": bundle.name, consumers.CONTRACT_TAG: contract},
         )  # fmt: skip
     client.update_run(run_id, status="RUNNING")  # until its metrics are in
     _check_logged_copy(client, logged.model_id, found)
@@ -72,11 +74,15 @@ def register(home: Home, run_id: str, bundle: Path, model_id: str, tags: dict[st
     client, _ = open_store(home)
     manifest = open_bundle(bundle)
     name, digest = manifest.model_name, manifest.files[MODEL_FILE]
-    all_tags = tags | {"architecture": manifest.architecture, "onnx_sha256": digest, "bundle": bundle.name}
+    told = {consumers.CONTRACT_TAG: consumers.contract_tag(manifest)}
+    all_tags = tags | told | {"architecture": manifest.architecture, "onnx_sha256": digest, "bundle": bundle.name}
     with FileLock(home.locks / "registry.lock"):
         with suppress(MlflowException):  # it is there already
-            client.create_registered_model(name)
-        made = client.create_model_version(name, f"models:/{model_id}", run_id, tags=all_tags, model_id=model_id)
+            client.create_registered_model(name, description=consumers.model_description(manifest))
+        description = consumers.version_description(manifest)
+        made = client.create_model_version(
+            name, f"models:/{model_id}", run_id, tags=all_tags, model_id=model_id, description=description
+        )
     return Version(name, int(made.version), all_tags, (), run_id)
 
 

@@ -47,6 +47,10 @@ export class Card {
     return this.#model.reading;
   }
 
+  get usualBorder() {
+    return this.#model.usual_border;
+  }
+
   get classes() {
     return this.#model.classes;
   }
