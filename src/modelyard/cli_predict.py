@@ -36,7 +36,8 @@ def predict(
 ) -> None:
     """Classify pictures with a released model; needs onnxruntime only. --json prints an object a line, with every probability.
 
-    A blank picture, or one that looks inverted against the training data, is answered with a warning. What cannot be read is a line on stderr and the rest is answered. Exit code 1: some were refused; 2: nothing was answered.
+    A blank picture, or one that looks inverted against the training data, is answered with a warning. What cannot be read is a
+    line on stderr and the rest is answered. Exit code 1: some were refused; 2: nothing was answered.
     """
     from modelyard.data.scan import told
     from modelyard.predict import find_pictures, predict_files

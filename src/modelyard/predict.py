@@ -97,7 +97,7 @@ def predict_files(
         elapsed_ms = (time.perf_counter() - start) * 1e3 / len(batch)
         for (file, pixels_HWC), probabilities_K in zip(batch, probabilities_BK, strict=True):
             best = int(probabilities_K.argmax())
-            found = doubts(pixels_HWC, manifest, "--invert", is_inverted=invert)
+            found = doubts(pixels_HWC, manifest)
             yield {
                 "image": str(file), "label": manifest.classes[best], "probability": float(probabilities_K[best]),
                 "ms": elapsed_ms, "probabilities": dict(zip(manifest.classes, probabilities_K.tolist(), strict=True)),

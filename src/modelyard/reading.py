@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, get_args
 
@@ -49,13 +48,13 @@ class Reading:
         return cls(fit, white, tuple(ground))
 
 
-def pixel_contract(image_shape: tuple[int, int, int], reading: Reading, classes: Sequence[str]) -> dict[str, Any]:
-    """All that turns a picture into a model's input and the answer into a class; `mode` and `resampling` are Pillow's names."""
+def pixel_contract(image_shape: tuple[int, int, int], reading: Reading) -> dict[str, Any]:
+    """All that turns a picture into a model's input; `mode` and `resampling` are Pillow's names."""
     height, width, channels = image_shape
     return {
         "version": CONTRACT_VERSION, "input": "images", "datatype": "uint8", "range": [0, 255], "layout": "NHWC",
         "height": height, "width": width, "channels": channels, "mode": "L" if channels == 1 else "RGB",
-        "resampling": "bilinear", **asdict(reading), "output": "probabilities", "classes": list(classes),
+        "resampling": "bilinear", **asdict(reading),
     }  # fmt: skip
 
 

@@ -6,7 +6,6 @@ from collections.abc import Awaitable
 from concurrent.futures import Executor
 from dataclasses import asdict
 
-from modelyard.doubts import usual_border
 from modelyard.releases import Pointer
 from modelyard.serving.batching import Batcher, Outputs
 from modelyard.serving.engine import Engine
@@ -66,7 +65,7 @@ class Served:
         return {
             "name": self.name, "version": self.version, "alias": self.pointer.alias, "architecture": manifest.architecture,
             "classes": manifest.classes, "image_shape": manifest.image_shape, "reading": asdict(manifest.reading),
-            "usual_border": usual_border(manifest), "data_digest": manifest.data_digest, "metrics": manifest.metrics, "ready": True,
+            "data_digest": manifest.data_digest, "metrics": manifest.metrics, "ready": True,
         }  # fmt: skip
 
 

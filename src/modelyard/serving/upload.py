@@ -96,7 +96,7 @@ def read_pixels(request: Request, manifest: Manifest) -> tuple[bytes, list[str]]
         told = f"the picture is not readable ({error.reason}); expected {NAMES}; try: curl --data-binary @digit.png URL/predict"
         raise RequestError(told) from None
     pixels_HWC = (255 - image_CHW if invert == "1" else image_CHW).transpose(1, 2, 0)
-    return pixels_HWC.tobytes(), doubts(pixels_HWC, manifest, "?invert=1", is_inverted=invert == "1")
+    return pixels_HWC.tobytes(), doubts(pixels_HWC, manifest)
 
 
 def picture_bytes(request: Request) -> bytes:

@@ -114,7 +114,8 @@ def _manifest(request: BuildRequest, dataset: Dataset, evaluation: dict[str, Any
         model_name=request.dataset, architecture=request.recipe.model.architecture, classes=dataset.classes,
         image_shape=(height, width, channels), temperature=evaluation["temperature"], data_digest=dataset.digest,
         recipe=request.recipe.made() | {"seed": request.seed},
-        metrics=evaluation["metrics"] | size | borders | {"train/seconds": seconds, "train/best_epoch": float(training["best_epoch"])},
+        metrics=evaluation["metrics"] | size | borders
+        | {"train/seconds": seconds, "train/best_epoch": float(training["best_epoch"])},
         environment=_environment(), files={}, reading=dataset.reading,
     )  # fmt: skip
 
@@ -128,5 +129,5 @@ def _environment() -> dict[str, str]:
 def _metadata(manifest: Manifest) -> dict[str, str]:
     told = {name: value for name, value in asdict(manifest).items() if name != "files"}
     told["metrics"] = {name: value for name, value in manifest.metrics.items() if name not in TIMES}
-    told["pixel_contract"] = pixel_contract(manifest.image_shape, manifest.reading, manifest.classes)
+    told["pixel_contract"] = pixel_contract(manifest.image_shape, manifest.reading)
     return {name: value if isinstance(value, str) else as_json(value) for name, value in told.items()}

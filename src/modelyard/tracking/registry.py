@@ -15,7 +15,7 @@ from mlflow.models import ModelSignature
 from mlflow.tracking import MlflowClient
 from mlflow.types import ColSpec, Schema, TensorSpec
 
-from modelyard.bundle import MODEL_FILE, Bundle, Manifest, open_bundle, read_bundle
+from modelyard.bundle import MODEL_FILE, Bundle, Manifest, as_json, open_bundle, read_bundle
 from modelyard.errors import ParityError
 from modelyard.files import folder_written_whole
 from modelyard.home import Home
@@ -48,13 +48,14 @@ def log_bundle(home: Home, run_id: str, bundle: Path) -> str:
     import onnx
 
     client, _ = open_store(home)
-    found, manifest = (whole := read_bundle(bundle)), whole.manifest
-    contract = pixel_contract(manifest.image_shape, manifest.reading, manifest.classes)
+    found = read_bundle(bundle)
+    contract = pixel_contract(found.manifest.image_shape, found.manifest.reading)
     with mlflow.start_run(run_id=run_id):
         logged = mlflow.onnx.log_model(
-            onnx.load_from_string(found.model), name="model", signature=_signature(manifest), save_as_external_data=False,
-            pip_requirements=consumers.requirements(), input_example=consumers.input_example(found), onnx_execution_providers=["CPUExecutionProvider"],
-            model_type="classifier", metadata={"bundle": bundle.name, consumers.CONTRACT_TAG: contract},
+            onnx.load_from_string(found.model), name="model", signature=_signature(found.manifest), save_as_external_data=False,
+            pip_requirements=consumers.requirements(), onnx_execution_providers=["CPUExecutionProvider"],
+            input_example=consumers.input_example(found), model_type="classifier",
+            metadata={"bundle": bundle.name, "pixel_contract": contract, "classes": list(found.manifest.classes)},
         )  # fmt: skip
     client.update_run(run_id, status="RUNNING")  # until its metrics are in
     _check_logged_copy(client, logged.model_id, found)
@@ -74,15 +75,15 @@ def register(home: Home, run_id: str, bundle: Path, model_id: str, tags: dict[st
     client, _ = open_store(home)
     manifest = open_bundle(bundle)
     name, digest = manifest.model_name, manifest.files[MODEL_FILE]
-    told = {consumers.CONTRACT_TAG: consumers.contract_tag(manifest)}
-    all_tags = tags | told | {"architecture": manifest.architecture, "onnx_sha256": digest, "bundle": bundle.name}
+    all_tags = tags | {"pixel_contract": as_json(pixel_contract(manifest.image_shape, manifest.reading))}
+    all_tags |= {"architecture": manifest.architecture, "onnx_sha256": digest, "bundle": bundle.name}
     with FileLock(home.locks / "registry.lock"):
         with suppress(MlflowException):  # it is there already
-            client.create_registered_model(name, description=consumers.model_description(manifest))
-        description = consumers.version_description(manifest)
-        made = client.create_model_version(
-            name, f"models:/{model_id}", run_id, tags=all_tags, model_id=model_id, description=description
-        )
+            client.create_registered_model(name)
+        if not client.get_registered_model(name).description:  # what somebody wrote stays
+            client.update_registered_model(name, consumers.model_description(manifest))
+        told = consumers.version_description(manifest)
+        made = client.create_model_version(name, f"models:/{model_id}", run_id, all_tags, description=told, model_id=model_id)
     return Version(name, int(made.version), all_tags, (), run_id)
 
 

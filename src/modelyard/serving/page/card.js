@@ -47,8 +47,8 @@ export class Card {
     return this.#model.reading;
   }
 
-  get usualBorder() {
-    return this.#model.usual_border;
+  get name() {
+    return this.#model.name;
   }
 
   get classes() {

@@ -2,9 +2,9 @@
 
 import { Card, percent } from "./card.js";
 import { Drawing } from "./drawing.js";
-import { doubt, framing, pixelsOfPicture, pixelsOfStrokes } from "./pixels.js";
+import { framing, pixelsOfPicture, pixelsOfStrokes } from "./pixels.js";
 import { SAMPLES } from "./samples.js";
-import { TokenNeeded, servedModels, useToken } from "./server.js";
+import { TokenNeeded, doubt, servedModels, useToken } from "./server.js";
 
 const POLL_MS = 5000;
 const SPEAK_AFTER_MS = 700;
@@ -66,7 +66,7 @@ function explain() {
   const [height, width, channels] = card.shape;
   const { box, centred } = framing(find("dataset").value, height, width);
   const placed = centred ? ` into a ${box} × ${box} box and shifts its centre of mass to the middle, as MNIST's own digits were made` : " so that it fills the frame";
-  const drawn = channels === 1 ? `This page scales your drawing${placed}, ${card.usualBorder === "bright" ? "black on white" : "white on black"}.` : "Your drawing is resized as it is.";
+  const drawn = channels === 1 ? `This page scales your drawing${placed}, white on black.` : "Your drawing is resized as it is.";
   find("explanation").textContent = `The models read ${height} × ${width} × ${channels} bytes. ${drawn} A picture is only brought to this size (bilinear), as the command line does; everything else, normalisation included, is inside the ONNX graph.`;
 }
 
@@ -82,21 +82,19 @@ function update() {
   summarise();
 }
 
-function pixels({ shape, reading, usualBorder }) {
-  if (drawing.picture) return pixelsOfPicture(drawing.picture, shape, reading, find("invert").checked);
-  const lines = pixelsOfStrokes(drawing.strokes, shape, find("dataset").value);
-  return usualBorder === "bright" ? lines.map((value) => 255 - value) : lines;
-}
+const pixels = ({ shape, reading }) => (drawing.picture ? pixelsOfPicture(drawing.picture, shape, reading, find("invert").checked) : pixelsOfStrokes(drawing.strokes, shape, find("dataset").value));
 
 function showSeen() {
   const [card] = cards();
   if (!card) return;
   const [height, width, channels] = card.shape;
   const values = drawing.empty ? new Uint8Array(height * width * channels) : pixels(card);
-  say("doubt", drawing.picture ? doubt(values, card.shape, card.usualBorder, find("invert").checked) : "");
   const image = new ImageData(width, height);
   image.data.forEach((_, i) => { image.data[i] = i % 4 === 3 ? 255 : values[Math.floor(i / 4) * channels + Math.min(i % 4, channels - 1)]; });
   Object.assign(find("seen"), { width, height }).getContext("2d").putImageData(image, 0, 0);
+  const { picture } = drawing;
+  if (picture) find("seen").toBlob((blob) => doubt(card.name, blob).then((text) => picture === drawing.picture && say("doubt", text), fail));
+  else say("doubt", "");
 }
 
 /** The headline: what the models say together. */
@@ -131,7 +129,7 @@ function fail(error) {
 function say(id, text) {
   const element = find(id);
   if (element.textContent !== text) element.textContent = text;
-  if (id === "problem" || id === "doubt") element.hidden = !text;
+  if (element.classList.contains("problem")) element.hidden = !text;
 }
 
 async function open(file) {

@@ -1,8 +1,6 @@
 // From strokes or a picture to the uint8 [height, width, channels] array that a model reads.
 
 const OVERSAMPLING = 12;
-const BLANK_RANGE = 16;
-const MIDDLE = 127;
 const FRAME_FILLING = new Set(["digits", "fashion-mnist", "kmnist"]); // their images have no margin
 
 /** How the images of a data set sit in their frame: side of the box and width of the pen, in pixels of the frame. */
@@ -44,19 +42,6 @@ export function pixelsOfPicture(picture, [height, width, channels], { fit, groun
     pixels[((top + Math.floor(i / inner[1])) * width + left + (i % inner[1])) * channels + channel] = value;
   }));
   return invert ? pixels.map((value) => 255 - value) : pixels;
-}
-
-/** What speaks against a picture's pixels, in the words and by the measures of `modelyard predict`; nothing is "". */
-export function doubt(pixels, [height, width, channels], usualBorder, inverted) {
-  const advice = `${inverted ? "leave out" : "try"} “invert”`;
-  const planes = Array.from({ length: channels }, (_, channel) => pixels.filter((_, i) => i % channels === channel));
-  const ranges = planes.map((values) => values.reduce((most, value) => Math.max(most, value)) - values.reduce((least, value) => Math.min(least, value)));
-  if (Math.max(...ranges) < BLANK_RANGE) return `The picture is blank; if it is drawn in its own colour on a transparent ground, ${advice}.`;
-  const isEdge = (i) => i < width || i >= (height - 1) * width || i % width === 0 || i % width === width - 1;
-  const edge = Array.from({ length: height * width }, (_, i) => i).filter(isEdge).map((i) => planes.reduce((sum, values) => sum + values[i], 0) / channels);
-  const found = edge.toSorted((a, b) => a - b)[Math.floor(edge.length / 2)] > MIDDLE ? "bright" : "dark";
-  if (!usualBorder || usualBorder === found) return "";
-  return `The picture looks inverted: its border is ${found}, that of the training images ${usualBorder}; ${advice}.`;
 }
 
 /** The part of a picture that is shown, [top, left, height, width], and the size that it gets. */
