@@ -118,7 +118,7 @@ def test_json_has_every_probability_and_csv_and_text_as_many_as_asked_for(home: 
 
     assert run("predict", *names, "--csv", "--top", "2") == 0
     table = list(csv.DictReader(capsys.readouterr().out.splitlines()))
-    assert [list(row) for row in table] == [["image", "label", "probability", "label_2", "probability_2"]] * 2
+    assert [list(row) for row in table] == [["image", "label", "probability", "label_2", "probability_2", "warnings"]] * 2
     assert [[row["image"], row["label"], row["label_2"]] for row in table] == [
         [name, *best_K[:2]] for name, best_K in zip(names, best_NK, strict=True)
     ]

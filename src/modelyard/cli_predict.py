@@ -27,11 +27,11 @@ def predict(
     ] = "",
     top: Annotated[int, typer.Option(min=1, help="How many of the most probable classes.")] = 1,
     as_csv: Annotated[
-        bool, typer.Option("--csv", help="Print CSV: image,label,probability, label_2,... of --top and warnings.")
+        bool, typer.Option("--csv", help="Print CSV: image, label, probability, ... of --top; warnings.")
     ] = False,
     as_json: JsonOption = False,
     invert: Annotated[
-        bool, typer.Option("--invert", help="Invert the pictures: for dark on bright where the model learnt bright on dark.")
+        bool, typer.Option("--invert", help="Invert pictures: dark on bright, where bright on dark was learnt.")
     ] = False,
 ) -> None:
     """Classify pictures with a released model; needs onnxruntime only. --json prints an object a line, with every probability.
@@ -71,7 +71,6 @@ def _csv(row: dict[str, Any], best: list[tuple[str, float]], is_first: bool) -> 
     """The row's line, and above the first the names of the columns."""
     columns = [f"{name}{f'_{n}' if n > 1 else ''}" for n in range(1, len(best) + 1) for name in ("label", "probability")]
     line = io.StringIO()
-    csv.writer(line, lineterminator="").writerow([
-        row["image"], *(part for label, p in best for part in (label, f"{p:.6f}")), "; ".join(row.get("warnings", ()))
-    ])  # fmt: skip
+    answers = (part for label, p in best for part in (label, f"{p:.6f}"))
+    csv.writer(line, lineterminator="").writerow([row["image"], *answers, "; ".join(row.get("warnings", ()))])
     return [*([",".join(["image", *columns, "warnings"])] if is_first else []), line.getvalue()]

@@ -84,8 +84,6 @@ def predict_files(
 ) -> Iterator[dict[str, Any]]:
     """Label, probabilities and milliseconds for each file, in their order; warnings where a picture looks wrong.
 
-    invert: for pictures that are dark where the training data are bright; what is transparent shows the right ground.
-
     A file that is no image is given to `refuse`, and the rest is answered; without it the first raises.
     Raises: DataError for it, StoreError for an unknown model.
     """

@@ -77,10 +77,7 @@ class Pictures:
 
 
 def read_pixels(request: Request, manifest: Manifest) -> tuple[bytes, list[str]]:
-    """Raw pixels [H, W, C] of a picture, fitted to the model's size as `modelyard predict` does, and what speaks against it.
-
-    Raises: RequestError.
-    """
+    """Raw pixels [H, W, C] as `modelyard predict` reads them, and what speaks against the picture. Raises: RequestError."""
     from modelyard.data.formats import NAMES
     from modelyard.data.images import TooLarge, UnreadableImage, read_image  # Pillow: only who asks for it pays
 

@@ -20,8 +20,11 @@ from modelyard.errors import ParityError
 from modelyard.files import folder_written_whole
 from modelyard.home import Home
 from modelyard.reading import pixel_contract
-from modelyard.tracking import consumers
+from modelyard.tracking.descriptions import model_description, version_description
 from modelyard.tracking.store import open_store
+
+MOST_EXAMPLE_VALUES = 2**18
+"""MLflow keeps an example as JSON, 46 bytes a value (7 MB for a photo of 224 x 224); of larger images none is kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,16 +49,19 @@ def log_bundle(home: Home, run_id: str, bundle: Path) -> str:
     """Log the bundle's model on the run and check the stored copy; gives the logged model's id."""
     import mlflow.onnx  # only who exports needs it and what it brings: promote and rollback do not
     import onnx
+    import onnxruntime
 
     client, _ = open_store(home)
     found = read_bundle(bundle)
     contract = pixel_contract(found.manifest.image_shape, found.manifest.reading)
+    example_BHWC = found.samples()[0][:1]
+    example = {"images": example_BHWC} if example_BHWC.size <= MOST_EXAMPLE_VALUES else None
+    needed = [f"{package.__name__}=={package.__version__}" for package in (np, onnx, onnxruntime)]  # MLflow adds itself
     with mlflow.start_run(run_id=run_id):
         logged = mlflow.onnx.log_model(
             onnx.load_from_string(found.model), name="model", signature=_signature(found.manifest), save_as_external_data=False,
-            pip_requirements=consumers.requirements(), onnx_execution_providers=["CPUExecutionProvider"],
-            input_example=consumers.input_example(found), model_type="classifier",
-            metadata={"bundle": bundle.name, "pixel_contract": contract, "classes": list(found.manifest.classes)},
+            pip_requirements=needed, onnx_execution_providers=["CPUExecutionProvider"], model_type="classifier",
+            input_example=example, metadata={"bundle": bundle.name, "pixel_contract": contract, "classes": [*found.manifest.classes]},
         )  # fmt: skip
     client.update_run(run_id, status="RUNNING")  # until its metrics are in
     _check_logged_copy(client, logged.model_id, found)
@@ -81,8 +87,8 @@ def register(home: Home, run_id: str, bundle: Path, model_id: str, tags: dict[st
         with suppress(MlflowException):  # it is there already
             client.create_registered_model(name)
         if not client.get_registered_model(name).description:  # what somebody wrote stays
-            client.update_registered_model(name, consumers.model_description(manifest))
-        told = consumers.version_description(manifest)
+            client.update_registered_model(name, model_description(manifest))
+        told = version_description(manifest)
         made = client.create_model_version(name, f"models:/{model_id}", run_id, all_tags, description=told, model_id=model_id)
     return Version(name, int(made.version), all_tags, (), run_id)
 
