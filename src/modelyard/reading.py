@@ -54,7 +54,7 @@ def pixel_contract(image_shape: tuple[int, int, int], reading: Reading) -> dict[
     return {
         "version": CONTRACT_VERSION, "input": "images", "datatype": "uint8", "range": [0, 255], "layout": "NHWC",
         "height": height, "width": width, "channels": channels, "mode": "L" if channels == 1 else "RGB",
-        "resampling": "bilinear", **asdict(reading),
+        "resampling": "bilinear", **asdict(reading), "ground": list(reading.ground * channels)[:channels],
     }  # fmt: skip
 
 

@@ -54,6 +54,7 @@ def log_bundle(home: Home, run_id: str, bundle: Path) -> str:
     client, _ = open_store(home)
     found = read_bundle(bundle)
     contract = pixel_contract(found.manifest.image_shape, found.manifest.reading)
+    metadata = {"bundle": bundle.name, "pixel_contract": contract, "classes": list(found.manifest.classes)}
     example_BHWC = found.samples()[0][:1]
     example = {"images": example_BHWC} if example_BHWC.size <= MOST_EXAMPLE_VALUES else None
     needed = [f"{package.__name__}=={package.__version__}" for package in (np, onnx, onnxruntime)]  # MLflow adds itself
@@ -61,7 +62,7 @@ def log_bundle(home: Home, run_id: str, bundle: Path) -> str:
         logged = mlflow.onnx.log_model(
             onnx.load_from_string(found.model), name="model", signature=_signature(found.manifest), save_as_external_data=False,
             pip_requirements=needed, onnx_execution_providers=["CPUExecutionProvider"], model_type="classifier",
-            input_example=example, metadata={"bundle": bundle.name, "pixel_contract": contract, "classes": [*found.manifest.classes]},
+            input_example=example, metadata=metadata,
         )  # fmt: skip
     client.update_run(run_id, status="RUNNING")  # until its metrics are in
     _check_logged_copy(client, logged.model_id, found)
