@@ -139,8 +139,8 @@ def test_inverted_blank_and_transparent_pictures(home: Home, tmp_path: Path, cap
     (folder := tmp_path / "in").mkdir()
     metrics = {OPPOSITE_BORDERS: 0.0}
     reseal(home.releases / "fruit" / "1", reading=Reading(ground=(0, 0, 0)), metrics=metrics)
-    drawn_HW = np.zeros((14, 10), np.uint8)
-    drawn_HW[3:11, 3:7] = 255
+    drawn_HW = np.zeros(SHAPE[:2], np.uint8)
+    drawn_HW[2:5, 1:4] = 255
     clear = [np.dstack([np.full_like(drawn_HW, colour)] * 3 + [drawn_HW]) for colour in (255, 0)]
     pictures = {
         "1-plain": (drawn_HW, ""), "2-white-on-clear": (clear[0], ""), "3-inverted": (255 - drawn_HW, "looks inverted"),
