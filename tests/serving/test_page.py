@@ -227,7 +227,7 @@ def test_a_picture_becomes_the_pixels_of_the_command_line(page: Page, tmp_path: 
 
 
 def test_a_picture_is_fitted_and_laid_on_the_ground_as_on_the_command_line(page: Page) -> None:
-    cases = product(FITS, [(71, 53), (53, 71), (9, 12), (3, 2)], [1, 3], [False, True])
+    cases = [*product(FITS, [(71, 53), (53, 71), (9, 12), (3, 2)], [1, 3], [False]), *product(FITS, [(71, 53)], [1, 3], [True])]
     for fit, (width, height), channels, is_inverted in cases:
         pixels_HWC = np.random.default_rng(0).integers(0, 256, (height, width, 4), np.uint8)
         pixels_HWC[..., 3] = np.where(pixels_HWC[..., 3] > 60, 255, 0)
