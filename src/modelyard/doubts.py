@@ -20,12 +20,14 @@ BLANK_RANGE = 16
 
 def doubts(pixels_HWC: NDArray[np.uint8], manifest: Manifest) -> list[str]:
     """Why the answer for a model's input may be worthless. H height, W width, C channels."""
+    ground, is_bright = np.mean(manifest.reading.ground), _is_bright(pixels_HWC)
+    is_as_ground = is_bright == (ground > MIDDLE)
     if np.ptp(pixels_HWC, axis=(0, 1)).max() < BLANK_RANGE:
         name = colour_name(tuple(np.median(pixels_HWC, axis=(0, 1)).astype(int).tolist()))
-        return [f"the picture is blank: {name}; if it is drawn in this colour on a transparent ground, invert it"]
-    ground, is_bright = np.mean(manifest.reading.ground), _is_bright(pixels_HWC)
+        advice = "; if it is drawn in this colour on a transparent ground, invert it" if is_as_ground else ""
+        return [f"the picture is blank: {name}{advice}"]
     is_known = manifest.metrics.get(OPPOSITE_BORDERS, 1.0) <= RARE and not DARK <= ground <= BRIGHT
-    if not is_known or is_bright == (ground > MIDDLE):
+    if is_as_ground or not is_known:
         return []
     found, usual = ("bright", "dark") if is_bright else ("dark", "bright")
     return [f"the picture looks inverted: its border is {found}, that of the training images {usual}; invert it"]
