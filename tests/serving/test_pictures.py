@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from modelyard.bundle import Manifest, read_bundle
+from modelyard.bundle import read_bundle
 from modelyard.data.extras import without_extras
 from modelyard.data.images import read_image
 from modelyard.doubts import OPPOSITE_BORDERS
@@ -55,11 +55,7 @@ def saved(kind: str, **options: Any) -> bytes:
 
 
 def pixels_of(picture: bytes, shape: tuple[int, int, int], reading: Reading = AS_EVER) -> bytes:
-    manifest = Manifest(
-        model_name="x", architecture="cnn", classes=("a",), image_shape=shape, temperature=1.0, data_digest="0", recipe={},
-        metrics={}, environment={}, files={}, reading=reading,
-    )  # fmt: skip
-    return read_pixels(Request("POST", "/predict", b"", {}, picture), manifest)[0]
+    return read_pixels(Request("POST", "/predict", b"", {}, picture), shape, reading)
 
 
 def segment(code: int, data: bytes) -> bytes:
@@ -282,7 +278,9 @@ def test_pictures_wait_for_their_turn_within_bounds(monkeypatch: pytest.MonkeyPa
         pictures = upload.Pictures()
 
         def send(name: bytes) -> asyncio.Task[bytes]:
-            return asyncio.create_task(cast(Any, pictures._pixels(Request("POST", "/predict", b"", {}, name), cast(Any, None))))
+            return asyncio.create_task(
+                pictures._pixels(Request("POST", "/predict", b"", {}, name), cast(Any, SHAPE), Reading())
+            )
 
         first = send(b"first")
         await asyncio.to_thread(begun.wait, 20)
@@ -305,7 +303,9 @@ def test_pictures_wait_for_their_turn_within_bounds(monkeypatch: pytest.MonkeyPa
         bodies: list[Any] = [b"read", Body(b"gone")]
         body = weakref.ref(bodies[1])
         tasks = [
-            asyncio.create_task(pictures._pixels(Request("POST", "/predict", b"", {}, bodies.pop(0)), cast(Any, None)))
+            asyncio.create_task(
+                pictures._pixels(Request("POST", "/predict", b"", {}, bodies.pop(0)), cast(Any, SHAPE), Reading())
+            )
             for _ in range(2)
         ]
         await asyncio.to_thread(begun.wait, 20)

@@ -12,9 +12,11 @@ from contextlib import suppress
 from functools import partial
 from http import HTTPStatus
 
-from modelyard.bundle import Manifest
+import numpy as np
+
 from modelyard.doubts import doubts
 from modelyard.errors import RequestError, quoted
+from modelyard.reading import Reading
 from modelyard.serving.exchange import Request, Response, json_response
 from modelyard.serving.served import Served
 
@@ -42,8 +44,13 @@ class Pictures:
     async def predict(self, served: Served, request: Request) -> Response:
         """Label and probabilities of one picture, and warnings if it looks wrong. Raises: RequestError (400, 503)."""
         started = time.perf_counter()
-        pixels, warned = await self._pixels(request, served.manifest)
-        outputs = await served.submit(pixels, 1)
+        shape, reading = served.manifest.image_shape, served.manifest.reading
+        if (invert := request.query("invert") or "0") not in {"0", "1"}:
+            raise RequestError(f"invert: expected 1 or 0, received {quoted(invert)}")
+        pixels = await self._pixels(request, shape, reading.inverted() if invert == "1" else reading)
+        pixels_HWC = np.frombuffer(pixels, np.uint8).reshape(shape) ^ np.uint8(255 * int(invert))
+        outputs = await served.submit(pixels_HWC.tobytes(), 1)
+        warned = doubts(pixels_HWC, served.manifest)
         names = [spec.name for spec in served.engine.outputs]
         probabilities_K = outputs[names.index("probabilities")][0].tolist()
         best = max(range(len(probabilities_K)), key=probabilities_K.__getitem__)
@@ -54,7 +61,7 @@ class Pictures:
             **({"warnings": warned} if warned else {}),
         })  # fmt: skip
 
-    async def _pixels(self, request: Request, manifest: Manifest) -> tuple[bytes, list[str]]:
+    async def _pixels(self, request: Request, image_shape: tuple[int, int, int], reading: Reading) -> bytes:
         """A request that is cancelled, or waits too long, before its turn is let go of and never read."""
         self._waiting += 1
         try:
@@ -62,29 +69,26 @@ class Pictures:
                 raise TimeoutError
             async with asyncio.timeout(MAX_WAIT_S):
                 await self._turn.acquire()
-            return await self._begin(request, manifest)  # in no variable: an error holds this frame
+            return await self._begin(request, image_shape, reading)  # in no variable: an error holds this frame
         except TimeoutError:
             told = "too many pictures are waiting; try again later"
             raise RequestError(told, HTTPStatus.SERVICE_UNAVAILABLE) from None
         finally:
             self._waiting -= 1
 
-    def _begin(self, request: Request, manifest: Manifest) -> asyncio.Future[tuple[bytes, list[str]]]:
+    def _begin(self, request: Request, image_shape: tuple[int, int, int], reading: Reading) -> asyncio.Future[bytes]:
         """The thread goes on though the request is cancelled, and the turn ends with it."""
-        pixels = asyncio.get_running_loop().run_in_executor(self._thread, read_pixels, request, manifest)
+        pixels = asyncio.get_running_loop().run_in_executor(self._thread, read_pixels, request, image_shape, reading)
         pixels.add_done_callback(lambda _: self._turn.release())
         return asyncio.shield(pixels)
 
 
-def read_pixels(request: Request, manifest: Manifest) -> tuple[bytes, list[str]]:
-    """Raw pixels [H, W, C] as `modelyard predict` reads them, and what speaks against the picture. Raises: RequestError."""
+def read_pixels(request: Request, image_shape: tuple[int, int, int], how: Reading) -> bytes:
+    """Raw pixels [H, W, C] of a picture, fitted to the model's size as `modelyard predict` does. Raises: RequestError."""
     from modelyard.data.formats import NAMES
     from modelyard.data.images import TooLarge, UnreadableImage, read_image  # Pillow: only who asks for it pays
 
-    height, width, channels = manifest.image_shape
-    if (invert := request.query("invert") or "0") not in {"0", "1"}:
-        raise RequestError(f"invert: expected 1 or 0, received {quoted(invert)}")
-    how = manifest.reading.inverted() if invert == "1" else manifest.reading
+    height, width, channels = image_shape
     try:
         _, image_CHW = read_image(io.BytesIO(picture_bytes(request)), (channels, height, width), how, MAX_PIXELS)
     except TooLarge as error:
@@ -92,8 +96,7 @@ def read_pixels(request: Request, manifest: Manifest) -> tuple[bytes, list[str]]
     except UnreadableImage as error:
         told = f"the picture is not readable ({error.reason}); expected {NAMES}; try: curl --data-binary @digit.png URL/predict"
         raise RequestError(told) from None
-    pixels_HWC = (255 - image_CHW if invert == "1" else image_CHW).transpose(1, 2, 0)
-    return pixels_HWC.tobytes(), doubts(pixels_HWC, manifest)
+    return image_CHW.transpose(1, 2, 0).tobytes()
 
 
 def picture_bytes(request: Request) -> bytes:

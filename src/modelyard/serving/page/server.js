@@ -26,7 +26,7 @@ export async function classify(name, pixels, shape) {
 
 /** Why the answer for a picture (a Blob in the model's own size) may be worthless, or "". */
 export async function doubt(name, picture) {
-  const { warnings = [] } = await ask(`/predict?model=${encodeURIComponent(name)}`, { method: "POST", body: picture });
+  const { warnings = [] } = await ask(`predict?model=${encodeURIComponent(name)}`, { method: "POST", body: picture });
   return warnings.join("; ");
 }
 
