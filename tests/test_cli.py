@@ -92,7 +92,7 @@ def test_l10_l13_lines_of_errors_and_of_bugs(
         assert run(*words) == 2
         assert "\x1b" not in capsys.readouterr().err
 
-    def broken(*_: object) -> None:
+    def broken(*_: object, **__: object) -> None:
         raise RuntimeError("at http://me:secret@host \x1b[31m")
 
     monkeypatch.setattr("modelyard.predict.predict_files", broken)

@@ -5,17 +5,20 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from modelyard import predict
+from modelyard.doubts import OPPOSITE_BORDERS
 from modelyard.errors import DataError
 from modelyard.home import Home
 from modelyard.predict import find_pictures, predict_files
+from modelyard.reading import Reading
 from modelyard.tables import closing_lines
-from tests.serving.bundles import CLASSES, Linear, release
+from tests.serving.bundles import CLASSES, Linear, release, reseal
 from tests.test_cli import run
 
 SHAPE = (7, 5, 3)
@@ -118,7 +121,7 @@ def test_json_has_every_probability_and_csv_and_text_as_many_as_asked_for(home: 
 
     assert run("predict", *names, "--csv", "--top", "2") == 0
     table = list(csv.DictReader(capsys.readouterr().out.splitlines()))
-    assert [list(row) for row in table] == [["image", "label", "probability", "label_2", "probability_2"]] * 2
+    assert [list(row) for row in table] == [["image", "label", "probability", "label_2", "probability_2", "warnings"]] * 2
     assert [[row["image"], row["label"], row["label_2"]] for row in table] == [
         [name, *best_K[:2]] for name, best_K in zip(names, best_NK, strict=True)
     ]
@@ -129,6 +132,41 @@ def test_json_has_every_probability_and_csv_and_text_as_many_as_asked_for(home: 
         parts = capsys.readouterr().out.split("  ")
         assert parts[1:-1:2] == best_NK[1][:shown]
         assert parts[2] == f"{right_NK[1].max():.1%}"
+
+
+def test_inverted_blank_and_transparent_pictures(home: Home, tmp_path: Path, capsys: Output) -> None:
+    """B10: what looks wrong is answered and said, once for each file; `--invert` mends it."""
+    (folder := tmp_path / "in").mkdir()
+    metrics = {OPPOSITE_BORDERS: 0.0}
+    reseal(home.releases / "fruit" / "1", reading=Reading(ground=(0, 0, 0)), metrics=metrics)
+    drawn_HW = np.zeros(SHAPE[:2], np.uint8)
+    drawn_HW[2:5, 1:4] = 255
+    clear = [np.dstack([np.full_like(drawn_HW, colour)] * 3 + [drawn_HW]) for colour in (255, 0)]
+    pictures = {
+        "1-plain": (drawn_HW, ""), "2-white-on-clear": (clear[0], ""), "3-inverted": (255 - drawn_HW, "looks inverted"),
+        "4-black-on-clear": (clear[1], "is blank: black"), "5-page": (np.full_like(drawn_HW, 255), "is blank: white"),
+    }  # fmt: skip
+    for name, (pixels, _) in pictures.items():
+        Image.fromarray(pixels).save(folder / f"{name}.png")
+
+    def asked(*options: str) -> tuple[list[dict[str, Any]], list[str]]:
+        assert run("predict", str(folder), *options) == 0
+        told = capsys.readouterr()
+        lines = [line for line in told.err.splitlines() if line.startswith("WARNING")]
+        if "--csv" in options:
+            return list(csv.DictReader(told.out.splitlines())), lines
+        return [json.loads(line) for line in told.out.splitlines()], lines
+
+    rows, lines = asked("--json")
+    texts = [row.get("warnings", [""]) for row in rows]
+    assert [found[0] == "" if not text else text in found[0] for found, (_, text) in zip(texts, pictures.values(), strict=True)]
+    assert all(len(found) == 1 for found in texts)
+    assert lines == [f"WARNING: {row['image']}: {found[0]}" for row, found in zip(rows, texts, strict=True) if found[0]]
+    assert [row["warnings"] for row in asked("--csv")[0]] == [found[0] for found in texts]
+
+    plain, turned = rows[0]["probabilities"], asked("--json", "--invert")[0]
+    assert turned[2]["probabilities"] == turned[3]["probabilities"] == rows[1]["probabilities"] == plain
+    assert ["warnings" in row for row in turned] == [True, True, False, False, True]
 
 
 def test_next_names_only_what_exists(home: Home, capsys: Output, tmp_path: Path) -> None:

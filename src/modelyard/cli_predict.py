@@ -26,12 +26,18 @@ def predict(
         str, typer.Option("--model", "-m", help="name, name@alias or name@number; needed where there are several models.")
     ] = "",
     top: Annotated[int, typer.Option(min=1, help="How many of the most probable classes.")] = 1,
-    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV: image,label,probability and label_2,... of --top.")] = False,
+    as_csv: Annotated[
+        bool, typer.Option("--csv", help="Print CSV: image, label, probability, ... of --top; warnings.")
+    ] = False,
     as_json: JsonOption = False,
+    invert: Annotated[
+        bool, typer.Option("--invert", help="Invert pictures: dark on bright, where bright on dark was learnt.")
+    ] = False,
 ) -> None:
     """Classify pictures with a released model; needs onnxruntime only. --json prints an object a line, with every probability.
 
-    What cannot be read is a line on stderr and the rest is answered. Exit code 1: some were refused; 2: nothing was answered.
+    A blank picture, or one that looks inverted against the training data, is answered with a warning. What cannot be read is a
+    line on stderr and the rest is answered. Exit code 1: some were refused; 2: nothing was answered.
     """
     from modelyard.data.scan import told
     from modelyard.predict import find_pictures, predict_files
@@ -46,9 +52,11 @@ def predict(
         echo(f"modelyard: {reason}", err=True)
 
     files, others = find_pictures(images, refuse)
-    for answered, row in enumerate(predict_files(Home.current(), model, files, refuse), 1):
+    for answered, row in enumerate(predict_files(Home.current(), model, files, refuse, invert=invert), 1):
         best = heapq.nlargest(top, row["probabilities"].items(), key=lambda pair: pair[1])
         echo(*_csv(row, best, answered == 1) if as_csv else [json.dumps(row) if as_json else _text(row, best)])
+        for warning in row.get("warnings", ()):
+            echo(f"WARNING: {row['image']}: {warning}", err=True)
     if others:
         echo(f"NOTE: {told(others)}", err=True)
     if refused:
@@ -63,5 +71,6 @@ def _csv(row: dict[str, Any], best: list[tuple[str, float]], is_first: bool) -> 
     """The row's line, and above the first the names of the columns."""
     columns = [f"{name}{f'_{n}' if n > 1 else ''}" for n in range(1, len(best) + 1) for name in ("label", "probability")]
     line = io.StringIO()
-    csv.writer(line, lineterminator="").writerow([row["image"], *(part for label, p in best for part in (label, f"{p:.6f}"))])
-    return [*([",".join(["image", *columns])] if is_first else []), line.getvalue()]
+    answers = (part for label, p in best for part in (label, f"{p:.6f}"))
+    csv.writer(line, lineterminator="").writerow([row["image"], *answers, "; ".join(row.get("warnings", ()))])
+    return [*([",".join(["image", *columns, "warnings"])] if is_first else []), line.getvalue()]

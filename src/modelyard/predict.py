@@ -18,6 +18,7 @@ from modelyard.bundle import Manifest
 from modelyard.data.formats import NAMES
 from modelyard.data.images import picture_pixels
 from modelyard.data.scan import scan_folder, told
+from modelyard.doubts import doubts
 from modelyard.errors import DataError, StoreError
 from modelyard.home import Home
 from modelyard.inference import classify, open_session
@@ -79,36 +80,40 @@ def find_pictures(paths: Sequence[Path], refuse: Callable[[DataError], None]) ->
 
 
 def predict_files(
-    home: Home, model: str, files: Sequence[Path], refuse: Callable[[DataError], None] | None = None
+    home: Home, model: str, files: Sequence[Path], refuse: Callable[[DataError], None] | None = None, *, invert: bool = False
 ) -> Iterator[dict[str, Any]]:
-    """Label, probabilities and milliseconds for each file, in their order.
+    """Label, probabilities and milliseconds for each file, in their order; warnings where a picture looks wrong.
 
     A file that is no image is given to `refuse`, and the rest is answered; without it the first raises.
     Raises: DataError for it, StoreError for an unknown model.
     """
     bundle = read_release(released_folder(home, model))
     manifest, session = bundle.manifest, open_session(bundle.model)
-    for batch in _batches(files, manifest, refuse):
+    for batch in _batches(files, manifest, refuse, invert):
         start = time.perf_counter()
         probabilities_BK = classify(session, np.stack([pixels_HWC for _, pixels_HWC in batch]))
         elapsed_ms = (time.perf_counter() - start) * 1e3 / len(batch)
-        for (file, _), probabilities_K in zip(batch, probabilities_BK, strict=True):
+        for (file, pixels_HWC), probabilities_K in zip(batch, probabilities_BK, strict=True):
             best = int(probabilities_K.argmax())
+            found = doubts(pixels_HWC, manifest)
             yield {
                 "image": str(file), "label": manifest.classes[best], "probability": float(probabilities_K[best]),
                 "ms": elapsed_ms, "probabilities": dict(zip(manifest.classes, probabilities_K.tolist(), strict=True)),
+                **({"warnings": found} if found else {}),
             }  # fmt: skip
 
 
 def _batches(
-    files: Sequence[Path], manifest: Manifest, refuse: Callable[[DataError], None] | None
+    files: Sequence[Path], manifest: Manifest, refuse: Callable[[DataError], None] | None, invert: bool
 ) -> Iterator[list[tuple[Path, NDArray[np.uint8]]]]:
     """The files that could be read and their pixels [H, W, C]; one batch at a time is in memory."""
     height, width, channels = manifest.image_shape
+    reading = manifest.reading.inverted() if invert else manifest.reading
     batch: list[tuple[Path, NDArray[np.uint8]]] = []
     for file in files:
         try:
-            batch.append((file, picture_pixels(file, (channels, height, width), manifest.reading)))
+            pixels_HWC = picture_pixels(file, (channels, height, width), reading)
+            batch.append((file, 255 - pixels_HWC if invert else pixels_HWC))
         except DataError as error:
             if refuse is None:
                 raise

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, get_args
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal, get_args
 
 Fit = Literal["stretch", "pad", "crop"]
 FITS: tuple[Fit, ...] = get_args(Fit)
@@ -13,6 +13,7 @@ LEAST_SIDE = 2
 """Pixels: no architecture works with less."""
 MOST_PIXELS = 400_000_000
 """Of one picture of one's own."""
+CONTRACT_VERSION = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,10 @@ class Reading:
         white = "" if self.white == DEEPEST else f", white {self.white}"
         return f"{FIT_WORDS[self.fit]}, ground {colour_name(self.ground)}{white}"
 
+    def inverted(self) -> Reading:
+        """For a picture whose pixels are inverted after it was read: the ground alone is inverted twice."""
+        return replace(self, ground=tuple(255 - value for value in self.ground))
+
     @classmethod
     def from_json(cls, value: object) -> Reading:
         """From a manifest or a packed data set. Raises: ValueError when it is none."""
@@ -41,6 +46,16 @@ class Reading:
         if fit not in FITS or type(white) is not int or not 0 < white <= DEEPEST or not _is_colour(ground):
             raise ValueError(f"expected a fit, a white of 1..{DEEPEST} and a ground of 0..255, received {str(value)[:100]}")
         return cls(fit, white, tuple(ground))
+
+
+def pixel_contract(image_shape: tuple[int, int, int], reading: Reading) -> dict[str, Any]:
+    """All that turns a picture into a model's input; `mode` and `resampling` are Pillow's names."""
+    height, width, channels = image_shape
+    return {
+        "version": CONTRACT_VERSION, "input": "images", "datatype": "uint8", "range": [0, 255], "layout": "NHWC",
+        "height": height, "width": width, "channels": channels, "mode": "L" if channels == 1 else "RGB",
+        "resampling": "bilinear", **asdict(reading), "ground": list(reading.ground * channels)[:channels],
+    }  # fmt: skip
 
 
 def colour_name(colour: tuple[int, ...]) -> str:

@@ -96,7 +96,8 @@ class BuildRequest(Config):
     @property
     def export_key(self) -> str:
         """Digest of what the bundle depends on."""
-        return sha256_of_json([self.training_key, self.dataset, code_digest("export", "evaluation", "bundle.py")])[:16]
+        code = code_digest("export", "evaluation", "bundle.py", "reading.py", "doubts.py")
+        return sha256_of_json([self.training_key, self.dataset, code])[:16]
 
     def training_folder(self, home: Home) -> Path:
         return home.steps / f"train-{self.training_key}"

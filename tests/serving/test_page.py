@@ -23,6 +23,7 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
 
 from modelyard.data.images import picture_pixels, read_image
+from modelyard.doubts import OPPOSITE_BORDERS
 from modelyard.inference import classify, open_session
 from modelyard.reading import FITS, Reading
 from tests.serving.bundles import Linear, point, release, reseal
@@ -58,7 +59,7 @@ def publish(releases: Path, model: str, version: int, linear: Linear, classes: t
     """A release with class names and a card."""
     graph = linear.graph(classes=len(classes))
     folder = release(releases, version, linear, architecture, model=model, graph=graph, architecture=architecture)
-    reseal(folder, classes=classes, metrics=METRICS)
+    reseal(folder, classes=classes, metrics=METRICS | {OPPOSITE_BORDERS: 0.0}, reading=Reading(ground=(0,)))
 
 
 @pytest.fixture(scope="module")
@@ -226,21 +227,39 @@ def test_a_picture_becomes_the_pixels_of_the_command_line(page: Page, tmp_path: 
 
 
 def test_a_picture_is_fitted_and_laid_on_the_ground_as_on_the_command_line(page: Page) -> None:
-    for fit, (width, height), channels in product(FITS, [(71, 53), (53, 71), (9, 12), (3, 2)], [1, 3]):
+    cases = [*product(FITS, [(71, 53), (53, 71), (9, 12), (3, 2)], [1, 3], [False]), *product(FITS, [(71, 53)], [1, 3], [True])]
+    for fit, (width, height), channels, is_inverted in cases:
         pixels_HWC = np.random.default_rng(0).integers(0, 256, (height, width, 4), np.uint8)
         pixels_HWC[..., 3] = np.where(pixels_HWC[..., 3] > 60, 255, 0)
         reading = Reading(fit, ground=(10, 200, 30)[:channels])
-        expected_HWC = picture_pixels(Image.fromarray(pixels_HWC), (channels, 9, 12), reading)
+        how = reading.inverted() if is_inverted else reading
+        expected_HWC = picture_pixels(Image.fromarray(pixels_HWC), (channels, 9, 12), how)
+        expected_HWC = 255 - expected_HWC if is_inverted else expected_HWC
         found = page.evaluate(
-            """async ([data, width, height, shape, reading]) => {
+            """async ([data, width, height, shape, reading, invert]) => {
                 const { pixelsOfPicture } = await import("/assets/pixels.js");
                 const picture = await createImageBitmap(new ImageData(Uint8ClampedArray.from(data), width, height));
-                return Array.from(pixelsOfPicture(picture, shape, reading, false));
+                return Array.from(pixelsOfPicture(picture, shape, reading, invert));
             }""",
-            [pixels_HWC.ravel().tolist(), width, height, [9, 12, channels], asdict(reading)],
+            [pixels_HWC.ravel().tolist(), width, height, [9, 12, channels], asdict(reading), is_inverted],
         )
         difference = np.array(found).reshape(expected_HWC.shape) - expected_HWC.astype(int)
         assert np.abs(difference).max() <= 1, (fit, width, height, channels)
+
+
+def test_a_picture_that_looks_inverted_is_told(page: Page, tmp_path: Path) -> None:
+    picture = Image.new("L", (56, 56), 255)
+    picture.paste(0, (20, 8, 30, 48))
+    picture.save(tmp_path / "inverted.png")
+    page.locator("#file").set_input_files(tmp_path / "inverted.png")
+    settled(page)
+    expect(page.locator("#doubt")).to_have_text(re.compile("looks inverted: its border is bright"))
+    page.locator("#invert").check()
+    expect(page.locator("#doubt")).to_be_hidden()
+    page.locator("#invert").uncheck()
+    expect(page.locator("#doubt")).to_be_visible()
+    page.get_by_role("button", name="Draw a 3").click()
+    expect(page.locator("#doubt")).to_be_hidden()
 
 
 def test_what_is_no_picture_is_told(page: Page, tmp_path: Path) -> None:

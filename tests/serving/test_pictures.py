@@ -26,6 +26,7 @@ from PIL import Image
 from modelyard.bundle import read_bundle
 from modelyard.data.extras import without_extras
 from modelyard.data.images import read_image
+from modelyard.doubts import OPPOSITE_BORDERS
 from modelyard.errors import RequestError
 from modelyard.loaded import Model
 from modelyard.reading import AS_EVER, Reading
@@ -92,7 +93,7 @@ def padding(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, 
     """A server of a model that was trained on padded deep greys on black, and the same model in this process."""
     folder = tmp_path_factory.mktemp("padding")
     bundle = release(folder / "releases", 1, Linear.seeded(4, (7, 5, 3)), "champion")
-    reseal(bundle, reading=Reading("pad", 4095, (0, 0, 0)))
+    reseal(bundle, reading=Reading("pad", 4095, (0, 0, 0)), metrics={OPPOSITE_BORDERS: 0.0})
     with running(folder / "releases", folder / "log", "--workers", "1") as server:
         yield server, Model(read_bundle(bundle))
 
@@ -117,6 +118,27 @@ def test_the_server_reads_what_training_reads_as_it_does(name: str, padding: tup
     assert pixels_of(PICTURES[name], (7, 5, 3), model.manifest.reading) == pixels_CHW.transpose(1, 2, 0).tobytes()
     _, stretched_CHW = read_image(tmp_path / "x", (3, 7, 5))
     assert not np.array_equal(pixels_CHW, stretched_CHW)
+
+
+def test_what_looks_wrong_is_answered_with_a_warning(padding: tuple[Server, Model]) -> None:
+    """B10: on the data's black ground; inverting, which leaves the ground as it is, mends it."""
+    black, white = (0, 0, 0, 255), (255, 255, 255, 255)
+
+    def answer(ground: tuple[int, ...], pen: tuple[int, ...], query: str = "") -> tuple[dict[str, float], str]:
+        picture = Image.new("RGBA", (5, 7), ground)
+        picture.paste(pen, (2, 2, 4, 5))
+        response = padding[0].client.post(f"/predict{query}", content=saved_as("PNG", picture))
+        assert response.status_code == 200, response.text
+        assert response.json().get("warnings") != []
+        return response.json()["probabilities"], "".join(response.json().get("warnings", []))
+
+    plain, warned = answer(black, white)
+    assert warned == "" and answer((0, 0, 0, 0), white) == (plain, "")
+    assert "looks inverted" in answer(white, black)[1] and answer(white, black, "?invert=1") == (plain, "")
+    assert "is blank: black" in answer((0, 0, 0, 0), black)[1] and answer((0, 0, 0, 0), black, "?invert=1") == (plain, "")
+    assert "looks inverted" in answer(black, white, "?invert=1")[1] and answer(black, white, "?invert=0") == (plain, "")
+    refused = padding[0].client.post("/predict?invert=yes", content=PICTURES["deep"])
+    assert (refused.status_code, refused.json()["error"]) == (400, "invert: expected 1 or 0, received 'yes'")
 
 
 def test_the_card_tells_how_pictures_are_read(padding: tuple[Server, Model]) -> None:

@@ -60,6 +60,11 @@ def test_steps_end_in_a_bundle_with_parity(
     assert metadata["data_digest"] == request.data_digest
     assert json.loads(metadata["classes"]) == [str(digit) for digit in range(10)]
     assert json.loads(metadata["environment"])["modelyard"]
+    assert json.loads(metadata["pixel_contract"]) == {
+        "version": 1, "input": "images", "datatype": "uint8", "range": [0, 255], "layout": "NHWC", "height": 28, "width": 28,
+        "channels": 1, "mode": "L", "resampling": "bilinear", "fit": "stretch", "white": 65_535, "ground": [0],
+    }  # fmt: skip
+    assert json.loads(metadata["metrics"])["data/opposite_borders"] == 0.0
     operators = operator_counts(bundle / "model.onnx")
     assert operators.get("LSTM", 0) == (architecture == "rnn")
     assert operators["Softmax"] >= 1

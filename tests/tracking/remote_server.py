@@ -229,7 +229,11 @@ def _version_differences(home: Home, there: MlflowClient) -> Iterator[tuple[str,
             numbers[str(version.version)] = str(copy.version)
             if {**copy.tags, **version.tags} != copy.tags:
                 yield f"tags of version {tag}", False
+            if copy.description != version.description:
+                yield f"description of version {tag}", False
         if found:
+            if there.get_registered_model(model.name).description != model.description:
+                yield f"description of {model.name}", False
             aliases = {a: str(n) for a, n in there.get_registered_model(model.name).aliases.items()}
             if {alias: numbers.get(number) for alias, number in model.aliases.items()} != aliases:
                 yield f"aliases of {model.name}", False

@@ -12,7 +12,10 @@ from contextlib import suppress
 from functools import partial
 from http import HTTPStatus
 
-from modelyard.errors import RequestError
+import numpy as np
+
+from modelyard.doubts import doubts
+from modelyard.errors import RequestError, quoted
 from modelyard.reading import Reading
 from modelyard.serving.exchange import Request, Response, json_response
 from modelyard.serving.served import Served
@@ -39,10 +42,15 @@ class Pictures:
             ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, 2**20)
 
     async def predict(self, served: Served, request: Request) -> Response:
-        """Label and probabilities of one picture. Raises: RequestError (400, 503)."""
+        """Label and probabilities of one picture, and warnings if it looks wrong. Raises: RequestError (400, 503)."""
         started = time.perf_counter()
-        pixels = await self.pixels(request, served.manifest.image_shape, served.manifest.reading)
-        outputs = await served.submit(pixels, 1)
+        shape, reading = served.manifest.image_shape, served.manifest.reading
+        if (invert := request.query("invert") or "0") not in {"0", "1"}:
+            raise RequestError(f"invert: expected 1 or 0, received {quoted(invert)}")
+        pixels = await self.pixels(request, shape, reading.inverted() if invert == "1" else reading)
+        pixels_HWC = np.frombuffer(pixels, np.uint8).reshape(shape) ^ np.uint8(255 * int(invert))
+        outputs = await served.submit(pixels_HWC.tobytes(), 1)
+        warned = doubts(pixels_HWC, served.manifest)
         names = [spec.name for spec in served.engine.outputs]
         probabilities_K = outputs[names.index("probabilities")][0].tolist()
         best = max(range(len(probabilities_K)), key=probabilities_K.__getitem__)
@@ -50,6 +58,7 @@ class Pictures:
             "label": served.manifest.classes[best], "probability": probabilities_K[best],
             "probabilities": dict(zip(served.manifest.classes, probabilities_K, strict=True)),
             "model": served.name, "version": served.version, "ms": round((time.perf_counter() - started) * 1e3, 3),
+            **({"warnings": warned} if warned else {}),
         })  # fmt: skip
 
     async def pixels(self, request: Request, image_shape: tuple[int, int, int], reading: Reading) -> bytes:

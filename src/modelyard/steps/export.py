@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from modelyard.board import ALONE
 from modelyard.bundle import MODEL_FILE, Manifest, as_json, write_golden, write_manifest
-from modelyard.data.datasets import Dataset
+from modelyard.data.datasets import SAMPLES, Dataset
 from modelyard.devices import device_slots
+from modelyard.doubts import OPPOSITE_BORDERS, opposite_borders
 from modelyard.errors import ExportError
 from modelyard.export.graphs import graph_name
 from modelyard.export.onnx import DeployedModel, export_onnx, operator_counts
@@ -25,6 +26,7 @@ from modelyard.files import folder_written_whole
 from modelyard.home import Home, cache_folder
 from modelyard.inference import latencies_ms, open_session
 from modelyard.models import CustomConfig
+from modelyard.reading import pixel_contract
 from modelyard.requests import BuildRequest, code_digest
 from modelyard.steps.evaluation import read_evaluation
 from modelyard.steps.finished import export_is_done
@@ -104,12 +106,16 @@ def _eager(deployed: DeployedModel, images_BHWC: torch.Tensor, threads: int) -> 
 def _manifest(request: BuildRequest, dataset: Dataset, evaluation: dict[str, Any], training: dict[str, Any]) -> Manifest:
     channels, height, width = dataset.image_shape
     seconds = training["seconds"]
+    train = dataset.train
+    samples_NHWC = train.gather(np.arange(0, len(train), -(-len(train) // SAMPLES))).transpose(0, 2, 3, 1)
+    borders = {OPPOSITE_BORDERS: opposite_borders(samples_NHWC, dataset.reading.ground)}
     size = {f"model/{name}": float(value) for name, value in training["size"].items()}
     return Manifest(
         model_name=request.dataset, architecture=request.recipe.model.architecture, classes=dataset.classes,
         image_shape=(height, width, channels), temperature=evaluation["temperature"], data_digest=dataset.digest,
         recipe=request.recipe.made() | {"seed": request.seed},
-        metrics=evaluation["metrics"] | size | {"train/seconds": seconds, "train/best_epoch": float(training["best_epoch"])},
+        metrics=evaluation["metrics"] | size | borders
+        | {"train/seconds": seconds, "train/best_epoch": float(training["best_epoch"])},
         environment=_environment(), files={}, reading=dataset.reading,
     )  # fmt: skip
 
@@ -123,4 +129,5 @@ def _environment() -> dict[str, str]:
 def _metadata(manifest: Manifest) -> dict[str, str]:
     told = {name: value for name, value in asdict(manifest).items() if name != "files"}
     told["metrics"] = {name: value for name, value in manifest.metrics.items() if name not in TIMES}
+    told["pixel_contract"] = pixel_contract(manifest.image_shape, manifest.reading)
     return {name: value if isinstance(value, str) else as_json(value) for name, value in told.items()}

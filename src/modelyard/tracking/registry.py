@@ -15,11 +15,16 @@ from mlflow.models import ModelSignature
 from mlflow.tracking import MlflowClient
 from mlflow.types import ColSpec, Schema, TensorSpec
 
-from modelyard.bundle import MODEL_FILE, Bundle, Manifest, open_bundle, read_bundle
+from modelyard.bundle import MODEL_FILE, Bundle, Manifest, as_json, open_bundle, read_bundle
 from modelyard.errors import ParityError
 from modelyard.files import folder_written_whole
 from modelyard.home import Home
+from modelyard.reading import pixel_contract
+from modelyard.tracking.descriptions import model_description, version_description
 from modelyard.tracking.store import open_store
+
+MOST_EXAMPLE_VALUES = 2**18
+"""MLflow keeps an example as JSON, 46 bytes a value (7 MB for a photo of 224 x 224); of larger images none is kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +53,16 @@ def log_bundle(home: Home, run_id: str, bundle: Path) -> str:
 
     client, _ = open_store(home)
     found = read_bundle(bundle)
+    contract = pixel_contract(found.manifest.image_shape, found.manifest.reading)
+    metadata = {"bundle": bundle.name, "pixel_contract": contract, "classes": list(found.manifest.classes)}
+    example_BHWC = found.samples()[0][:1]
+    example = {"images": example_BHWC} if example_BHWC.size <= MOST_EXAMPLE_VALUES else None
+    needed = [f"{package.__name__}=={package.__version__}" for package in (np, onnx, onnxruntime)]  # MLflow adds itself
     with mlflow.start_run(run_id=run_id):
         logged = mlflow.onnx.log_model(
             onnx.load_from_string(found.model), name="model", signature=_signature(found.manifest), save_as_external_data=False,
-            pip_requirements=[f"onnxruntime=={onnxruntime.__version__}"], onnx_execution_providers=["CPUExecutionProvider"],
-            model_type="classifier", metadata={"bundle": bundle.name},
+            pip_requirements=needed, onnx_execution_providers=["CPUExecutionProvider"], model_type="classifier",
+            input_example=example, metadata=metadata,
         )  # fmt: skip
     client.update_run(run_id, status="RUNNING")  # until its metrics are in
     _check_logged_copy(client, logged.model_id, found)
@@ -72,11 +82,15 @@ def register(home: Home, run_id: str, bundle: Path, model_id: str, tags: dict[st
     client, _ = open_store(home)
     manifest = open_bundle(bundle)
     name, digest = manifest.model_name, manifest.files[MODEL_FILE]
-    all_tags = tags | {"architecture": manifest.architecture, "onnx_sha256": digest, "bundle": bundle.name}
+    all_tags = tags | {"pixel_contract": as_json(pixel_contract(manifest.image_shape, manifest.reading))}
+    all_tags |= {"architecture": manifest.architecture, "onnx_sha256": digest, "bundle": bundle.name}
     with FileLock(home.locks / "registry.lock"):
         with suppress(MlflowException):  # it is there already
             client.create_registered_model(name)
-        made = client.create_model_version(name, f"models:/{model_id}", run_id, tags=all_tags, model_id=model_id)
+        if not client.get_registered_model(name).description:  # what somebody wrote stays
+            client.update_registered_model(name, model_description(manifest))
+        told = version_description(manifest)
+        made = client.create_model_version(name, f"models:/{model_id}", run_id, all_tags, description=told, model_id=model_id)
     return Version(name, int(made.version), all_tags, (), run_id)
 
 

@@ -72,6 +72,7 @@ class LocalModel:
 
     name: str
     versions: list[ModelVersion]
+    description: str
     aliases: dict[str, str]
     fingerprint: str
 
@@ -152,8 +153,8 @@ def local_models(home: Home) -> list[LocalModel]:
         search = partial(client.search_model_versions, f"name='{model.name}'")
         versions: list[ModelVersion] = sorted(_all_pages(search), key=lambda version: int(version.version))
         aliases = {alias: str(number) for alias, number in client.get_registered_model(model.name).aliases.items()}
-        told = [[[v.version, dict(v.tags), v.run_id, v.source] for v in versions], aliases]
-        found.append(LocalModel(str(model.name), versions, aliases, sha256_of_json(told)))
+        told = [model.description, [[v.version, v.description, dict(v.tags), v.run_id, v.source] for v in versions], aliases]
+        found.append(LocalModel(str(model.name), versions, str(model.description or ""), aliases, sha256_of_json(told)))
     return found
 
 

@@ -21,7 +21,7 @@ def send_versions(ends: Link, model: LocalModel, record: Record, sent: Sent) -> 
     """The versions, in order, with tags, then the aliases that changed here since they were sent. Raises: RemoteError."""
     name, aliases = model.name, model.aliases
     with asking(ends.remote):
-        _make_registered_model(ends.client, name)
+        _make_registered_model(ends.client, model)
         there = _versions_there(ends, name)
         numbers = {str(v.version): _send_version(ends, v, there, record.read(str(v.run_id))) for v in model.versions}
         for alias, number in aliases.items():
@@ -32,12 +32,15 @@ def send_versions(ends: Link, model: LocalModel, record: Record, sent: Sent) -> 
     sent.aliases = dict(aliases)
 
 
-def _make_registered_model(client: MlflowClient, name: str) -> None:
+def _make_registered_model(client: MlflowClient, model: LocalModel) -> None:
+    """What somebody wrote there about it stays."""
     try:
-        client.create_registered_model(name)
+        client.create_registered_model(model.name, description=model.description)
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
+        if model.description and not client.get_registered_model(model.name).description:
+            client.update_registered_model(model.name, model.description)
 
 
 def _versions_there(ends: Link, name: str) -> dict[str, list[ModelVersion]]:
@@ -58,6 +61,8 @@ def _send_version(ends: Link, version: ModelVersion, there: dict[str, list[Model
         for key, value in version.tags.items():
             if copies[0].tags.get(key) != value:
                 ends.client.set_model_version_tag(version.name, copies[0].version, key, value)
+        if version.description and not copies[0].description:
+            ends.client.update_model_version(version.name, copies[0].version, version.description)
         return str(copies[0].version)
     model = run.models.get(str(version.source).removeprefix("models:/"))
     if run.fingerprint and not run.remote:
@@ -70,6 +75,7 @@ def _send_version(ends: Link, version: ModelVersion, there: dict[str, list[Model
         run.remote,
         tags={**version.tags, VERSION_TAG: tag},
         model_id=model,
+        description=version.description,
         await_creation_for=0,
     )
     return str(made.version)

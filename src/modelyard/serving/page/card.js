@@ -47,6 +47,10 @@ export class Card {
     return this.#model.reading;
   }
 
+  get name() {
+    return this.#model.name;
+  }
+
   get classes() {
     return this.#model.classes;
   }

@@ -4,7 +4,7 @@ import { Card, percent } from "./card.js";
 import { Drawing } from "./drawing.js";
 import { framing, pixelsOfPicture, pixelsOfStrokes } from "./pixels.js";
 import { SAMPLES } from "./samples.js";
-import { TokenNeeded, servedModels, useToken } from "./server.js";
+import { TokenNeeded, doubt, servedModels, useToken } from "./server.js";
 
 const POLL_MS = 5000;
 const SPEAK_AFTER_MS = 700;
@@ -92,6 +92,9 @@ function showSeen() {
   const image = new ImageData(width, height);
   image.data.forEach((_, i) => { image.data[i] = i % 4 === 3 ? 255 : values[Math.floor(i / 4) * channels + Math.min(i % 4, channels - 1)]; });
   Object.assign(find("seen"), { width, height }).getContext("2d").putImageData(image, 0, 0);
+  const { picture } = drawing;
+  if (picture) find("seen").toBlob((blob) => doubt(card.name, blob).then((text) => picture === drawing.picture && say("doubt", text), fail));
+  else say("doubt", "");
 }
 
 /** The headline: what the models say together. */
@@ -126,7 +129,7 @@ function fail(error) {
 function say(id, text) {
   const element = find(id);
   if (element.textContent !== text) element.textContent = text;
-  if (id === "problem") element.hidden = !text;
+  if (element.classList.contains("problem")) element.hidden = !text;
 }
 
 async function open(file) {

@@ -28,7 +28,7 @@ export function pixelsOfStrokes(strokes, [height, width, channels], dataset) {
 
 /** A picture (ImageBitmap) as pixels [H * W * C] as `modelyard predict` fits it: on the training data's ground, Pillow's bilinear filter. */
 export function pixelsOfPicture(picture, [height, width, channels], { fit, ground }, invert) {
-  const colour = [0, 1, 2].map((channel) => ground[channel] ?? ground[0]);
+  const colour = [0, 1, 2].map((channel) => ground[channel] ?? ground[0]).map((value) => (invert ? 255 - value : value)); // twice inverted
   const { data } = drawn(picture.width, picture.height, (context) => {
     Object.assign(context, { fillStyle: `rgb(${colour.join()})` }).fillRect(0, 0, picture.width, picture.height);
     context.drawImage(picture, 0, 0);

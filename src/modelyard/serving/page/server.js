@@ -24,8 +24,14 @@ export async function classify(name, pixels, shape) {
   return { probabilities: answer.outputs[0].data, ms: performance.now() - start };
 }
 
+/** Why the answer for a picture (a Blob in the model's own size) may be worthless, or "". */
+export async function doubt(name, picture) {
+  const { warnings = [] } = await ask(`predict?model=${encodeURIComponent(name)}`, { method: "POST", body: picture });
+  return warnings.join("; ");
+}
+
 async function ask(path, options) {
-  const headers = { ...(options.body && { "Content-Type": "application/json" }), ...(token && { Authorization: `Bearer ${token}` }) };
+  const headers = { ...(options.body && { "Content-Type": options.body.type ?? "application/json" }), ...(token && { Authorization: `Bearer ${token}` }) };
   const response = await fetch(path, { ...options, headers, signal: AbortSignal.timeout(10_000) });
   if (response.status === 401) throw new TokenNeeded("the server asks for a token");
   const answer = await response.json();
