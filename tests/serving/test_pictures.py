@@ -262,7 +262,8 @@ def test_the_files_of_one_request_are_read_within_its_time(monkeypatch: pytest.M
     served = SimpleNamespace(
         manifest=manifest, engine=SimpleNamespace(input=spec), limits=Limits.of(spec, 1024, 8_000_000), timeout_s=0.1
     )
-    request = Request("POST", "/invocations", b"", {}, json.dumps({"instances": in_base64(b"x") * 900}).encode())
+    json_type = {b"content-type": b"application/json"}
+    request = Request("POST", "/invocations", b"", json_type, json.dumps({"instances": in_base64(b"x") * 900}).encode())
     with pytest.raises(RequestError, match="not read in time") as caught:
         asyncio.run(invoke(Turns(), upload.Pictures(), cast(Any, served), request))
     assert caught.value.status == 504
