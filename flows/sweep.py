@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from typing import Any
 
 from prefect import flow, task
@@ -11,7 +12,7 @@ from prefect.futures import PrefectFuture, as_completed
 from flows import tasks
 from flows.compare import prepared_builds
 from modelyard.board import board_markdown, table_rows
-from modelyard.errors import AnotherStoreError, ModelyardError
+from modelyard.errors import AnotherStoreError, ModelyardError, StoreError
 from modelyard.files import make_folder, write_json
 from modelyard.home import Home
 from modelyard.leases import in_use
@@ -87,9 +88,7 @@ def _gather(futures: dict[PrefectFuture[Results], str]) -> list[list[TrialResult
     gathered, progress = [], current_progress.get()
     for count, future in enumerate(as_completed(list(futures)), start=1):
         label, _, seed = futures[future].partition(" seed ")
-        found = future.result(raise_on_failure=False)
-        if isinstance(found, AnotherStoreError):  # it would take all the others and fail as fast
-            raise found
+        found = _result(future)
         if isinstance(found, BaseException):
             why = str(found) if isinstance(found, ModelyardError) else repr(found)
             results = [TrialResult(label.partition(" ")[0], int(seed or 0), state="failed", why=why)]
@@ -99,6 +98,20 @@ def _gather(futures: dict[PrefectFuture[Results], str]) -> list[list[TrialResult
             progress.say(f"{count}/{len(futures)}  {result.describe()}")
         gathered.append(results)
     return gathered
+
+
+def _result(future: PrefectFuture[Results]) -> Results | BaseException:
+    """What became of a task. Raises: StoreError from a host that would take all the others and fail as fast."""
+    try:
+        found: Results | BaseException = future.result(raise_on_failure=False)
+    except Exception as error:  # the engine's own, or Prefect's before the task began
+        raise StoreError(
+            f"a worker is lost ({error}): free memory, or leave out the host that does not reach Prefect's server (name one by"
+            f" PREFECT_API_URL) or has not the folder {Home.current().root} of host {platform.node()}"
+        ) from error
+    if isinstance(found, AnotherStoreError):
+        raise found
+    return found
 
 
 def _summarise(request: SweepRequest, results: list[TrialResult], digest: str) -> dict[str, Any]:

@@ -58,7 +58,9 @@ def is_gone(name: str, home: Home) -> bool:
         return not _lives(name)
     with suppress(OSError):
         file = home.locks / "places" / "-".join(place[2:])
-        return place[1:] != [] and not is_held(file) and (file.exists() if place[2] == here[2] else place[:2] == here[:2])
+        return (
+            len(place) == len(here) and not is_held(file) and (file.exists() if place[2] == here[2] else place[:2] == here[:2])
+        )
     return False
 
 
@@ -84,7 +86,7 @@ def _place(name: str) -> list[str]:
 
 def _counts_here(place: list[str]) -> bool:
     here = _here()
-    return place == here[:1] or (place[2:] == here[2:])
+    return place == here[:1] or place[2:] == here[2:]
 
 
 def _lives(name: str) -> bool:

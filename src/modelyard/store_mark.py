@@ -38,7 +38,7 @@ class StoreMark(Config):
         wanted, place = (f" at {self.root}", " at the same path") if self.root else ("", "")
         raise AnotherStoreError(
             f"expected the store {self.id}{wanted} of host {self.host}, found {kind} at {home.root} on host {platform.node()}:"
-            f" mount that very folder{place} and name it by MODELYARD_HOME, or let this host work by itself on a store of its own"
+            f" mount that very folder{place} and name it by MODELYARD_HOME, or let this host work by itself, on its own store"
         )
 
 
