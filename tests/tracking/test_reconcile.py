@@ -75,6 +75,7 @@ def test_scraps_of_the_dead_go_and_those_of_the_living_stay(home: Home, dead: st
             os.utime(path, (0, 0))
         assert reconcile(home) == [f"removed {left}: its writer is gone", f"removed {file}: its writer is gone"]
         assert scratch.exists() and living.exists() and theirs.exists()
+    theirs.unlink()
     assert (home.steps / "train-1").is_dir()
 
 
