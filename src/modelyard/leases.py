@@ -27,11 +27,6 @@ class Lease:
     home: Home
     stream: TextIOWrapper
 
-    @property
-    def name(self) -> str:
-        """Of its file, which is there as long as it is held and was never there before."""
-        return Path(self.stream.name).name
-
     def narrow(self, names: Iterable[str]) -> None:
         """From now on only these folders of `steps/`."""
         with leases_settled(self.home):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import secrets
 from contextlib import suppress
+from pathlib import Path
 
 from filelock import FileLock
 
@@ -48,7 +49,7 @@ def make_mark(home: Home, lease: Lease | None = None) -> StoreMark:
         if not (made := read_id(home)):
             made = secrets.token_hex(8)
             write_atomically(home.root / FILE, made.encode())
-    held = {"root": str(home.root), "lease": lease.name} if lease else {}
+    held = {"root": str(home.root), "lease": Path(lease.stream.name).name} if lease else {}
     return StoreMark(id=made, host=platform.node(), **held)
 
 
