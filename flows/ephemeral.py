@@ -16,8 +16,9 @@ from dataclasses import dataclass
 
 from modelyard.files import make_folder
 from modelyard.home import Home
+from modelyard.identity import lives_here
 from modelyard.operations.sign_in import make_auth
-from modelyard.operations.state import running_state
+from modelyard.operations.state import read_state
 
 GO = b"go\n"
 
@@ -53,8 +54,8 @@ def own_address(home: Home) -> str | None:
 
     Nobody else can serve there meanwhile and be sent the string: the supervisor holds the port.
     """
-    state = running_state(home)
-    address = state.addresses.get("prefect") if state is not None else None
+    state = read_state(home)
+    address = state.addresses.get("prefect") if state is not None and lives_here(state.process) else None
     return address if os.environ.get("PREFECT_API_URL") in {None, f"{address}/api"} else None
 
 

@@ -22,10 +22,13 @@ from prefect.states import Failed
 from prefect.workers.process import ProcessJobConfiguration, ProcessWorker, ProcessWorkerResult
 from pydantic import PrivateAttr, ValidationError
 
+from flows.reconciliation import owned_tags
 from flows.refresh import ENTRYPOINT, RefreshRequest, refresh
 from modelyard.alerts import alert
 from modelyard.home import Home
+from modelyard.identity import own_identity
 from modelyard.own_modules import ONLY_RECORDED
+from modelyard.store_mark import StoreMark
 
 VARIABLES = {"MODELYARD_CACHE", "MODELYARD_DATA", "MODELYARD_HOME"}
 """What `modelyard schedule add` writes into a deployment."""
@@ -71,9 +74,10 @@ def _pairs(env: object) -> list[tuple[str, object]]:
 def _wrong_parameters(parameters: dict[str, Any]) -> str:
     try:
         RefreshRequest.model_validate(parameters.get("request"))
+        StoreMark.model_validate(parameters.get("store", {"id": "", "host": ""}))
     except ValidationError as error:
         return str(error)
-    return ", ".join(parameters.keys() - {"request"})
+    return ", ".join(parameters.keys() - {"request", "store"})
 
 
 def _settings(template: dict[str, Any]) -> Any:
@@ -98,6 +102,7 @@ class CheckedStart(ProcessJobConfiguration):
         home, start = Home.current(), cls()
         start._refusal = why_refused(run, found, pool, home)
         if found is not None and not start._refusal:
+            await client.update_flow_run(run.id, tags=owned_tags(run, own_identity(home)))  # until its own process says so
             for told in (found.job_variables, run.job_variables):
                 start.env |= {name: str(value) for name, value in _pairs((told or {}).get("env"))}
         start.prepare_for_flow_run(run, found, None, pool, **attribution)

@@ -8,7 +8,7 @@ from prefect import Flow, State
 from prefect.client.schemas.objects import FlowRun
 
 from modelyard.alerts import Kind, alert, was_told
-from modelyard.errors import DataRefused
+from modelyard.errors import AnotherStoreError, DataRefused
 from modelyard.home import Home
 
 if TYPE_CHECKING:
@@ -41,6 +41,8 @@ def _tell(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any], kind: Kind
     if flow_run.parent_task_run_id is not None:  # the flow that called it tells, once
         return
     error = _error(state)
+    if isinstance(error, AnotherStoreError) and not Home.current().root.exists():  # nowhere to record it; the run says why
+        return
     headline = str(error) if isinstance(error, Exception) else state.message or state.name or "ended badly"
     kind = "data-refused" if isinstance(error, DataRefused) else kind
     facts = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -19,7 +18,7 @@ from flows.reconciliation import reconcile
 from modelyard.errors import StoreError
 from modelyard.files import check_space
 from modelyard.home import Home
-from modelyard.identity import identity
+from modelyard.identity import own_identity
 
 START_SECONDS = 180.0
 
@@ -30,7 +29,7 @@ def prefect_session(home: Home, server: OwnServer | None) -> Iterator[Callable[[
 
     Without one, PREFECT_API_URL names the server, which is somebody else's and stays as it is.
     """
-    with tags(identity(os.getpid())):
+    with tags(own_identity(home)):
         if server is None:
             yield reconcile
             return

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import platform
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import psutil
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import FlowRunFilter
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.states import AwaitingRetry, Crashed
 
+from flows.worker import POOL
+from modelyard.home import Home
 from modelyard.identity import PREFIX, is_gone
 
 MAX_ATTEMPTS = 3
@@ -81,24 +81,21 @@ def _deserves_another(run: FlowRun) -> bool:
 
 def claim(client: SyncPrefectClient, run: FlowRun, owner: str | None) -> None:
     """Say which process works on a run, or that it was put back, instead of what was said before."""
+    client.update_flow_run(run.id, tags=owned_tags(run, owner))
+
+
+def owned_tags(run: FlowRun, owner: str | None) -> list[str]:
+    """A run's tags, with its owner instead of those before."""
     kept = [tag for tag in run.tags if not tag.startswith((PREFIX, PUT_BACK))]
-    client.update_flow_run(run.id, tags=[*kept, owner] if owner else kept)
+    return [*kept, owner] if owner else kept
 
 
 def _is_gone(run: FlowRun) -> bool:
-    """Whether the process that worked on it, or was to, is no more on this machine."""
+    """Whether the process that worked on it, or was to, is no more. What Prefect notes, `host:pid`, says nothing of
+    containers: a run that names no owner is judged only where the worker of `up` was to start it and had not yet said so.
+    """
     if names := [tag for tag in run.tags if tag.startswith(PREFIX)]:
-        return any(map(is_gone, names))
-    has_ended = _has_ended(run.infrastructure_pid)
-    if run.state is not None and run.state.is_running():
-        return has_ended is True
-    since = run.state.timestamp if run.state else None
-    return run.deployment_id is not None and since is not None and datetime.now(UTC) - since > GRACE and has_ended is not False
-
-
-def _has_ended(infrastructure: str | None) -> bool | None:
-    """Whether the process `host:pid` is no more; None where that cannot be said."""
-    host, _, pid = (infrastructure or "").rpartition(":")
-    if host != platform.node() or not pid.isdigit():
-        return None
-    return not psutil.pid_exists(int(pid))
+        return any(is_gone(name, Home.current()) for name in names)
+    if run.state is None or run.state.is_running() or run.infrastructure_pid or run.work_pool_name != POOL:
+        return False
+    return run.deployment_id is not None and datetime.now(UTC) - run.state.timestamp > GRACE

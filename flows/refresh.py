@@ -21,9 +21,10 @@ from flows.reconciliation import claim
 from modelyard.config import Config
 from modelyard.files import make_folder
 from modelyard.home import Home
-from modelyard.identity import identity
+from modelyard.identity import own_identity
 from modelyard.leases import in_use
 from modelyard.operations.bound import bind_to_parent
+from modelyard.store_mark import StoreMark
 
 if TYPE_CHECKING:
     from modelyard.requests import BuildRequest
@@ -50,12 +51,14 @@ class RefreshRequest(Config):
 
 
 @flow(flow_run_name="refresh {request.dataset}", on_failure=[tell_failure], on_crashed=[tell_crash])
-def refresh(request: RefreshRequest) -> dict[str, Any] | State[Any]:
-    """What `compare` gives; or a state that says why nothing was to be done."""
+def refresh(request: RefreshRequest, store: StoreMark | None = None) -> dict[str, Any] | State[Any]:
+    """What `compare` gives; or a state that says why nothing was to be done. `store`: in which alone it works."""
+    if store is not None:
+        store.require()
     run = _take_over()
     lock = FileLock(make_folder(Home.current().locks) / f"schedule-{run.deployment_id if run else os.getpid()}.lock")
     try:
-        with lock.acquire(timeout=0), tags(identity(os.getpid())):
+        with lock.acquire(timeout=0), tags(own_identity(Home.current())):
             return _refresh(request)
     except Timeout:
         return Cancelled(message="an earlier run of this schedule is still at work")
@@ -107,7 +110,7 @@ def _take_over() -> FlowRun | None:
         if run.deployment_id is None:
             return None
         bind_to_parent(signal.SIGKILL)
-        claim(client, run, identity(os.getpid()))
+        claim(client, run, own_identity(Home.current()))
         _cover_missed(client, run)
         return run
 

@@ -24,5 +24,6 @@ def make_runner(name: str, workers: int, address: str = "") -> TaskRunner[Any]:
             from prefect_ray import RayTaskRunner
 
             options = {} if address else {"num_cpus": workers, "include_dashboard": False}
-            runner: TaskRunner[Any] = RayTaskRunner(address=address or None, init_kwargs=options)
+            quiet = {"log_to_driver": False}  # how each training ended is told in a line of ours
+            runner: TaskRunner[Any] = RayTaskRunner(address=address or None, init_kwargs=options | quiet)
             return runner

@@ -21,6 +21,8 @@ from flows.refresh import ENTRYPOINT, RefreshRequest, refresh
 from flows.worker import POOL
 from modelyard.config import Config
 from modelyard.errors import ConfigError
+from modelyard.home import Home
+from modelyard.store_mark import make_mark
 
 NAME = re.compile(WITHOUT_BANNED_CHARACTERS)
 
@@ -67,7 +69,8 @@ def add(new: NewSchedule) -> None:
         ensure_pool(client, new.pool)
         client.create_deployment(
             flow_id=client.create_flow(refresh), name=new.name, entrypoint=ENTRYPOINT, work_pool_name=new.pool,
-            parameters={"request": new.request.model_dump(mode="json")}, tags=["modelyard"],
+            parameters={"request": new.request.model_dump(mode="json"), "store": make_mark(Home.current()).model_dump()},
+            tags=["modelyard"],
             schedules=[DeploymentScheduleCreate(schedule=schedule, active=True)],
             job_variables={"env": new.environment} if new.environment else {}, enforce_parameter_schema=False,
         )  # fmt: skip

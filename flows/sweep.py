@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from typing import Any
 
 from prefect import flow, task
@@ -11,12 +12,13 @@ from prefect.futures import PrefectFuture, as_completed
 from flows import tasks
 from flows.compare import prepared_builds
 from modelyard.board import board_markdown, table_rows
-from modelyard.errors import ModelyardError
+from modelyard.errors import AnotherStoreError, ModelyardError, StoreError
 from modelyard.files import make_folder, write_json
 from modelyard.home import Home
 from modelyard.leases import in_use
 from modelyard.progress import current_progress
 from modelyard.requests import BuildRequest, CompareRequest
+from modelyard.store_mark import StoreMark, make_mark
 from modelyard.sweeps import search, summary
 from modelyard.sweeps.request import SweepRequest
 from modelyard.sweeps.summary import TrialResult
@@ -27,23 +29,26 @@ Results = list[dict[str, Any]]
 
 
 @task(task_run_name="train {build.label} seed {build.seed}")
-def trial(build: BuildRequest, request: SweepRequest) -> Results:
+def trial(build: BuildRequest, request: SweepRequest, store: StoreMark) -> Results:
     """One point of the grid."""
+    store.require()
     return [summary.to_record(train_one(build, request, (), lambda epoch: None))]
 
 
 @task(task_run_name="search {build.label} {number}")
-def search_trial(build: BuildRequest, request: SweepRequest, number: int) -> Results:
+def search_trial(build: BuildRequest, request: SweepRequest, store: StoreMark, number: int) -> Results:
     """One configuration that Optuna proposes, with every seed."""
+    store.require()
     return [summary.to_record(result) for result in search_one(build, request, number)]
 
 
 @flow(flow_run_name="sweep {request.name}")
 def sweep(request: SweepRequest, cores: int) -> dict[str, Any]:
     """The summary's record; `cores` of the CPU for each training."""
-    with in_use(Home.current()):  # its trainings are known one by one only
+    with in_use(Home.current()) as lease:  # its trainings are known one by one only
         builds = _builds(request, cores)
-        futures = _search(request, builds) if request.ranges else _grid(request, builds)
+        store = make_mark(Home.current(), lease)
+        futures = _search(request, builds, store) if request.ranges else _grid(request, builds, store)
         results = [result for found in _gather(futures) for result in found]
         return _summarise(request, results, builds[0].data_digest)
 
@@ -59,22 +64,22 @@ def _builds(request: SweepRequest, cores: int) -> list[BuildRequest]:
     return builds
 
 
-def _grid(request: SweepRequest, builds: list[BuildRequest]) -> dict[PrefectFuture[Results], str]:
+def _grid(request: SweepRequest, builds: list[BuildRequest], store: StoreMark) -> dict[PrefectFuture[Results], str]:
     futures = {}
     for build in builds:
         for seed in request.seeds:
             point = build.model_copy(update={"seed": seed})
-            futures[trial.submit(point, request)] = f"{build.label} seed {seed}"
+            futures[trial.submit(point, request, store)] = f"{build.label} seed {seed}"
     return futures
 
 
-def _search(request: SweepRequest, builds: list[BuildRequest]) -> dict[PrefectFuture[Results], str]:
+def _search(request: SweepRequest, builds: list[BuildRequest], store: StoreMark) -> dict[PrefectFuture[Results], str]:
     folder, futures = make_folder(Home.current().sweeps / request.name), {}
     for build in builds:
         study = search.open_study(folder, build.label, request.seeds[0])
         search.put_back_interrupted(study)
         for number in range(request.trials - search.num_missing(study, request), request.trials):
-            futures[search_trial.submit(build, request, number)] = f"{build.label} trial {number + 1}"
+            futures[search_trial.submit(build, request, store, number)] = f"{build.label} trial {number + 1}"
     return futures
 
 
@@ -83,7 +88,7 @@ def _gather(futures: dict[PrefectFuture[Results], str]) -> list[list[TrialResult
     gathered, progress = [], current_progress.get()
     for count, future in enumerate(as_completed(list(futures)), start=1):
         label, _, seed = futures[future].partition(" seed ")
-        found = future.result(raise_on_failure=False)
+        found = _result(future)
         if isinstance(found, BaseException):
             why = str(found) if isinstance(found, ModelyardError) else repr(found)
             results = [TrialResult(label.partition(" ")[0], int(seed or 0), state="failed", why=why)]
@@ -93,6 +98,20 @@ def _gather(futures: dict[PrefectFuture[Results], str]) -> list[list[TrialResult
             progress.say(f"{count}/{len(futures)}  {result.describe()}")
         gathered.append(results)
     return gathered
+
+
+def _result(future: PrefectFuture[Results]) -> Results | BaseException:
+    """What became of a task. Raises: StoreError from a host that would take all the others and fail as fast."""
+    try:
+        found: Results | BaseException = future.result(raise_on_failure=False)
+    except Exception as error:  # the engine's own, or Prefect's before the task began
+        raise StoreError(
+            f"a worker is lost ({error}): free memory, or leave out the host that does not reach Prefect's server (name one by"
+            f" PREFECT_API_URL) or has not the folder {Home.current().root} of host {platform.node()}"
+        ) from error
+    if isinstance(found, AnotherStoreError):
+        raise found
+    return found
 
 
 def _summarise(request: SweepRequest, results: list[TrialResult], digest: str) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import platform
 import threading
 import time
 from contextlib import suppress
@@ -51,7 +52,7 @@ async def work() -> None:
     from flows.guard import GuardedWorker
 
     keeper = asyncio.create_task(_reconcile_for_ever())
-    await GuardedWorker(work_pool_name=POOL, name="modelyard", limit=1).start()
+    await GuardedWorker(work_pool_name=POOL, name=platform.node() or None, limit=1).start()
     keeper.cancel()
 
 

@@ -65,6 +65,10 @@ class StoreError(ModelyardError):
     """The run store cannot be used as it is."""
 
 
+class AnotherStoreError(StoreError):
+    """Whoever was to work for a store has another one, or none."""
+
+
 class AliasMovedError(StoreError):
     """An alias no longer points where it was seen."""
 

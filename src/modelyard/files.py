@@ -111,10 +111,11 @@ def write_atomically(path: Path, content: bytes, *, private: bool = False) -> No
 
     Raises: StoreError when the disk is full or the folder cannot be written.
     """
-    temporary, mode = path.with_name(f".{path.name}.{os.getpid()}.tmp"), 0o600 if private else 0o666
+    temporary, mode = path.with_name(f".{path.name}.{os.getpid()}-{uuid.uuid4().hex[:8]}.tmp"), 0o600 if private else 0o666
     try:
         make_folder(path.parent)
         with open(temporary, "wb", opener=lambda name, flags: os.open(name, flags, mode)) as stream:
+            hold_folder(temporary, stream)  # its writer's id says nothing in another container
             stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from modelyard.files import make_folder
+from modelyard.files import hold_folder, make_folder
 from modelyard.home import Home
 from modelyard.text import printable
 
@@ -27,6 +27,7 @@ def log_to_file(home: Home) -> Iterator[Path]:
     path = make_folder(home.logs) / f"run-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.log"
     root, level = logging.getLogger(), logging.getLogger().level
     handler = logging.FileHandler(path)
+    hold_folder(path, handler)
     handler.setFormatter(PrintableFormatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
     root.addHandler(handler)
     root.setLevel(logging.INFO)

@@ -44,6 +44,8 @@ def changed(variable: str, key: str, value: object) -> dict[str, Any]:
 
 
 def test_what_schedule_add_wrote_starts() -> None:
+    of_a_store = {"request": REQUEST, "store": {"id": "0" * 16, "host": "a"}}
+    assert told({"parameters": of_a_store}, {}, {}) == ""
     paths = {"env": {"MODELYARD_DATA": "/data", "MODELYARD_CACHE": "/cache"}}
     assert told({}, {}, {}) == told({"job_variables": paths}, {"pull_steps": []}, {}) == ""
     assert (
@@ -74,6 +76,7 @@ def test_what_schedule_add_wrote_starts() -> None:
         ("run", {"parameters": {}}, "parameters"),
         ("run", {"parameters": {"request": REQUEST, "more": 1}}, "parameters are not those of a schedule (more)"),
         ("run", {"parameters": {"request": REQUEST | {"home": "/x"}}}, "parameters"),
+        ("run", {"parameters": {"request": REQUEST, "store": {"__prefect_kind": "jinja"}}}, "parameters"),
         ("run", {"parameters": {"request": {"__prefect_kind": "jinja", "template": "{{ 1 }}"}}}, "parameters"),
         ("template", changed("command", "default", "sh -c id"), "job template of the pool modelyard was changed"),
         ("template", changed("env", "default", {"LD_PRELOAD": "/x.so"}), "was changed"),

@@ -32,6 +32,7 @@ from modelyard.errors import ConfigError
 from modelyard.home import Home
 from modelyard.identity import identity
 from modelyard.requests import BuildRequest, CompareRequest, compare_request
+from modelyard.store_mark import read_id
 from modelyard.sweeps.request import SweepRequest
 from modelyard.tracking.relocation import rewrite_schedules
 from tests.blank import Templates
@@ -43,6 +44,7 @@ def client(tmp_path_factory: pytest.TempPathFactory, templates: Templates) -> It
     home = templates.store(tmp_path_factory.mktemp("store"), prefect=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PREFECT_HOME", str(home.prefect))
+        patch.setenv("MODELYARD_HOME", str(home.root))
         with ephemeral_server(home) as server:
             server.go()
             api = {PREFECT_API_URL: f"{server.address}/api", PREFECT_API_AUTH_STRING: server.auth}
@@ -110,6 +112,7 @@ def test_a_schedule_is_listed_paused_and_not_added_twice(client: SyncPrefectClie
         schedule.remove("nihgtly")
     deployment = schedule._find(client, nightly)
     assert RefreshRequest.model_validate(deployment.parameters["request"]) == RefreshRequest(dataset="digits")
+    assert deployment.parameters["store"]["id"] == read_id(Home.current())
 
 
 @pytest.mark.fault("a scheduled run is killed", how="a run whose process is gone, on a real server")

@@ -5,17 +5,19 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import psutil
 import pytest
 
-from modelyard.files import folder_written_whole
+from modelyard.files import folder_written_whole, hold_folder
 from modelyard.home import Home
 from modelyard.identity import PARENT_VARIABLE, identity
 from modelyard.tracking import runs
 from modelyard.tracking.reconcile import reconcile
 from modelyard.tracking.store import open_store
 from tests.blank import Templates
+from tests.elsewhere import elsewhere
 
 TAGS = {"modelyard.dataset": "lit", "modelyard.data_digest": "0" * 64}
 
@@ -38,9 +40,13 @@ def dead() -> str:
     return name
 
 
-def test_a_run_is_killed_when_all_that_work_on_it_are_gone_and_running_when_taken_up(home: Home, dead: str) -> None:
+def test_a_run_is_killed_when_all_that_work_on_it_are_gone_and_running_when_taken_up(
+    home: Home, dead: str, tmp_path: Path
+) -> None:
     client, _ = open_store(home)
     shared, lone = (runs.start_run(home, key, name=key, params={}, tags=TAGS) for key in ("shared", "lone"))
+    with elsewhere(tmp_path, "namespace"):
+        runs.start_run(home, "theirs", name="theirs", params={}, tags=TAGS)
     client.set_tag(shared, runs.PROCESS_TAG, f"{dead} {identity(os.getpid())}")
     client.set_tag(lone, runs.PROCESS_TAG, dead)
     assert [line.split(":")[0] for line in reconcile(home)] == ["marked lone as killed"]
@@ -59,14 +65,17 @@ def test_scraps_of_the_dead_go_and_those_of_the_living_stay(home: Home, dead: st
     left.mkdir()
     file.parent.mkdir()
     file.write_bytes(b"half")
-    with folder_written_whole(home.steps / "train-1") as scratch:
+    theirs = file.with_name(f".x.safetensors.{dead.split('/')[1]}-a1b2c3d4.tmp")
+    with folder_written_whole(home.steps / "train-1") as scratch, theirs.open("wb") as stream:
+        hold_folder(theirs, stream)  # as in another container, where its writer's id is another
         living = file.with_name(f".x.safetensors.{os.getpid()}.tmp")
         living.write_bytes(b"half")
         assert reconcile(home) == [], "a minute's grace"
-        for path in (left, file, scratch, living):
+        for path in (left, file, scratch, living, theirs):
             os.utime(path, (0, 0))
         assert reconcile(home) == [f"removed {left}: its writer is gone", f"removed {file}: its writer is gone"]
-        assert scratch.exists() and living.exists()
+        assert scratch.exists() and living.exists() and theirs.exists()
+    theirs.unlink()
     assert (home.steps / "train-1").is_dir()
 
 

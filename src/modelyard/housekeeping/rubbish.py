@@ -151,7 +151,7 @@ def _logs(home: Home) -> Iterator[Path]:
     """Logs of commands that have ended, and the older parts of rotated ones; never the alerts."""
     for path in sorted(home.logs.glob("run-*.log")):
         pid = path.stem.rpartition("-")[2]
-        if not (pid.isdecimal() and psutil.pid_exists(int(pid))):
+        if not (pid.isdecimal() and psutil.pid_exists(int(pid))) and not is_held(path):
             yield path
     yield from sorted(home.logs.glob("*.log.[0-9]*"))
 

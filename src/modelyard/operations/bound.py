@@ -11,6 +11,9 @@ import os
 import signal
 import sys
 
+from modelyard.home import Home
+from modelyard.identity import hold_place
+
 PR_SET_PDEATHSIG = 1
 
 
@@ -27,6 +30,8 @@ def bind_to_parent(number: int) -> None:
 def main() -> None:
     """Bind, then become the command."""
     bind_to_parent(signal.Signals[sys.argv[1]])
+    if (held := hold_place(Home.current())) is not None:
+        os.set_inheritable(held, True)
     os.execvp(sys.argv[2], sys.argv[2:])
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from modelyard.files import write_json
 from modelyard.home import Home
-from modelyard.identity import is_gone
+from modelyard.identity import is_gone, lives_here
 
 SOCKET_FOLDER = "modelyard-up-"
 """What the folder of a socket begins with that has no place in the store."""
@@ -25,6 +25,12 @@ class UpState:
     """Where the supervisor listens."""
     addresses: dict[str, str]
     """Part -> its address; those without one are left out."""
+
+    @property
+    def where(self) -> str:
+        """Of a supervisor that cannot be seen from here."""
+        host = self.process.partition(":")[2].partition(":")[0]
+        return "" if lives_here(self.process) else f" in another container or machine (host {host}; if gone, remove up.json)"
 
 
 def _file(home: Home) -> Path:
@@ -47,7 +53,7 @@ def read_state(home: Home) -> UpState | None:
 def running_state(home: Home) -> UpState | None:
     """The `up` that runs now on this store; None when there is none."""
     state = read_state(home)
-    return state if state is not None and not is_gone(state.process) else None
+    return state if state is not None and not is_gone(state.process, home) else None
 
 
 def remove_state(home: Home) -> None:

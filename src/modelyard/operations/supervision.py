@@ -22,7 +22,7 @@ from supervisor.xmlrpc import Faults, SupervisorTransport
 from modelyard.errors import ConfigError, StoreError
 from modelyard.files import make_folder, write_atomically
 from modelyard.home import Home
-from modelyard.identity import identity
+from modelyard.identity import hold_place, identity
 from modelyard.operations.parts import Part, hold
 from modelyard.operations.sign_in import make_auth
 from modelyard.operations.state import SOCKET_FOLDER, UpState, read_state, remove_state, running_state, write_state
@@ -36,8 +36,9 @@ MAX_SOCKET_PATH = 100
 
 def refuse_second(home: Home) -> None:
     """Raises: ConfigError when `modelyard up` runs on this store."""
-    if running_state(home):
-        raise ConfigError(f"modelyard up runs already on {home.root}; see modelyard status, or end it with modelyard down")
+    if state := running_state(home):
+        runs = f"modelyard up runs already on {home.root}{state.where}"
+        raise ConfigError(f"{runs}; see modelyard status, or end it with modelyard down")
 
 
 def start(home: Home, parts: Sequence[Part], *, detach: bool) -> None:
@@ -72,6 +73,7 @@ def _start(home: Home, parts: Sequence[Part], *, detach: bool) -> None:
                 stdin = held.enter_context(hold(part)).fileno()  # the one file that it keeps when it reloads
         process = subprocess.Popen(command, stdin=stdin, stdout=subprocess.DEVNULL, stderr=log, start_new_session=True)
     addresses = {part.name: part.address for part in parts if part.address}
+    hold_place(home)
     state = UpState(process=identity(process.pid), socket=str(socket), addresses=addresses)
     write_state(home, state)
     deadline = time.monotonic() + START_SECONDS
@@ -94,7 +96,9 @@ def stop(home: Home) -> bool:
     deadline = time.monotonic() + STOP_SECONDS
     while running_state(home) is not None:
         if time.monotonic() > deadline:
-            raise StoreError(f"the supervisor does not end within {STOP_SECONDS:.0f} s; see {home.logs / 'up.log'}")
+            raise StoreError(
+                f"the supervisor{state.where} does not end within {STOP_SECONDS:.0f} s; see {home.logs / 'up.log'}"
+            )
         time.sleep(0.1)
     remove_state(home)
     return True
@@ -129,7 +133,7 @@ def rows(home: Home) -> list[dict[str, Any]]:
         with _server(state) as server:
             found = server.getAllProcessInfo()
     except OSError as error:
-        raise StoreError(f"the supervisor does not answer ({error}); see {home.logs / 'up.log'}") from None
+        raise StoreError(f"the supervisor{state.where} does not answer ({error}); see {home.logs / 'up.log'}") from None
     return [_row(home, state, info) for info in found]
 
 

@@ -7,7 +7,6 @@ import re
 import shutil
 import signal
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -15,14 +14,14 @@ from pathlib import Path
 import psutil
 from mlflow.tracking import MlflowClient
 
-from modelyard.files import YOUNG_SECONDS, is_abandoned
+from modelyard.files import is_abandoned
 from modelyard.home import Home
 from modelyard.identity import PARENT_VARIABLE, is_gone
 from modelyard.tracking.runs import PROCESS_TAG
 from modelyard.tracking.store import open_store
 
 SCRATCH = re.compile(r"\..+\.[a-z0-9_]{8}")
-TEMPORARY = re.compile(r"\..+\.(\d+)\.tmp")
+TEMPORARY = re.compile(r"\..+\.(\d+)(?:-[0-9a-f]{8})?\.tmp")
 NOTE = "its process was killed; the same command goes on from the last checkpoint"
 
 
@@ -43,7 +42,7 @@ def _end_orphans(home: Home) -> Iterator[str]:
             command = process.cmdline()
             if "modelyard.training" not in command or not command[-1].startswith(str(home.steps)):
                 continue
-            if is_gone(process.environ().get(PARENT_VARIABLE, "")):
+            if is_gone(process.environ().get(PARENT_VARIABLE, ""), home):
                 if sys.platform != "win32" and os.getpgid(process.pid) == process.pid:
                     os.killpg(process.pid, signal.SIGKILL)
                 else:
@@ -55,7 +54,7 @@ def _mark_killed(home: Home) -> Iterator[str]:
     client, experiment = open_store(home)
     for run in client.search_runs([experiment], "attributes.status = 'RUNNING'"):
         workers = run.data.tags.get(PROCESS_TAG, "").split()
-        if workers and all(map(is_gone, workers)):
+        if workers and all(is_gone(name, home) for name in workers):
             client.set_tag(run.info.run_id, "mlflow.note.content", NOTE)
             client.set_terminated(run.info.run_id, "KILLED", _last_sign(client, run.info.run_id, run.info.start_time))
             yield f"marked {run.info.run_name} as killed: {NOTE}"
@@ -76,13 +75,9 @@ def _remove_scraps(home: Home) -> Iterator[str]:
                 if SCRATCH.fullmatch(path.name) and path.is_dir() and is_abandoned(path):
                     shutil.rmtree(path)
                     yield f"removed {path}: its writer is gone"
-                elif (match := TEMPORARY.fullmatch(path.name)) and _is_abandoned_file(path, int(match[1])):
+                elif (match := TEMPORARY.fullmatch(path.name)) and is_abandoned(path) and not psutil.pid_exists(int(match[1])):
                     path.unlink()
                     yield f"removed {path}: its writer is gone"
-
-
-def _is_abandoned_file(path: Path, pid: int) -> bool:
-    return time.time() - path.stat().st_mtime > YOUNG_SECONDS and not psutil.pid_exists(pid)
 
 
 def _subfolders(folder: Path) -> list[Path]:

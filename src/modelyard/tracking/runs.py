@@ -5,7 +5,6 @@ from __future__ import annotations
 import getpass
 import json
 import logging
-import os
 import shutil
 import subprocess
 import time
@@ -20,7 +19,7 @@ from mlflow.tracking import MlflowClient
 
 from modelyard.errors import StoreError
 from modelyard.home import Home
-from modelyard.identity import identity, is_gone
+from modelyard.identity import is_gone, own_identity
 from modelyard.text import in_markdown
 from modelyard.tracking.store import open_store
 from modelyard.training.state import EpochReport
@@ -41,11 +40,11 @@ def start_run(home: Home, key: str, *, name: str, params: RunFields, tags: dict[
         if found:
             run_id: str = found[0].info.run_id
             if found[0].info.status != "FINISHED":
-                client.set_tag(run_id, PROCESS_TAG, _with_this_process(found[0].data.tags.get(PROCESS_TAG, "")))
+                client.set_tag(run_id, PROCESS_TAG, _with_this_process(home, found[0].data.tags.get(PROCESS_TAG, "")))
                 client.update_run(run_id, status="RUNNING")
                 _describe(client, found[0], params, tags)
             return run_id
-        run = client.create_run(experiment, tags=tags | {KEY_TAG: key, PROCESS_TAG: _with_this_process("")}, run_name=name)
+        run = client.create_run(experiment, tags=tags | {KEY_TAG: key, PROCESS_TAG: own_identity(home)}, run_name=name)
         _describe(client, run, params, tags)
         return str(run.info.run_id)
 
@@ -59,10 +58,10 @@ def _describe(client: MlflowClient, run: Run, params: RunFields, tags: dict[str,
         _log_dataset(client, run.info.run_id, tags)
 
 
-def _with_this_process(names: str) -> str:
+def _with_this_process(home: Home, names: str) -> str:
     """The identities of all that work on a run: equal commands at once share it."""
-    living = [name for name in names.split() if not is_gone(name)]
-    return " ".join(dict.fromkeys([*living, identity(os.getpid())]))
+    living = [name for name in names.split() if not is_gone(name, home)]
+    return " ".join(dict.fromkeys([*living, own_identity(home)]))
 
 
 def source_tags() -> dict[str, str]:
