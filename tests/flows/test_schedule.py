@@ -21,7 +21,7 @@ from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, PREFECT_H
 from prefect.states import Crashed, Failed, Pending, Running, Scheduled
 from pydantic import ValidationError
 
-from flows import schedule, sweep
+from flows import outlook, schedule, sweep
 from flows.ephemeral import ephemeral_server
 from flows.processes import _wait_until_ready
 from flows.reconciliation import MAX_ATTEMPTS, PUT_BACK, claim, reconcile
@@ -63,7 +63,7 @@ def nightly(client: SyncPrefectClient) -> Iterator[str]:
 
 def due(client: SyncPrefectClient, minutes_ago: int) -> FlowRun:
     """A run of the schedule that was due so long ago."""
-    deployment = schedule._find(client, "nightly")
+    deployment = schedule.find(client, "nightly")
     when = datetime.now(UTC) - timedelta(minutes=minutes_ago)
     return client.create_flow_run_from_deployment(deployment.id, state=Scheduled(scheduled_time=when))
 
@@ -98,17 +98,17 @@ def test_a_name_that_prefect_refuses_is_refused_first(client: SyncPrefectClient,
 
 
 def test_a_schedule_is_listed_paused_and_not_added_twice(client: SyncPrefectClient, nightly: str) -> None:
-    (row,) = schedule.rows()
+    (row,) = outlook.rows()
     assert (row["name"], row["cron"], row["timezone"], row["state"]) == (nightly, "0 2 * * *", "Europe/Berlin", "active")
     with pytest.raises(ConfigError, match="schedule 'nightly' exists; remove it first"):
         schedule.add(NewSchedule(name=nightly, cron="0 3 * * *", timezone="UTC", request=RefreshRequest(dataset="digits")))
     schedule.pause(nightly)
-    assert schedule.rows()[0]["state"] == "paused"
+    assert outlook.rows()[0]["state"] == "paused"
     schedule.resume(nightly)
-    assert schedule.rows()[0]["state"] == "active"
+    assert outlook.rows()[0]["state"] == "active"
     with pytest.raises(ConfigError, match="unknown schedule 'nihgtly': expected nightly"):
         schedule.remove("nihgtly")
-    deployment = schedule._find(client, nightly)
+    deployment = schedule.find(client, nightly)
     assert RefreshRequest.model_validate(deployment.parameters["request"]) == RefreshRequest(dataset="digits")
 
 
@@ -209,7 +209,7 @@ def test_the_schedules_of_a_moved_store_run_where_it_is_now(client: SyncPrefectC
         request = RefreshRequest(dataset="digits")
         schedule.add(NewSchedule(name=name, cron="0 2 * * *", timezone="UTC", request=request, environment=told))
     assert rewrite_schedules(moved, Path("/was/here")) == 1
-    found = {name: schedule._find(client, name).job_variables["env"] for name in stores}
+    found = {name: schedule.find(client, name).job_variables["env"] for name in stores}
     assert found["ours"] == {"MODELYARD_HOME": str(moved.root), "MODELYARD_DATA": "/was/here/data"}
     assert found["theirs"]["MODELYARD_HOME"] == "/was/here-too"
     for name in stores:
