@@ -73,7 +73,7 @@ def wrong_parameters(parameters: dict[str, Any]) -> str:
     try:
         RefreshRequest.model_validate(parameters.get("request"))
     except ValidationError as error:
-        return str(error)
+        return "; ".join(f"{'.'.join(map(str, part['loc'])) or 'request'}: {part['msg']}" for part in error.errors())
     return ", ".join(parameters.keys() - {"request"})
 
 

@@ -61,7 +61,7 @@ def _runs(
 def _rows(client: SyncPrefectClient, deployment: DeploymentResponse, is_served: bool) -> Iterator[dict[str, Any]]:
     last = next(iter(_runs(client, deployment, ENDED, FlowRunSort.END_TIME_DESC, 1)), None)
     request = deployment.parameters.get("request")
-    for one in deployment.schedules or (None,):
+    for one in sorted(deployment.schedules, key=lambda one: str(one.created)) or (None,):
         schedule = one.schedule if one else None
         zone, (state, why, date) = zone_of(schedule), _state(client, deployment, one, is_served)
         every = str(schedule.interval) if isinstance(schedule, IntervalSchedule) else ""
@@ -119,7 +119,7 @@ def _obstacle(client: SyncPrefectClient, deployment: DeploymentResponse, paramet
     resume = f"go on with: modelyard schedule resume {name}" if is_own else "go on in Prefect"
     start = "modelyard up" if is_own else f"prefect worker start --pool {shlex.quote(pool.name)}"
     found = {
-        " ".join(refused.split()): bool(refused),
+        refused: bool(refused),
         f"the pool {pool.name} is paused; {resume}": pool.is_paused,
         f"the queue {queue.name} of the pool {pool.name} is paused; {resume}": queue.is_paused,
         "its pool, queue or deployment allows 0 runs at once; raise that limit in Prefect": 0 in limits,

@@ -13,6 +13,7 @@ from modelyard.errors import ConfigError
 from modelyard.files import full_path
 from modelyard.home import Home
 from modelyard.own_modules import record
+from modelyard.recipes import named_recipes
 from modelyard.requests import compare_request
 from modelyard.terminal import echo
 
@@ -39,7 +40,10 @@ def placed(new: NewSchedule, *, own_server: bool) -> NewSchedule:
 
 
 def _elsewhere(new: NewSchedule) -> NewSchedule:
-    dataset, files = new.request.dataset, [file for name in new.request.architectures if (file := _file(name))]
+    dataset, architectures = new.request.dataset, new.request.architectures
+    files = [file for name in architectures if (file := _file(name))]
+    if not files:  # what such a file is can be said only where it is
+        named_recipes(architectures, new.request.preset, new.request.assignments, dataset=dataset)
     is_name = is_named(dataset) or ("/" not in dataset and not Path(dataset).exists())
     for path in files if is_name else [*files, dataset]:
         if not Path(path).is_absolute():

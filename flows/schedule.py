@@ -20,6 +20,7 @@ from prefect.server.schemas import schedules
 from prefect.types.names import WITHOUT_BANNED_CHARACTERS
 from pydantic import Field, TypeAdapter, ValidationError
 
+from flows.guard import wrong_parameters
 from flows.refresh import ENTRYPOINT, RefreshRequest, refresh
 from flows.worker import POOL
 from modelyard.config import Config
@@ -115,12 +116,11 @@ def changed(name: str, told: Mapping[str, Any], more: Sequence[str] = ()) -> New
     with get_client(sync_client=True) as client:
         found = find(client, name)
     request = found.parameters.get("request")
-    words = {**request, **told} if isinstance(request, dict) else dict(told)
-    try:
-        known = RefreshRequest.model_validate({key: words[key] for key in RefreshRequest.model_fields if key in words})
-    except ValidationError as error:
-        wrong = "; ".join(f"{part['loc'][0]}: {part['msg']}" for part in error.errors())
-        raise ConfigError(f"the words of {name!r} were edited in Prefect ({wrong:.200}); tell these anew") from None
+    words = {**request, **told} if isinstance(request, dict) else told
+    words = {key: words[key] for key in RefreshRequest.model_fields if key in words}
+    if wrong := wrong_parameters({"request": words}):
+        raise ConfigError(f"the words of {name!r} were edited in Prefect ({wrong:.200}); tell these anew")
+    known = RefreshRequest.model_validate(words)
     request = known.model_copy(update={"assignments": (*known.assignments, *more)})
     return NewSchedule(name=name, request=request, pool=found.work_pool_name or POOL)
 

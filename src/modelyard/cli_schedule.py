@@ -85,7 +85,7 @@ def schedule_add(
     new = placed(new, own_server=is_own(Home.current()))
     with _prefect() as is_served:
         add(new)
-        _tell(f"added {chosen}; it runs while modelyard up runs: modelyard schedule list", chosen, is_served)
+        _tell(f"added {chosen}; see modelyard schedule list", chosen, is_served)
 
 
 @schedule_app.command("change")
@@ -121,7 +121,7 @@ def _tell(done: str, name: str, is_served: bool) -> None:
     from flows.outlook import rows
 
     found = [row for row in rows(is_served=is_served) if row["name"] == name and row["why"]]
-    echo(done, *(f"  {row['cron'] or row['every']}: {row['state']}: {row['why']}" for row in found))
+    echo(done, *(f"  {row['cron'] or row['every']} {row['state']}: {row['why']}" for row in found))
 
 
 @schedule_app.command("list")
