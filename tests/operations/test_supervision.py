@@ -193,7 +193,7 @@ def test_a_part_that_is_slow_is_not_told_to_be_starting(home: Home, monkeypatch:
 
 @pytest.mark.parametrize(
     ("answer", "expected"),
-    [(b'{"is_paused": true}', "waiting: its work pool is paused; modelyard schedule resume"), (b'{"is_paused": false}', "running"),
+    [(b'{"is_paused": true}', "waiting: its work pool is paused; modelyard schedule"), (b'{"is_paused": false}', "running"),
      (b"nonsense", "running"), (b"[]", "running"), (None, "running")],
 )  # fmt: skip
 def test_a_paused_pool_is_said_at_the_worker(home: Home, answer: bytes | None, expected: str) -> None:
