@@ -40,9 +40,9 @@ def history(name: str, limit: int, *, is_served: bool = True) -> list[dict[str, 
 
 
 def _run_row(run: FlowRun, deployment: DeploymentResponse, waits: str) -> dict[str, Any]:
-    schedules, state = deployment.schedules, run.state
-    planned = [one.schedule for one in schedules if str(one.id) in (run.idempotency_key or "")]
-    zone = zone_of(next(iter(planned or [one.schedule for one in schedules]), None))
+    state, key = run.state, run.idempotency_key or ""
+    schedules = sorted(deployment.schedules, key=lambda one: str(one.id) not in key)  # the one that planned it first
+    zone = zone_of(schedules[0].schedule if schedules else None)
     return {
         "due": run.expected_start_time.astimezone(zone) if run.expected_start_time else None, "run": run.name,
         "state": state.name if state else "", "tries": run.run_count, "s": round(run.total_run_time.total_seconds()),

@@ -6,6 +6,7 @@ import asyncio
 import re
 import shlex
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -15,12 +16,12 @@ from prefect.client.schemas.actions import DeploymentScheduleCreate, DeploymentU
 from prefect.client.schemas.filters import FlowFilter, FlowFilterName
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.client.schemas.schedules import SCHEDULE_TYPES, CronSchedule
-from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
+from prefect.exceptions import ObjectAlreadyExists
 from prefect.server.schemas import schedules
 from prefect.types.names import WITHOUT_BANNED_CHARACTERS
 from pydantic import Field, TypeAdapter, ValidationError
 
-from flows.guard import wrong_parameters
+from flows.guard import VARIABLES, wrong_parameters
 from flows.refresh import ENTRYPOINT, RefreshRequest, refresh
 from flows.worker import POOL
 from modelyard.config import Config
@@ -102,13 +103,8 @@ def add(new: NewSchedule) -> None:
 
 def ensure_pool(client: SyncPrefectClient, name: str) -> None:
     """A pool for processes of this machine, where there is none of that name."""
-    try:
-        client.read_work_pool(name)
-    except ObjectNotFound:
-        try:
-            client.create_work_pool(WorkPoolCreate(name=name, type="process"))
-        except ObjectAlreadyExists:
-            return
+    with suppress(ObjectAlreadyExists):
+        client.create_work_pool(WorkPoolCreate(name=name, type="process"))
 
 
 def changed(name: str, told: Mapping[str, Any], more: Sequence[str] = ()) -> NewSchedule:
@@ -135,8 +131,10 @@ def change(new: NewSchedule) -> None:
         if has_moved := new.pool != deployment.work_pool_name:
             ensure_pool(client, new.pool)
             changes["work_pool_name"] = new.pool
-        before = {} if has_moved else deployment.job_variables.get("env") or {}
-        changes["job_variables"] = deployment.job_variables | {"env": before | new.environment}
+        if has_moved or new.environment:  # of what was edited only what a schedule has stays
+            env = {} if has_moved else deployment.job_variables.get("env")
+            kept = {key: value for key, value in env.items() if key in VARIABLES} if isinstance(env, dict) else {}
+            changes["job_variables"] = {"env": kept | new.environment}
         client.update_deployment(deployment.id, DeploymentUpdate(**changes))
 
 

@@ -22,10 +22,7 @@ NameArgument = Annotated[str, typer.Argument(help="As `modelyard schedule list` 
 
 @contextmanager
 def _prefect() -> Iterator[bool]:
-    """The Prefect server of `modelyard up`, or one for the moment on the same database; whether it stays.
-
-    Raises: StoreError when it does not answer.
-    """
+    """The Prefect server of `modelyard up`, or one for the moment on its database; whether it stays. Raises: StoreError."""
     import httpx
 
     from flows.ephemeral import server_for

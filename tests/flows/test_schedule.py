@@ -216,10 +216,16 @@ def test_a_change_keeps_the_history(client: SyncPrefectClient, nightly: str) -> 
     (row,) = outlook.history(nightly, 20, is_served=False)
     assert (row["run"], str(row["due"].tzinfo)) == (run.name, "Asia/Tokyo")
     assert "modelyard up" in row["why"], "a late run says why it is late"
-    client.update_deployment(before, DeploymentUpdate(parameters={"request": {"preset": 7, "more": 1}}))
+    edited = DeploymentUpdate(
+        parameters={"request": {"preset": 7, "more": 1}}, job_variables={"env": "garbage", "command": "id"}
+    )
+    client.update_deployment(before, edited)
     with pytest.raises(ConfigError, match=r"were edited in Prefect .*dataset: Field required.*preset.*; tell these anew"):
         schedule.changed(nightly, {})
-    assert schedule.changed(nightly, {"dataset": "digits", "preset": "smoke"}).request.preset == "smoke"
+    schedule.change(
+        schedule.changed(nightly, {"dataset": "digits", "preset": "smoke"}).model_copy(update={"environment": store})
+    )
+    assert schedule.find(client, nightly).job_variables == {"env": store}
 
 
 @pytest.mark.usefixtures("client")
