@@ -123,6 +123,7 @@ def changed(name: str, told: Mapping[str, Any], more: Sequence[str] = ()) -> New
 
 def change(new: NewSchedule) -> None:
     """Other words, times or another pool; its id stays, and so do its past runs. Raises: ConfigError."""
+    check_names(new.pool)
     with get_client(sync_client=True) as client:
         deployment = find(client, new.name)
         if new.cron or new.timezone:
