@@ -158,7 +158,7 @@ class Soak:
         expected = set()
         while due < end:
             if due.minute % EVERY_MINUTES == 0:
-                expected.add(f"{due:%Y-%m-%d %H:%M:%S}")
+                expected.add(due.isoformat())
             due += timedelta(minutes=1)
         times = Counter(row["due"] for row in rows)
         client, experiment = open_store(home)

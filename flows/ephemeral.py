@@ -49,6 +49,11 @@ def server_for(home: Home) -> AbstractContextManager[OwnServer | None]:
     return nullcontext() if "PREFECT_API_URL" in os.environ else ephemeral_server(home)
 
 
+def is_own(home: Home) -> bool:
+    """Whether `server_for` gives a server of this store."""
+    return own_address(home) is not None or "PREFECT_API_URL" not in os.environ
+
+
 def own_address(home: Home) -> str | None:
     """Of the server of `modelyard up` on this store, while its supervisor lives and PREFECT_API_URL names no other.
 

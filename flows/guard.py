@@ -63,7 +63,7 @@ def _excess(run: FlowRun, deployment: DeploymentResponse, home: Home) -> dict[st
         "its MODELYARD_HOME is not this worker's store": [
             value for name, value in env if name == "MODELYARD_HOME" and value != str(home.root)
         ],
-        "its parameters are not those of a schedule": _wrong_parameters(run.parameters),
+        "its parameters are not those of a schedule": wrong_parameters(run.parameters),
     }
 
 
@@ -71,12 +71,13 @@ def _pairs(env: object) -> list[tuple[str, object]]:
     return list(env.items()) if isinstance(env, dict) else [("env", env)] if env else []
 
 
-def _wrong_parameters(parameters: dict[str, Any]) -> str:
+def wrong_parameters(parameters: dict[str, Any]) -> str:
+    """What is not of a schedule; empty where all is."""
     try:
         RefreshRequest.model_validate(parameters.get("request"))
         StoreMark.model_validate(parameters.get("store", {"id": "", "host": ""}))
     except ValidationError as error:
-        return str(error)
+        return "; ".join(f"{'.'.join(map(str, part['loc'])) or 'request'}: {part['msg']}" for part in error.errors())
     return ", ".join(parameters.keys() - {"request", "store"})
 
 

@@ -2,53 +2,86 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
-from datetime import UTC, datetime
+import shlex
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.actions import DeploymentScheduleCreate, WorkPoolCreate
-from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterTags, FlowFilter, FlowFilterName
-from prefect.client.schemas.objects import FlowRun
+from prefect.client.schemas.actions import DeploymentScheduleCreate, DeploymentUpdate, WorkPoolCreate, WorkPoolUpdate
+from prefect.client.schemas.filters import FlowFilter, FlowFilterName
 from prefect.client.schemas.responses import DeploymentResponse
-from prefect.client.schemas.schedules import CronSchedule
-from prefect.client.schemas.sorting import FlowRunSort
-from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
+from prefect.client.schemas.schedules import SCHEDULE_TYPES, CronSchedule
+from prefect.exceptions import ObjectAlreadyExists
+from prefect.server.schemas import schedules
 from prefect.types.names import WITHOUT_BANNED_CHARACTERS
-from pydantic import Field, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
+from flows.guard import VARIABLES, wrong_parameters
 from flows.refresh import ENTRYPOINT, RefreshRequest, refresh
 from flows.worker import POOL
 from modelyard.config import Config
 from modelyard.errors import ConfigError
-from modelyard.home import Home
-from modelyard.store_mark import make_mark
+from modelyard.store_mark import StoreMark
 
 NAME = re.compile(WITHOUT_BANNED_CHARACTERS)
+PLANNED: TypeAdapter[Any] = TypeAdapter(schedules.SCHEDULE_TYPES)
 
 
 class NewSchedule(Config):
-    """What `modelyard schedule add` is told."""
+    """What `modelyard schedule add` or `change` is told; of a change what is empty stays as it is."""
 
     name: str
-    cron: str
-    timezone: str
+    cron: str = ""
+    timezone: str = ""
     request: RefreshRequest
     pool: str = POOL
     environment: dict[str, str] = Field(default_factory=dict)
     """Variables of its runs, such as where the data are."""
+    store: StoreMark | None = None
+    """In which alone they work; None where the server is not this store's."""
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """Of the flow `refresh`."""
+        return self.model_dump(mode="json", include={"request", "store"}, exclude_none=True)
 
 
 def parse_cron(cron: str, timezone: str) -> CronSchedule:
     """Raises: ConfigError naming what is wrong with either."""
+    wrong = f"wrong cron line {cron!r}: expected minute hour day month weekday, as in '0 2 * * *' for two at night"
     try:
-        return CronSchedule(cron=cron, timezone=timezone)
+        schedule = CronSchedule(cron=cron, timezone=timezone or "none")
     except ValidationError as error:
         if any(part["loc"] == ("timezone",) for part in error.errors()):
             raise ConfigError(f"unknown time zone {timezone!r}: expected an IANA name such as Europe/Berlin or UTC") from None
-        raise ConfigError(
-            f"wrong cron line {cron!r}: expected minute hour day month weekday, as in '0 2 * * *' for two at night"
-        ) from None
+        raise ConfigError(wrong) from None
+    if len(cron.split()) != 5 and not cron.startswith("@"):  # of six Prefect takes the last for seconds
+        raise ConfigError(wrong)
+    if not next_dates(schedule):
+        raise ConfigError(f"the cron line {cron!r} is never due: expected a day that its months have, as in '0 2 28 2 *'")
+    return schedule
+
+
+def zone_of(schedule: SCHEDULE_TYPES | None) -> ZoneInfo:
+    """Its own time zone; UTC where it has none."""
+    return ZoneInfo(getattr(schedule, "timezone", None) or "UTC")
+
+
+def next_dates(schedule: SCHEDULE_TYPES) -> list[datetime] | None:
+    """The next one, in its own zone, as Prefect's scheduler reckons it; empty when none is left.
+
+    None where that fails, as for a cron line that is never due: the scheduler then plans nothing of the whole deployment.
+    """
+    try:
+        dates = asyncio.run(PLANNED.validate_python(schedule.model_dump()).get_dates(1))
+    except ValueError:
+        return None
+    return [datetime.fromtimestamp(date.timestamp(), zone_of(schedule)) for date in dates]
 
 
 def check_names(*names: str) -> None:
@@ -62,15 +95,15 @@ def add(new: NewSchedule) -> None:
     """Raises: ConfigError when the name is taken."""
     schedule = parse_cron(new.cron, new.timezone)
     with get_client(sync_client=True) as client:
-        if any(known.name == new.name for known in _deployments(client)):
+        if any(known.name == new.name for known in deployments(client)):
             raise ConfigError(
-                f"schedule {new.name!r} exists; remove it first (modelyard schedule remove) or choose another --name"
+                f"schedule {new.name!r} exists; choose another --name, or change it, and its history stays:"
+                f" modelyard schedule change {shlex.quote(new.name)}"
             )
         ensure_pool(client, new.pool)
         client.create_deployment(
             flow_id=client.create_flow(refresh), name=new.name, entrypoint=ENTRYPOINT, work_pool_name=new.pool,
-            parameters={"request": new.request.model_dump(mode="json"), "store": make_mark(Home.current()).model_dump()},
-            tags=["modelyard"],
+            parameters=new.parameters, tags=["modelyard"],
             schedules=[DeploymentScheduleCreate(schedule=schedule, active=True)],
             job_variables={"env": new.environment} if new.environment else {}, enforce_parameter_schema=False,
         )  # fmt: skip
@@ -78,88 +111,98 @@ def add(new: NewSchedule) -> None:
 
 def ensure_pool(client: SyncPrefectClient, name: str) -> None:
     """A pool for processes of this machine, where there is none of that name."""
-    try:
-        client.read_work_pool(name)
-    except ObjectNotFound:
-        try:
-            client.create_work_pool(WorkPoolCreate(name=name, type="process"))
-        except ObjectAlreadyExists:
-            return
+    with suppress(ObjectAlreadyExists):
+        client.create_work_pool(WorkPoolCreate(name=name, type="process"))
 
 
-def rows() -> list[dict[str, Any]]:
-    """One row for each schedule: when it runs, when next, how the last run ended."""
+def changed(name: str, told: Mapping[str, Any], more: Sequence[str] = ()) -> NewSchedule:
+    """It as it is, with other words where they are told, and `more` assignments. Raises: ConfigError."""
     with get_client(sync_client=True) as client:
-        return [_row(client, deployment) for deployment in _deployments(client)]
+        found = find(client, name)
+    request = found.parameters.get("request")
+    words = {**request, **told} if isinstance(request, dict) else told
+    words = {key: words[key] for key in RefreshRequest.model_fields if key in words}
+    if wrong := wrong_parameters({"request": words}):
+        raise ConfigError(f"the words of {name!r} were edited in Prefect ({wrong:.200}); tell these anew")
+    known = RefreshRequest.model_validate(words)
+    request = known.model_copy(update={"assignments": (*known.assignments, *more)})
+    return NewSchedule(name=name, request=request, pool=found.work_pool_name or POOL)
+
+
+def change(new: NewSchedule) -> None:
+    """Other words, times or another pool; its id stays, and so do its past runs. Raises: ConfigError."""
+    check_names(new.pool)
+    with get_client(sync_client=True) as client:
+        deployment = find(client, new.name)
+        if new.cron or new.timezone:
+            _change_time(client, deployment, new)
+        changes: dict[str, Any] = {"parameters": new.parameters}
+        if has_moved := new.pool != deployment.work_pool_name:
+            ensure_pool(client, new.pool)
+            changes["work_pool_name"] = new.pool
+        if has_moved or new.environment:  # of what was edited only what a schedule has stays
+            env = {} if has_moved else deployment.job_variables.get("env")
+            kept = {key: value for key, value in env.items() if key in VARIABLES} if isinstance(env, dict) else {}
+            changes["job_variables"] = {"env": kept | new.environment}
+        client.update_deployment(deployment.id, DeploymentUpdate(**changes))
+
+
+def _change_time(client: SyncPrefectClient, deployment: DeploymentResponse, new: NewSchedule) -> None:
+    if len(deployment.schedules) > 1:
+        raise ConfigError(f"{new.name!r} has {len(deployment.schedules)} schedules; change their times in Prefect's page")
+    for one in deployment.schedules:
+        cron = parse_cron(new.cron or "@daily", new.timezone or zone_of(one.schedule).key)
+        moved = cron if new.cron else one.schedule.model_copy(update={"timezone": cron.timezone})
+        return client.update_deployment_schedule(deployment.id, one.id, schedule=moved)
+    first = DeploymentScheduleCreate(schedule=parse_cron(new.cron, new.timezone or "UTC"), active=True)
+    client.create_deployment_schedules(deployment.id, [first])
+    return None
 
 
 def pause(name: str) -> None:
     """Plan no more runs; those at work go on. Raises: ConfigError."""
     with get_client(sync_client=True) as client:
-        client.pause_deployment(_find(client, name).id)
+        client.pause_deployment(find(client, name).id)
 
 
-def resume(name: str) -> None:
-    """Plan runs again. Raises: ConfigError."""
+def resume(name: str) -> str:
+    """Plan all of its runs again; gives what goes on. Its pool does, too, where that is our own. Raises: ConfigError."""
     with get_client(sync_client=True) as client:
-        client.resume_deployment(_find(client, name).id)
+        deployment = find(client, name)
+        for one in deployment.schedules:  # one that is never due would keep Prefect from planning the others
+            if one.active != (can := next_dates(one.schedule) is not None):
+                client.update_deployment_schedule(deployment.id, one.id, active=can)
+        client.resume_deployment(deployment.id)
+        if deployment.work_pool_name != POOL or deployment.work_queue_id is None:
+            return name
+        was_paused = client.read_work_pool(POOL).is_paused
+        client.update_work_pool(POOL, WorkPoolUpdate(is_paused=False))
+        client.update_work_queue(deployment.work_queue_id, is_paused=False)
+    return f"{name}, and the work pool {POOL} with every schedule in it" if was_paused else name
 
 
 def remove(name: str) -> None:
     """Forget the schedule; its past runs stay. Raises: ConfigError."""
     with get_client(sync_client=True) as client:
-        client.delete_deployment(_find(client, name).id)
+        client.delete_deployment(find(client, name).id)
 
 
 def run_now(name: str) -> str:
     """One more run, as soon as a worker is free; gives its name. Raises: ConfigError."""
     with get_client(sync_client=True) as client:
-        return str(client.create_flow_run_from_deployment(_find(client, name).id).name)
+        return str(client.create_flow_run_from_deployment(find(client, name).id).name)
 
 
-def history(name: str, limit: int) -> list[dict[str, Any]]:
-    """The runs of a schedule that are due or over, newest first. Raises: ConfigError."""
-    with get_client(sync_client=True) as client:
-        chosen = DeploymentFilter.model_validate({"id": {"any_": [_find(client, name).id]}})
-        runs = client.read_flow_runs(deployment_filter=chosen, sort=FlowRunSort.EXPECTED_START_TIME_DESC, limit=200)
-    now = datetime.now(UTC)
-    return [_run_row(run) for run in runs if run.expected_start_time and run.expected_start_time <= now][:limit]
+def deployments(client: SyncPrefectClient) -> list[DeploymentResponse]:
+    """Those of this project, by name."""
+    found = client.read_deployments(flow_filter=FlowFilter(name=FlowFilterName(any_=[refresh.name])))
+    ours = [deployment for deployment in found if "modelyard" in deployment.tags or deployment.entrypoint == ENTRYPOINT]
+    return sorted(ours, key=lambda deployment: deployment.name)
 
 
-def _run_row(run: FlowRun) -> dict[str, Any]:
-    state = run.state
-    return {
-        "due": f"{run.expected_start_time:%Y-%m-%d %H:%M:%S}", "run": run.name, "state": state.name if state else "",
-        "tries": run.run_count, "s": round(run.total_run_time.total_seconds()), "why": (state.message if state else "") or "",
-    }  # fmt: skip
-
-
-def _deployments(client: SyncPrefectClient) -> list[DeploymentResponse]:
-    found: list[DeploymentResponse] = client.read_deployments(
-        flow_filter=FlowFilter(name=FlowFilterName(any_=[refresh.name])),
-        deployment_filter=DeploymentFilter(tags=DeploymentFilterTags(all_=["modelyard"])),
-    )
-    return sorted(found, key=lambda deployment: deployment.name)
-
-
-def _find(client: SyncPrefectClient, name: str) -> DeploymentResponse:
-    known = {deployment.name: deployment for deployment in _deployments(client)}
+def find(client: SyncPrefectClient, name: str) -> DeploymentResponse:
+    """Raises: ConfigError."""
+    known = {deployment.name: deployment for deployment in deployments(client)}
     if name not in known:
         raise ConfigError(f"unknown schedule {name!r}: " + (f"expected {', '.join(known)}" if known else "there is none yet"))
     return known[name]
-
-
-def _row(client: SyncPrefectClient, deployment: DeploymentResponse) -> dict[str, Any]:
-    chosen = DeploymentFilter.model_validate({"id": {"any_": [deployment.id]}})
-    runs = client.read_flow_runs(deployment_filter=chosen, sort=FlowRunSort.EXPECTED_START_TIME_ASC, limit=200)
-    ended = [run for run in runs if run.state and run.state.is_final()]
-    planned = [run.expected_start_time for run in runs if run.state and run.state.is_scheduled() and run.expected_start_time]
-    schedule = deployment.schedules[0].schedule if deployment.schedules else None
-    cron, timezone = (schedule.cron, schedule.timezone) if isinstance(schedule, CronSchedule) else ("", "")
-    return {
-        "name": deployment.name, "dataset": (deployment.parameters or {}).get("request", {}).get("dataset", ""),
-        "cron": cron, "timezone": timezone, "pool": deployment.work_pool_name,
-        "state": "paused" if deployment.paused else "active",
-        "next": f"{min(planned):%Y-%m-%d %H:%M} UTC" if planned and not deployment.paused else "",
-        "last": f"{ended[-1].state_name} {ended[-1].end_time:%Y-%m-%d %H:%M} UTC" if ended and ended[-1].end_time else "",
-    }  # fmt: skip

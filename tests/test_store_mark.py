@@ -35,7 +35,7 @@ def files(folder: Path) -> list[Path]:
 
 def test_a_store_keeps_its_id(home: Home, mark: StoreMark) -> None:
     mark.require()
-    assert mark.id == make_mark(home).id == read_id(home) == (home.root / "store.id").read_text()
+    assert mark.id == make_mark(home).id == read_id(home) == (home.state / "store-id").read_text()
 
 
 @pytest.mark.parametrize("kind", ["no store", "the store f{16}", "a copy of it"])
@@ -44,8 +44,8 @@ def test_the_same_path_on_another_disk_is_another_store(home: Home, mark: StoreM
     if "copy" in kind:
         home.root.with_name("copy").rename(home.root)
     elif "f" in kind.rsplit(maxsplit=1)[-1]:
-        home.root.mkdir()
-        (home.root / "store.id").write_text("f" * 16)
+        home.state.mkdir(parents=True)
+        (home.state / "store-id").write_text("f" * 16)
     before = files(home.root.parent)
     with pytest.raises(
         AnotherStoreError, match=f"expected the store {mark.id} at {home.root} .* found {kind} .*: mount"
@@ -77,7 +77,7 @@ def test_who_asked_is_gone(home: Home) -> None:
 
 @pytest.mark.parametrize("content", [b"", b"two\nlines", b"\xff\xfe", b"x" * 101])
 def test_a_damaged_id_is_made_anew(home: Home, content: bytes) -> None:
-    home.root.mkdir()
-    (home.root / "store.id").write_bytes(content)
+    home.state.mkdir(parents=True)
+    (home.state / "store-id").write_bytes(content)
     assert read_id(home) == ""
     assert make_mark(home).id == read_id(home) != ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -29,7 +30,7 @@ def with_labels(assignments: list[str] | None, labels: int) -> list[str]:
 def print_rows(rows: list[dict[str, Any]], title: str, as_json: bool, none: str = "") -> None:
     """A table for people, or `none` where it would be empty; JSON for scripts."""
     if as_json or not rows:
-        return echo(json.dumps(rows) if as_json else none)
+        return echo(json.dumps(rows, default=datetime.isoformat) if as_json else none)
     from modelyard.tables import print_table
 
     return print_table(rows, title)

@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from modelyard.cli_options import PRESETS_HELP, JsonOption, SkipOption, print_rows
-from modelyard.files import full_path
+from modelyard.cli_options import PRESETS_HELP, JsonOption, LabelsOption, SkipOption, print_rows, with_labels
+from modelyard.errors import ConfigError, StoreError
 from modelyard.home import Home
 from modelyard.terminal import echo
-
-if TYPE_CHECKING:
-    from modelyard.requests import CompareRequest
 
 schedule_app = typer.Typer(no_args_is_help=True, help="Comparisons that run by themselves, while `modelyard up` runs.")
 NameArgument = Annotated[str, typer.Argument(help="As `modelyard schedule list` shows it.")]
 
 
 @contextmanager
-def _prefect() -> Iterator[None]:
-    """The Prefect server of `modelyard up`, or one for the moment on the same database."""
+def _prefect() -> Iterator[bool]:
+    """The Prefect server of `modelyard up`, or one for the moment on its database; whether it stays. Raises: StoreError."""
+    import httpx
+
     from flows.ephemeral import server_for
 
     home = Home.current()
@@ -33,9 +33,13 @@ def _prefect() -> Iterator[None]:
             server.go()
         from flows.processes import prefect_session
 
-        with prefect_session(home, server) as wait_until_ready:
-            wait_until_ready()
-            yield
+        try:
+            with prefect_session(home, server) as wait_until_ready:
+                wait_until_ready()
+                yield server is None or server.process is None
+        except httpx.HTTPError as error:
+            why = (str(error) or type(error).__name__).splitlines()[0]
+            raise StoreError(f"Prefect's server at {os.environ['PREFECT_API_URL']} does not do it ({why})") from None
 
 
 @schedule_app.command("add")
@@ -49,6 +53,7 @@ def schedule_add(
     architecture: Annotated[list[str] | None, typer.Option("--architecture", "-a", help="As in `run`; repeatable.")] = None,
     preset: Annotated[str, typer.Option(help=PRESETS_HELP)] = "standard",
     assignments: Annotated[list[str] | None, typer.Option("--set", help="Change a recipe value.")] = None,
+    labels: LabelsOption = 0,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     skip_unreadable: SkipOption = False,
@@ -59,64 +64,71 @@ def schedule_add(
     Runs never overlap. Runs that were missed are covered by one. A run that was killed is tried again, three times in all,
     and goes on from its last checkpoint.
     """
-    from modelyard.data.imports import is_named
-    from modelyard.errors import ConfigError
-
     if flow != "compare":
         raise ConfigError(f"unknown flow {flow!r}: expected compare")
-    if not is_named(dataset) and Path(dataset).exists():
-        dataset = str(Path(dataset).resolve())  # a worker has another working directory
+    from flows.ephemeral import is_own
+    from flows.placement import placed
     from flows.refresh import RefreshRequest
     from flows.schedule import NewSchedule, add, check_names, parse_cron
-    from modelyard.own_modules import record
-    from modelyard.requests import compare_request
 
     chosen = name or Path(dataset).name
     parse_cron(cron, timezone)
     check_names(chosen, pool)
-    architectures = tuple(map(_from_anywhere, architecture or ()))
     request = RefreshRequest(
-        dataset=dataset, architectures=architectures, preset=preset, assignments=tuple(assignments or ()), seed=seed,
-        device=device, skip_unreadable=skip_unreadable, name=model_name,
+        dataset=dataset, architectures=tuple(architecture or ()), preset=preset, seed=seed, device=device,
+        assignments=tuple(with_labels(assignments, labels)), skip_unreadable=skip_unreadable, name=model_name,
     )  # fmt: skip
-    wanted = compare_request(**request.model_dump())
-    _check_data(wanted)
-    record(Home.current(), wanted.own_modules())
-    with _prefect():
-        add(NewSchedule(name=chosen, cron=cron, timezone=timezone, request=request, pool=pool, environment=_environment()))
-    echo(f"added {chosen}; it runs while modelyard up runs: modelyard schedule list | modelyard schedule run {chosen}")
+    new = NewSchedule(name=chosen, cron=cron, timezone=timezone, request=request, pool=pool)
+    new = placed(new, own_server=is_own(Home.current()))
+    with _prefect() as is_served:
+        add(new)
+        _tell(f"added {chosen}; see modelyard schedule list", chosen, is_served)
 
 
-def _from_anywhere(architecture: str) -> str:
-    """The same for a worker, which has another working directory."""
-    file, _, name = architecture.rpartition(":")
-    return f"{full_path(file)}:{name}" if file.endswith(".py") else architecture
+@schedule_app.command("change")
+def schedule_change(
+    name: NameArgument,
+    cron: Annotated[str, typer.Option(help="minute hour day month weekday.")] = "",
+    timezone: Annotated[str, typer.Option(help="IANA name: Europe/Berlin.")] = "",
+    dataset: Annotated[str | None, typer.Option("--dataset", "-d", help="As in `add`.")] = None,
+    architectures: Annotated[list[str] | None, typer.Option("--architecture", "-a", help="As in `run`; repeatable.")] = None,
+    preset: Annotated[str | None, typer.Option(help=PRESETS_HELP)] = None,
+    assignments: Annotated[list[str] | None, typer.Option("--set", help="Instead of all that was set.")] = None,
+    labels: Annotated[int | None, typer.Option(min=0, help="As in `run`; 0: on all.")] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu or cuda.")] = None,
+    pool: Annotated[str, typer.Option(help="Prefect work pool.")] = "",
+) -> None:
+    """Give a schedule other times, words or another pool. What is not named stays, and its history does."""
+    from flows import schedule
+    from flows.ephemeral import is_own
+    from flows.placement import placed
+
+    words = {"dataset": dataset, "architectures": architectures, "preset": preset, "device": device, "assignments": assignments}
+    told, own_server = {key: word for key, word in words.items() if word is not None}, is_own(Home.current())
+    with _prefect() as is_served:
+        more = [] if labels is None else [f"data.labels={labels}"]
+        new = schedule.changed(name, told, more)
+        new = new.model_copy(update={"cron": cron, "timezone": timezone, "pool": pool or new.pool})
+        schedule.change(placed(new, own_server=own_server) if told or more or pool else new)
+        _tell(f"changed {name}", name, is_served)
 
 
-def _check_data(request: CompareRequest) -> None:
-    """Raises: DataError when the data set cannot be had, or cannot be read."""
-    from modelyard.data.sources import load_dataset
+def _tell(done: str, name: str, is_served: bool) -> None:
+    """What was done, and what keeps its schedules from running."""
+    from flows.outlook import rows
 
-    data = next(iter(request.recipes.values())).data
-    load_dataset(request.dataset, data.folder_options(skip_unreadable=request.skip_unreadable))
-
-
-def _environment() -> dict[str, str]:
-    """Where this command finds its store and data, for runs that start elsewhere."""
-    found = {name: os.environ[name] for name in ("MODELYARD_CACHE", "MODELYARD_DATA") if os.environ.get(name)}
-    return {name: str(Path(value).expanduser().resolve()) for name, value in found.items()} | {
-        "MODELYARD_HOME": str(Home.current().root)
-    }
+    found = [row for row in rows(is_served=is_served) if row["name"] == name and row["why"]]
+    echo(done, *(f"  {row['cron'] or row['every']} {row['state']}: {row['why']}" for row in found))
 
 
 @schedule_app.command("list")
 def schedule_list(as_json: JsonOption = False) -> None:
-    """All schedules: when they run, when next, how the last run ended."""
-    from flows import schedule
+    """All schedules: when they run, whether they do, when next, how the last run ended."""
+    from flows.outlook import rows
 
-    with _prefect():
-        rows = schedule.rows()
-    print_rows(rows, "schedules", as_json, "no schedule yet; add one with: modelyard schedule add --help")
+    with _prefect() as is_served:
+        found = rows(is_served=is_served)
+    print_rows(found, "schedules", as_json, "no schedule yet; add one with: modelyard schedule add --help")
 
 
 @schedule_app.command("history")
@@ -126,11 +138,11 @@ def schedule_history(
     as_json: JsonOption = False,
 ) -> None:
     """The runs of one schedule, newest first."""
-    from flows import schedule
+    from flows.outlook import history
 
-    with _prefect():
-        rows = schedule.history(name, limit)
-    print_rows(rows, f"runs of {name}", as_json, "none was due yet")
+    with _prefect() as is_served:
+        found = history(name, limit, is_served=is_served)
+    print_rows(found, f"runs of {name}", as_json, "none was due yet")
 
 
 @schedule_app.command("pause")
@@ -140,17 +152,16 @@ def schedule_pause(name: NameArgument) -> None:
 
     with _prefect():
         schedule.pause(name)
-    echo(f"paused {name}; go on with: modelyard schedule resume {name}")
+    echo(f"paused {name}; go on with: modelyard schedule resume {shlex.quote(name)}")
 
 
 @schedule_app.command("resume")
 def schedule_resume(name: NameArgument) -> None:
-    """Plan runs again."""
+    """Plan runs again, by all of its schedules; or say what still prevents them."""
     from flows import schedule
 
-    with _prefect():
-        schedule.resume(name)
-    echo(f"resumed {name}")
+    with _prefect() as is_served:
+        _tell(f"resumed {schedule.resume(name)}", name, is_served)
 
 
 @schedule_app.command("remove")
@@ -165,12 +176,13 @@ def schedule_remove(name: NameArgument) -> None:
 
 @schedule_app.command("run")
 def schedule_run(name: NameArgument) -> None:
-    """Run a schedule once, now."""
+    """Run a schedule once, now, be it paused or not."""
     from flows import schedule
+    from flows.outlook import history
 
-    with _prefect():
-        run = schedule.run_now(name)
-    echo(f"run {run} starts when the worker of modelyard up is free: modelyard schedule history {name}")
+    with _prefect() as is_served:
+        run, (newest, *_) = schedule.run_now(name), history(name, 1, is_served=is_served)
+    echo(f"run {run}: {newest['why']}; see modelyard schedule history {shlex.quote(name)}")
 
 
 @schedule_app.command("trust")

@@ -15,7 +15,7 @@ from modelyard.files import make_folder, read_regular, write_atomically
 from modelyard.home import Home
 from modelyard.leases import Lease
 
-FILE = "store.id"
+FILE = "store-id"
 
 
 class StoreMark(Config):
@@ -44,18 +44,23 @@ class StoreMark(Config):
 
 
 def make_mark(home: Home, lease: Lease | None = None) -> StoreMark:
-    """With a lease for work at the same path while that is held. A store without an id gets one. Raises: StoreError."""
+    """With a lease for work at the same path while that is held. Raises: StoreError."""
+    held = {"root": str(home.root), "lease": Path(lease.stream.name).name} if lease else {}
+    return StoreMark(id=store_id(home), host=platform.node(), **held)
+
+
+def store_id(home: Home) -> str:
+    """A name of this store that no other has, made once. Raises: StoreError."""
     with FileLock(make_folder(home.locks) / "store-id.lock"):
         if not (made := read_id(home)):
-            made = secrets.token_hex(8)
-            write_atomically(home.root / FILE, made.encode())
-    held = {"root": str(home.root), "lease": Path(lease.stream.name).name} if lease else {}
-    return StoreMark(id=made, host=platform.node(), **held)
+            made = secrets.token_hex(6)
+            write_atomically(home.state / FILE, made.encode())
+    return made
 
 
 def read_id(home: Home) -> str:
     """Empty where there is none."""
     with suppress(OSError, ValueError):
-        text = read_regular(home.root / FILE, limit=100).decode()
+        text = read_regular(home.state / FILE, limit=100).decode()
         return text if text.isalnum() else ""
     return ""

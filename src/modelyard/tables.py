@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from modelyard.terminal import console, echo
 WORDS = (
     "architecture", "name", "aliases", "class", "step", "state", "why", "alias", "who", "action", "onnx_sha256", "since",
     "key", "metric", "label", "what", "test", "kind", "title", "time", "changes", "part", "address", "log", "dataset", "cron",
-    "timezone", "pool", "run", "recall %",
+    "every", "timezone", "pool", "run", "due", "next", "last", "result", "recall %",
 )  # fmt: skip
 """Columns of text; all others are numbers and stand to the right."""
 WIDE = 260
@@ -35,8 +36,13 @@ def print_table(rows: Sequence[Mapping[str, Any]], title: str) -> None:
     for column in rows[0]:
         table.add_column(column, justify="left" if column in WORDS else "right")
     for row in rows:
-        table.add_row(*("-" if value is None else str(value) for value in row.values()))
+        table.add_row(*map(_cell, row.values()))
     console(width=None if sys.stdout.isatty() else WIDE).print(table)
+
+
+def _cell(value: object) -> str:
+    """A time with the name of its zone."""
+    return f"{value:%Y-%m-%d %H:%M} {value.tzinfo}" if isinstance(value, datetime) else "-" if value is None else str(value)
 
 
 def print_board(result: Mapping[str, Any]) -> None:

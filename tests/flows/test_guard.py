@@ -12,8 +12,8 @@ from prefect.client.schemas.responses import DeploymentResponse
 from prefect.workers.process import ProcessWorker
 
 from flows.guard import why_refused
+from flows.placement import from_anywhere
 from flows.refresh import ENTRYPOINT
-from modelyard.cli_schedule import _from_anywhere
 from modelyard.errors import ConfigError
 from modelyard.files import sha256_of_file
 from modelyard.home import Home
@@ -128,4 +128,4 @@ def test_a_scheduled_module_is_one_that_was_recorded_and_not_edited(tmp_path: Pa
 def test_a_module_is_scheduled_by_its_whole_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     names = ["cnn", "torchvision:resnet18"]
-    assert [_from_anywhere(text) for text in (*names, "own.py:Net")] == [*names, f"{tmp_path}/own.py:Net"]
+    assert [from_anywhere(text) for text in (*names, "own.py:Net")] == [*names, f"{tmp_path}/own.py:Net"]

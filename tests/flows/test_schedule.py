@@ -3,32 +3,38 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 import yaml
 from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.actions import DeploymentScheduleCreate, DeploymentUpdate, WorkPoolUpdate
 from prefect.client.schemas.objects import FlowRun, StateType
-from prefect.client.schemas.schedules import CronSchedule
+from prefect.client.schemas.responses import DeploymentResponse
+from prefect.client.schemas.schedules import SCHEDULE_TYPES, CronSchedule, IntervalSchedule, RRuleSchedule
 from prefect.flows import load_flow_from_entrypoint
 from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, PREFECT_HOME, temporary_settings
 from prefect.states import Crashed, Failed, Pending, Running, Scheduled
 from pydantic import ValidationError
 
-from flows import schedule, sweep
-from flows.ephemeral import ephemeral_server
+from flows import outlook, schedule, sweep
+from flows.ephemeral import ephemeral_server, is_own
+from flows.placement import placed
 from flows.processes import _wait_until_ready
 from flows.reconciliation import MAX_ATTEMPTS, PUT_BACK, claim, reconcile
 from flows.refresh import ENTRYPOINT, RefreshRequest, _cover_missed
 from flows.schedule import NewSchedule, parse_cron
+from flows.worker import POOL
 from modelyard import cli_schedule
-from modelyard.errors import ConfigError
+from modelyard.errors import ConfigError, StoreError
 from modelyard.home import Home
 from modelyard.identity import identity
 from modelyard.requests import BuildRequest, CompareRequest, compare_request
@@ -65,7 +71,7 @@ def nightly(client: SyncPrefectClient) -> Iterator[str]:
 
 def due(client: SyncPrefectClient, minutes_ago: int) -> FlowRun:
     """A run of the schedule that was due so long ago."""
-    deployment = schedule._find(client, "nightly")
+    deployment = schedule.find(client, "nightly")
     when = datetime.now(UTC) - timedelta(minutes=minutes_ago)
     return client.create_flow_run_from_deployment(deployment.id, state=Scheduled(scheduled_time=when))
 
@@ -83,7 +89,10 @@ def gone() -> str:
     [
         ("61 * * * *", "UTC", "wrong cron line '61 [*] [*] [*] [*]': expected minute hour day month weekday"),
         ("daily", "UTC", "wrong cron line 'daily'"), ("", "UTC", "wrong cron line ''"),
+        ("* * * * * *", "UTC", "wrong cron line"), ("0 0 31 2 *", "UTC", "'0 0 31 2 [*]' is never due"),
+        ("0 0 31 4,6,9,11 *", "Asia/Kolkata", "is never due: expected a day that its months have"),
         ("0 2 * * *", "Berlin", "unknown time zone 'Berlin': expected an IANA name such as Europe/Berlin"),
+        ("0 2 * * *", "", "unknown time zone ''"),
     ],
 )  # fmt: skip
 def test_a_wrong_time_is_refused(cron: str, timezone: str, expected: str) -> None:
@@ -99,20 +108,134 @@ def test_a_name_that_prefect_refuses_is_refused_first(client: SyncPrefectClient,
         schedule.add(NewSchedule(name=name, cron="0 2 * * *", timezone="UTC", request=RefreshRequest(dataset="digits")))
 
 
-def test_a_schedule_is_listed_paused_and_not_added_twice(client: SyncPrefectClient, nightly: str) -> None:
-    (row,) = schedule.rows()
-    assert (row["name"], row["cron"], row["timezone"], row["state"]) == (nightly, "0 2 * * *", "Europe/Berlin", "active")
-    with pytest.raises(ConfigError, match="schedule 'nightly' exists; remove it first"):
+@pytest.mark.parametrize("cron", ["0 0 29 2 *", "30 2 * * *", "30 2 28 3 *", "@daily", "0 2 * * sun"])
+def test_a_time_that_is_rare_or_that_summer_time_leaves_out_is_taken(cron: str) -> None:
+    assert schedule.next_dates(parse_cron(cron, "Europe/Berlin"))
+
+
+def test_a_schedule_is_listed_and_not_added_twice(client: SyncPrefectClient, nightly: str) -> None:
+    (row,) = outlook.rows()
+    assert (row["name"], row["cron"], row["timezone"], row["next"].hour) == (nightly, "0 2 * * *", "Europe/Berlin", 2)
+    assert str(row["next"].tzinfo) == "Europe/Berlin"
+    with pytest.raises(ConfigError, match=r"schedule 'nightly' exists; .*modelyard schedule change nightly"):
         schedule.add(NewSchedule(name=nightly, cron="0 3 * * *", timezone="UTC", request=RefreshRequest(dataset="digits")))
-    schedule.pause(nightly)
-    assert schedule.rows()[0]["state"] == "paused"
-    schedule.resume(nightly)
-    assert schedule.rows()[0]["state"] == "active"
     with pytest.raises(ConfigError, match="unknown schedule 'nihgtly': expected nightly"):
         schedule.remove("nihgtly")
-    deployment = schedule._find(client, nightly)
+    deployment = schedule.find(client, nightly)
     assert RefreshRequest.model_validate(deployment.parameters["request"]) == RefreshRequest(dataset="digits")
     assert deployment.parameters["store"]["id"] == read_id(Home.current())
+
+
+Prevent = Callable[[SyncPrefectClient, DeploymentResponse], object]
+
+
+def _retimed(client: SyncPrefectClient, found: DeploymentResponse, *times: SCHEDULE_TYPES) -> None:
+    for one in found.schedules:
+        client.delete_deployment_schedule(found.id, one.id)
+    client.create_deployment_schedules(found.id, [DeploymentScheduleCreate(schedule=time, active=True) for time in times])
+
+
+def _switch_off(client: SyncPrefectClient, found: DeploymentResponse) -> None:
+    client.update_deployment_schedule(found.id, found.schedules[0].id, active=False)
+
+
+def _pool(**changes: Any) -> Prevent:
+    return lambda client, _: client.update_work_pool(POOL, WorkPoolUpdate(**changes))
+
+
+def _pause_queue(client: SyncPrefectClient, found: DeploymentResponse) -> None:
+    assert found.work_queue_id is not None
+    client.update_work_queue(found.work_queue_id, is_paused=True)
+
+
+def _end_worker(client: SyncPrefectClient, _: DeploymentResponse) -> None:
+    client.request("DELETE", "/work_pools/{work_pool_name}/workers/{name}", path_params={"work_pool_name": POOL, "name": "w"})
+
+
+def _edit(client: SyncPrefectClient, found: DeploymentResponse) -> None:
+    client.update_deployment(found.id, DeploymentUpdate(parameters={"request": "garbage"}))
+
+
+OVER = RRuleSchedule(rrule="FREQ=DAILY;UNTIL=20240101T000000")
+NEVER = CronSchedule(cron="0 0 31 2 *", timezone="UTC")
+PREVENTED: list[tuple[Prevent, str, str, bool]] = [
+    (lambda client, found: client.pause_deployment(found.id), "paused", "schedule resume nightly", True),
+    (_switch_off, "off", "schedule resume nightly", True),
+    (_pool(is_paused=True), "blocked", "pool modelyard is paused; .*schedule resume nightly", True),
+    (_pause_queue, "blocked", "queue default .* paused; .*schedule resume nightly", True),
+    (_pool(concurrency_limit=0), "blocked", "0 runs at once", False),
+    (_end_worker, "blocked", "no worker .*modelyard up", False),
+    (lambda client, _: client.delete_work_pool(POOL), "blocked", "pool was deleted; .* --pool modelyard", False),
+    (_retimed, "empty", "no schedule is left; .*schedule change", False),
+    (lambda client, found: _retimed(client, found, OVER), "ended", "no date is left", False),
+    (lambda client, found: _retimed(client, found, NEVER), "wrong", "never due", False),
+    (_edit, "blocked", "parameters are not those of a schedule .*request: ", False),
+]
+
+
+@pytest.mark.parametrize(("prevent", "state", "why", "resumes"), PREVENTED)
+def test_it_is_not_active_when_nothing_would_run_and_resume_mends_what_it_may(
+    client: SyncPrefectClient, nightly: str, prevent: Prevent, state: str, why: str, resumes: bool
+) -> None:
+    client.send_worker_heartbeat(POOL, "w", 30)
+    try:
+        prevent(client, schedule.find(client, nightly))
+        (row,) = outlook.rows()
+        assert (row["state"], bool(re.search(why, row["why"]))) == (state, True), row["why"]
+        schedule.resume(nightly)
+        assert (outlook.rows()[0]["state"] == "active") is resumes
+    finally:
+        if schedule.find(client, nightly).work_pool_name:
+            client.update_work_pool(POOL, WorkPoolUpdate(concurrency_limit=None))
+
+
+def test_each_schedule_is_shown_and_one_that_is_wrong_stops_the_others(client: SyncPrefectClient, nightly: str) -> None:
+    client.send_worker_heartbeat(POOL, "w", 30)
+    found = schedule.find(client, nightly)
+    times = [IntervalSchedule(interval=timedelta(minutes=90), timezone="Asia/Tokyo"), RRuleSchedule(rrule="FREQ=DAILY"), NEVER]
+    client.create_deployment_schedules(found.id, [DeploymentScheduleCreate(schedule=time, active=True) for time in times])
+    assert [row["state"] for row in outlook.rows()] == ["blocked"] * 3 + ["wrong"]
+    schedule.resume(nightly)  # which switches that one off
+    rows = outlook.rows()
+    assert [row["state"] for row in rows] == ["active"] * 3 + ["wrong"]
+    assert {row["state"] for row in outlook.rows(is_served=False)} == {"blocked", "wrong"}
+    assert [row["timezone"] for row in rows] == [str(row["next"].tzinfo) if row["next"] else "UTC" for row in rows]
+    assert (rows[1]["every"], "FREQ=DAILY" in rows[2]["every"]) == ("1:30:00", True)
+    with pytest.raises(ConfigError, match="has 4 schedules; change their times in Prefect's page"):
+        schedule.change(schedule.changed(nightly, {}).model_copy(update={"cron": "0 3 * * *"}))
+
+
+def test_a_change_keeps_the_history(client: SyncPrefectClient, nightly: str) -> None:
+    before, run, store = schedule.find(client, nightly).id, due(client, 1), {"MODELYARD_HOME": str(Home.current().root)}
+    client.update_deployment(before, DeploymentUpdate(job_variables={"env": {"MODELYARD_DATA": "/data"}}))
+    new = schedule.changed(nightly, {"preset": "smoke"}, ["data.labels=300"])
+    schedule.change(new.model_copy(update={"timezone": "Asia/Tokyo", "environment": store}))
+    schedule.change(schedule.changed(nightly, {}).model_copy(update={"cron": "0 3 * * *"}))
+    found = schedule.find(client, nightly)
+    told = RefreshRequest(dataset="digits", preset="smoke", assignments=("data.labels=300",))
+    assert (found.id, RefreshRequest.model_validate(found.parameters["request"])) == (before, told)
+    assert found.job_variables == {"env": {"MODELYARD_DATA": "/data", **store}}
+    assert found.schedules[0].schedule == CronSchedule(cron="0 3 * * *", timezone="Asia/Tokyo")
+    (row,) = outlook.history(nightly, 20, is_served=False)
+    assert (row["run"], str(row["due"].tzinfo)) == (run.name, "Asia/Tokyo")
+    assert "modelyard up" in row["why"], "a late run says why it is late"
+    edited = DeploymentUpdate(
+        parameters={"request": {"preset": 7, "more": 1}}, job_variables={"env": "garbage", "command": "id"}
+    )
+    client.update_deployment(before, edited)
+    with pytest.raises(ConfigError, match=r"were edited in Prefect .*dataset: Field required.*preset.*; tell these anew"):
+        schedule.changed(nightly, {})
+    schedule.change(
+        schedule.changed(nightly, {"dataset": "digits", "preset": "smoke"}).model_copy(update={"environment": store})
+    )
+    assert schedule.find(client, nightly).job_variables == {"env": store}
+
+
+@pytest.mark.usefixtures("client")
+def test_a_server_that_is_down_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PREFECT_API_URL", "http://prefect.example/api")
+    with pytest.raises(StoreError, match=r"server at http://prefect.example/api .*refused"), cli_schedule._prefect():
+        raise httpx.ConnectError("refused")
 
 
 @pytest.mark.fault("a scheduled run is killed", how="a run whose process is gone, on a real server")
@@ -212,7 +335,7 @@ def test_the_schedules_of_a_moved_store_run_where_it_is_now(client: SyncPrefectC
         request = RefreshRequest(dataset="digits")
         schedule.add(NewSchedule(name=name, cron="0 2 * * *", timezone="UTC", request=request, environment=told))
     assert rewrite_schedules(moved, Path("/was/here")) == 1
-    found = {name: schedule._find(client, name).job_variables["env"] for name in stores}
+    found = {name: schedule.find(client, name).job_variables["env"] for name in stores}
     assert found["ours"] == {"MODELYARD_HOME": str(moved.root), "MODELYARD_DATA": "/was/here/data"}
     assert found["theirs"]["MODELYARD_HOME"] == "/was/here-too"
     for name in stores:
@@ -251,6 +374,8 @@ def test_a_schedule_keeps_its_models_name_and_where_its_data_are(
     added: list[NewSchedule] = []
     monkeypatch.setattr(schedule, "add", added.append)
     monkeypatch.setattr(cli_schedule, "_prefect", nullcontext)
+    monkeypatch.setattr(cli_schedule, "_tell", lambda *_: None)
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
     assert modelyard("schedule", "add", "compare", "--cron", "0 2 * * *", "-d", "images", *words) == 0
     assert (added[0].name, added[0].request.name, added[0].request.dataset) == ("images", model, str(store / "images"))
     assert compare_request(**added[0].request.model_dump()).name == model
@@ -263,8 +388,36 @@ def test_a_folder_that_is_called_as_a_named_set_does_not_take_its_place(store: P
     added: list[NewSchedule] = []
     monkeypatch.setattr(schedule, "add", added.append)
     monkeypatch.setattr(cli_schedule, "_prefect", nullcontext)
-    assert modelyard("schedule", "add", "compare", "--cron", "0 2 * * *", "-d", "digits") == 0
-    assert added[0].request.dataset == "digits"
+    monkeypatch.setattr(cli_schedule, "_tell", lambda *_: None)
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    assert modelyard("schedule", "add", "compare", "--cron", "0 2 * * *", "-d", "digits", "--labels", "300") == 0
+    assert (added[0].request.dataset, added[0].request.assignments) == ("digits", ("data.labels=300",))
+
+
+@pytest.mark.parametrize("url", [None, "http://prefect.example/api"])
+@pytest.mark.parametrize("pool", ["modelyard", "k8s"])
+def test_nothing_of_this_machine_goes_into_another_ones_pool(
+    store: Path, monkeypatch: pytest.MonkeyPatch, pool: str, url: str | None
+) -> None:
+    image_folder(store / "images", {"a": 9, "b": 9})
+    monkeypatch.chdir(store)
+    monkeypatch.setenv("MODELYARD_DATA", "data")
+    monkeypatch.delenv("MODELYARD_CACHE")
+    monkeypatch.setenv("PREFECT_API_URL", url) if url else monkeypatch.delenv("PREFECT_API_URL", raising=False)
+
+    def new(dataset: str, *architectures: str) -> NewSchedule:
+        request = RefreshRequest(dataset=dataset, architectures=architectures)
+        asked = NewSchedule(name="x", cron="@daily", timezone="UTC", pool=pool, request=request)
+        return placed(asked, own_server=is_own(Home.current()))
+
+    if pool == "modelyard" and url is None:
+        assert new("images").environment == {"MODELYARD_DATA": str(store / "data"), "MODELYARD_HOME": str(Home.current().root)}
+        return
+    assert new("digits").environment == {}
+    assert new("/mnt/images", "/mnt/own.py:Net").request.architectures == ("/mnt/own.py:Net",)
+    for words in (["images"], ["./images"], ["digits", "own.py:Net"]):
+        with pytest.raises(ConfigError, match=r"not this machine: expected a name .* or the absolute path that it has there"):
+            new(*words)
 
 
 def test_a_sweep_hands_its_models_name_on(monkeypatch: pytest.MonkeyPatch) -> None:

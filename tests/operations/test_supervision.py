@@ -12,7 +12,9 @@ import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 
 import psutil
 import pytest
@@ -27,6 +29,7 @@ from modelyard.operations import sign_in, supervision
 from modelyard.operations.parts import NAMES, bind, hold, make_parts
 from modelyard.operations.sign_in import auth_file, make_auth
 from modelyard.operations.state import UpState, read_state, remove_state, running_state, write_state
+from modelyard.operations.work_pool import worker_state
 
 
 @pytest.fixture
@@ -188,6 +191,27 @@ def test_a_part_that_is_slow_is_not_told_to_be_starting(home: Home, monkeypatch:
         address = f"http://127.0.0.1:{silent.getsockname()[1]}"
         assert supervision._state(home, info, address) == "no answer in 0.2 s"
     assert supervision._state(home, info, address) == "starting"
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [(b'{"is_paused": true}', "waiting: its work pool is paused; modelyard schedule"), (b'{"is_paused": false}', "running"),
+     (b"nonsense", "running"), (b"[]", "running"), (None, "running")],
+)  # fmt: skip
+def test_a_paused_pool_is_said_at_the_worker(home: Home, answer: bytes | None, expected: str) -> None:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            assert self.path == "/api/work_pools/modelyard"
+            assert self.headers["Authorization"].startswith("Basic ")
+            self.wfile.write(b"HTTP/1.0 200 OK\r\n\r\n" + (answer or b""))
+
+        def log_message(self, *_: object) -> None: ...
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        Thread(target=server.handle_request, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}"
+        assert worker_state(home, address).startswith(expected)
+    assert worker_state(home, None) == "running"
 
 
 def test_damaged_state_is_none(home: Home) -> None:

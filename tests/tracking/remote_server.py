@@ -21,8 +21,9 @@ from mlflow.tracking import MlflowClient
 
 from modelyard.files import sha256_of_file
 from modelyard.home import Home
+from modelyard.store_mark import store_id
 from modelyard.tracking.copies import MODEL_TAG, RUN_TAG, history, point
-from modelyard.tracking.sent import files_of, local_models, local_runs, store_id
+from modelyard.tracking.sent import files_of, local_models, local_runs
 from modelyard.tracking.store import EXPERIMENT, open_store
 from modelyard.tracking.version_copies import VERSION_TAG
 

@@ -143,17 +143,15 @@ def is_ready(row: dict[str, Any]) -> bool:
 
 
 def _row(home: Home, state: UpState, info: dict[str, Any]) -> dict[str, Any]:
+    from modelyard.operations.work_pool import worker_state
+
     name, address = info["name"], state.addresses.get(info["name"], "")
     log = home.logs / f"{name}.log"
     seconds = max(0, info["now"] - info["start"]) if info["statename"] == "RUNNING" else 0
-    return {
-        "part": name,
-        "state": _state(home, info, address),
-        "s": seconds,
-        "pid": info["pid"],
-        "address": address,
-        "log": str(log),
-    }
+    told = _state(home, info, address)
+    if told == "running":  # the worker, which has no address
+        told = worker_state(home, state.addresses.get("prefect"))
+    return {"part": name, "state": told, "s": seconds, "pid": info["pid"], "address": address, "log": str(log)}
 
 
 def _state(home: Home, info: dict[str, Any], address: str) -> str:

@@ -17,9 +17,10 @@ from mlflow.exceptions import MlflowException
 from modelyard.errors import RemoteError, StoreError, UnreachableError
 from modelyard.files import make_folder
 from modelyard.home import Home
+from modelyard.store_mark import store_id
 from modelyard.tracking.copies import Link, send_run
 from modelyard.tracking.remote import Remote, asking
-from modelyard.tracking.sent import LocalModel, LocalRun, Record, Sent, count_waiting, local_models, local_runs, store_id
+from modelyard.tracking.sent import LocalModel, LocalRun, Record, Sent, count_waiting, local_models, local_runs
 from modelyard.tracking.store import EXPERIMENT, open_store
 from modelyard.tracking.version_copies import send_versions
 

@@ -7,18 +7,16 @@ from __future__ import annotations
 
 import json
 import time
-import uuid
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
 from mlflow.entities import Run
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.store.entities.paged_list import PagedList
 
-from modelyard.files import sha256_of_json, write_atomically, write_json
+from modelyard.files import sha256_of_json, write_json
 from modelyard.home import Home
 from modelyard.tracking.remote import Remote
 from modelyard.tracking.store import open_store
@@ -112,15 +110,6 @@ class Record:
             return str(json.loads((self._folder / "last.json").read_text())["problem"])
         except (OSError, ValueError, KeyError):
             return ""
-
-
-def store_id(home: Home) -> str:
-    """A name of this store that no other has, made once."""
-    path = home.state / "store-id"
-    with FileLock(home.locks / "store.lock"):
-        if not path.exists():
-            write_atomically(path, uuid.uuid4().hex[:12].encode())
-    return path.read_text()
 
 
 def local_runs(home: Home) -> list[LocalRun]:

@@ -1,0 +1,70 @@
+"""A schedule's words, made to mean the same where its pool runs them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from flows.schedule import NewSchedule
+from flows.worker import POOL
+from modelyard.data.imports import is_named
+from modelyard.data.sources import load_dataset
+from modelyard.errors import ConfigError
+from modelyard.files import full_path
+from modelyard.home import Home
+from modelyard.own_modules import record
+from modelyard.recipes import named_recipes
+from modelyard.requests import compare_request
+from modelyard.store_mark import make_mark
+from modelyard.terminal import echo
+
+
+def placed(new: NewSchedule, *, own_server: bool) -> NewSchedule:
+    """Checked for the worker of this machine; or, for any other pool, with nothing of this machine in it.
+
+    Raises: ConfigError, DataError, DeviceError.
+    """
+    if own_server:
+        new = new.model_copy(update={"store": make_mark(Home.current())})
+    if new.pool != POOL or not own_server:
+        return _elsewhere(new)
+    home, dataset = Home.current(), new.request.dataset
+    if not is_named(dataset) and Path(dataset).exists():
+        dataset = str(Path(dataset).resolve())  # a worker has another working directory
+    architectures = tuple(map(from_anywhere, new.request.architectures))
+    request = new.request.model_copy(update={"dataset": dataset, "architectures": architectures})
+    wanted = compare_request(**request.model_dump())
+    data = next(iter(wanted.recipes.values())).data
+    load_dataset(dataset, data.folder_options(skip_unreadable=request.skip_unreadable))
+    record(home, wanted.own_modules())
+    found = {name: os.environ[name] for name in ("MODELYARD_CACHE", "MODELYARD_DATA") if os.environ.get(name)}
+    environment = {name: str(Path(value).expanduser().resolve()) for name, value in found.items()}
+    return new.model_copy(update={"request": request, "environment": environment | {"MODELYARD_HOME": str(home.root)}})
+
+
+def _elsewhere(new: NewSchedule) -> NewSchedule:
+    dataset, architectures = new.request.dataset, new.request.architectures
+    files = [file for name in architectures if (file := _file(name))]
+    if not files:  # what such a file is can be said only where it is
+        named_recipes(architectures, new.request.preset, new.request.assignments, dataset=dataset)
+    is_name = is_named(dataset) or ("/" not in dataset and not Path(dataset).exists())
+    for path in files if is_name else [*files, dataset]:
+        if not Path(path).is_absolute():
+            raise ConfigError(
+                f"{path} is looked for where the pool {new.pool} runs, which is not this machine: expected a name that"
+                " `modelyard data list` shows there, or the absolute path that it has there"
+            )
+    store = "a store" if new.store is None else "the folder of this store"
+    echo(f"the pool {new.pool} runs elsewhere: its machines need {', '.join([dataset, *files])} and {store} (MODELYARD_HOME)")
+    return new
+
+
+def from_anywhere(architecture: str) -> str:
+    """The same for a worker, which has another working directory."""
+    return f"{full_path(file)}:{architecture.rpartition(':')[2]}" if (file := _file(architecture)) else architecture
+
+
+def _file(architecture: str) -> str:
+    """Of an own module; empty for others."""
+    file = architecture.rpartition(":")[0]
+    return file if file.endswith(".py") else ""
