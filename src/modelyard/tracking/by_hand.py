@@ -13,8 +13,9 @@ from modelyard.tracking.aliases import Move, move_alias, settle
 from modelyard.tracking.answers import data_folder, facts, released
 from modelyard.tracking.judging import gates_of, judge, keep
 from modelyard.tracking.lineage import CHAMPION, PREVIOUS, Lineage, lineage
-from modelyard.tracking.promotion import holder, judged_anew
+from modelyard.tracking.promotion import holder, judged_anew, leader
 from modelyard.tracking.registry import Version, model_names, versions
+from modelyard.tracking.standing import tell_discrepancies
 
 ALIAS = re.compile(r"(?!v?\d+$|latest$)[a-z][a-z0-9_-]*")
 """What MLflow, a file name and `model@alias` can all bear."""
@@ -54,19 +55,22 @@ def promote_version(home: Home, reference: str, alias: str = CHAMPION, *, reason
     if "@" not in reference:
         raise StoreError(f"expected MODEL@VERSION such as {reference}@3, received {reference!r}")
     with in_use(home):
+        settle(home, reference.partition("@")[0])
         candidate = find_version(home, reference)
         released(home, candidate)
-        settle(home, candidate.name)
-        return judged_anew(lambda: _promote_once(home, candidate, alias, reason, force))
+        done = judged_anew(lambda: _promote_once(home, candidate, alias, reason, force))
+    tell_discrepancies(home, candidate.name)
+    return done
 
 
 def _promote_once(home: Home, candidate: Version, alias: str, reason: str, force: bool) -> str:
     known = known_versions(home, candidate.name)
-    now = holder(known, alias)
+    champion = leader(home, candidate.name, known)
+    now = champion if alias == CHAMPION else holder(known, alias)
     name = f"{candidate.name}@{candidate.number}"
     if now is not None and now.number == candidate.number:
         return f"{name} is {alias} already; nothing was moved"
-    verdicts = _verdicts(home, candidate, alias, holder(known, CHAMPION))
+    verdicts = _verdicts(home, candidate, alias, champion)
     refused = refusals(verdicts)
     if refused and not force:
         raise PromotionError(f"{name} was not promoted: {refused}; --force promotes it all the same, and the ledger tells")
@@ -94,17 +98,20 @@ def rollback(home: Home, name: str, to: int | None = None, *, reason: str = "") 
     Twice goes two steps back. Raises: StoreError at the beginning, or when another process moved the champion meanwhile.
     """
     with in_use(home):
-        known = known_versions(home, name)
         settle(home, name)
-        champions = lineage(read_ledger(home.releases_of(name)).moves)
+        known = known_versions(home, name)
+        champions = lineage(read_ledger(home.releases_of(name)).moves, {version.number for version in known})
+        now = leader(home, name, known)
+        leads = None if now is None else now.number
         target = _target(name, champions, to)
         version = next((version for version in known if version.number == target), None)
         if version is None:
             raise StoreError(f"version {target} of {name} is registered no more; roll back further with --to")
         released(home, version)
-        why = reason or f"rolled back from version {champions.champion}"
-        move_alias(home, Move(version, CHAMPION, why, action="rollback"), expected=champions.champion)
-        return f"champion of {name}: version {champions.champion} -> {target}, {why}"
+        why = reason or f"rolled back from version {leads}"
+        move_alias(home, Move(version, CHAMPION, why, action="rollback"), expected=leads)
+    tell_discrepancies(home, name)
+    return f"champion of {name}: version {leads} -> {target}, {why}"
 
 
 def _target(name: str, champions: Lineage, to: int | None) -> int:
