@@ -1,9 +1,10 @@
-"""`modelyard models repair | delete | withdraw`: what is taken away, in MLflow's page or here."""
+"""`modelyard models repair | delete | withdraw`: what was taken away in MLflow's page, or is to be taken away here."""
 
 from __future__ import annotations
 
 import json
 import sys
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -12,22 +13,20 @@ from modelyard.cli_models import ReasonOption
 from modelyard.cli_options import JsonOption
 from modelyard.errors import ConfigError
 from modelyard.home import Home
+from modelyard.progress import ConsoleProgress
 from modelyard.terminal import echo
 
 
 def repair(
     model: Annotated[str, typer.Argument(metavar="[MODEL]", help="Only this model; else all.")] = "",
-    adopt: Annotated[bool, typer.Option("--adopt", help="Aliases moved in MLflow are kept, if the gates allow.")] = False,
+    adopt: Annotated[bool, typer.Option("--adopt", help="Take over aliases moved in MLflow, if the gates allow.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell only.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Settle what somebody deleted, renamed, moved or edited in MLflow.
 
-    What was deleted is restored where MLflow can; else its aliases end, in the ledger too, and what is released stays.
-
-    Exit code 1: something could not be settled (the line says why).
+    What can be restored is; else its aliases end, in the ledger too, and releases stay. Exit code 1: not all was settled.
     """
-    from modelyard.progress import ConsoleProgress
     from modelyard.tracking.repairs import NOT_SETTLED, settle_all
     from modelyard.tracking.standing import discrepancies
 
@@ -35,9 +34,9 @@ def repair(
     with ConsoleProgress():
         pairs = [(each, "") for each in discrepancies(home, model)] if dry_run else list(settle_all(home, model, adopt=adopt))
     if as_json:
-        echo(json.dumps([found.as_row() | {"done": done} for found, done in pairs]))
+        echo(json.dumps([asdict(found) | {"done": done} for found, done in pairs]))
     else:
-        echo(*(f"{found}{f' -> {done}' if done else ''}" for found, done in pairs) if pairs else "nothing differs")
+        echo(*(f"{found}{f' -> {done}' if done else ''}" for found, done in pairs) if pairs else ["nothing differs"])
     if any(done.startswith(NOT_SETTLED) for _, done in pairs):
         raise typer.Exit(1)
 
@@ -49,7 +48,6 @@ def delete(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
     """Delete a version or a model with its releases, or a run. What an alias names stays; so does the ledger."""
-    from modelyard.progress import ConsoleProgress
     from modelyard.tracking import removal
 
     if bool(what) == bool(run):
@@ -59,7 +57,8 @@ def delete(
     if not yes and not typer.confirm(f"delete {what or f'run {run}'} for good?"):
         raise typer.Exit(1)
     with ConsoleProgress():
-        echo(removal.delete_run(Home.current(), run) if run else removal.delete(Home.current(), what, reason))
+        home = Home.current()
+        echo(removal.delete_run(home, run) if run else removal.delete(home, what, reason or "deleted by hand"))
 
 
 def withdraw(
@@ -67,9 +66,8 @@ def withdraw(
     reason: ReasonOption = "",
 ) -> None:
     """End an alias; a champion that is withdrawn is served no more."""
-    from modelyard.progress import ConsoleProgress
-    from modelyard.tracking import aliases
+    from modelyard.tracking import removal
 
     model, _, alias = reference.partition("@")
     with ConsoleProgress():
-        echo(aliases.withdraw(Home.current(), model, alias, reason or "withdrawn by hand"))
+        echo(removal.withdraw(Home.current(), model, alias, reason or "withdrawn by hand"))

@@ -39,9 +39,7 @@ def examine(home: Home) -> dict[str, Any]:
     report["sizes"] = ", ".join(f"{name} {size / 1e6:.1f} MB" for name, size in store_sizes(home).items())
     report["database"] = _database(home)
     report["remote"] = _remote(home)
-    if (asks := report["database"] == "ok") and (told := _store_wide(home)):
-        report["MLflow"] = told
-    return report | _ledgers(home, ask_registry=asks)
+    return report | _ledgers(home, ask_registry=report["database"] == "ok")
 
 
 def _version(package: str) -> str | None:
@@ -110,13 +108,6 @@ def _remote(home: Home) -> str:
     except StoreError:
         waiting = "the store cannot be read"
     return f"{remote.name}, {'reachable' if remote.is_answering() else 'not reachable'}, {waiting}"
-
-
-def _store_wide(home: Home) -> str:
-    """What was deleted in MLflow that belongs to no model."""
-    from modelyard.tracking.standing import discrepancies
-
-    return "; ".join(str(found) for found in discrepancies(home) if not found.model)
 
 
 def _ledgers(home: Home, *, ask_registry: bool) -> dict[str, str]:

@@ -15,12 +15,12 @@ from mlflow.tracking import MlflowClient
 from modelyard.errors import AliasMovedError, StoreError
 from modelyard.files import check_space, make_folder, read_regular, write_atomically
 from modelyard.home import Home
-from modelyard.ledger import LEDGER_FILE, LOST, RENUMBER, WITHDRAW, Entry, Head, Ledger, demand_whole, read_head, read_ledger
+from modelyard.ledger import LEDGER_FILE, LOST, RENUMBER, Entry, Head, Ledger, demand_whole, read_head, read_ledger
 from modelyard.progress import current_progress
 from modelyard.tracking import ledger
 from modelyard.tracking.entering import enter_versions
-from modelyard.tracking.lineage import PREVIOUS, pointers
-from modelyard.tracking.naming import HEAD_TAG, is_missing, name_back
+from modelyard.tracking.lineage import pointers
+from modelyard.tracking.naming import HEAD_TAG, find_model, name_back
 from modelyard.tracking.owed import answering, owed_move
 from modelyard.tracking.registry import Version, registered
 from modelyard.tracking.store import open_store
@@ -48,11 +48,14 @@ def move_alias(home: Home, move: Move, *, expected: int | None) -> None:
     with locked(home, model) as (client, folder):
         known = settle_locked(client, folder)
         entries = read_ledger(folder).moves
-        before = _pointer(client, folder, entries, move.alias)
+        before = pointer(client, folder, entries, move.alias)
         if before != expected:
             raise AliasMovedError(f"{model}@{move.alias} moved to version {before} meanwhile; look at it and try again")
         if before == to and move.alias in pointers(entries):
             return
+        theirs = client.get_registered_model(model).aliases.get(move.alias)
+        if theirs is not None and int(theirs) not in {before, to}:
+            current_progress.get().say(f"NOTE: {move.alias} of {model}, which was moved to {theirs} in MLflow, is moved on")
         if to not in known:
             raise StoreError(f"{model}@{to} is not in MLflow any more as the ledger knows it; nothing was moved")
         check_space(home.root)
@@ -72,31 +75,6 @@ def settle(home: Home, model: str) -> None:
     name_back(home, model)
     with locked(home, model) as (client, folder):
         settle_locked(client, folder)
-
-
-def withdraw(home: Home, model: str, alias: str, why: str) -> str:
-    """End an alias; gives what was done in one line. Raises: StoreError."""
-    if alias == PREVIOUS:
-        raise StoreError("previous follows champion and cannot be withdrawn")
-    with locked(home, model) as (client, folder):
-        settle_locked(client, folder)
-        entries = read_ledger(folder).moves
-        before = _pointer(client, folder, entries, alias)
-        if before is None:
-            raise StoreError(f"{model}@{alias} points to nothing; see modelyard models list")
-        ledger.append(folder, [withdrawal(model, alias, before, why)])
-        settle_locked(client, folder)
-    return f"{alias} of {model}: version {before} -> none, {why}"
-
-
-def ending(model: str, version: int, action: str, why: str) -> Entry:
-    """The entry that ends a version."""
-    return {"model": model, "action": action, "version": version, "why": why}
-
-
-def withdrawal(model: str, alias: str, before: int, why: str) -> Entry:
-    """The entry that ends an alias."""
-    return {"model": model, "alias": alias, "action": WITHDRAW, "from": before, "to": None, "why": why}
 
 
 def put_back(home: Home, model: str, alias: str) -> None:
@@ -142,7 +120,7 @@ def _tagged_head(client: MlflowClient, model: str) -> dict[str, Head]:
         raise StoreError(f"tag {HEAD_TAG} of {model} was edited ({error}); put its copy back") from error
 
 
-def _pointer(client: MlflowClient, folder: Path, entries: list[Entry], alias: str) -> int | None:
+def pointer(client: MlflowClient, folder: Path, entries: list[Entry], alias: str) -> int | None:
     """By the ledger; by the registry for an alias that the ledger does not know."""
     if entry := pointers(entries).get(alias):
         return answering(folder, entry)
@@ -160,7 +138,7 @@ def settle_locked(client: MlflowClient, folder: Path) -> dict[int, str]:
     known = {
         version.number: version.digest for version in registered(client, folder) if found.knows(version.number, version.digest)
     }
-    if not found.lines or is_missing(client, folder.name):
+    if not found.lines or find_model(client, folder.name) is None:
         return known
     entries = found.moves
     while owed := owed_move(folder.name, entries, known):

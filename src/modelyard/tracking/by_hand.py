@@ -12,7 +12,7 @@ from modelyard.ledger import read_ledger
 from modelyard.tracking.aliases import Move, move_alias, settle
 from modelyard.tracking.answers import data_folder, facts, released
 from modelyard.tracking.judging import gates_of, judge, keep
-from modelyard.tracking.lineage import CHAMPION, PREVIOUS, Lineage, lineage
+from modelyard.tracking.lineage import CHAMPION, PREVIOUS, Lineage, lineage, pointers
 from modelyard.tracking.promotion import holder, judged_anew, leader
 from modelyard.tracking.registry import Version, model_names, versions
 from modelyard.tracking.standing import tell_discrepancies
@@ -68,7 +68,8 @@ def _promote_once(home: Home, candidate: Version, alias: str, reason: str, force
     champion = leader(home, candidate.name, known)
     now = champion if alias == CHAMPION else holder(known, alias)
     name = f"{candidate.name}@{candidate.number}"
-    if now is not None and now.number == candidate.number:
+    is_told = alias in pointers(read_ledger(home.releases_of(candidate.name)).moves)
+    if is_told and now is not None and now.number == candidate.number:
         return f"{name} is {alias} already; nothing was moved"
     verdicts = _verdicts(home, candidate, alias, champion)
     refused = refusals(verdicts)
@@ -108,16 +109,16 @@ def rollback(home: Home, name: str, to: int | None = None, *, reason: str = "") 
         if version is None:
             raise StoreError(f"version {target} of {name} is registered no more; roll back further with --to")
         released(home, version)
-        why = reason or f"rolled back from version {leads}"
+        why = reason or f"rolled back from version {leads or 'none'}"
         move_alias(home, Move(version, CHAMPION, why, action="rollback"), expected=leads)
     tell_discrepancies(home, name)
-    return f"champion of {name}: version {leads} -> {target}, {why}"
+    return f"champion of {name}: version {leads or 'none'} -> {target}, {why}"
 
 
 def _target(name: str, champions: Lineage, to: int | None) -> int:
     if to is None:
         if champions.previous is None:
-            raise StoreError(f"no version of {name} led before {champions.champion}: there is nothing to roll back to")
+            raise StoreError(f"no version of {name} led before: there is nothing to roll back to")
         return champions.previous
     if to == champions.champion:
         raise StoreError(f"version {to} of {name} is the champion already")

@@ -83,7 +83,7 @@ def verify(home: Home, model: str, *, ask_registry: bool = True) -> tuple[str, l
         from modelyard.tracking.standing import discrepancies
 
         heads, files = heads | registry_head(home, model), registered_files(home, model)
-        differing = [found for found in discrepancies(home, model) if found.model]
+        differing = discrepancies(home, model)
     found = read_ledger(folder)
     if not (folder.is_dir() or heads):
         raise _no_ledger(home, model)

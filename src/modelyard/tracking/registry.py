@@ -24,6 +24,7 @@ from modelyard.home import Home
 from modelyard.ledger import Ledger, read_ledger
 from modelyard.releases import known_versions
 from modelyard.tracking.lineage import pointers
+from modelyard.tracking.naming import find_model
 from modelyard.tracking.store import open_store
 
 SCORES = ("accuracy", "nll")
@@ -57,7 +58,8 @@ class Version:
     def as_row(self) -> dict[str, Any]:
         """What a list of models shows."""
         return {
-            "name": self.name, "version": self.number, "architecture": self.tags.get("label", ""),
+            "name": self.name, "version": self.number,
+            "architecture": self.tags.get("label", self.tags.get("architecture", "")),
             "aliases": ", ".join(self.aliases), "validation %": round(100 * self.score("validation_accuracy"), 2),
         }  # fmt: skip
 
@@ -142,28 +144,28 @@ def versions(home: Home, name: str) -> list[Version]:
 def registered(client: MlflowClient, folder: Path) -> list[Version]:
     """The versions of the model of a release folder, oldest first; empty when MLflow has none."""
     ledger = read_ledger(folder) if is_plain_name(folder.name) else Ledger()
-    try:
-        aliases = client.get_registered_model(folder.name).aliases
-    except MlflowException:
+    if (model := find_model(client, folder.name)) is None:
         return []
-    aliases |= {alias: entry["to"] for alias, entry in pointers(ledger.moves).items()}
-    made = [_version(folder, ledger, aliases, found) for found in client.search_model_versions(f"name={folder.name!r}")]
+    aliases = model.aliases | {alias: entry["to"] for alias, entry in pointers(ledger.moves).items()}
+    made = [_version(client, folder, ledger, aliases, found) for found in client.search_model_versions(f"name={folder.name!r}")]
     return sorted(made, key=lambda version: version.number)
 
 
-def _version(folder: Path, ledger: Ledger, aliases: Mapping[str, Any], found: ModelVersion) -> Version:
-    number, digest = int(found.version), found.tags.get("onnx_sha256") or _digest_of_stored(found)
+def _version(client: MlflowClient, folder: Path, ledger: Ledger, aliases: Mapping[str, Any], found: ModelVersion) -> Version:
+    number, digest = int(found.version), found.tags.get("onnx_sha256", "")
+    if not (digest and ledger.knows(number, digest)):  # another file, or somebody edited the tag
+        digest = _digest_of_stored(client, found) or digest
     vouched = told_by_release(folder / str(number), digest)
     names = [alias for alias, to in aliases.items() if to is not None and int(to) == number and ledger.knows(number, digest)]
     edited = {name: value for name, value in vouched.items() if found.tags.get(name) != value}
     return Version(folder.name, number, {**found.tags, **vouched}, tuple(names), str(found.run_id), edited)
 
 
-def _digest_of_stored(found: ModelVersion) -> str:
-    """Of the file that MLflow keeps, where somebody removed the tag; empty where there is none."""
+def _digest_of_stored(client: MlflowClient, found: ModelVersion) -> str:
+    """Of the file that MLflow keeps; empty where it cannot be read."""
     with suppress(MlflowException, OSError):
         model_id = str(found.source).removeprefix("models:/")
-        return sha256_of_file(Path(MlflowClient().get_logged_model(model_id).artifact_location) / MODEL_FILE)
+        return sha256_of_file(Path(client.get_logged_model(model_id).artifact_location) / MODEL_FILE)
     return ""
 
 

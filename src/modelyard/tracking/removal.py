@@ -3,66 +3,68 @@
 from __future__ import annotations
 
 import shutil
-from pathlib import Path
 
 from mlflow.exceptions import MlflowException
-from mlflow.tracking import MlflowClient
 
 from modelyard.errors import StoreError
 from modelyard.gates.record import record_file
 from modelyard.home import Home
-from modelyard.ledger import DELETE, read_ledger
+from modelyard.ledger import DELETE, WITHDRAW, read_ledger
 from modelyard.releases import known_versions
 from modelyard.tracking import ledger
-from modelyard.tracking.aliases import ending, locked, settle, settle_locked, withdrawal
-from modelyard.tracking.lineage import CHAMPION, pointers
-from modelyard.tracking.naming import is_missing
+from modelyard.tracking.aliases import locked, pointer, settle, settle_locked
+from modelyard.tracking.lineage import CHAMPION, PREVIOUS, pointers
+from modelyard.tracking.naming import find_model
 from modelyard.tracking.owed import answering
 from modelyard.tracking.registry import model_names, registered, versions
 from modelyard.tracking.store import open_store
 
 
-def delete(home: Home, reference: str, reason: str = "") -> str:
+def withdraw(home: Home, model: str, alias: str, why: str) -> str:
+    """End an alias; gives what was done in one line. Raises: StoreError."""
+    settle(home, model)
+    with locked(home, model) as (client, folder):
+        before = pointer(client, folder, read_ledger(folder).moves, alias)
+        if before is None or alias == PREVIOUS:
+            raise StoreError(
+                f"{alias} of {model} cannot be withdrawn: it {'points to nothing' if before is None else 'follows champion'}"
+            )
+        ended = {"model": model, "alias": alias, "action": WITHDRAW, "from": before, "to": None, "why": why}
+        ledger.append(folder, [ended])
+        settle_locked(client, folder)
+    return f"{alias} of {model}: version {before} -> none, {why}"
+
+
+def delete(home: Home, reference: str, why: str) -> str:
     """Delete `model@number`, or a whole `model`, with its releases; the ledger stays. Gives what was done.
 
-    Raises: StoreError for a version that an alias names and a model that has a champion.
+    Raises: StoreError for a version that an alias names and for a model that has a champion.
     """
     model, _, wanted = reference.partition("@")
     settle(home, model)
     with locked(home, model) as (client, folder):
-        settle_locked(client, folder)
-        known = [version.number for version in registered(client, folder)]
-        released = [int(version) for version in known_versions(home.releases, model)]
-        chosen = {number for number in (*known, *released) if wanted in {"", str(number)}}
-        if not (chosen or (known == [] and not wanted and not is_missing(client, model))):
+        found, known = find_model(client, model), {version.number for version in registered(client, folder)}
+        chosen = {n for n in (*known, *map(int, known_versions(home.releases, model))) if wanted in {"", str(n)}}
+        if not chosen and (wanted or found is None):
             raise StoreError(f"there is no {reference!r} to delete: expected MODEL@NUMBER or MODEL; see modelyard models list")
-        held = {alias: number for alias, number in _named(client, folder).items() if number in chosen}
+        named = {alias: int(number) for alias, number in found.aliases.items()} if found else {}
+        named |= {alias: answering(folder, entry) or 0 for alias, entry in pointers(read_ledger(folder).moves).items()}
+        held = {alias: number for alias, number in named.items() if number in chosen}
         if held and (wanted or CHAMPION in held):
             told = ", ".join(f"{alias} names version {number}" for alias, number in held.items())
-            raise StoreError(f"{reference} was not deleted: {told}; promote another first, or modelyard models withdraw")
-        if not wanted and not is_missing(client, model):
+            raise StoreError(f"{reference} was not deleted: {told}; promote another first, or modelyard models withdraw it")
+        if found and not wanted:
             client.delete_registered_model(model)
-        for number in sorted(chosen):
-            if wanted and number in known:
-                client.delete_model_version(model, str(number))
-            ledger.append(folder, [ending(model, number, DELETE, reason or "by hand")])
-            shutil.rmtree(folder / str(number), ignore_errors=True)
-            record_file(folder / str(number)).unlink(missing_ok=True)
-        for alias in [] if wanted else held:
-            ledger.append(folder, [withdrawal(model, alias, held[alias], "its model was deleted")])
-            (folder / f"{alias}.alias").unlink(missing_ok=True)
+        for number in sorted(chosen & known) if wanted else []:
+            client.delete_model_version(model, str(number))
+        ended = [{"alias": alias, "action": WITHDRAW, "from": number, "to": None} for alias, number in held.items()]
+        ended += [{"action": DELETE, "version": number} for number in sorted(chosen)]
+        ledger.append(folder, [{"model": model, "why": why} | entry for entry in ended])
+        for path in [folder / str(number) for number in chosen]:
+            record_file(path).unlink(missing_ok=True)
+            shutil.rmtree(path, ignore_errors=True)
         settle_locked(client, folder)
     return f"{reference} was deleted"
-
-
-def _named(client: MlflowClient, folder: Path) -> dict[str, int]:
-    """Alias -> version, by MLflow, by the ledger and by what is served; the last word is the ledger's."""
-    missing = is_missing(client, folder.name)
-    named = {} if missing else {a: int(n) for a, n in client.get_registered_model(folder.name).aliases.items()}
-    for alias, entry in pointers(read_ledger(folder).moves).items():
-        if (number := answering(folder, entry)) is not None:
-            named[alias] = number
-    return named
 
 
 def delete_run(home: Home, run_id: str) -> str:
