@@ -40,5 +40,6 @@ def name_back(home: Home, model: str) -> None:
     """Give a registered model that was renamed in MLflow its name again, with a line: data, releases and ledger have it."""
     client, _ = open_store(home)
     if find_model(client, model) is None and (other := new_name(client, home.releases_of(model))):
-        client.rename_registered_model(other, model)
+        with suppress(MlflowException):  # another process was quicker
+            client.rename_registered_model(other, model)
         current_progress.get().say(f"NOTE: the model {model} was renamed {other} in MLflow; it is {model} again")

@@ -18,8 +18,9 @@ from modelyard.tracking.aliases import Move, move_alias, settle
 from modelyard.tracking.judging import Judgement, judge, keep
 from modelyard.tracking.lineage import CHAMPION, lineage, pointers
 from modelyard.tracking.owed import answering
-from modelyard.tracking.registry import Version, told_by_release, versions
+from modelyard.tracking.registry import Version, versions
 from modelyard.tracking.standing import tell_discrepancies
+from modelyard.tracking.vouching import told_by_release
 
 ATTEMPTS = 20
 """How often a candidate is judged anew because another process changed the champion meanwhile."""

@@ -17,17 +17,16 @@ from mlflow.models import ModelSignature
 from mlflow.tracking import MlflowClient
 from mlflow.types import ColSpec, Schema, TensorSpec
 
-from modelyard.bundle import MANIFEST_BYTES, MANIFEST_FILE, MODEL_FILE, Bundle, Manifest, open_bundle, read_bundle
+from modelyard.bundle import MODEL_FILE, Bundle, Manifest, open_bundle, read_bundle
 from modelyard.errors import ParityError
-from modelyard.files import folder_written_whole, is_plain_name, parse_json, read_regular, sha256_of_file
+from modelyard.files import folder_written_whole, is_plain_name
 from modelyard.home import Home
 from modelyard.ledger import Ledger, read_ledger
 from modelyard.releases import known_versions
 from modelyard.tracking.lineage import pointers
 from modelyard.tracking.naming import find_model
 from modelyard.tracking.store import open_store
-
-SCORES = ("accuracy", "nll")
+from modelyard.tracking.vouching import digest_of_stored, told_by_release
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,32 +153,11 @@ def registered(client: MlflowClient, folder: Path) -> list[Version]:
 def _version(client: MlflowClient, folder: Path, ledger: Ledger, aliases: Mapping[str, Any], found: ModelVersion) -> Version:
     number, digest = int(found.version), found.tags.get("onnx_sha256", "")
     if not (digest and ledger.knows(number, digest)):  # another file, or somebody edited the tag
-        digest = _digest_of_stored(client, found) or digest
+        digest = digest_of_stored(client, found) or digest
     vouched = told_by_release(folder / str(number), digest)
     names = [alias for alias, to in aliases.items() if to is not None and int(to) == number and ledger.knows(number, digest)]
     edited = {name: value for name, value in vouched.items() if found.tags.get(name) != value}
     return Version(folder.name, number, {**found.tags, **vouched}, tuple(names), str(found.run_id), edited)
-
-
-def _digest_of_stored(client: MlflowClient, found: ModelVersion) -> str:
-    """Of the file that MLflow keeps; empty where it cannot be read."""
-    with suppress(MlflowException, OSError):
-        model_id = str(found.source).removeprefix("models:/")
-        return sha256_of_file(Path(client.get_logged_model(model_id).artifact_location) / MODEL_FILE)
-    return ""
-
-
-def told_by_release(release: Path, digest: str) -> dict[str, str]:
-    """The tags that a release vouches for if its ONNX file has this digest."""
-    try:
-        manifest = Manifest.from_json(parse_json(read_regular(release / MANIFEST_FILE, MANIFEST_BYTES)))
-    except (OSError, ValueError):
-        return {}
-    if manifest.files.get(MODEL_FILE) != digest:
-        return {}
-    scores = {name: repr(manifest.metrics[f"validation/{name}"]) for name in SCORES if f"validation/{name}" in manifest.metrics}
-    tags = {"architecture": manifest.architecture, "data_digest": manifest.data_digest, "onnx_sha256": digest}
-    return tags | {f"validation_{name}": value for name, value in scores.items()}
 
 
 def registered_files(home: Home, name: str) -> dict[int, dict[str, str]]:
