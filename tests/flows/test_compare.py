@@ -208,7 +208,7 @@ def test_a_registry_that_people_edit_blocks_nothing_and_differs_aloud(
     assert [done for _, done in settle_all(home) if done.startswith(NOT_SETTLED)] == []
     (last,) = set(board.values()) - {champion.number, board[other]}
     promote_version(home, f"digits@{last}", force=True)
-    assert "version 4" in rollback(home, "digits")
+    assert "-> 4, rolled back" in rollback(home, "digits")
     client.rename_registered_model("digits", "ciphers")
     (found,) = discrepancies(home)
     assert "named ciphers in MLflow" in str(found)

@@ -101,7 +101,8 @@ def rollback(home: Home, name: str, to: int | None = None, *, reason: str = "") 
     with in_use(home):
         settle(home, name)
         known = known_versions(home, name)
-        champions = lineage(read_ledger(home.releases_of(name)).moves, {version.number for version in known})
+        ledger = read_ledger(home.releases_of(name))
+        champions = lineage(ledger.moves, {version.number for version in known if ledger.knows(version.number, version.digest)})
         now = leader(home, name, known)
         leads = None if now is None else now.number
         target = _target(name, champions, to)
@@ -118,7 +119,7 @@ def rollback(home: Home, name: str, to: int | None = None, *, reason: str = "") 
 def _target(name: str, champions: Lineage, to: int | None) -> int:
     if to is None:
         if champions.previous is None:
-            raise StoreError(f"no version of {name} led before: there is nothing to roll back to")
+            raise StoreError(f"no version of {name} led before {champions.champion or 'it'}: there is nothing to roll back to")
         return champions.previous
     if to == champions.champion:
         raise StoreError(f"version {to} of {name} is the champion already")
