@@ -87,8 +87,12 @@ class Ledger:
     @property
     def gone(self) -> set[Any]:
         """Versions that were deleted, here or in MLflow, as far as the ledger knows."""
-        ends = [entry for entry in filter(None, self.entries) if entry.get("action") in {DELETE, LOST, RENUMBER}]
-        return {entry.get("version", entry.get("from")) for entry in ends}
+        numbers: set[Any] = set()
+        for entry in filter(None, self.entries):
+            if entry.get("action") in {DELETE, LOST, RENUMBER}:
+                numbers.add(entry.get("version", entry.get("from")))
+                numbers.discard(entry.get("to"))  # it is there, again or by its new number
+        return numbers
 
     def knows(self, version: int, digest: str) -> bool:
         """Whether this is the ONNX file that is known under the number; so is every file where none is known."""

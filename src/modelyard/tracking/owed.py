@@ -40,7 +40,8 @@ def _strayed(entry: Entry, known: Mapping[int, str]) -> Entry | None:
     same = max((version for version, found in known.items() if digest and found == digest), default=None)
     if same is None and was_lost:
         return None
-    why = f"version {number} is not in MLflow any more" + (f", version {same} is the same file" if same else "")
+    why = f"version {number} is {'not in MLflow any more' if same != number else 'in MLflow again'}"
+    why += f", version {same} is the same file" if same not in {None, number} else ""
     kept = {name: entry[name] for name in ("model", "alias")} | {"onnx_sha256": digest, "why": why}
     return kept | {"action": LOST if same is None else RENUMBER, "from": number, "to": same}
 
