@@ -23,6 +23,7 @@ from modelyard.cli_models import models_app
 from modelyard.cli_operate import down, env, restart, status, ui, up
 from modelyard.cli_options import PRESETS_HELP, JsonOption, LabelsOption, SkipOption, print_rows, with_labels
 from modelyard.cli_predict import predict
+from modelyard.cli_registry import delete, repair, withdraw
 from modelyard.cli_repository import repository_app
 from modelyard.cli_schedule import schedule_app
 from modelyard.cli_serve import serve
@@ -46,6 +47,9 @@ app = typer.Typer(
 app.add_typer(data_app, name="data")
 app.add_typer(alerts_app, name="alerts")
 app.add_typer(models_app, name="models")
+models_app.command()(repair)
+models_app.command()(delete)
+models_app.command()(withdraw)
 app.add_typer(repository_app, name="repository")
 app.add_typer(store_app, name="store")
 for command in (up, status, down, restart, ui, env, gc, sweep, predict):

@@ -21,10 +21,16 @@ ReasonOption = Annotated[str, typer.Option(help="Why, for the ledger.")]
 def models_list(as_json: JsonOption = False) -> None:
     """All registered versions."""
     from modelyard.tracking.registry import model_names, versions
+    from modelyard.tracking.standing import discrepancies
 
     home = Home.current()
     rows = [version.as_row() for name in model_names(home) for version in versions(home, name)]
+    found = discrepancies(home)
+    for row in rows if found else []:
+        told = [str(each) for each in found if (each.model, each.version) == (row["name"], row["version"])]
+        row["differs"] = told if as_json else "!" * bool(told)
     print_rows(rows, "registered models", as_json, "nothing is registered yet; start with: modelyard run")
+    echo(*found, err=as_json)
 
 
 @models_app.command("show")
@@ -36,9 +42,14 @@ def models_show(
     from modelyard.releases import read_release
     from modelyard.tables import print_card
 
-    folder = released_folder(Home.current(), model)
+    home = Home.current()
+    folder = released_folder(home, model)
     manifest = read_release(folder).manifest
     echo(*json.dumps(asdict(manifest), indent=2).splitlines()) if as_json else print_card(manifest, folder)
+    if home.database.exists():
+        from modelyard.tracking.standing import discrepancies
+
+        echo(*discrepancies(home, folder.parent.name), err=True)
 
 
 @models_app.command("promote")

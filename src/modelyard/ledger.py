@@ -25,6 +25,9 @@ LEDGER_BYTES, HEAD_BYTES = 256 * 2**20, 4096
 ZEROS = "0" * 64
 REGISTER = "register"
 """The action of a registration."""
+DELETE, WITHDRAW, LOST, RENUMBER = "delete", "withdraw", "lost", "renumber"
+"""Ends: of a version and of an alias by `modelyard models`; of either because MLflow has the version no more; or, where the
+same file is registered under another number, that number's beginning."""
 Entry = dict[str, Any]
 MOVE = {"alias": (str,), "from": (int, NoneType), "to": (int, NoneType)}
 """What tells the move of an alias."""
@@ -80,6 +83,20 @@ class Ledger:
         """File name -> sha256; of a version from before registrations only its ONNX file's, if an alias moved to it."""
         moved = [move["onnx_sha256"] for move in self.moves if move["to"] == version and move.get("onnx_sha256")]
         return self.registered.get(version, {MODEL_FILE: moved[-1]} if moved else {})
+
+    @property
+    def gone(self) -> set[Any]:
+        """Versions that were deleted, here or in MLflow, as far as the ledger knows."""
+        numbers: set[Any] = set()
+        for entry in filter(None, self.entries):
+            if entry.get("action") in {DELETE, LOST, RENUMBER}:
+                numbers.add(entry.get("version", entry.get("from")))
+                numbers.discard(entry.get("to"))  # it is there, again or by its new number
+        return numbers
+
+    def knows(self, version: int, digest: str) -> bool:
+        """Whether this is the ONNX file that is known under the number; so is every file where none is known."""
+        return self.files_of(version).get(MODEL_FILE, digest) == digest
 
     @property
     def unchained(self) -> int:

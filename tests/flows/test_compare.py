@@ -19,8 +19,13 @@ from modelyard.bundle import open_bundle
 from modelyard.data.sources import load_dataset
 from modelyard.home import Home
 from modelyard.predict import predict_files, released_folder
+from modelyard.releases import read_release
+from modelyard.tracking import history
+from modelyard.tracking.by_hand import promote_version, rollback
 from modelyard.tracking.reconcile import NOTE, reconcile
 from modelyard.tracking.registry import versions
+from modelyard.tracking.repairs import NOT_SETTLED, settle_all
+from modelyard.tracking.standing import discrepancies
 from modelyard.tracking.store import open_store
 from tests.blank import Templates
 from tests.flows.command import ROOT, RUN, environment_below, started, started_until, words_of
@@ -181,3 +186,38 @@ def test_the_release_answers_for_an_image_file(
     hits = sum(answer == str(label) for answer, label in zip(answers, digits.train.labels_N[:40], strict=True))
     assert hits >= 20
     assert released_folder(home, "digits@1").name == "1"
+
+
+def test_a_registry_that_people_edit_blocks_nothing_and_differs_aloud(
+    finished: dict[str, Any], environment: dict[str, str], home: Home
+) -> None:
+    """Story, and the last test of this store: the champion's version deleted, a run, repair, promotion, rollback, renamed."""
+    board = {row["architecture"]: row["version"] for row in finished["result"]["board"]}
+    (champion,) = [version for version in versions(home, "digits") if "champion" in version.aliases]
+    label, other = champion.tags["label"], next(name for name in board if name != champion.tags["label"])
+    client, _ = open_store(home)
+    client.delete_model_version("digits", str(champion.number))
+    client.delete_model_version("digits", str(board[other]))
+    again = subprocess.run([*RUN, "-a", label], env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert again.returncode == 0, again.stderr
+    assert (
+        f"NOTE: champion of digits: version {champion.number} is not in MLflow any more, version 4 is the same" in again.stderr
+    )
+    assert f"NOTE: {other} of digits: version {board[other]} is not in MLflow any more" in again.stderr
+    assert client.get_registered_model("digits").aliases["champion"] == 4 == served(home)
+    assert [done for _, done in settle_all(home) if done.startswith(NOT_SETTLED)] == []
+    (last,) = set(board.values()) - {champion.number, board[other]}
+    promote_version(home, f"digits@{last}", force=True)
+    assert "-> 4, rolled back" in rollback(home, "digits")
+    client.rename_registered_model("digits", "ciphers")
+    (found,) = discrepancies(home)
+    assert "named ciphers in MLflow" in str(found)
+    assert (served(home), history.verify(home, "digits")[1]) == (4, [str(found)])
+    assert [done for _, done in settle_all(home)] == ["named back"]
+    assert [version.number for version in versions(home, "digits")] == [last, 4]
+    assert read_release(released_folder(home, "digits@champion")).is_recorded, "what a server loads"
+    assert history.verify(home, "digits")[1] == []
+
+
+def served(home: Home) -> int:
+    return int(released_folder(home, "digits@champion").name)

@@ -38,7 +38,6 @@ from modelyard.errors import ConfigError, StoreError
 from modelyard.home import Home
 from modelyard.identity import identity
 from modelyard.requests import BuildRequest, CompareRequest, compare_request
-from modelyard.store_mark import read_id
 from modelyard.sweeps.request import SweepRequest
 from modelyard.tracking.relocation import rewrite_schedules
 from tests.blank import Templates
@@ -123,7 +122,7 @@ def test_a_schedule_is_listed_and_not_added_twice(client: SyncPrefectClient, nig
         schedule.remove("nihgtly")
     deployment = schedule.find(client, nightly)
     assert RefreshRequest.model_validate(deployment.parameters["request"]) == RefreshRequest(dataset="digits")
-    assert deployment.parameters["store"]["id"] == read_id(Home.current())
+    assert "store" not in deployment.parameters
 
 
 Prevent = Callable[[SyncPrefectClient, DeploymentResponse], object]
@@ -410,6 +409,7 @@ def test_nothing_of_this_machine_goes_into_another_ones_pool(
         asked = NewSchedule(name="x", cron="@daily", timezone="UTC", pool=pool, request=request)
         return placed(asked, own_server=is_own(Home.current()))
 
+    assert (new("digits").store is None) == (url is not None)  # bound to the store whose server it is on, and to no other
     if pool == "modelyard" and url is None:
         assert new("images").environment == {"MODELYARD_DATA": str(store / "data"), "MODELYARD_HOME": str(Home.current().root)}
         return

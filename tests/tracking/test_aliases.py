@@ -14,7 +14,7 @@ import pytest
 from modelyard.errors import AliasMovedError, StoreError
 from modelyard.home import Home
 from modelyard.ledger import HEAD_FILE, LEDGER_FILE, problems, read_head, read_ledger
-from modelyard.tracking.aliases import move_alias, registry_head, settle
+from modelyard.tracking.aliases import move_alias, put_back, registry_head, settle
 from modelyard.tracking.store import open_store
 from tests.blank import Templates
 from tests.tracking.movers import a_move, agreed, champion, climb, die_after
@@ -39,8 +39,8 @@ def model(home: Home, request: pytest.FixtureRequest) -> str:
     client, _ = open_store(home)
     name: str = request.node.name
     client.create_registered_model(name)
-    for _ in range(9):
-        client.create_model_version(name, "nowhere")
+    for number in range(1, 10):
+        client.create_model_version(name, "nowhere", tags={"onnx_sha256": str(number)})
     return name
 
 
@@ -95,12 +95,15 @@ def test_a_move_that_the_registry_cannot_write_is_taken_back(home: Home, model: 
     assert agreed(home, model) == {"champion": 1}
 
 
-def test_an_alias_moved_behind_the_ledger_is_put_back(home: Home, model: str) -> None:
+def test_what_serves_is_the_ledgers_and_an_alias_moved_in_mlflow_waits_for_a_person(home: Home, model: str) -> None:
     move_alias(home, a_move(model, 1), expected=None)
     client, _ = open_store(home)
     client.set_registered_model_alias(model, "champion", "5")
     (home.releases / model / "champion.alias").write_text("7\n")
     settle(home, model)
+    assert (home.releases / model / "champion.alias").read_text() == "1\n"
+    assert client.get_registered_model(model).aliases == {"champion": 5}
+    put_back(home, model, "champion")
     assert agreed(home, model) == {"champion": 1}
 
 

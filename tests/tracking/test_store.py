@@ -97,8 +97,8 @@ def test_a_reader_of_a_shared_store_needs_no_lock_and_writes_nothing(made: Home,
     """L14: a user of the group, without rights, sees what is registered and verifies it; what writes is refused in a line."""
     client, _ = open_store(made)
     client.create_registered_model("fruit")
-    client.create_model_version("fruit", "nowhere", tags={"validation_accuracy": "0.5"})
     digest = sha256_of_file(release(made.releases, 1, Linear.seeded(1)) / MODEL_FILE)
+    client.create_model_version("fruit", "nowhere", tags={"validation_accuracy": "0.5", "onnx_sha256": digest})
     move_alias(made, a_move("fruit", 1, digest), expected=None)
     home = Home(Path(shutil.copytree(made.root, tmp_path / "nobody has it open")))
     share(home, "4242")

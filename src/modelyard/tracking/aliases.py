@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import getpass
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +15,15 @@ from mlflow.tracking import MlflowClient
 from modelyard.errors import AliasMovedError, StoreError
 from modelyard.files import check_space, make_folder, read_regular, write_atomically
 from modelyard.home import Home
-from modelyard.ledger import LEDGER_FILE, Entry, Head, demand_whole, read_head, read_ledger
+from modelyard.ledger import LEDGER_FILE, LOST, RENUMBER, Entry, Head, Ledger, demand_whole, read_head, read_ledger
 from modelyard.progress import current_progress
 from modelyard.tracking import ledger
 from modelyard.tracking.entering import enter_versions
-from modelyard.tracking.lineage import CHAMPION, PREVIOUS, lineage, pointers
-from modelyard.tracking.registry import Version
+from modelyard.tracking.lineage import pointers
+from modelyard.tracking.naming import HEAD_TAG, find_model, name_back
+from modelyard.tracking.owed import answering, owed_move
+from modelyard.tracking.registry import Version, registered
 from modelyard.tracking.store import open_store
-
-HEAD_TAG = "modelyard.ledger_head"
-"""Tag of a registered model: lines and last hash of its ledger, so that a ledger that was cut shows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,18 +45,25 @@ def move_alias(home: Home, move: Move, *, expected: int | None) -> None:
     Raises: AliasMovedError when another process moved the alias; StoreError when the disk is full or the ledger altered.
     """
     model, to = move.version.name, move.version.number
-    with _locked(home, model) as (client, folder):
-        _settle(client, folder)
+    with locked(home, model) as (client, folder):
+        known = settle_locked(client, folder)
         entries = read_ledger(folder).moves
-        before = _pointer(client, folder.name, entries, move.alias)
+        before = pointer(client, folder, entries, move.alias)
         if before != expected:
             raise AliasMovedError(f"{model}@{move.alias} moved to version {before} meanwhile; look at it and try again")
         if before == to and move.alias in pointers(entries):
             return
+        theirs = client.get_registered_model(model).aliases.get(move.alias)
+        if theirs is not None and int(theirs) not in {before, to}:
+            current_progress.get().say(f"NOTE: {move.alias} of {model}, which was moved to {theirs} in MLflow, is moved on")
+        if to not in known:
+            raise StoreError(f"{model}@{to} is not in MLflow any more as the ledger knows it; nothing was moved")
         check_space(home.root)
-        size = ledger.append(folder, [_entry(move, before)])
+        told = {"onnx_sha256": move.version.digest, "why": move.why, "evidence": move.evidence}
+        entry = {"model": model, "alias": move.alias, "action": move.action, "from": before, "to": to} | told
+        size = ledger.append(folder, [entry])
         try:
-            _settle(client, folder)
+            settle_locked(client, folder)
         except Exception:
             with suppress(Exception):  # what cannot even be taken back stays in the ledger, and the next command completes it
                 _take_back(client, folder, size)
@@ -67,15 +71,23 @@ def move_alias(home: Home, move: Move, *, expected: int | None) -> None:
 
 
 def settle(home: Home, model: str) -> None:
-    """Complete a move that was cut short."""
-    with _locked(home, model) as (client, folder):
-        _settle(client, folder)
+    """Complete a move that was cut short, and end the aliases of versions that were deleted in MLflow, with a line each."""
+    name_back(home, model)
+    with locked(home, model) as (client, folder):
+        settle_locked(client, folder)
+
+
+def put_back(home: Home, model: str, alias: str) -> None:
+    """Make MLflow say of an alias what the ledger says, whatever somebody did to it there."""
+    with locked(home, model) as (client, folder):
+        settle_locked(client, folder)
+        _point(client, folder, {alias: pointers(read_ledger(folder).moves).get(alias, {}).get("to")})
 
 
 def record(home: Home, version: Version) -> None:
     """Enter a released version into its ledger, with the digests of all its files. Raises: StoreError."""
-    with _locked(home, version.name, new=version.number) as (client, folder):
-        _settle(client, folder)
+    with locked(home, version.name, new=version.number):
+        return  # the promotion that follows settles the rest: the next version may be the file that an alias lost
 
 
 def registry_head(home: Home, model: str) -> dict[str, Head]:
@@ -85,7 +97,8 @@ def registry_head(home: Home, model: str) -> dict[str, Head]:
 
 
 @contextmanager
-def _locked(home: Home, model: str, *, new: int | None = None) -> Iterator[tuple[MlflowClient, Path]]:
+def locked(home: Home, model: str, *, new: int | None = None) -> Iterator[tuple[MlflowClient, Path]]:
+    """Nobody else moves an alias meanwhile. Raises: StoreError for an altered ledger, and where the registry refuses."""
     client, _ = open_store(home)
     folder = home.releases_of(model)
     with FileLock(make_folder(home.locks) / "alias.lock"):
@@ -107,68 +120,60 @@ def _tagged_head(client: MlflowClient, model: str) -> dict[str, Head]:
         raise StoreError(f"tag {HEAD_TAG} of {model} was edited ({error}); put its copy back") from error
 
 
-def _pointer(client: MlflowClient, model: str, entries: list[Entry], alias: str) -> int | None:
+def pointer(client: MlflowClient, folder: Path, entries: list[Entry], alias: str) -> int | None:
     """By the ledger; by the registry for an alias that the ledger does not know."""
     if entry := pointers(entries).get(alias):
-        return None if entry["to"] is None else int(entry["to"])
-    number = client.get_registered_model(model).aliases.get(alias)
+        return answering(folder, entry)
+    number = client.get_registered_model(folder.name).aliases.get(alias)
     return None if number is None else int(number)
 
 
-def _entry(move: Move, before: int | None) -> Entry:
-    return {
-        "time": datetime.now(UTC).isoformat(), "who": getpass.getuser(), "model": move.version.name, "alias": move.alias,
-        "action": move.action, "from": before, "to": move.version.number, "onnx_sha256": move.version.tags["onnx_sha256"],
-        "why": move.why, "evidence": move.evidence,
-    }  # fmt: skip
+def settle_locked(client: MlflowClient, folder: Path) -> dict[int, str]:
+    """Make `previous`, the registry, the alias files and both heads say what the ledger says.
 
-
-def _settle(client: MlflowClient, folder: Path) -> None:
-    """Make `previous`, the registry, the alias files and both heads say what the ledger says."""
+    In the registry only aliases that moved since it was in step: another that differs was moved there by a person, which is
+    told, not undone. Gives the versions that MLflow has as the ledger knows them -> sha256 of the ONNX file.
+    """
     found = read_ledger(folder)
-    if not found.lines:
-        return
+    known = {
+        version.number: version.digest for version in registered(client, folder) if found.knows(version.number, version.digest)
+    }
+    if not found.lines or find_model(client, folder.name) is None:
+        return known
     entries = found.moves
-    if follow := _follow(folder.name, entries):
-        ledger.append(folder, [follow])
-        entries.append(follow)
-    _point(client, folder, {alias: entry["to"] for alias, entry in pointers(entries).items()})
+    while owed := owed_move(folder.name, entries, known):
+        ledger.append(folder, [owed])
+        entries = read_ledger(folder).moves
+        if owed["action"] in {LOST, RENUMBER}:
+            current_progress.get().say(f"NOTE: {owed['alias']} of {folder.name}: {owed['why']}")
+    since = max((head.entries for head in _tagged_head(client, folder.name).values()), default=0)
+    moved = {entry["alias"]: entry["to"] for entry in Ledger(entries=read_ledger(folder).entries[since:]).moves}
+    _point(client, folder, moved)
+    for alias, entry in pointers(entries).items():
+        _write_pointer(folder / f"{alias}.alias", answering(folder, entry))
     _remember_head(client, folder)
+    return known
 
 
 def _take_back(client: MlflowClient, folder: Path, size: int) -> None:
     """Undo the entries after the first `size` bytes of the ledger, the ledger last."""
     kept = (folder / LEDGER_FILE).read_bytes()[:size].count(b"\n")
-    undone = filter(None, reversed(read_ledger(folder).entries[kept:]))
-    _point(client, folder, {entry["alias"]: entry["from"] for entry in undone})
+    undone = {entry["alias"]: entry["from"] for entry in filter(None, reversed(read_ledger(folder).entries[kept:]))}
+    _point(client, folder, undone)
+    for alias, number in undone.items():
+        _write_pointer(folder / f"{alias}.alias", number)
     ledger.cut_back(folder, size)
 
 
 def _point(client: MlflowClient, folder: Path, wanted: dict[str, int | None]) -> None:
-    """Make the registry and the alias files say so."""
-    registered = client.get_registered_model(folder.name).aliases
+    """Make the registry say so."""
+    aliases = client.get_registered_model(folder.name).aliases
     for alias, number in wanted.items():
-        found = registered.get(alias)
+        found = aliases.get(alias)
         if number is None and found is not None:
             client.delete_registered_model_alias(folder.name, alias)
         elif number is not None and (found is None or int(found) != number):
             client.set_registered_model_alias(folder.name, alias, str(number))
-        _write_pointer(folder / f"{alias}.alias", number)
-
-
-def _follow(model: str, entries: list[Entry]) -> Entry | None:
-    """The move that `previous` owes to the champion's last one: to what a rollback would go to."""
-    champions = lineage(entries)
-    last = pointers(entries).get(PREVIOUS)
-    before = None if last is None else last["to"]
-    if before == champions.previous:
-        return None
-    cause = pointers(entries)[CHAMPION]
-    digest = next((entry.get("onnx_sha256", "") for entry in reversed(entries) if entry["to"] == champions.previous), "")
-    return {
-        "time": cause["time"], "who": cause["who"], "model": model, "alias": PREVIOUS, "action": "follow", "from": before,
-        "to": champions.previous, "onnx_sha256": digest, "why": f"what led before version {champions.champion}", "evidence": {},
-    }  # fmt: skip
 
 
 def _write_pointer(path: Path, number: int | None) -> None:

@@ -31,7 +31,7 @@ def released(home: Home, version: Version) -> Bundle:
     if not folder.is_dir():
         raise StoreError(f"version {version.number} of {version.name} has no release folder {folder}; run its recipe again")
     bundle = read_release(folder)
-    demand_recorded(bundle, {MODEL_FILE: version.tags["onnx_sha256"]})
+    demand_recorded(bundle, {MODEL_FILE: version.digest})
     return bundle
 
 
@@ -56,7 +56,7 @@ def facts(home: Home, version: Version) -> Facts:
 
 def data_folder(home: Home, version: Version) -> Path:
     """The packed data that a version was made from. Raises: StoreError when it is gone."""
-    folder = home.steps / f"data-{version.tags['data_digest'][:16]}"
+    folder = home.steps / f"data-{version.tags.get('data_digest', '')[:16]}"
     if not folder.is_dir():
         raise StoreError(
             f"the test images of version {version.number} of {version.name} are gone ({folder});"
@@ -84,8 +84,8 @@ def _probabilities(home: Home, version: Version, dataset: Dataset) -> Probabilit
     """As recorded when the version was evaluated on these images, else asked of its released file (NaN for classes that it
     does not know); a sentence where that has classes of its own, or images of another size or read in another way.
     """
-    recorded = home.steps / version.tags["evaluation"]
-    if version.tags["data_digest"] == dataset.digest and is_sealed(recorded):
+    recorded = home.steps / version.tags.get("evaluation", "none")
+    if version.tags.get("data_digest") == dataset.digest and is_sealed(recorded):
         with np.load(recorded / "test.npz", allow_pickle=False) as test:
             return np.asarray(test["probabilities"], np.float64)
     bundle = released(home, version)

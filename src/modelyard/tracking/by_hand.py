@@ -12,9 +12,10 @@ from modelyard.ledger import read_ledger
 from modelyard.tracking.aliases import Move, move_alias, settle
 from modelyard.tracking.answers import data_folder, facts, released
 from modelyard.tracking.judging import gates_of, judge, keep
-from modelyard.tracking.lineage import CHAMPION, PREVIOUS, Lineage, lineage
-from modelyard.tracking.promotion import holder, judged_anew
+from modelyard.tracking.lineage import CHAMPION, PREVIOUS, Lineage, lineage, pointers
+from modelyard.tracking.promotion import holder, judged_anew, leader
 from modelyard.tracking.registry import Version, model_names, versions
+from modelyard.tracking.standing import tell_discrepancies
 
 ALIAS = re.compile(r"(?!v?\d+$|latest$)[a-z][a-z0-9_-]*")
 """What MLflow, a file name and `model@alias` can all bear."""
@@ -54,19 +55,23 @@ def promote_version(home: Home, reference: str, alias: str = CHAMPION, *, reason
     if "@" not in reference:
         raise StoreError(f"expected MODEL@VERSION such as {reference}@3, received {reference!r}")
     with in_use(home):
+        settle(home, reference.partition("@")[0])
         candidate = find_version(home, reference)
         released(home, candidate)
-        settle(home, candidate.name)
-        return judged_anew(lambda: _promote_once(home, candidate, alias, reason, force))
+        done = judged_anew(lambda: _promote_once(home, candidate, alias, reason, force))
+    tell_discrepancies(home, candidate.name)
+    return done
 
 
 def _promote_once(home: Home, candidate: Version, alias: str, reason: str, force: bool) -> str:
     known = known_versions(home, candidate.name)
-    now = holder(known, alias)
+    champion = leader(home, candidate.name, known)
+    now = champion if alias == CHAMPION else holder(known, alias)
     name = f"{candidate.name}@{candidate.number}"
-    if now is not None and now.number == candidate.number:
+    is_told = alias in pointers(read_ledger(home.releases_of(candidate.name)).moves)
+    if is_told and now is not None and now.number == candidate.number:
         return f"{name} is {alias} already; nothing was moved"
-    verdicts = _verdicts(home, candidate, alias, holder(known, CHAMPION))
+    verdicts = _verdicts(home, candidate, alias, champion)
     refused = refusals(verdicts)
     if refused and not force:
         raise PromotionError(f"{name} was not promoted: {refused}; --force promotes it all the same, and the ledger tells")
@@ -94,23 +99,27 @@ def rollback(home: Home, name: str, to: int | None = None, *, reason: str = "") 
     Twice goes two steps back. Raises: StoreError at the beginning, or when another process moved the champion meanwhile.
     """
     with in_use(home):
-        known = known_versions(home, name)
         settle(home, name)
-        champions = lineage(read_ledger(home.releases_of(name)).moves)
+        known = known_versions(home, name)
+        ledger = read_ledger(home.releases_of(name))
+        champions = lineage(ledger.moves, {version.number for version in known if ledger.knows(version.number, version.digest)})
+        now = leader(home, name, known)
+        leads = None if now is None else now.number
         target = _target(name, champions, to)
         version = next((version for version in known if version.number == target), None)
         if version is None:
             raise StoreError(f"version {target} of {name} is registered no more; roll back further with --to")
         released(home, version)
-        why = reason or f"rolled back from version {champions.champion}"
-        move_alias(home, Move(version, CHAMPION, why, action="rollback"), expected=champions.champion)
-        return f"champion of {name}: version {champions.champion} -> {target}, {why}"
+        why = reason or f"rolled back from version {leads or 'none'}"
+        move_alias(home, Move(version, CHAMPION, why, action="rollback"), expected=leads)
+    tell_discrepancies(home, name)
+    return f"champion of {name}: version {leads or 'none'} -> {target}, {why}"
 
 
 def _target(name: str, champions: Lineage, to: int | None) -> int:
     if to is None:
         if champions.previous is None:
-            raise StoreError(f"no version of {name} led before {champions.champion}: there is nothing to roll back to")
+            raise StoreError(f"no version of {name} led before {champions.champion or 'it'}: there is nothing to roll back to")
         return champions.previous
     if to == champions.champion:
         raise StoreError(f"version {to} of {name} is the champion already")

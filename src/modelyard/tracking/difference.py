@@ -56,7 +56,7 @@ def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _data(home: Home, version: Version) -> Row:
-    told: Row = {"digest": version.tags["data_digest"]}
+    told: Row = {"digest": version.tags.get("data_digest", "")}
     try:
         dataset: Dataset = open_packed(data_folder(home, version), verify=False)
     except (StoreError, DataError):

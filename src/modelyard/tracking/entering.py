@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import getpass
 from contextlib import suppress
-from datetime import UTC, datetime
 from pathlib import Path
 
 from mlflow.exceptions import MlflowException
@@ -50,7 +48,4 @@ def _entry(client: MlflowClient, release: Path, found: Ledger) -> Entry | None:
     except BundleError as error:
         current_progress.get().say(f"NOTE: {model}@{number} was not entered into its ledger: {error}")
         return None
-    return {
-        "time": datetime.now(UTC).isoformat(), "who": getpass.getuser(), "model": model, "action": REGISTER, "version": number,
-        "files": bundle.digests,
-    }  # fmt: skip
+    return {"model": model, "action": REGISTER, "version": number, "files": bundle.digests}

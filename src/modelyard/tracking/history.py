@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from modelyard.bundle import MODEL_FILE, read_bundle
 from modelyard.errors import BundleError, ConfigError, StoreError
 from modelyard.home import Home
 from modelyard.ledger import LEDGER_FILE, Entry, Ledger, problems, read_head, read_ledger
 from modelyard.releases import demand_recorded, known_versions
+
+if TYPE_CHECKING:
+    from modelyard.tracking.standing import Discrepancy
 
 
 def moves(home: Home, model: str, alias: str | None = None) -> list[Entry]:
@@ -73,11 +76,14 @@ def verify(home: Home, model: str, *, ask_registry: bool = True) -> tuple[str, l
     folder = home.releases_of(model)
     heads = read_head(folder)  # before the ledger, which is written first
     files: dict[int, dict[str, str]] = {}
+    differing: list[Discrepancy] = []
     if ask_registry:
         from modelyard.tracking.aliases import registry_head  # MLflow's import takes longer than all else here
         from modelyard.tracking.registry import registered_files
+        from modelyard.tracking.standing import discrepancies
 
         heads, files = heads | registry_head(home, model), registered_files(home, model)
+        differing = discrepancies(home, model)
     found = read_ledger(folder)
     if not (folder.is_dir() or heads):
         raise _no_ledger(home, model)
@@ -92,14 +98,14 @@ def verify(home: Home, model: str, *, ask_registry: bool = True) -> tuple[str, l
     told.append(f"releases: {len(versions)}")
     if unknown := [version for version in versions if int(version) not in found.registered]:
         told.append(f"not entered yet: {', '.join(unknown)}")
-    return ", ".join(told), problems(found, heads) + list(_altered(folder, versions, found, files))
+    return ", ".join(told), [*problems(found, heads), *_altered(folder, versions, found, files), *map(str, differing)]
 
 
 def _altered(folder: Path, versions: list[str], found: Ledger, known: dict[int, dict[str, str]]) -> Iterator[str]:
     """Each version that is not as ledger and registry know it."""
     for number in map(int, versions):
         try:
-            demand_recorded(read_bundle(folder / str(number)), found.files_of(number), known.get(number, {}))
+            demand_recorded(read_bundle(folder / str(number)), found.files_of(number) or known.get(number, {}))
         except BundleError as error:
             yield f"version {number}: {error}"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 import os
 from collections.abc import Sequence
@@ -33,15 +34,19 @@ def write_head(folder: Path, head: Head) -> None:
 
 
 def append(folder: Path, moves: Sequence[Entry]) -> int:
-    """Chain and write entries, all or none; gives the size before, for `cut_back`. The caller holds the lock."""
+    """Chain and write entries with time and user, all or none; gives the size before, for `cut_back`.
+
+    The caller holds the lock.
+    """
     path, ledger = make_folder(folder) / LEDGER_FILE, _repaired(folder)
     size = path.stat().st_size if path.exists() else 0
     prev, seals = ledger.head.hash, {}
     if prev == ZEROS and ledger.lines:
         seals = {"before_chain": digest_of_lines(ledger.lines)}
     text = b""
+    stamp = {"time": datetime.now(UTC).isoformat(), "who": getpass.getuser()}
     for move in moves:
-        entry = move | seals | {"prev": prev}
+        entry = stamp | move | seals | {"prev": prev}
         prev, seals = entry_hash(entry), {}
         text += json.dumps(entry | {"hash": prev}, allow_nan=False).encode() + b"\n"
     try:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
-from modelyard.ledger import Entry
+from modelyard.ledger import RENUMBER, Entry
 
 CHAMPION, PREVIOUS = "champion", "previous"
 
@@ -14,8 +14,8 @@ CHAMPION, PREVIOUS = "champion", "previous"
 class Lineage:
     """The champions as a person walks back through them."""
 
-    path: tuple[int, ...]
-    """Versions from the first champion to the present one, without those that a rollback left."""
+    path: tuple[int | None, ...]
+    """Versions from the first champion to the present one, without those that a rollback left; None where none leads now."""
     withdrawn: frozenset[int]
     """Versions that a rollback left and nobody promoted again."""
     ever: tuple[int, ...]
@@ -31,25 +31,37 @@ class Lineage:
         return self.path[-2] if len(self.path) > 1 else None
 
 
-def lineage(entries: Sequence[Entry]) -> Lineage:
-    """Replay the champion's moves: a promotion goes on, a rollback goes back to where it says."""
-    path: list[int] = []
+def lineage(entries: Sequence[Entry], known: Container[int] | None = None) -> Lineage:
+    """Replay the champion's moves: a promotion goes on, a rollback goes back to where it says.
+
+    `known`: the versions that are registered still; others are left out of the path.
+    """
+    path: list[int | None] = []
     withdrawn: set[int] = set()
     ever: dict[int, None] = {}
     for entry in entries:
-        if entry["alias"] != CHAMPION or entry["to"] is None:
+        if entry["to"] is not None and entry.get("action") == RENUMBER:
+            path = [entry["to"] if version == entry["from"] else version for version in path]
+            withdrawn = {entry["to"] if version == entry["from"] else version for version in withdrawn}
+        if entry["alias"] != CHAMPION:
+            continue
+        if entry["to"] is None:
+            path.append(None)
             continue
         to = int(entry["to"])
-        if not path and entry["from"] is not None:  # led before this ledger began
+        path = [version for version in path if version is not None]
+        if not ever and entry["from"] is not None:  # led before this ledger began
             path, ever = [int(entry["from"])], {int(entry["from"]): None}
         if entry.get("action") == "rollback" and to in path[:-1]:
             at = len(path) - 2 - path[-2::-1].index(to)
-            withdrawn |= set(path[at + 1 :])
+            withdrawn |= {version for version in path[at + 1 :] if version is not None}
             del path[at + 1 :]
         elif path[-1:] != [to]:
             path.append(to)
         withdrawn.discard(to)
         ever[to] = None
+    if known is not None:
+        path = [version for version in path if version is None or version in known]
     return Lineage(tuple(path), frozenset(withdrawn), tuple(ever))
 
 

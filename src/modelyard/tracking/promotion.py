@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from modelyard.bundle import MODEL_FILE
 from modelyard.errors import AliasMovedError
 from modelyard.gates.config import GatesConfig
 from modelyard.gates.verdicts import verdict_rows
@@ -15,8 +16,11 @@ from modelyard.home import Home
 from modelyard.ledger import read_ledger
 from modelyard.tracking.aliases import Move, move_alias, settle
 from modelyard.tracking.judging import Judgement, judge, keep
-from modelyard.tracking.lineage import CHAMPION, lineage
+from modelyard.tracking.lineage import CHAMPION, lineage, pointers
+from modelyard.tracking.owed import answering
 from modelyard.tracking.registry import Version, versions
+from modelyard.tracking.standing import tell_discrepancies
+from modelyard.tracking.vouching import told_by_release
 
 ATTEMPTS = 20
 """How often a candidate is judged anew because another process changed the champion meanwhile."""
@@ -43,7 +47,7 @@ class Verdict:
 
 def objective(version: Version) -> tuple[float, float]:
     """Validation accuracy, then validation likelihood; higher is better."""
-    return float(version.tags["validation_accuracy"]), -float(version.tags["validation_nll"])
+    return version.score("validation_accuracy"), -version.score("validation_nll")
 
 
 def promote(home: Home, candidates: list[Version], data: Path, gates: GatesConfig) -> Verdict:
@@ -63,7 +67,9 @@ def promote(home: Home, candidates: list[Version], data: Path, gates: GatesConfi
             move_alias(home, move, expected=verdict.evidence["champion_version"])
         return verdict
 
-    return judged_anew(once)
+    verdict = judged_anew(once)
+    tell_discrepancies(home, candidates[0].name)
+    return verdict
 
 
 def judged_anew(once: Callable[[], Outcome]) -> Outcome:
@@ -77,8 +83,9 @@ def judged_anew(once: Callable[[], Outcome]) -> Outcome:
 def _choose(home: Home, candidates: list[Version], data: Path, gates: GatesConfig) -> tuple[Verdict, Version | None]:
     """The best candidate that may lead, if one may; all are judged, so that each has its verdicts."""
     known = versions(home, candidates[0].name)
-    champion = holder(known, CHAMPION)
-    withdrawn = lineage(read_ledger(home.releases_of(candidates[0].name)).moves).withdrawn
+    champion = leader(home, candidates[0].name, known)
+    ledger = read_ledger(home.releases_of(candidates[0].name))
+    withdrawn = {ledger.files_of(number).get(MODEL_FILE) for number in lineage(ledger.moves).withdrawn}
     ranked = sorted(candidates, key=objective, reverse=True)
     judgements = tuple(judge(home, candidate, champion, data, gates) for candidate in ranked)
     refused: dict[str, list[int]] = {}
@@ -87,7 +94,7 @@ def _choose(home: Home, candidates: list[Version], data: Path, gates: GatesConfi
         if champion is not None and version.number == champion.number:
             return Verdict(False, _join(refused, "it is the champion already"), {}, judgements), None
         reason, good = _compare(judgement, champion)
-        if version.number in withdrawn:
+        if version.digest in withdrawn:
             reason, good = "a rollback withdrew it; promote it by hand", False
         if good:
             return Verdict(True, _join(refused, reason), _evidence(judgement, champion), judgements), version
@@ -138,12 +145,22 @@ def _evidence(judgement: Judgement, champion: Version | None) -> dict[str, Any]:
 
 
 def data_changed(candidate: Version, other: Version) -> bool:
-    return candidate.tags["data_digest"] != other.tags["data_digest"]
+    return candidate.tags.get("data_digest") != other.tags.get("data_digest")
 
 
 def holder(known: list[Version], alias: str) -> Version | None:
     """The version that an alias points to."""
     return next((version for version in known if alias in version.aliases), None)
+
+
+def leader(home: Home, model: str, known: list[Version]) -> Version | None:
+    """The champion; one that is served though MLflow has it no more as its release tells of it."""
+    folder = home.releases_of(model)
+    entry = pointers(read_ledger(folder).moves).get(CHAMPION)
+    number = None if entry is None else answering(folder, entry)
+    if entry is None or number is None or entry["to"] is not None:
+        return holder(known, CHAMPION)
+    return Version(model, number, told_by_release(folder / str(number), entry["onnx_sha256"]), (), "")
 
 
 def _follow_architecture(home: Home, judgement: Judgement) -> None:

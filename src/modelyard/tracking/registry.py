@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from filelock import FileLock
+from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.tracking import MlflowClient
@@ -17,11 +19,16 @@ from mlflow.types import ColSpec, Schema, TensorSpec
 
 from modelyard.bundle import MODEL_FILE, Bundle, Manifest, as_json, open_bundle, read_bundle
 from modelyard.errors import ParityError
-from modelyard.files import folder_written_whole
+from modelyard.files import folder_written_whole, is_plain_name
 from modelyard.home import Home
+from modelyard.ledger import Ledger, read_ledger
 from modelyard.reading import pixel_contract
+from modelyard.releases import known_versions
 from modelyard.tracking.descriptions import model_description, version_description
+from modelyard.tracking.lineage import pointers
+from modelyard.tracking.naming import find_model
 from modelyard.tracking.store import open_store
+from modelyard.tracking.vouching import digest_of_stored, told_by_release
 
 MOST_EXAMPLE_VALUES = 2**18
 """MLflow keeps an example as JSON, 46 bytes a value (7 MB for a photo of 224 x 224); of larger images none is kept."""
@@ -34,14 +41,30 @@ class Version:
     name: str
     number: int
     tags: dict[str, str]
+    """MLflow's, but for those that its release vouches for."""
     aliases: tuple[str, ...]
+    """By the ledger; by MLflow those that the ledger does not know."""
     run_id: str
+    edited: Mapping[str, str] = field(default_factory=dict)
+    """Tags that MLflow has otherwise, or no more, as they should be."""
+
+    @property
+    def digest(self) -> str:
+        """sha256 of its ONNX file; empty where nobody knows."""
+        return self.tags.get("onnx_sha256", "")
+
+    def score(self, name: str) -> float:
+        """A score among its tags; 0 where it was removed or is no number."""
+        with suppress(KeyError, ValueError):
+            return float(self.tags[name])
+        return 0.0
 
     def as_row(self) -> dict[str, Any]:
         """What a list of models shows."""
         return {
-            "name": self.name, "version": self.number, "architecture": self.tags.get("label", ""),
-            "aliases": ", ".join(self.aliases), "validation %": round(100 * float(self.tags["validation_accuracy"]), 2),
+            "name": self.name, "version": self.number,
+            "architecture": self.tags.get("label", self.tags.get("architecture", "")),
+            "aliases": ", ".join(self.aliases), "validation %": round(100 * self.score("validation_accuracy"), 2),
         }  # fmt: skip
 
 
@@ -73,8 +96,9 @@ def find_registered(home: Home, bundle: Path) -> Version | None:
     """The version that is this very file of this very recipe, data, seed and code, if there is one."""
     manifest = open_bundle(bundle)
     wanted = {"onnx_sha256": manifest.files[MODEL_FILE], "bundle": bundle.name}
-    known = versions(home, manifest.model_name)
-    return next((version for version in known if wanted.items() <= version.tags.items()), None)
+    ledger = read_ledger(home.releases_of(manifest.model_name))
+    same = [version for version in versions(home, manifest.model_name) if wanted.items() <= version.tags.items()]
+    return next((v for v in same if v.number not in ledger.gone and ledger.knows(v.number, v.digest)), None)
 
 
 def register(home: Home, run_id: str, bundle: Path, model_id: str, tags: dict[str, str]) -> Version:
@@ -89,9 +113,13 @@ def register(home: Home, run_id: str, bundle: Path, model_id: str, tags: dict[st
             client.create_registered_model(name)
         if not client.get_registered_model(name).description:  # what somebody wrote stays
             client.update_registered_model(name, model_description(manifest))
-        told = version_description(manifest)
-        made = client.create_model_version(name, f"models:/{model_id}", run_id, all_tags, description=told, model_id=model_id)
-    return Version(name, int(made.version), all_tags, (), run_id)
+        taken = {*map(int, known_versions(home.releases, name)), *read_ledger(home.releases_of(name)).registered}
+        told, source = version_description(manifest), f"models:/{model_id}"
+        while True:
+            made = client.create_model_version(name, source, run_id, all_tags, description=told, model_id=model_id)
+            if int(made.version) > max(taken, default=0):
+                return Version(name, int(made.version), all_tags, (), run_id)
+            client.delete_model_version(name, made.version)  # MLflow began to count anew: another model has this number
 
 
 def _signature(manifest: Manifest) -> ModelSignature:
@@ -123,18 +151,27 @@ def model_names(home: Home) -> list[str]:
 def versions(home: Home, name: str) -> list[Version]:
     """All versions of one model, oldest first; empty when it is unknown."""
     client, _ = open_store(home)
-    try:
-        aliases = client.get_registered_model(name).aliases
-    except MlflowException:
+    return registered(client, home.releases / name)
+
+
+def registered(client: MlflowClient, folder: Path) -> list[Version]:
+    """The versions of the model of a release folder, oldest first; empty when MLflow has none."""
+    ledger = read_ledger(folder) if is_plain_name(folder.name) else Ledger()
+    if (model := find_model(client, folder.name)) is None:
         return []
-    found = client.search_model_versions(f"name='{name}'")
-    made = [
-        Version(
-            name, int(v.version), dict(v.tags), tuple(a for a, n in aliases.items() if int(n) == int(v.version)), str(v.run_id)
-        )
-        for v in found
-    ]
+    aliases = model.aliases | {alias: entry["to"] for alias, entry in pointers(ledger.moves).items()}
+    made = [_version(client, folder, ledger, aliases, found) for found in client.search_model_versions(f"name={folder.name!r}")]
     return sorted(made, key=lambda version: version.number)
+
+
+def _version(client: MlflowClient, folder: Path, ledger: Ledger, aliases: Mapping[str, Any], found: ModelVersion) -> Version:
+    number, digest = int(found.version), found.tags.get("onnx_sha256", "")
+    if not (digest and ledger.knows(number, digest)):  # another file, or somebody edited the tag
+        digest = digest_of_stored(client, found) or digest
+    vouched = told_by_release(folder / str(number), digest)
+    names = [alias for alias, to in aliases.items() if to is not None and int(to) == number and ledger.knows(number, digest)]
+    edited = {name: value for name, value in vouched.items() if found.tags.get(name) != value}
+    return Version(folder.name, number, {**found.tags, **vouched}, tuple(names), str(found.run_id), edited)
 
 
 def registered_files(home: Home, name: str) -> dict[int, dict[str, str]]:

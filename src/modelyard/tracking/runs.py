@@ -13,20 +13,20 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
-from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunStatus, RunTag
+from mlflow.entities import Dataset, DatasetInput, InputTag, LifecycleStage, Metric, Param, Run, RunStatus, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from modelyard.errors import StoreError
 from modelyard.home import Home
 from modelyard.identity import is_gone, own_identity
+from modelyard.progress import current_progress
 from modelyard.text import in_markdown
 from modelyard.tracking.store import open_store
 from modelyard.training.state import EpochReport
 
 logger = logging.getLogger(__name__)
-KEY_TAG, GROUP_TAG, PROCESS_TAG = "modelyard.key", "pipeline_run", "modelyard.process"
-TRAINING_TAG = "modelyard.training"
+KEY_TAG, GROUP_TAG, PROCESS_TAG, TRAINING_TAG = "modelyard.key", "pipeline_run", "modelyard.process", "modelyard.training"
 NOTE_TAG = "mlflow.note.content"
 """What MLflow's page shows as the run's description; it renders Markdown."""
 RunFields = dict[str, Any]
@@ -36,6 +36,9 @@ def start_run(home: Home, key: str, *, name: str, params: RunFields, tags: dict[
     """The id of this key's run: an unfinished or finished earlier one, else a new one."""
     client, experiment = open_store(home)
     with FileLock(home.locks / "runs.lock"):  # two equal commands at once share one run
+        if client.get_experiment(experiment).lifecycle_stage == LifecycleStage.DELETED:
+            client.restore_experiment(experiment)
+            current_progress.get().say("NOTE: the experiment modelyard was deleted in MLflow; it is restored, with its runs")
         found = client.search_runs([experiment], f"tags.`{KEY_TAG}` = '{key}'", max_results=1)
         if found:
             run_id: str = found[0].info.run_id
