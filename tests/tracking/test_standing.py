@@ -22,7 +22,7 @@ from modelyard.ledger import read_ledger
 from modelyard.predict import released_folder
 from modelyard.progress import SilentProgress, current_progress
 from modelyard.tracking import promotion, registry
-from modelyard.tracking.naming import HEAD_TAG, name_back
+from modelyard.tracking.naming import HEAD_TAG
 from modelyard.tracking.repairs import NOT_SETTLED, settle_all
 from modelyard.tracking.standing import discrepancies
 from modelyard.tracking.store import open_store
@@ -155,12 +155,9 @@ def test_it_is_told_and_settled(home: Home, client: MlflowClient, edit: Edit, to
     assert served(home) == SOUND, "a deleted record ends no serving"
 
 
-@pytest.mark.parametrize(
-    "kind", ["champion's version", "model", "name", "another's model", "alias moved", "tags", "experiment"]
-)
+@pytest.mark.parametrize("kind", ["champion's version", "model", "another's model", "alias moved", "experiment"])
 def test_no_run_is_blocked_and_what_differs_then_is_told(home: Home, client: MlflowClient, said: list[str], kind: str) -> None:
     EDITS[kind][0](client)
-    name_back(home, "lit")
     new = a_version(home, "new", fooled=True, validation=0.97, digest=DATA)
     assert new.number > FOOLED, "a number is never given twice"
     verdict = run(home, new.number)

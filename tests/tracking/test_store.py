@@ -21,6 +21,7 @@ from modelyard.home import Home
 from modelyard.sharing import share
 from modelyard.tracking.aliases import move_alias
 from modelyard.tracking.store import open_store, read_only, schema_is_current
+from modelyard.tracking.vouching import told_by_release
 from tests.readers import as_user
 from tests.serving.bundles import Linear, release
 from tests.tracking.movers import a_move
@@ -97,8 +98,9 @@ def test_a_reader_of_a_shared_store_needs_no_lock_and_writes_nothing(made: Home,
     """L14: a user of the group, without rights, sees what is registered and verifies it; what writes is refused in a line."""
     client, _ = open_store(made)
     client.create_registered_model("fruit")
-    digest = sha256_of_file(release(made.releases, 1, Linear.seeded(1)) / MODEL_FILE)
-    client.create_model_version("fruit", "nowhere", tags={"validation_accuracy": "0.5", "onnx_sha256": digest})
+    folder = release(made.releases, 1, Linear.seeded(1))
+    digest = sha256_of_file(folder / MODEL_FILE)
+    client.create_model_version("fruit", "nowhere", tags={"validation_accuracy": "0.5"} | told_by_release(folder, digest))
     move_alias(made, a_move("fruit", 1, digest), expected=None)
     home = Home(Path(shutil.copytree(made.root, tmp_path / "nobody has it open")))
     share(home, "4242")
@@ -134,7 +136,7 @@ def _look(reader: subprocess.Popen[str]) -> None:
     print("models list --json\nmodels history fruit --verify", file=reader.stdin, flush=True)
     rows, first, told, second = (reader.stdout.readline().strip() for _ in range(4))
     assert json.loads(rows)[0]["aliases"] == "champion"
-    assert told.startswith("fruit: whole, 1 entries, end known to ledger.head and the registry, releases: 1")
+    assert told.startswith("fruit: whole, 2 entries, end known to ledger.head and the registry, releases: 1")
     assert first == second == "exit code 0"
 
 
