@@ -83,12 +83,13 @@ class Answering:
         try:
             encoding = headers.get(b"content-encoding")
             if arrived.refusal is not None:  # raised here it would keep this frame
-                response = self._refuse(request, arrived.refusal, "http")
+                response = self._refuse(request, arrived.refusal)
             else:
                 if encoding is not None and encoding.lower() != b"identity":
                     request.body = await self._unpack(request.body, encoding.lower())
                     num_unpacked = len(request.body)
-                response = self._origins.preflight(request) or await self._handlers.answer(request)
+                left = self._origins.preflight(request) if request.method == "OPTIONS" else None
+                response = left or await self._handlers.answer(request)
         except RequestError as error:
             response = self._refuse(request, error)
         except Exception:
@@ -110,9 +111,8 @@ class Answering:
             log_event("request", {**told, "status": int(response.status), "ms": elapsed_ms})
         return response
 
-    def _refuse(self, request: Request, error: RequestError, bad: str = "bad_input") -> Response:
-        """Told and counted; `bad` is what a 400 means."""
-        count_refusal(self._counters, error.status, error.reason or (bad if error.status == HTTPStatus.BAD_REQUEST else ""))
+    def _refuse(self, request: Request, error: RequestError) -> Response:
+        count_refusal(self._counters, error.status, error.reason)
         return self._handlers.refuse(request, error)
 
     def _request_id(self, given: bytes | None) -> bytes:

@@ -79,7 +79,7 @@ class HeadReader:
             raise RequestError(f"input {spec.name!r}: shape must be a list of integers")
         if len(shape) > MAX_AXES or tuple(shape[1:]) != spec.row_shape:
             raise RequestError(f"input {spec.name!r}: expected shape {[-1, *spec.row_shape]}, received {quoted(shape)}")
-        self._limits.check_rows(int(shape[0]))
+        self._limits.check_rows(shape[0])
         return int(shape[0])
 
     def _binary_bytes(self, given: dict[str, object], num_rows: int) -> int | None:

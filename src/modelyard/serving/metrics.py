@@ -63,6 +63,13 @@ def count_refusal(own: memoryview[int], status: int, reason: str = "") -> None:
     own[REFUSED + REASONS.index(reason or REFUSALS.get(status, "other"))] += 1
 
 
+def count_failure(counters: memoryview[int], error: BaseException, duration_ns: int = 0) -> None:
+    """Count an inference request without an answer."""
+    reason = 1 if isinstance(error, asyncio.CancelledError) else _FAILURE_OF.get(getattr(error, "status", 0), 3)
+    counters[FAILURES + reason] += 1
+    counters[FAILURE_NS] += duration_ns
+
+
 class WorkerMetrics:
     """One worker's part of the memory."""
 
@@ -129,9 +136,7 @@ class Counted:
             counters[REQUEST_NS] += duration_ns
             counters[HISTOGRAM + bisect_left(BUCKETS_S, duration_ns / 1e9)] += 1
         else:
-            reason = 1 if isinstance(error, asyncio.CancelledError) else _FAILURE_OF.get(getattr(error, "status", 0), 3)
-            counters[FAILURES + reason] += 1
-            counters[FAILURE_NS] += duration_ns
+            count_failure(counters, error, duration_ns)
 
 
 def totals(memory: mmap.mmap) -> Totals:
