@@ -52,7 +52,7 @@ class Answering:
         self._proxies = options.trusted_proxies
         self._hosts = Hosts([options.host, *options.allowed_hosts, *(name for _, name, _ in self._origins.named)])
         self._access_log = options.access_log
-        self._id_prefix = os.urandom(4).hex()
+        self._id_prefix = os.urandom(4).hex().encode()
         self._ids = itertools.count(1)
 
     @property
@@ -119,7 +119,7 @@ class Answering:
         """The caller's, when it is harmless, or a new one."""
         if given and len(given) <= MAX_ID_LENGTH and given.isascii() and given.decode().isprintable():
             return given
-        return b"%b-%x" % (self._id_prefix.encode(), next(self._ids))
+        return b"%b-%x" % (self._id_prefix, next(self._ids))
 
     async def _unpack(self, body: bytes, encoding: bytes) -> bytes:
         """The plain body, counted in the budget; others are answered between its pieces. Raises: RequestError."""
