@@ -352,7 +352,7 @@ def test_unknown_names_have_no_health(reflected: Reflected) -> None:
 
 def test_tokens_guard_all_but_health(fruit: Path, tmp_path: Path) -> None:
     (tmp_path / "tokens").write_text("open-sesame\nmove-it load\n")
-    with serving(fruit, tmp_path / "log", "--token-file", str(tmp_path / "tokens")) as (_, address):
+    with serving(fruit, tmp_path / "log", "--token-file", str(tmp_path / "tokens")) as (server, address):
         with grpc.insecure_channel(address) as channel:
             assert channel.unary_unary(f"/{HEALTH}/Check")(b"") == b"\x08\x01"  # status: SERVING
             for path in (f"/{INFERENCE}/RepositoryIndex", "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"):
@@ -369,6 +369,8 @@ def test_tokens_guard_all_but_health(fruit: Path, tmp_path: Path) -> None:
                 stub.ModelInfer(call(images(1)))
             metadata = (("authorization", "Bearer open-sesame"),)
             assert stub.ModelInfer(call(images(1)), metadata=metadata).model_name == "fruit"
+        server.client.headers["authorization"] = "Bearer open-sesame"
+        assert scraped(server, "modelyard_refused_requests_total") == {'reason="token"': 3, 'reason="load"': 1}
 
 
 def test_a_taken_port_is_one_line(fruit: Path) -> None:

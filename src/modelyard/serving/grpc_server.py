@@ -105,14 +105,14 @@ class GrpcFront:
 
     async def open(self) -> GrpcFront:
         """Raises: ConfigError when another process listens there by now."""
-        inference = {name: partial(self._answer, answer) for name, answer in self._calls.by_name.items()}
-        inference["ModelStreamInfer"] = partial(self._answer, self._calls.infer_in_stream, is_patient=True)
-        checks = {"Check": self._health.check, "List": self._health.list}
-        health = {name: partial(self._answer, answer) for name, answer in checks.items()} | {"Watch": self._watch}
-        reflection = {"ServerReflectionInfo": aio.ReflectionServicer([INFERENCE, HEALTH]).ServerReflectionInfo}
-        services = [_service(service_pb2.DESCRIPTOR, inference), _service(health_pb2.DESCRIPTOR, health)]
+        plain = self._calls.by_name | {"Check": self._health.check, "List": self._health.list}
+        behaviours: dict[str, Behaviour] = {name: partial(self._answer, answer) for name, answer in plain.items()}
+        behaviours["ModelStreamInfer"] = partial(self._answer, self._calls.infer_in_stream, is_patient=True)
+        behaviours["Watch"] = self._watch
+        behaviours["ServerReflectionInfo"] = aio.ReflectionServicer([INFERENCE, HEALTH]).ServerReflectionInfo
+        services = [_service(file.DESCRIPTOR, behaviours) for file in (service_pb2, health_pb2)]
         for version in ("v1", "v1alpha"):  # which differ in their name alone
-            services.append(_service(reflection_pb2.DESCRIPTOR, reflection, f"grpc.reflection.{version}.ServerReflection"))
+            services.append(_service(reflection_pb2.DESCRIPTOR, behaviours, f"grpc.reflection.{version}.ServerReflection"))
         self._server.add_generic_rpc_handlers(tuple(services))
         address = self._options.grpc_address
         try:

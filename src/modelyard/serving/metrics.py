@@ -26,7 +26,7 @@ BATCH_FIELDS, BATCH_SIZES = 5, 128
 FIELDS = BATCHES + BATCH_FIELDS * BATCH_SIZES
 
 BEAT = 0
-"""Grows while a worker's event loop turns. The fields 1 to 5 count its answers of 1xx to 5xx."""
+"""Grows while a worker's event loop turns and stands still with it. The fields 1 to 5 count its answers of 1xx to 5xx."""
 REFUSED = 6
 """First of the refusals: one count for each of `REASONS`."""
 REFUSALS = {
@@ -97,11 +97,6 @@ class WorkerMetrics:
     def _fields(self, index: int) -> memoryview[int]:
         start = self._start + 8 * WORKER_FIELDS + index * RECORD_BYTES + NAME_BYTES
         return self._memory[start : start + 8 * FIELDS].cast("q")
-
-
-def beat(memory: mmap.mmap, worker: int) -> int:
-    """A worker's own count; it stands still when the worker does."""
-    return own(memory, worker)[BEAT]
 
 
 class BatchSizes(dict[int, int]):
