@@ -79,6 +79,12 @@ def test_a_taken_port_names_the_option_and_an_unknown_part_the_parts(home: Home)
         make_parts(home, ports, hosts=["a.example", "http://a"])
 
 
+def test_names_are_allowed_as_browsers_write_them(home: Home) -> None:
+    (mlflow,) = make_parts(home, free_ports(), ("mlflow",), hosts=["MLOps.Example.org."])
+    assert mlflow.environment["MLFLOW_SERVER_ALLOWED_HOSTS"].endswith(",mlops.example.org,mlops.example.org:*")
+    assert "https://mlops.example.org," in mlflow.environment["MLFLOW_SERVER_CORS_ALLOWED_ORIGINS"]
+
+
 @pytest.mark.parametrize("runtime", [True, False])
 def test_the_socket_of_a_deep_store_is_in_a_new_folder_of_this_user(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, runtime: bool

@@ -29,6 +29,7 @@ from modelyard.errors import ConfigError
 from modelyard.serving.__main__ import read_options
 from tests.serving.bundles import CLASSES, IMAGE_SHAPE, Linear, images, point, quirks, release
 from tests.serving.conftest import Server, running
+from tests.serving.test_metrics import scraped
 
 INFERENCE, HEALTH = "inference.GRPCInferenceService", "grpc.health.v1.Health"
 SHARED = {"shared_memory_region": {"string_param": "mine"}}
@@ -189,11 +190,11 @@ def test_typed_contents_are_answered_in_kind(stub: Any) -> None:
         ({"outputs": [{"name": "logits", "parameters": SHARED}]}, "INVALID_ARGUMENT", "shared memory is not supported"),
         ({"tensor": {"shape": [1, 2]}}, "INVALID_ARGUMENT", "expected shape"),
         ({"tensor": {"shape": [2, *IMAGE_SHAPE]}}, "INVALID_ARGUMENT", "expected 60"),
-        ({"tensor": {"contents": {"uint_contents": [256] * 30}}}, "INVALID_ARGUMENT", "expected UINT8 values in range"),
+        ({"tensor": {"contents": {"uint_contents": [256] * 30}}}, "INVALID_ARGUMENT", "0 to 255, received 256; send raw"),
         ({"outputs": [{"name": "score"}]}, "INVALID_ARGUMENT", "unexpected output 'score'"),
         ({"tensor": {"contents": {}}, "raw_input_contents": [b"\0" * 29]}, "INVALID_ARGUMENT", "expected 30"),
         ({"raw_input_contents": [b"\0" * 30]}, "INVALID_ARGUMENT", "expected raw_input_contents or contents, received both"),
-        ({"parameters": {"timeout": {}}}, "INVALID_ARGUMENT", "parameter 'timeout' has no value"),
+        ({"parameters": {"timeout": {}}}, "INVALID_ARGUMENT", "'timeout': expected a string, number or boolean, received null"),
         ({"parameters": {"timeout": {"int64_param": 1}}}, "DEADLINE_EXCEEDED", "timed out in the queue"),
         ({"inputs": []}, "INVALID_ARGUMENT", "expected the model's one input, received 0"),
         ({"tensor": {"contents": {"uint_contents": [0] * 31_000}}}, "INVALID_ARGUMENT", "received more rows"),  # M9
@@ -206,12 +207,37 @@ def test_typed_contents_are_answered_in_kind(stub: Any) -> None:
         ),
     ],
 )
-def test_what_does_not_fit_is_refused(changes: dict[str, Any], code: str, expected: str, stub: Any) -> None:
+def test_what_does_not_fit_is_refused(
+    changes: dict[str, Any], code: str, expected: str, stub: Any, both: tuple[Server, str]
+) -> None:
+    """And counted, whoever of the front and the reader behind it refuses."""
+    before = sum(scraped(both[0], "modelyard_refused_requests_total").values())
+    failed = sum(scraped(both[0], "nv_inference_request_failure").values())
     with pytest.raises(grpc.RpcError) as refused:
         stub.ModelInfer(call(images(1), **changes))
     assert refused.value.code().name == code, refused.value.details()
     assert expected in refused.value.details()
     assert len(refused.value.details()) < 1100
+    assert sum(scraped(both[0], "modelyard_refused_requests_total").values()) == before + 1
+    assert sum(scraped(both[0], "nv_inference_request_failure").values()) == failed + (code != "NOT_FOUND")
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "stats", "fruit/versions/2", "fruit/config", "fruit%2Fstats", "../fruit"])
+@pytest.mark.parametrize("kind", ["ModelMetadata", "ModelConfig", "ModelReady", "ModelStatistics"])
+def test_a_name_is_no_path(kind: str, name: str, stub: Any, reflected: Reflected) -> None:
+    request = reflected.message(f"inference.{kind}Request", name=name)
+    if kind == "ModelReady":
+        assert not reflected.call(kind, request).ready
+    elif name or kind != "ModelStatistics":  # of which no name is all
+        with pytest.raises(grpc.RpcError, match=f"unknown model: '{name}'"):
+            reflected.call(kind, request)
+
+
+@pytest.mark.parametrize("method", [f"{INFERENCE}/ModelInfer", f"{INFERENCE}/ServerLive", f"{HEALTH}/Check", f"{HEALTH}/Watch"])
+def test_bytes_that_are_no_message_are_refused(method: str, address: str) -> None:
+    with grpc.insecure_channel(address) as channel, pytest.raises(grpc.RpcError, match="no message") as refused:
+        list(channel.unary_stream(f"/{method}")(b"\xff\xff"))
+    assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
 def test_a_promotion_is_followed(fruit: Path, stub: Any) -> None:
@@ -326,7 +352,7 @@ def test_unknown_names_have_no_health(reflected: Reflected) -> None:
 
 def test_tokens_guard_all_but_health(fruit: Path, tmp_path: Path) -> None:
     (tmp_path / "tokens").write_text("open-sesame\nmove-it load\n")
-    with serving(fruit, tmp_path / "log", "--token-file", str(tmp_path / "tokens")) as (_, address):
+    with serving(fruit, tmp_path / "log", "--token-file", str(tmp_path / "tokens")) as (server, address):
         with grpc.insecure_channel(address) as channel:
             assert channel.unary_unary(f"/{HEALTH}/Check")(b"") == b"\x08\x01"  # status: SERVING
             for path in (f"/{INFERENCE}/RepositoryIndex", "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"):
@@ -343,6 +369,8 @@ def test_tokens_guard_all_but_health(fruit: Path, tmp_path: Path) -> None:
                 stub.ModelInfer(call(images(1)))
             metadata = (("authorization", "Bearer open-sesame"),)
             assert stub.ModelInfer(call(images(1)), metadata=metadata).model_name == "fruit"
+        server.client.headers["authorization"] = "Bearer open-sesame"
+        assert scraped(server, "modelyard_refused_requests_total") == {'reason="token"': 3, 'reason="load"': 1}
 
 
 def test_a_taken_port_is_one_line(fruit: Path) -> None:

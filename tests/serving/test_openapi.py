@@ -54,7 +54,9 @@ def test_every_route_is_documented() -> None:
 @pytest.mark.parametrize(("path", "operation"), [(path, one) for path, method, one in OPERATIONS if method == "post"])
 def test_the_examples_are_answered(path: str, operation: dict[str, Any], small: Server) -> None:
     address = path.format(model="mnist", version="1")
-    examples = operation["requestBody"]["content"].get("application/json", {}).get("examples", {})
+    body = operation["requestBody"]
+    body = DOCUMENT["components"]["requestBodies"].get(body.get("$ref", "").rpartition("/")[2], body)
+    examples = body["content"].get("application/json", {}).get("examples", {})
     for example in examples:
         body = DOCUMENT["components"]["examples"][example]["value"]
         answer = small.client.post(address, json=body)

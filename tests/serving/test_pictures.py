@@ -222,9 +222,11 @@ def test_files_in_base64_are_answered_as_predict_answers_them(camera: Server, fo
 
 BAD_FILES: dict[str, tuple[Any, str]] = {
     "no picture": (in_base64(b"%!PS-Adobe EPSF"), "unknown format"), "cut": (in_base64(saved("PNG")[:60]), "not readable"),
-    "too large": (in_base64(png(10_000, 5_000)), "too large"), "no text": ([{"b64": 5}], "in base64"),
-    "no base64": ([{"b64": "%" * 5000}], "in base64"), "a data URL": ([{"b64": "data:image/png;base64,iVBO"}], "in base64"),
-    "beside numbers": ([*TWO, [[[0] * 3] * 5] * 7], "images"), "too many": (in_base64(b"") * 1025, "expected 1 to 1024 rows"),
+    "too large": (in_base64(png(10_000, 5_000)), "too large"), "no text": ([{"b64": 5}], "received 5"),
+    "no base64": ([{"b64": "%" * 5000}], "in base64"),
+    "a data URL": ([{"b64": "data:image/png;base64,iVBO"}], "alone, received 'data:"),
+    "beside numbers": ([*TWO, [[[0] * 3] * 5] * 7], "each row as"),
+    "too many": (in_base64(b"") * 1025, "expected 1 to 1024 rows"),
     "bare": (TWO[0]["b64"], 'as {"b64": ...}'), "bare rows": ([TWO[0]["b64"]], 'as {"b64": ...}'),
 }  # fmt: skip
 

@@ -25,6 +25,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from modelyard.errors import ConfigError
 from modelyard.serving import metrics
 from modelyard.serving.__main__ import LIMITS, read_options
 from modelyard.serving.channel import Channel
@@ -315,11 +316,13 @@ def test_one_address_leaves_half_of_the_places_to_others(home: Path, serve: Serv
 
 @pytest.mark.parametrize("given", [
     ("--trusted-proxy", "nowhere"), ("--trusted-proxy", "10.0.0.0/33"), ("--hang-s", "1"), ("--max-connections", "0"),
+    ("--trusted-proxy", "10.0.0.1/8"), ("--workers", "0"), ("--poll-s", "nan"), ("--request-timeout-s", "inf"),
+    ("--drain-s", "-1"), ("--max-rows", "0"), ("--max-body-bytes", "2147483648"), ("--port", "-1"),
+    ("--port", "70000"), ("--grpc-port", "65536"),
 ])  # fmt: skip
-def test_options_that_cannot_be_meant_are_refused(given: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as ended:
+def test_options_that_cannot_be_meant_are_refused(given: tuple[str, str]) -> None:
+    with pytest.raises(ConfigError, match=f"^{given[0]}: .*expected .*"):
         read_options(list(given))
-    assert ended.value.code == 2 and given[0] in capsys.readouterr().err
 
 
 def test_every_option_says_what_it_is_for(capsys: pytest.CaptureFixture[str]) -> None:

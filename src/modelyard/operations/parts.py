@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from modelyard.errors import ConfigError
 from modelyard.home import Home
-from modelyard.serving.hosts import check_names
+from modelyard.serving.hosts import check_names, plain_name
 
 NAMES = ("prefect", "mlflow", "worker", "serve")
 HEALTH = {"prefect": "/api/health", "mlflow": "/health", "serve": "/v2/health/ready"}
@@ -42,6 +42,7 @@ def make_parts(home: Home, ports: Mapping[str, int], names: tuple[str, ...] = NA
         if name in ports:
             bind(name, ports[name], socket.SO_REUSEADDR).close()
     own_server = {"PREFECT_API_URL": f"http://127.0.0.1:{ports['prefect']}/api"} if "prefect" in names else {}
+    hosts = [plain_name(name) for name in hosts]  # as browsers write them; MLflow compares letter by letter
     return [_make(name, home, ports, own_server, hosts) for name in names]
 
 

@@ -28,6 +28,11 @@ LIMITS = {
     "load_memory_mb": "MB for a release to be tried, beside six times its size", "drain_s": "for requests to end after SIGTERM",
 }  # fmt: skip
 """Options that are numbers, and what each bounds."""
+MOST_S = 1_000_000
+RANGES = {
+    "port": (0, 65535), "grpc_port": (0, 65535), "hang_s": (3, MOST_S), "drain_s": (0, MOST_S), "queue_s": (0, MOST_S),
+}  # fmt: skip
+"""Others are at least 1, or 0.01 s, and at most what gRPC takes. Of a larger port the system would take the last 16 bits."""
 GRPC_PACKAGES = ("grpc", "grpc_health", "grpc_reflection", "tritonclient")
 
 
@@ -52,7 +57,7 @@ def read_options(arguments: list[str]) -> ServeOptions:
     add("--access-log", action="store_true", help="log each request")
     add("--origin", dest="origins", action="append", default=[], metavar="URL", help="a site whose pages may ask; repeatable")
     told = "address or network of a proxy: believed for whom it asks, and no limit of connections; repeatable"
-    add("--trusted-proxy", dest="trusted_proxies", action="append", default=[], type=ip_network, metavar="ADDRESS", help=told)
+    add("--trusted-proxy", dest="trusted_proxies", action="append", default=[], metavar="ADDRESS", help=told)
     kinds = {field.name: type(field.default) for field in fields(ServeOptions)}
     for name, what in LIMITS.items():
         metavar, told = "S" if kinds[name] is float else "N", f"{what} (default: %(default)s)"
@@ -60,9 +65,14 @@ def read_options(arguments: list[str]) -> ServeOptions:
     given = vars(parser.parse_args(arguments))
     for name in ("models", "aliases", "allowed_hosts", "origins", "trusted_proxies"):
         given[name] = tuple(given[name])
-    for name, least in (("workers", 1), ("max_connections", 1), ("hang_s", 3)):
-        if given[name] < least:
-            parser.error(f"--{name.replace('_', '-')}: expected at least {least}, received {given[name]}")
+    for name in ("port", "grpc_port", "workers", *LIMITS):
+        least, most = RANGES.get(name) or ((1, 2**31 - 1) if kinds[name] is int else (0.01, MOST_S))
+        if not least <= (given[name] or 0) <= most:  # nor what is no number
+            raise ConfigError(f"--{name.replace('_', '-')}: expected {least} to {most}, received {given[name]}")
+    try:
+        given["trusted_proxies"] = tuple(map(ip_network, given["trusted_proxies"]))
+    except ValueError as error:
+        raise ConfigError(f"--trusted-proxy: {error}; expected an address, or a network as 10.0.0.0/8") from None
     check_names(given["allowed_hosts"])
     Origins(given["origins"])
     if given["token_file"] is None and not is_loopback(given["host"]):

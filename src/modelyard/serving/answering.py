@@ -52,7 +52,7 @@ class Answering:
         self._proxies = options.trusted_proxies
         self._hosts = Hosts([options.host, *options.allowed_hosts, *(name for _, name, _ in self._origins.named)])
         self._access_log = options.access_log
-        self._id_prefix = os.urandom(4).hex()
+        self._id_prefix = os.urandom(4).hex().encode()
         self._ids = itertools.count(1)
 
     @property
@@ -83,12 +83,13 @@ class Answering:
         try:
             encoding = headers.get(b"content-encoding")
             if arrived.refusal is not None:  # raised here it would keep this frame
-                response = self._refuse(request, arrived.refusal, "http")
+                response = self._refuse(request, arrived.refusal)
             else:
                 if encoding is not None and encoding.lower() != b"identity":
                     request.body = await self._unpack(request.body, encoding.lower())
                     num_unpacked = len(request.body)
-                response = self._origins.preflight(request) or await self._handlers.answer(request)
+                left = self._origins.preflight(request) if request.method == "OPTIONS" else None
+                response = left or await self._handlers.answer(request)
         except RequestError as error:
             response = self._refuse(request, error)
         except Exception:
@@ -110,16 +111,15 @@ class Answering:
             log_event("request", {**told, "status": int(response.status), "ms": elapsed_ms})
         return response
 
-    def _refuse(self, request: Request, error: RequestError, bad: str = "bad_input") -> Response:
-        """Told and counted; `bad` is what a 400 means."""
-        count_refusal(self._counters, error.status, error.reason or (bad if error.status == HTTPStatus.BAD_REQUEST else ""))
+    def _refuse(self, request: Request, error: RequestError) -> Response:
+        count_refusal(self._counters, error.status, error.reason)
         return self._handlers.refuse(request, error)
 
     def _request_id(self, given: bytes | None) -> bytes:
         """The caller's, when it is harmless, or a new one."""
         if given and len(given) <= MAX_ID_LENGTH and given.isascii() and given.decode().isprintable():
             return given
-        return b"%b-%x" % (self._id_prefix.encode(), next(self._ids))
+        return b"%b-%x" % (self._id_prefix, next(self._ids))
 
     async def _unpack(self, body: bytes, encoding: bytes) -> bytes:
         """The plain body, counted in the budget; others are answered between its pieces. Raises: RequestError."""

@@ -151,6 +151,7 @@ class Connection(asyncio.Protocol):
     def refuse(self, error: RequestError) -> None:
         """Answer this after what waits; nothing more is understood."""
         head = self._reader.head
+        error.reason = "http" if error.status == HTTPStatus.BAD_REQUEST else error.reason
         self._stop_listening()
         self._enqueue(Arrived(head, False, 0, error))
 

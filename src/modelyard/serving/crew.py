@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 
-from modelyard.serving import metrics
 from modelyard.serving.channel import Channel
 from modelyard.serving.events import log_event
+from modelyard.serving.metrics import BEAT, own
 from modelyard.serving.options import ServeOptions
 from modelyard.serving.places import Shared
 
@@ -102,7 +102,7 @@ class Crew:
             finally:
                 os._exit(code)
         theirs.close()
-        self.children[pid] = child = Child(pid, index, ours, metrics.beat(self._shared.counters, index), now)
+        self.children[pid] = child = Child(pid, index, ours, own(self._shared.counters, index)[BEAT], now)
         return child
 
     def watch(self, now: float) -> list[Child]:
@@ -111,7 +111,7 @@ class Crew:
         takers = []
         for child in self.children.values():
             child.heard += gap if gap > 1 else 0.0
-            if (beat := metrics.beat(self._shared.counters, child.index)) != child.beat:
+            if (beat := own(self._shared.counters, child.index)[BEAT]) != child.beat:
                 child.beat, child.heard = beat, now
             silent = now - child.heard
             if silent > (self._hang_s if child.ready else max(START_S, self._hang_s)):

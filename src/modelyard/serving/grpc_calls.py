@@ -16,7 +16,9 @@ from modelyard.errors import RequestError
 from modelyard.serving.answering import Answering, Arrived
 from modelyard.serving.exchange import Request, Response
 from modelyard.serving.grpc_messages import read_call, write_answer
+from modelyard.serving.metrics import count_failure
 from modelyard.serving.repository import Repository
+from modelyard.serving.served import Served
 
 LENGTH = b"inference-header-content-length"
 Answer = Callable[[Any, Any], Any]
@@ -59,7 +61,9 @@ class Calls:
         elif name.startswith("Repository"):  # which parameters there are counts, not their values
             order = {"parameters": dict.fromkeys(call.parameters, True)}
         try:
-            response = await self._ask(path(call), context, orjson.dumps(order) if order else b"")
+            if hasattr(call, "name") and (call.name or name != "ModelStatistics"):
+                await self._find(call.name, call.version, path(call), context)
+            response = await self.ask(path(call), context, orjson.dumps(order) if order else b"")
         except RequestError:
             if name not in {"ServerReady", "ModelReady"}:
                 raise
@@ -67,21 +71,37 @@ class Calls:
         told = orjson.loads(response.body or b"{}")
         return ParseDict({field: told} if field else told, answer, ignore_unknown_fields=True)
 
-    async def _ask(self, path: str, context: Any, body: bytes, headers: dict[bytes, bytes] | None = None) -> Response:
-        """What the HTTP server answers to the same caller. Raises: RequestError with its refusal."""
+    async def ask(
+        self, path: str, context: Any, body: bytes = b"", *, header_bytes: int = 0, refusal: RequestError | None = None
+    ) -> Response:
+        """What the HTTP server answers to the same caller; `refusal`: what was found wrong before. Raises: RequestError."""
         token = dict(context.invocation_metadata()).get("authorization", "").encode()
-        request = Request("POST" if body else "GET", path, b"", {b"authorization": token, **(headers or {})}, body)
+        headers = {b"authorization": token} | ({LENGTH: b"%d" % header_bytes} if header_bytes else {})
+        request = Request("POST" if body or refusal else "GET", path, b"", headers, body)
         client = unquote(context.peer()).partition(":")[2].rpartition(":")[0].strip("[]")  # ipv6:%5B::1%5D:4711
-        response = await self._answering.answer(Arrived(request, goes_on=True, cost=0), client)
+        response = await self._answering.answer(Arrived(request, goes_on=True, cost=0, refusal=refusal), client)
         if response.status >= HTTPStatus.BAD_REQUEST:
             raise RequestError(orjson.loads(response.body).get("error", "not ready"), response.status)
         return response
 
+    async def _find(self, name: str, version: str, path: str, context: Any) -> Served:
+        """By its name as it stands: it may hold what parts a path. Raises: RequestError (404)."""
+        try:
+            return await self._repository.find(name, version or None)
+        except RequestError as error:
+            await self.ask(path, context, refusal=error)
+            raise
+
     async def _infer(self, call: Any, context: Any) -> Any:
         path = f"{_model(call.model_name, call.model_version)}/infer"
-        served = await self._repository.find(call.model_name, call.model_version or None)
-        header, tensor = read_call(call, served.engine.input, served.limits.max_rows, context.time_remaining())
-        response = await self._ask(path, context, header + tensor, {LENGTH: b"%d" % len(header)})
+        served = await self._find(call.model_name, call.model_version, path, context)
+        try:
+            header, tensor = read_call(call, served.engine.input, served.limits.max_rows, context.time_remaining())
+        except RequestError as error:
+            count_failure(served.counters, error)
+            await self.ask(path, context, refusal=error)
+            raise
+        response = await self.ask(path, context, header + tensor, header_bytes=len(header))
         length = int(dict(response.headers)[LENGTH])
         told, tensors = orjson.loads(response.body[:length]), response.body[length:]
         return write_answer(told, tensors, raw=bool(call.raw_input_contents))

@@ -13,7 +13,6 @@ from typing import Any
 from grpc_health.v1.health_pb2 import HealthCheckResponse, HealthListResponse
 
 from modelyard.errors import RequestError, quoted
-from modelyard.serving.exchange import Request
 from modelyard.serving.handlers import Handlers
 
 MAX_WATCHERS = 64
@@ -30,25 +29,24 @@ class Health:
         self._handlers = handlers
         self._watchers = 0
 
-    async def _status(self, service: str) -> Any:
+    def _status(self, service: str) -> Any:
         repository = self._handlers.repository
         if service not in {*SERVERS, *repository.pointers}:
             return HealthCheckResponse.SERVICE_UNKNOWN
-        is_serving = service in repository.current and not self._handlers.draining
-        if service in SERVERS:
-            is_serving = (await self._handlers.answer(Request("GET", "/v2/health/ready", b"", {}, b""))).status == HTTPStatus.OK
+        is_serving = repository.is_ready if service in SERVERS else service in repository.current
+        is_serving = is_serving and not self._handlers.draining
         return HealthCheckResponse.SERVING if is_serving else HealthCheckResponse.NOT_SERVING
 
     async def check(self, call: Any, _: Any) -> Any:
         """Raises: RequestError (404)."""
-        status = await self._status(call.service)
+        status = self._status(call.service)
         if status == HealthCheckResponse.SERVICE_UNKNOWN:
             raise RequestError(f"unknown service {quoted(call.service)}; expected a model or no name", HTTPStatus.NOT_FOUND)
         return HealthCheckResponse(status=status)
 
     async def list(self, _: Any, __: Any) -> Any:
         names = [*SERVERS, *self._handlers.repository.pointers]
-        return HealthListResponse(statuses={name: HealthCheckResponse(status=await self._status(name)) for name in names})
+        return HealthListResponse(statuses={name: HealthCheckResponse(status=self._status(name)) for name in names})
 
     async def watch(self, service: str, ending: asyncio.Future[None], poll_s: float) -> AsyncIterator[Any]:
         """Each status that differs from the last, until the server ends; only the first where too many watch."""
@@ -56,7 +54,7 @@ class Health:
         try:
             told = None
             while True:
-                if (status := await self._status(service)) != told:
+                if (status := self._status(service)) != told:
                     yield HealthCheckResponse(status=status)
                 if ending.done() or self._watchers > MAX_WATCHERS:
                     return

@@ -10,7 +10,7 @@ from tritonclient.grpc import service_pb2 as protocol
 
 from modelyard.errors import RequestError, quoted
 from modelyard.serving.limits import HEAD_BYTES
-from modelyard.serving.tensors import DATATYPES, TensorSpec
+from modelyard.serving.tensors import DATATYPES, TensorSpec, to_bytes
 
 CONTENTS = {
     "BOOL": "bool_contents", "INT8": "int_contents", "INT16": "int_contents", "INT32": "int_contents",
@@ -25,12 +25,8 @@ def read_call(request: Any, spec: TensorSpec, max_rows: int, remaining_s: float 
     """A ModelInferRequest as the JSON header and the tensor's bytes of a binary V2 request for at most `max_rows` rows; the
     call's deadline is a timeout, if it has none that is shorter. Raises: RequestError.
     """
-    if any("shared_memory_region" in one.parameters for one in (*request.inputs, *request.outputs)):
-        raise RequestError("shared memory is not supported; send and take tensors in the messages")
-    if len(request.inputs) != 1 or len(request.raw_input_contents) > 1:
-        raise RequestError(
-            f"expected the model's one input, received {max(len(request.inputs), len(request.raw_input_contents))}"
-        )
+    if (count := max(len(request.inputs), len(request.raw_input_contents))) > 1 or not request.inputs:
+        raise RequestError(f"expected the model's one input, received {count}")
     (given,) = request.inputs
     tensor_bytes = sum(map(len, request.raw_input_contents)) + given.contents.ByteSize()
     if request.ByteSize() - tensor_bytes > HEAD_BYTES:
@@ -39,7 +35,7 @@ def read_call(request: Any, spec: TensorSpec, max_rows: int, remaining_s: float 
         raise RequestError(f"input {quoted(given.name)}: expected raw_input_contents or contents, received both")
     tensor = b"".join(request.raw_input_contents)
     if given.datatype == spec.datatype and not request.raw_input_contents:
-        tensor = _pack(given, max_rows * spec.row_bytes)
+        tensor = _pack(given, spec, max_rows * spec.row_bytes)
     parameters = _parameters(request) | {"binary_data_output": True}
     if remaining_s is not None and type(parameters.get("timeout", 0)) is int:
         remaining_us = max(int(remaining_s * 1e6), 1)
@@ -57,27 +53,23 @@ def read_call(request: Any, spec: TensorSpec, max_rows: int, remaining_s: float 
     return orjson.dumps(header), tensor
 
 
-def _pack(given: Any, max_bytes: int) -> bytes:
+def _pack(given: Any, spec: TensorSpec, max_bytes: int) -> bytes:
     """The bytes of typed contents. Raises: RequestError."""
     field = CONTENTS.get(given.datatype)
     if field is None:
         raise RequestError(f"input {quoted(given.name)}: {given.datatype} is read from raw_input_contents only")
     if others := [told.name for told, _ in given.contents.ListFields() if told.name != field]:
         raise RequestError(f"input {quoted(given.name)}: expected {given.datatype} in {field}, received {others[0]}")
-    values, dtype = getattr(given.contents, field), np.dtype(NUMPY[given.datatype])
-    if len(values) * dtype.itemsize > max_bytes:
+    values = getattr(given.contents, field)
+    if len(values) * spec.dtype.itemsize > max_bytes:
         raise RequestError(f"input {quoted(given.name)}: expected at most {max_bytes} bytes, received more rows")
-    try:
-        return np.array(list(values), dtype).tobytes()
-    except OverflowError:
-        raise RequestError(f"input {quoted(given.name)}: expected {given.datatype} values in range") from None
+    return to_bytes(list(values), spec, has_booleans=False)
 
 
 def _parameters(message: Any) -> dict[str, Any]:
-    """Raises: RequestError for a parameter without a value."""
-    if empty := [name for name, value in message.parameters.items() if value.WhichOneof("parameter_choice") is None]:
-        raise RequestError(f"parameter {quoted(empty[0])} has no value known here; expected a bool, int64 or string")
-    return {name: getattr(value, value.WhichOneof("parameter_choice")) for name, value in message.parameters.items()}
+    """Null stands for one without a value known here, which whoever reads the header refuses."""
+    chosen = {name: value.WhichOneof("parameter_choice") for name, value in message.parameters.items()}
+    return {name: choice and getattr(message.parameters[name], choice) for name, choice in chosen.items()}
 
 
 def write_answer(header: dict[str, Any], tensors: bytes, *, raw: bool) -> Any:

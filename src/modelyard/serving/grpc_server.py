@@ -12,10 +12,12 @@ from __future__ import annotations
 import asyncio
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
 import grpc
+from google.protobuf.message import DecodeError
 from google.protobuf.message_factory import GetMessageClass
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
@@ -33,8 +35,8 @@ from modelyard.serving.options import ServeOptions
 
 CODES = {
     400: grpc.StatusCode.INVALID_ARGUMENT, 401: grpc.StatusCode.UNAUTHENTICATED, 403: grpc.StatusCode.PERMISSION_DENIED,
-    404: grpc.StatusCode.NOT_FOUND, 413: grpc.StatusCode.RESOURCE_EXHAUSTED, 503: grpc.StatusCode.UNAVAILABLE,
-    504: grpc.StatusCode.DEADLINE_EXCEEDED,
+    404: grpc.StatusCode.NOT_FOUND, 413: grpc.StatusCode.RESOURCE_EXHAUSTED, 501: grpc.StatusCode.UNIMPLEMENTED,
+    503: grpc.StatusCode.UNAVAILABLE, 504: grpc.StatusCode.DEADLINE_EXCEEDED,
 }  # fmt: skip
 """HTTP status -> gRPC's; others are INTERNAL."""
 OPEN_CALLS = (f"/{INFERENCE}/ServerLive", f"/{INFERENCE}/ServerReady", f"/{HEALTH}/")
@@ -52,23 +54,24 @@ Behaviour = Callable[[Messages, Any], Messages]
 class Gate(grpc.aio.ServerInterceptor):  # type: ignore[misc]
     """Bearer tokens in a call's metadata, before a message is read; health stays open, as over HTTP."""
 
-    def __init__(self, tokens: Tokens | None) -> None:
-        self._tokens = tokens
+    def __init__(self, tokens: Tokens | None, calls: Calls) -> None:
+        self._tokens, self._calls = tokens, calls
 
     async def intercept_service(self, continuation: Callable[[Any], Awaitable[Any]], details: Any) -> Any:
         given, method = dict(details.invocation_metadata).get("authorization", ""), details.method
         if self._tokens and not method.startswith(OPEN_CALLS) and not self._tokens.allow(given.encode()):
-            return _refusal(grpc.StatusCode.UNAUTHENTICATED, "expected the metadata authorization: Bearer <token>")
+            return self._refusal(method, RequestError("expected the metadata authorization: Bearer <token>", 401))
         if method.startswith(UNSUPPORTED):
-            return _refusal(grpc.StatusCode.UNIMPLEMENTED, "shared memory, tracing and log settings are not supported")
+            return self._refusal(method, RequestError("shared memory, tracing and log settings are not supported", 501))
         return await continuation(details)
 
+    def _refusal(self, method: str, error: RequestError) -> grpc.RpcMethodHandler:
+        async def refuse(_: Messages, context: Any) -> None:
+            with suppress(RequestError):  # told and counted
+                await self._calls.ask(method, context, refusal=error)
+            await context.abort(CODES[error.status], str(error))
 
-def _refusal(code: grpc.StatusCode, told: str) -> grpc.RpcMethodHandler:
-    async def refuse(_: Messages, context: Any) -> None:
-        await context.abort(code, told)
-
-    return grpc.stream_unary_rpc_method_handler(refuse)  # which waits for no message
+        return grpc.stream_unary_rpc_method_handler(refuse)  # which waits for no message
 
 
 def _service(file: Any, behaviours: Mapping[str, Behaviour], name: str = "") -> grpc.GenericRpcHandler:
@@ -95,21 +98,21 @@ class GrpcFront:
         limits = [("max_receive_message_length", options.max_body_bytes), ("so_reuseport", 0)]
         limits += [("max_connection_idle_ms", silence_ms), ("keepalive_time_ms", silence_ms)]
         self._server = grpc.aio.server(
-            interceptors=[Gate(tokens)],
+            interceptors=[Gate(tokens, self._calls)],
             options=[(f"grpc.{name}", value) for name, value in limits],
             maximum_concurrent_rpcs=MAX_CALLS,
         )
 
     async def open(self) -> GrpcFront:
         """Raises: ConfigError when another process listens there by now."""
-        inference = {name: partial(self._answer, answer) for name, answer in self._calls.by_name.items()}
-        inference["ModelStreamInfer"] = partial(self._answer, self._calls.infer_in_stream, is_patient=True)
-        checks = {"Check": self._health.check, "List": self._health.list}
-        health = {name: partial(self._answer, answer) for name, answer in checks.items()} | {"Watch": self._watch}
-        reflection = {"ServerReflectionInfo": aio.ReflectionServicer([INFERENCE, HEALTH]).ServerReflectionInfo}
-        services = [_service(service_pb2.DESCRIPTOR, inference), _service(health_pb2.DESCRIPTOR, health)]
+        plain = self._calls.by_name | {"Check": self._health.check, "List": self._health.list}
+        behaviours: dict[str, Behaviour] = {name: partial(self._answer, answer) for name, answer in plain.items()}
+        behaviours["ModelStreamInfer"] = partial(self._answer, self._calls.infer_in_stream, is_patient=True)
+        behaviours["Watch"] = self._watch
+        behaviours["ServerReflectionInfo"] = aio.ReflectionServicer([INFERENCE, HEALTH]).ServerReflectionInfo
+        services = [_service(file.DESCRIPTOR, behaviours) for file in (service_pb2, health_pb2)]
         for version in ("v1", "v1alpha"):  # which differ in their name alone
-            services.append(_service(reflection_pb2.DESCRIPTOR, reflection, f"grpc.reflection.{version}.ServerReflection"))
+            services.append(_service(reflection_pb2.DESCRIPTOR, behaviours, f"grpc.reflection.{version}.ServerReflection"))
         self._server.add_generic_rpc_handlers(tuple(services))
         address = self._options.grpc_address
         try:
@@ -133,7 +136,10 @@ class GrpcFront:
             read.cancel()
             code = grpc.StatusCode.DEADLINE_EXCEEDED if timeout_s else grpc.StatusCode.UNAVAILABLE
             await context.abort(code, f"no message within {timeout_s:g} s" if timeout_s else "the server ends")
-        return read.result()
+        try:
+            return read.result()
+        except DecodeError:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "the bytes are no message of this call")
 
     async def _answer(self, answer: Answer, messages: Messages, context: Any, *, is_patient: bool = False) -> Messages:
         """An answer to each message of a call; `is_patient`: however long the next one takes."""

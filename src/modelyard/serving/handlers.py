@@ -139,8 +139,12 @@ class Handlers:
     async def _live(self, _: Request) -> Response:
         return json_response({"live": True})
 
+    @property
+    def _is_ready(self) -> bool:
+        return self.repository.is_ready and not self.draining
+
     async def _ready(self, _: Request) -> Response:
-        if self.repository.is_ready and not self.draining:
+        if self._is_ready:
             providers = {served.engine.provider for served in self.repository.current.values()}
             return json_response({"ready": True, "providers": sorted(providers)})
         missing = self.repository.missing
@@ -160,9 +164,9 @@ class Handlers:
     async def _model_names(self, _: Request) -> Response:
         return json_response({"models": list(self.repository.current)})
 
-    async def _metrics(self, request: Request) -> Response:
-        served, ready = self.repository.current.values(), (await self._ready(request)).status == HTTPStatus.OK
-        return Response(HTTPStatus.OK, [PROMETHEUS_TYPE], prometheus_text(self._memory, served, is_ready=ready))
+    async def _metrics(self, _: Request) -> Response:
+        text = prometheus_text(self._memory, self.repository.current.values(), is_ready=self._is_ready)
+        return Response(HTTPStatus.OK, [PROMETHEUS_TYPE], text)
 
     async def _page(self, request: Request) -> Response:
         return page_file(request)

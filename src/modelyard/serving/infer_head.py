@@ -8,12 +8,10 @@ from typing import NamedTuple
 from modelyard.errors import RequestError, quoted
 from modelyard.serving.exchange import parse_json
 from modelyard.serving.limits import Limits
-from modelyard.serving.tensors import FLOATS, TensorSpec
+from modelyard.serving.tensors import TensorSpec
 
 MAX_AXES = 64
 """numpy's."""
-LIKELY = ("BYTES", "BF16", *FLOATS.values())
-"""Datatypes that clients send where pixels belong."""
 NO_SHARED_MEMORY = "shared memory is not supported (GET /v2 lists the extensions); send and read tensors in the bodies"
 
 
@@ -71,15 +69,14 @@ class HeadReader:
         if given.get("name") != spec.name:
             raise RequestError(f"unexpected input {quoted(given.get('name'))}; the model has {spec.name!r}")
         if given.get("datatype") != spec.datatype:
-            received = given.get("datatype")
-            remedy = spec.remedy(received) if received in LIKELY else ""
-            raise RequestError(f"input {spec.name!r}: expected datatype {spec.datatype}, received {quoted(received)}{remedy}")
+            received = quoted(given.get("datatype"))
+            raise RequestError(f"input {spec.name!r}: expected datatype {spec.datatype}, received {received}{spec.remedy}")
         shape = given.get("shape")
         if not isinstance(shape, list) or not shape or set(map(type, shape[:MAX_AXES])) - {int, float} or shape[0] % 1:
             raise RequestError(f"input {spec.name!r}: shape must be a list of integers")
         if len(shape) > MAX_AXES or tuple(shape[1:]) != spec.row_shape:
             raise RequestError(f"input {spec.name!r}: expected shape {[-1, *spec.row_shape]}, received {quoted(shape)}")
-        self._limits.check_rows(int(shape[0]))
+        self._limits.check_rows(shape[0])
         return int(shape[0])
 
     def _binary_bytes(self, given: dict[str, object], num_rows: int) -> int | None:

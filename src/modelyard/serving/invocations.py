@@ -93,7 +93,9 @@ def read_rows(request: Request, spec: TensorSpec, limits: Limits) -> bytes | lis
     else:
         value, row_shape = _tensor(body[found[0]], spec.name), [*spec.row_shape]
     rows = [value] if _is_file(value) else value
-    if isinstance(rows, list) and rows and all(map(_is_file, rows)):
+    if isinstance(rows, list) and any(map(_is_file, rows)):
+        if not all(map(_is_file, rows)):
+            raise RequestError(f"expected each row as {{{FILE!r}: ...}}, or none")
         return _files([row[FILE] for row in rows], spec, limits)
     has_booleans = b"true" in request.body or b"false" in request.body
     return _rows_bytes(value, row_shape, spec, limits, has_booleans=has_booleans)
@@ -110,10 +112,14 @@ def _files(texts: list[Any], spec: TensorSpec, limits: Limits) -> list[bytes]:
     most = limits.max_units * UNIT_BYTES // spec.row_bytes
     if len(texts) > max(1, most):
         raise RequestError(f"expected at most {most} pictures of this size, received {len(texts)}", 413)
+    return list(map(_decode, texts))
+
+
+def _decode(text: Any) -> bytes:
     try:
-        return [base64.b64decode("".join(text.split()), validate=True) for text in texts]
-    except (AttributeError, ValueError) as error:  # no text; no base64
-        raise RequestError(f"{FILE}: expected a picture file in base64 ({error})") from None
+        return base64.b64decode("".join(text.split()), validate=True)
+    except (AttributeError, ValueError):  # no text; no base64
+        raise RequestError(f"{FILE}: expected a picture file in base64 alone, received {quoted(text)}") from None
 
 
 def _tensor(value: Any, name: str) -> Any:

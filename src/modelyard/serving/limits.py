@@ -41,7 +41,7 @@ class Limits:
         needed = max_rows * math.prod(spec.row_shape) * VALUE_BYTES + HEAD_BYTES
         return cls(max_rows, min(needed, max_json_bytes), max_json_bytes // UNIT_BYTES)
 
-    def check_rows(self, num_rows: int) -> None:
+    def check_rows(self, num_rows: float) -> None:
         """Raises: RequestError (400)."""
         if not 1 <= num_rows <= self.max_rows:
             raise RequestError(f"expected 1 to {self.max_rows} rows, received {num_rows}")

@@ -26,7 +26,7 @@ BATCH_FIELDS, BATCH_SIZES = 5, 128
 FIELDS = BATCHES + BATCH_FIELDS * BATCH_SIZES
 
 BEAT = 0
-"""Grows while a worker's event loop turns. The fields 1 to 5 count its answers of 1xx to 5xx."""
+"""Grows while a worker's event loop turns and stands still with it. The fields 1 to 5 count its answers of 1xx to 5xx."""
 REFUSED = 6
 """First of the refusals: one count for each of `REASONS`."""
 REFUSALS = {
@@ -63,6 +63,13 @@ def count_refusal(own: memoryview[int], status: int, reason: str = "") -> None:
     own[REFUSED + REASONS.index(reason or REFUSALS.get(status, "other"))] += 1
 
 
+def count_failure(counters: memoryview[int], error: BaseException, duration_ns: int = 0) -> None:
+    """Count an inference request without an answer."""
+    reason = 1 if isinstance(error, asyncio.CancelledError) else _FAILURE_OF.get(getattr(error, "status", 0), 3)
+    counters[FAILURES + reason] += 1
+    counters[FAILURE_NS] += duration_ns
+
+
 class WorkerMetrics:
     """One worker's part of the memory."""
 
@@ -90,11 +97,6 @@ class WorkerMetrics:
     def _fields(self, index: int) -> memoryview[int]:
         start = self._start + 8 * WORKER_FIELDS + index * RECORD_BYTES + NAME_BYTES
         return self._memory[start : start + 8 * FIELDS].cast("q")
-
-
-def beat(memory: mmap.mmap, worker: int) -> int:
-    """A worker's own count; it stands still when the worker does."""
-    return own(memory, worker)[BEAT]
 
 
 class BatchSizes(dict[int, int]):
@@ -129,9 +131,7 @@ class Counted:
             counters[REQUEST_NS] += duration_ns
             counters[HISTOGRAM + bisect_left(BUCKETS_S, duration_ns / 1e9)] += 1
         else:
-            reason = 1 if isinstance(error, asyncio.CancelledError) else _FAILURE_OF.get(getattr(error, "status", 0), 3)
-            counters[FAILURES + reason] += 1
-            counters[FAILURE_NS] += duration_ns
+            count_failure(counters, error, duration_ns)
 
 
 def totals(memory: mmap.mmap) -> Totals:

@@ -62,8 +62,8 @@ class Origins:
             raise RequestError(told + remedy, HTTPStatus.FORBIDDEN)
 
     def preflight(self, request: Request) -> Response | None:
-        """Leave for a page of a named origin to ask; None for whatever asks for none."""
-        if request.method != "OPTIONS" or b"access-control-request-method" not in request.headers or not self._names(request):
+        """Leave for a page of a named origin to ask; None for OPTIONS that asks for none."""
+        if b"access-control-request-method" not in request.headers or not self._names(request):
             return None
         return Response(HTTPStatus.NO_CONTENT, [(b"access-control-" + name, value) for name, value in LEAVE.items()], b"")
 

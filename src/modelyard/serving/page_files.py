@@ -30,7 +30,7 @@ def page_file(request: Request) -> Response:
         raise RequestError(f"nothing at {request.path}", HTTPStatus.NOT_FOUND)
     content, etag = _read(path)
     headers = [*SAFETY, (b"content-type", TYPES.get(path.suffix, b"application/octet-stream")), (b"etag", etag)]
-    if request.headers.get(b"if-none-match") == etag:
+    if etag in request.headers.get(b"if-none-match", b""):  # of several, or weak (W/), as nginx makes it where it packs
         return Response(HTTPStatus.NOT_MODIFIED, headers, b"")
     return Response(HTTPStatus.OK, headers, content)
 

@@ -22,8 +22,7 @@ DATATYPES = {
 """onnxruntime's type -> V2 datatype and numpy type."""
 EXACT_INTEGERS = 2.0**53
 """Beyond it a float64 stands for several integers (IEEE 754)."""
-RAW_PIXELS = "; send raw pixels, normalisation is in the model"
-PICTURE_FILES = '; send raw pixels, or a picture file to /predict or as {"b64": ...} to /invocations'
+RAW_PIXELS = '; send raw pixels, normalisation is in the model; pictures go to /predict, or as {"b64": ...} to /invocations'
 FLOATS = {2: "FP16", 4: "FP32", 8: "FP64"}
 """Bytes of a value -> the datatype that it probably is where one byte is wanted."""
 NO_FIT = (TypeError, ValueError, OverflowError)
@@ -56,7 +55,7 @@ class TensorSpec:
         """For what cannot stand in this tensor."""
         limits = np.iinfo(self.dtype) if self.dtype.kind in "iu" else None
         wanted = f"integers {limits.min} to {limits.max}" if limits else f"{self.datatype} values in range"
-        return RequestError(f"{self.name}: expected {wanted}, received {quoted(value)}{self.remedy(value)}")
+        return RequestError(f"{self.name}: expected {wanted}, received {quoted(value)}{self.remedy}")
 
     def wrong_size(self, num_rows: int, received: int) -> RequestError:
         """For the bytes of a tensor that has others; floats where pixels belong are told."""
@@ -67,11 +66,10 @@ class TensorSpec:
             return RequestError(told)
         return RequestError(f"{told}; this looks like {FLOATS[times]} data (or {times * num_rows} rows){RAW_PIXELS}")
 
-    def remedy(self, received: object) -> str:
-        """What to send instead of `received`, a value or a datatype; empty where nothing is known."""
-        if self.datatype != "UINT8":
-            return ""
-        return PICTURE_FILES if isinstance(received, str) and not received.startswith(("FP", "BF")) else RAW_PIXELS
+    @property
+    def remedy(self) -> str:
+        """What to send instead of other values or another datatype."""
+        return RAW_PIXELS if self.datatype == "UINT8" else ""
 
     def metadata(self) -> dict[str, object]:
         """As in the V2 model metadata: -1 is the batch."""
