@@ -68,9 +68,8 @@ def _rows(client: SyncPrefectClient, deployment: DeploymentResponse, is_served: 
         yield {
             "name": deployment.name, "dataset": str(request.get("dataset", "")) if isinstance(request, dict) else "",
             "cron": schedule.cron if isinstance(schedule, CronSchedule) else "",
-            "every": schedule.rrule if isinstance(schedule, RRuleSchedule) else every, "timezone": zone.key,
-            "pool": deployment.work_pool_name, "state": state, "why": why,
-            "next": date,
+            "every": " ".join(schedule.rrule.split()) if isinstance(schedule, RRuleSchedule) else every, "timezone": zone.key,
+            "pool": deployment.work_pool_name, "state": state, "why": why, "next": date,
             "last": last.end_time.astimezone(zone) if last and last.end_time else None,
             "result": last.state_name if last else "",
         }  # fmt: skip
@@ -86,18 +85,21 @@ def _state(
     if one is None:
         return "empty", f"no schedule is left; give it one: modelyard schedule change {name} --cron", None
     dates = next_dates(one.schedule)
-    found = {
-        ("wrong", "never due, or with an end that does not fit; modelyard schedule change, or in Prefect"): dates is None,
-        ("paused", f"go on with: modelyard schedule resume {name}"): deployment.paused,
-        ("off", f"it was switched off in Prefect; go on with: modelyard schedule resume {name}"): not one.active,
-        ("blocked", f"Prefect plans no run while another is wrong; go on with: modelyard schedule resume {name}"): any(
-            other.active and next_dates(other.schedule) is None for other in deployment.schedules
+    resume = f"go on with: modelyard schedule resume {name}"
+    others = [other for other in deployment.schedules if other.active and next_dates(other.schedule) is None]
+    for state, why, holds in (
+        (
+            "wrong",
+            "never due, or with an end or a zone that does not fit; modelyard schedule change, or in Prefect",
+            dates is None,
         ),
-        ("ended", f"no date is left; modelyard schedule change {name} --cron, or remove"): not dates,
-    }
-    for told, holds in found.items():
+        ("paused", resume, deployment.paused),
+        ("off", f"it was switched off in Prefect; {resume}", not one.active),
+        ("blocked", f"Prefect plans no run while another is wrong; {resume}", others),
+        ("ended", f"no date is left; modelyard schedule change {name} --cron, or remove", not dates),
+    ):
         if holds:
-            return *told, None
+            return state, why, None
     why = _obstacle(client, deployment, one.parameters, is_served)
     return "blocked" if why else "active", why, dates[0] if dates else None
 
@@ -111,20 +113,19 @@ def _obstacle(client: SyncPrefectClient, deployment: DeploymentResponse, paramet
     except ObjectNotFound:
         return f"its work pool was deleted; give it one: modelyard schedule change {name} --pool {POOL}"
     run = FlowRun(flow_id=deployment.flow_id, parameters=deployment.parameters | parameters)
-    limits = [pool.concurrency_limit, queue.concurrency_limit]
-    if deployment.global_concurrency_limit and deployment.global_concurrency_limit.active:
-        limits.append(deployment.global_concurrency_limit.limit)
+    shared = deployment.global_concurrency_limit
+    limits = [pool.concurrency_limit, queue.concurrency_limit, shared.limit if shared and shared.active else None]
     refused = why_refused(run, deployment, pool, Home.current()) if is_own else wrong_parameters(run.parameters)
-    online = [worker.name for worker in client.read_workers_for_work_pool(pool.name) if worker.status.value == "ONLINE"]
+    is_remote = pool.is_push_pool or pool.is_managed_pool
+    online = is_remote or any(one.status.value == "ONLINE" for one in client.read_workers_for_work_pool(pool.name))
     resume = f"go on with: modelyard schedule resume {name}" if is_own else "go on in Prefect"
     start = "modelyard up" if is_own else f"prefect worker start --pool {shlex.quote(pool.name)}"
-    found = {
-        refused: bool(refused),
-        f"the pool {pool.name} is paused; {resume}": pool.is_paused,
-        f"the queue {queue.name} of the pool {pool.name} is paused; {resume}": queue.is_paused,
-        "its pool, queue or deployment allows 0 runs at once; raise that limit in Prefect": 0 in limits,
-        "nothing runs on this store; start it with: modelyard up": not is_served,
-        f"no worker of the pool {pool.name} is online; start one with: {start}": not online
-        and not (pool.is_push_pool or pool.is_managed_pool),
-    }
-    return next((why for why, holds in found.items() if holds), "")
+    found = (
+        (refused, refused),
+        (f"the pool {pool.name} is paused; {resume}", pool.is_paused),
+        (f"the queue {queue.name} of the pool {pool.name} is paused; {resume}", queue.is_paused),
+        ("its pool, queue or deployment allows 0 runs at once; raise that limit in Prefect", 0 in limits),
+        ("nothing runs on this store; start it with: modelyard up", not is_served),
+        (f"no worker of the pool {pool.name} is online; start one with: {start}", not online),
+    )
+    return next((why for why, holds in found if holds), "")
