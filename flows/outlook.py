@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import DeploymentFilter, FlowRunFilter
@@ -61,47 +62,43 @@ def _runs(
 def _rows(client: SyncPrefectClient, deployment: DeploymentResponse, is_served: bool) -> Iterator[dict[str, Any]]:
     last = next(iter(_runs(client, deployment, ENDED, FlowRunSort.END_TIME_DESC, 1)), None)
     request = deployment.parameters.get("request")
+    dates = {one.id: next_dates(one.schedule) for one in deployment.schedules}
     for one in sorted(deployment.schedules, key=lambda one: str(one.created)) or (None,):
         schedule = one.schedule if one else None
-        zone, (state, why, date) = zone_of(schedule), _state(client, deployment, one, is_served)
+        zone, (state, why) = zone_of(schedule), _state(deployment, one, dates)
+        if one and not state:
+            why = _obstacle(client, deployment, one.parameters, is_served)
+        date = next(iter(dates[one.id] or ()), None) if one and not state else None
         every = str(schedule.interval) if isinstance(schedule, IntervalSchedule) else ""
         yield {
             "name": deployment.name, "dataset": str(request.get("dataset", "")) if isinstance(request, dict) else "",
             "cron": schedule.cron if isinstance(schedule, CronSchedule) else "",
             "every": " ".join(schedule.rrule.split()) if isinstance(schedule, RRuleSchedule) else every, "timezone": zone.key,
-            "pool": deployment.work_pool_name, "state": state, "why": why, "next": date,
+            "pool": deployment.work_pool_name, "state": state or ("blocked" if why else "active"), "why": why, "next": date,
             "last": last.end_time.astimezone(zone) if last and last.end_time else None,
             "result": last.state_name if last else "",
         }  # fmt: skip
 
 
 def _state(
-    client: SyncPrefectClient, deployment: DeploymentResponse, one: DeploymentSchedule | None, is_served: bool
-) -> tuple[str, str, datetime | None]:
-    """active; paused (its deployment), off (itself), ended (no date is left), wrong (it has none), blocked (nothing would run
-    it) or empty (no schedule); why not active, with the remedy; its next date.
+    deployment: DeploymentResponse, one: DeploymentSchedule | None, dates: Mapping[UUID, list[datetime] | None]
+) -> tuple[str, str]:
+    """What Prefect plans no run for, and why, with the remedy: paused (the deployment), off (the schedule), ended (no date is
+    left), wrong (it has none), blocked (by another) or empty (no schedule). Both empty where it does plan.
     """
     name = shlex.quote(deployment.name)
-    if one is None:
-        return "empty", f"no schedule is left; give it one: modelyard schedule change {name} --cron", None
-    dates = next_dates(one.schedule)
     resume = f"go on with: modelyard schedule resume {name}"
-    others = [other for other in deployment.schedules if other.active and next_dates(other.schedule) is None]
-    for state, why, holds in (
-        (
-            "wrong",
-            "never due, or with an end or a zone that does not fit; modelyard schedule change, or in Prefect",
-            dates is None,
-        ),
-        ("paused", resume, deployment.paused),
-        ("off", f"it was switched off in Prefect; {resume}", not one.active),
-        ("blocked", f"Prefect plans no run while another is wrong; {resume}", others),
-        ("ended", f"no date is left; modelyard schedule change {name} --cron, or remove", not dates),
-    ):
-        if holds:
-            return state, why, None
-    why = _obstacle(client, deployment, one.parameters, is_served)
-    return "blocked" if why else "active", why, dates[0] if dates else None
+    if one is None:
+        return "empty", f"no schedule is left; give it one: modelyard schedule change {name} --cron"
+    if dates[one.id] is None:
+        return "wrong", "never due, or an end or a zone that does not fit; modelyard schedule change, or in Prefect"
+    if deployment.paused:
+        return "paused", resume
+    if not one.active:
+        return "off", f"it was switched off in Prefect; {resume}"
+    if any(other.active and dates[other.id] is None for other in deployment.schedules):
+        return "blocked", f"Prefect plans no run while another is wrong; {resume}"
+    return ("", "") if dates[one.id] else ("ended", f"no date is left; modelyard schedule change {name} --cron, or remove")
 
 
 def _obstacle(client: SyncPrefectClient, deployment: DeploymentResponse, parameters: dict[str, Any], is_served: bool) -> str:
