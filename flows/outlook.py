@@ -12,7 +12,6 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import DeploymentFilter, FlowRunFilter
 from prefect.client.schemas.objects import DeploymentSchedule, FlowRun
 from prefect.client.schemas.responses import DeploymentResponse
-from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule, RRuleSchedule
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.exceptions import ObjectNotFound
 
@@ -69,11 +68,10 @@ def _rows(client: SyncPrefectClient, deployment: DeploymentResponse, is_served: 
         if one and not state:
             why = _obstacle(client, deployment, one.parameters, is_served)
         date = next(iter(dates[one.id] or ()), None) if one and not state else None
-        every = str(schedule.interval) if isinstance(schedule, IntervalSchedule) else ""
+        every = str(getattr(schedule, "interval", getattr(schedule, "rrule", "")))
         yield {
             "name": deployment.name, "dataset": str(request.get("dataset", "")) if isinstance(request, dict) else "",
-            "cron": schedule.cron if isinstance(schedule, CronSchedule) else "",
-            "every": " ".join(schedule.rrule.split()) if isinstance(schedule, RRuleSchedule) else every, "timezone": zone.key,
+            "cron": getattr(schedule, "cron", ""), "every": " ".join(every.split()), "timezone": zone.key,
             "pool": deployment.work_pool_name, "state": state or ("blocked" if why else "active"), "why": why, "next": date,
             "last": last.end_time.astimezone(zone) if last and last.end_time else None,
             "result": last.state_name if last else "",

@@ -44,18 +44,20 @@ def placed(new: NewSchedule, *, own_server: bool) -> NewSchedule:
 
 
 def _elsewhere(new: NewSchedule) -> NewSchedule:
-    dataset, files = new.request.dataset, [file for name in new.request.architectures if (file := _file(name))]
+    request = new.request
+    files = [file for name in request.architectures if (file := _file(name))]
     if not files:  # what such a file is can be said only where it is
-        named_recipes(new.request.architectures, new.request.preset, new.request.assignments, dataset=dataset)
-    is_name = is_named(dataset) or ("/" not in dataset and not Path(dataset).exists())
-    for path in files if is_name else [*files, dataset]:
+        named_recipes(request.architectures, request.preset, request.assignments, dataset=request.dataset)
+    is_name = is_named(request.dataset) or ("/" not in request.dataset and not Path(request.dataset).exists())
+    needed = [request.dataset, *files]
+    for path in needed[is_name:]:
         if not Path(path).is_absolute():
             raise ConfigError(
                 f"{path} is looked for where the pool {new.pool} runs, which is not this machine: expected a name that"
                 " `modelyard data list` shows there, or the absolute path that it has there"
             )
     store = "a store" if new.store is None else "the folder of this store"
-    echo(f"the pool {new.pool} runs elsewhere: its machines need {', '.join([dataset, *files])} and {store} (MODELYARD_HOME)")
+    echo(f"the pool {new.pool} runs elsewhere: its machines need {', '.join(needed)} and {store} (MODELYARD_HOME)")
     return new
 
 

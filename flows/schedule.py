@@ -12,13 +12,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.actions import (
-    DeploymentScheduleCreate,
-    DeploymentScheduleUpdate,
-    DeploymentUpdate,
-    WorkPoolCreate,
-    WorkPoolUpdate,
-)  # fmt: skip
+from prefect.client.schemas import actions
 from prefect.client.schemas.filters import FlowFilter, FlowFilterName
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.client.schemas.schedules import SCHEDULE_TYPES, CronSchedule
@@ -114,7 +108,7 @@ def add(new: NewSchedule) -> None:
         client.create_deployment(
             flow_id=client.create_flow(refresh), name=new.name, entrypoint=ENTRYPOINT, work_pool_name=new.pool,
             parameters=new.parameters, tags=["modelyard"],
-            schedules=[DeploymentScheduleCreate(schedule=schedule, active=True)],
+            schedules=[actions.DeploymentScheduleCreate(schedule=schedule, active=True)],
             job_variables={"env": new.environment} if new.environment else {}, enforce_parameter_schema=False,
         )  # fmt: skip
 
@@ -122,7 +116,7 @@ def add(new: NewSchedule) -> None:
 def ensure_pool(client: SyncPrefectClient, name: str) -> None:
     """A pool for processes of this machine, where there is none of that name."""
     with suppress(ObjectAlreadyExists):
-        client.create_work_pool(WorkPoolCreate(name=name, type="process"))
+        client.create_work_pool(actions.WorkPoolCreate(name=name, type="process"))
 
 
 def changed(name: str, told: Mapping[str, Any], labels: int | None = None) -> NewSchedule:
@@ -157,17 +151,17 @@ def change(new: NewSchedule) -> None:
             env = {} if has_moved else deployment.job_variables.get("env")
             kept = {key: value for key, value in env.items() if key in VARIABLES} if isinstance(env, dict) else {}
             changes["job_variables"] = {"env": kept | new.environment}
-        client.update_deployment(deployment.id, DeploymentUpdate(**changes))
+        client.update_deployment(deployment.id, actions.DeploymentUpdate(**changes))
 
 
-def _other_time(deployment: DeploymentResponse, new: NewSchedule) -> DeploymentScheduleUpdate:
+def _other_time(deployment: DeploymentResponse, new: NewSchedule) -> actions.DeploymentScheduleUpdate:
     if len(deployment.schedules) > 1:
         raise ConfigError(f"{new.name!r} has {len(deployment.schedules)} schedules; change their times in Prefect's page")
     for one in deployment.schedules:
         cron = parse_cron(new.cron or "@daily", new.timezone or zone_of(one.schedule).key)
         moved = cron if new.cron else one.schedule.model_copy(update={"timezone": cron.timezone})
-        return DeploymentScheduleUpdate(schedule=moved, active=one.active)
-    return DeploymentScheduleUpdate(schedule=parse_cron(new.cron, new.timezone or "UTC"), active=True)
+        return actions.DeploymentScheduleUpdate(schedule=moved, active=one.active)
+    return actions.DeploymentScheduleUpdate(schedule=parse_cron(new.cron, new.timezone or "UTC"), active=True)
 
 
 def pause(name: str) -> None:
@@ -187,7 +181,7 @@ def resume(name: str) -> str:
         if deployment.work_pool_name != POOL or deployment.work_queue_id is None:
             return name
         was_paused = client.read_work_pool(POOL).is_paused
-        client.update_work_pool(POOL, WorkPoolUpdate(is_paused=False))
+        client.update_work_pool(POOL, actions.WorkPoolUpdate(is_paused=False))
         client.update_work_queue(deployment.work_queue_id, is_paused=False)
     return f"{name}, and the work pool {POOL} with every schedule in it" if was_paused else name
 
