@@ -90,8 +90,8 @@ def next_dates(schedule: SCHEDULE_TYPES) -> list[datetime] | None:
 def check_names(*names: str) -> None:
     """Raises: ConfigError for what Prefect, or a line of a terminal, takes as no deployment's or work pool's name."""
     for name in names:
-        if not NAME.fullmatch(name) or not name.strip() or not name.isprintable() or len(name) > LONGEST_NAME:
-            expected = f"expected a line of at most {LONGEST_NAME} characters, none of / % & > <"
+        if not NAME.fullmatch(name) or not name.strip() or not name.isprintable() or name[0] == "-" or len(name) > LONGEST_NAME:
+            expected = f"expected a line of at most {LONGEST_NAME} characters, none of / % & > <, no - first"
             raise ConfigError(f"{name[:LONGEST_NAME]!r} cannot be a schedule's or a pool's name: {expected}; choose another")
 
 

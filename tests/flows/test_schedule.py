@@ -101,7 +101,7 @@ def test_a_wrong_time_is_refused(cron: str, timezone: str, expected: str) -> Non
         parse_cron(cron, timezone)
 
 
-@pytest.mark.parametrize("name", ["a/b", "100%", "cats & dogs", "<b>", "", " ", "a\nb", "\x1b[2J", "x" * 201])
+@pytest.mark.parametrize("name", ["a/b", "100%", "cats & dogs", "<b>", "", " ", "a\nb", "\x1b[2J", "-rf", "x" * 201])
 def test_a_name_that_prefect_or_a_terminal_refuses_is_refused_first(name: str) -> None:
     with pytest.raises(ConfigError, match=r"cannot be a schedule's or a pool's name: expected a line .* none of / % & > <"):
         schedule.check_names("Pets of 2026, Kätzchen", name)
