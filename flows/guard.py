@@ -75,7 +75,8 @@ def wrong_parameters(parameters: dict[str, Any]) -> str:
     """What is not of a schedule; empty where all is."""
     try:
         RefreshRequest.model_validate(parameters.get("request"))
-        StoreMark.model_validate(parameters.get("store", {"id": "", "host": ""}))
+        if (store := parameters.get("store")) is not None:
+            StoreMark.model_validate(store)
     except ValidationError as error:
         return "; ".join(f"{'.'.join(map(str, part['loc'])) or 'request'}: {part['msg']}" for part in error.errors())
     return ", ".join(parameters.keys() - {"request", "store"})

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import DeploymentFilter, FlowRunFilter
 from prefect.client.schemas.objects import DeploymentSchedule, FlowRun
 from prefect.client.schemas.responses import DeploymentResponse
-from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule, RRuleSchedule
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.exceptions import ObjectNotFound
 
@@ -61,45 +61,42 @@ def _runs(
 def _rows(client: SyncPrefectClient, deployment: DeploymentResponse, is_served: bool) -> Iterator[dict[str, Any]]:
     last = next(iter(_runs(client, deployment, ENDED, FlowRunSort.END_TIME_DESC, 1)), None)
     request = deployment.parameters.get("request")
+    dates = {one.id: next_dates(one.schedule) for one in deployment.schedules}
     for one in sorted(deployment.schedules, key=lambda one: str(one.created)) or (None,):
         schedule = one.schedule if one else None
-        zone, (state, why, date) = zone_of(schedule), _state(client, deployment, one, is_served)
-        every = str(schedule.interval) if isinstance(schedule, IntervalSchedule) else ""
+        zone, (state, why) = zone_of(schedule), _state(deployment, one, dates)
+        if one and not state:
+            why = _obstacle(client, deployment, one.parameters, is_served)
+        date = next(iter(dates[one.id] or ()), None) if one and not state else None
+        every = str(getattr(schedule, "interval", getattr(schedule, "rrule", "")))
         yield {
             "name": deployment.name, "dataset": str(request.get("dataset", "")) if isinstance(request, dict) else "",
-            "cron": schedule.cron if isinstance(schedule, CronSchedule) else "",
-            "every": schedule.rrule if isinstance(schedule, RRuleSchedule) else every, "timezone": zone.key,
-            "pool": deployment.work_pool_name, "state": state, "why": why,
-            "next": date,
+            "cron": getattr(schedule, "cron", ""), "every": " ".join(every.split()), "timezone": zone.key,
+            "pool": deployment.work_pool_name, "state": state or ("blocked" if why else "active"), "why": why, "next": date,
             "last": last.end_time.astimezone(zone) if last and last.end_time else None,
             "result": last.state_name if last else "",
         }  # fmt: skip
 
 
 def _state(
-    client: SyncPrefectClient, deployment: DeploymentResponse, one: DeploymentSchedule | None, is_served: bool
-) -> tuple[str, str, datetime | None]:
-    """active; paused (its deployment), off (itself), ended (no date is left), wrong (it has none), blocked (nothing would run
-    it) or empty (no schedule); why not active, with the remedy; its next date.
+    deployment: DeploymentResponse, one: DeploymentSchedule | None, dates: Mapping[UUID, list[datetime] | None]
+) -> tuple[str, str]:
+    """What Prefect plans no run for, and why, with the remedy: paused (the deployment), off (the schedule), ended (no date is
+    left), wrong (it has none), blocked (by another) or empty (no schedule). Both empty where it does plan.
     """
     name = shlex.quote(deployment.name)
+    resume = f"go on with: modelyard schedule resume {name}"
     if one is None:
-        return "empty", f"no schedule is left; give it one: modelyard schedule change {name} --cron", None
-    dates = next_dates(one.schedule)
-    found = {
-        ("wrong", "never due, or with an end that does not fit; modelyard schedule change, or in Prefect"): dates is None,
-        ("paused", f"go on with: modelyard schedule resume {name}"): deployment.paused,
-        ("off", f"it was switched off in Prefect; go on with: modelyard schedule resume {name}"): not one.active,
-        ("blocked", f"Prefect plans no run while another is wrong; go on with: modelyard schedule resume {name}"): any(
-            other.active and next_dates(other.schedule) is None for other in deployment.schedules
-        ),
-        ("ended", f"no date is left; modelyard schedule change {name} --cron, or remove"): not dates,
-    }
-    for told, holds in found.items():
-        if holds:
-            return *told, None
-    why = _obstacle(client, deployment, one.parameters, is_served)
-    return "blocked" if why else "active", why, dates[0] if dates else None
+        return "empty", f"no schedule is left; give it one: modelyard schedule change {name} --cron"
+    if dates[one.id] is None:
+        return "wrong", "never due, or an end or a zone that does not fit; modelyard schedule change, or in Prefect"
+    if deployment.paused:
+        return "paused", resume
+    if not one.active:
+        return "off", f"it was switched off in Prefect; {resume}"
+    if any(other.active and dates[other.id] is None for other in deployment.schedules):
+        return "blocked", f"Prefect plans no run while another is wrong; {resume}"
+    return ("", "") if dates[one.id] else ("ended", f"no date is left; modelyard schedule change {name} --cron, or remove")
 
 
 def _obstacle(client: SyncPrefectClient, deployment: DeploymentResponse, parameters: dict[str, Any], is_served: bool) -> str:
@@ -111,20 +108,19 @@ def _obstacle(client: SyncPrefectClient, deployment: DeploymentResponse, paramet
     except ObjectNotFound:
         return f"its work pool was deleted; give it one: modelyard schedule change {name} --pool {POOL}"
     run = FlowRun(flow_id=deployment.flow_id, parameters=deployment.parameters | parameters)
-    limits = [pool.concurrency_limit, queue.concurrency_limit]
-    if deployment.global_concurrency_limit and deployment.global_concurrency_limit.active:
-        limits.append(deployment.global_concurrency_limit.limit)
+    shared = deployment.global_concurrency_limit
+    limits = [pool.concurrency_limit, queue.concurrency_limit, shared.limit if shared and shared.active else None]
     refused = why_refused(run, deployment, pool, Home.current()) if is_own else wrong_parameters(run.parameters)
-    online = [worker.name for worker in client.read_workers_for_work_pool(pool.name) if worker.status.value == "ONLINE"]
+    is_remote = pool.is_push_pool or pool.is_managed_pool
+    online = is_remote or any(one.status.value == "ONLINE" for one in client.read_workers_for_work_pool(pool.name))
     resume = f"go on with: modelyard schedule resume {name}" if is_own else "go on in Prefect"
     start = "modelyard up" if is_own else f"prefect worker start --pool {shlex.quote(pool.name)}"
-    found = {
-        refused: bool(refused),
-        f"the pool {pool.name} is paused; {resume}": pool.is_paused,
-        f"the queue {queue.name} of the pool {pool.name} is paused; {resume}": queue.is_paused,
-        "its pool, queue or deployment allows 0 runs at once; raise that limit in Prefect": 0 in limits,
-        "nothing runs on this store; start it with: modelyard up": not is_served,
-        f"no worker of the pool {pool.name} is online; start one with: {start}": not online
-        and not (pool.is_push_pool or pool.is_managed_pool),
-    }
-    return next((why for why, holds in found.items() if holds), "")
+    found = (
+        (refused, refused),
+        (f"the pool {pool.name} is paused; {resume}", pool.is_paused),
+        (f"the queue {queue.name} of the pool {pool.name} is paused; {resume}", queue.is_paused),
+        ("its pool, queue or deployment allows 0 runs at once; raise that limit in Prefect", 0 in limits),
+        ("nothing runs on this store; start it with: modelyard up", not is_served),
+        (f"no worker of the pool {pool.name} is online; start one with: {start}", not online),
+    )
+    return next((why for why, holds in found if holds), "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from flows.guard import VARIABLES
 from flows.schedule import NewSchedule
 from flows.worker import POOL
 from modelyard.data.imports import is_named
@@ -24,11 +25,11 @@ def placed(new: NewSchedule, *, own_server: bool) -> NewSchedule:
 
     Raises: ConfigError, DataError, DeviceError.
     """
+    home, dataset = Home.current(), new.request.dataset
     if own_server:
-        new = new.model_copy(update={"store": make_mark(Home.current())})
+        new = new.model_copy(update={"store": make_mark(home)})
     if new.pool != POOL or not own_server:
         return _elsewhere(new)
-    home, dataset = Home.current(), new.request.dataset
     if not is_named(dataset) and Path(dataset).exists():
         dataset = str(Path(dataset).resolve())  # a worker has another working directory
     architectures = tuple(map(from_anywhere, new.request.architectures))
@@ -37,25 +38,26 @@ def placed(new: NewSchedule, *, own_server: bool) -> NewSchedule:
     data = next(iter(wanted.recipes.values())).data
     load_dataset(dataset, data.folder_options(skip_unreadable=request.skip_unreadable))
     record(home, wanted.own_modules())
-    found = {name: os.environ[name] for name in ("MODELYARD_CACHE", "MODELYARD_DATA") if os.environ.get(name)}
-    environment = {name: str(Path(value).expanduser().resolve()) for name, value in found.items()}
-    return new.model_copy(update={"request": request, "environment": environment | {"MODELYARD_HOME": str(home.root)}})
+    told = {name: value for name in VARIABLES if (value := os.environ.get(name))} | {"MODELYARD_HOME": str(home.root)}
+    environment = {name: str(Path(value).expanduser().resolve()) for name, value in told.items()}
+    return new.model_copy(update={"request": request, "environment": environment})
 
 
 def _elsewhere(new: NewSchedule) -> NewSchedule:
-    dataset, architectures = new.request.dataset, new.request.architectures
-    files = [file for name in architectures if (file := _file(name))]
+    request = new.request
+    files = [file for name in request.architectures if (file := _file(name))]
     if not files:  # what such a file is can be said only where it is
-        named_recipes(architectures, new.request.preset, new.request.assignments, dataset=dataset)
-    is_name = is_named(dataset) or ("/" not in dataset and not Path(dataset).exists())
-    for path in files if is_name else [*files, dataset]:
+        named_recipes(request.architectures, request.preset, request.assignments, dataset=request.dataset)
+    is_name = is_named(request.dataset) or ("/" not in request.dataset and not Path(request.dataset).exists())
+    needed = [request.dataset, *files]
+    for path in needed[is_name:]:
         if not Path(path).is_absolute():
             raise ConfigError(
                 f"{path} is looked for where the pool {new.pool} runs, which is not this machine: expected a name that"
                 " `modelyard data list` shows there, or the absolute path that it has there"
             )
     store = "a store" if new.store is None else "the folder of this store"
-    echo(f"the pool {new.pool} runs elsewhere: its machines need {', '.join([dataset, *files])} and {store} (MODELYARD_HOME)")
+    echo(f"the pool {new.pool} runs elsewhere: its machines need {', '.join(needed)} and {store} (MODELYARD_HOME)")
     return new
 
 

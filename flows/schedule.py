@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.actions import DeploymentScheduleCreate, DeploymentUpdate, WorkPoolCreate, WorkPoolUpdate
+from prefect.client.schemas import actions
 from prefect.client.schemas.filters import FlowFilter, FlowFilterName
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.client.schemas.schedules import SCHEDULE_TYPES, CronSchedule
@@ -27,8 +27,10 @@ from flows.worker import POOL
 from modelyard.config import Config
 from modelyard.errors import ConfigError
 from modelyard.store_mark import StoreMark
+from modelyard.text import listed
 
 NAME = re.compile(WITHOUT_BANNED_CHARACTERS)
+LONGEST_NAME = 200
 PLANNED: TypeAdapter[Any] = TypeAdapter(schedules.SCHEDULE_TYPES)
 
 
@@ -62,8 +64,9 @@ def parse_cron(cron: str, timezone: str) -> CronSchedule:
         raise ConfigError(wrong) from None
     if len(cron.split()) != 5 and not cron.startswith("@"):  # of six Prefect takes the last for seconds
         raise ConfigError(wrong)
-    if not next_dates(schedule):
-        raise ConfigError(f"the cron line {cron!r} is never due: expected a day that its months have, as in '0 2 28 2 *'")
+    if not next_dates(schedule):  # of a zone that this machine alone knows, too
+        expected = "expected a day that its months have, as in '0 2 28 2 *', and an IANA name"
+        raise ConfigError(f"the cron line {cron!r} is never due in the time zone {timezone}: {expected}")
     return schedule
 
 
@@ -79,16 +82,17 @@ def next_dates(schedule: SCHEDULE_TYPES) -> list[datetime] | None:
     """
     try:
         dates = asyncio.run(PLANNED.validate_python(schedule.model_dump()).get_dates(1))
-    except ValueError:
+    except (ValueError, LookupError, ArithmeticError):  # no such day; no such zone; beyond the last year
         return None
     return [datetime.fromtimestamp(date.timestamp(), zone_of(schedule)) for date in dates]
 
 
 def check_names(*names: str) -> None:
-    """Raises: ConfigError for what Prefect takes as no deployment's or work pool's name."""
+    """Raises: ConfigError for what Prefect, or a line of a terminal, takes as no deployment's or work pool's name."""
     for name in names:
-        if not NAME.fullmatch(name):
-            raise ConfigError(f"{name!r} cannot be a schedule's or a pool's name: expected none of / % & > <; choose another")
+        if not NAME.fullmatch(name) or not name.strip() or not name.isprintable() or name[0] == "-" or len(name) > LONGEST_NAME:
+            expected = f"expected a line of at most {LONGEST_NAME} characters, none of / % & > <, no - first"
+            raise ConfigError(f"{name[:LONGEST_NAME]!r} cannot be a schedule's or a pool's name: {expected}; choose another")
 
 
 def add(new: NewSchedule) -> None:
@@ -96,15 +100,15 @@ def add(new: NewSchedule) -> None:
     schedule = parse_cron(new.cron, new.timezone)
     with get_client(sync_client=True) as client:
         if any(known.name == new.name for known in deployments(client)):
+            change = f"modelyard schedule change {shlex.quote(new.name)}"
             raise ConfigError(
-                f"schedule {new.name!r} exists; choose another --name, or change it, and its history stays:"
-                f" modelyard schedule change {shlex.quote(new.name)}"
+                f"schedule {new.name!r} exists; choose another --name, or change it and keep its history: {change}"
             )
         ensure_pool(client, new.pool)
         client.create_deployment(
             flow_id=client.create_flow(refresh), name=new.name, entrypoint=ENTRYPOINT, work_pool_name=new.pool,
             parameters=new.parameters, tags=["modelyard"],
-            schedules=[DeploymentScheduleCreate(schedule=schedule, active=True)],
+            schedules=[actions.DeploymentScheduleCreate(schedule=schedule, active=True)],
             job_variables={"env": new.environment} if new.environment else {}, enforce_parameter_schema=False,
         )  # fmt: skip
 
@@ -112,11 +116,11 @@ def add(new: NewSchedule) -> None:
 def ensure_pool(client: SyncPrefectClient, name: str) -> None:
     """A pool for processes of this machine, where there is none of that name."""
     with suppress(ObjectAlreadyExists):
-        client.create_work_pool(WorkPoolCreate(name=name, type="process"))
+        client.create_work_pool(actions.WorkPoolCreate(name=name, type="process"))
 
 
-def changed(name: str, told: Mapping[str, Any], more: Sequence[str] = ()) -> NewSchedule:
-    """It as it is, with other words where they are told, and `more` assignments. Raises: ConfigError."""
+def changed(name: str, told: Mapping[str, Any], labels: int | None = None) -> NewSchedule:
+    """It as it is, with other words where they are told. Raises: ConfigError."""
     with get_client(sync_client=True) as client:
         found = find(client, name)
     request = found.parameters.get("request")
@@ -125,8 +129,10 @@ def changed(name: str, told: Mapping[str, Any], more: Sequence[str] = ()) -> New
     if wrong := wrong_parameters({"request": words}):
         raise ConfigError(f"the words of {name!r} were edited in Prefect ({wrong:.200}); tell these anew")
     known = RefreshRequest.model_validate(words)
-    request = known.model_copy(update={"assignments": (*known.assignments, *more)})
-    return NewSchedule(name=name, request=request, pool=found.work_pool_name or POOL)
+    if labels is not None:
+        kept = [word for word in known.assignments if not word.startswith("data.labels=")]
+        known = known.model_copy(update={"assignments": (*kept, f"data.labels={labels}")})
+    return NewSchedule(name=name, request=known, pool=found.work_pool_name or POOL)
 
 
 def change(new: NewSchedule) -> None:
@@ -134,9 +140,10 @@ def change(new: NewSchedule) -> None:
     check_names(new.pool)
     with get_client(sync_client=True) as client:
         deployment = find(client, new.name)
+        bound = {key: store for key, store in deployment.parameters.items() if key == "store"}
+        changes: dict[str, Any] = {"parameters": bound | new.parameters}
         if new.cron or new.timezone:
-            _change_time(client, deployment, new)
-        changes: dict[str, Any] = {"parameters": new.parameters}
+            changes["schedules"] = [_other_time(deployment, new)]
         if has_moved := new.pool != deployment.work_pool_name:
             ensure_pool(client, new.pool)
             changes["work_pool_name"] = new.pool
@@ -144,19 +151,17 @@ def change(new: NewSchedule) -> None:
             env = {} if has_moved else deployment.job_variables.get("env")
             kept = {key: value for key, value in env.items() if key in VARIABLES} if isinstance(env, dict) else {}
             changes["job_variables"] = {"env": kept | new.environment}
-        client.update_deployment(deployment.id, DeploymentUpdate(**changes))
+        client.update_deployment(deployment.id, actions.DeploymentUpdate(**changes))
 
 
-def _change_time(client: SyncPrefectClient, deployment: DeploymentResponse, new: NewSchedule) -> None:
+def _other_time(deployment: DeploymentResponse, new: NewSchedule) -> actions.DeploymentScheduleUpdate:
     if len(deployment.schedules) > 1:
         raise ConfigError(f"{new.name!r} has {len(deployment.schedules)} schedules; change their times in Prefect's page")
     for one in deployment.schedules:
         cron = parse_cron(new.cron or "@daily", new.timezone or zone_of(one.schedule).key)
         moved = cron if new.cron else one.schedule.model_copy(update={"timezone": cron.timezone})
-        return client.update_deployment_schedule(deployment.id, one.id, schedule=moved)
-    first = DeploymentScheduleCreate(schedule=parse_cron(new.cron, new.timezone or "UTC"), active=True)
-    client.create_deployment_schedules(deployment.id, [first])
-    return None
+        return actions.DeploymentScheduleUpdate(schedule=moved, active=one.active)
+    return actions.DeploymentScheduleUpdate(schedule=parse_cron(new.cron, new.timezone or "UTC"), active=True)
 
 
 def pause(name: str) -> None:
@@ -176,7 +181,7 @@ def resume(name: str) -> str:
         if deployment.work_pool_name != POOL or deployment.work_queue_id is None:
             return name
         was_paused = client.read_work_pool(POOL).is_paused
-        client.update_work_pool(POOL, WorkPoolUpdate(is_paused=False))
+        client.update_work_pool(POOL, actions.WorkPoolUpdate(is_paused=False))
         client.update_work_queue(deployment.work_queue_id, is_paused=False)
     return f"{name}, and the work pool {POOL} with every schedule in it" if was_paused else name
 
@@ -204,5 +209,5 @@ def find(client: SyncPrefectClient, name: str) -> DeploymentResponse:
     """Raises: ConfigError."""
     known = {deployment.name: deployment for deployment in deployments(client)}
     if name not in known:
-        raise ConfigError(f"unknown schedule {name!r}: " + (f"expected {', '.join(known)}" if known else "there is none yet"))
+        raise ConfigError(f"unknown schedule {name!r}: " + (f"expected {listed(known)}" if known else "there is none yet"))
     return known[name]

@@ -44,7 +44,7 @@ def drawn(ground: int, pen: int, channels: int = 1) -> NDArray[np.uint8]:
         (MIDDLING, 0.0, 255, 0, ""), (MIDDLING, 0.0, 0, 255, ""),  # the ground is no side
         (DARK, 0.05, 255, 0, ""), (DARK, None, 255, 0, ""),  # borders tell nothing, or nobody looked: a former bundle
         (DARK, 0.0, 255, 255, "blank: "), (MIDDLING, 0.5, 128, 128, "blank: "),
-        (DARK, None, 7, 7, "transparent ground, invert it"),
+        (DARK, None, 7, 7, "transparent ground, invert it"), (DARK, 0.0, 5, 11, "blank: "),  # 12 bits taken for 16
     ],
 )  # fmt: skip
 def test_what_is_doubted(

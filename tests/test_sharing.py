@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import patch
 
 import httpx
 import pytest
@@ -115,6 +116,13 @@ def test_an_exported_repository_can_be_read_by_another_servers_user(home: Home, 
     assert run("repository", "export", str(tmp_path / "triton")) == 0
     found = tmp_path / "triton" / "fruit"
     assert modes(found, found / "config.pbtxt", found / "1" / "model.onnx") == ["755", "644", "644"]
+
+
+def test_a_variable_that_is_empty_is_none(home: Home) -> None:
+    with patch.dict(os.environ, {"PREFECT_API_URL": "", "MLFLOW_TRACKING_URI": ""}):
+        configure(home)
+        assert "PREFECT_API_URL" not in os.environ
+        assert os.environ["MLFLOW_TRACKING_URI"].startswith("sqlite:///")
 
 
 def test_a_store_of_before_is_closed_with_a_line_and_its_container_goes_on(

@@ -106,10 +106,9 @@ def schedule_change(
     words = {"dataset": dataset, "architectures": architectures, "preset": preset, "device": device, "assignments": assignments}
     told, own_server = {key: word for key, word in words.items() if word is not None}, is_own(Home.current())
     with _prefect() as is_served:
-        more = [] if labels is None else [f"data.labels={labels}"]
-        new = schedule.changed(name, told, more)
+        new = schedule.changed(name, told, labels)
         new = new.model_copy(update={"cron": cron, "timezone": timezone, "pool": pool or new.pool})
-        schedule.change(placed(new, own_server=own_server) if told or more or pool else new)
+        schedule.change(placed(new, own_server=own_server) if told or labels is not None or pool else new)
         _tell(f"changed {name}", name, is_served)
 
 

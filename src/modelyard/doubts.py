@@ -15,14 +15,14 @@ OPPOSITE_BORDERS, RARE = "data/opposite_borders", 0.01
 DARK, MIDDLE, BRIGHT = 64, 127, 191
 """Of 0..255: a ground below the first or above the last is clear, a border dark or bright on either side of the middle."""
 BLANK_RANGE = 16
-"""Less is one colour and a camera's noise; no image of MNIST, Fashion-MNIST, digits, CIFAR-10 or emoji is below 25."""
+"""No more is one colour and a camera's noise, or 12 bits read as 16; no image of five sets, MNIST one of them, is below 25."""
 
 
 def doubts(pixels_HWC: NDArray[np.uint8], manifest: Manifest) -> list[str]:
     """Why the answer for a model's input may be worthless. H height, W width, C channels."""
     ground, is_bright = np.mean(manifest.reading.ground), _is_bright(pixels_HWC)
     is_as_ground = is_bright == (ground > MIDDLE)
-    if np.ptp(pixels_HWC, axis=(0, 1)).max() < BLANK_RANGE:
+    if np.ptp(pixels_HWC, axis=(0, 1)).max() <= BLANK_RANGE:
         name = colour_name(tuple(np.median(pixels_HWC, axis=(0, 1)).astype(int).tolist()))
         advice = "; if it is drawn in this colour on a transparent ground, invert it" if is_as_ground else ""
         return [f"the picture is blank: {name}{advice}"]

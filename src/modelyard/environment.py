@@ -67,6 +67,9 @@ def configure(home: Home) -> None:
         prefect.mkdir(mode=0o700, exist_ok=True)
     if os.environ.get("MLFLOW_TRACKING_URI", "").startswith(("http://", "https://")):
         os.environ.setdefault(REMOTE_VARIABLE, os.environ.pop("MLFLOW_TRACKING_URI"))  # mirrored: the store is always local
+    for name in (*values, "PREFECT_API_URL"):
+        if not os.environ.get(name, "-"):
+            del os.environ[name]  # empty is not told, as of `NAME=` in a file for containers
     for name, value in values.items():
         os.environ.setdefault(name, value)
     for name in ("no_proxy", "NO_PROXY"):  # what goes to this machine is no proxy's business

@@ -160,9 +160,9 @@ def test_a_right_that_is_none_is_refused(tmp_path: Path, capfd: pytest.CaptureFi
     for host in ("0.0.0.0", "::", "10.0.0.1", "some-name"):
         assert read_options(["--host", host]).host == host
         assert "open to the network" in capfd.readouterr().err
-    for name in ("http://a", "a:80", "*", ""):
+    for name in ("http://a", "a:80", "*", "", "-x"):
         with pytest.raises(ConfigError, match="expected a name without scheme and port"):
-            read_options(["--allowed-host", name])
+            read_options([f"--allowed-host={name}"])
 
 
 def test_a_name_that_is_allowed_is_answered(releases: Path, serve: Serve) -> None:

@@ -36,7 +36,7 @@ def plain_name(name: str) -> str:
 
 def check_names(names: Iterable[str]) -> None:
     """Raises: ConfigError for what `--allowed-host` does not take."""
-    if wrong := [name for name in names if not HOST_NAME.fullmatch(name)]:
+    if wrong := [name for name in names if name.startswith("-") or not HOST_NAME.fullmatch(name)]:
         raise ConfigError(f"--allowed-host {quoted(wrong[0])}: expected a name without scheme and port")
 
 
