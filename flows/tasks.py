@@ -90,7 +90,7 @@ def export(request: BuildRequest) -> str:
 def register(request: BuildRequest, run_id: str) -> int:
     home, bundle = Home.current(), request.bundle_folder(Home.current())
     with FileLock(home.locks / f"{bundle.name}.lock"):  # two equal commands at once make one version
-        name_back(home, request.dataset)
+        name_back(home)
         version = registry.find_registered(home, bundle)
         current_progress.get().step(request.label, "registration", done=version is not None)
         if version is None:

@@ -72,7 +72,7 @@ def move_alias(home: Home, move: Move, *, expected: int | None) -> None:
 
 def settle(home: Home, model: str) -> None:
     """Complete a move that was cut short, and end the aliases of versions that were deleted in MLflow, with a line each."""
-    name_back(home, model)
+    name_back(home)
     with locked(home, model) as (client, folder):
         settle_locked(client, folder)
 
@@ -111,13 +111,11 @@ def locked(home: Home, model: str, *, new: int | None = None) -> Iterator[tuple[
 
 
 def _tagged_head(client: MlflowClient, model: str) -> dict[str, Head]:
-    try:
-        text = client.get_registered_model(model).tags.get(HEAD_TAG)
-        return {"the registry": Head.parse(text)} if text else {}
-    except MlflowException:
-        return {}
-    except ValueError as error:
-        raise StoreError(f"tag {HEAD_TAG} of {model} was edited ({error}); put its copy back") from error
+    """None where the tag was deleted, or edited so that it says nothing."""
+    model_there = find_model(client, model)
+    with suppress(ValueError):
+        return {"the registry": Head.parse(model_there.tags.get(HEAD_TAG, ""))} if model_there else {}
+    return {}
 
 
 def pointer(client: MlflowClient, folder: Path, entries: list[Entry], alias: str) -> int | None:

@@ -82,8 +82,11 @@ def verify(home: Home, model: str, *, ask_registry: bool = True) -> tuple[str, l
         from modelyard.tracking.registry import registered_files
         from modelyard.tracking.standing import discrepancies
 
-        heads, files = heads | registry_head(home, model), registered_files(home, model)
-        differing = discrepancies(home, model)
+        remembered = registry_head(home, model)
+        if folder.is_dir() or remembered:
+            differing, files = discrepancies(home, model), registered_files(home, model)
+        if not any(each.kind == "model" for each in differing):  # else that head may be another ledger's
+            heads |= remembered
     found = read_ledger(folder)
     if not (folder.is_dir() or heads):
         raise _no_ledger(home, model)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from contextlib import suppress
 from pathlib import Path
 
@@ -9,8 +10,9 @@ from mlflow.entities.model_registry import RegisteredModel
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
+from modelyard.errors import StoreError
 from modelyard.home import Home
-from modelyard.ledger import Head, read_ledger
+from modelyard.ledger import LEDGER_FILE, Head, read_ledger
 from modelyard.progress import current_progress
 from modelyard.tracking.store import open_store
 
@@ -25,21 +27,35 @@ def find_model(client: MlflowClient, name: str) -> RegisteredModel | None:
     return None
 
 
-def new_name(client: MlflowClient, folder: Path) -> str:
-    """The name of the registered model that remembers the end of this folder's ledger; empty where none does."""
-    ledger = read_ledger(folder)
-    for model in client.search_registered_models(max_results=1000):
-        with suppress(ValueError):
-            head = Head.parse(model.tags.get(HEAD_TAG, ""))
-            if 0 < head.entries <= len(ledger.lines) and ledger.hash_at(head.entries) == head.hash:
-                return str(model.name)
-    return ""
+def renamed(client: MlflowClient, releases: Path) -> dict[str, str]:
+    """Name -> the one it had before, of registered models that remember another ledger's end than that of their name.
+
+    But for those whose former name somebody else's model has now.
+    """
+    heads = {model.name: model.tags.get(HEAD_TAG, "") for model in client.search_registered_models(max_results=1000)}
+    strayed = {name: head for name, head in heads.items() if head and not _remembers(releases / name, head)}
+    folders = [path.parent for path in sorted(releases.glob(f"*/{LEDGER_FILE}"))] if strayed else []
+    found = {name: next((path.name for path in folders if _remembers(path, head)), "") for name, head in strayed.items()}
+    return {name: former for name, former in found.items() if former and (former in strayed or former not in heads)}
 
 
-def name_back(home: Home, model: str) -> None:
-    """Give a registered model that was renamed in MLflow its name again, with a line: data, releases and ledger have it."""
+def _remembers(folder: Path, head: str) -> bool:
+    """Whether this was an end of the folder's ledger."""
+    with suppress(ValueError, StoreError):
+        wanted, ledger = Head.parse(head), read_ledger(folder)
+        return 0 < wanted.entries <= len(ledger.lines) and ledger.hash_at(wanted.entries) == wanted.hash
+    return False
+
+
+def name_back(home: Home) -> None:
+    """Give registered models that were renamed in MLflow their names again, with a line: data, releases and ledgers have them."""
     client, _ = open_store(home)
-    if find_model(client, model) is None and (other := new_name(client, home.releases_of(model))):
+    found = renamed(client, home.releases)
+    places = {name: f"{name}-{secrets.token_hex(3)}" if former in found else name for name, former in found.items()}
+    for name, place in places.items():
+        if name != place:  # its former name is that of another, which goes, too
+            client.rename_registered_model(name, place)
+    for name, former in found.items():
         with suppress(MlflowException):  # another process was quicker
-            client.rename_registered_model(other, model)
-        current_progress.get().say(f"NOTE: the model {model} was renamed {other} in MLflow; it is {model} again")
+            client.rename_registered_model(places[name], former)
+            current_progress.get().say(f"NOTE: the model {former} was renamed {name} in MLflow; it is {former} again")

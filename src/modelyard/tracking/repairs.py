@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from modelyard.errors import ModelyardError
+from mlflow.entities import LifecycleStage
+from mlflow.exceptions import MlflowException
+
+from modelyard.errors import ModelyardError, StoreError
 from modelyard.home import Home
 from modelyard.ledger import LOST, read_ledger
 from modelyard.tracking import ledger
@@ -15,7 +18,7 @@ from modelyard.tracking.naming import find_model
 from modelyard.tracking.registry import versions
 from modelyard.tracking.removal import withdraw
 from modelyard.tracking.standing import Discrepancy, discrepancies
-from modelyard.tracking.store import open_store
+from modelyard.tracking.store import EXPERIMENT, open_store
 
 ADOPTED, NOT_SETTLED = "adopted from MLflow", "not settled"
 
@@ -30,8 +33,8 @@ def settle_all(home: Home, model: str = "", *, adopt: bool = False) -> Iterator[
         tried.append(new[0])
         try:
             yield new[0], _settle(home, new[0], adopt=adopt)
-        except ModelyardError as error:
-            yield new[0], f"{NOT_SETTLED}: {error}"
+        except (ModelyardError, MlflowException) as error:
+            yield new[0], f"{NOT_SETTLED}: {str(error).splitlines()[0]}"
 
 
 def _settle(home: Home, found: Discrepancy, *, adopt: bool) -> str:
@@ -39,7 +42,12 @@ def _settle(home: Home, found: Discrepancy, *, adopt: bool) -> str:
     done = "left as it is"
     match found.kind:
         case "experiment":
-            client.restore_experiment(experiment)
+            if client.get_experiment(experiment).lifecycle_stage == LifecycleStage.DELETED:
+                client.restore_experiment(experiment)
+            if (of_name := client.get_experiment_by_name(EXPERIMENT)) is None:
+                client.rename_experiment(experiment, EXPERIMENT)
+            elif of_name.experiment_id != experiment:
+                raise StoreError(f"experiment {of_name.experiment_id} has its name; rename or purge that in MLflow first")
             done = "restored, with its runs"
         case "run":
             client.restore_run(found.subject)

@@ -10,12 +10,13 @@ from mlflow.entities import LifecycleStage, ViewType
 from mlflow.tracking import MlflowClient
 
 from modelyard.bundle import MODEL_FILE
+from modelyard.errors import StoreError
 from modelyard.files import is_plain_name
 from modelyard.home import Home
-from modelyard.ledger import LEDGER_FILE, Ledger, read_ledger
+from modelyard.ledger import Ledger, read_ledger
 from modelyard.progress import current_progress
 from modelyard.tracking.lineage import pointers
-from modelyard.tracking.naming import find_model, new_name
+from modelyard.tracking.naming import find_model, renamed
 from modelyard.tracking.owed import answering
 from modelyard.tracking.registry import Version, model_names, registered
 from modelyard.tracking.store import EXPERIMENT, open_store
@@ -44,18 +45,23 @@ class Discrepancy:
 
 
 def discrepancies(home: Home, model: str = "") -> list[Discrepancy]:
-    """All of the store, or those of one model and of the experiment. Raises: StoreError."""
+    """All of the store, or those of one model and of the experiment. Raises: StoreError, for an unknown model too."""
     client, experiment = open_store(home)
-    names = {model} if model else {*model_names(home), *(path.parent.name for path in home.releases.glob(f"*/{LEDGER_FILE}"))}
+    names = {*model_names(home), *(path.name for path in home.releases.glob("*") if path.is_dir())}
+    if model and model not in names:
+        raise StoreError(f"no model {model!r} is known: expected one of {', '.join(sorted(names)) or '(none)'}")
     deleted: set[str] = set()
     found: list[Discrepancy] = []
-    if client.get_experiment(experiment).lifecycle_stage == LifecycleStage.DELETED:
-        told = "deleted", "its runs are those of the versions", "modelyard models repair"
+    ours = client.get_experiment(experiment)
+    is_deleted = ours.lifecycle_stage == LifecycleStage.DELETED
+    if is_deleted or ours.name != EXPERIMENT:
+        told = "deleted" if is_deleted else f"named {ours.name}", "its runs are those of the versions", "modelyard models repair"
         found = [Discrepancy("", "experiment", EXPERIMENT, *told)]
-    else:
+    if not is_deleted:
         deleted = {run.info.run_id for run in client.search_runs([experiment], run_view_type=ViewType.DELETED_ONLY)}
-    for name in sorted(filter(is_plain_name, names)):
-        found += _of_model(client, home.releases / name, deleted)
+    names_now = renamed(client, home.releases)
+    for name in [model] if model else sorted(filter(is_plain_name, names)):
+        found += _of_model(client, home.releases / name, deleted, names_now)
     return found
 
 
@@ -65,13 +71,13 @@ def tell_discrepancies(home: Home, model: str) -> None:
         current_progress.get().say(f"NOTE: {found}")
 
 
-def _of_model(client: MlflowClient, folder: Path, deleted: set[str]) -> Iterator[Discrepancy]:
+def _of_model(client: MlflowClient, folder: Path, deleted: set[str], names: dict[str, str]) -> Iterator[Discrepancy]:
     ledger, name, remedy = read_ledger(folder), folder.name, f"modelyard models repair {folder.name}"
     ours = pointers(ledger.moves)
     living = {number: files for number, files in ledger.registered.items() if number not in ledger.gone}
-    if (model := find_model(client, name)) is None:
+    if name in names or (model := find_model(client, name)) is None:
         if living or any(entry["to"] for entry in ours.values()):
-            other = new_name(client, folder)
+            other = next((now for now, former in names.items() if former == name), "")
             told = f"named {other}" if other else "deleted"
             anew = "" if other else "modelyard run on its data registers it anew, or "
             yield Discrepancy(name, "model", name, told, "has releases and a ledger", anew + remedy)

@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 import mlflow
 from filelock import FileLock
+from mlflow.entities import Experiment, ViewType
 from mlflow.exceptions import MlflowException
 from mlflow.store.db.utils import _get_latest_schema_revision
 from mlflow.tracking import MlflowClient
@@ -50,13 +51,30 @@ def _open(home: Home, uri: str, *, is_new: bool) -> tuple[MlflowClient, str]:
         if not is_new and _holds_runs(home) and not schema_is_current(home):
             raise StoreError(f"{home.database} has an older schema; {UPGRADE}")
         client = MlflowClient(uri, uri)
-        found = client.get_experiment_by_name(EXPERIMENT)
+        found = _ours(client, home)
         experiment = found.experiment_id if found else client.create_experiment(EXPERIMENT, str(home.artifacts))
     except (MlflowException, SQLAlchemyError, sqlite3.Error) as error:
         raise StoreError(f"{home.database} cannot be opened: {_cause(error)}") from error
     if found and found.artifact_location != str(home.artifacts):
         raise StoreError(f"the store was moved: it was made at {found.artifact_location}, now at {home.artifacts}; {RELOCATE}")
     return client, experiment
+
+
+def _ours(client: MlflowClient, home: Home) -> Experiment | None:
+    """Our experiment, deleted or whatever somebody named it: told by its place, where the store was moved by what it is called."""
+    found = client.search_experiments(ViewType.ALL, max_results=1000)
+    ours = [one for one in found if one.name == EXPERIMENT or one.artifact_location.endswith(f"/{home.artifacts.name}")]
+    return min(ours, key=lambda one: (one.artifact_location != str(home.artifacts), one.name != EXPERIMENT), default=None)
+
+
+def stored_place(connection: sqlite3.Connection, home: Home) -> str | None:
+    """The artifact folder that a database knows for our experiment, found as `_ours` does."""
+    found = connection.execute(
+        "SELECT artifact_location FROM experiments WHERE name = ? OR artifact_location LIKE ?"
+        " ORDER BY artifact_location = ? DESC, name = ? DESC",
+        [EXPERIMENT, f"%/{home.artifacts.name}", str(home.artifacts), EXPERIMENT],
+    ).fetchone()
+    return None if found is None else str(found[0])
 
 
 def is_for_reading(home: Home) -> bool:
@@ -71,11 +89,11 @@ def read_only(home: Home) -> str:
 
 
 def _holds_runs(home: Home) -> bool:
-    """Whether our experiment is there; not where a first run was killed, and MLflow may begin anew."""
+    """Whether an experiment besides MLflow's own is there; not where a first run was killed, and MLflow may begin anew."""
     with closing(sqlite3.connect(read_only(home), uri=True)) as connection:
         if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'experiments'").fetchone() is None:
             return False
-        return connection.execute("SELECT 1 FROM experiments WHERE name = ?", [EXPERIMENT]).fetchone() is not None
+        return connection.execute("SELECT 1 FROM experiments WHERE name != 'Default'").fetchone() is not None
 
 
 def schema_is_current(home: Home) -> bool:
