@@ -263,6 +263,8 @@ def test_own_verbs_leave_nothing_that_differs(home: Home, client: MlflowClient, 
     lit, run_id = home.releases / "lit", client.get_model_version("lit", "2").run_id
     assert "lit@2 came of it" in models("delete", "--run", run_id, "--yes")[2]
     assert models("delete", "lit@2", "--yes", "--reason", "too large") == (0, "lit@2 was deleted\n", "")
+    assert "it is at work" in models("delete", "--run", run_id, "--yes")[2]
+    client.set_terminated(run_id)
     assert models("delete", "--run", run_id, "--yes")[0] == 0
     assert (discrepancies(home), (lit / "2").exists()) == ([], False)
     entry = read_ledger(lit).entries[-1]

@@ -72,7 +72,6 @@ def move_alias(home: Home, move: Move, *, expected: int | None) -> None:
 
 def settle(home: Home, model: str) -> None:
     """Complete a move that was cut short, and end the aliases of versions that were deleted in MLflow, with a line each."""
-    name_back(home)
     with locked(home, model) as (client, folder):
         settle_locked(client, folder)
 
@@ -103,6 +102,7 @@ def locked(home: Home, model: str, *, new: int | None = None) -> Iterator[tuple[
     folder = home.releases_of(model)
     with FileLock(make_folder(home.locks) / "alias.lock"):
         try:
+            name_back(home)
             demand_whole(folder, read_head(folder) | _tagged_head(client, model))
             enter_versions(client, folder, new)
             yield client, folder

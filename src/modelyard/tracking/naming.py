@@ -52,10 +52,10 @@ def name_back(home: Home) -> None:
     client, _ = open_store(home)
     found = renamed(client, home.releases)
     places = {name: f"{name}-{secrets.token_hex(3)}" if former in found else name for name, former in found.items()}
-    for name, place in places.items():
-        if name != place:  # its former name is that of another, which goes, too
-            client.rename_registered_model(name, place)
-    for name, former in found.items():
-        with suppress(MlflowException):  # another process was quicker
+    with suppress(MlflowException):  # another process was quicker
+        for name, place in places.items():
+            if name != place:  # its former name is that of another, which goes, too
+                client.rename_registered_model(name, place)
+        for name, former in found.items():
             client.rename_registered_model(places[name], former)
             current_progress.get().say(f"NOTE: the model {former} was renamed {name} in MLflow; it is {former} again")

@@ -27,6 +27,7 @@ from modelyard.releases import known_versions
 from modelyard.tracking.descriptions import model_description, version_description
 from modelyard.tracking.lineage import pointers
 from modelyard.tracking.naming import find_model
+from modelyard.tracking.runs import open_for_writing
 from modelyard.tracking.store import open_store
 from modelyard.tracking.vouching import digest_of_stored, told_by_release
 
@@ -74,7 +75,7 @@ def log_bundle(home: Home, run_id: str, bundle: Path) -> str:
     import onnx
     import onnxruntime
 
-    client, _ = open_store(home)
+    client, _ = open_for_writing(home, run_id)
     found = read_bundle(bundle)
     contract = pixel_contract(found.manifest.image_shape, found.manifest.reading)
     metadata = {"bundle": bundle.name, "pixel_contract": contract, "classes": list(found.manifest.classes)}
@@ -145,7 +146,7 @@ def _check_logged_copy(client: MlflowClient, model_id: str, bundle: Bundle) -> N
 def model_names(home: Home) -> list[str]:
     """All registered models."""
     client, _ = open_store(home)
-    return [model.name for model in client.search_registered_models()]
+    return [model.name for model in client.search_registered_models(max_results=1000)]
 
 
 def versions(home: Home, name: str) -> list[Version]:

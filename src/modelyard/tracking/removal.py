@@ -17,6 +17,7 @@ from modelyard.tracking.lineage import CHAMPION, PREVIOUS, pointers
 from modelyard.tracking.naming import find_model
 from modelyard.tracking.owed import answering
 from modelyard.tracking.registry import model_names, registered, versions
+from modelyard.tracking.runs import is_at_work
 from modelyard.tracking.store import open_store
 
 
@@ -74,6 +75,8 @@ def delete_run(home: Home, run_id: str) -> str:
         if version.run_id == run_id:
             raise StoreError(f"run {run_id} was not deleted: {version.name}@{version.number} came of it")
     try:
+        if is_at_work(home, client.get_run(run_id)):
+            raise StoreError(f"run {run_id} was not deleted: it is at work; end it first")
         client.delete_run(run_id)
     except MlflowException as error:
         raise StoreError(f"run {run_id} was not deleted: {str(error).splitlines()[0][:160]}") from error

@@ -34,11 +34,9 @@ RunFields = dict[str, Any]
 
 def start_run(home: Home, key: str, *, name: str, params: RunFields, tags: dict[str, str]) -> str:
     """The id of this key's run: an unfinished or finished earlier one, else a new one."""
-    client, experiment = open_store(home)
+    open_store(home)
     with FileLock(home.locks / "runs.lock"):  # two equal commands at once share one run
-        if client.get_experiment(experiment).lifecycle_stage == LifecycleStage.DELETED:
-            client.restore_experiment(experiment)
-            current_progress.get().say("NOTE: the experiment modelyard was deleted in MLflow; it is restored, with its runs")
+        client, experiment = open_for_writing(home)
         found = client.search_runs([experiment], f"tags.`{KEY_TAG}` = '{key}'", max_results=1)
         if found:
             run_id: str = found[0].info.run_id
@@ -50,6 +48,28 @@ def start_run(home: Home, key: str, *, name: str, params: RunFields, tags: dict[
         run = client.create_run(experiment, tags=tags | {KEY_TAG: key, PROCESS_TAG: own_identity(home)}, run_name=name)
         _describe(client, run, params, tags)
         return str(run.info.run_id)
+
+
+def open_for_writing(home: Home, run_id: str = "") -> tuple[MlflowClient, str]:
+    """As `open_store`; the experiment, or this run, that somebody deleted in MLflow is restored, with a line. Raises: StoreError."""
+    client, experiment = open_store(home)
+    say = current_progress.get().say
+    if client.get_experiment(experiment).lifecycle_stage == LifecycleStage.DELETED:
+        client.restore_experiment(experiment)
+        say("NOTE: the experiment modelyard was deleted in MLflow; it is restored, with its runs")
+    try:
+        if run_id and client.get_run(run_id).info.lifecycle_stage == LifecycleStage.DELETED:
+            client.restore_run(run_id)
+            say(f"NOTE: run {run_id} was deleted in MLflow while it was at work; it is restored")
+    except MlflowException as error:
+        raise StoreError(f"run {run_id} is in MLflow no more; the same command makes it anew") from error
+    return client, experiment
+
+
+def is_at_work(home: Home, run: Run) -> bool:
+    """Whether a process that works on it may live."""
+    workers = run.data.tags.get(PROCESS_TAG, "").split()
+    return run.info.status == "RUNNING" and not all(is_gone(name, home) for name in workers)
 
 
 def _describe(client: MlflowClient, run: Run, params: RunFields, tags: dict[str, str]) -> None:
@@ -90,7 +110,7 @@ def log_epochs(home: Home, run_id: str, reports: Sequence[EpochReport]) -> None:
     A kill between a checkpoint and its record, or a run made anew for a training that was done before, leaves
     epochs out: the whole history is given once more at the end of a training.
     """
-    client, _ = open_store(home)
+    client, _ = open_for_writing(home, run_id)
     known = {metric.step for metric in client.get_metric_history(run_id, "train/loss")}
     metrics = [metric for report in reports if report.epoch not in known for metric in _curve_points(report)]
     if metrics:
@@ -116,7 +136,7 @@ def is_finished(home: Home, run_id: str) -> bool:
 
 def finish_run(home: Home, run_id: str, metrics: dict[str, float], report: Path, model_id: str | None = None) -> None:
     """Final metrics, bound to the data set and the model that it logged, and the evaluation's report; the run is FINISHED."""
-    client, _ = open_store(home)
+    client, _ = open_for_writing(home, run_id)
     tags = client.get_run(run_id).data.tags
     now = int(time.time() * 1000)
     name, digest = tags["modelyard.dataset"], tags["modelyard.data_digest"][:16]
@@ -132,7 +152,7 @@ def finish_run(home: Home, run_id: str, metrics: dict[str, float], report: Path,
 
 def finish_trial(home: Home, run_id: str, metrics: dict[str, float], *, pruned: str = "") -> None:
     """Final metrics of a training without a model to register; one that was given up is KILLED and says why."""
-    client, _ = open_store(home)
+    client, _ = open_for_writing(home, run_id)
     now = int(time.time() * 1000)
     client.log_batch(run_id, [Metric(name, value, now, 0) for name, value in metrics.items()])
     if pruned:
@@ -142,7 +162,7 @@ def finish_trial(home: Home, run_id: str, metrics: dict[str, float], *, pruned: 
 
 def record_folder(home: Home, run_id: str, folder: Path, note: str) -> None:
     """The files of a finished sweep as the run's artifacts, its table as the description."""
-    client, _ = open_store(home)
+    client, _ = open_for_writing(home, run_id)
     for part in sorted(path for path in folder.iterdir() if path.suffix in {".json", ".png"}):
         client.log_artifact(run_id, str(part), "sweep")
     client.set_tag(run_id, NOTE_TAG, note)
@@ -162,8 +182,8 @@ def fail_run(home: Home, run_id: str, reason: str, *, killed: bool = False) -> N
 
 def group_run(home: Home, run_ids: list[str], pipeline: str, board: str) -> None:
     """Tag the runs of one `compare`; each shows the whole board (Markdown) as its description."""
-    client, _ = open_store(home)
     for run_id in run_ids:
+        client, _ = open_for_writing(home, run_id)
         client.log_batch(run_id, tags=[RunTag(GROUP_TAG, pipeline), RunTag(NOTE_TAG, board)])
 
 

@@ -52,13 +52,19 @@ def discrepancies(home: Home, model: str = "") -> list[Discrepancy]:
         raise StoreError(f"no model {model!r} is known: expected one of {', '.join(sorted(names)) or '(none)'}")
     deleted: set[str] = set()
     found: list[Discrepancy] = []
-    ours = client.get_experiment(experiment)
-    is_deleted = ours.lifecycle_stage == LifecycleStage.DELETED
-    if is_deleted or ours.name != EXPERIMENT:
-        told = "deleted" if is_deleted else f"named {ours.name}", "its runs are those of the versions", "modelyard models repair"
+    ours = client.get_experiment(experiment) if experiment else None
+    is_deleted = ours is None or ours.lifecycle_stage == LifecycleStage.DELETED
+    if ours is None or is_deleted or ours.name != EXPERIMENT:
+        told = (
+            "deleted" if is_deleted else f"named {ours.name}",
+            "its runs are those of the versions",
+            "modelyard models repair",
+        )
         found = [Discrepancy("", "experiment", EXPERIMENT, *told)]
     if not is_deleted:
-        deleted = {run.info.run_id for run in client.search_runs([experiment], run_view_type=ViewType.DELETED_ONLY)}
+        deleted = {
+            run.info.run_id for run in client.search_runs([experiment], run_view_type=ViewType.DELETED_ONLY, max_results=50_000)
+        }
     names_now = renamed(client, home.releases)
     for name in [model] if model else sorted(filter(is_plain_name, names)):
         found += _of_model(client, home.releases / name, deleted, names_now)

@@ -28,7 +28,7 @@ RELOCATE = "move it back or run: modelyard doctor --relocate"
 
 
 def open_store(home: Home) -> tuple[MlflowClient, str]:
-    """The client and the experiment's id; creates the store on first use.
+    """The client and the experiment's id, empty for a reader where there is none; creates the store on first use.
 
     Raises: StoreError when the database is locked, outdated or damaged, or the store was moved.
     """
@@ -52,12 +52,15 @@ def _open(home: Home, uri: str, *, is_new: bool) -> tuple[MlflowClient, str]:
             raise StoreError(f"{home.database} has an older schema; {UPGRADE}")
         client = MlflowClient(uri, uri)
         found = _ours(client, home)
-        experiment = found.experiment_id if found else client.create_experiment(EXPERIMENT, str(home.artifacts))
+        if found is None and not is_for_reading(home):
+            found = client.get_experiment(client.create_experiment(EXPERIMENT, str(home.artifacts)))
     except (MlflowException, SQLAlchemyError, sqlite3.Error) as error:
         raise StoreError(f"{home.database} cannot be opened: {_cause(error)}") from error
-    if found and found.artifact_location != str(home.artifacts):
+    if found is None:
+        return client, ""
+    if found.artifact_location != str(home.artifacts):
         raise StoreError(f"the store was moved: it was made at {found.artifact_location}, now at {home.artifacts}; {RELOCATE}")
-    return client, experiment
+    return client, str(found.experiment_id)
 
 
 def _ours(client: MlflowClient, home: Home) -> Experiment | None:
