@@ -132,11 +132,10 @@ def settle_locked(client: MlflowClient, folder: Path) -> dict[int, str]:
     In the registry only aliases that moved since it was in step: another that differs was moved there by a person, which is
     told, not undone. Gives the versions that MLflow has as the ledger knows them -> sha256 of the ONNX file.
     """
-    found = read_ledger(folder)
-    known = {
-        version.number: version.digest for version in registered(client, folder) if found.knows(version.number, version.digest)
-    }
-    if not found.lines or find_model(client, folder.name) is None:
+    found, model = read_ledger(folder), find_model(client, folder.name)
+    there = registered(client, folder, model)
+    known = {version.number: version.digest for version in there if found.knows(version.number, version.digest)}
+    if not found.lines or model is None:
         return known
     entries = found.moves
     while owed := owed_move(folder.name, entries, known):

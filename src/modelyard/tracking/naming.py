@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -20,6 +21,11 @@ HEAD_TAG = "modelyard.ledger_head"
 """Tag of a registered model: lines and last hash of its ledger, so that a ledger that was cut shows."""
 
 
+def all_models(client: MlflowClient) -> dict[str, RegisteredModel]:
+    """By their names."""
+    return {model.name: model for model in client.search_registered_models(max_results=1000)}
+
+
 def find_model(client: MlflowClient, name: str) -> RegisteredModel | None:
     """None where MLflow has none of this name."""
     with suppress(MlflowException):
@@ -27,16 +33,16 @@ def find_model(client: MlflowClient, name: str) -> RegisteredModel | None:
     return None
 
 
-def renamed(client: MlflowClient, releases: Path) -> dict[str, str]:
+def renamed(models: Mapping[str, RegisteredModel], releases: Path) -> dict[str, str]:
     """Name -> the one it had before, of registered models that remember another ledger's end than that of their name.
 
     But for those whose former name somebody else's model has now.
     """
-    heads = {model.name: model.tags.get(HEAD_TAG, "") for model in client.search_registered_models(max_results=1000)}
+    heads = {name: model.tags.get(HEAD_TAG, "") for name, model in models.items()}
     strayed = {name: head for name, head in heads.items() if head and not _remembers(releases / name, head)}
     folders = [path.parent for path in sorted(releases.glob(f"*/{LEDGER_FILE}"))] if strayed else []
     found = {name: next((path.name for path in folders if _remembers(path, head)), "") for name, head in strayed.items()}
-    return {name: former for name, former in found.items() if former and (former in strayed or former not in heads)}
+    return {name: former for name, former in found.items() if former and (former in strayed or former not in models)}
 
 
 def _remembers(folder: Path, head: str) -> bool:
@@ -48,9 +54,9 @@ def _remembers(folder: Path, head: str) -> bool:
 
 
 def name_back(home: Home) -> None:
-    """Give registered models that were renamed in MLflow their names again, with a line: data, releases and ledgers have them."""
+    """Give models that were renamed in MLflow the names again that data, releases and ledgers have, with a line each."""
     client, _ = open_store(home)
-    found = renamed(client, home.releases)
+    found = renamed(all_models(client), home.releases)
     places = {name: f"{name}-{secrets.token_hex(3)}" if former in found else name for name, former in found.items()}
     with suppress(MlflowException):  # another process was quicker
         for name, place in places.items():

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 from filelock import FileLock
-from mlflow.entities.model_registry import ModelVersion
+from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.tracking import MlflowClient
@@ -26,7 +26,7 @@ from modelyard.reading import pixel_contract
 from modelyard.releases import known_versions
 from modelyard.tracking.descriptions import model_description, version_description
 from modelyard.tracking.lineage import pointers
-from modelyard.tracking.naming import find_model
+from modelyard.tracking.naming import all_models, find_model
 from modelyard.tracking.runs import open_for_writing
 from modelyard.tracking.store import open_store
 from modelyard.tracking.vouching import digest_of_stored, told_by_release
@@ -146,20 +146,20 @@ def _check_logged_copy(client: MlflowClient, model_id: str, bundle: Bundle) -> N
 def model_names(home: Home) -> list[str]:
     """All registered models."""
     client, _ = open_store(home)
-    return [model.name for model in client.search_registered_models(max_results=1000)]
+    return list(all_models(client))
 
 
 def versions(home: Home, name: str) -> list[Version]:
     """All versions of one model, oldest first; empty when it is unknown."""
     client, _ = open_store(home)
-    return registered(client, home.releases / name)
+    return registered(client, home.releases / name, find_model(client, name))
 
 
-def registered(client: MlflowClient, folder: Path) -> list[Version]:
+def registered(client: MlflowClient, folder: Path, model: RegisteredModel | None) -> list[Version]:
     """The versions of the model of a release folder, oldest first; empty when MLflow has none."""
-    ledger = read_ledger(folder) if is_plain_name(folder.name) else Ledger()
-    if (model := find_model(client, folder.name)) is None:
+    if model is None:
         return []
+    ledger = read_ledger(folder) if is_plain_name(folder.name) else Ledger()
     aliases = model.aliases | {alias: entry["to"] for alias, entry in pointers(ledger.moves).items()}
     made = [_version(client, folder, ledger, aliases, found) for found in client.search_model_versions(f"name={folder.name!r}")]
     return sorted(made, key=lambda version: version.number)

@@ -44,7 +44,8 @@ def delete(home: Home, reference: str, why: str) -> str:
     model, _, wanted = reference.partition("@")
     settle(home, model)
     with locked(home, model) as (client, folder):
-        found, known = find_model(client, model), {version.number for version in registered(client, folder)}
+        found = find_model(client, model)
+        known = {version.number for version in registered(client, folder, found)}
         chosen = {n for n in (*known, *map(int, known_versions(home.releases, model))) if wanted in {"", str(n)}}
         if not chosen and (wanted or found is None):
             raise StoreError(f"there is no {reference!r} to delete: expected MODEL@NUMBER or MODEL; see modelyard models list")

@@ -51,7 +51,7 @@ def start_run(home: Home, key: str, *, name: str, params: RunFields, tags: dict[
 
 
 def open_for_writing(home: Home, run_id: str = "") -> tuple[MlflowClient, str]:
-    """As `open_store`; the experiment, or this run, that somebody deleted in MLflow is restored, with a line. Raises: StoreError."""
+    """As `open_store`; an experiment or run that somebody deleted in MLflow is restored, with a line. Raises: StoreError."""
     client, experiment = open_store(home)
     say = current_progress.get().say
     if client.get_experiment(experiment).lifecycle_stage == LifecycleStage.DELETED:

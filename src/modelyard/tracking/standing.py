@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mlflow.entities import LifecycleStage, ViewType
+from mlflow.entities.model_registry import RegisteredModel
 from mlflow.tracking import MlflowClient
 
 from modelyard.bundle import MODEL_FILE
@@ -16,9 +17,9 @@ from modelyard.home import Home
 from modelyard.ledger import Ledger, read_ledger
 from modelyard.progress import current_progress
 from modelyard.tracking.lineage import pointers
-from modelyard.tracking.naming import find_model, renamed
+from modelyard.tracking.naming import all_models, renamed
 from modelyard.tracking.owed import answering
-from modelyard.tracking.registry import Version, model_names, registered
+from modelyard.tracking.registry import Version, registered
 from modelyard.tracking.store import EXPERIMENT, open_store
 
 
@@ -47,27 +48,27 @@ class Discrepancy:
 def discrepancies(home: Home, model: str = "") -> list[Discrepancy]:
     """All of the store, or those of one model and of the experiment. Raises: StoreError, for an unknown model too."""
     client, experiment = open_store(home)
-    names = {*model_names(home), *(path.name for path in home.releases.glob("*") if path.is_dir())}
+    models = all_models(client)
+    names = {*models, *(path.name for path in home.releases.glob("*") if path.is_dir())}
     if model and model not in names:
         raise StoreError(f"no model {model!r} is known: expected one of {', '.join(sorted(names)) or '(none)'}")
-    deleted: set[str] = set()
-    found: list[Discrepancy] = []
     ours = client.get_experiment(experiment) if experiment else None
-    is_deleted = ours is None or ours.lifecycle_stage == LifecycleStage.DELETED
-    if ours is None or is_deleted or ours.name != EXPERIMENT:
-        told = (
-            "deleted" if is_deleted else f"named {ours.name}",
-            "its runs are those of the versions",
-            "modelyard models repair",
-        )
-        found = [Discrepancy("", "experiment", EXPERIMENT, *told)]
-    if not is_deleted:
-        deleted = {
-            run.info.run_id for run in client.search_runs([experiment], run_view_type=ViewType.DELETED_ONLY, max_results=50_000)
-        }
-    names_now = renamed(client, home.releases)
+    state = "deleted" if ours is None or ours.lifecycle_stage == LifecycleStage.DELETED else f"named {ours.name}"
+    found: list[Discrepancy] = []
+    if state != f"named {EXPERIMENT}":
+        found = [
+            Discrepancy("", "experiment", EXPERIMENT, state, "its runs are those of the versions", "modelyard models repair")
+        ]
+    deleted: set[str] = set()
+    if state != "deleted":
+        page = client.search_runs([experiment], run_view_type=ViewType.DELETED_ONLY, max_results=50_000)
+        deleted = {run.info.run_id for run in page}
+    moved = renamed(models, home.releases)
     for name in [model] if model else sorted(filter(is_plain_name, names)):
-        found += _of_model(client, home.releases / name, deleted, names_now)
+        if name in models and name not in moved:
+            found += _of_model(client, home.releases / name, models[name], deleted)
+        else:
+            found += _of_missing(home.releases / name, next((now for now, former in moved.items() if former == name), ""))
     return found
 
 
@@ -77,18 +78,20 @@ def tell_discrepancies(home: Home, model: str) -> None:
         current_progress.get().say(f"NOTE: {found}")
 
 
-def _of_model(client: MlflowClient, folder: Path, deleted: set[str], names: dict[str, str]) -> Iterator[Discrepancy]:
+def _of_missing(folder: Path, now: str) -> Iterator[Discrepancy]:
+    """Of a model that MLflow has not, or by another name now."""
+    ledger, name = read_ledger(folder), folder.name
+    if ledger.registered.keys() - ledger.gone or any(entry["to"] for entry in pointers(ledger.moves).values()):
+        anew = "" if now else "modelyard run on its data registers it anew, or "
+        told = f"named {now}" if now else "deleted", "has releases and a ledger", f"{anew}modelyard models repair {name}"
+        yield Discrepancy(name, "model", name, *told)
+
+
+def _of_model(client: MlflowClient, folder: Path, model: RegisteredModel, deleted: set[str]) -> Iterator[Discrepancy]:
     ledger, name, remedy = read_ledger(folder), folder.name, f"modelyard models repair {folder.name}"
     ours = pointers(ledger.moves)
     living = {number: files for number, files in ledger.registered.items() if number not in ledger.gone}
-    if name in names or (model := find_model(client, name)) is None:
-        if living or any(entry["to"] for entry in ours.values()):
-            other = next((now for now, former in names.items() if former == name), "")
-            told = f"named {other}" if other else "deleted"
-            anew = "" if other else "modelyard run on its data registers it anew, or "
-            yield Discrepancy(name, "model", name, told, "has releases and a ledger", anew + remedy)
-        return
-    known = {version.number: version for version in registered(client, folder)}
+    known = {version.number: version for version in registered(client, folder, model)}
     for number, files in living.items():
         names = ", ".join(alias for alias, entry in ours.items() if entry["to"] == number) or "no alias"
         if (version := known.get(number)) is None:

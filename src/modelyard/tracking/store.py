@@ -64,7 +64,7 @@ def _open(home: Home, uri: str, *, is_new: bool) -> tuple[MlflowClient, str]:
 
 
 def _ours(client: MlflowClient, home: Home) -> Experiment | None:
-    """Our experiment, deleted or whatever somebody named it: told by its place, where the store was moved by what it is called."""
+    """Our experiment, whatever somebody named it or deleted: told by its place; of a moved store by its name."""
     found = client.search_experiments(ViewType.ALL, max_results=1000)
     ours = [one for one in found if one.name == EXPERIMENT or one.artifact_location.endswith(f"/{home.artifacts.name}")]
     return min(ours, key=lambda one: (one.artifact_location != str(home.artifacts), one.name != EXPERIMENT), default=None)
