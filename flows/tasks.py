@@ -17,7 +17,7 @@ from modelyard.progress import current_progress
 from modelyard.recipes import Recipe
 from modelyard.requests import BuildRequest
 from modelyard.tracking import aliases, promotion, registry, runs
-from modelyard.tracking.naming import name_back
+from modelyard.tracking.vouching import name_back
 from modelyard.training.job import read_history
 from modelyard.training.state import EpochReport
 

@@ -22,10 +22,10 @@ from modelyard.ledger import read_ledger
 from modelyard.predict import released_folder
 from modelyard.progress import SilentProgress, current_progress
 from modelyard.tracking import ledger, promotion, registry, runs
-from modelyard.tracking.naming import HEAD_TAG, name_back
 from modelyard.tracking.repairs import NOT_SETTLED, settle_all
 from modelyard.tracking.standing import discrepancies
 from modelyard.tracking.store import open_store
+from modelyard.tracking.vouching import HEAD_TAG, name_back
 from tests.blank import Templates
 from tests.bundles import lit_dataset
 from tests.tracking.versions import a_version

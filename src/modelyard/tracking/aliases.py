@@ -19,11 +19,10 @@ from modelyard.ledger import LEDGER_FILE, LOST, RENUMBER, Entry, Head, Ledger, d
 from modelyard.progress import current_progress
 from modelyard.tracking import ledger
 from modelyard.tracking.entering import enter_versions
-from modelyard.tracking.lineage import pointers
-from modelyard.tracking.naming import HEAD_TAG, find_model, name_back
-from modelyard.tracking.owed import answering, owed_move
+from modelyard.tracking.lineage import answering, owed_move, pointers
 from modelyard.tracking.registry import Version, registered
 from modelyard.tracking.store import open_store
+from modelyard.tracking.vouching import HEAD_TAG, find_model, name_back
 
 
 @dataclass(frozen=True, slots=True)

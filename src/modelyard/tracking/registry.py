@@ -26,10 +26,8 @@ from modelyard.reading import pixel_contract
 from modelyard.releases import known_versions
 from modelyard.tracking.descriptions import model_description, version_description
 from modelyard.tracking.lineage import pointers
-from modelyard.tracking.naming import all_models, find_model
-from modelyard.tracking.runs import open_for_writing
-from modelyard.tracking.store import open_store
-from modelyard.tracking.vouching import digest_of_stored, told_by_release
+from modelyard.tracking.store import open_for_writing, open_store
+from modelyard.tracking.vouching import all_models, digest_of_stored, find_model, told_by_release
 
 MOST_EXAMPLE_VALUES = 2**18
 """MLflow keeps an example as JSON, 46 bytes a value (7 MB for a photo of 224 x 224); of larger images none is kept."""

@@ -13,16 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
-from mlflow.entities import Dataset, DatasetInput, InputTag, LifecycleStage, Metric, Param, Run, RunStatus, RunTag
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunStatus, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from modelyard.errors import StoreError
 from modelyard.home import Home
 from modelyard.identity import is_gone, own_identity
-from modelyard.progress import current_progress
 from modelyard.text import in_markdown
-from modelyard.tracking.store import open_store
+from modelyard.tracking.store import open_for_writing, open_store
 from modelyard.training.state import EpochReport
 
 logger = logging.getLogger(__name__)
@@ -48,28 +47,6 @@ def start_run(home: Home, key: str, *, name: str, params: RunFields, tags: dict[
         run = client.create_run(experiment, tags=tags | {KEY_TAG: key, PROCESS_TAG: own_identity(home)}, run_name=name)
         _describe(client, run, params, tags)
         return str(run.info.run_id)
-
-
-def open_for_writing(home: Home, run_id: str = "") -> tuple[MlflowClient, str]:
-    """As `open_store`; an experiment or run that somebody deleted in MLflow is restored, with a line. Raises: StoreError."""
-    client, experiment = open_store(home)
-    say = current_progress.get().say
-    if client.get_experiment(experiment).lifecycle_stage == LifecycleStage.DELETED:
-        client.restore_experiment(experiment)
-        say("NOTE: the experiment modelyard was deleted in MLflow; it is restored, with its runs")
-    try:
-        if run_id and client.get_run(run_id).info.lifecycle_stage == LifecycleStage.DELETED:
-            client.restore_run(run_id)
-            say(f"NOTE: run {run_id} was deleted in MLflow while it was at work; it is restored")
-    except MlflowException as error:
-        raise StoreError(f"run {run_id} is in MLflow no more; the same command makes it anew") from error
-    return client, experiment
-
-
-def is_at_work(home: Home, run: Run) -> bool:
-    """Whether a process that works on it may live."""
-    workers = run.data.tags.get(PROCESS_TAG, "").split()
-    return run.info.status == "RUNNING" and not all(is_gone(name, home) for name in workers)
 
 
 def _describe(client: MlflowClient, run: Run, params: RunFields, tags: dict[str, str]) -> None:

@@ -16,11 +16,10 @@ from modelyard.files import is_plain_name
 from modelyard.home import Home
 from modelyard.ledger import Ledger, read_ledger
 from modelyard.progress import current_progress
-from modelyard.tracking.lineage import pointers
-from modelyard.tracking.naming import all_models, renamed
-from modelyard.tracking.owed import answering
+from modelyard.tracking.lineage import answering, pointers
 from modelyard.tracking.registry import Version, registered
 from modelyard.tracking.store import EXPERIMENT, open_store
+from modelyard.tracking.vouching import all_models, renamed
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import mlflow
 from filelock import FileLock
-from mlflow.entities import Experiment, ViewType
+from mlflow.entities import Experiment, LifecycleStage, ViewType
 from mlflow.exceptions import MlflowException
 from mlflow.store.db.utils import _get_latest_schema_revision
 from mlflow.tracking import MlflowClient
@@ -21,6 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from modelyard.errors import ModelyardError, StoreError
 from modelyard.files import make_folder
 from modelyard.home import Home
+from modelyard.progress import current_progress
 
 EXPERIMENT = "modelyard"
 UPGRADE = "run: modelyard store upgrade (it copies the file first)"
@@ -43,6 +44,22 @@ def open_store(home: Home) -> tuple[MlflowClient, str]:
             with closing(sqlite3.connect(home.database)) as connection:
                 connection.execute("PRAGMA journal_mode=WAL")
     return opened
+
+
+def open_for_writing(home: Home, run_id: str = "") -> tuple[MlflowClient, str]:
+    """As `open_store`; an experiment or run that somebody deleted in MLflow is restored, with a line. Raises: StoreError."""
+    client, experiment = open_store(home)
+    say = current_progress.get().say
+    if client.get_experiment(experiment).lifecycle_stage == LifecycleStage.DELETED:
+        client.restore_experiment(experiment)
+        say("NOTE: the experiment modelyard was deleted in MLflow; it is restored, with its runs")
+    try:
+        if run_id and client.get_run(run_id).info.lifecycle_stage == LifecycleStage.DELETED:
+            client.restore_run(run_id)
+            say(f"NOTE: run {run_id} was deleted in MLflow while it was at work; it is restored")
+    except MlflowException as error:
+        raise StoreError(f"run {run_id} is in MLflow no more; the same command makes it anew") from error
+    return client, experiment
 
 
 def _open(home: Home, uri: str, *, is_new: bool) -> tuple[MlflowClient, str]:
