@@ -173,12 +173,6 @@ def _version(client: MlflowClient, folder: Path, ledger: Ledger, aliases: Mappin
     return Version(folder.name, number, {**found.tags, **vouched}, tuple(names), str(found.run_id), edited)
 
 
-def registered_files(home: Home, name: str) -> dict[int, dict[str, str]]:
-    """Version -> file name -> sha256: of the ONNX file alone, which is what the registry knows."""
-    tags = {version.number: version.tags for version in versions(home, name)}
-    return {number: {MODEL_FILE: told["onnx_sha256"]} for number, told in tags.items() if "onnx_sha256" in told}
-
-
 def publish(home: Home, version: Version, bundle: Path) -> None:
     """Copy the bundle to where serving reads it; serving needs neither MLflow nor torch."""
     target = release_folder(home, version)

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import mlflow
 from filelock import FileLock
-from mlflow.entities import Experiment, LifecycleStage, ViewType
+from mlflow.entities import LifecycleStage
 from mlflow.exceptions import MlflowException
 from mlflow.store.db.utils import _get_latest_schema_revision
 from mlflow.tracking import MlflowClient
@@ -65,36 +65,37 @@ def open_for_writing(home: Home, run_id: str = "") -> tuple[MlflowClient, str]:
 def _open(home: Home, uri: str, *, is_new: bool) -> tuple[MlflowClient, str]:
     mlflow.set_tracking_uri(uri)
     try:
-        if not is_new and _holds_runs(home) and not schema_is_current(home):
-            raise StoreError(f"{home.database} has an older schema; {UPGRADE}")
-        client = MlflowClient(uri, uri)
-        found = _ours(client, home)
-        if found is None and not is_for_reading(home):
-            found = client.get_experiment(client.create_experiment(EXPERIMENT, str(home.artifacts)))
+        found, client = None if is_new else _stored(home), MlflowClient(uri, uri)
+        if found is None and is_for_reading(home):
+            return client, ""
+        experiment, place = found or (client.create_experiment(EXPERIMENT, str(home.artifacts)), str(home.artifacts))
     except (MlflowException, SQLAlchemyError, sqlite3.Error) as error:
         raise StoreError(f"{home.database} cannot be opened: {_cause(error)}") from error
-    if found is None:
-        return client, ""
-    if found.artifact_location != str(home.artifacts):
-        raise StoreError(f"the store was moved: it was made at {found.artifact_location}, now at {home.artifacts}; {RELOCATE}")
-    return client, str(found.experiment_id)
+    if place != str(home.artifacts):
+        raise StoreError(f"the store was moved: it was made at {place}, now at {home.artifacts}; {RELOCATE}")
+    return client, experiment
 
 
-def _ours(client: MlflowClient, home: Home) -> Experiment | None:
-    """Our experiment, whatever somebody named it or deleted: told by its place; of a moved store by its name."""
-    found = client.search_experiments(ViewType.ALL, max_results=1000)
-    ours = [one for one in found if one.name == EXPERIMENT or one.artifact_location.endswith(f"/{home.artifacts.name}")]
-    return min(ours, key=lambda one: (one.artifact_location != str(home.artifacts), one.name != EXPERIMENT), default=None)
+def _stored(home: Home) -> tuple[str, str] | None:
+    """Our experiment's id and place; None where there is none yet, as after a first run was killed. Raises: StoreError."""
+    with closing(sqlite3.connect(read_only(home), uri=True)) as connection:
+        if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'experiments'").fetchone() is None:
+            return None
+        if connection.execute("SELECT 1 FROM experiments WHERE name != 'Default'").fetchone() is None:
+            return None
+        if not _is_current(connection):
+            raise StoreError(f"{home.database} has an older schema; {UPGRADE}")
+        return stored_experiment(connection, home)
 
 
-def stored_place(connection: sqlite3.Connection, home: Home) -> str | None:
-    """The artifact folder that a database knows for our experiment, found as `_ours` does."""
+def stored_experiment(connection: sqlite3.Connection, home: Home) -> tuple[str, str] | None:
+    """Our experiment's id and place, whatever somebody named it or deleted: told by its place; of a moved store by its name."""
     found = connection.execute(
-        "SELECT artifact_location FROM experiments WHERE name = ? OR artifact_location LIKE ?"
+        "SELECT experiment_id, artifact_location FROM experiments WHERE name = ? OR artifact_location LIKE ?"
         " ORDER BY artifact_location = ? DESC, name = ? DESC",
         [EXPERIMENT, f"%/{home.artifacts.name}", str(home.artifacts), EXPERIMENT],
     ).fetchone()
-    return None if found is None else str(found[0])
+    return None if found is None else (str(found[0]), str(found[1]))
 
 
 def is_for_reading(home: Home) -> bool:
@@ -108,21 +109,17 @@ def read_only(home: Home) -> str:
     return f"file:{quote(str(home.database))}?mode=ro{'&immutable=1' if rests else ''}"
 
 
-def _holds_runs(home: Home) -> bool:
-    """Whether an experiment besides MLflow's own is there; not where a first run was killed, and MLflow may begin anew."""
-    with closing(sqlite3.connect(read_only(home), uri=True)) as connection:
-        if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'experiments'").fetchone() is None:
-            return False
-        return connection.execute("SELECT 1 FROM experiments WHERE name != 'Default'").fetchone() is not None
-
-
 def schema_is_current(home: Home) -> bool:
     """Whether the database was made or upgraded by this version of MLflow.
 
     MLflow itself refuses an outdated one only where no table is missing; else it migrates in place, without a copy.
     """
     with closing(sqlite3.connect(read_only(home), uri=True)) as connection:
-        (found,) = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+        return _is_current(connection)
+
+
+def _is_current(connection: sqlite3.Connection) -> bool:
+    (found,) = connection.execute("SELECT version_num FROM alembic_version").fetchone()
     return bool(found == latest_revision())
 
 
