@@ -17,7 +17,7 @@ from modelyard.home import Home
 from modelyard.ledger import Ledger, read_ledger
 from modelyard.progress import current_progress
 from modelyard.tracking.lineage import answering, pointers
-from modelyard.tracking.registry import Version, registered
+from modelyard.tracking.registry import registered
 from modelyard.tracking.store import EXPERIMENT, open_store
 from modelyard.tracking.vouching import all_models, renamed
 
@@ -91,27 +91,23 @@ def _of_model(client: MlflowClient, folder: Path, model: RegisteredModel, delete
     ours = pointers(ledger.moves)
     living = {number: files for number, files in ledger.registered.items() if number not in ledger.gone}
     known = {version.number: version for version in registered(client, folder, model)}
+    absent = {number for number, files in living.items() if number not in known or known[number].digest != files[MODEL_FILE]}
     for number, files in living.items():
         names = ", ".join(alias for alias, entry in ours.items() if entry["to"] == number) or "no alias"
         if (version := known.get(number)) is None:
             yield Discrepancy(name, "version", str(number), "deleted", f"registered in the ledger ({names})", remedy)
-        elif version.digest != files[MODEL_FILE]:
+            continue
+        if number in absent:
             told = f"sha256 {files[MODEL_FILE][:12]} in the ledger ({names})"
             yield Discrepancy(name, "file", f"of version {number}", version.digest[:12] or "unknown", told, remedy, number)
-        else:
-            yield from _of_version(version, deleted, remedy)
-    absent = {number for number, files in living.items() if number not in known or known[number].digest != files[MODEL_FILE]}
+            continue
+        if version.run_id in deleted:
+            yield Discrepancy(name, "run", version.run_id, "deleted", f"version {number} came of it", remedy, number)
+        if version.edited:
+            told = f"no or another {', '.join(version.edited)}"
+            yield Discrepancy(name, "tags", f"of version {number}", told, "its release tells them", remedy, number)
     if ledger.lines:
         yield from _of_aliases(folder, ledger, {alias: int(number) for alias, number in model.aliases.items()}, absent)
-
-
-def _of_version(version: Version, deleted: set[str], remedy: str) -> Iterator[Discrepancy]:
-    name, number = version.name, version.number
-    if version.run_id in deleted:
-        yield Discrepancy(name, "run", version.run_id, "deleted", f"version {number} came of it", remedy, number)
-    if version.edited:
-        told = f"no or another {', '.join(version.edited)}"
-        yield Discrepancy(name, "tags", f"of version {number}", told, "its release tells them", remedy, number)
 
 
 def _of_aliases(folder: Path, ledger: Ledger, theirs: dict[str, int], absent: set[int]) -> Iterator[Discrepancy]:
