@@ -17,7 +17,7 @@ from modelyard.progress import current_progress
 from modelyard.recipes import Recipe
 from modelyard.requests import BuildRequest
 from modelyard.tracking import aliases, promotion, registry, runs
-from modelyard.tracking.naming import name_back
+from modelyard.tracking.vouching import name_back
 from modelyard.training.job import read_history
 from modelyard.training.state import EpochReport
 
@@ -90,7 +90,7 @@ def export(request: BuildRequest) -> str:
 def register(request: BuildRequest, run_id: str) -> int:
     home, bundle = Home.current(), request.bundle_folder(Home.current())
     with FileLock(home.locks / f"{bundle.name}.lock"):  # two equal commands at once make one version
-        name_back(home, request.dataset)
+        name_back(home)
         version = registry.find_registered(home, bundle)
         current_progress.get().step(request.label, "registration", done=version is not None)
         if version is None:

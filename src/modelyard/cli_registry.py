@@ -48,7 +48,7 @@ def delete(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
     """Delete a version or a model with its releases, or a run. What an alias names stays; so does the ledger."""
-    from modelyard.tracking import removal
+    from modelyard.tracking import repairs
 
     if bool(what) == bool(run):
         raise ConfigError("expected MODEL@NUMBER, MODEL or --run ID, one of them")
@@ -58,7 +58,7 @@ def delete(
         raise typer.Exit(1)
     with ConsoleProgress():
         home = Home.current()
-        echo(removal.delete_run(home, run) if run else removal.delete(home, what, reason or "deleted by hand"))
+        echo(repairs.delete_run(home, run) if run else repairs.delete(home, what, reason or "deleted by hand"))
 
 
 def withdraw(
@@ -66,8 +66,8 @@ def withdraw(
     reason: ReasonOption = "",
 ) -> None:
     """End an alias; a champion that is withdrawn is served no more."""
-    from modelyard.tracking import removal
+    from modelyard.tracking import repairs
 
     model, _, alias = reference.partition("@")
     with ConsoleProgress():
-        echo(removal.withdraw(Home.current(), model, alias, reason or "withdrawn by hand"))
+        echo(repairs.withdraw(Home.current(), model, alias, reason or "withdrawn by hand"))

@@ -72,13 +72,13 @@ def _provider_used() -> str:
 def _database(home: Home) -> str:
     if not home.database.exists():
         return "none yet; the first run makes it"
-    from modelyard.tracking.store import RELOCATE, UPGRADE, is_for_reading, read_only, schema_is_current
+    from modelyard.tracking.store import RELOCATE, UPGRADE, is_for_reading, read_only, schema_is_current, stored_experiment
 
     try:
         reads = is_for_reading(home)
         with closing(sqlite3.connect(read_only(home) if reads else home.database, timeout=1, uri=reads)) as connection:
             check = connection.execute("PRAGMA quick_check").fetchone()[0]
-            location = connection.execute("SELECT artifact_location FROM experiments WHERE name = 'modelyard'").fetchone()
+            found = stored_experiment(connection, home)
             if not reads:
                 connection.execute("BEGIN IMMEDIATE")
                 connection.rollback()
@@ -86,8 +86,8 @@ def _database(home: Home) -> str:
         return f"{error}; a program that holds it has to end" if "locked" in str(error) else f"cannot be read: {error}"
     except sqlite3.Error as error:
         return f"cannot be read: {error}; put a copy back or move it away"
-    if location and location[0] != str(home.artifacts):
-        return f"moved: made for {location[0]}, now at {home.artifacts}; {RELOCATE}"
+    if found and found[1] != str(home.artifacts):
+        return f"moved: made for {found[1]}, now at {home.artifacts}; {RELOCATE}"
     return str(check) if schema_is_current(home) else f"an older schema; {UPGRADE}"
 
 

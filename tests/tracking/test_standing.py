@@ -21,11 +21,11 @@ from modelyard.home import Home
 from modelyard.ledger import read_ledger
 from modelyard.predict import released_folder
 from modelyard.progress import SilentProgress, current_progress
-from modelyard.tracking import promotion, registry
-from modelyard.tracking.naming import HEAD_TAG
+from modelyard.tracking import ledger, promotion, registry, runs
 from modelyard.tracking.repairs import NOT_SETTLED, settle_all
 from modelyard.tracking.standing import discrepancies
 from modelyard.tracking.store import open_store
+from modelyard.tracking.vouching import HEAD_TAG, name_back
 from tests.blank import Templates
 from tests.bundles import lit_dataset
 from tests.tracking.versions import a_version
@@ -48,6 +48,9 @@ def made(tmp_path_factory: pytest.TempPathFactory, templates: Templates) -> Home
     first = a_version(home, "sound", fooled=False, validation=0.9, digest=DATA)
     a_version(home, "fooled", fooled=True, validation=0.95, digest=DATA)
     assert promotion.promote(home, [first], data_of(home), GatesConfig()).promoted
+    ledger.append(home.releases / "unlit", [{"model": "unlit", "action": "none"}])
+    client, _ = open_store(home)
+    client.create_registered_model("unlit", {HEAD_TAG: str(read_ledger(home.releases / "unlit").head)})
     shutil.copytree(home.releases, home.root / "kept")
     with closing(sqlite3.connect(home.database)) as source, closing(sqlite3.connect(home.root / "kept.db")) as kept:
         source.backup(kept)
@@ -119,7 +122,7 @@ def exchange(client: MlflowClient) -> None:
 
 
 def delete_run(client: MlflowClient) -> None:
-    client.delete_run(str(client.get_model_version("lit", "1").run_id))
+    client.delete_run(str(client.get_model_version("lit", "2").run_id))
 
 
 def delete_experiment(client: MlflowClient) -> None:
@@ -128,36 +131,63 @@ def delete_experiment(client: MlflowClient) -> None:
     client.delete_experiment(found.experiment_id)
 
 
-EDITS: dict[str, tuple[Edit, str, str]] = {
-    "champion's version": (lambda c: c.delete_model_version("lit", "1"), "version 1: deleted in MLflow", "served"),
-    "a version": (lambda c: c.delete_model_version("lit", "2"), "version 2: deleted in MLflow", ""),
-    "model": (lambda c: c.delete_registered_model("lit"), "model: deleted in MLflow", "served"),
-    "name": (lambda c: c.rename_registered_model("lit", "dark"), "model: named dark in MLflow", ""),
-    "another's model": (exchange, "file of version 1: unknown in MLflow, sha256", "served"),
-    "alias moved": (lambda c: c.set_registered_model_alias("lit", "champion", "2"), "champion: version 2 in MLflow", ""),
-    "alias deleted": (lambda c: c.delete_registered_model_alias("lit", "cnn"), "cnn: none in MLflow, version 1 in", ""),
-    "alias unknown": (lambda c: c.set_registered_model_alias("lit", "Best", "2"), "Best: version 2 in MLflow, none in", ""),
-    "tags": (delete_tags, "tags of version 1: no or another", ""),
-    "digest": (lambda c: c.set_model_version_tag("lit", "1", "onnx_sha256", "0"), "tags of version 1: no or another", ""),
-    "score": (lambda c: c.set_model_version_tag("lit", "1", "architecture", "x"), "another architecture in MLflow", ""),
-    "run": (delete_run, "deleted in MLflow, version 1 came of it", ""),
-    "experiment": (delete_experiment, "store: experiment modelyard: deleted in MLflow", ""),
+def exchange_names(client: MlflowClient) -> None:
+    for name, other in (("lit", "aside"), ("unlit", "lit"), ("aside", "unlit")):
+        client.rename_registered_model(name, other)
+
+
+def rename_experiment(client: MlflowClient) -> None:
+    (found,) = client.search_experiments(filter_string="name = 'modelyard'")
+    client.rename_experiment(found.experiment_id, "mine")
+
+
+KINDS: dict[str, tuple[Edit, str]] = {
+    "champion's version": (lambda c: c.delete_model_version("lit", "1"), "version 1: deleted in MLflow"),
+    "a version": (lambda c: c.delete_model_version("lit", "2"), "version 2: deleted in MLflow"),
+    "model": (lambda c: c.delete_registered_model("lit"), "model: deleted in MLflow"),
+    "name": (lambda c: c.rename_registered_model("lit", "dark"), "model: named dark in MLflow"),
+    "names": (exchange_names, "lit: model: named unlit in MLflow"),
+    "another's model": (exchange, "file of version 1: unknown in MLflow, sha256"),
+    "alias moved": (lambda c: c.set_registered_model_alias("lit", "champion", "2"), "champion: version 2 in MLflow"),
+    "alias deleted": (lambda c: c.delete_registered_model_alias("lit", "cnn"), "cnn: none in MLflow, version 1 in"),
+    "alias unknown": (lambda c: c.set_registered_model_alias("lit", "Best", "2"), "Best: version 2 in MLflow, none in"),
+    "tags": (delete_tags, "tags of version 1: no or another"),
+    "digest": (lambda c: c.set_model_version_tag("lit", "1", "onnx_sha256", "0"), "tags of version 1: no or another"),
+    "score": (lambda c: c.set_model_version_tag("lit", "2", "architecture", "x"), "another architecture in MLflow"),
+    "head": (lambda c: c.set_registered_model_tag("lit", HEAD_TAG, "mine"), ""),
+    "run": (delete_run, "deleted in MLflow, version 2 came of it"),
+    "experiment": (delete_experiment, "store: experiment modelyard: deleted in MLflow"),
+    "experiment's name": (rename_experiment, "store: experiment modelyard: named mine in MLflow"),
 }
-"""What somebody does -> how, what is told of it, and the kind of what is left when it is settled."""
+"""What somebody does -> how, and what is told of it."""
+DAYS = [
+    (["run", "score", "alias unknown", "champion's version"], "served"),
+    (["model", "experiment"], "served"),
+    (["name", "experiment's name"], ""),
+    (["names"], ""),
+    (["another's model"], "served"),
+    (["alias moved", "alias deleted", "digest"], ""),
+    (["tags", "a version", "head"], ""),
+]
+"""What somebody does on one day, and the kind of what is left when it is settled."""
 
 
-@pytest.mark.parametrize(("edit", "told", "left"), EDITS.values(), ids=EDITS)
-def test_it_is_told_and_settled(home: Home, client: MlflowClient, edit: Edit, told: str, left: str) -> None:
-    edit(client)
-    assert told in "\n".join(map(str, discrepancies(home)))
+@pytest.mark.parametrize(("kinds", "left"), DAYS, ids=str)
+def test_it_is_told_and_settled(home: Home, client: MlflowClient, kinds: list[str], left: str) -> None:
+    for kind in kinds:
+        KINDS[kind][0](client)
+    told = "\n".join(map(str, discrepancies(home)))
+    assert [kind for kind in kinds if KINDS[kind][1] not in told] == []
     assert [done for _, done in settle_all(home) if done.startswith(NOT_SETTLED)] == []
     assert [each.kind for each in discrepancies(home)] == [left] * bool(left)
     assert served(home) == SOUND, "a deleted record ends no serving"
 
 
-@pytest.mark.parametrize("kind", ["champion's version", "model", "another's model", "alias moved", "experiment"])
-def test_no_run_is_blocked_and_what_differs_then_is_told(home: Home, client: MlflowClient, said: list[str], kind: str) -> None:
-    EDITS[kind][0](client)
+@pytest.mark.parametrize("day", [0, 4, 5])
+def test_no_run_is_blocked_and_what_differs_then_is_told(home: Home, client: MlflowClient, said: list[str], day: int) -> None:
+    for kind in DAYS[day][0]:
+        KINDS[kind][0](client)
+    name_back(home)
     new = a_version(home, "new", fooled=True, validation=0.97, digest=DATA)
     assert new.number > FOOLED, "a number is never given twice"
     verdict = run(home, new.number)
@@ -167,13 +197,22 @@ def test_no_run_is_blocked_and_what_differs_then_is_told(home: Home, client: Mlf
     assert theirs == SOUND or any("champion" in line for line in said), "no silent difference"
 
 
+@pytest.mark.parametrize("edit", [delete_run, delete_experiment])
+def test_what_is_deleted_while_it_is_at_work_goes_on(home: Home, client: MlflowClient, said: list[str], edit: Edit) -> None:
+    edit(client)
+    run_id = str(client.get_model_version("lit", "2").run_id)
+    runs.finish_trial(home, run_id, {"x": 1.0})
+    assert client.get_run(run_id).info.status == "FINISHED"
+    assert [line for line in said if "was deleted in MLflow" in line] == said != []
+
+
 def test_every_command_tells_it_and_a_dry_run_changes_nothing(home: Home, client: MlflowClient, models: Command) -> None:
     assert models("history", "lit", "--verify")[0] == 0
-    EDITS["alias moved"][0](client)
+    KINDS["alias moved"][0](client)
     told = "lit: alias champion: version 2 in MLflow, version 1 in the ledger; modelyard models repair lit"
     assert told in models("list")[1]
-    rows, lines = (json.loads(models("list", "--json")[1]), models("list", "--json")[2])
-    assert [bool(row["differs"]) for row in rows] == [False, True] and told in lines
+    _, rows, lines = models("list", "--json")
+    assert [bool(row["differs"]) for row in json.loads(rows)] == [False, True] and told in lines
     assert told in models("show", "lit@champion")[2]
     code, said, _ = models("history", "lit", "--verify")
     assert (code, told in said) == (1, True)
@@ -243,13 +282,14 @@ def test_a_move_over_one_of_a_person_is_told(home: Home, client: MlflowClient, m
         (["delete", "lit@champion", "--yes"], "expected MODEL@NUMBER or MODEL"),
         (["delete", "lit@7", "--yes"], "there is no 'lit@7' to delete"),
         (["delete", "lit", "--yes"], "lit was not deleted: champion names version 1"),
-        (["delete", "unlit", "--yes"], "there is no 'unlit'"),
+        (["delete", "dark", "--yes"], "there is no 'dark'"),
         (["delete", "lit@2"], "add --yes"),
         (["delete"], "expected MODEL@NUMBER, MODEL or --run ID"),
         (["delete", "--run", "0", "--yes"], "run 0 was not deleted"),
         (["delete", "../lit", "--yes"], "cannot be a model's name"),
         (["withdraw", "lit@previous"], "cannot be withdrawn"),
         (["withdraw", "lit"], "cannot be withdrawn"),
+        (["repair", "dark"], "no model 'dark' is known: expected one of lit, unlit"),
     ],
 )
 @pytest.mark.usefixtures("home")
@@ -260,9 +300,11 @@ def test_what_is_in_use_is_not_deleted_in_one_line(models: Command, words: list[
 
 
 def test_own_verbs_leave_nothing_that_differs(home: Home, client: MlflowClient, models: Command) -> None:
-    lit, run_id = home.releases / "lit", client.get_model_version("lit", "2").run_id
+    lit, run_id = home.releases / "lit", str(client.get_model_version("lit", "2").run_id)
     assert "lit@2 came of it" in models("delete", "--run", run_id, "--yes")[2]
     assert models("delete", "lit@2", "--yes", "--reason", "too large") == (0, "lit@2 was deleted\n", "")
+    assert "it is at work" in models("delete", "--run", run_id, "--yes")[2]
+    client.set_terminated(run_id)
     assert models("delete", "--run", run_id, "--yes")[0] == 0
     assert (discrepancies(home), (lit / "2").exists()) == ([], False)
     entry = read_ledger(lit).entries[-1]

@@ -19,7 +19,10 @@ from modelyard.errors import StoreError, describe_fault
 from modelyard.files import sha256_of_file
 from modelyard.home import Home
 from modelyard.sharing import share
+from modelyard.tracking import store
 from modelyard.tracking.aliases import move_alias
+from modelyard.tracking.relocation import relocate
+from modelyard.tracking.standing import discrepancies
 from modelyard.tracking.store import open_store, read_only, schema_is_current
 from modelyard.tracking.vouching import told_by_release
 from tests.readers import as_user
@@ -57,6 +60,20 @@ def test_a_moved_store_names_both_places(made: Home, home: Home) -> None:
     with pytest.raises(StoreError, match=rf"made at {made.artifacts}, now at {home.artifacts}; move it back"):
         open_store(home)
     assert f"moved: made for {made.artifacts}" in examine(home)["database"]
+
+
+def test_the_experiment_is_known_by_its_place_and_a_reader_needs_none(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    home.artifacts.mkdir(exist_ok=True)
+    relocate(home)
+    client, ours = open_store(home)
+    client.rename_experiment(ours, "mine")
+    client.create_experiment("modelyard", "elsewhere")
+    assert open_store(home)[1] == ours
+    with closing(sqlite3.connect(home.database)) as connection, connection:
+        connection.execute("DELETE FROM experiments WHERE name IN ('mine', 'modelyard')")
+    monkeypatch.setattr(store, "is_for_reading", lambda _: True)
+    assert open_store(home)[1] == ""
+    assert [(each.kind, each.mlflow) for each in discrepancies(home)] == [("experiment", "deleted")]
 
 
 def test_an_older_schema_tells_the_upgrade(home: Home) -> None:

@@ -131,11 +131,16 @@ def _settled(home: Home) -> str:
     """Paths are made to say where the store is now, and every ledger is looked at. Raises: StoreError."""
     from modelyard.tracking.history import verify  # MLflow is imported by who restores only
     from modelyard.tracking.relocation import SUFFIX, made_at, relocate
+    from modelyard.tracking.standing import discrepancies
 
     if made_at(home) != str(home.artifacts):
         relocate(home)
         home.database.with_name(f"{home.database.name}.{SUFFIX}.bak").unlink(missing_ok=True)
     models = sorted(path.name for path in home.releases.glob("*") if path.is_dir())
-    if altered := [f"{model}: {problem}" for model in models for problem in verify(home, model)[1]]:
+    differing = [str(each) for each in discrepancies(home)]  # as it did when it was backed up
+    for each in differing:
+        current_progress.get().say(f"NOTE: {each}")
+    altered = [f"{model}: {problem}" for model in models for problem in verify(home, model)[1] if problem not in differing]
+    if altered:
         raise StoreError(f"the restored store is not whole, as it was not when it was backed up: {'; '.join(altered)}")
     return f"ledgers of {', '.join(models) or 'no model'} whole"

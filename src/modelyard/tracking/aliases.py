@@ -19,11 +19,10 @@ from modelyard.ledger import LEDGER_FILE, LOST, RENUMBER, Entry, Head, Ledger, d
 from modelyard.progress import current_progress
 from modelyard.tracking import ledger
 from modelyard.tracking.entering import enter_versions
-from modelyard.tracking.lineage import pointers
-from modelyard.tracking.naming import HEAD_TAG, find_model, name_back
-from modelyard.tracking.owed import answering, owed_move
+from modelyard.tracking.lineage import answering, owed_move, pointers
 from modelyard.tracking.registry import Version, registered
 from modelyard.tracking.store import open_store
+from modelyard.tracking.vouching import HEAD_TAG, find_model, name_back
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +71,6 @@ def move_alias(home: Home, move: Move, *, expected: int | None) -> None:
 
 def settle(home: Home, model: str) -> None:
     """Complete a move that was cut short, and end the aliases of versions that were deleted in MLflow, with a line each."""
-    name_back(home, model)
     with locked(home, model) as (client, folder):
         settle_locked(client, folder)
 
@@ -103,6 +101,7 @@ def locked(home: Home, model: str, *, new: int | None = None) -> Iterator[tuple[
     folder = home.releases_of(model)
     with FileLock(make_folder(home.locks) / "alias.lock"):
         try:
+            name_back(home)
             demand_whole(folder, read_head(folder) | _tagged_head(client, model))
             enter_versions(client, folder, new)
             yield client, folder
@@ -111,13 +110,11 @@ def locked(home: Home, model: str, *, new: int | None = None) -> Iterator[tuple[
 
 
 def _tagged_head(client: MlflowClient, model: str) -> dict[str, Head]:
-    try:
-        text = client.get_registered_model(model).tags.get(HEAD_TAG)
-        return {"the registry": Head.parse(text)} if text else {}
-    except MlflowException:
-        return {}
-    except ValueError as error:
-        raise StoreError(f"tag {HEAD_TAG} of {model} was edited ({error}); put its copy back") from error
+    """None where the tag was deleted, or edited so that it says nothing."""
+    model_there = find_model(client, model)
+    with suppress(ValueError):
+        return {"the registry": Head.parse(model_there.tags.get(HEAD_TAG, ""))} if model_there else {}
+    return {}
 
 
 def pointer(client: MlflowClient, folder: Path, entries: list[Entry], alias: str) -> int | None:
@@ -134,11 +131,10 @@ def settle_locked(client: MlflowClient, folder: Path) -> dict[int, str]:
     In the registry only aliases that moved since it was in step: another that differs was moved there by a person, which is
     told, not undone. Gives the versions that MLflow has as the ledger knows them -> sha256 of the ONNX file.
     """
-    found = read_ledger(folder)
-    known = {
-        version.number: version.digest for version in registered(client, folder) if found.knows(version.number, version.digest)
-    }
-    if not found.lines or find_model(client, folder.name) is None:
+    found, model = read_ledger(folder), find_model(client, folder.name)
+    there = registered(client, folder, model)
+    known = {version.number: version.digest for version in there if found.knows(version.number, version.digest)}
+    if not found.lines or model is None:
         return known
     entries = found.moves
     while owed := owed_move(folder.name, entries, known):

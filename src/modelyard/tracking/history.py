@@ -79,11 +79,15 @@ def verify(home: Home, model: str, *, ask_registry: bool = True) -> tuple[str, l
     differing: list[Discrepancy] = []
     if ask_registry:
         from modelyard.tracking.aliases import registry_head  # MLflow's import takes longer than all else here
-        from modelyard.tracking.registry import registered_files
+        from modelyard.tracking.registry import versions as registered
         from modelyard.tracking.standing import discrepancies
 
-        heads, files = heads | registry_head(home, model), registered_files(home, model)
-        differing = discrepancies(home, model)
+        remembered = registry_head(home, model)
+        if folder.is_dir() or remembered:
+            differing = discrepancies(home, model)
+            files = {one.number: {MODEL_FILE: one.digest} for one in registered(home, model) if one.digest}
+        if not any(each.kind == "model" for each in differing):  # else that head may be another ledger's
+            heads |= remembered
     found = read_ledger(folder)
     if not (folder.is_dir() or heads):
         raise _no_ledger(home, model)

@@ -16,8 +16,7 @@ from modelyard.home import Home
 from modelyard.ledger import read_ledger
 from modelyard.tracking.aliases import Move, move_alias, settle
 from modelyard.tracking.judging import Judgement, judge, keep
-from modelyard.tracking.lineage import CHAMPION, lineage, pointers
-from modelyard.tracking.owed import answering
+from modelyard.tracking.lineage import CHAMPION, answering, lineage, pointers
 from modelyard.tracking.registry import Version, versions
 from modelyard.tracking.standing import tell_discrepancies
 from modelyard.tracking.vouching import told_by_release

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 from filelock import FileLock
-from mlflow.entities.model_registry import ModelVersion
+from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.tracking import MlflowClient
@@ -26,9 +26,8 @@ from modelyard.reading import pixel_contract
 from modelyard.releases import known_versions
 from modelyard.tracking.descriptions import model_description, version_description
 from modelyard.tracking.lineage import pointers
-from modelyard.tracking.naming import find_model
-from modelyard.tracking.store import open_store
-from modelyard.tracking.vouching import digest_of_stored, told_by_release
+from modelyard.tracking.store import open_for_writing, open_store
+from modelyard.tracking.vouching import all_models, digest_of_stored, find_model, told_by_release
 
 MOST_EXAMPLE_VALUES = 2**18
 """MLflow keeps an example as JSON, 46 bytes a value (7 MB for a photo of 224 x 224); of larger images none is kept."""
@@ -74,7 +73,7 @@ def log_bundle(home: Home, run_id: str, bundle: Path) -> str:
     import onnx
     import onnxruntime
 
-    client, _ = open_store(home)
+    client, _ = open_for_writing(home, run_id)
     found = read_bundle(bundle)
     contract = pixel_contract(found.manifest.image_shape, found.manifest.reading)
     metadata = {"bundle": bundle.name, "pixel_contract": contract, "classes": list(found.manifest.classes)}
@@ -145,20 +144,20 @@ def _check_logged_copy(client: MlflowClient, model_id: str, bundle: Bundle) -> N
 def model_names(home: Home) -> list[str]:
     """All registered models."""
     client, _ = open_store(home)
-    return [model.name for model in client.search_registered_models()]
+    return list(all_models(client))
 
 
 def versions(home: Home, name: str) -> list[Version]:
     """All versions of one model, oldest first; empty when it is unknown."""
     client, _ = open_store(home)
-    return registered(client, home.releases / name)
+    return registered(client, home.releases / name, find_model(client, name))
 
 
-def registered(client: MlflowClient, folder: Path) -> list[Version]:
+def registered(client: MlflowClient, folder: Path, model: RegisteredModel | None) -> list[Version]:
     """The versions of the model of a release folder, oldest first; empty when MLflow has none."""
-    ledger = read_ledger(folder) if is_plain_name(folder.name) else Ledger()
-    if (model := find_model(client, folder.name)) is None:
+    if model is None:
         return []
+    ledger = read_ledger(folder) if is_plain_name(folder.name) else Ledger()
     aliases = model.aliases | {alias: entry["to"] for alias, entry in pointers(ledger.moves).items()}
     made = [_version(client, folder, ledger, aliases, found) for found in client.search_model_versions(f"name={folder.name!r}")]
     return sorted(made, key=lambda version: version.number)
@@ -172,12 +171,6 @@ def _version(client: MlflowClient, folder: Path, ledger: Ledger, aliases: Mappin
     names = [alias for alias, to in aliases.items() if to is not None and int(to) == number and ledger.knows(number, digest)]
     edited = {name: value for name, value in vouched.items() if found.tags.get(name) != value}
     return Version(folder.name, number, {**found.tags, **vouched}, tuple(names), str(found.run_id), edited)
-
-
-def registered_files(home: Home, name: str) -> dict[int, dict[str, str]]:
-    """Version -> file name -> sha256: of the ONNX file alone, which is what the registry knows."""
-    tags = {version.number: version.tags for version in versions(home, name)}
-    return {number: {MODEL_FILE: told["onnx_sha256"]} for number, told in tags.items() if "onnx_sha256" in told}
 
 
 def publish(home: Home, version: Version, bundle: Path) -> None:

@@ -16,7 +16,7 @@ from modelyard.errors import ModelyardError, StoreError
 from modelyard.files import check_space, make_folder
 from modelyard.home import Home
 from modelyard.tracking.backup import copy_database, put_back
-from modelyard.tracking.store import EXPERIMENT, open_store
+from modelyard.tracking.store import EXPERIMENT, open_store, stored_experiment
 
 PLACES = (
     ("experiments", "artifact_location"),
@@ -65,12 +65,12 @@ def made_at(home: Home) -> str:
     """The artifact folder that the database knows. Raises: StoreError when it knows none."""
     try:
         with closing(sqlite3.connect(home.database, timeout=5)) as connection:
-            found = connection.execute("SELECT artifact_location FROM experiments WHERE name = ?", [EXPERIMENT]).fetchone()
+            found = stored_experiment(connection, home)
     except sqlite3.Error as error:
         raise StoreError(f"{home.database} cannot be read: {error}; see modelyard doctor") from error
     if found is None:
         raise StoreError(f"{home.database} holds no experiment {EXPERIMENT!r}: it is not a store of Modelyard")
-    return str(found[0])
+    return found[1]
 
 
 def _rewrite(home: Home, before: str, now: str) -> int:

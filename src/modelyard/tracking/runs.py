@@ -13,16 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
-from mlflow.entities import Dataset, DatasetInput, InputTag, LifecycleStage, Metric, Param, Run, RunStatus, RunTag
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunStatus, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from modelyard.errors import StoreError
 from modelyard.home import Home
 from modelyard.identity import is_gone, own_identity
-from modelyard.progress import current_progress
 from modelyard.text import in_markdown
-from modelyard.tracking.store import open_store
+from modelyard.tracking.store import open_for_writing, open_store
 from modelyard.training.state import EpochReport
 
 logger = logging.getLogger(__name__)
@@ -34,11 +33,9 @@ RunFields = dict[str, Any]
 
 def start_run(home: Home, key: str, *, name: str, params: RunFields, tags: dict[str, str]) -> str:
     """The id of this key's run: an unfinished or finished earlier one, else a new one."""
-    client, experiment = open_store(home)
+    open_store(home)
     with FileLock(home.locks / "runs.lock"):  # two equal commands at once share one run
-        if client.get_experiment(experiment).lifecycle_stage == LifecycleStage.DELETED:
-            client.restore_experiment(experiment)
-            current_progress.get().say("NOTE: the experiment modelyard was deleted in MLflow; it is restored, with its runs")
+        client, experiment = open_for_writing(home)
         found = client.search_runs([experiment], f"tags.`{KEY_TAG}` = '{key}'", max_results=1)
         if found:
             run_id: str = found[0].info.run_id
@@ -90,7 +87,7 @@ def log_epochs(home: Home, run_id: str, reports: Sequence[EpochReport]) -> None:
     A kill between a checkpoint and its record, or a run made anew for a training that was done before, leaves
     epochs out: the whole history is given once more at the end of a training.
     """
-    client, _ = open_store(home)
+    client, _ = open_for_writing(home, run_id)
     known = {metric.step for metric in client.get_metric_history(run_id, "train/loss")}
     metrics = [metric for report in reports if report.epoch not in known for metric in _curve_points(report)]
     if metrics:
@@ -116,7 +113,7 @@ def is_finished(home: Home, run_id: str) -> bool:
 
 def finish_run(home: Home, run_id: str, metrics: dict[str, float], report: Path, model_id: str | None = None) -> None:
     """Final metrics, bound to the data set and the model that it logged, and the evaluation's report; the run is FINISHED."""
-    client, _ = open_store(home)
+    client, _ = open_for_writing(home, run_id)
     tags = client.get_run(run_id).data.tags
     now = int(time.time() * 1000)
     name, digest = tags["modelyard.dataset"], tags["modelyard.data_digest"][:16]
@@ -132,7 +129,7 @@ def finish_run(home: Home, run_id: str, metrics: dict[str, float], report: Path,
 
 def finish_trial(home: Home, run_id: str, metrics: dict[str, float], *, pruned: str = "") -> None:
     """Final metrics of a training without a model to register; one that was given up is KILLED and says why."""
-    client, _ = open_store(home)
+    client, _ = open_for_writing(home, run_id)
     now = int(time.time() * 1000)
     client.log_batch(run_id, [Metric(name, value, now, 0) for name, value in metrics.items()])
     if pruned:
@@ -142,7 +139,7 @@ def finish_trial(home: Home, run_id: str, metrics: dict[str, float], *, pruned: 
 
 def record_folder(home: Home, run_id: str, folder: Path, note: str) -> None:
     """The files of a finished sweep as the run's artifacts, its table as the description."""
-    client, _ = open_store(home)
+    client, _ = open_for_writing(home, run_id)
     for part in sorted(path for path in folder.iterdir() if path.suffix in {".json", ".png"}):
         client.log_artifact(run_id, str(part), "sweep")
     client.set_tag(run_id, NOTE_TAG, note)
@@ -162,8 +159,8 @@ def fail_run(home: Home, run_id: str, reason: str, *, killed: bool = False) -> N
 
 def group_run(home: Home, run_ids: list[str], pipeline: str, board: str) -> None:
     """Tag the runs of one `compare`; each shows the whole board (Markdown) as its description."""
-    client, _ = open_store(home)
     for run_id in run_ids:
+        client, _ = open_for_writing(home, run_id)
         client.log_batch(run_id, tags=[RunTag(GROUP_TAG, pipeline), RunTag(NOTE_TAG, board)])
 
 

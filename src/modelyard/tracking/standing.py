@@ -7,18 +7,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mlflow.entities import LifecycleStage, ViewType
+from mlflow.entities.model_registry import RegisteredModel
 from mlflow.tracking import MlflowClient
 
 from modelyard.bundle import MODEL_FILE
+from modelyard.errors import StoreError
 from modelyard.files import is_plain_name
 from modelyard.home import Home
-from modelyard.ledger import LEDGER_FILE, Ledger, read_ledger
+from modelyard.ledger import Ledger, read_ledger
 from modelyard.progress import current_progress
-from modelyard.tracking.lineage import pointers
-from modelyard.tracking.naming import find_model, new_name
-from modelyard.tracking.owed import answering
-from modelyard.tracking.registry import Version, model_names, registered
+from modelyard.tracking.lineage import answering, pointers
+from modelyard.tracking.registry import registered
 from modelyard.tracking.store import EXPERIMENT, open_store
+from modelyard.tracking.vouching import all_models, renamed
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,18 +45,29 @@ class Discrepancy:
 
 
 def discrepancies(home: Home, model: str = "") -> list[Discrepancy]:
-    """All of the store, or those of one model and of the experiment. Raises: StoreError."""
+    """All of the store, or those of one model and of the experiment. Raises: StoreError, for an unknown model too."""
     client, experiment = open_store(home)
-    names = {model} if model else {*model_names(home), *(path.parent.name for path in home.releases.glob(f"*/{LEDGER_FILE}"))}
-    deleted: set[str] = set()
+    models = all_models(client)
+    names = {*models, *(path.name for path in home.releases.glob("*") if path.is_dir())}
+    if model and model not in names:
+        raise StoreError(f"no model {model!r} is known: expected one of {', '.join(sorted(names)) or '(none)'}")
+    ours = client.get_experiment(experiment) if experiment else None
+    state = "deleted" if ours is None or ours.lifecycle_stage == LifecycleStage.DELETED else f"named {ours.name}"
     found: list[Discrepancy] = []
-    if client.get_experiment(experiment).lifecycle_stage == LifecycleStage.DELETED:
-        told = "deleted", "its runs are those of the versions", "modelyard models repair"
-        found = [Discrepancy("", "experiment", EXPERIMENT, *told)]
-    else:
-        deleted = {run.info.run_id for run in client.search_runs([experiment], run_view_type=ViewType.DELETED_ONLY)}
-    for name in sorted(filter(is_plain_name, names)):
-        found += _of_model(client, home.releases / name, deleted)
+    if state != f"named {EXPERIMENT}":
+        found = [
+            Discrepancy("", "experiment", EXPERIMENT, state, "its runs are those of the versions", "modelyard models repair")
+        ]
+    deleted: set[str] = set()
+    if state != "deleted":
+        page = client.search_runs([experiment], run_view_type=ViewType.DELETED_ONLY, max_results=50_000)
+        deleted = {run.info.run_id for run in page}
+    moved = renamed(models, home.releases)
+    for name in [model] if model else sorted(filter(is_plain_name, names)):
+        if name in models and name not in moved:
+            found += _of_model(client, home.releases / name, models[name], deleted)
+        else:
+            found += _of_missing(home.releases / name, next((now for now, former in moved.items() if former == name), ""))
     return found
 
 
@@ -65,39 +77,37 @@ def tell_discrepancies(home: Home, model: str) -> None:
         current_progress.get().say(f"NOTE: {found}")
 
 
-def _of_model(client: MlflowClient, folder: Path, deleted: set[str]) -> Iterator[Discrepancy]:
+def _of_missing(folder: Path, now: str) -> Iterator[Discrepancy]:
+    """Of a model that MLflow has not, or by another name now."""
+    ledger, name = read_ledger(folder), folder.name
+    if ledger.registered.keys() - ledger.gone or any(entry["to"] for entry in pointers(ledger.moves).values()):
+        anew = "" if now else "modelyard run on its data registers it anew, or "
+        told = f"named {now}" if now else "deleted", "has releases and a ledger", f"{anew}modelyard models repair {name}"
+        yield Discrepancy(name, "model", name, *told)
+
+
+def _of_model(client: MlflowClient, folder: Path, model: RegisteredModel, deleted: set[str]) -> Iterator[Discrepancy]:
     ledger, name, remedy = read_ledger(folder), folder.name, f"modelyard models repair {folder.name}"
     ours = pointers(ledger.moves)
     living = {number: files for number, files in ledger.registered.items() if number not in ledger.gone}
-    if (model := find_model(client, name)) is None:
-        if living or any(entry["to"] for entry in ours.values()):
-            other = new_name(client, folder)
-            told = f"named {other}" if other else "deleted"
-            anew = "" if other else "modelyard run on its data registers it anew, or "
-            yield Discrepancy(name, "model", name, told, "has releases and a ledger", anew + remedy)
-        return
-    known = {version.number: version for version in registered(client, folder)}
+    known = {version.number: version for version in registered(client, folder, model)}
+    absent = {number for number, files in living.items() if number not in known or known[number].digest != files[MODEL_FILE]}
     for number, files in living.items():
         names = ", ".join(alias for alias, entry in ours.items() if entry["to"] == number) or "no alias"
         if (version := known.get(number)) is None:
             yield Discrepancy(name, "version", str(number), "deleted", f"registered in the ledger ({names})", remedy)
-        elif version.digest != files[MODEL_FILE]:
+            continue
+        if number in absent:
             told = f"sha256 {files[MODEL_FILE][:12]} in the ledger ({names})"
             yield Discrepancy(name, "file", f"of version {number}", version.digest[:12] or "unknown", told, remedy, number)
-        else:
-            yield from _of_version(version, deleted, remedy)
-    absent = {number for number, files in living.items() if number not in known or known[number].digest != files[MODEL_FILE]}
+            continue
+        if version.run_id in deleted:
+            yield Discrepancy(name, "run", version.run_id, "deleted", f"version {number} came of it", remedy, number)
+        if version.edited:
+            told = f"no or another {', '.join(version.edited)}"
+            yield Discrepancy(name, "tags", f"of version {number}", told, "its release tells them", remedy, number)
     if ledger.lines:
         yield from _of_aliases(folder, ledger, {alias: int(number) for alias, number in model.aliases.items()}, absent)
-
-
-def _of_version(version: Version, deleted: set[str], remedy: str) -> Iterator[Discrepancy]:
-    name, number = version.name, version.number
-    if version.run_id in deleted:
-        yield Discrepancy(name, "run", version.run_id, "deleted", f"version {number} came of it", remedy, number)
-    if version.edited:
-        told = f"no or another {', '.join(version.edited)}"
-        yield Discrepancy(name, "tags", f"of version {number}", told, "its release tells them", remedy, number)
 
 
 def _of_aliases(folder: Path, ledger: Ledger, theirs: dict[str, int], absent: set[int]) -> Iterator[Discrepancy]:

@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 import mlflow
 from filelock import FileLock
+from mlflow.entities import LifecycleStage
 from mlflow.exceptions import MlflowException
 from mlflow.store.db.utils import _get_latest_schema_revision
 from mlflow.tracking import MlflowClient
@@ -20,6 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from modelyard.errors import ModelyardError, StoreError
 from modelyard.files import make_folder
 from modelyard.home import Home
+from modelyard.progress import current_progress
 
 EXPERIMENT = "modelyard"
 UPGRADE = "run: modelyard store upgrade (it copies the file first)"
@@ -27,7 +29,7 @@ RELOCATE = "move it back or run: modelyard doctor --relocate"
 
 
 def open_store(home: Home) -> tuple[MlflowClient, str]:
-    """The client and the experiment's id; creates the store on first use.
+    """The client and the experiment's id, empty for a reader where there is none; creates the store on first use.
 
     Raises: StoreError when the database is locked, outdated or damaged, or the store was moved.
     """
@@ -44,19 +46,56 @@ def open_store(home: Home) -> tuple[MlflowClient, str]:
     return opened
 
 
+def open_for_writing(home: Home, run_id: str = "") -> tuple[MlflowClient, str]:
+    """As `open_store`; an experiment or run that somebody deleted in MLflow is restored, with a line. Raises: StoreError."""
+    client, experiment = open_store(home)
+    say = current_progress.get().say
+    if client.get_experiment(experiment).lifecycle_stage == LifecycleStage.DELETED:
+        client.restore_experiment(experiment)
+        say("NOTE: the experiment modelyard was deleted in MLflow; it is restored, with its runs")
+    try:
+        if run_id and client.get_run(run_id).info.lifecycle_stage == LifecycleStage.DELETED:
+            client.restore_run(run_id)
+            say(f"NOTE: run {run_id} was deleted in MLflow while it was at work; it is restored")
+    except MlflowException as error:
+        raise StoreError(f"run {run_id} is in MLflow no more; the same command makes it anew") from error
+    return client, experiment
+
+
 def _open(home: Home, uri: str, *, is_new: bool) -> tuple[MlflowClient, str]:
     mlflow.set_tracking_uri(uri)
     try:
-        if not is_new and _holds_runs(home) and not schema_is_current(home):
-            raise StoreError(f"{home.database} has an older schema; {UPGRADE}")
-        client = MlflowClient(uri, uri)
-        found = client.get_experiment_by_name(EXPERIMENT)
-        experiment = found.experiment_id if found else client.create_experiment(EXPERIMENT, str(home.artifacts))
+        found, client = None if is_new else _stored(home), MlflowClient(uri, uri)
+        if found is None and is_for_reading(home):
+            return client, ""
+        experiment, place = found or (client.create_experiment(EXPERIMENT, str(home.artifacts)), str(home.artifacts))
     except (MlflowException, SQLAlchemyError, sqlite3.Error) as error:
         raise StoreError(f"{home.database} cannot be opened: {_cause(error)}") from error
-    if found and found.artifact_location != str(home.artifacts):
-        raise StoreError(f"the store was moved: it was made at {found.artifact_location}, now at {home.artifacts}; {RELOCATE}")
+    if place != str(home.artifacts):
+        raise StoreError(f"the store was moved: it was made at {place}, now at {home.artifacts}; {RELOCATE}")
     return client, experiment
+
+
+def _stored(home: Home) -> tuple[str, str] | None:
+    """Our experiment's id and place; None where there is none yet, as after a first run was killed. Raises: StoreError."""
+    with closing(sqlite3.connect(read_only(home), uri=True)) as connection:
+        if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'experiments'").fetchone() is None:
+            return None
+        if connection.execute("SELECT 1 FROM experiments WHERE name != 'Default'").fetchone() is None:
+            return None
+        if not _is_current(connection):
+            raise StoreError(f"{home.database} has an older schema; {UPGRADE}")
+        return stored_experiment(connection, home)
+
+
+def stored_experiment(connection: sqlite3.Connection, home: Home) -> tuple[str, str] | None:
+    """Our experiment's id and place, whatever somebody named it or deleted: told by its place; of a moved store by its name."""
+    found = connection.execute(
+        "SELECT experiment_id, artifact_location FROM experiments WHERE name = ? OR artifact_location LIKE ?"
+        " ORDER BY artifact_location = ? DESC, name = ? DESC",
+        [EXPERIMENT, f"%/{home.artifacts.name}", str(home.artifacts), EXPERIMENT],
+    ).fetchone()
+    return None if found is None else (str(found[0]), str(found[1]))
 
 
 def is_for_reading(home: Home) -> bool:
@@ -70,21 +109,17 @@ def read_only(home: Home) -> str:
     return f"file:{quote(str(home.database))}?mode=ro{'&immutable=1' if rests else ''}"
 
 
-def _holds_runs(home: Home) -> bool:
-    """Whether our experiment is there; not where a first run was killed, and MLflow may begin anew."""
-    with closing(sqlite3.connect(read_only(home), uri=True)) as connection:
-        if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'experiments'").fetchone() is None:
-            return False
-        return connection.execute("SELECT 1 FROM experiments WHERE name = ?", [EXPERIMENT]).fetchone() is not None
-
-
 def schema_is_current(home: Home) -> bool:
     """Whether the database was made or upgraded by this version of MLflow.
 
     MLflow itself refuses an outdated one only where no table is missing; else it migrates in place, without a copy.
     """
     with closing(sqlite3.connect(read_only(home), uri=True)) as connection:
-        (found,) = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+        return _is_current(connection)
+
+
+def _is_current(connection: sqlite3.Connection) -> bool:
+    (found,) = connection.execute("SELECT version_num FROM alembic_version").fetchone()
     return bool(found == latest_revision())
 
 
