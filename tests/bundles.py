@@ -39,13 +39,15 @@ def _lit_pixels(classes: tuple[str, ...]) -> np.ndarray[tuple[int, ...], np.dtyp
 
 def lit_bundle(
     folder: Path, *, fooled: bool, metrics: dict[str, float], data_digest: str = "0" * 64,
-    classes: tuple[str, ...] = CLASSES, height: int = HEIGHT, name: str = "lit",
+    classes: tuple[str, ...] = CLASSES, height: int = HEIGHT, name: str = "lit", producer: str = "",
 ) -> Path:  # fmt: skip
-    """A bundle that reads the lit pixel; a `fooled` one answers the first class for every hard image."""
+    """A bundle that reads the lit pixel; a `fooled` one answers the first class for every hard image. By another producer it
+    is another file.
+    """
     weights_PK = np.eye(height * WIDTH, dtype=np.float32)[:, _lit_pixels(classes)]
     weights_PK[HARD, 0] = 5.0 if fooled else 0.0
     folder.mkdir(parents=True)
-    onnx.save_model(_graph(weights_PK, height), folder / MODEL_FILE)
+    onnx.save_model(_graph(weights_PK, height, producer), folder / MODEL_FILE)
     images_BHWC = lit_dataset(classes=classes, height=height).test.gather(slice(0, 8)).transpose(0, 2, 3, 1)
     write_golden(folder, images_BHWC, classify(open_session(folder / MODEL_FILE), np.ascontiguousarray(images_BHWC)))
     manifest = Manifest(
@@ -56,7 +58,7 @@ def lit_bundle(
     return folder
 
 
-def _graph(weights_PK: np.ndarray[tuple[int, ...], np.dtype[np.float32]], height: int) -> onnx.ModelProto:
+def _graph(weights_PK: np.ndarray[tuple[int, ...], np.dtype[np.float32]], height: int, producer: str) -> onnx.ModelProto:
     nodes = [
         helper.make_node("Cast", ["images"], ["floats"], to=TensorProto.FLOAT),
         helper.make_node("Flatten", ["floats"], ["pixels"], axis=1),
@@ -69,4 +71,4 @@ def _graph(weights_PK: np.ndarray[tuple[int, ...], np.dtype[np.float32]], height
         for name in ("logits", "probabilities")
     ]
     graph = helper.make_graph(nodes, "lit", [image], outputs, [numpy_helper.from_array(weights_PK, "weights")])
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10, producer_name=producer)

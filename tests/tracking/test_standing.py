@@ -247,6 +247,15 @@ def test_a_champion_that_was_lost_leads_until_another_does(home: Home, client: M
     assert client.get_registered_model("lit").aliases["champion"] == FOOLED
 
 
+def test_a_champion_that_was_lost_leaves_its_place_to_its_equal(home: Home, client: MlflowClient, said: list[str]) -> None:
+    """Another file, as good: MLflow would go without a champion for ever, while it is no better than the one that is served."""
+    client.delete_model_version("lit", "1")
+    twin = a_version(home, "twin", fooled=False, validation=0.9, digest=DATA, producer="another")
+    verdict = run(home, twin.number)
+    assert verdict.promoted and "as good on validation as version 1" in verdict.why, verdict.why
+    assert (served(home), discrepancies(home)) == (twin.number, [])
+
+
 @pytest.mark.parametrize("force", [False, True])
 def test_what_a_person_moved_in_mlflow_is_adopted_through_the_gates(
     home: Home, client: MlflowClient, models: Command, said: list[str], force: bool

@@ -11,11 +11,11 @@ from tests.bundles import CLASSES, HEIGHT, lit_bundle
 
 def a_version(
     home: Home, key: str, *, fooled: bool, validation: float, digest: str, classes: tuple[str, ...] = CLASSES,
-    height: int = HEIGHT, metrics: Mapping[str, float] | None = None,
+    height: int = HEIGHT, metrics: Mapping[str, float] | None = None, producer: str = "",
 ) -> registry.Version:  # fmt: skip
     measured = {"test/accuracy": validation} | dict(metrics or {})
     bundle = lit_bundle(
-        home.steps / key, fooled=fooled, metrics=measured, data_digest=digest, classes=classes, height=height,
+        home.steps / key, fooled=fooled, metrics=measured, data_digest=digest, classes=classes, height=height, producer=producer,
     )  # fmt: skip
     tags = {"modelyard.dataset": "lit", "modelyard.data_digest": digest}
     run_id = runs.start_run(home, key, name=key, params={}, tags=tags)

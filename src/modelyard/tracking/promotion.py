@@ -122,7 +122,8 @@ def _compare(judgement: Judgement, champion: Version | None) -> tuple[str, bool]
     """
     version = judgement.version
     changed = champion is not None and data_changed(version, champion)
-    if champion is not None and not changed and objective(version) <= objective(champion):
+    is_equal = champion is not None and champion.is_lost and objective(version) == objective(champion)
+    if champion is not None and not (changed or is_equal or objective(version) > objective(champion)):
         return f"not better on validation than version {champion.number}", False
     if judgement.refusals:
         return f"{REFUSED}, {judgement.refusals}", False
@@ -132,6 +133,7 @@ def _compare(judgement: Judgement, champion: Version | None) -> tuple[str, bool]
         return f"{NOT_COMPARED}: {judgement.not_compared}", False
     overall = judgement.find("overall")
     better = "trained on changed data" if changed else f"better on validation than version {champion.number}"
+    better = f"as good on validation as version {champion.number}, which MLflow has no more" if is_equal else better
     return f"{better}, {overall.reason}", True
 
 

@@ -44,8 +44,14 @@ class Version:
     aliases: tuple[str, ...]
     """By the ledger; by MLflow those that the ledger does not know."""
     run_id: str
+    """Empty for one that MLflow has no more."""
     edited: Mapping[str, str] = field(default_factory=dict)
     """Tags that MLflow has otherwise, or no more, as they should be."""
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether only its release is left."""
+        return not self.run_id
 
     @property
     def digest(self) -> str:
