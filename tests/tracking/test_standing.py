@@ -249,10 +249,14 @@ def test_a_champion_that_was_lost_leads_until_another_does(home: Home, client: M
 
 def test_a_champion_that_was_lost_leaves_its_place_to_its_equal(home: Home, client: MlflowClient, said: list[str]) -> None:
     """Another file, as good: MLflow would go without a champion for ever, while it is no better than the one that is served."""
-    client.delete_model_version("lit", "1")
-    twin = a_version(home, "twin", fooled=False, validation=0.9, digest=DATA, producer="another")
+    scores = {"validation/accuracy": 0.95, "validation/nll": 0.1}
+    first, twin = (
+        a_version(home, name, fooled=False, validation=0.95, digest=DATA, metrics=scores, producer=name) for name in ("a", "b")
+    )
+    assert run(home, first.number).promoted and not run(home, twin.number).promoted
+    client.delete_model_version("lit", str(first.number))
     verdict = run(home, twin.number)
-    assert verdict.promoted and "as good on validation as version 1" in verdict.why, verdict.why
+    assert verdict.promoted and f"as good on validation as version {first.number}" in verdict.why, verdict.why
     assert (served(home), discrepancies(home)) == (twin.number, [])
 
 

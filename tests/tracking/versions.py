@@ -15,7 +15,8 @@ def a_version(
 ) -> registry.Version:  # fmt: skip
     measured = {"test/accuracy": validation} | dict(metrics or {})
     bundle = lit_bundle(
-        home.steps / key, fooled=fooled, metrics=measured, data_digest=digest, classes=classes, height=height, producer=producer,
+        home.steps / key, fooled=fooled, metrics=measured, data_digest=digest, classes=classes, height=height,
+        producer=producer,
     )  # fmt: skip
     tags = {"modelyard.dataset": "lit", "modelyard.data_digest": digest}
     run_id = runs.start_run(home, key, name=key, params={}, tags=tags)
