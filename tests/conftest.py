@@ -14,6 +14,11 @@ from modelyard.data.sources import load_dataset
 from tests.blank import Templates
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes longest begins first, so that no process is left with it at the end."""
+    items.sort(key=lambda item: not item.nodeid.startswith(("tests/flows/", "tests/test_notebook")))
+
+
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with an empty run store and cache below it."""
