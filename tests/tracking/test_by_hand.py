@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from modelyard import cli
 from modelyard.bundle import open_bundle, write_manifest
 from modelyard.data.packed import pack
 from modelyard.doctor import examine
@@ -63,20 +61,6 @@ def home(made: Home) -> Home:
     first = registry.versions(made, "lit")[0]
     move_alias(made, Move(first, "champion", "first champion"), expected=None)
     return made
-
-
-@pytest.fixture
-def models(home: Home, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
-    monkeypatch.setenv("MODELYARD_HOME", str(home.root))
-
-    def command(*words: str) -> Said:
-        monkeypatch.setattr(sys, "argv", ["modelyard", "models", *words])
-        with pytest.raises(SystemExit) as stopped:
-            cli.main()
-        out, err = capsys.readouterr()
-        return int(stopped.value.code or 0), out, err
-
-    return command
 
 
 def pointers(home: Home) -> dict[str, int]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import sqlite3
-import sys
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -13,7 +12,6 @@ from pathlib import Path
 import pytest
 from mlflow.tracking import MlflowClient
 
-from modelyard import cli
 from modelyard.data.packed import pack
 from modelyard.doctor import examine
 from modelyard.gates.config import GatesConfig
@@ -73,18 +71,6 @@ def home(made: Home, monkeypatch: pytest.MonkeyPatch) -> Home:
 @pytest.fixture
 def client(home: Home) -> MlflowClient:
     return open_store(home)[0]
-
-
-@pytest.fixture
-def models(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
-    def command(*words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["modelyard", "models", *words])
-        with pytest.raises(SystemExit) as stopped:
-            cli.main()
-        out, err = capsys.readouterr()
-        return int(stopped.value.code or 0), out, err
-
-    return command
 
 
 @pytest.fixture
