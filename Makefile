@@ -15,12 +15,12 @@ help:  ## what can be done here
 run: .venv/installed  ## train, compare and register every architecture: make run ARGS="--dataset digits"
 	@$(BIN)/modelyard run $(ARGS)
 
-test: .venv/installed  ## format, lint, types, import contracts, tests
-	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports --no-logo
+test: .venv/installed  ## format, lint, types, tests
+	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy
 	@$(BIN)/pytest -n $$(expr $$(nproc) + 1) --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: .venv/installed  ## the same without the tests
-	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports --no-logo
+	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy
 
 ui: .venv/installed  ## MLflow and Prefect in the browser
 	@$(BIN)/modelyard ui

@@ -25,7 +25,7 @@ from typing import Any
 import psutil
 
 from modelyard.home import Home
-from modelyard.identity import PREFIX
+from modelyard.machine.identity import PREFIX
 from modelyard.operations.state import running_state
 
 PORTS = ("--prefect-port", "4262", "--mlflow-port", "5062", "--serve-port", "9762")

@@ -20,8 +20,8 @@ from typing import Any
 
 from modelyard.home import Home
 from modelyard.recipes import named_recipes
-from modelyard.requests import BuildRequest
 from modelyard.steps import prepare
+from modelyard.steps.requests import BuildRequest
 from modelyard.steps.training import training_job
 from modelyard.training.job import run_job_in_subprocess
 

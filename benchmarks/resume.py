@@ -22,8 +22,8 @@ from pathlib import Path
 
 from modelyard.home import Home
 from modelyard.recipes import ARCHITECTURES, named_recipes
-from modelyard.requests import BuildRequest
 from modelyard.steps import prepare
+from modelyard.steps.requests import BuildRequest
 from modelyard.steps.training import training_job
 from modelyard.training.job import JOB_FILE, RESULT_FILE, WEIGHTS_FILE, TrainJob
 

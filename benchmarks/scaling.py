@@ -25,12 +25,12 @@ import torch
 
 from benchmarks.textbook.evidence import machine
 from benchmarks.textbook.folders import write_folder
-from modelyard.data.cache import load_folder
 from modelyard.data.datasets import Split
 from modelyard.data.options import FolderOptions
-from modelyard.data.sources import load_dataset
 from modelyard.data.splits import Splits, make_splits
 from modelyard.recipes import named_recipes
+from modelyard.sources.cache import load_folder
+from modelyard.sources.sources import load_dataset
 from modelyard.training.loop import predict_logits, train
 
 CPU = torch.device("cpu")

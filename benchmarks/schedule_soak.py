@@ -30,10 +30,10 @@ from typing import Any
 import psutil
 from PIL import Image
 
-from modelyard.data.sources import load_dataset
 from modelyard.home import Home
 from modelyard.operations.state import running_state
-from modelyard.tracking.registry import model_names, versions
+from modelyard.registry.versions import model_names, versions
+from modelyard.sources.sources import load_dataset
 from modelyard.tracking.store import open_store
 
 PORTS = ("--prefect-port", "4261", "--mlflow-port", "5061", "--serve-port", "9761")
@@ -99,7 +99,7 @@ def kill_supervisor() -> str:
     """Everything goes with it; somebody (systemd, a person) starts it again."""
     found = kill("supervisor.supervisord")()
     time.sleep(5)
-    left = len(_processes(("modelyard.operations.bound",))) + len(_processes(("flows.worker",)))
+    left = len(_processes(("modelyard.machine.bound",))) + len(_processes(("flows.worker",)))
     modelyard("up", "--detach", *PORTS)
     return f"{found}, {left} parts outlived it, started again"
 

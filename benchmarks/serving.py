@@ -31,7 +31,7 @@ from benchmarks.peers.record import Limit, Row, as_json, break_even_table, cells
 from benchmarks.peers.servers import HERE, Server, Start, all_servers
 from modelyard.bundle import MODEL_FILE, open_bundle
 from modelyard.home import Home
-from modelyard.predict import released_folder
+from modelyard.inference.files import released_folder
 
 CONCURRENCIES = (1, 16, 64)
 SERVER_CORE, BOTH_CORES = "0", "0,1"

@@ -31,11 +31,11 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from modelyard.cores import usable_cores
 from modelyard.home import Home
+from modelyard.machine.cores import usable_cores
 from modelyard.recipes import named_recipes
-from modelyard.requests import BuildRequest
 from modelyard.steps import prepare
+from modelyard.steps.requests import BuildRequest
 from modelyard.steps.training import training_job
 from modelyard.sweeps.request import parse_seeds
 from modelyard.tracking.runs import KEY_TAG

@@ -24,7 +24,7 @@ from functools import partial
 from pathlib import Path
 
 from modelyard.home import Home
-from tests.tracking.remote_server import HarmfulProxy, MlflowServer, differences
+from tests.mirror.remote_server import HarmfulProxy, MlflowServer, differences
 
 SMALL = ["--set", "training.epochs=2", "--set", "training.min_steps=0", "--set", "training.max_train_images=600"]
 RUN = ["run", "--dataset", "digits", "--preset", "smoke", "-a", "rnn", *SMALL]

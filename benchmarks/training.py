@@ -32,8 +32,8 @@ from modelyard.data.datasets import Dataset
 from modelyard.data.packed import open_packed
 from modelyard.home import Home
 from modelyard.recipes import named_recipes
-from modelyard.requests import BuildRequest
 from modelyard.steps import prepare
+from modelyard.steps.requests import BuildRequest
 from modelyard.steps.training import training_job
 from modelyard.training.job import load_trained, run_job_in_subprocess
 from modelyard.training.loop import predict_logits

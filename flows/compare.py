@@ -12,15 +12,15 @@ from flows import tasks
 from flows.freshness import look_at_data
 from flows.hooks import tell_crash, tell_failure, tell_refusal
 from flows.pipeline import build
-from modelyard.board import board_markdown, board_row, table_rows
 from modelyard.bundle import open_bundle
+from modelyard.evaluation.board import board_markdown, board_row, table_rows
 from modelyard.home import Home
-from modelyard.leases import in_use
-from modelyard.requests import BuildRequest, CompareRequest
+from modelyard.machine.leases import in_use
+from modelyard.promotion.judging import verdict_table
 from modelyard.steps import build_requests
-from modelyard.text import in_markdown
+from modelyard.steps.requests import BuildRequest, CompareRequest
+from modelyard.terminal.printable import in_markdown
 from modelyard.tracking import runs
-from modelyard.tracking.judging import verdict_table
 
 
 @flow(flow_run_name="compare on {request.dataset}", on_failure=[tell_failure], on_crashed=[tell_crash])

@@ -13,8 +13,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from modelyard.errors import RequestError
 from modelyard.operations.sign_in import PATH, SignIn
-from modelyard.serving.hosts import Hosts
-from modelyard.serving.origins import is_of_host, read_origin
+from modelyard.serving.http.hosts import Hosts
+from modelyard.serving.http.origins import is_of_host, read_origin
 
 _COSTLY = ("/openapi.json", "/docs", "/redoc")
 """Prefect makes them anew for each request, for seconds, and asks nobody who he is."""

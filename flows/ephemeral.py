@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from modelyard.files import make_folder
 from modelyard.home import Home
-from modelyard.identity import lives_here
+from modelyard.machine.identity import lives_here
 from modelyard.operations.sign_in import make_auth
 from modelyard.operations.state import read_state
 

@@ -10,13 +10,13 @@ from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.logging import get_run_logger
 
 from modelyard import steps
-from modelyard.alerts import alert, was_told
-from modelyard.board import table_rows
+from modelyard.alerts.record import alert, was_told
+from modelyard.evaluation.board import table_rows
 from modelyard.home import Home
 from modelyard.progress import current_progress
-from modelyard.requests import BuildRequest
 from modelyard.steps import DataReport
-from modelyard.text import in_markdown
+from modelyard.steps.requests import BuildRequest
+from modelyard.terminal.printable import in_markdown
 
 
 @task(task_run_name="look at {request.dataset}")

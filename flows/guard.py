@@ -24,11 +24,11 @@ from pydantic import PrivateAttr, ValidationError
 
 from flows.reconciliation import owned_tags
 from flows.refresh import ENTRYPOINT, RefreshRequest, refresh
-from modelyard.alerts import alert
+from modelyard.alerts.record import alert
 from modelyard.home import Home
-from modelyard.identity import own_identity
-from modelyard.own_modules import ONLY_RECORDED
-from modelyard.store_mark import StoreMark
+from modelyard.machine.identity import own_identity
+from modelyard.machine.store_mark import StoreMark
+from modelyard.models.own_modules import ONLY_RECORDED
 
 VARIABLES = {"MODELYARD_CACHE", "MODELYARD_DATA", "MODELYARD_HOME"}
 """What `modelyard schedule add` writes into a deployment."""

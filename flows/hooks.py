@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 from prefect import Flow, State
 from prefect.client.schemas.objects import FlowRun
 
-from modelyard.alerts import Kind, alert, was_told
+from modelyard.alerts.record import Kind, alert, was_told
 from modelyard.errors import AnotherStoreError, DataRefused
 from modelyard.home import Home
 
 if TYPE_CHECKING:
-    from modelyard.tracking.promotion import Verdict
+    from modelyard.promotion.automatic import Verdict
 
 LONGEST = 300
 """Characters of an error in an alert's title; its facts have all of it."""

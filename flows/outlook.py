@@ -17,8 +17,8 @@ from prefect.exceptions import ObjectNotFound
 
 from flows.guard import why_refused, wrong_parameters
 from flows.schedule import deployments, find, next_dates, zone_of
-from flows.worker import POOL
 from modelyard.home import Home
+from modelyard.operations.work_pool import POOL
 
 ENDED = {"state": {"type": {"any_": ["COMPLETED", "FAILED", "CRASHED", "CANCELLED"]}}}
 

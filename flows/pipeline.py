@@ -10,12 +10,12 @@ from prefect.artifacts import create_markdown_artifact
 
 from flows import tasks
 from flows.hooks import tell_crash, tell_failure
-from modelyard.board import as_markdown, card_facts
 from modelyard.bundle import open_bundle
+from modelyard.evaluation.board import as_markdown, card_facts
 from modelyard.home import Home
-from modelyard.leases import in_use
-from modelyard.requests import BuildRequest
-from modelyard.text import in_markdown
+from modelyard.machine.leases import in_use
+from modelyard.steps.requests import BuildRequest
+from modelyard.terminal.printable import in_markdown
 from modelyard.tracking import runs
 
 

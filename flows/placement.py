@@ -7,17 +7,17 @@ from pathlib import Path
 
 from flows.guard import VARIABLES
 from flows.schedule import NewSchedule
-from flows.worker import POOL
-from modelyard.data.imports import is_named
-from modelyard.data.sources import load_dataset
 from modelyard.errors import ConfigError
 from modelyard.files import full_path
 from modelyard.home import Home
-from modelyard.own_modules import record
+from modelyard.machine.store_mark import make_mark
+from modelyard.models.own_modules import record
+from modelyard.operations.work_pool import POOL
 from modelyard.recipes import named_recipes
-from modelyard.requests import compare_request
-from modelyard.store_mark import make_mark
-from modelyard.terminal import echo
+from modelyard.sources.imports import is_named
+from modelyard.sources.sources import load_dataset
+from modelyard.steps.requests import compare_request
+from modelyard.terminal.echo import echo
 
 
 def placed(new: NewSchedule, *, own_server: bool) -> NewSchedule:

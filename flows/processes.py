@@ -18,7 +18,7 @@ from flows.reconciliation import reconcile
 from modelyard.errors import StoreError
 from modelyard.files import check_space
 from modelyard.home import Home
-from modelyard.identity import own_identity
+from modelyard.machine.identity import own_identity
 
 START_SECONDS = 180.0
 

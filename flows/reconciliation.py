@@ -11,9 +11,9 @@ from prefect.client.schemas.objects import FlowRun, State
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.states import AwaitingRetry, Crashed
 
-from flows.worker import POOL
 from modelyard.home import Home
-from modelyard.identity import PREFIX, is_gone
+from modelyard.machine.identity import PREFIX, is_gone
+from modelyard.operations.work_pool import POOL
 
 MAX_ATTEMPTS = 3
 RETRY_DELAY = timedelta(seconds=15)

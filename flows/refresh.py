@@ -21,13 +21,13 @@ from flows.reconciliation import claim
 from modelyard.config import Config
 from modelyard.files import make_folder
 from modelyard.home import Home
-from modelyard.identity import own_identity
-from modelyard.leases import in_use
-from modelyard.operations.bound import bind_to_parent
-from modelyard.store_mark import StoreMark
+from modelyard.machine.bound import bind_to_parent
+from modelyard.machine.identity import own_identity
+from modelyard.machine.leases import in_use
+from modelyard.machine.store_mark import StoreMark
 
 if TYPE_CHECKING:
-    from modelyard.requests import BuildRequest
+    from modelyard.steps.requests import BuildRequest
 
 
 ENTRYPOINT = "flows.refresh.refresh"
@@ -67,8 +67,8 @@ def refresh(request: RefreshRequest, store: StoreMark | None = None) -> dict[str
 def _refresh(request: RefreshRequest) -> dict[str, Any] | State[Any]:
     from flows.compare import compare, prepared_builds
     from flows.freshness import examine_data
-    from modelyard.requests import compare_request
-    from modelyard.tracking.beside import mirrored
+    from modelyard.mirror.background import mirrored
+    from modelyard.steps.requests import compare_request
     from modelyard.tracking.reconcile import reconcile
 
     wanted = compare_request(**request.model_dump())
@@ -87,7 +87,7 @@ def _refresh(request: RefreshRequest) -> dict[str, Any] | State[Any]:
 def _unchanged(builds: list[BuildRequest]) -> str:
     """Which versions hold this very work; empty when any has to be made."""
     from modelyard import steps
-    from modelyard.tracking import registry
+    from modelyard.registry import versions as registry
 
     home = Home.current()
     known = {version.tags.get("bundle"): version for version in registry.versions(home, builds[0].dataset)}

@@ -23,11 +23,11 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from flows.guard import VARIABLES, wrong_parameters
 from flows.refresh import ENTRYPOINT, RefreshRequest, refresh
-from flows.worker import POOL
 from modelyard.config import Config
 from modelyard.errors import ConfigError
-from modelyard.store_mark import StoreMark
-from modelyard.text import listed
+from modelyard.machine.store_mark import StoreMark
+from modelyard.operations.work_pool import POOL
+from modelyard.terminal.printable import listed
 
 NAME = re.compile(WITHOUT_BANNED_CHARACTERS)
 LONGEST_NAME = 200

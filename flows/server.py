@@ -18,8 +18,8 @@ from flows.door import Door
 from flows.ephemeral import GO
 from modelyard.files import make_folder
 from modelyard.home import Home
-from modelyard.identity import identity
-from modelyard.leaving import leave
+from modelyard.machine.identity import identity
+from modelyard.machine.quick_exit import leave
 from modelyard.operations.parts import bind
 from modelyard.operations.sign_in import SignIn, make_auth, restart_when_changed
 

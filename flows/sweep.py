@@ -11,14 +11,14 @@ from prefect.futures import PrefectFuture, as_completed
 
 from flows import tasks
 from flows.compare import prepared_builds
-from modelyard.board import board_markdown, table_rows
 from modelyard.errors import AnotherStoreError, ModelyardError, StoreError
+from modelyard.evaluation.board import board_markdown, table_rows
 from modelyard.files import make_folder, write_json
 from modelyard.home import Home
-from modelyard.leases import in_use
+from modelyard.machine.leases import in_use
+from modelyard.machine.store_mark import StoreMark, make_mark
 from modelyard.progress import current_progress
-from modelyard.requests import BuildRequest, CompareRequest
-from modelyard.store_mark import StoreMark, make_mark
+from modelyard.steps.requests import BuildRequest, CompareRequest
 from modelyard.sweeps import search, summary
 from modelyard.sweeps.request import SweepRequest
 from modelyard.sweeps.summary import TrialResult

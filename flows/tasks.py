@@ -13,13 +13,15 @@ from modelyard import steps
 from modelyard.bundle import open_bundle
 from modelyard.errors import ModelyardError, TrainingKilledError
 from modelyard.home import Home
-from modelyard.progress import current_progress
+from modelyard.progress import EpochReport, current_progress
+from modelyard.promotion import automatic
 from modelyard.recipes import Recipe
-from modelyard.requests import BuildRequest
-from modelyard.tracking import aliases, promotion, registry, runs
-from modelyard.tracking.vouching import name_back
+from modelyard.registry import aliases
+from modelyard.registry import versions as registry
+from modelyard.registry.vouching import name_back
+from modelyard.steps.requests import BuildRequest
+from modelyard.tracking import runs
 from modelyard.training.job import read_history
-from modelyard.training.state import EpochReport
 
 
 def _is_passing(_task: Any, _run: Any, state: Any) -> bool:
@@ -119,7 +121,7 @@ def _new_version(request: BuildRequest, run_id: str, bundle: Path) -> registry.V
 
 
 @task(task_run_name="promote {first.dataset}")
-def promote(first: BuildRequest, numbers: list[int]) -> promotion.Verdict:
+def promote(first: BuildRequest, numbers: list[int]) -> automatic.Verdict:
     home = Home.current()
     candidates = [version for version in registry.versions(home, first.dataset) if version.number in numbers]
-    return promotion.promote(home, candidates, home.steps / first.data_step, first.recipe.gates)
+    return automatic.promote(home, candidates, home.steps / first.data_step, first.recipe.gates)

@@ -18,11 +18,11 @@ from contextlib import suppress
 import httpx
 
 from flows.ephemeral import own_address
-from modelyard.environment import configure
 from modelyard.home import Home
+from modelyard.machine.environment import configure
 from modelyard.operations.sign_in import make_auth, restart_when_changed
+from modelyard.operations.work_pool import POOL
 
-POOL = "modelyard"
 RECONCILE_SECONDS = 10.0
 logger = logging.getLogger(__name__)
 

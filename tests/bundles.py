@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from modelyard.bundle import MODEL_FILE, Manifest, write_golden, write_manifest
 from modelyard.data.datasets import Dataset, Split, make_dataset
-from modelyard.inference import classify, open_session
+from modelyard.inference.session import classify, open_session
 
 CLASSES = ("a", "b", "c", "d", "e")
 HEIGHT, WIDTH, HARD = 3, 5, 14

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # as trainings have it: long spins starve each other
 
+from modelyard.cli import app as cli
 from modelyard.data.datasets import Dataset
-from modelyard.data.sources import load_dataset
+from modelyard.home import Home
+from modelyard.sources.sources import load_dataset
 from tests.blank import Templates
 
 
@@ -60,3 +64,20 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MODELYARD_CACHE", str(tmp_path_factory.mktemp("cache")))
         return load_dataset("digits")
+
+
+@pytest.fixture
+def models(
+    home: Home, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str, str]]:
+    """`modelyard models ...` on the test's `home`: exit code, stdout, stderr."""
+    monkeypatch.setenv("MODELYARD_HOME", str(home.root))
+
+    def command(*words: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["modelyard", "models", *words])
+        with pytest.raises(SystemExit) as stopped:
+            cli.main()
+        out, err = capsys.readouterr()
+        return int(stopped.value.code or 0), out, err
+
+    return command

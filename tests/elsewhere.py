@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from modelyard import identity
+from modelyard.machine import identity
 
 
 @contextmanager

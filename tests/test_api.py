@@ -14,9 +14,9 @@ from PIL import Image
 
 import modelyard
 from modelyard import Model, Prediction
-from modelyard.board import card_facts
 from modelyard.bundle import read_bundle
 from modelyard.errors import DataError, StoreError
+from modelyard.evaluation.board import card_facts
 from tests.bundles import HEIGHT as TALL
 from tests.bundles import WIDTH as WIDE
 from tests.bundles import lit_bundle

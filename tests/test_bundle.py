@@ -11,7 +11,7 @@ import pytest
 
 from modelyard.bundle import MANIFEST_FILE, read_bundle, write_manifest
 from modelyard.errors import BundleError
-from modelyard.reading import Reading
+from modelyard.samples.reading import Reading
 from tests.bundles import lit_bundle
 from tests.serving.bundles import reseal
 

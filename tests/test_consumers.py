@@ -19,18 +19,18 @@ import pytest
 from PIL import Image, ImageOps
 
 from modelyard.bundle import Bundle, as_json, read_bundle
-from modelyard.data.images import picture_pixels
 from modelyard.home import Home
-from modelyard.inference import classify, open_session
-from modelyard.reading import FITS, Reading, pixel_contract
-from modelyard.tracking import registry
-from modelyard.tracking.descriptions import version_description
+from modelyard.inference.session import classify, open_session
+from modelyard.registry import versions as registry
+from modelyard.registry.descriptions import version_description
+from modelyard.samples.image import picture_pixels
+from modelyard.samples.reading import FITS, Reading, pixel_contract
 from modelyard.tracking.store import open_store
 from tests.blank import Templates
 from tests.bundles import lit_dataset
+from tests.registry.versions import a_version
 from tests.serving.bundles import CLASSES, Linear
 from tests.serving.conftest import running
-from tests.tracking.versions import a_version
 
 PAGE = (Path(__file__).parents[1] / "docs" / "consumers.md").read_text()
 SHORT, PIXELS, MLFLOW = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)

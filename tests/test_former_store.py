@@ -10,10 +10,11 @@ from PIL import Image
 
 from modelyard.bundle import read_bundle
 from modelyard.home import Home
-from modelyard.ledger import problems, read_ledger
-from modelyard.predict import predict_files, released_folder
-from modelyard.tracking import history, registry
-from modelyard.tracking.aliases import Move, move_alias, registry_head
+from modelyard.inference.files import predict_files, released_folder
+from modelyard.registry import history
+from modelyard.registry import versions as registry
+from modelyard.registry.aliases import Move, move_alias, registry_head
+from modelyard.releases.ledger import problems, read_ledger
 from tests.blank import former_store
 from tests.serving.conftest import running
 

@@ -15,7 +15,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import modelyard
-from tests.test_cli import run
+from tests.cli.test_cli import run
 
 ROOT = Path(__file__).parents[1]
 DECLARED = re.findall(r"Python :: (3\.\d+)", (ROOT / "pyproject.toml").read_text())
@@ -31,7 +31,7 @@ def test_the_wheel_holds_every_file_of_both_packages(tmp_path: Path) -> None:
         for path in root.rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
-    assert {"modelyard/serving/page/index.html", "modelyard/serving/openapi.json", "flows/compare.py"} <= files
+    assert {"modelyard/serving/page/index.html", "modelyard/serving/page/openapi.json", "flows/compare.py"} <= files
     assert names == files
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from modelyard.data.sources import load_dataset
 from modelyard.errors import ConfigError, DataError
 from modelyard.recipes import ARCHITECTURES, PRESETS, make_recipe, named_recipes
+from modelyard.sources.sources import load_dataset
 from modelyard.training.config import steps_before
 
 

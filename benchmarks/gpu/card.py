@@ -16,8 +16,8 @@ from benchmarks.gpu.part import Bench
 from benchmarks.textbook.evidence import machine
 from modelyard.data.datasets import Dataset, Split, make_dataset
 from modelyard.data.packed import pack
-from modelyard.data.sources import load_dataset
 from modelyard.errors import ModelyardError
+from modelyard.sources.sources import load_dataset
 
 PACKAGES = (
     "torch",

@@ -14,7 +14,7 @@ from modelyard.bundle import MODEL_FILE, Manifest, write_golden, write_manifest
 from modelyard.errors import ModelyardError
 from modelyard.export.onnx import DeployedModel, export_onnx, operator_counts
 from modelyard.export.parity import check_parity, pixel_blocks, torch_probabilities
-from modelyard.inference import latencies_ms, open_session
+from modelyard.inference.session import latencies_ms, open_session
 
 
 def exported(bench: Bench) -> None:

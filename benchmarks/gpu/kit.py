@@ -11,9 +11,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from modelyard.data.idx import holds_idx
-from modelyard.data.mirrors import fetch_files
-from modelyard.data.named import local_folder
+from modelyard.sources.idx import holds_idx
+from modelyard.sources.mirrors import fetch_files
+from modelyard.sources.named import local_folder
 
 PACKAGES = ("pydantic", "pydantic-core", "annotated-types", "typing-inspection", "typing-extensions", "safetensors", "psutil")
 """Images with torch have numpy, pillow, filelock and mostly onnx; what lacks here makes only its own parts fail."""

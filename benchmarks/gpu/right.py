@@ -13,8 +13,8 @@ from pathlib import Path
 from benchmarks.gpu.part import Bench, apart, ended
 from benchmarks.gpu.trainings import DETERMINISTIC, Training, peak_memory, recipe_of
 from modelyard.errors import ModelyardError
+from modelyard.progress import EpochReport
 from modelyard.recipes import ARCHITECTURES, PRESETS
-from modelyard.training.state import EpochReport
 
 FEW_EPOCHS = ("training.epochs=2", "training.min_steps=0")
 FLOOR = 0.5

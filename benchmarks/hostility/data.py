@@ -43,15 +43,15 @@ def _pictures(folder: Path, classes: tuple[str, ...] = ("a", "b")) -> None:
 
 
 def _read_folder(folder: Path, name: str = ".") -> None:
-    from modelyard.data.contact_sheet import draw_contact_sheet
     from modelyard.data.options import FolderOptions
-    from modelyard.data.sources import load_dataset
+    from modelyard.inspection.contact_sheet import draw_contact_sheet
+    from modelyard.sources.sources import load_dataset
 
     draw_contact_sheet(load_dataset(str(folder / name), FolderOptions(max_bytes=2**30)), folder / "sheet.png")
 
 
 def _read_idx(folder: Path) -> None:
-    from modelyard.data.idx import read_idx
+    from modelyard.sources.idx import read_idx
 
     packed = folder / "data-idx3-ubyte.gz"
     read_idx(packed if packed.exists() else folder / "data-idx3-ubyte", num_axes=3, digest=None)

@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from modelyard.api import RunResult, promote, rollback, run, versions
-    from modelyard.loaded import Model, Prediction, load
+    from modelyard.inference.model import Model, Prediction, load
 
 __version__ = "0.1.0"
 __all__ = ["Model", "Prediction", "RunResult", "load", "promote", "rollback", "run", "versions"]
-_ROOMS = {"load": "loaded", "Model": "loaded", "Prediction": "loaded"}
+_ROOMS = {"load": "inference.model", "Model": "inference.model", "Prediction": "inference.model"}
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # onnxruntime reads it while it is imported, and tells Microsoft otherwise
 
 

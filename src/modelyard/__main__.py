@@ -1,7 +1,7 @@
 """`python -m modelyard` is `modelyard`."""
 
-from modelyard.cli import main
-from modelyard.leaving import leave
+from modelyard.cli.app import main
+from modelyard.machine.quick_exit import leave
 
 
 def run() -> None:

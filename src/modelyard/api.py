@@ -13,8 +13,8 @@ from contextvars import copy_context
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from modelyard.environment import configure, private_files
 from modelyard.home import Home
+from modelyard.machine.environment import configure, private_files
 
 Result = TypeVar("Result")
 
@@ -54,8 +54,8 @@ def run(
     Raises: ModelyardError with the line that the command would print.
     """
     configure(Home.current())
-    from modelyard.requests import CompareRequest, compare_request
-    from modelyard.running import run_compare
+    from flows.session import run_compare
+    from modelyard.steps.requests import CompareRequest, compare_request
 
     def request() -> CompareRequest:
         return compare_request(
@@ -81,7 +81,7 @@ def _beside_a_loop(call: Callable[[], Result]) -> Result:
 def versions(model: str = "") -> list[dict[str, Any]]:
     """Every registered version (of one model) with its aliases, as `modelyard models list` shows it."""
     configure(Home.current())
-    from modelyard.tracking import registry
+    from modelyard.registry import versions as registry
 
     home = Home.current()
     return [
@@ -95,7 +95,7 @@ def versions(model: str = "") -> list[dict[str, Any]]:
 def promote(model: str, *, alias: str = "champion", reason: str = "", force: bool = False) -> str:
     """Make `name@version` champion if it passes its gates; gives what was done. Raises: PromotionError, StoreError."""
     configure(Home.current())
-    from modelyard.tracking.by_hand import promote_version
+    from modelyard.promotion.manual import promote_version
 
     return promote_version(Home.current(), model, alias, reason=reason, force=force)
 
@@ -104,6 +104,6 @@ def promote(model: str, *, alias: str = "champion", reason: str = "", force: boo
 def rollback(model: str, *, to: int | None = None, reason: str = "") -> str:
     """Give the champion's place back to the one before, or to version `to`. Raises: StoreError."""
     configure(Home.current())
-    from modelyard.tracking import by_hand
+    from modelyard.promotion import manual
 
-    return by_hand.rollback(Home.current(), model, to, reason=reason)
+    return manual.rollback(Home.current(), model, to, reason=reason)

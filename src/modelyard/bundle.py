@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from modelyard.errors import BundleError
 from modelyard.files import is_plain_name, parse_json, read_regular, sha256_of_file, write_json
-from modelyard.reading import Reading
+from modelyard.samples.reading import Reading
 
 SCHEMA_VERSION, FIRST_SCHEMA = 2, 1
 MODEL_FILE, MANIFEST_FILE, GOLDEN_FILE = "model.onnx", "manifest.json", "golden.npz"

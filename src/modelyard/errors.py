@@ -3,7 +3,7 @@
 import errno
 import json
 
-from modelyard.text import printable, shortened
+from modelyard.terminal.printable import printable, shortened
 
 MAX_QUOTED = 80
 

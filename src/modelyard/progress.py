@@ -6,20 +6,34 @@ import logging
 import sys
 import time
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass
+from typing import Protocol
 
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
-from modelyard.terminal import console
-from modelyard.text import printable
-
-if TYPE_CHECKING:
-    from modelyard.training.state import EpochReport
-
+from modelyard.terminal.echo import console
+from modelyard.terminal.printable import printable
 
 logger = logging.getLogger("modelyard")
 LINE_SECONDS = 5.0
 """How often long work is told of where there is no terminal."""
+
+
+@dataclass(frozen=True, slots=True)
+class EpochReport:
+    """What one epoch came to; losses are mean cross-entropies in nats."""
+
+    epoch: int
+    epochs: int
+    train_loss: float
+    validation_loss: float
+    validation_accuracy: float
+    learning_rate: float
+    seconds: float
+    seconds_left: float
+    """Of the training, from the steps of this epoch and those to come."""
+    calibrated_loss: float
+    """The validation loss at the temperature that suits it best: what a calibrated model will have."""
 
 
 class RunProgress(Protocol):

@@ -11,10 +11,10 @@ from pydantic import Field
 from modelyard.config import Config
 from modelyard.data.augmentation import AugmentConfig
 from modelyard.data.splits import DataConfig
-from modelyard.data.validation import ValidationConfig
 from modelyard.errors import ConfigError
-from modelyard.gates.config import GatesConfig
+from modelyard.inspection.validation import ValidationConfig
 from modelyard.models import AnyModelConfig, CnnConfig, CustomConfig, RnnConfig, TransformerConfig
+from modelyard.promotion.limits import GatesConfig
 from modelyard.training.config import TrainingConfig
 from modelyard.training.optim import OptimizerConfig
 

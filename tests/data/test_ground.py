@@ -10,11 +10,11 @@ from PIL import Image, ImageDraw
 
 from modelyard.data import ground
 from modelyard.data.datasets import Dataset
-from modelyard.data.folder import read_folder
-from modelyard.data.listing import list_images
 from modelyard.data.options import FolderOptions
 from modelyard.errors import DataError
-from modelyard.reading import Reading
+from modelyard.samples.reading import Reading
+from modelyard.sources.folder import read_folder
+from modelyard.sources.listing import list_images
 
 
 def read(root: Path, **options: object) -> Dataset:

@@ -14,18 +14,18 @@ import psutil
 import pytest
 from PIL import Image
 
-from modelyard.alerts import read_record
+from modelyard.alerts.record import read_record
 from modelyard.bundle import open_bundle
-from modelyard.data.sources import load_dataset
 from modelyard.home import Home
-from modelyard.predict import predict_files, released_folder
-from modelyard.releases import read_release
-from modelyard.tracking import history
-from modelyard.tracking.by_hand import promote_version, rollback
+from modelyard.inference.files import predict_files, released_folder
+from modelyard.promotion.manual import promote_version, rollback
+from modelyard.promotion.repairs import NOT_SETTLED, settle_all
+from modelyard.registry import history
+from modelyard.registry.standing import discrepancies
+from modelyard.registry.versions import versions
+from modelyard.releases.folders import read_release
+from modelyard.sources.sources import load_dataset
 from modelyard.tracking.reconcile import NOTE, reconcile
-from modelyard.tracking.registry import versions
-from modelyard.tracking.repairs import NOT_SETTLED, settle_all
-from modelyard.tracking.standing import discrepancies
 from modelyard.tracking.store import open_store
 from tests.blank import Templates
 from tests.flows.command import ROOT, RUN, environment_below, started, started_until, words_of

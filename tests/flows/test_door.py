@@ -12,7 +12,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from flows.door import Door, refusal
 from modelyard.operations.sign_in import PATH, TICKET_SECONDS, SignIn
-from modelyard.serving.hosts import Hosts
+from modelyard.serving.http.hosts import Hosts
 
 AUTH = SignIn("modelyard:secret", "process:here/1/2.00")
 

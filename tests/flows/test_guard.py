@@ -18,7 +18,7 @@ from modelyard.errors import ConfigError
 from modelyard.files import sha256_of_file
 from modelyard.home import Home
 from modelyard.models import own_code
-from modelyard.own_modules import ONLY_RECORDED, record
+from modelyard.models.own_modules import ONLY_RECORDED, record
 from modelyard.recipes import named_recipes
 
 HOME = Home(Path("/store"))

@@ -12,10 +12,10 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.states import Crashed, Failed
 
 from flows.hooks import tell_crash, tell_failure, tell_refusal
-from modelyard.alerts import read_record
+from modelyard.alerts.record import read_record
 from modelyard.errors import DataRefused
 from modelyard.home import Home
-from modelyard.tracking.promotion import NOT_COMPARED, REFUSED, Verdict
+from modelyard.promotion.automatic import NOT_COMPARED, REFUSED, Verdict
 
 
 @flow

@@ -20,10 +20,10 @@ from flows.refresh import RefreshRequest, refresh
 from flows.sweep import _result
 from modelyard.errors import AnotherStoreError, ConfigError, StoreError
 from modelyard.home import Home
-from modelyard.identity import identity
+from modelyard.machine.identity import identity
+from modelyard.machine.store_mark import StoreMark
 from modelyard.operations import supervision
 from modelyard.operations.state import UpState, running_state, write_state
-from modelyard.store_mark import StoreMark
 from tests.elsewhere import elsewhere
 
 MARK = StoreMark(id="0" * 16, host="driver", root="/driver/runs", lease="1-2.json")

@@ -33,13 +33,13 @@ from flows.processes import _wait_until_ready
 from flows.reconciliation import MAX_ATTEMPTS, PUT_BACK, claim, reconcile
 from flows.refresh import ENTRYPOINT, RefreshRequest, _cover_missed
 from flows.schedule import NewSchedule, parse_cron
-from flows.worker import POOL
-from modelyard import cli_schedule
+from modelyard.cli import schedule as cli_schedule
 from modelyard.errors import ConfigError, StoreError
 from modelyard.home import Home
-from modelyard.identity import identity
-from modelyard.requests import BuildRequest, CompareRequest, compare_request
-from modelyard.store_mark import StoreMark
+from modelyard.machine.identity import identity
+from modelyard.machine.store_mark import StoreMark
+from modelyard.operations.work_pool import POOL
+from modelyard.steps.requests import BuildRequest, CompareRequest, compare_request
 from modelyard.sweeps.request import SweepRequest
 from modelyard.tracking.relocation import rewrite_schedules
 from tests.blank import Templates

@@ -12,8 +12,9 @@ from modelyard.bundle import MODEL_FILE, open_bundle
 from modelyard.home import Home
 from modelyard.housekeeping.rubbish import Policy, remove_rubbish
 from modelyard.recipes import make_recipe
-from modelyard.requests import BuildRequest
-from modelyard.tracking import registry, runs
+from modelyard.registry import versions as registry
+from modelyard.steps.requests import BuildRequest
+from modelyard.tracking import runs
 from modelyard.tracking.store import open_store
 
 EVERYTHING = Policy(seconds=0, moves=0)

@@ -14,10 +14,11 @@ import pytest
 from modelyard.errors import StoreError
 from modelyard.home import Home
 from modelyard.housekeeping.backup import UNFINISHED, backup, restore
-from modelyard.releases import read_pointers
-from modelyard.tracking import history, registry
-from modelyard.tracking.aliases import Move, move_alias
-from modelyard.tracking.standing import discrepancies
+from modelyard.registry import history
+from modelyard.registry import versions as registry
+from modelyard.registry.aliases import Move, move_alias
+from modelyard.registry.standing import discrepancies
+from modelyard.releases.folders import read_pointers
 from modelyard.tracking.store import open_store
 from tests.blank import former_store
 

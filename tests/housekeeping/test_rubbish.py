@@ -15,12 +15,13 @@ from modelyard.errors import ConfigError, StoreError
 from modelyard.files import seal
 from modelyard.home import Home
 from modelyard.housekeeping.rubbish import Policy, find_rubbish, parse_age, remove_rubbish
-from modelyard.leases import EVERYTHING, in_use
-from modelyard.tracking import registry, runs
-from modelyard.tracking.aliases import Move, move_alias
+from modelyard.machine.leases import EVERYTHING, in_use
+from modelyard.registry import versions as registry
+from modelyard.registry.aliases import Move, move_alias
+from modelyard.tracking import runs
 from tests.bundles import HEIGHT, WIDTH
+from tests.registry.versions import a_version
 from tests.serving.conftest import running
-from tests.tracking.versions import a_version
 
 NOW = Policy(seconds=0, moves=0)
 
@@ -107,7 +108,7 @@ def test_what_aliases_moves_and_unfinished_runs_name_stays(tmp_path: Path) -> No
 @pytest.mark.fault("a run is killed while it works on steps", how="kill -9 of a process that holds a lease")
 def test_the_lease_of_a_killed_process_ends_with_it(home: Home) -> None:
     code = (
-        "import sys, time, pathlib; from modelyard.home import Home; from modelyard.leases import in_use\n"
+        "import sys, time, pathlib; from modelyard.home import Home; from modelyard.machine.leases import in_use\n"
         "with in_use(Home(pathlib.Path(sys.argv[1])), ['train-1']):\n    print('held', flush=True); time.sleep(60)"
     )
     process = subprocess.Popen([sys.executable, "-c", code, str(home.root)], stdout=subprocess.PIPE, text=True)

@@ -14,8 +14,8 @@ from modelyard.errors import ConfigError, ExportError
 from modelyard.home import Home
 from modelyard.models import CustomConfig, own_code
 from modelyard.recipes import make_recipe, named_recipes
-from modelyard.requests import BuildRequest, compare_request
 from modelyard.steps import check_model
+from modelyard.steps.requests import BuildRequest, compare_request
 from tests.bundles import lit_dataset
 from tests.data.samples import image_folder
 
@@ -280,8 +280,8 @@ def test_two_files_of_one_name_have_two_labels(tmp_path: Path) -> None:
 
 
 def test_what_does_not_fit_is_told_before_any_image_is_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("modelyard.data.images.read_image", None)
-    monkeypatch.setattr("modelyard.data.folder.read_image", None)
+    monkeypatch.setattr("modelyard.samples.image.read_image", None)
+    monkeypatch.setattr("modelyard.sources.folder.read_image", None)
     folder = image_folder(tmp_path / "in", {"a": 9, "b": 9, "c": 9}, size=(6, 4))
     for dataset, height in ((str(folder), "6"), ("digits", "28")):
         source = SOURCE.replace("return self.layer", f"assert images.shape[2] != {height}; return self.layer")

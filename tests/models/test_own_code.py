@@ -13,7 +13,7 @@ from modelyard.errors import ConfigError
 from modelyard.home import Home
 from modelyard.models import own_code
 from modelyard.models.own_code import OwnCode, load
-from modelyard.own_modules import ONLY_RECORDED, record
+from modelyard.models.own_modules import ONLY_RECORDED, record
 
 
 def written(folder: Path, **files: str) -> Path:

@@ -24,7 +24,7 @@ from flows.ephemeral import own_address, server_for
 from modelyard.errors import ConfigError, StoreError
 from modelyard.files import make_folder
 from modelyard.home import Home
-from modelyard.identity import identity
+from modelyard.machine.identity import identity
 from modelyard.operations import sign_in, supervision
 from modelyard.operations.parts import NAMES, bind, hold, make_parts
 from modelyard.operations.sign_in import auth_file, make_auth
@@ -52,7 +52,7 @@ def test_every_part_is_bound_to_the_supervisor_and_started_again(home: Home) -> 
     parsed.read_string(text)
     for name in NAMES:
         section = parsed[f"program:{name}"]
-        assert "modelyard.operations.bound SIGKILL" in section["command"]
+        assert "modelyard.machine.bound SIGKILL" in section["command"]
         assert section["autorestart"] == section["killasgroup"] == "true"
     assert str(home.database) in parsed["program:mlflow"]["environment"]
 
@@ -228,7 +228,7 @@ def test_damaged_state_is_none(home: Home) -> None:
 
 @pytest.mark.fault("a parent of many processes is killed", how="SIGKILL of the parent alone")
 def test_a_bound_process_ends_with_its_parent() -> None:
-    sleeper = [sys.executable, "-m", "modelyard.operations.bound", "SIGKILL", "sleep", "60"]
+    sleeper = [sys.executable, "-m", "modelyard.machine.bound", "SIGKILL", "sleep", "60"]
     code = f"import subprocess; print(subprocess.Popen({sleeper!r}).pid, flush=True); input()"
     parent = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert parent.stdout is not None

@@ -21,8 +21,8 @@ import psutil
 import pytest
 from playwright.sync_api import Browser, expect, sync_playwright
 
-from modelyard.alerts import read_record
-from modelyard.cli_operate import ui
+from modelyard.alerts.record import read_record
+from modelyard.cli.operate import ui
 from modelyard.errors import ConfigError
 from modelyard.home import Home
 from modelyard.operations import supervision

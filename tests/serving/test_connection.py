@@ -22,14 +22,14 @@ import pytest
 import uvloop
 
 from modelyard.errors import RequestError
-from modelyard.serving import metrics
-from modelyard.serving.answering import Answering
-from modelyard.serving.auth import Callers
-from modelyard.serving.connection import Connection
-from modelyard.serving.exchange import Request, Response
-from modelyard.serving.handlers import Handlers
+from modelyard.serving.http.auth import Callers
+from modelyard.serving.http.connection import Connection
+from modelyard.serving.http.exchange import Request, Response
 from modelyard.serving.options import ServeOptions
-from modelyard.serving.packing import FREE_BYTES, unpack
+from modelyard.serving.processes import metrics
+from modelyard.serving.protocol.answering import Answering
+from modelyard.serving.protocol.handlers import Handlers
+from modelyard.serving.protocol.packing import FREE_BYTES, unpack
 from tests.serving.conftest import Serve, Server
 from tests.serving.test_supervisor import INFER, question, raw
 

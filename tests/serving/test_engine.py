@@ -13,9 +13,9 @@ import pytest
 
 from modelyard.bundle import GOLDEN_FILE, read_bundle
 from modelyard.errors import DeviceError, ParityError, RequestError
-from modelyard.serving import metrics
-from modelyard.serving.batching import Batcher
-from modelyard.serving.engine import Engine
+from modelyard.serving.models.batching import Batcher
+from modelyard.serving.models.engine import Engine
+from modelyard.serving.processes import metrics
 from tests.serving.bundles import (
     CLASSES,
     FORBIDDEN_PIXEL,

@@ -16,13 +16,13 @@ from onnx import TensorProto, helper
 from modelyard.bundle import GOLDEN_FILE, MODEL_FILE, read_bundle
 from modelyard.errors import BundleError, StoreError
 from modelyard.home import Home
-from modelyard.inference import open_session
-from modelyard.ledger import LEDGER_FILE, REGISTER
-from modelyard.predict import released_folder
-from modelyard.releases import read_release
-from modelyard.serving.trials import Trials
+from modelyard.inference.files import released_folder
+from modelyard.inference.session import open_session
+from modelyard.registry import ledger
+from modelyard.releases.folders import read_release
+from modelyard.releases.ledger import LEDGER_FILE, REGISTER
+from modelyard.serving.models.trials import Trials
 from modelyard.serving.triton import export_repository
-from modelyard.tracking import ledger
 from tests.serving.bundles import CLASSES, PIXELS, Linear, point, release, reseal
 from tests.serving.conftest import Server, running
 from tests.serving.hostile_bundles import UNFIT, loop

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from modelyard.errors import RequestError
-from modelyard.serving.infer_request import CACHED_BYTES, InferRequest, RequestReader
-from modelyard.serving.limits import LARGE_BYTES, Limits, Turns
-from modelyard.serving.tensors import TensorSpec
+from modelyard.serving.http.limits import LARGE_BYTES, Limits, Turns
+from modelyard.serving.protocol.infer_request import CACHED_BYTES, InferRequest, RequestReader
+from modelyard.serving.protocol.tensors import TensorSpec
 
 SPEC = TensorSpec("images", "UINT8", np.dtype(np.uint8), (2, 3, 1))
 OUTPUTS = (TensorSpec("probabilities", "FP32", np.dtype(np.float32), (5,)),)

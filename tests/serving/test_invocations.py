@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 
 from modelyard.errors import RequestError
-from modelyard.serving.exchange import Request
-from modelyard.serving.invocations import error_answer, read_rows
-from modelyard.serving.limits import Limits
-from modelyard.serving.tensors import TensorSpec
+from modelyard.serving.http.exchange import Request
+from modelyard.serving.http.limits import Limits
+from modelyard.serving.protocol.invocations import error_answer, read_rows
+from modelyard.serving.protocol.tensors import TensorSpec
 from tests.serving.bundles import CLASSES, IMAGE_SHAPE, Linear, images
 
 JSON = {"Content-Type": "application/json"}

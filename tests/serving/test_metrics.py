@@ -15,8 +15,8 @@ import httpx
 import pytest
 
 from modelyard.errors import RequestError
-from modelyard.serving import metrics
-from modelyard.serving.exposition import statistics
+from modelyard.serving.processes import metrics
+from modelyard.serving.processes.exposition import statistics
 from tests.serving.bundles import IMAGE_SHAPE, PIXELS
 from tests.serving.conftest import Serve, Server
 

@@ -13,9 +13,9 @@ from typing import Any, cast
 
 import pytest
 
-from modelyard.serving.auth import Callers
-from modelyard.serving.handlers import Handlers
-from modelyard.serving.page_files import OPENAPI
+from modelyard.serving.http.auth import Callers
+from modelyard.serving.page.files import OPENAPI
+from modelyard.serving.protocol.handlers import Handlers
 from tests.serving.bundles import Linear, release
 from tests.serving.conftest import Server, running
 

@@ -22,10 +22,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
 
-from modelyard.data.images import picture_pixels, read_image
-from modelyard.doubts import OPPOSITE_BORDERS
-from modelyard.inference import classify, open_session
-from modelyard.reading import FITS, Reading
+from modelyard.inference.doubts import OPPOSITE_BORDERS
+from modelyard.inference.session import classify, open_session
+from modelyard.samples.image import picture_pixels, read_image
+from modelyard.samples.reading import FITS, Reading
 from tests.serving.bundles import Linear, point, release, reseal
 from tests.serving.conftest import running
 

@@ -24,18 +24,18 @@ import pytest
 from PIL import Image
 
 from modelyard.bundle import read_bundle
-from modelyard.data.extras import without_extras
-from modelyard.data.images import read_image
-from modelyard.doubts import OPPOSITE_BORDERS
 from modelyard.errors import RequestError
-from modelyard.loaded import Model
-from modelyard.reading import AS_EVER, Reading
-from modelyard.serving import upload
-from modelyard.serving.exchange import Request
-from modelyard.serving.invocations import invoke, read_rows
-from modelyard.serving.limits import Limits, Turns
-from modelyard.serving.tensors import TensorSpec
-from modelyard.serving.upload import picture_bytes, read_pixels
+from modelyard.inference.doubts import OPPOSITE_BORDERS
+from modelyard.inference.model import Model
+from modelyard.samples.extras import without_extras
+from modelyard.samples.image import read_image
+from modelyard.samples.reading import AS_EVER, Reading
+from modelyard.serving.http import upload
+from modelyard.serving.http.exchange import Request
+from modelyard.serving.http.limits import Limits, Turns
+from modelyard.serving.http.upload import picture_bytes, read_pixels
+from modelyard.serving.protocol.invocations import invoke, read_rows
+from modelyard.serving.protocol.tensors import TensorSpec
 from tests.data.pictures import FORMATS, painting
 from tests.data.pictures import saved as saved_as
 from tests.serving.bundles import Linear, release, reseal

@@ -26,12 +26,12 @@ import httpx
 import pytest
 
 from modelyard.errors import ConfigError
-from modelyard.serving import metrics
 from modelyard.serving.__main__ import LIMITS, read_options
-from modelyard.serving.channel import Channel
-from modelyard.serving.crew import Child, Crew
+from modelyard.serving.http.places import Places, Shared, peer_of
 from modelyard.serving.options import ServeOptions
-from modelyard.serving.places import Places, Shared, peer_of
+from modelyard.serving.processes import metrics
+from modelyard.serving.processes.channel import Channel
+from modelyard.serving.processes.crew import Child, Crew
 from tests.serving.bundles import Linear, point, release
 from tests.serving.conftest import Serve, Server
 from tests.serving.test_supervisor import INFER, question

@@ -17,10 +17,10 @@ import pytest
 
 from modelyard.errors import ConfigError, RequestError
 from modelyard.serving.__main__ import read_options
-from modelyard.serving.exchange import Request
-from modelyard.serving.http_message import incoming
-from modelyard.serving.origins import Origins, is_of_host, read_origin
-from modelyard.serving.places import client_of
+from modelyard.serving.http.exchange import Request
+from modelyard.serving.http.http_message import incoming
+from modelyard.serving.http.origins import Origins, is_of_host, read_origin
+from modelyard.serving.http.places import client_of
 from tests.serving.conftest import Server, running
 from tests.serving.test_supervisor import INFER, question, raw
 

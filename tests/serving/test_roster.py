@@ -7,8 +7,8 @@ from typing import Any, cast
 import pytest
 
 from modelyard.errors import RequestError
-from modelyard.releases import Pointer
-from modelyard.serving.roster import Roster
+from modelyard.releases.folders import Pointer
+from modelyard.serving.models.roster import Roster
 
 
 def roster(pointers: str, *, current: str = "", refused: str = "", loading: str = "", unloaded: str = "") -> Roster:

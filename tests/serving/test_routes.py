@@ -15,12 +15,12 @@ from PIL import Image
 
 from modelyard.errors import ConfigError, RequestError
 from modelyard.home import Home
-from modelyard.predict import predict_files
-from modelyard.serving import page_files
+from modelyard.inference.files import predict_files
 from modelyard.serving.__main__ import read_options
-from modelyard.serving.auth import Tokens
-from modelyard.serving.exchange import Request, Response
-from modelyard.serving.packing import pack
+from modelyard.serving.http.auth import Tokens
+from modelyard.serving.http.exchange import Request, Response
+from modelyard.serving.page import files as page_files
+from modelyard.serving.protocol.packing import pack
 from tests.serving.bundles import IMAGE_SHAPE, Linear, release
 from tests.serving.conftest import Serve, Server
 

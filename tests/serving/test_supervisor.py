@@ -162,7 +162,7 @@ def test_a_taken_port_is_one_line_and_exit_code_2(server: Server, releases: Path
 
 def test_the_server_imports_no_training(releases: Path) -> None:
     code = (
-        "import sys, modelyard.serving.worker, modelyard.serving.supervisor;"
+        "import sys, modelyard.serving.processes.worker, modelyard.serving.processes.supervisor;"
         "print([m for m in ('torch','mlflow','prefect','pydantic','pandas','PIL','typer') if m in sys.modules])"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

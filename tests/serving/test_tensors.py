@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from modelyard.errors import RequestError, quoted
-from modelyard.serving.tensors import DATATYPES, TensorSpec, flatten, to_bytes
+from modelyard.serving.protocol.tensors import DATATYPES, TensorSpec, flatten, to_bytes
 
 DTYPES = dict(DATATYPES.values())
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from modelyard import cli
 from modelyard.bundle import MODEL_FILE
+from modelyard.cli import app as cli
 from modelyard.errors import StoreError
 from modelyard.serving.triton import export_repository
 from tests.serving.bundles import CLASSES, IMAGE_SHAPE, Linear, point, release, reseal

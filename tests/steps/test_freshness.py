@@ -12,13 +12,13 @@ import pytest
 from modelyard.config import Config
 from modelyard.data.datasets import Dataset, Split, make_dataset
 from modelyard.data.packed import pack
-from modelyard.data.validation import ValidationConfig
 from modelyard.errors import DataRefused, StoreError
 from modelyard.home import Home
-from modelyard.ledger import LEDGER_FILE
+from modelyard.inspection.validation import ValidationConfig
 from modelyard.recipes import make_recipe
-from modelyard.requests import BuildRequest
+from modelyard.releases.ledger import LEDGER_FILE
 from modelyard.steps import examine, prepare, refuse_unfit
+from modelyard.steps.requests import BuildRequest
 from tests.bundles import CLASSES, lit_bundle, lit_dataset
 from tests.data.samples import image_folder, modelyard
 

@@ -8,14 +8,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from modelyard import plan
+from modelyard.console import plan
+from modelyard.console.plan import plan_rows
 from modelyard.errors import DataError
 from modelyard.home import Home
 from modelyard.models.size import measure_size
-from modelyard.plan import plan_rows
 from modelyard.recipes import ARCHITECTURES, make_recipe
-from modelyard.requests import BuildRequest, compare_request
 from modelyard.steps import check_memory, memory, prepare
+from modelyard.steps.requests import BuildRequest, compare_request
 from modelyard.steps.training import training_job
 from modelyard.training.trial import Cost, measure
 from tests.data.samples import image_folder

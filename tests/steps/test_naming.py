@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from modelyard import plan
+from modelyard.console import plan
 from modelyard.data.datasets import Dataset
 from modelyard.data.names import LEGAL, safe_name
 from modelyard.errors import DataError
 from modelyard.home import Home
 from modelyard.progress import SilentProgress
-from modelyard.requests import CompareRequest
 from modelyard.steps import naming, prepare
 from modelyard.steps.naming import MOST_BYTES, model_name
+from modelyard.steps.requests import CompareRequest
 from tests.bundles import lit_bundle, lit_dataset
 from tests.data.samples import image_folder, modelyard
 

@@ -10,16 +10,16 @@ import pytest
 import torch
 
 from modelyard.bundle import open_bundle
-from modelyard.data.sources import load_dataset
 from modelyard.errors import BundleError, ParityError
 from modelyard.export.onnx import DeployedModel, operator_counts
 from modelyard.export.parity import check_parity
 from modelyard.home import Home
-from modelyard.inference import open_session
+from modelyard.inference.session import open_session
 from modelyard.progress import SilentProgress
 from modelyard.recipes import ARCHITECTURES, make_recipe
-from modelyard.requests import BuildRequest
+from modelyard.sources.sources import load_dataset
 from modelyard.steps import evaluate, evaluation_is_done, export, export_is_done, prepare, run_training, training_is_done
+from modelyard.steps.requests import BuildRequest
 
 SMALL = ["training.epochs=1", "training.min_steps=0", "training.max_train_images=600"]
 

@@ -13,7 +13,7 @@ from optuna.trial import TrialState, create_trial
 from modelyard import steps
 from modelyard.files import SEAL_FILE, seal
 from modelyard.home import Home
-from modelyard.requests import BuildRequest
+from modelyard.steps.requests import BuildRequest
 from modelyard.sweeps.request import Range, SweepRequest
 from modelyard.sweeps.search import num_missing, open_study, put_back_interrupted
 from modelyard.sweeps.trial import search_one, train_one

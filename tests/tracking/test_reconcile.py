@@ -12,7 +12,7 @@ import pytest
 
 from modelyard.files import folder_written_whole, hold_folder
 from modelyard.home import Home
-from modelyard.identity import PARENT_VARIABLE, identity
+from modelyard.machine.identity import PARENT_VARIABLE, identity
 from modelyard.tracking import runs
 from modelyard.tracking.reconcile import reconcile
 from modelyard.tracking.store import open_store

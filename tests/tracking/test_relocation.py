@@ -16,7 +16,7 @@ from modelyard.tracking import relocation, runs
 from modelyard.tracking.relocation import PLACES, relocate
 from modelyard.tracking.store import open_store
 from tests.blank import Templates
-from tests.tracking.versions import a_version
+from tests.registry.versions import a_version
 
 
 @pytest.fixture(scope="module")

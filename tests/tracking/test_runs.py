@@ -9,9 +9,9 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from modelyard.home import Home
+from modelyard.progress import EpochReport
 from modelyard.tracking import runs
 from modelyard.tracking.store import open_store
-from modelyard.training.state import EpochReport
 from tests.blank import Templates
 
 TAGS = {"modelyard.dataset": "lit", "modelyard.data_digest": "0" * 64}

@@ -14,25 +14,25 @@ from pathlib import Path
 import pytest
 
 from modelyard.bundle import MODEL_FILE
-from modelyard.doctor import examine
+from modelyard.console.doctor import examine
 from modelyard.errors import StoreError, describe_fault
 from modelyard.files import sha256_of_file
 from modelyard.home import Home
-from modelyard.sharing import share
+from modelyard.machine.sharing import share
+from modelyard.registry.aliases import move_alias
+from modelyard.registry.standing import discrepancies
+from modelyard.registry.vouching import told_by_release
 from modelyard.tracking import store
-from modelyard.tracking.aliases import move_alias
 from modelyard.tracking.relocation import relocate
-from modelyard.tracking.standing import discrepancies
 from modelyard.tracking.store import open_store, read_only, schema_is_current
-from modelyard.tracking.vouching import told_by_release
 from tests.readers import as_user
+from tests.registry.movers import a_move
 from tests.serving.bundles import Linear, release
-from tests.tracking.movers import a_move
 
 ROOT = Path(__file__).parents[2]
 READER = """
 import sys
-from modelyard import cli
+from modelyard.cli import app as cli
 for words in sys.stdin:
     sys.argv = ["modelyard", *words.split()]
     try:

@@ -11,11 +11,11 @@ import torch
 from modelyard.data.datasets import Dataset
 from modelyard.data.packed import pack
 from modelyard.errors import TrainingError
+from modelyard.progress import EpochReport
 from modelyard.recipes import make_recipe
 from modelyard.training import loop, precision
 from modelyard.training.full import told_when_full
 from modelyard.training.job import WEIGHTS_FILE, TrainJob, run_job
-from modelyard.training.state import EpochReport
 
 FULL = (
     torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nGPU 0 has a total capacity of 79.18 GiB"),

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from modelyard.data.datasets import Images, Split
-from modelyard.memory import available_bytes
+from modelyard.machine.memory import available_bytes
 
 READERS, BATCHES_AHEAD = 4, 8
 """Streaming: rows lie anywhere in the file, so several reads wait for the disk at once while the model computes."""

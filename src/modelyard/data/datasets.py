@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from modelyard.data.names import check_classes
 from modelyard.errors import DataError
-from modelyard.reading import AS_EVER, Reading
+from modelyard.samples.reading import AS_EVER, Reading
 
 Images = NDArray[np.uint8]
 Labels = NDArray[np.int64]

@@ -11,10 +11,10 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from modelyard.cores import usable_cores
 from modelyard.data.datasets import SAMPLES, Images, border_of, median_colour
-from modelyard.data.images import Form, UnreadableImage, read_form, read_image, read_on_grounds
-from modelyard.reading import DEEPEST, Reading
+from modelyard.machine.cores import usable_cores
+from modelyard.samples.image import Form, UnreadableImage, read_form, read_image, read_on_grounds
+from modelyard.samples.reading import DEEPEST, Reading
 
 BLACK, WHITE = (0,), (255,)
 Shape = tuple[int, int, int]

@@ -10,7 +10,7 @@ import unicodedata
 from collections.abc import Iterable
 
 from modelyard.errors import DataError
-from modelyard.text import printable
+from modelyard.terminal.printable import printable
 
 BUILT_IN = ("digits", "mnist", "fashion-mnist", "kmnist", "cifar10")
 RESERVED = (*BUILT_IN, "auto")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from modelyard.reading import MOST_PIXELS, Fit
+from modelyard.samples.reading import MOST_PIXELS, Fit
 
 
 @dataclass(frozen=True, slots=True)

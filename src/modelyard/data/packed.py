@@ -14,7 +14,7 @@ import numpy as np
 from modelyard.data.datasets import Dataset, Images, Split, border_colour, make_dataset
 from modelyard.errors import DataError
 from modelyard.files import folder_written_whole, open_regular, write_json
-from modelyard.reading import Reading
+from modelyard.samples.reading import Reading
 
 HEADER_FILE = "dataset.json"
 ARRAY_FILES = ("train_images.npy", "train_labels.npy", "test_images.npy", "test_labels.npy")

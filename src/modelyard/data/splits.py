@@ -12,7 +12,7 @@ from modelyard.config import Config
 from modelyard.data.datasets import Dataset, Labels, Rows, Split
 from modelyard.data.options import FolderOptions
 from modelyard.errors import DataError
-from modelyard.reading import DEEPEST, LEAST_SIDE, MOST_PIXELS, Fit
+from modelyard.samples.reading import DEEPEST, LEAST_SIDE, MOST_PIXELS, Fit
 
 
 class DataConfig(Config):

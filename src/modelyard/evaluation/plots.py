@@ -13,7 +13,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodF
 
 from modelyard.data.datasets import Dataset, Images
 from modelyard.evaluation.metrics import Probabilities, confidence_bins, confusion_matrix
-from modelyard.text import elided
+from modelyard.terminal.printable import elided
 
 MOST_NAMED, WORST = 30, 20
 """Of more classes the `WORST` are shown with their names, beside all without."""

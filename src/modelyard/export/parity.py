@@ -16,7 +16,7 @@ from modelyard.bundle import MODEL_FILE, read_bundle
 from modelyard.data.datasets import Split, evaluated_rows
 from modelyard.errors import ParityError
 from modelyard.export.onnx import DeployedModel
-from modelyard.inference import classify, open_session
+from modelyard.inference.session import classify, open_session
 
 BATCH_SIZES = (1, 2, 7, 64)
 FEW = 128

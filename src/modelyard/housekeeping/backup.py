@@ -24,7 +24,7 @@ from modelyard.errors import StoreError
 from modelyard.files import make_folder
 from modelyard.home import Home
 from modelyard.housekeeping.archive import DATABASES, FOLDERS, FORMAT, INDEX, add, checked
-from modelyard.leases import in_use
+from modelyard.machine.leases import in_use
 from modelyard.progress import current_progress
 
 OF_THE_MOMENT = {"up.json", "up.sock", "up.pid", "supervisord.conf", "prefect-auth", "sign-in.html"}
@@ -129,9 +129,9 @@ def restore(home: Home, file: Path) -> str:
 
 def _settled(home: Home) -> str:
     """Paths are made to say where the store is now, and every ledger is looked at. Raises: StoreError."""
-    from modelyard.tracking.history import verify  # MLflow is imported by who restores only
+    from modelyard.registry.history import verify  # MLflow is imported by who restores only
+    from modelyard.registry.standing import discrepancies
     from modelyard.tracking.relocation import SUFFIX, made_at, relocate
-    from modelyard.tracking.standing import discrepancies
 
     if made_at(home) != str(home.artifacts):
         relocate(home)

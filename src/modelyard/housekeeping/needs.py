@@ -13,11 +13,11 @@ from modelyard.bundle import MANIFEST_BYTES, MANIFEST_FILE, Manifest
 from modelyard.errors import StoreError
 from modelyard.files import parse_json, read_regular
 from modelyard.home import Home
-from modelyard.leases import EVERYTHING, names_in_use
-from modelyard.ledger import read_ledger
-from modelyard.releases import read_pointers
-from modelyard.tracking.lineage import pointers
-from modelyard.tracking.registry import Version, model_names, release_folder, versions
+from modelyard.machine.leases import EVERYTHING, names_in_use
+from modelyard.registry.lineage import pointers
+from modelyard.registry.versions import Version, model_names, release_folder, versions
+from modelyard.releases.folders import read_pointers
+from modelyard.releases.ledger import read_ledger
 from modelyard.tracking.runs import training_of, unfinished_steps
 from modelyard.training.job import JOB_FILE, RESULT_FILE
 

@@ -20,7 +20,7 @@ from modelyard.files import is_held, make_folder
 from modelyard.home import Home
 from modelyard.housekeeping.needs import Needs, find_needs
 from modelyard.housekeeping.sizes import size_of
-from modelyard.leases import leases_settled
+from modelyard.machine.leases import leases_settled
 
 SCRATCH_SECONDS = 86_400.0
 """How old a scratch folder has to be: its writer is gone by then, or touched it meanwhile."""

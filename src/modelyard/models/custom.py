@@ -23,7 +23,7 @@ from modelyard.files import full_path, sha256_of_json
 from modelyard.models import library
 from modelyard.models.logits import described, give_logits
 from modelyard.models.own_code import OwnCode, load
-from modelyard.text import printable, shortened
+from modelyard.terminal.printable import printable, shortened
 
 EXPECTED = "expected path/to/file.py:ClassName, torchvision:NAME or timm:NAME"
 MOST_PRINTED = 100_000

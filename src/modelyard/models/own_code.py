@@ -26,7 +26,7 @@ from typing import Any
 
 from modelyard.errors import ConfigError
 from modelyard.files import full_path, read_regular, sha256_of_json
-from modelyard.own_modules import demand_recorded
+from modelyard.models.own_modules import demand_recorded
 
 MOST_BYTES = 10_000_000
 """Of all files together."""

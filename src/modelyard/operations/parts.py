@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from modelyard.errors import ConfigError
 from modelyard.home import Home
-from modelyard.serving.hosts import check_names, plain_name
+from modelyard.serving.http.hosts import check_names, plain_name
 
 NAMES = ("prefect", "mlflow", "worker", "serve")
 HEALTH = {"prefect": "/api/health", "mlflow": "/health", "serve": "/v2/health/ready"}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from modelyard.files import write_json
 from modelyard.home import Home
-from modelyard.identity import is_gone, lives_here
+from modelyard.machine.identity import is_gone, lives_here
 
 SOCKET_FOLDER = "modelyard-up-"
 """What the folder of a socket begins with that has no place in the store."""

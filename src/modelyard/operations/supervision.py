@@ -22,7 +22,7 @@ from supervisor.xmlrpc import Faults, SupervisorTransport
 from modelyard.errors import ConfigError, StoreError
 from modelyard.files import make_folder, write_atomically
 from modelyard.home import Home
-from modelyard.identity import hold_place, identity
+from modelyard.machine.identity import hold_place, identity
 from modelyard.operations.parts import Part, hold
 from modelyard.operations.sign_in import make_auth
 from modelyard.operations.state import SOCKET_FOLDER, UpState, read_state, remove_state, running_state, write_state
@@ -64,7 +64,7 @@ def _start(home: Home, parts: Sequence[Part], *, detach: bool) -> None:
     write_atomically(configuration, _configuration(home, parts, socket).encode())
     command = [sys.executable, "-P", "-m", "supervisor.supervisord", "--configuration", str(configuration)]
     if not detach:  # ends with this process, however that ends
-        command = [sys.executable, "-P", "-m", "modelyard.operations.bound", "SIGTERM", *command]
+        command = [sys.executable, "-P", "-m", "modelyard.machine.bound", "SIGTERM", *command]
     with (home.logs / "up.log").open("ab") as log, ExitStack() as held:
         stdin = subprocess.DEVNULL
         for part in parts:
@@ -202,7 +202,7 @@ def _configuration(home: Home, parts: Sequence[Part], socket: Path) -> str:
         "[rpcinterface:supervisor]", "supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface",
     ]  # fmt: skip
     for part in parts:
-        command = shlex.join((sys.executable, "-P", "-m", "modelyard.operations.bound", "SIGKILL", *part.command))
+        command = shlex.join((sys.executable, "-P", "-m", "modelyard.machine.bound", "SIGKILL", *part.command))
         log = str(home.logs / f"{part.name}.log").replace("%", "%%")  # of all that is told supervisord expands this twice
         lines += [
             f"[program:{part.name}]", f"command={command}", "autorestart=true", "startsecs=3", "startretries=1000000",

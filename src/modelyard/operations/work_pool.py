@@ -9,7 +9,8 @@ import urllib.request
 from modelyard.home import Home
 from modelyard.operations.sign_in import make_auth
 
-PATH, MOST_BYTES, PATIENCE = "/api/work_pools/modelyard", 1 << 20, 2.0
+POOL = "modelyard"
+PATH, MOST_BYTES, PATIENCE = f"/api/work_pools/{POOL}", 1 << 20, 2.0
 
 
 def worker_state(home: Home, prefect: str | None) -> str:

@@ -9,14 +9,14 @@ from importlib.util import find_spec
 from ipaddress import ip_network
 from pathlib import Path
 
-from modelyard.cores import usable_cores
 from modelyard.errors import ConfigError, ModelyardError
 from modelyard.home import Home
-from modelyard.serving.events import log_event
-from modelyard.serving.hosts import check_names, is_loopback
+from modelyard.machine.cores import usable_cores
+from modelyard.serving.http.hosts import check_names, is_loopback
+from modelyard.serving.http.origins import Origins
 from modelyard.serving.options import DEFAULT_PORT, ServeOptions
-from modelyard.serving.origins import Origins
-from modelyard.serving.supervisor import Supervisor
+from modelyard.serving.processes.events import log_event
+from modelyard.serving.processes.supervisor import Supervisor
 
 LIMITS = {
     "max_body_bytes": "of one request, unpacked too", "max_bodies_bytes": "of all requests that a worker holds at once",

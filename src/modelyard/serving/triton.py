@@ -21,12 +21,12 @@ from pathlib import Path
 from modelyard.bundle import MODEL_FILE, Bundle, as_json
 from modelyard.errors import StoreError
 from modelyard.files import folder_written_whole, write_json
-from modelyard.inference import open_session
-from modelyard.releases import Pointer, read_pointers, read_release
+from modelyard.inference.session import open_session
+from modelyard.releases.folders import Pointer, read_pointers, read_release
+from modelyard.serving.models.trials import Trials
 from modelyard.serving.options import ServeOptions
-from modelyard.serving.tensors import TensorSpec
-from modelyard.serving.trials import Trials
-from modelyard.text import printable
+from modelyard.serving.protocol.tensors import TensorSpec
+from modelyard.terminal.printable import printable
 
 CONFIG_FILE, LABELS_FILE = "config.pbtxt", "labels.txt"
 MARK_FILE = "modelyard.json"

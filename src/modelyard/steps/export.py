@@ -13,23 +13,23 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from modelyard.board import ALONE
 from modelyard.bundle import MODEL_FILE, Manifest, as_json, write_golden, write_manifest
 from modelyard.data.datasets import SAMPLES, Dataset
-from modelyard.devices import device_slots
-from modelyard.doubts import OPPOSITE_BORDERS, opposite_borders
 from modelyard.errors import ExportError
+from modelyard.evaluation.board import ALONE
 from modelyard.export.graphs import graph_name
 from modelyard.export.onnx import DeployedModel, export_onnx, operator_counts
 from modelyard.export.parity import check_parity, pixel_blocks, torch_probabilities
 from modelyard.files import folder_written_whole
 from modelyard.home import Home, cache_folder
-from modelyard.inference import latencies_ms, open_session
+from modelyard.inference.doubts import OPPOSITE_BORDERS, opposite_borders
+from modelyard.inference.session import latencies_ms, open_session
+from modelyard.machine.devices import device_slots
 from modelyard.models import CustomConfig
-from modelyard.reading import pixel_contract
-from modelyard.requests import BuildRequest, code_digest
+from modelyard.samples.reading import pixel_contract
 from modelyard.steps.evaluation import read_evaluation
 from modelyard.steps.finished import export_is_done
+from modelyard.steps.requests import BuildRequest, code_digest
 from modelyard.steps.training import trained_model
 
 PACKAGES = ("modelyard", "torch", "onnx", "onnxruntime-gpu", "onnxruntime", "numpy", "mlflow", "prefect")

@@ -10,7 +10,7 @@ from modelyard.bundle import is_whole
 from modelyard.files import is_sealed
 from modelyard.home import Home
 from modelyard.progress import current_progress
-from modelyard.requests import BuildRequest
+from modelyard.steps.requests import BuildRequest
 
 
 def training_is_done(request: BuildRequest, home: Home) -> bool:

@@ -7,17 +7,17 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from modelyard.board import board_markdown
 from modelyard.bundle import Manifest
-from modelyard.data.drift import DriftTest, compare_classes, compare_profiles
 from modelyard.data.packed import open_packed
-from modelyard.data.profile import Profile, SplitProfile, kept_profile, read_profile
-from modelyard.data.validation import Reference, ValidationConfig, find_problems
 from modelyard.errors import DataError, DataRefused, StoreError
+from modelyard.evaluation.board import board_markdown
 from modelyard.home import Home
-from modelyard.predict import released_folder
-from modelyard.releases import read_release
-from modelyard.text import in_markdown
+from modelyard.inference.files import released_folder
+from modelyard.inspection.drift import DriftTest, compare_classes, compare_profiles
+from modelyard.inspection.profile import Profile, SplitProfile, kept_profile, read_profile
+from modelyard.inspection.validation import Reference, ValidationConfig, find_problems
+from modelyard.releases.folders import read_release
+from modelyard.terminal.printable import in_markdown
 
 Row = dict[str, Any]
 

@@ -9,9 +9,9 @@ from modelyard.data.datasets import Dataset
 from modelyard.data.packed import open_packed
 from modelyard.errors import DataError
 from modelyard.home import Home
-from modelyard.memory import available_bytes
-from modelyard.requests import BuildRequest
+from modelyard.machine.memory import available_bytes
 from modelyard.steps.finished import training_is_done
+from modelyard.steps.requests import BuildRequest
 from modelyard.steps.training import training_job
 from modelyard.training.config import batch_size_for
 from modelyard.training.precision import resolve_device

@@ -7,16 +7,16 @@ from pathlib import Path
 
 from modelyard.bundle import MODEL_FILE
 from modelyard.data.packed import open_packed, pack
-from modelyard.data.profile import kept_profile
-from modelyard.data.sources import load_dataset
 from modelyard.data.splits import DataConfig, make_splits
 from modelyard.export.onnx import DeployedModel, export_onnx
 from modelyard.home import Home
+from modelyard.inspection.profile import kept_profile
 from modelyard.models import CustomConfig
 from modelyard.progress import current_progress
 from modelyard.recipes import Recipe
-from modelyard.requests import BuildRequest, CompareRequest
+from modelyard.sources.sources import load_dataset
 from modelyard.steps.naming import champions_size, model_name
+from modelyard.steps.requests import BuildRequest, CompareRequest
 
 
 def prepare(  # noqa: PLR0913 - what a request says of its data

@@ -10,13 +10,13 @@ from torch import nn
 from modelyard.data.datasets import Dataset
 from modelyard.data.packed import open_packed
 from modelyard.data.splits import make_splits
-from modelyard.devices import device_slots
 from modelyard.files import folder_written_whole, seal
 from modelyard.home import Home
+from modelyard.machine.devices import device_slots
 from modelyard.progress import current_progress
-from modelyard.requests import BuildRequest
 from modelyard.steps.ahead import import_ahead
 from modelyard.steps.finished import training_is_done
+from modelyard.steps.requests import BuildRequest
 from modelyard.training.config import num_epochs
 from modelyard.training.job import OnEpoch, TrainJob, load_trained, run_job, run_job_in_subprocess
 from modelyard.training.precision import resolve_device

@@ -15,7 +15,7 @@ from modelyard.errors import ConfigError
 from modelyard.files import write_json
 from modelyard.home import Home
 from modelyard.recipes import Recipe, make_recipe, named_recipes
-from modelyard.requests import try_models
+from modelyard.steps.requests import try_models
 
 REQUEST_FILE = "request.json"
 RUNNERS = {"local": "", "dask": "prefect_dask", "ray": "prefect_ray"}

@@ -9,13 +9,14 @@ from pathlib import Path
 from modelyard import steps
 from modelyard.errors import ModelyardError
 from modelyard.home import Home
-from modelyard.requests import BuildRequest
+from modelyard.progress import EpochReport
+from modelyard.steps.requests import BuildRequest
 from modelyard.sweeps.request import SweepRequest
 from modelyard.sweeps.search import open_study, suggest
 from modelyard.sweeps.summary import TrialResult
 from modelyard.tracking import runs
 from modelyard.training.job import SPINS, read_history
-from modelyard.training.state import EpochReport, kept_epoch
+from modelyard.training.state import kept_epoch
 
 OnEpoch = Callable[[EpochReport], None]
 
@@ -26,7 +27,7 @@ class GivenUpError(Exception):
 
 def prepare_worker(parent_ends: int) -> None:
     """First thing in a worker: end with the sweep, and leave the other workers their cores."""
-    from modelyard.operations.bound import bind_to_parent
+    from modelyard.machine.bound import bind_to_parent
 
     bind_to_parent(parent_ends)
     os.environ.setdefault("GOMP_SPINCOUNT", SPINS)

@@ -16,7 +16,7 @@ from mlflow.tracking import MlflowClient
 
 from modelyard.files import is_abandoned
 from modelyard.home import Home
-from modelyard.identity import PARENT_VARIABLE, is_gone
+from modelyard.machine.identity import PARENT_VARIABLE, is_gone
 from modelyard.tracking.runs import PROCESS_TAG
 from modelyard.tracking.store import open_store
 

@@ -19,10 +19,10 @@ from mlflow.tracking import MlflowClient
 
 from modelyard.errors import StoreError
 from modelyard.home import Home
-from modelyard.identity import is_gone, own_identity
-from modelyard.text import in_markdown
+from modelyard.machine.identity import is_gone, own_identity
+from modelyard.progress import EpochReport
+from modelyard.terminal.printable import in_markdown
 from modelyard.tracking.store import open_for_writing, open_store
-from modelyard.training.state import EpochReport
 
 logger = logging.getLogger(__name__)
 KEY_TAG, GROUP_TAG, PROCESS_TAG, TRAINING_TAG = "modelyard.key", "pipeline_run", "modelyard.process", "modelyard.training"

@@ -24,15 +24,15 @@ from modelyard.data.splits import DataConfig, make_splits
 from modelyard.errors import ModelyardError, TrainingError, TrainingKilledError
 from modelyard.files import write_json
 from modelyard.home import cache_folder
-from modelyard.identity import PARENT_VARIABLE, identity
+from modelyard.machine.identity import PARENT_VARIABLE, identity
 from modelyard.models import AnyModelConfig, CustomConfig
 from modelyard.models.size import measure_size
-from modelyard.text import shortened
+from modelyard.progress import EpochReport
+from modelyard.terminal.printable import shortened
 from modelyard.training.config import TrainingConfig
 from modelyard.training.full import told_when_full
 from modelyard.training.loop import train
 from modelyard.training.precision import resolve_device
-from modelyard.training.state import EpochReport
 
 WEIGHTS_FILE, RESULT_FILE, JOB_FILE, ERRORS_FILE = "weights.safetensors", "training.json", "job.json", "stderr.log"
 PROBES_FILE = "precision.json"

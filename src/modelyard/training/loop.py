@@ -21,12 +21,13 @@ from modelyard.data.batches import ImageFeed, to_unit_range
 from modelyard.data.datasets import Split, evaluated_rows
 from modelyard.data.splits import Splits
 from modelyard.errors import TrainingError
+from modelyard.progress import EpochReport
 from modelyard.training.averaging import Averaging, decay_at
 from modelyard.training.checkpoint import Pace
 from modelyard.training.config import TrainingConfig, batch_size_for, num_epochs, steps_before
 from modelyard.training.precision import autocast, choose_precision
 from modelyard.training.selection import choose_images, class_weights
-from modelyard.training.state import EpochReport, TrainState
+from modelyard.training.state import TrainState
 
 
 @dataclass(slots=True)

@@ -10,24 +10,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from modelyard.progress import EpochReport
 from modelyard.training.checkpoint import load_checkpoint, save_checkpoint
-
-
-@dataclass(frozen=True, slots=True)
-class EpochReport:
-    """What one epoch came to; losses are mean cross-entropies in nats."""
-
-    epoch: int
-    epochs: int
-    train_loss: float
-    validation_loss: float
-    validation_accuracy: float
-    learning_rate: float
-    seconds: float
-    seconds_left: float
-    """Of the training, from the steps of this epoch and those to come."""
-    calibrated_loss: float
-    """The validation loss at the temperature that suits it best: what a calibrated model will have."""
 
 
 @dataclass(slots=True)

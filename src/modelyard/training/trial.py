@@ -23,7 +23,7 @@ from modelyard.data.datasets import evaluated_rows
 from modelyard.data.packed import open_packed
 from modelyard.data.splits import Splits, make_splits
 from modelyard.home import cache_folder
-from modelyard.memory import available_bytes
+from modelyard.machine.memory import available_bytes
 from modelyard.models.size import measure_size
 from modelyard.training.config import TrainingConfig, batch_size_for, num_epochs
 from modelyard.training.job import PROBES_FILE, SPINS, TrainJob, answers

@@ -1,0 +1,68 @@
+"""Options that several commands share, and how they print rows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from modelyard.terminal.echo import echo
+
+if TYPE_CHECKING:
+    from modelyard.data.datasets import Dataset
+    from modelyard.data.options import FolderOptions
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
+SkipOption = Annotated[bool, typer.Option("--skip-unreadable", help="Leave out image files that cannot be read.")]
+PRESETS_HELP = "smoke (tries the whole way), sprint (fast), tiny (small), standard or quality (longest)."
+LabelsOption = Annotated[int, typer.Option(min=0, help="Train on so few images, drawn from each class; 0: on all.")]
+MOST_ROWS = 40
+
+
+def with_labels(assignments: list[str] | None, labels: int) -> list[str]:
+    """The words of `--set` with those of `--labels`."""
+    return [*(assignments or []), *([f"data.labels={labels}"] if labels else [])]
+
+
+def print_rows(rows: list[dict[str, Any]], title: str, as_json: bool, none: str = "") -> None:
+    """A table for people, or `none` where it would be empty; JSON for scripts."""
+    if as_json or not rows:
+        return echo(json.dumps(rows, default=datetime.isoformat) if as_json else none)
+    from modelyard.console.tables import print_table
+
+    return print_table(rows, title)
+
+
+def print_first(rows: Sequence[dict[str, Any]], title: str, what: str) -> None:
+    """A table of the first rows, and how many more there are of `what`."""
+    from modelyard.console.tables import print_table
+
+    print_table(rows[:MOST_ROWS], title)
+    if len(rows) > MOST_ROWS:
+        echo(f"... and {len(rows) - MOST_ROWS} more {what} (--json lists all)")
+
+
+def folder_options(assignments: Sequence[str], skip_unreadable: bool, size_before: tuple[int, int] | None) -> FolderOptions:
+    """What `--set` says of reading a folder. Raises: ConfigError."""
+    from modelyard.data.splits import DataConfig
+
+    data = DataConfig().override([assignment.strip().removeprefix("data.") for assignment in assignments])
+    return data.folder_options(skip_unreadable=skip_unreadable, size_before=size_before)
+
+
+def load(name: str, assignments: Sequence[str] = (), *, skip_unreadable: bool = False) -> Dataset:
+    """A data set by name or folder as a run with these `--set` would read it, with its progress.
+
+    Raises: DataError, ConfigError.
+    """
+    from modelyard.home import Home
+    from modelyard.progress import ConsoleProgress
+    from modelyard.sources.sources import load_dataset
+    from modelyard.steps.naming import champions_size
+
+    options = folder_options(assignments, skip_unreadable, champions_size(Home.current(), name))
+    with ConsoleProgress() as progress:
+        return load_dataset(name, options, progress.work)

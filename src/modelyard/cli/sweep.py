@@ -1,0 +1,113 @@
+"""`modelyard sweep`: many trainings at once."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from modelyard.cli.options import PRESETS_HELP, JsonOption, LabelsOption, SkipOption, print_rows, with_labels
+from modelyard.home import Home
+from modelyard.terminal.echo import echo
+
+if TYPE_CHECKING:
+    from modelyard.sweeps.request import SweepRequest
+
+
+def sweep(
+    dataset: Annotated[str, typer.Option("--dataset", "-d", help="auto, a known name or a path.")] = "auto",
+    architecture: Annotated[list[str] | None, typer.Option("--architecture", "-a", help="As in `run`; repeatable.")] = None,
+    preset: Annotated[str, typer.Option(help=PRESETS_HELP)] = "smoke",
+    seeds: Annotated[str, typer.Option(help="0-19 or 0,1,2.")] = "0-4",
+    assignments: Annotated[list[str] | None, typer.Option("--set", help="Change a recipe value in all.")] = None,
+    labels: LabelsOption = 0,
+    ranges: Annotated[list[str] | None, typer.Option("--range", help="key=low:high[:log] or key=a|b|c; repeatable.")] = None,
+    trials: Annotated[
+        int | None, typer.Option(min=1, help="With --range: configurations for each architecture. Default: 20.")
+    ] = None,
+    name: Annotated[str, typer.Option(help="The same again goes on where it ended. Default: data set and preset.")] = "",
+    model_name: Annotated[str, typer.Option(help="The model's, as `run --name` has it.")] = "",
+    runner: Annotated[str, typer.Option(help="local, dask or ray.")] = "local",
+    workers: Annotated[int | None, typer.Option(min=1, help="Trainings beside each other. Default: the usable cores.")] = None,
+    address: Annotated[str, typer.Option(help="Of an existing Dask or Ray cluster.")] = "",
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    compare: Annotated[bool, typer.Option("--compare", help="Then compare the best of each, as `run` does.")] = False,
+    skip_unreadable: SkipOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Train many seeds and architectures, or search ranges of recipe values; mean and interval over seeds for each.
+
+    Chosen by validation alone: the test images are not looked at before --compare. Finished trainings are never repeated,
+    interrupted ones go on from their last epoch. With --range Optuna proposes values and gives up what falls behind.
+    """
+    from modelyard.machine.cores import usable_cores
+    from modelyard.recipes import ARCHITECTURES
+    from modelyard.sweeps.request import SweepRequest, check, parse_range, parse_seeds
+
+    parsed = tuple(parse_range(text) for text in ranges or ())
+    request = SweepRequest(
+        name=name or f"{dataset}-{preset}{'-search' if parsed else ''}".strip("./").replace("/", "-").lower(), dataset=dataset,
+        architectures=tuple(architecture or ARCHITECTURES), preset=preset, assignments=tuple(with_labels(assignments, labels)),
+        seeds=parse_seeds(seeds), ranges=parsed, trials=trials or (20 if parsed else 0), device=device,
+        skip_unreadable=skip_unreadable, model_name=model_name,
+    )  # fmt: skip
+    check(request)
+    found = _run(request, (runner, workers or usable_cores(), address))
+    if as_json:
+        echo(json.dumps(found))
+    elif found["configurations"]:
+        print_rows(found["configurations"], f"sweep {request.name}: validation, mean over seeds", as_json=False)
+    _say_failed(found)
+    if compare and found["configurations"]:
+        _compare_best(request, found)
+    elif not as_json:
+        folder = Home.current().sweeps / request.name
+        compared = "the same command with --compare | " if found["configurations"] else ""
+        echo(f"summary and picture: {folder}", f"next: {compared}modelyard ui")
+    if found["states"]["failed"]:
+        raise typer.Exit(1)
+
+
+def _run(request: SweepRequest, engine: tuple[str, int, str]) -> dict[str, Any]:
+    """The flow on its engine. Raises: ConfigError before anything starts."""
+    from flows.session import flow_session
+    from modelyard.machine.cores import usable_cores
+    from modelyard.sweeps.request import check_runner, claim_name
+    from modelyard.sweeps.search import need_optuna
+    from modelyard.training.precision import resolve_device
+
+    if request.ranges:
+        need_optuna()
+    check_runner(engine[0], engine[2])
+    resolve_device(request.device)
+    claim_name(request, Home.current())
+    with flow_session(lambda: request):
+        from flows.runners import make_runner
+        from flows.sweep import sweep as sweep_flow
+
+        cores = max(1, usable_cores() // engine[1])
+        found: dict[str, Any] = sweep_flow.with_options(task_runner=make_runner(*engine))(request, cores)
+    return found
+
+
+def _say_failed(found: dict[str, Any]) -> None:
+    for trial in found["trials"]:
+        if trial["state"] == "failed":
+            echo(f"failed: {trial['label']} seed {trial['seed']}: {trial['why']}", err=True)
+
+
+def _compare_best(request: SweepRequest, found: dict[str, Any]) -> None:
+    """Each architecture's best configuration with its first seed; what is trained is not trained again."""
+    from flows.session import run_compare
+    from modelyard.console.tables import print_board
+    from modelyard.steps.requests import CompareRequest
+    from modelyard.sweeps.summary import best_by_label, configurations, from_record
+
+    best = best_by_label(configurations([from_record(trial) for trial in found["trials"]]))
+    recipes = {label: request.recipes(chosen.assignments)[label] for label, chosen in best.items()}
+    wanted = CompareRequest(
+        dataset=request.dataset, recipes=recipes, seed=request.seeds[0], device=request.device,
+        skip_unreadable=request.skip_unreadable, name=request.model_name,
+    )  # fmt: skip
+    print_board(run_compare(lambda: wanted))

@@ -1,0 +1,99 @@
+"""What a run would do: which steps are done, which are not and why, and what those take of memory and time."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from modelyard.data.packed import open_packed
+from modelyard.data.splits import make_splits
+from modelyard.home import Home
+from modelyard.steps import (
+    build_requests,
+    check_memory,
+    check_model,
+    evaluation_is_done,
+    export_is_done,
+    prepare,
+    training_is_done,
+)
+from modelyard.steps.requests import BuildRequest, CompareRequest
+from modelyard.steps.training import training_job
+from modelyard.training.config import TrainingConfig, num_epochs, steps_before
+from modelyard.training.job import RESULT_FILE
+from modelyard.training.trial import Cost, measure
+
+Row = dict[str, Any]
+ORDERING_BYTES = 1.2e9
+"""Of the process that evaluates and exports, without its images (measured)."""
+
+
+def plan_rows(request: CompareRequest, home: Home) -> list[Row]:
+    """One row for each architecture and step, in the order in which they would run. Raises what the run would raise."""
+    first = next(iter(request.recipes.values()))
+    prepared = prepare(request.dataset, home, first.data, skip_unreadable=request.skip_unreadable, name=request.name)
+    builds = build_requests(request, prepared, home)
+    for build in builds:
+        check_model(build, home)
+    waiting = [build for build in builds if not training_is_done(build, home)]
+    jobs = [training_job(build, home, home.checkpoints / "trial") for build in waiting]
+    costs = dict(zip([build.label for build in waiting], measure(jobs) if jobs else [], strict=True))
+    for build in waiting:
+        check_memory(build, home, costs[build.label])
+    return [row for build in builds for row in _rows_of_one(build, home, costs.get(build.label))]
+
+
+def _rows_of_one(build: BuildRequest, home: Home, cost: Cost | None) -> list[Row]:
+    steps = {
+        "train": (build.training_folder(home), training_is_done(build, home)),
+        "evaluate": (build.evaluation_folder(home), evaluation_is_done(build, home)),
+        "export": (build.bundle_folder(home), export_is_done(build, home)),
+    }
+    rows = []
+    for step, (folder, is_done) in steps.items():
+        why = "same data, recipe and code" if is_done else _why_missing(step, build, home)
+        row = {
+            "model": build.dataset,
+            "architecture": build.label,
+            "step": step,
+            "state": "done" if is_done else "to do",
+            "why": why,
+        }
+        taken = {"memory": None, "seconds": None} if is_done else _cost_of(step, build, home, cost)
+        rows.append(row | taken | {"folder": folder.name})
+    return rows
+
+
+def _why_missing(step: str, build: BuildRequest, home: Home) -> str:
+    if step != "train":
+        return "not made yet for this training"
+    checkpoint = home.checkpoints / f"{build.training_key}.safetensors"
+    return "goes on from its checkpoint, the whole takes" if checkpoint.exists() else "not trained yet"
+
+
+def _cost_of(step: str, build: BuildRequest, home: Home, cost: Cost | None) -> Row:
+    """MB that the process of a step holds at most, and the seconds of a training; None where nobody knows."""
+    memory = cost and (cost.memory if step == "train" else ORDERING_BYTES + cost.evaluation)
+    seconds = None if step != "train" else estimate_seconds(build, home) or (cost and cost.seconds)
+    return {"memory": memory and round(memory / 1e6), "seconds": seconds and round(seconds, 1)}
+
+
+def estimate_seconds(build: BuildRequest, home: Home) -> float | None:
+    """Seconds of training, from the last training of an equal model on this machine; None when there is none."""
+    dataset = open_packed(home.steps / build.data_step, verify=False)
+    images = len(make_splits(dataset, build.recipe.data).train)
+    images = min(images, build.recipe.training.max_train_images or images)
+    wanted = {"model": build.recipe.model.model_dump(mode="json"), "image_shape": list(dataset.image_shape)}
+    for result in sorted(home.steps.glob(f"train-*/{RESULT_FILE}"), key=_modified, reverse=True):
+        record = json.loads(result.read_text())
+        if wanted.items() <= record.items() and "training" in record:  # earlier versions did not keep it
+            before = TrainingConfig.model_validate(record["training"])
+            steps = steps_before(before, record["train_images"], len(record["history"]))
+            training = build.recipe.training
+            return float(record["seconds"] / steps * steps_before(training, images, num_epochs(training, images)))
+    return None
+
+
+def _modified(path: Path) -> float:
+    return path.stat().st_mtime

@@ -1,0 +1,109 @@
+"""What two versions answer to the same test images, and what is known of one alone. N images, K classes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from modelyard.bundle import MODEL_FILE, Bundle
+from modelyard.data.datasets import Dataset
+from modelyard.data.packed import open_packed
+from modelyard.errors import StoreError
+from modelyard.evaluation.metrics import NEVER_GIVEN, RECALL, Probabilities, of_classes
+from modelyard.files import is_sealed
+from modelyard.home import Home
+from modelyard.promotion.gates import Facts
+from modelyard.promotion.pairs import Pair
+from modelyard.registry.versions import Version, release_folder
+from modelyard.releases.folders import demand_recorded, read_release
+from modelyard.terminal.printable import listed
+
+NAN = float("nan")
+
+
+def released(home: Home, version: Version) -> Bundle:
+    """What a version's release holds, if ledger and registry know it so.
+
+    Raises: StoreError or BundleError when it is gone, altered or another one.
+    """
+    folder = release_folder(home, version)
+    if not folder.is_dir():
+        raise StoreError(f"version {version.number} of {version.name} has no release folder {folder}; run its recipe again")
+    bundle = read_release(folder)
+    demand_recorded(bundle, {MODEL_FILE: version.digest})
+    return bundle
+
+
+def facts(home: Home, version: Version) -> Facts:
+    """What was measured when the version was made, and how its released file answers its golden samples here."""
+    from modelyard.inference.session import classify, open_session  # a rollback asks no model
+
+    bundle = released(home, version)
+    images_BHWC, expected_BK = bundle.samples()
+    found_BK = classify(open_session(bundle.model), images_BHWC)
+    golden = float(np.abs(found_BK - expected_BK).max()) if found_BK.shape == expected_BK.shape else NAN
+    told, classes = bundle.manifest.metrics, bundle.manifest.classes
+    return Facts(
+        difference=float(np.maximum(golden, told.get("onnx/max_difference", golden))),  # unlike max(), keeps NaN
+        accuracy=told.get("test/accuracy", NAN), ece=told.get("test/ece", NAN),
+        latency_ms_p50=told.get("onnx/latency_ms_p50", NAN), latency_ms_p99=told.get("onnx/latency_ms_p99", NAN),
+        megabytes=len(bundle.model) / 1e6, num_classes=len(classes),
+        majority_share=told.get("test/majority_share", NAN), recalls=of_classes(told, RECALL, classes),
+        never_given=told.get(f"{NEVER_GIVEN}/count", NAN), never_given_names=tuple(of_classes(told, NEVER_GIVEN, classes)),
+    )  # fmt: skip
+
+
+def data_folder(home: Home, version: Version) -> Path:
+    """The packed data that a version was made from. Raises: StoreError when it is gone."""
+    folder = home.steps / f"data-{version.tags.get('data_digest', '')[:16]}"
+    if not folder.is_dir():
+        raise StoreError(
+            f"the test images of version {version.number} of {version.name} are gone ({folder});"
+            " modelyard run on its data set brings them back"
+        )
+    return folder
+
+
+def pair_up(home: Home, candidate: Version, champion: Version, data: Path) -> Pair | str:
+    """Both versions' answers to the test images of `data` whose classes both know; a sentence where one cannot read them."""
+    dataset = open_packed(data, verify=False)
+    candidate_NK, champion_NK = (_probabilities(home, version, dataset) for version in (candidate, champion))
+    if isinstance(candidate_NK, str) or isinstance(champion_NK, str):
+        return candidate_NK if isinstance(candidate_NK, str) else str(champion_NK)
+    labels_N, known_K = dataset.test.labels_N, np.asarray(~np.isnan(candidate_NK + champion_NK).all(axis=0))
+    rows_N = np.flatnonzero(known_K[labels_N])
+    if not rows_N.size:
+        return f"no test image of {dataset.name} is of a class that both know"
+    candidate_NK, champion_NK = (np.nan_to_num(answers_NK[rows_N]) for answers_NK in (candidate_NK, champion_NK))
+    note = "" if known_K.all() else f" images of the {known_K.sum()} classes that the champion knows"
+    return Pair(candidate_NK, champion_NK, labels_N[rows_N], dataset.classes, rows_N, note)
+
+
+def _probabilities(home: Home, version: Version, dataset: Dataset) -> Probabilities | str:
+    """As recorded when the version was evaluated on these images, else asked of its released file (NaN for classes that it
+    does not know); a sentence where that has classes of its own, or images of another size or read in another way.
+    """
+    recorded = home.steps / version.tags.get("evaluation", "none")
+    if version.tags.get("data_digest") == dataset.digest and is_sealed(recorded):
+        with np.load(recorded / "test.npz", allow_pickle=False) as test:
+            return np.asarray(test["probabilities"], np.float64)
+    bundle = released(home, version)
+    height, width, channels = bundle.manifest.image_shape
+    if lost := [name for name in bundle.manifest.classes if name not in dataset.classes]:
+        own = "; none is left, a model of its own takes --name NAME" if lost == list(bundle.manifest.classes) else ""
+        return f"classes of version {version.number} are gone: {listed(lost)}{own}"
+    reading = bundle.manifest.reading
+    if (reading.fit, reading.white) != (dataset.reading.fit, dataset.reading.white):
+        return f"images that are {dataset.reading.told}, those of version {version.number} are {reading.told}"
+    if (channels, height, width) != dataset.image_shape:
+        before, now = ("x".join(map(str, shape)) for shape in ((channels, height, width), dataset.image_shape))
+        return f"images of {now}, channels x height x width, those of version {version.number} are of {before}"
+    from modelyard.inference.session import classify, open_session
+
+    session = open_session(bundle.model)
+    blocks = (np.ascontiguousarray(images_BCHW.transpose(0, 2, 3, 1)) for images_BCHW in dataset.test.blocks())
+    answers = [classify(session, images_BHWC) for images_BHWC in blocks]
+    answers_NK = np.full((len(dataset.test), len(dataset.classes)), np.nan)
+    answers_NK[:, [dataset.classes.index(known) for known in bundle.manifest.classes]] = np.concatenate(answers)
+    return answers_NK

@@ -1,0 +1,101 @@
+"""Requests and answers as HTTP/1.1 writes them (RFC 9110, RFC 9112)."""
+
+from __future__ import annotations
+
+import re
+from email.utils import formatdate
+from http import HTTPStatus
+from urllib.parse import unquote
+
+import httptools
+
+from modelyard.errors import RequestError
+from modelyard.serving.http.exchange import Request, Response
+
+STATUS_LINES = {
+    int(status): b"HTTP/1.1 %d %b\r\nx-content-type-options: nosniff\r\n" % (status, status.phrase.encode())
+    for status in HTTPStatus
+}
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+HEAD_END = b"\r\n\r\n"
+KNOWN_HEADS, KNOWN_HEAD_BYTES = 1024, 2048
+"""How many heads of requests are remembered, and how long they may be."""
+NO_HEAD = Request("", "", b"", {}, b"")
+"""Of what is refused before its head is whole."""
+UNKNOWN = (NO_HEAD, -1)
+_date = [b""]
+"""The Date header of this second, with its line end."""
+
+
+def incoming(method: bytes, url: bytes, headers: dict[bytes, bytes], version: str) -> Request:
+    """The request whose head this is, without its body. Raises: RequestError (400, 417, 501) when it cannot be read."""
+    if b"host" not in headers and version not in {"0.9", "1.0"}:
+        raise RequestError("not HTTP/1.1: the header Host is missing")
+    if url.startswith(b"/"):
+        raw_path, _, query = url.partition(b"?")
+        raw_path = raw_path.partition(b"#")[0]
+    else:
+        raw_path, query = _absolute(url, headers)
+    if headers.get(b"transfer-encoding", b"chunked").lower() != b"chunked":
+        raise RequestError("transfer-encoding: expected chunked or none", HTTPStatus.NOT_IMPLEMENTED)
+    if headers.get(b"expect", b"100-continue").lower() != b"100-continue":
+        raise RequestError("expect: expected 100-continue or none", HTTPStatus.EXPECTATION_FAILED)
+    path = raw_path.decode("latin-1")
+    if "%" in path:  # a slash that was written so parts no path
+        path = "%2F".join(map(unquote, re.split("%2[fF]", path)))
+    return Request(method.decode("latin-1"), path, query, headers, b"")
+
+
+def _absolute(url: bytes, headers: dict[bytes, bytes]) -> tuple[bytes, bytes]:
+    """Path and query of a whole address, whose host must be the header's. Raises: RequestError (400)."""
+    try:
+        parsed = httptools.parse_url(url)
+    except httptools.HttpParserInvalidURLError:
+        raise RequestError("not HTTP/1.1: the address is invalid") from None
+    host = re.split(rb"[/?#]", url.partition(b"://")[2], maxsplit=1)[0]
+    if host and headers.setdefault(b"host", host).lower() != host.lower():
+        raise RequestError("the address and the header Host name different hosts")
+    return parsed.path or b"/", parsed.query or b""
+
+
+def outgoing(response: Response, method: str, goes_on: bool) -> bytes:
+    """The whole answer, so that it leaves in one packet; `goes_on`: whether the connection does."""
+    lines = [b"%b: %b\r\n" % header for header in response.headers]
+    body = response.body
+    if response.status not in {HTTPStatus.NOT_MODIFIED, HTTPStatus.NO_CONTENT}:
+        lines.append(b"content-length: %d\r\n" % len(body))
+    if not goes_on:
+        lines.append(b"connection: close\r\n")
+    head = b"".join([STATUS_LINES[response.status], _date[0], *lines, b"\r\n"])
+    return head if method == "HEAD" else head + body
+
+
+def refresh_date() -> None:
+    """Take the time anew; once a second is enough."""
+    _date[0] = b"date: %b\r\n" % formatdate(usegmt=True).encode()
+
+
+class KnownHeads:
+    """Heads that were let in before, on any connection of a worker: the same bytes always say the same."""
+
+    def __init__(self) -> None:
+        self._heads: dict[bytes, tuple[Request, int]] = {}
+        """Each with a request without its body, and the bytes of that."""
+
+    def read(self, data: bytes) -> Request | None:
+        """The request that is all of `data`, if its head came before, byte for byte."""
+        end = data.find(HEAD_END) + len(HEAD_END)
+        asked, num_bytes = self._heads.get(data[:end], UNKNOWN)
+        if len(data) - end != num_bytes:
+            return None
+        return asked.with_body(data[end:])
+
+    def remember(self, data: bytes, request: Request) -> None:
+        """The head of a request after which the connection goes on, if it was all of `data`."""
+        end = data.find(HEAD_END) + len(HEAD_END)
+        length = request.headers.get(b"content-length", b"0")
+        if end > KNOWN_HEAD_BYTES or b"expect" in request.headers or int(length) != len(data) - end:
+            return
+        if len(self._heads) >= KNOWN_HEADS:
+            self._heads.clear()
+        self._heads[data[:end]] = request.with_body(b""), len(data) - end

@@ -1,0 +1,81 @@
+"""What one request for a model may hold: rows, and the JSON that they can need.
+
+Reading JSON holds the interpreter's lock, in whichever thread: what is read at once is what all others wait for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import TypeVar
+
+from modelyard.errors import RequestError
+from modelyard.serving.protocol.tensors import TensorSpec
+
+T = TypeVar("T")
+HEAD_BYTES = 64 * 1024
+"""Of all in a request but its rows."""
+VALUE_BYTES = 24
+"""Of a number in JSON: the longest double, a comma and a blank."""
+LARGE_BYTES = 256 * 1024
+"""Up to here reading takes a few milliseconds, whatever the JSON holds."""
+UNIT_BYTES = 8
+"""8 MB may hold a million units, of about 0.1 us each on a slow core."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Of one model's requests; a unit is what an integer takes to be read."""
+
+    max_rows: int
+    max_json_bytes: int
+    max_units: int
+
+    @classmethod
+    def of(cls, spec: TensorSpec, max_rows: int, max_json_bytes: int) -> Limits:
+        """`max_json_bytes` of all models, however much `max_rows` rows of this one can need."""
+        needed = max_rows * math.prod(spec.row_shape) * VALUE_BYTES + HEAD_BYTES
+        return cls(max_rows, min(needed, max_json_bytes), max_json_bytes // UNIT_BYTES)
+
+    def check_rows(self, num_rows: float) -> None:
+        """Raises: RequestError (400)."""
+        if not 1 <= num_rows <= self.max_rows:
+            raise RequestError(f"expected 1 to {self.max_rows} rows, received {num_rows}")
+
+    def check_json(self, body: bytes, *, has_files: bool = False) -> None:
+        """Raises: RequestError (413) for JSON that would keep the others waiting; files are large, and quickly read."""
+        max_bytes = self.max_units * UNIT_BYTES if has_files else self.max_json_bytes
+        if len(body) > max_bytes or (len(body) > LARGE_BYTES and _units(body) > self.max_units):
+            raise RequestError(
+                f"expected JSON of at most {max_bytes} bytes and {self.max_units} integers (a fraction, list or text "
+                f"counts as several), received {len(body)} bytes; send fewer rows, or binary data to /v2/models/M/infer "
+                "(Inference-Header-Content-Length), or a picture file to /predict",
+                HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+            )
+
+
+def _units(body: bytes) -> int:
+    """A fraction or exponent takes two, a list, an object or half a text three."""
+    return sum(map(body.count, (b",", b".", b"e", b"E"))) + 2 * sum(map(body.count, (b"[", b"{", b'"')))
+
+
+class Turns:
+    """Large JSON is read one body at a time, and after each for as long as it took none: others are answered."""
+
+    def __init__(self) -> None:
+        self._reading = asyncio.Lock()
+
+    async def read(self, body: bytes, read: Callable[[], T]) -> T:
+        """What `read` makes of `body`."""
+        if len(body) <= LARGE_BYTES:
+            return read()
+        await self._reading.acquire()
+        started = time.perf_counter()
+        try:
+            return read()
+        finally:
+            asyncio.get_running_loop().call_later(time.perf_counter() - started, self._reading.release)

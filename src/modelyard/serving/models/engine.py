@@ -1,0 +1,120 @@
+"""One bundle in one onnxruntime session: opened, checked against its golden samples and timed before it answers.
+
+B batch, H height, W width, C channels, K classes.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modelyard.bundle import Bundle
+from modelyard.errors import BundleError, ModelyardError, ParityError
+from modelyard.files import hold_folder
+from modelyard.inference.session import open_session
+from modelyard.serving.protocol.tensors import TensorSpec
+
+INPUT, PROBABILITIES = "images", "probabilities"
+TOLERANCE = 1e-4
+"""Of probabilities, between the answers sealed in the bundle and this machine's; the registry's own bound."""
+BATCH_SIZES = (1, 2, 4, 8, 16, 32)
+TUNING_S = 0.01
+"""For each size; a slow model takes two runs of each."""
+BATCH_COST_S = 20e-6
+"""What a batch costs beside onnxruntime, measured: it makes tiny batches a little dearer."""
+INLINE_S = 0.004
+"""The event loop may stand still this long; longer batches run on a thread."""
+
+
+class Engine:
+    """A model version that is ready to answer."""
+
+    def __init__(self, bundle: Bundle, *, provider: str, tuning_s: float = TUNING_S) -> None:
+        """Raises: BundleError, ParityError or DeviceError when the version must not be served."""
+        self.folder, self.provider = bundle.folder, provider
+        hold_folder(bundle.folder, self)
+        self.manifest = bundle.manifest
+        self._session = open_session(bundle.model, provider=provider, threads=1)
+        self.input, self.outputs = _signature(self._session, bundle.folder)
+        self._names = [output.name for output in self.outputs]
+        self._check_signature()
+        golden_BHWC = self._check_golden(bundle)
+        self.mergeable = self._rows_are_independent(golden_BHWC[:3])
+        self.row_cap, self.row_seconds = self._tune(golden_BHWC, tuning_s)
+        self.inline_rows = int(INLINE_S / self.row_seconds)
+
+    def run(self, rows: NDArray[Any]) -> list[NDArray[Any]]:
+        """All outputs for rows [B, ...]; more rows than `row_cap` go through in pieces, so that memory stays small."""
+        if len(rows) <= self.row_cap or not self.mergeable:
+            return self._session.run(self._names, {self.input.name: rows})  # type: ignore[no-any-return]
+        pieces = [self.run(rows[start : start + self.row_cap]) for start in range(0, len(rows), self.row_cap)]
+        return [np.concatenate(parts) for parts in zip(*pieces, strict=True)]
+
+    def _check_signature(self) -> None:
+        expected = {PROBABILITIES: (len(self.manifest.classes),)}
+        found = {output.name: output.row_shape for output in self.outputs if output.name in expected}
+        if self.input.name != INPUT or self.input.row_shape != self.manifest.image_shape or found != expected:
+            raise BundleError(
+                f"{self.folder}: expected input {INPUT!r} {list(self.manifest.image_shape)} and output {expected}, "
+                f"received {self.input.name!r} {list(self.input.row_shape)} and {found}; export it again"
+            )
+
+    def _check_golden(self, bundle: Bundle) -> NDArray[Any]:
+        try:
+            golden_BHWC, expected_BK = bundle.samples()
+            at = self._names.index(PROBABILITIES)  # one by one: the best batch is not known yet
+            singles = (self._session.run(self._names, {self.input.name: image[None]})[at] for image in golden_BHWC)
+            found_BK = np.concatenate([*singles])
+        except ModelyardError:
+            raise
+        except Exception as error:  # onnxruntime's and numpy's errors have no common base
+            raise BundleError(f"{self.folder}: cannot answer its golden samples ({error}); export it again") from error
+        if found_BK.shape != expected_BK.shape or not np.allclose(found_BK, expected_BK, rtol=0, atol=TOLERANCE):
+            raise ParityError(f"{self.folder} does not give its golden answers within {TOLERANCE} here; export it again")
+        return golden_BHWC
+
+    def _rows_are_independent(self, rows: NDArray[Any]) -> bool:
+        """Whether a batch gives each row the answer it gets alone; if not, requests are never merged."""
+        together = self._session.run(self._names, {self.input.name: rows})
+        alone = [self._session.run(self._names, {self.input.name: row[None]}) for row in rows]
+        return all(
+            len(found) == len(rows) and np.allclose(found, np.concatenate(singles), rtol=1e-3, atol=TOLERANCE)
+            for found, singles in zip(together, zip(*alone, strict=True), strict=True)
+        )
+
+    def _tune(self, golden_BHWC: NDArray[Any], tuning_s: float) -> tuple[int, float]:
+        """The smallest batch within 3 % of the best throughput, and its seconds for a row.
+
+        Stops at the first size that brings less: larger ones would only take memory and time.
+        """
+        cap, row_seconds = 1, float("inf")
+        for size in BATCH_SIZES if self.mergeable else BATCH_SIZES[:1]:
+            seconds = (
+                self._best_seconds(np.resize(golden_BHWC, (size, *self.input.row_shape)), tuning_s) + BATCH_COST_S
+            ) / size
+            if seconds > 0.97 * row_seconds:
+                break
+            cap, row_seconds = size, seconds
+        return cap, row_seconds
+
+    def _best_seconds(self, rows: NDArray[Any], tuning_s: float) -> float:
+        """The quickest of some runs: other work on the machine only ever adds time."""
+        feed = {self.input.name: rows}
+        self._session.run(self._names, feed)
+        best, end = float("inf"), time.perf_counter() + tuning_s
+        while (start := time.perf_counter()) < end or best == float("inf"):
+            self._session.run(self._names, feed)
+            best = min(best, time.perf_counter() - start)
+        return best
+
+
+def _signature(session: Any, folder: Path) -> tuple[TensorSpec, tuple[TensorSpec, ...]]:
+    inputs = [TensorSpec.from_graph(node.name, node.type, node.shape) for node in session.get_inputs()]
+    outputs = [TensorSpec.from_graph(node.name, node.type, node.shape) for node in session.get_outputs()]
+    if len(inputs) != 1:
+        raise BundleError(f"{folder}: expected one input, received {len(inputs)}; export it again")
+    return inputs[0], tuple(outputs)

@@ -1,0 +1,121 @@
+"""Reading V2 inference requests: JSON, JSON with binary tensors, or the bare bytes of the input.
+
+Open Inference Protocol V2 (https://github.com/open-inference/open-inference-protocol) with Triton's
+binary_tensor_data and classification extensions.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import orjson
+
+from modelyard.errors import RequestError, quoted
+from modelyard.serving.http.limits import HEAD_BYTES, LARGE_BYTES, Limits
+from modelyard.serving.protocol.infer_head import Head, HeadReader, Wanted
+from modelyard.serving.protocol.tensors import TensorSpec, flatten, to_bytes
+
+CACHED_HEADERS, CACHED_BYTES = 1024, 4096
+"""How many, and how long they may be: nobody fills the memory with them."""
+DATA = b'"data":'
+
+
+class InferRequest(NamedTuple):
+    """A request that fits the model."""
+
+    head: Head
+    rows: bytes
+
+
+class RequestReader:
+    """Reads requests for one model version."""
+
+    def __init__(self, spec: TensorSpec, outputs: tuple[TensorSpec, ...], limits: Limits) -> None:
+        self._spec = spec
+        self._num_outputs = len(outputs)
+        self._limits = limits
+        self._head_reader = HeadReader(spec, outputs, limits)
+        self._heads: dict[bytes, Head] = {}
+        self._frames: dict[tuple[bytes, bytes], Head] = {}
+        """What stands before and after a flat list of pixels -> all that it says."""
+
+    def read(self, header_length: bytes | None, body: bytes) -> InferRequest:
+        """Raises: RequestError (400, 413) for whatever does not fit the protocol or the model."""
+        if header_length is None:
+            self._limits.check_json(body)
+            return self._read_json(body) if len(body) <= LARGE_BYTES else self._read_json_whole(body)
+        length = int(header_length) if header_length.isdigit() and len(header_length) < 20 else -1
+        if not 0 <= length <= min(len(body), HEAD_BYTES):
+            limit = f"expected at most {HEAD_BYTES}, and the body has {len(body)} bytes"
+            raise RequestError(f"Inference-Header-Content-Length is {quoted(header_length)}; {limit}")
+        if length == 0:
+            return self._read_raw(body)
+        head = self._cached_head(body[:length])
+        if head.binary_bytes is None:
+            raise RequestError("a binary request needs parameters.binary_data_size at its input")
+        if len(body) - length != head.binary_bytes:
+            raise self._spec.wrong_size(head.num_rows, len(body) - length)
+        return InferRequest(head, body[length:])
+
+    def _cached_head(self, header: bytes) -> Head:
+        head = self._heads.get(header)
+        if head is None:
+            head, data = self._head_reader.read(header)
+            if data is not None:
+                raise RequestError("a binary request has no data in its JSON")
+            if len(self._heads) >= CACHED_HEADERS:  # ids make every header new: never let them pile up
+                self._heads.clear()
+            if len(header) <= CACHED_BYTES:
+                self._heads[header] = head
+        return head
+
+    def _read_json(self, body: bytes) -> InferRequest:
+        """Most requests of a client differ in their pixels only: what frames them is read once."""
+        start = body.find(b"[", body.find(DATA))
+        end = body.find(b"]", start) + 1
+        frame = body[:start], body[end:]
+        head = self._frames.get(frame)
+        rows = None if head is None else self._pixels(body[start:end])
+        if head is not None and rows is not None and len(rows) == head.num_rows * self._spec.row_bytes:
+            return InferRequest(head, rows)
+        read = self._read_json_whole(body)
+        if self._is_frame(frame) and self._pixels(body[start:end]) == read.rows:
+            if len(self._frames) >= CACHED_HEADERS:
+                self._frames.clear()
+            self._frames[frame] = read.head
+        return read
+
+    def _pixels(self, text: bytes) -> bytes | None:
+        """A flat JSON list of the integers 0 to 255; None when it is anything else."""
+        if self._spec.datatype != "UINT8" or b"t" in text or b"f" in text:  # true and false count as integers
+            return None
+        try:
+            return bytes(orjson.loads(text))
+        except (ValueError, TypeError):
+            return None
+
+    @staticmethod
+    def _is_frame(frame: tuple[bytes, bytes]) -> bool:
+        """Whether another list in its place is sure to be read alike: the name stands there once, and not in a string."""
+        before, after = frame
+        both = before + after
+        return before.rstrip().endswith(DATA) and both.count(b'"data"') == 1 and b"\\" not in both and len(both) <= CACHED_BYTES
+
+    def _read_json_whole(self, body: bytes) -> InferRequest:
+        head, data = self._head_reader.read(body)
+        if head.binary_bytes is not None:
+            raise RequestError("binary_data_size needs the header Inference-Header-Content-Length")
+        if data is None:
+            raise RequestError(f"input {self._spec.name!r} has no data")
+        if self._spec.datatype == "FP16":
+            raise RequestError("FP16 has no JSON form; send the input as binary data")
+        shape = [head.num_rows, *self._spec.row_shape]
+        has_booleans = b"true" in body or b"false" in body
+        return InferRequest(head, to_bytes(flatten(data, shape), self._spec, has_booleans=has_booleans))
+
+    def _read_raw(self, body: bytes) -> InferRequest:
+        """The body is the input, one row of it, as for Triton."""
+        if len(body) != self._spec.row_bytes:
+            raise self._spec.wrong_size(1, len(body))
+        wanted = tuple(Wanted(index, True, 0) for index in range(self._num_outputs))
+        return InferRequest(Head(1, wanted, None, None, len(body)), body)
