@@ -2,8 +2,9 @@
 
     python benchmarks/audit.py PIP_AUDIT...
 
-asks with that command, which has an environment of its own. A package that the service does not know, or a service that cannot
-be reached, is none without faults: pip-audit itself ends with "No known vulnerabilities found" where each was answered by 404.
+asks with that command, which has an environment of its own. A package that the service does not know, or a
+service that cannot be reached, is none without faults: pip-audit itself ends with "No known vulnerabilities
+found" where each was answered by 404.
 """
 
 from __future__ import annotations
@@ -16,7 +17,16 @@ from typing import Any
 
 LOCK = Path(__file__).parents[1] / "requirements.lock"
 CLEAN, FOUND, NOT_ASKED = 0, 1, 3
-OPTIONS = ("--requirement", str(LOCK), "--require-hashes", "--disable-pip", "--progress-spinner", "off", "--format", "json")
+OPTIONS = (
+    "--requirement",
+    str(LOCK),
+    "--require-hashes",
+    "--disable-pip",
+    "--progress-spinner",
+    "off",
+    "--format",
+    "json",
+)
 
 
 def verdict(dependencies: list[dict[str, Any]]) -> tuple[int, list[str]]:
@@ -25,10 +35,12 @@ def verdict(dependencies: list[dict[str, Any]]) -> tuple[int, list[str]]:
     unknown = [one["name"] for one in dependencies if "vulns" not in one]
     if not known:
         return NOT_ASKED, [
-            f"NOT AUDITED: the advisory service knows none of the {len(unknown)} packages: no real one is reached"
+            f"NOT AUDITED: the advisory service knows none of the {len(unknown)} packages: no real "
+            "one is reached"
         ]
     lines = [
-        f"{one['name']} {one['version']}: {fault['id']}, mended in {', '.join(fault['fix_versions']) or 'no version yet'}"
+        f"{one['name']} {one['version']}: {fault['id']}, mended in "
+        f"{', '.join(fault['fix_versions']) or 'no version yet'}"
         for one in known
         for fault in one["vulns"]
     ]

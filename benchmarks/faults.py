@@ -1,9 +1,10 @@
-"""The table of faults: every test marked `fault` is run, and each row says what was injected, how and what came of it.
+"""The table of faults: every test marked `fault` is run, and each row says what was injected, how and what
+came of it.
 
     python benchmarks/faults.py [pytest arguments]
 
-A test fails when anything is lost, so "nothing" is only written where it passed. Seconds are those of the whole test with
-the work that was disturbed, so they bound the recovery from above.
+A test fails when anything is lost, so "nothing" is only written where it passed. Seconds are those of the
+whole test with the work that was disturbed, so they bound the recovery from above.
 """
 
 from __future__ import annotations

@@ -1,12 +1,14 @@
-"""Hostility: hostile requests by the ten thousand and hostile files by the hundred; prints what was not handled.
+"""Hostility: hostile requests by the ten thousand and hostile files by the hundred; prints what was not
+handled.
 
     python -m benchmarks.hostile [--requests 100000] [--seed 0] [--minutes 15]
 
-A server with two workers serves a model of 28 x 28 pixels. A bystander, in a process of its own, asks it a hundred times a
-second while as many ordinary and then as many hostile requests come from the same generator; its p99 is compared. Then each
-spoilt release is put beside a good model that is promoted meanwhile, and each spoilt data set is read in a child.
-Handled: an answer that is right for its kind (`benchmarks/hostility/kinds.py`), a refusal in one line, no dead process,
-no traceback in the log, no 5xx but 503 and 504, nothing that hangs.
+A server with two workers serves a model of 28 x 28 pixels. A bystander, in a process of its own, asks it a
+hundred times a second while as many ordinary and then as many hostile requests come from the same generator;
+its p99 is compared. Then each spoilt release is put beside a good model that is promoted meanwhile, and each
+spoilt data set is read in a child.
+Handled: an answer that is right for its kind (`benchmarks/hostility/kinds.py`), a refusal in one line, no
+dead process, no traceback in the log, no 5xx but 503 and 504, nothing that hangs.
 """
 
 from __future__ import annotations
@@ -52,14 +54,26 @@ def report_requests(server: Server, count: int, seed: int, until: float) -> list
     after = memory_mb(server)
     in_time = takewhile(lambda _: time.monotonic() < until, hostile(count, seed))
     tally, harmed, failures = measured(server, in_time)
-    print(f"{tally.sent} hostile requests: {dict(sorted(tally.statuses.items()))} (0: closed, or the client left)")
-    print(f"bystander: p99 {p99(calm):.1f} ms beside as many ordinary ones, {p99(harmed):.1f} ms beside hostile ones, ", end="")
     print(
-        f"{len(harmed)} answers, most {max(harmed):.0f} ms; memory {before:.0f}, {after:.0f}, {memory_mb(server):.0f} MB",
+        f"{tally.sent} hostile requests: {dict(sorted(tally.statuses.items()))} (0: closed, or "
+        "the client left)"
+    )
+    print(
+        f"bystander: p99 {p99(calm):.1f} ms beside as many ordinary ones, {p99(harmed):.1f} ms "
+        "beside hostile ones, ",
+        end="",
+    )
+    print(
+        f"{len(harmed)} answers, most {max(harmed):.0f} ms; memory {before:.0f}, {after:.0f}, "
+        f"{memory_mb(server):.0f} MB",
         flush=True,
     )
     wrong = [f"{what}, {times} times" for what, times in (tally.wrong + failures).most_common()]
-    return wrong + [f"status {status}" for status in tally.statuses if status >= 500 and status not in {503, 504, 501, 505}]
+    return wrong + [
+        f"status {status}"
+        for status in tally.statuses
+        if status >= 500 and status not in {503, 504, 501, 505}
+    ]
 
 
 def report_releases(server: Server, releases: Path) -> list[str]:
@@ -69,7 +83,10 @@ def report_releases(server: Server, releases: Path) -> list[str]:
     for number, situation in enumerate(known, 1):
         folder = releases / f"victim{number}"
         install(folder, situation)
-        wrong += [f"release, {situation.name}: {what}" for what in beside_a_promotion(server, folder, situation, number)]
+        wrong += [
+            f"release, {situation.name}: {what}"
+            for what in beside_a_promotion(server, folder, situation, number)
+        ]
         shutil.rmtree(folder)
     print(f"{len(known)} bad releases, {len(wrong)} not handled", flush=True)
     return wrong
@@ -112,7 +129,11 @@ def report_data(folder: Path) -> list[str]:
 
 def report_server(server: Server) -> list[str]:
     """Dead processes and faults of the whole time."""
-    wrong = [f"{event}: {told}" for event in ("fault", "worker died", "worker failed") for told in server.events(event)]
+    wrong = [
+        f"{event}: {told}"
+        for event in ("fault", "worker died", "worker failed")
+        for told in server.events(event)
+    ]
     if server.process.poll() is not None:
         wrong.append(f"the server ended with {server.process.returncode}")
     return wrong + (["a traceback in the log"] if "Traceback" in server.log.read_text() else [])
@@ -120,7 +141,9 @@ def report_server(server: Server) -> list[str]:
 
 def main() -> None:
     """Measure and print; exit code 1 when something was not handled."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--requests", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--minutes", type=float, default=15.0, help="of requests at most")

@@ -1,4 +1,5 @@
-"""`python benchmarks/licences.py` writes docs/licences.md: what each package of requirements.lock is licensed under.
+"""`python benchmarks/licences.py` writes docs/licences.md: what each package of requirements.lock is licensed
+under.
 
 Read from the installed packages, so it runs in the environment that the lock made.
 """
@@ -13,9 +14,9 @@ ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "licences.md"
 HEAD = """# Licences of the packages
 
-Made by `make licences` from `requirements.lock` and what the installed packages say; a test compares them. SPDX: their own
-expression, else what their metadata name without doubt (`BSD License` may be one of several: see the file). The file lies
-below `site-packages`.
+Made by `make licences` from `requirements.lock` and what the installed packages say; a test compares them.
+SPDX: their own expression, else what their metadata name without doubt (`BSD License` may be one of several:
+see the file). The file lies below `site-packages`.
 
 | package | version | SPDX | licence file |
 | --- | --- | --- | --- |
@@ -33,7 +34,9 @@ LICENCE_FILE = re.compile(r"(licen[cs]e|copying|eula)[^/]*$", re.IGNORECASE)
 
 def locked() -> dict[str, str]:
     """Package -> version, as the lock has them."""
-    return dict(re.findall(r"^([\w.-]+)==([^\s;\\]+)", (ROOT / "requirements.lock").read_text(), re.MULTILINE))
+    return dict(
+        re.findall(r"^([\w.-]+)==([^\s;\\]+)", (ROOT / "requirements.lock").read_text(), re.MULTILINE)
+    )
 
 
 def installed(name: str, version: str) -> Distribution | None:
@@ -59,13 +62,19 @@ def _identifier(package: Distribution) -> str:
     (expression,), (stated,) = (told.get_all(field) or [""] for field in ("License-Expression", "License"))
     if expression or set(re.split(r" AND | OR ", stated)) <= IDENTIFIERS:
         return str(expression or stated)
-    classifiers = [line.removeprefix(prefix) for line in told.get_all("Classifier") or [] if line.startswith(prefix)]
+    classifiers = [
+        line.removeprefix(prefix) for line in told.get_all("Classifier") or [] if line.startswith(prefix)
+    ]
     return CLASSIFIERS.get(classifiers[0], "") if len(classifiers) == 1 else ""
 
 
 def _file(package: Distribution) -> str:
     """The one nearest to the top: what a wheel holds of others' licences lies deeper."""
-    found = [str(file) for file in package.files or [] if LICENCE_FILE.search(str(file)) and file.suffix not in {".py", ".pyc"}]
+    found = [
+        str(file)
+        for file in package.files or []
+        if LICENCE_FILE.search(str(file)) and file.suffix not in {".py", ".pyc"}
+    ]
     return min(found, key=lambda file: (".dist-info" not in file, file.count("/"), file), default="")
 
 

@@ -1,10 +1,12 @@
-"""What `modelyard up` takes: seconds until it is ready, memory while it idles, seconds from a promotion to its answers.
+"""What `modelyard up` takes: seconds until it is ready, memory while it idles, seconds from a promotion to
+its answers.
 
     python benchmarks/operate.py [--repeats 5]
 
-A store of its own gets two small versions of `digits`; then `modelyard up --detach` is timed, the resident memory of all
-its processes is summed after a minute without work, and versions are promoted and rolled back while a client asks the
-model server without a pause. A promotion is timed from the start of its command, and from the line in the ledger.
+A store of its own gets two small versions of `digits`; then `modelyard up --detach` is timed, the resident
+memory of all its processes is summed after a minute without work, and versions are promoted and rolled back
+while a client asks the model server without a pause. A promotion is timed from the start of its command, and
+from the line in the ledger.
 """
 
 from __future__ import annotations
@@ -35,7 +37,9 @@ SERVED = "http://127.0.0.1:9762/v2/models/digits"
 
 def modelyard(*words: str) -> str:
     """What the command prints. SystemExit when it fails."""
-    done = subprocess.run([sys.executable, "-m", "modelyard", *words], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "modelyard", *words], capture_output=True, text=True, check=False
+    )
     if done.returncode:
         raise SystemExit(f"modelyard {' '.join(words)}: exit {done.returncode}\n{done.stdout}{done.stderr}")
     return done.stdout
@@ -46,7 +50,9 @@ def served_version() -> int:
     with urllib.request.urlopen(SERVED, timeout=5) as metadata:
         shape = [1, *json.loads(metadata.read())["inputs"][0]["shape"][1:]]
     asked = {"name": "images", "datatype": "UINT8", "shape": shape, "data": [0] * math.prod(shape)}
-    with urllib.request.urlopen(f"{SERVED}/infer", json.dumps({"inputs": [asked]}).encode(), timeout=5) as answer:
+    with urllib.request.urlopen(
+        f"{SERVED}/infer", json.dumps({"inputs": [asked]}).encode(), timeout=5
+    ) as answer:
         return int(json.loads(answer.read())["model_version"])
 
 
@@ -95,7 +101,10 @@ def measure(repeats: int) -> None:
     print(f"ready: {time.perf_counter() - start:.1f} s")
     time.sleep(60)
     sizes = memory_mb()
-    print(f"idle: {sum(sizes.values()):.0f} MB ({', '.join(f'{name} {size:.0f}' for name, size in sorted(sizes.items()))})")
+    print(
+        f"idle: {sum(sizes.values()):.0f} MB "
+        f"({', '.join(f'{name} {size:.0f}' for name, size in sorted(sizes.items()))})"
+    )
     moves: dict[str, list[Any]] = {"promotion": [], "rollback": []}
     for _ in range(repeats):
         other = 3 - served_version()
@@ -103,16 +112,24 @@ def measure(repeats: int) -> None:
         moves["rollback"].append(until_served("models", "rollback", "digits"))
     for name, times in moves.items():
         whole, after = zip(*times, strict=True)
-        print(f"{name} to served: {spread(list(whole))} from the command's start, {spread(list(after))} from the ledger's line")
+        print(
+            f"{name} to served: {spread(list(whole))} from the command's start, "
+            f"{spread(list(after))} from the ledger's line"
+        )
 
 
 def main() -> None:
     """In a store of its own."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--repeats", type=int, default=5)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        os.environ |= {"MODELYARD_HOME": str(Path(folder) / "runs"), "MODELYARD_CACHE": str(Path(folder) / "cache")}
+        os.environ |= {
+            "MODELYARD_HOME": str(Path(folder) / "runs"),
+            "MODELYARD_CACHE": str(Path(folder) / "cache"),
+        }
         try:
             measure(options.repeats)
         finally:

@@ -2,9 +2,9 @@
 
     python -m benchmarks.own_images [ARCHIVE ...] [--preset sprint]
 
-Each archive, and 48 made photos of 1600 x 1200 pixels, go through `modelyard run` with an empty store and cache, all
-three architectures; then the champion classifies one picture. Seconds are those of both commands; the memory is that of the
-largest process (`getrusage`, children that were waited for).
+Each archive, and 48 made photos of 1600 x 1200 pixels, go through `modelyard run` with an empty store and
+cache, all three architectures; then the champion classifies one picture. Seconds are those of both commands;
+the memory is that of the largest process (`getrusage`, children that were waited for).
 """
 
 from __future__ import annotations
@@ -61,15 +61,23 @@ def measure(source: Path, preset: str) -> dict[str, object]:
         ended = time.perf_counter()
     rows = json.loads(run.splitlines()[-1])["board"]
     return {
-        "data": source.name, "preset": preset, "run s": round(trained - begun, 1), "predict s": round(ended - trained, 1),
+        "data": source.name,
+        "preset": preset,
+        "run s": round(trained - begun, 1),
+        "predict s": round(ended - trained, 1),
         "largest process MB": round(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e3),
-        "test %": {row["architecture"]: row["test %"] for row in rows}, "predicted": answer["label"],
-    }  # fmt: skip
+        "test %": {row["architecture"]: row["test %"] for row in rows},
+        "predicted": answer["label"],
+    }
 
 
 def _modelyard(words: list[str], places: dict[str, str]) -> str:
     done = subprocess.run(
-        [sys.executable, "-m", "modelyard", *words], env=os.environ | places, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "modelyard", *words],
+        env=os.environ | places,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode:
         raise SystemExit(f"modelyard {words[0]} ended with {done.returncode}: {done.stderr[-2000:]}")
@@ -77,7 +85,9 @@ def _modelyard(words: list[str], places: dict[str, str]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("archives", nargs="*", type=Path)
     parser.add_argument("--preset", default="sprint")
     arguments = parser.parse_args()

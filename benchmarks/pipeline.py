@@ -2,9 +2,9 @@
 
     python benchmarks/pipeline.py [--dataset digits] [--preset smoke]
 
-Three runs on an empty store: cold (everything is made), warm (another seed) and nothing to do; then the trainings of
-the warm run once more as bare processes, with neither Prefect nor MLflow. "Work" is the sum of training, evaluation
-and export; the rest of the wall time is orchestration, tracking, data and imports.
+Three runs on an empty store: cold (everything is made), warm (another seed) and nothing to do; then the
+trainings of the warm run once more as bare processes, with neither Prefect nor MLflow. "Work" is the sum of
+training, evaluation and export; the rest of the wall time is orchestration, tracking, data and imports.
 """
 
 from __future__ import annotations
@@ -32,7 +32,9 @@ def timed_run(arguments: list[str], environment: dict[str, str]) -> dict[str, An
     """One `modelyard run`; the seconds between its progress lines belong to the step that was named last."""
     start = time.perf_counter()
     command = [sys.executable, "-m", "modelyard", "run", "--json", *arguments]
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
     stages: dict[str, float] = {}
     current, since = "start (imports, Prefect's server, data)", start
     for line in process.stderr or ():
@@ -52,7 +54,9 @@ def timed_run(arguments: list[str], environment: dict[str, str]) -> dict[str, An
 
 
 def bare_seconds(dataset: str, preset: str, seed: int, home: Home) -> float:
-    """The same trainings on the same packed data, each in its process as in a run, with nothing around them."""
+    """The same trainings on the same packed data, each in its process as in a run, with nothing
+    around them.
+    """
     prepared = prepare(dataset, home)
     start = time.perf_counter()
     for label, recipe in named_recipes([], preset, dataset=dataset).items():
@@ -73,7 +77,9 @@ def report(name: str, result: dict[str, Any]) -> None:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--dataset", default="digits")
     parser.add_argument("--preset", default="smoke")
     options = parser.parse_args()
@@ -88,7 +94,10 @@ def main() -> None:
             report(name, results[name])
         bare = bare_seconds(options.dataset, options.preset, 1, Home(Path(folder) / "runs"))
         inside = results["warm, another seed"]["stages"]["training"]
-        print(f"bare trainings of the warm run: {bare:.1f} s; inside it they took {inside:.1f} s, {inside / bare:.2f}x")
+        print(
+            f"bare trainings of the warm run: {bare:.1f} s; inside it they took {inside:.1f} s, "
+            f"{inside / bare:.2f}x"
+        )
 
 
 if __name__ == "__main__":

@@ -3,9 +3,10 @@
     python -m benchmarks.quality --dataset mnist --seeds 0 1 2
     python -m benchmarks.quality --dataset mnist --labels 100 --seeds 0 1 2 3 4
 
-Each seed is one `modelyard run`; runs that were done before are read again. Recipes are fixed beforehand and epochs are
-chosen on validation, so that the test images decide nothing. With --labels each seed draws labels of its own.
---record FILE keeps every seed as a line of JSON with date, machine and commit, and asks only for what it does not hold.
+Each seed is one `modelyard run`; runs that were done before are read again. Recipes are fixed beforehand and
+epochs are chosen on validation, so that the test images decide nothing. With --labels each seed draws labels
+of its own. --record FILE keeps every seed as a line of JSON with date, machine and commit, and asks only for
+what it does not hold.
 """
 
 from __future__ import annotations
@@ -47,7 +48,12 @@ class Record:
         """Keep what a run found."""
         self._rows += [(seed, row) for row in rows]
         if self._path:
-            facts = {"seed": seed, "date": time.strftime("%Y-%m-%d"), "machine": machine(), "commit": _commit()}
+            facts = {
+                "seed": seed,
+                "date": time.strftime("%Y-%m-%d"),
+                "machine": machine(),
+                "commit": _commit(),
+            }
             with self._path.open("a") as stream:
                 stream.writelines(json.dumps({**self._question, **facts, "row": row}) + "\n" for row in rows)
 
@@ -65,7 +71,9 @@ def table(boards: list[Rows]) -> str:
     lines = [["architecture", "parameters", "KB", *COLUMNS], ["---"] * (len(COLUMNS) + 3)]
     for rows in zip(*boards, strict=True):
         first = rows[0]
-        spreads = [_spread([float(row[name]) for row in rows], decimals) for name, decimals in COLUMNS.items()]
+        spreads = [
+            _spread([float(row[name]) for row in rows], decimals) for name, decimals in COLUMNS.items()
+        ]
         lines.append([first["architecture"], f"{first['parameters']:,}", str(first["KB"]), *spreads])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
@@ -77,7 +85,9 @@ def _spread(values: list[float], decimals: int) -> str:
 
 def main() -> None:
     """Run and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--dataset", default="mnist")
     parser.add_argument("--preset", default="standard")
     parser.add_argument("--architecture", "-a", action="append", default=[], help="default: all three")
@@ -91,7 +101,12 @@ def main() -> None:
         f"{options.dataset}, {options.preset}{drawn}, seeds {options.seeds},"
         f" {os.cpu_count()} cores, {time.strftime('%Y-%m-%d')}\n"
     )
-    question = {"dataset": options.dataset, "preset": options.preset, "labels": options.labels, "changes": options.set}
+    question = {
+        "dataset": options.dataset,
+        "preset": options.preset,
+        "labels": options.labels,
+        "changes": options.set,
+    }
     record = Record(options.record, question)
     print(table([_rows(options, record, seed) for seed in options.seeds]))
 
@@ -107,7 +122,16 @@ def _rows(options: argparse.Namespace, record: Record, seed: int) -> Rows:
 
 def _arguments(options: argparse.Namespace, seed: int, architectures: Sequence[str]) -> list[str]:
     """Of the run with this seed."""
-    words = ["--dataset", options.dataset, "--preset", options.preset, "--labels", str(options.labels), "--seed", str(seed)]
+    words = [
+        "--dataset",
+        options.dataset,
+        "--preset",
+        options.preset,
+        "--labels",
+        str(options.labels),
+        "--seed",
+        str(seed),
+    ]
     words += [word for name in architectures for word in ("--architecture", name)]
     changes = [*options.set, *([f"data.labels_seed={seed}"] if options.labels else [])]
     return [*words, *(word for change in changes for word in ("--set", change))]

@@ -1,10 +1,11 @@
-"""Is a training that was killed at random moments the training that was not? And what do its checkpoints cost?
+"""Is a training that was killed at random moments the training that was not? And what do its checkpoints
+cost?
 
     python -m benchmarks.resume [--dataset digits] [--presets sprint standard] [--kills 3]
     python -m benchmarks.resume --dataset fashion-mnist --presets quality --set training.max_train_images=1000
 
-For each architecture and preset one training runs to its end. A second one gets SIGKILL at random moments, is started
-again each time and runs to its end. Their weight files must be equal, byte for byte.
+For each architecture and preset one training runs to its end. A second one gets SIGKILL at random moments, is
+started again each time and runs to its end. Their weight files must be equal, byte for byte.
 """
 
 from __future__ import annotations
@@ -47,7 +48,9 @@ def finish(job: TrainJob, out: Path) -> float:
 
 
 def kill_at_random(job: TrainJob, out: Path, kills: int, seconds: float, draw: random.Random) -> list[int]:
-    """SIGKILL `kills` times, each at a random moment after the first epoch's report or before; epochs seen by each process."""
+    """SIGKILL `kills` times, each at a random moment after the first epoch's report or before; epochs seen by
+    each process.
+    """
     seen = []
     for _ in range(kills):
         process = start(job, out)
@@ -61,7 +64,9 @@ def kill_at_random(job: TrainJob, out: Path, kills: int, seconds: float, draw: r
 
 def main() -> int:
     """Train, kill, compare, print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--dataset", default="digits")
     parser.add_argument("--presets", nargs="+", default=["sprint", "standard"])
     parser.add_argument("--architecture", "-a", action="append", default=[], help="default: all three")
@@ -79,16 +84,22 @@ def main() -> int:
                 request = BuildRequest(recipe=recipe, label=label, seed=options.seed, **prepared)
                 folder = Path(name) / f"{label}-{preset}"
                 folder.mkdir()
-                jobs = [training_job(request, home, folder / f"{which}.safetensors") for which in ("whole", "killed")]
+                jobs = [
+                    training_job(request, home, folder / f"{which}.safetensors")
+                    for which in ("whole", "killed")
+                ]
                 seconds = finish(jobs[0], folder / "whole")
                 seen = kill_at_random(jobs[1], folder / "killed", options.kills, seconds, draw)
                 finish(jobs[1], folder / "killed")
-                same = (folder / "whole" / WEIGHTS_FILE).read_bytes() == (folder / "killed" / WEIGHTS_FILE).read_bytes()
+                same = (folder / "whole" / WEIGHTS_FILE).read_bytes() == (
+                    folder / "killed" / WEIGHTS_FILE
+                ).read_bytes()
                 record = json.loads((folder / "whole" / RESULT_FILE).read_text())
                 share = record["checkpoint_seconds"] / record["seconds"]
                 differences += not same
                 print(
-                    f"{label:12} {preset:9} {seconds:6.1f} s, killed after epochs {seen} of {len(record['history'])}:"
+                    f"{label:12} {preset:9} {seconds:6.1f} s, killed after epochs {seen} of "
+                    f"{len(record['history'])}:"
                     f" {'equal' if same else 'DIFFERENT'}; checkpoints {share:.2%} of the time",
                     flush=True,
                 )

@@ -1,11 +1,14 @@
-"""What training costs as data, images and models grow; streaming from disk beside memory; packing a large folder.
+"""What training costs as data, images and models grow; streaming from disk beside memory; packing a large
+folder.
 
-    python -m benchmarks.scaling [--parts data image model stream folder] [--folder-images 1000000] [--out DIR]
+    python -m benchmarks.scaling [--parts data image model stream folder] [--folder-images 1000000] [--out
+    DIR]
 
-`data` trains the standard CNN's whole recipe on the first images of a data set. `image` and `model` time steps on random
-pixels. `stream` writes random images of 3 x 32 x 32 (`--stream-images`), trains one epoch of the sprint's CNN on them in
-memory, then again under a memory limit below their size (a control group, where this user may make one; otherwise the
-file's pages are dropped first). `folder` writes as many PNG files of 28 x 28, packs them, and opens them again.
+`data` trains the standard CNN's whole recipe on the first images of a data set. `image` and `model` time
+steps on random pixels. `stream` writes random images of 3 x 32 x 32 (`--stream-images`), trains one epoch of
+the sprint's CNN on them in memory, then again under a memory limit below their size (a control group, where
+this user may make one; otherwise the file's pages are dropped first). `folder` writes as many PNG files of 28
+x 28, packs them, and opens them again.
 """
 
 from __future__ import annotations
@@ -45,7 +48,10 @@ def print_table(title: str, header: Row, rows: Iterable[Row]) -> None:
     """Markdown, a row as soon as it is measured."""
     print(f"\n{title}\n\n| {' | '.join(map(str, header))} |\n|{'---|' * len(header)}", flush=True)
     for row in rows:
-        print(f"| {' | '.join(f'{cell:.4g}' if isinstance(cell, float) else str(cell) for cell in row)} |", flush=True)
+        print(
+            f"| {' | '.join(f'{cell:.4g}' if isinstance(cell, float) else str(cell) for cell in row)} |",
+            flush=True,
+        )
 
 
 def random_split(count: int, shape: tuple[int, int, int], stored: np.ndarray | None = None) -> Split:
@@ -57,7 +63,9 @@ def random_split(count: int, shape: tuple[int, int, int], stored: np.ndarray | N
 
 def epoch_seconds(split: Split, preset: str, changes: tuple[str, ...] = ()) -> tuple[float, int]:
     """Of one epoch of the CNN without validation worth mentioning, and the model's parameters."""
-    recipe = named_recipes(["cnn"], preset, ["training.epochs=1", "training.min_steps=0", *changes], dataset="mnist")["cnn"]
+    recipe = named_recipes(
+        ["cnn"], preset, ["training.epochs=1", "training.min_steps=0", *changes], dataset="mnist"
+    )["cnn"]
     torch.manual_seed(0)
     model = recipe.model.build(split.stored_MCHW.shape[1:], 10)
     few = split.take(np.arange(100))
@@ -66,23 +74,40 @@ def epoch_seconds(split: Split, preset: str, changes: tuple[str, ...] = ()) -> t
 
 
 def data_rows(options: argparse.Namespace) -> Iterator[Row]:
-    """Images, seconds, milliseconds for an image of an epoch, steps, accuracy: the standard recipe on less of MNIST."""
+    """Images, seconds, milliseconds for an image of an epoch, steps, accuracy: the standard recipe on less of
+    MNIST.
+    """
     dataset = load_dataset(options.dataset)
     for count in (1000, 3000, 10_000, 30_000, 60_000):
-        recipe = named_recipes(["cnn"], "standard", [f"training.max_train_images={count}"], dataset="mnist")["cnn"]
+        recipe = named_recipes(["cnn"], "standard", [f"training.max_train_images={count}"], dataset="mnist")[
+            "cnn"
+        ]
         splits = make_splits(dataset, recipe.data)
         torch.manual_seed(0)
-        result = train(recipe.model.build(dataset.image_shape, 10), splits, recipe.training, seed=0, device=CPU)
+        result = train(
+            recipe.model.build(dataset.image_shape, 10), splits, recipe.training, seed=0, device=CPU
+        )
         right = predict_logits(result.model, splits.test, CPU).argmax(1).numpy() == splits.test.labels_N
         first = result.history[0].seconds
-        yield result.train_images, len(result.history), result.seconds, 1000 * first / result.train_images, 100 * right.mean()
+        yield (
+            result.train_images,
+            len(result.history),
+            result.seconds,
+            1000 * first / result.train_images,
+            100 * right.mean(),
+        )
 
 
 def image_rows(_options: argparse.Namespace) -> Iterator[Row]:
     """Side, milliseconds for an image, the same for 1,000 pixels."""
     for side in (14, 28, 56, 112, 224):
         count = max(512, 4096 * 28 * 28 // side**2)
-        each = statistics.median(epoch_seconds(random_split(count, (1, side, side)), "standard")[0] for _ in range(3)) / count
+        each = (
+            statistics.median(
+                epoch_seconds(random_split(count, (1, side, side)), "standard")[0] for _ in range(3)
+            )
+            / count
+        )
         yield side, 1000 * each, 1000 * each / side**2 * 1000
 
 
@@ -106,7 +131,9 @@ def stream_rows(options: argparse.Namespace) -> Iterator[Row]:
     yield "memory", "none", megabytes, resident, 1.0
     del stored
     with memory_limit(path, max(LEAST_LIMIT, megabytes * 1_000_000 // 2)) as limit:
-        streamed = count / epoch_seconds(random_split(count, shape, np.load(path, mmap_mode="r")), "sprint")[0]
+        streamed = (
+            count / epoch_seconds(random_split(count, shape, np.load(path, mmap_mode="r")), "sprint")[0]
+        )
     yield "disk", limit, megabytes, streamed, streamed / resident
     path.unlink()
 
@@ -160,7 +187,9 @@ PARTS = {
 
 def main() -> int:
     """Measure the parts that were asked for."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--dataset", default="mnist")
     parser.add_argument("--folder-images", type=int, default=1_000_000)

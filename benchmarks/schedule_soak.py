@@ -1,12 +1,13 @@
-"""A schedule left to itself while its parts are killed: is its history complete, and is anything lost, doubled or left over?
+"""A schedule left to itself while its parts are killed: is its history complete, and is anything lost,
+doubled or left over?
 
     python benchmarks/schedule_soak.py --minutes 60 [--folder DIR]
 
-`modelyard up` serves a schedule that looks at an image folder every other minute; the folder grows, so that most looks
-train, compare and promote. Every two minutes something is killed with SIGKILL, stopped for a while or restarted, in turn.
-At the end every due time must have one flow run in a final state, every MLflow run must be over, no work may be
-registered twice, every alias must answer, and after `modelyard down` no process may be left. Each fault is a JSON line
-in DIR/faults.jsonl as it happens.
+`modelyard up` serves a schedule that looks at an image folder every other minute; the folder grows, so that
+most looks train, compare and promote. Every two minutes something is killed with SIGKILL, stopped for a while
+or restarted, in turn. At the end every due time must have one flow run in a final state, every MLflow run
+must be over, no work may be registered twice, every alias must answer, and after `modelyard down` no process
+may be left. Each fault is a JSON line in DIR/faults.jsonl as it happens.
 """
 
 from __future__ import annotations
@@ -37,13 +38,26 @@ from modelyard.sources.sources import load_dataset
 from modelyard.tracking.store import open_store
 
 PORTS = ("--prefect-port", "4261", "--mlflow-port", "5061", "--serve-port", "9761")
-SMALL = ("--preset", "smoke", "--set", "training.epochs=2", "--set", "training.min_steps=0", "-a", "cnn", "-a", "rnn")
+SMALL = (
+    "--preset",
+    "smoke",
+    "--set",
+    "training.epochs=2",
+    "--set",
+    "training.min_steps=0",
+    "-a",
+    "cnn",
+    "-a",
+    "rnn",
+)
 EVERY_MINUTES, FAULT_SECONDS, HANG_SECONDS, AWAY_SECONDS = 2, 120, 20, 200
 
 
 def modelyard(*words: str) -> str:
     """What the command prints. SystemExit when it fails."""
-    done = subprocess.run([sys.executable, "-m", "modelyard", *words], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "modelyard", *words], capture_output=True, text=True, check=False
+    )
     if done.returncode:
         raise SystemExit(f"modelyard {' '.join(words)}: exit {done.returncode}\n{done.stdout}{done.stderr}")
     return done.stdout
@@ -66,7 +80,9 @@ def _processes(words: tuple[str, ...]) -> list[psutil.Process]:
     found = []
     for process in psutil.process_iter(["cmdline", "environ"]):
         command, environment = process.info["cmdline"] or [], process.info["environ"] or {}
-        if environment.get("MODELYARD_HOME") == os.environ["MODELYARD_HOME"] and all(word in command for word in words):
+        if environment.get("MODELYARD_HOME") == os.environ["MODELYARD_HOME"] and all(
+            word in command for word in words
+        ):
             found.append(process)
     return [process for process in found if process.pid != os.getpid()]
 
@@ -76,7 +92,9 @@ def kill(*words: str) -> Callable[[], str]:
 
     def happen() -> str:
         deadline = time.time() + 60 * EVERY_MINUTES
-        while not (found := _processes(words)) and time.time() < deadline:  # some are there only while a run is at work
+        while (
+            not (found := _processes(words)) and time.time() < deadline
+        ):  # some are there only while a run is at work
             time.sleep(0.2)
         for process in found:
             with suppress(psutil.NoSuchProcess):
@@ -113,11 +131,16 @@ def away() -> str:
 
 
 FAULTS: dict[str, Callable[[], str]] = {
-    "worker killed": kill("flows.worker"), "training killed": kill("modelyard.training"),
-    "Prefect's server killed": kill("flows.server", "up"), "flow run killed": kill("prefect.engine"),
-    "MLflow's server killed": kill("mlflow.server.fastapi_app:app"), "model server killed": kill("modelyard.serving"),
-    "Prefect's server hangs": hang_prefect, "supervisor killed": kill_supervisor, "down and up": away,
-}  # fmt: skip
+    "worker killed": kill("flows.worker"),
+    "training killed": kill("modelyard.training"),
+    "Prefect's server killed": kill("flows.server", "up"),
+    "flow run killed": kill("prefect.engine"),
+    "MLflow's server killed": kill("mlflow.server.fastapi_app:app"),
+    "model server killed": kill("modelyard.serving"),
+    "Prefect's server hangs": hang_prefect,
+    "supervisor killed": kill_supervisor,
+    "down and up": away,
+}
 
 
 @dataclass(slots=True)
@@ -135,7 +158,11 @@ class Soak:
             grow(self.folder / "images", count + 1)
             name = faults[count % len(faults)]
             count += 1
-            told = {"time": datetime.now(UTC).isoformat(timespec="seconds"), "fault": name, "what": FAULTS[name]()}
+            told = {
+                "time": datetime.now(UTC).isoformat(timespec="seconds"),
+                "fault": name,
+                "what": FAULTS[name](),
+            }
             with (self.folder / "faults.jsonl").open("a") as stream:
                 stream.write(json.dumps(told) + "\n")
             print(json.dumps(told), flush=True)
@@ -145,11 +172,17 @@ class Soak:
         modelyard("schedule", "pause", "soak")
         deadline = time.time() + 600
         while time.time() < deadline:
-            rows: list[dict[str, Any]] = json.loads(modelyard("schedule", "history", "soak", "--limit", "200", "--json"))
-            if not any(row["state"] in {"Running", "Pending", "Late", "Scheduled", "AwaitingRetry"} for row in rows):
+            rows: list[dict[str, Any]] = json.loads(
+                modelyard("schedule", "history", "soak", "--limit", "200", "--json")
+            )
+            if not any(
+                row["state"] in {"Running", "Pending", "Late", "Scheduled", "AwaitingRetry"} for row in rows
+            ):
                 return rows
             time.sleep(5)
-        raise SystemExit(f"runs that do not end: {[row for row in rows if row['state'] in {'Running', 'Pending', 'Late'}]}")
+        raise SystemExit(
+            f"runs that do not end: {[row for row in rows if row['state'] in {'Running', 'Pending', 'Late'}]}"
+        )
 
     def findings(self, rows: list[dict[str, Any]], end: datetime) -> dict[str, Any]:
         """What the stores say, against what they should."""
@@ -166,17 +199,22 @@ class Soak:
         known = [version for name in model_names(home) for version in versions(home, name)]
         bundles = Counter(version.tags["bundle"] for version in known)
         return {
-            "due": len(expected), "missing": sorted(expected - set(times)),
+            "due": len(expected),
+            "missing": sorted(expected - set(times)),
             "twice": [time_ for time_, count in times.items() if count > 1],
-            "states": dict(Counter(row["state"] for row in rows)), "tried again": sum(row["tries"] > 1 for row in rows),
-            "mlflow": dict(Counter(run.info.status for run in runs)), "versions": len(known),
+            "states": dict(Counter(row["state"] for row in rows)),
+            "tried again": sum(row["tries"] > 1 for row in rows),
+            "mlflow": dict(Counter(run.info.status for run in runs)),
+            "versions": len(known),
             "registered twice": [bundle for bundle, count in bundles.items() if count > 1],
-        }  # fmt: skip
+        }
 
 
 def main() -> int:
     """Soak, look, print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--folder", type=Path, default=None)
     options = parser.parse_args()

@@ -2,10 +2,11 @@
 
     python -m benchmarks.serving [--store mlruns] [--model mnist@cnn] [--quick] [--json FILE]
 
-One machine, one run: each server, in its own environment, runs on core 0 and wrk (Debian's package) on core 1. Before a
-server is timed its answers to 64 different bodies are compared with onnxruntime's under 16 concurrent threads. Repeats
-go through all servers in turn, so that a ratio is taken within one repeat and has a spread. The input is uint8, 784
-bytes an image for MNIST; the peers get the same pixels as JSON numbers. Without a store a small CNN is trained first.
+One machine, one run: each server, in its own environment, runs on core 0 and wrk (Debian's package) on core
+1. Before a server is timed its answers to 64 different bodies are compared with onnxruntime's under 16
+concurrent threads. Repeats go through all servers in turn, so that a ratio is taken within one repeat and has
+a spread. The input is uint8, 784 bytes an image for MNIST; the peers get the same pixels as JSON numbers.
+Without a store a small CNN is trained first.
 """
 
 from __future__ import annotations
@@ -62,15 +63,37 @@ def prepare(options: argparse.Namespace, scratch: Path) -> Bench:
 def train_small(scratch: Path) -> Path:
     """The same CNN on scikit-learn's digits, two epochs: its speed does not depend on its weights."""
     print("no --store: training a small CNN on digits", file=sys.stderr, flush=True)
-    command = ["run", "--dataset", "digits", "--preset", "smoke", "--architecture", "cnn", "--set", "training.epochs=2"]
-    environment = os.environ | {"MODELYARD_HOME": str(scratch / "store"), "MODELYARD_CACHE": str(scratch / "cache")}
-    subprocess.run([sys.executable, "-m", "modelyard", *command], env=environment, check=True, capture_output=True)
+    command = [
+        "run",
+        "--dataset",
+        "digits",
+        "--preset",
+        "smoke",
+        "--architecture",
+        "cnn",
+        "--set",
+        "training.epochs=2",
+    ]
+    environment = os.environ | {
+        "MODELYARD_HOME": str(scratch / "store"),
+        "MODELYARD_CACHE": str(scratch / "cache"),
+    }
+    subprocess.run(
+        [sys.executable, "-m", "modelyard", *command], env=environment, check=True, capture_output=True
+    )
     return scratch / "store"
 
 
 def measure_limit(bench: Bench, python: Path, limit: Limit) -> None:
     """onnxruntime alone, in the environment of our server and on the servers' core."""
-    command = ["taskset", "-c", SERVER_CORE, str(python), str(HERE / "limit.py"), str(bench.release / MODEL_FILE)]
+    command = [
+        "taskset",
+        "-c",
+        SERVER_CORE,
+        str(python),
+        str(HERE / "limit.py"),
+        str(bench.release / MODEL_FILE),
+    ]
     done = subprocess.run([*command, str(bench.seconds / 2)], check=True, capture_output=True, text=True)
     found = json.loads(done.stdout)
     limit.best_rate.append(max(found["images_per_second"].values()))
@@ -92,18 +115,29 @@ def measure_server(bench: Bench, server: Server, python: Path, rows: list[Row]) 
             worst = verify(up, form, bench.samples)
             for concurrency in CONCURRENCIES:
                 load(up, form, bodies, concurrency, 1)  # adaptive batchers learn the load anew
-                row.cells.setdefault(concurrency, []).append(load(up, form, bodies, concurrency, bench.seconds))
+                row.cells.setdefault(concurrency, []).append(
+                    load(up, form, bodies, concurrency, bench.seconds)
+                )
             row.ready_seconds.append(up.ready_seconds)
             row.memory_mb.append(up.memory_mb())
             best = row.best_rates()[-1]
-            print(f"{server.name:>10}  {form.name:<12} {best:8.0f} req/s, largest difference {worst:.1g}", file=sys.stderr)
+            print(
+                f"{server.name:>10}  {form.name:<12} {best:8.0f} req/s, largest difference {worst:.1g}",
+                file=sys.stderr,
+            )
 
 
 def measure_two_workers(bench: Bench, server: Server, python: Path, rows: list[Row]) -> None:
     """Memory after a load on both cores."""
     with running(server, start_of(bench, server, python, 2), BOTH_CORES) as up:
         verify(up, server.formats[0], bench.samples)
-        load(up, server.formats[0], bench.scratch / "bodies" / server.name / server.formats[0].name.strip("/"), 16, 2)
+        load(
+            up,
+            server.formats[0],
+            bench.scratch / "bodies" / server.name / server.formats[0].name.strip("/"),
+            16,
+            2,
+        )
         for row in rows:
             row.memory_two_mb = up.memory_mb()
 
@@ -112,7 +146,9 @@ def measure(bench: Bench, servers: list[Server], repeats: int) -> tuple[list[Row
     """All servers in turn, `repeats` times, then once with two workers (with a single repeat ours only)."""
     pythons = {server.name: environment_python(server.name, server.requirements) for server in servers}
     rows = {
-        server.name: [Row(server.name, _version(server, pythons[server.name]), form.name) for form in server.formats]
+        server.name: [
+            Row(server.name, _version(server, pythons[server.name]), form.name) for form in server.formats
+        ]
         for server in servers
     }
     limit = Limit()
@@ -132,30 +168,42 @@ def _version(server: Server, python: Path) -> str:
 def report(bench: Bench, rows: list[Row], limit: Limit, repeats: int) -> str:
     """Markdown."""
     manifest = open_bundle(bench.release)
-    model = f"{manifest.model_name} {manifest.architecture}, {(bench.release / MODEL_FILE).stat().st_size / 1000:.0f} KB"
+    model = (
+        f"{manifest.model_name} {manifest.architecture}, "
+        f"{(bench.release / MODEL_FILE).stat().st_size / 1000:.0f} KB"
+    )
     shape = "x".join(map(str, manifest.image_shape))
     return "\n".join([
-        f"{time.strftime('%Y-%m-%d')}, {_processor()}, {os.cpu_count()} cores, Python {platform.python_version()}; {model},"
+        f"{time.strftime('%Y-%m-%d')}, {_processor()}, {os.cpu_count()} cores, Python "
+f"{platform.python_version()}; {model},"
         f" uint8 {shape}; server on one core, {repeats} repeats of {bench.seconds} s, medians.", "",
-        f"onnxruntime alone on that core: {statistics.median(limit.best_rate):.0f} images/s at its best batch,"
+        f"onnxruntime alone on that core: {statistics.median(limit.best_rate):.0f} images/s at "
+"its best batch,"
         f" p50 {statistics.median(limit.p50_ms):.3f} ms at batch 1.", "",
         *cells_table(rows), "", *ratios_table(rows, limit), "",
-        "Speed-up for a larger model, from the overheads above (CPU us a request beyond the model, same format):", "",
+        "Speed-up for a larger model, from the overheads above (CPU us a request beyond the "
+"model, same format):", "",
         *break_even_table(rows, limit),
     ])  # fmt: skip
 
 
 def _processor() -> str:
     lines = Path("/proc/cpuinfo").read_text().splitlines()
-    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+    return next(
+        (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine()
+    )
 
 
 def main() -> None:
     """Measure, print, write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--store", help="a run store with a released model")
     parser.add_argument("--model", default="mnist@cnn")
-    parser.add_argument("--quick", action="store_true", help="one repeat of one second: a check, not a measurement")
+    parser.add_argument(
+        "--quick", action="store_true", help="one repeat of one second: a check, not a measurement"
+    )
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=5)
     parser.add_argument("--only", nargs="*", help="names of peers; ours always runs")

@@ -3,9 +3,10 @@
     git worktree add ../former COMMIT
     python -m benchmarks.serving_cost --former ../former [--pairs 15] [--requests 4000]
 
-Both serve the same hand-made model of 28 x 28 pixels with one worker on core 0; a client on core 1 asks over one kept
-connection, V2 binary and V2 JSON, the two servers by turns and who comes first by turns. CPU time is the kernel's own count
-of all threads of all processes of a server, in nanoseconds (/proc/PID/task/*/schedstat).
+Both serve the same hand-made model of 28 x 28 pixels with one worker on core 0; a client on core 1 asks over
+one kept connection, V2 binary and V2 JSON, the two servers by turns and who comes first by turns. CPU time is
+the kernel's own count of all threads of all processes of a server, in nanoseconds
+(/proc/PID/task/*/schedstat).
 """
 
 from __future__ import annotations
@@ -80,9 +81,21 @@ def _request(body: bytes, header: bytes = b"") -> bytes:
 @contextmanager
 def serving(source: Path, releases: Path) -> Iterator[Measured]:
     """A server of this source tree, on its core."""
-    command = [sys.executable, "-m", "modelyard.serving", "--releases", str(releases), "--port", "0", "--workers", "1"]
+    command = [
+        sys.executable,
+        "-m",
+        "modelyard.serving",
+        "--releases",
+        str(releases),
+        "--port",
+        "0",
+        "--workers",
+        "1",
+    ]
     environment = os.environ | {"PYTHONPATH": str(source / "src")}
-    with subprocess.Popen(command, env=environment, cwd=releases, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+    with subprocess.Popen(
+        command, env=environment, cwd=releases, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as process:
         try:
             assert process.stdout is not None
             told = re.search(r"http://127\.0\.0\.1:(\d+)", process.stdout.readline().decode())
@@ -107,12 +120,17 @@ def compare(former: Measured, ours: Measured, pairs: int, requests: int) -> None
         ratios = sorted(new / old for new, old in zip(ours.cpu_us[name], former.cpu_us[name], strict=True))
         told = [statistics.median(one.cpu_us[name]) for one in (former, ours)]
         print(f"{name}: former {told[0]:.1f} us, ours {told[1]:.1f} us; ", end="")
-        print(f"ratio {statistics.median(ratios):.3f} ({ratios[0]:.3f}-{ratios[-1]:.3f}), {pairs} pairs", flush=True)
+        print(
+            f"ratio {statistics.median(ratios):.3f} ({ratios[0]:.3f}-{ratios[-1]:.3f}), {pairs} pairs",
+            flush=True,
+        )
 
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--former", type=Path, required=True, help="the checkout of another commit")
     parser.add_argument("--pairs", type=int, default=15)
     parser.add_argument("--requests", type=int, default=4000)
@@ -120,7 +138,9 @@ def main() -> None:
     with TemporaryDirectory() as folder, ExitStack() as stack:
         releases = Path(folder) / "releases"
         release(releases, 1, Linear.seeded(1, SHAPE), "champion")
-        former, ours = (stack.enter_context(serving(tree.resolve(), releases)) for tree in (given.former, HERE))
+        former, ours = (
+            stack.enter_context(serving(tree.resolve(), releases)) for tree in (given.former, HERE)
+        )
         os.sched_setaffinity(0, {CLIENT_CORE})
         compare(former, ours, given.pairs, given.requests)
 

@@ -2,8 +2,8 @@
 
     python -m benchmarks.serving_fuzz --requests 100000
 
-Mutates right requests (headers, JSON, lengths, datatypes, shapes, numbers, nesting, compression, half-closed and
-pipelined connections) and checks after each thousand that right ones still get right answers.
+Mutates right requests (headers, JSON, lengths, datatypes, shapes, numbers, nesting, compression, half-closed
+and pipelined connections) and checks after each thousand that right ones still get right answers.
 """
 
 from __future__ import annotations
@@ -34,22 +34,57 @@ PATHS = (
     "/%ff?\xff=%zz",
 )
 VALUES: tuple[Any, ...] = (
-    None, True, -1, 0, 1e308, 10**40, "", "x" * 3000, [], {}, [[]], "NaN", float("nan"), float("inf"), "\ud83d\ude00",
+    None,
+    True,
+    -1,
+    0,
+    1e308,
+    10**40,
+    "",
+    "x" * 3000,
+    [],
+    {},
+    [[]],
+    "NaN",
+    float("nan"),
+    float("inf"),
+    "\ud83d\ude00",
     [None] * 30,
-)  # fmt: skip
+)
 HEADERS = (
-    b"Content-Encoding: gzip", b"Content-Encoding: deflate", b"Content-Encoding: br", b"Inference-Header-Content-Length: 0",
-    b"Inference-Header-Content-Length: 80", b"Inference-Header-Content-Length: -5", b"Content-Type: application/json",
-    b"Content-Type: multipart/form-data; boundary=b", b"Accept-Encoding: gzip", b"Expect: 100-continue",
+    b"Content-Encoding: gzip",
+    b"Content-Encoding: deflate",
+    b"Content-Encoding: br",
+    b"Inference-Header-Content-Length: 0",
+    b"Inference-Header-Content-Length: 80",
+    b"Inference-Header-Content-Length: -5",
+    b"Content-Type: application/json",
+    b"Content-Type: multipart/form-data; boundary=b",
+    b"Accept-Encoding: gzip",
+    b"Expect: 100-continue",
     b"Authorization: Bearer \xff",
-    b"Connection: Upgrade\r\nUpgrade: h2c", b"Connection: close", b"X-Request-Id: \x01\x02", b"Transfer-Encoding: chunked",
-    b"Origin: null", b"Content-Length: 7", b"A" * 500 + b": b",
-)  # fmt: skip
+    b"Connection: Upgrade\r\nUpgrade: h2c",
+    b"Connection: close",
+    b"X-Request-Id: \x01\x02",
+    b"Transfer-Encoding: chunked",
+    b"Origin: null",
+    b"Content-Length: 7",
+    b"A" * 500 + b": b",
+)
 
 
 def right_request() -> dict[str, Any]:
-    entry = {"name": "images", "datatype": "UINT8", "shape": [1, *IMAGE_SHAPE], "data": images(1).reshape(-1).tolist()}
-    return {"id": "1", "inputs": [entry], "outputs": [{"name": "probabilities", "parameters": {"classification": 2}}]}
+    entry = {
+        "name": "images",
+        "datatype": "UINT8",
+        "shape": [1, *IMAGE_SHAPE],
+        "data": images(1).reshape(-1).tolist(),
+    }
+    return {
+        "id": "1",
+        "inputs": [entry],
+        "outputs": [{"name": "probabilities", "parameters": {"classification": 2}}],
+    }
 
 
 def mutate(value: Any, chance: random.Random) -> Any:
@@ -89,7 +124,9 @@ def request(chance: random.Random) -> bytes:
     """The bytes of one request, often broken."""
     content = body(chance)
     lines = [
-        f"{chance.choice(('POST', 'POST', 'POST', 'GET', 'BREW'))} {chance.choice(PATHS)} HTTP/1.1".encode("latin-1"),
+        f"{chance.choice(('POST', 'POST', 'POST', 'GET', 'BREW'))} {chance.choice(PATHS)} HTTP/1.1".encode(
+            "latin-1"
+        ),
         b"Host: localhost",
     ]
     lines += chance.sample(HEADERS, chance.choice((0, 1, 1, 2, 3)))
@@ -132,7 +169,9 @@ def fuzz(server: Server, requests: int, seed: int, linear: Linear) -> None:
     address, statuses = (host[0], int(host[1])), Counter[str]()
     expected = linear.probabilities(images(1)).reshape(-1)
     for count in range(1, requests + 1):
-        statuses[judge(converse(address, b"".join(request(chance) for _ in range(chance.choice((1, 1, 1, 2))))))] += 1
+        statuses[
+            judge(converse(address, b"".join(request(chance) for _ in range(chance.choice((1, 1, 1, 2))))))
+        ] += 1
         if count % max(1, requests // 10) == 0:
             answer = server.client.post("/v2/models/fruit/infer", json={"inputs": right_request()["inputs"]})
             assert np.allclose(answer.json()["outputs"][1]["data"], expected, atol=1e-5), answer.text
@@ -142,7 +181,9 @@ def fuzz(server: Server, requests: int, seed: int, linear: Linear) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--requests", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()

@@ -2,10 +2,11 @@
 
     python -m benchmarks.serving_overload [--times 4] [--seconds 15] [--queue-s 0.25]
 
-The capacity of one worker on core 0 is measured first, with connections that ask again as soon as they are answered.
-Then requests leave core 1 at fixed moments, whether or not earlier ones were answered (an open loop: a slow server gets
-no relief), at half the capacity and at `--times` the capacity. Latency counts from the moment a request was due, so
-what the client itself is late by is in it, and printed. The model is made by hand and numpy knows its right answers.
+The capacity of one worker on core 0 is measured first, with connections that ask again as soon as they are
+answered. Then requests leave core 1 at fixed moments, whether or not earlier ones were answered (an open
+loop: a slow server gets no relief), at half the capacity and at `--times` the capacity. Latency counts from
+the moment a request was due, so what the client itself is late by is in it, and printed. The model is made by
+hand and numpy knows its right answers.
 """
 
 from __future__ import annotations
@@ -56,11 +57,16 @@ class Client:
     def __init__(self, server: Server) -> None:
         self._host, _, self._port = server.address.rpartition(":")
         self._free: deque[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = deque()
-        entry = {"name": "images", "datatype": "UINT8", "shape": [1, *IMAGE_SHAPE], "data": images(1).reshape(-1).tolist()}
+        entry = {
+            "name": "images",
+            "datatype": "UINT8",
+            "shape": [1, *IMAGE_SHAPE],
+            "data": images(1).reshape(-1).tolist(),
+        }
         body = json.dumps({"inputs": [entry]}).encode()
-        self._request = b"POST /v2/models/fruit/infer HTTP/1.1\r\nhost: localhost\r\ncontent-length: %d\r\n\r\n%s" % (
-            len(body),
-            body,
+        self._request = (
+            b"POST /v2/models/fruit/infer HTTP/1.1\r\nhost: localhost\r\ncontent-length: %d\r\n\r\n%s"
+            % (len(body), body)
         )
         self._right = MODEL.probabilities(images(1)).reshape(-1)
         self.opened = 0
@@ -74,7 +80,9 @@ class Client:
         tally.lateness.append(time.perf_counter() - due)
         writer.write(self._request)
         head = await reader.readuntil(HEAD_END)
-        length = next(int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.startswith(b"content-length"))
+        length = next(
+            int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.startswith(b"content-length")
+        )
         body = await reader.readexactly(length)
         status = int(head[9:12])
         tally.seconds.setdefault(status, []).append(time.perf_counter() - due)
@@ -103,7 +111,10 @@ async def measure_capacity(client: Client, seconds: float) -> float:
 
     await asyncio.gather(*(ask_on() for _ in range(CAPACITY_CONNECTIONS)))
     if not {200} <= tally.seconds.keys() <= {200, 503} or tally.wrong:
-        raise SystemExit(f"the capacity cannot be measured: {tally.wrong} wrong, {', '.join(map(tally.row, tally.seconds))}")
+        raise SystemExit(
+            f"the capacity cannot be measured: {tally.wrong} wrong, "
+            f"{', '.join(map(tally.row, tally.seconds))}"
+        )
     return len(tally.seconds[200]) / seconds
 
 
@@ -124,21 +135,30 @@ async def measure(server: Server, given: argparse.Namespace) -> None:
     client = Client(server)
     await measure_capacity(client, 1)
     capacity = await measure_capacity(client, 5)
-    print(f"capacity {capacity:.0f} requests/s; queue {given.queue_s} s; {memory_mb(server):.0f} MB", flush=True)
+    print(
+        f"capacity {capacity:.0f} requests/s; queue {given.queue_s} s; {memory_mb(server):.0f} MB", flush=True
+    )
     for times in (0.5, given.times):
         tally = await offer(client, times * capacity, given.seconds)
         others = sorted(tally.seconds.keys() - {200, 503})
         rate = len(tally.seconds.get(200, [])) / given.seconds
         late_ms = np.percentile(tally.lateness, 99) * 1e3
-        print(f"{times:g} times: {times * capacity:.0f} requests/s offered, {rate:.0f} answered; {tally.row(200)};")
-        print(f"   {tally.row(503)}; others {others}, {tally.wrong} wrong; client late by p99 {late_ms:.1f} ms;")
+        print(
+            f"{times:g} times: {times * capacity:.0f} requests/s offered, {rate:.0f} answered; "
+            f"{tally.row(200)};"
+        )
+        print(
+            f"   {tally.row(503)}; others {others}, {tally.wrong} wrong; client late by p99 {late_ms:.1f} ms;"
+        )
         print(f"   {client.opened} connections, {memory_mb(server):.0f} MB", flush=True)
     await client.close()
 
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--times", type=float, default=4.0)
     parser.add_argument("--seconds", type=float, default=15.0)
     parser.add_argument("--queue-s", type=float, default=0.25)
@@ -148,7 +168,9 @@ def main() -> None:
     with TemporaryDirectory() as folder:
         releases = Path(folder) / "releases"
         release(releases, 1, MODEL, "champion", graph=MODEL.graph(slow(given.multiplications)))
-        with running(releases, Path(folder) / "log", "--workers", "1", "--queue-s", str(given.queue_s)) as server:
+        with running(
+            releases, Path(folder) / "log", "--workers", "1", "--queue-s", str(given.queue_s)
+        ) as server:
             os.sched_setaffinity(0, {CLIENT_CORE})
             uvloop.run(measure(server, given))
 

@@ -40,7 +40,12 @@ class Load:
             thread.start()
 
     def _ask(self, index: int) -> None:
-        entry = {"name": "images", "datatype": "UINT8", "shape": [1, *IMAGE_SHAPE], "data": images(1).reshape(-1).tolist()}
+        entry = {
+            "name": "images",
+            "datatype": "UINT8",
+            "shape": [1, *IMAGE_SHAPE],
+            "data": images(1).reshape(-1).tolist(),
+        }
         body = json.dumps({"inputs": [entry]})
         connection = http.client.HTTPConnection(self._server.address, timeout=30)
         while not self._stop.is_set():
@@ -64,31 +69,42 @@ class Load:
 
 def memory_mb(server: Server) -> float:
     """Resident memory of the whole server."""
-    return float(sum(psutil.Process(pid).memory_info().rss for pid in [server.process.pid, *server.workers()]) / 1e6)
+    return float(
+        sum(psutil.Process(pid).memory_info().rss for pid in [server.process.pid, *server.workers()]) / 1e6
+    )
 
 
 def soak(promotions: int, workers: int, folder: Path) -> None:
     """Promote again and again; print the figures every tenth of the way."""
     releases = folder / "releases"
     release(releases, 1, Linear.seeded(1), "champion")
-    right = {str(seed): Linear.seeded(seed).probabilities(images(1)).reshape(-1) for seed in range(1, promotions + 2)}
+    right = {
+        str(seed): Linear.seeded(seed).probabilities(images(1)).reshape(-1)
+        for seed in range(1, promotions + 2)
+    }
     with running(releases, folder / "log", "--workers", str(workers), "--poll-s", "0.05") as server:
         load, started = Load(server, right), time.monotonic()
         for version in range(2, promotions + 2):
             release(releases, version, Linear.seeded(version), "champion")
             server.wait_for(lambda version=version: str(version) in load.seen)  # type: ignore[misc]
             if (version - 1) % max(1, promotions // 10) == 0:
-                print(f"{version - 1:4d} promotions, {sum(load.counts)} answers, {memory_mb(server):.1f} MB", flush=True)
+                print(
+                    f"{version - 1:4d} promotions, {sum(load.counts)} answers, {memory_mb(server):.1f} MB",
+                    flush=True,
+                )
         seconds = time.monotonic() - started
         load.end()
         print(
-            f"{promotions} promotions in {seconds:.0f} s: {sum(load.counts)} answers, {len(load.failed)} failed, "
+            f"{promotions} promotions in {seconds:.0f} s: {sum(load.counts)} answers, "
+            f"{len(load.failed)} failed, "
             f"{load.wrong} wrong, {len(load.seen)} versions seen"
         )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--promotions", type=int, default=200)
     parser.add_argument("--workers", type=int, default=2)
     given = parser.parse_args()

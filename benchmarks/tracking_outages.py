@@ -2,9 +2,10 @@
 
     python -m benchmarks.tracking_outages [--only WORD] [--json FILE]
 
-Each fault gets a real `modelyard run` (digits, one architecture, two epochs) with the fault injected, which has to end with
-exit code 0; then the fault is removed, `modelyard sync` is timed, and the store is compared with the server's own database and
-disk. The full disk needs root (a small tmpfs); without it that row is left out.
+Each fault gets a real `modelyard run` (digits, one architecture, two epochs) with the fault injected, which
+has to end with exit code 0; then the fault is removed, `modelyard sync` is timed, and the store is compared
+with the server's own database and disk. The full disk needs root (a small tmpfs); without it that row is left
+out.
 """
 
 from __future__ import annotations
@@ -26,7 +27,14 @@ from pathlib import Path
 from modelyard.home import Home
 from tests.mirror.remote_server import HarmfulProxy, MlflowServer, differences
 
-SMALL = ["--set", "training.epochs=2", "--set", "training.min_steps=0", "--set", "training.max_train_images=600"]
+SMALL = [
+    "--set",
+    "training.epochs=2",
+    "--set",
+    "training.min_steps=0",
+    "--set",
+    "training.max_train_images=600",
+]
 RUN = ["run", "--dataset", "digits", "--preset", "smoke", "-a", "rnn", *SMALL]
 EPOCH, REGISTRATION = "epoch 1/2", "registration"
 Act = Callable[[], object]
@@ -66,7 +74,11 @@ class Bench:
         self.home, self._folder, self._seed = Home(folder / "runs"), folder, 0
 
     def environment(self, address: str) -> dict[str, str]:
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "MODELYARD_", "PREFECT_"))}
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("MLFLOW_", "MODELYARD_", "PREFECT_"))
+        }
         own = {"MODELYARD_HOME": str(self.home.root), "MODELYARD_CACHE": str(self._folder / "cache")}
         return kept | own | ({"MODELYARD_REMOTE": address} if address else {})
 
@@ -76,7 +88,11 @@ class Bench:
         began, said = time.monotonic(), ""
         command = [sys.executable, "-m", "modelyard", *RUN, "--seed", str(self._seed)]
         process = subprocess.Popen(
-            command, env=self.environment(address), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+            command,
+            env=self.environment(address),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
         )
         for line in process.stderr or ():
             if at and at in line:
@@ -117,8 +133,10 @@ def http_faults(proxy: HarmfulProxy) -> list[Fault]:
         Fault("refusing", "a proxy answers 503", harm(status=503), proxy.heal, address=address),
         Fault("refusing", "a proxy answers 401", harm(status=401), proxy.heal, address=address),
         Fault("failing", "a proxy answers 500", harm(status=500), proxy.heal, address=address),
-        Fault("answers lost", "a proxy forwards 10 writes, then cuts", harm(lost_answers=10), proxy.heal, address=address),
-        Fault("partial uploads", "a proxy forwards half of 5 uploads", harm(cut_uploads=5), proxy.heal, address=address),
+        Fault("answers lost", "a proxy forwards "
+"10 writes, then cuts", harm(lost_answers=10), proxy.heal, address=address),
+        Fault("partial uploads", "a proxy forwards "
+"half of 5 uploads", harm(cut_uploads=5), proxy.heal, address=address),
     ]  # fmt: skip
 
 
@@ -137,10 +155,31 @@ def server_faults(server: MlflowServer) -> list[Fault]:
     a = server.address
     return [
         Fault("down before", "kill -9 of the server before the run", kill, server.start, address=a),
-        Fault("down during", "kill -9 of the server after the first epoch", kill, server.start, at=EPOCH, address=a),
-        Fault("down at the end", "kill -9 of the server at registration", kill, server.start, at=REGISTRATION, address=a),
+        Fault(
+            "down during",
+            "kill -9 of the server after the first epoch",
+            kill,
+            server.start,
+            at=EPOCH,
+            address=a,
+        ),
+        Fault(
+            "down at the end",
+            "kill -9 of the server at registration",
+            kill,
+            server.start,
+            at=REGISTRATION,
+            address=a,
+        ),
         Fault("hanging before", "SIGSTOP of the server before the run", pause, resume, address=a),
-        Fault("hanging during", "SIGSTOP of the server after the first epoch", pause, resume, at=EPOCH, address=a),
+        Fault(
+            "hanging during",
+            "SIGSTOP of the server after the first epoch",
+            pause,
+            resume,
+            at=EPOCH,
+            address=a,
+        ),
     ]
 
 
@@ -160,7 +199,9 @@ def sync_killed(bench: Bench, proxy: HarmfulProxy) -> Fault:
         proxy.heal()
 
     refuse: Act = lambda: setattr(proxy, "status", 503)  # noqa: E731
-    return Fault("sync killed", "kill -9 of three syncs after 5, 7 and 9 s", refuse, kill_thrice, address=proxy.address)
+    return Fault(
+        "sync killed", "kill -9 of three syncs after 5, 7 and 9 s", refuse, kill_thrice, address=proxy.address
+    )
 
 
 @contextmanager
@@ -174,7 +215,13 @@ def full_disk(folder: Path) -> Iterator[tuple[MlflowServer, Fault]]:
             how = "artifacts on a tmpfs of 600 kB, later grown"
             yield (
                 server,
-                Fault("disk full", how, lambda: None, lambda: subprocess.run(grow, check=True), address=server.address),
+                Fault(
+                    "disk full",
+                    how,
+                    lambda: None,
+                    lambda: subprocess.run(grow, check=True),
+                    address=server.address,
+                ),
             )
     finally:
         subprocess.run(["umount", str(server.artifacts)], check=False)
@@ -199,18 +246,24 @@ def rows(folder: Path, only: str) -> Iterator[Row]:
 
 def main() -> int:
     """Print a Markdown table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--only", default="", help="faults whose name holds this")
     parser.add_argument("--json", type=Path, help="also write the rows here")
     options = parser.parse_args()
     made: list[Row] = []
     print(
-        "| fault | injected how | exit of the training | its s | lost | doubled | s to recover |\n|---|---|---|---|---|---|---|"
+        "| fault | injected how | exit of the training | its s | lost | doubled | s to "
+        "recover |\n|---|---|---|---|---|---|---|"
     )
     with tempfile.TemporaryDirectory() as folder:
         for row in rows(Path(folder), options.only):
             made.append(row)
-            counts = f"{row.training_exit} | {row.training_s:.1f} | {row.lost} | {row.doubled} | {row.recovery_s:.1f}"
+            counts = (
+                f"{row.training_exit} | {row.training_s:.1f} | {row.lost} | {row.doubled} | "
+                f"{row.recovery_s:.1f}"
+            )
             print(f"| {row.fault} | {row.how} | {counts} |", flush=True)
             if row.said:
                 print("  said:", row.said, file=sys.stderr, flush=True)

@@ -3,11 +3,12 @@
     python -m benchmarks.training [--seeds 5] [--textbook-seeds 5] [--stop-after 500] [--evidence FILE]
         [--only cnn] [--textbooks lenet]
 
-Each training is a process of its own and has the whole machine. A textbook's clock stops at the end of the first epoch
-whose test accuracy reaches the target (or of its default run); ours at the end of the preset's whole training, and
-counts only if its mean test accuracy over seeds reaches the target. "loop" starts with the images in memory, "wall" with
-the process; both include every evaluation. From five seeds on, the fastest and the slowest are dropped. Every training
-is a JSON line in FILE; what is there already is not measured again, so that an interrupted benchmark goes on.
+Each training is a process of its own and has the whole machine. A textbook's clock stops at the end of the
+first epoch whose test accuracy reaches the target (or of its default run); ours at the end of the preset's
+whole training, and counts only if its mean test accuracy over seeds reaches the target. "loop" starts with
+the images in memory, "wall" with the process; both include every evaluation. From five seeds on, the fastest
+and the slowest are dropped. Every training is a JSON line in FILE; what is there already is not measured
+again, so that an interrupted benchmark goes on.
 """
 
 from __future__ import annotations
@@ -64,7 +65,11 @@ COMPARISONS = (
 STOP_AT = {"vit": 0.985, "lstm_2x256": 0.985}
 """Textbooks of which only the time to a target is asked."""
 CANDIDATES: dict[str, dict[str, tuple[str, ...]]] = {
-    "cnn": {"sprint": ("sprint",), "sprint, 5 epochs": ("sprint", "training.epochs=5"), "standard": ("standard",)},
+    "cnn": {
+        "sprint": ("sprint",),
+        "sprint, 5 epochs": ("sprint", "training.epochs=5"),
+        "standard": ("standard",),
+    },
     "rnn": {"sprint, 1 epoch": ("sprint", "training.epochs=1"), "sprint": ("sprint",)},
     "transformer": {"sprint, 4 epochs": ("sprint", "training.epochs=4"), "sprint": ("sprint",)},
 }
@@ -85,7 +90,9 @@ def textbook_command(name: str, seed: int, data: Path) -> tuple[list[str], dict[
 
 
 def measure_textbook(name: str, seed: int, data: Path, evidence: Evidence, stop_after: float) -> None:
-    """One training of a textbook, an epoch at a time; `stop_after` seconds (0: never) end one of those written here."""
+    """One training of a textbook, an epoch at a time; `stop_after` seconds (0: never) end one of those
+    written here.
+    """
     command, environment = textbook_command(name, seed, data)
     marks: list[Mark] = []
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
@@ -125,11 +132,17 @@ def test_accuracy(model: torch.nn.Module, dataset: Dataset) -> float:
 
 
 def measure_run(seed: int, evidence: Evidence) -> None:
-    """`modelyard run` as a user calls it, from the start of the process to the registered and verified ONNX file."""
+    """`modelyard run` as a user calls it, from the start of the process to the registered and verified ONNX
+    file.
+    """
     words = ["run", "--dataset", "mnist", "--architecture", "cnn", "--seed", str(seed), "--json"]
     began = time.perf_counter()
     done = subprocess.run(
-        [sys.executable, "-m", "modelyard", *words], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True
+        [sys.executable, "-m", "modelyard", *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        check=True,
     )
     wall = time.perf_counter() - began
     row = json.loads(done.stdout)["board"][0]
@@ -138,9 +151,13 @@ def measure_run(seed: int, evidence: Evidence) -> None:
 
 
 def measure(options: argparse.Namespace, evidence: Evidence, home: Home) -> None:
-    """Everything that is not measured yet, a seed after the other, so that all rows share the machine's moods."""
+    """Everything that is not measured yet, a seed after the other, so that all rows share the machine's
+    moods.
+    """
     prepared = prepare("mnist", home)
-    chosen = [row for row in COMPARISONS if row.architecture in options.only and row.textbook in options.textbooks]
+    chosen = [
+        row for row in COMPARISONS if row.architecture in options.only and row.textbook in options.textbooks
+    ]
     for seed in range(max(options.seeds, options.textbook_seeds)):
         for architecture in dict.fromkeys(row.architecture for row in chosen):
             for title, (preset, *changes) in CANDIDATES[architecture].items() if seed < options.seeds else ():
@@ -151,9 +168,13 @@ def measure(options: argparse.Namespace, evidence: Evidence, home: Home) -> None
                     measure_ours(request, home, name, evidence)
         if "cnn" in options.only and seed < options.seeds and not evidence.of("modelyard run", seed):
             measure_run(seed, evidence)
-        for textbook in dict.fromkeys(row.textbook for row in chosen) if seed < options.textbook_seeds else ():
+        for textbook in (
+            dict.fromkeys(row.textbook for row in chosen) if seed < options.textbook_seeds else ()
+        ):
             if not evidence.of(textbook, seed):
-                measure_textbook(textbook, seed, home.steps / prepared["data_step"], evidence, options.stop_after)
+                measure_textbook(
+                    textbook, seed, home.steps / prepared["data_step"], evidence, options.stop_after
+                )
 
 
 def row_of(comparison: Comparison, evidence: Evidence) -> str:
@@ -171,7 +192,10 @@ def row_of(comparison: Comparison, evidence: Evidence) -> str:
     for title in CANDIDATES[comparison.architecture]:
         ours = evidence.last(f"{comparison.architecture} {title}")
         if ours and mean_accuracy(ours) >= target:
-            ours_told = f"{title}: {spread([mark.loop for mark in ours])} s, {mean_accuracy(ours):.2%} (n={len(ours)})"
+            ours_told = (
+                f"{title}: {spread([mark.loop for mark in ours])} s, {mean_accuracy(ours):.2%} "
+                f"(n={len(ours)})"
+            )
             loop, wall = (
                 f"{'over ' * stopped}{middle:.1f} ({low:.1f}-{high:.1f})x"
                 for middle, low, high in (ratio(theirs, ours), ratio(theirs, ours, "wall"))
@@ -191,22 +215,35 @@ def table(evidence: Evidence) -> str:
     lines += [row_of(row, evidence) for row in COMPARISONS if evidence.seeds(row.textbook)]
     if runs := evidence.last("modelyard run"):
         told = f"{spread([mark.wall for mark in runs])} s, {mean_accuracy(runs):.2%} (n={len(runs)})"
-        lines.append(f"\n`modelyard run --dataset mnist --architecture cnn`, start to registered ONNX: {told}")
+        lines.append(
+            f"\n`modelyard run --dataset mnist --architecture cnn`, start to registered ONNX: {told}"
+        )
     return "\n".join(lines)
 
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--seeds", type=int, default=5, help="trainings of each preset of ours")
-    parser.add_argument("--textbook-seeds", type=int, default=5, help="trainings of each textbook; 0: only ours")
+    parser.add_argument(
+        "--textbook-seeds", type=int, default=5, help="trainings of each textbook; 0: only ours"
+    )
     parser.add_argument("--only", nargs="+", default=["cnn", "rnn", "transformer"], help="architectures")
-    parser.add_argument("--textbooks", nargs="+", default=[row.textbook for row in COMPARISONS], help="default: all")
-    parser.add_argument("--stop-after", type=float, default=0, help="seconds after whose epoch a textbook ends; 0: never")
+    parser.add_argument(
+        "--textbooks", nargs="+", default=[row.textbook for row in COMPARISONS], help="default: all"
+    )
+    parser.add_argument(
+        "--stop-after", type=float, default=0, help="seconds after whose epoch a textbook ends; 0: never"
+    )
     parser.add_argument("--evidence", type=Path, default=Path("training-benchmark.jsonl"))
     options = parser.parse_args()
     evidence = Evidence(options.evidence)
-    print(f"{time.strftime('%Y-%m-%d')}, {machine()}, torch {torch.__version__}, {torch.get_num_threads()} threads\n")
+    print(
+        f"{time.strftime('%Y-%m-%d')}, {machine()}, torch {torch.__version__}, "
+        f"{torch.get_num_threads()} threads\n"
+    )
     with tempfile.TemporaryDirectory() as folder:
         os.environ |= {"MODELYARD_HOME": f"{folder}/runs"}
         measure(options, evidence, Home(Path(folder) / "runs"))

@@ -42,8 +42,12 @@ def _compare(builds: list[BuildRequest]) -> dict[str, Any]:
     tell_refusal(builds[0].dataset, verdict)
     create_table_artifact(table_rows(rows), key="board", description=in_markdown(verdict.why))
     gates = verdict_table(verdict.judgements)
-    create_table_artifact(table_rows(gates), key="gates", description=f"Gates of promotion: {in_markdown(verdict.why)}")
-    runs.group_run(Home.current(), [result["run_id"] for result in built], flow_run.id or "", board_markdown(rows))
+    create_table_artifact(
+        table_rows(gates), key="gates", description=f"Gates of promotion: {in_markdown(verdict.why)}"
+    )
+    runs.group_run(
+        Home.current(), [result["run_id"] for result in built], flow_run.id or "", board_markdown(rows)
+    )
     return {
         "dataset": builds[0].dataset, "board": rows, "promoted": verdict.promoted, "why": verdict.why,
         "gates": [judgement.record() for judgement in verdict.judgements],

@@ -1,4 +1,6 @@
-"""What stands before Prefect's server: only pages and programs of this machine come in, and a browser is signed in."""
+"""What stands before Prefect's server: only pages and programs of this machine come in, and a browser is
+signed in.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,8 @@ from modelyard.serving.http.origins import is_of_host, read_origin
 
 _COSTLY = ("/openapi.json", "/docs", "/redoc")
 """Prefect makes them anew for each request, for seconds, and asks nobody who he is."""
-_PAGE = f"""<!doctype html><html lang="en"><meta charset="utf-8"><title>Modelyard</title><p id="told">Signing in ...</p>
+_PAGE = f"""<!doctype html><html lang="en"><meta charset="utf-8"><title>Modelyard</title>
+<p id="told">Signing in ...</p>
 <script>
 const ticket = location.hash.slice(1), told = document.getElementById("told");
 history.replaceState(null, "", "{PATH}");
@@ -33,7 +36,9 @@ fetch("{PATH}", {{method: "POST", body: ticket}}).then(async answer => {{
 
 
 def refusal(headers: Headers, hosts: Hosts) -> Response | None:
-    """Where the request is for a name that may be led here by its owner, or a page of another origin makes it."""
+    """Where the request is for a name that may be led here by its owner, or a page of another origin makes
+    it.
+    """
     host = ",".join(headers.getlist("host"))  # two are none
     try:
         hosts.check(host.encode("latin-1"))
@@ -47,7 +52,9 @@ def refusal(headers: Headers, hosts: Hosts) -> Response | None:
 
 
 class Door:
-    """An ASGI application around Prefect's; without `sign_in` no browser is let in. `names`: hosts beside this machine's."""
+    """An ASGI application around Prefect's; without `sign_in` no browser is let in. `names`: hosts beside
+    this machine's.
+    """
 
     def __init__(self, app: ASGIApp, sign_in: SignIn | None = None, names: Iterable[str] = ()) -> None:
         self._app = app
@@ -76,7 +83,9 @@ class Door:
             return HTMLResponse(_PAGE, headers=fresh)
         ticket = (await receive()).get("body", b"")[:300].decode("latin-1")
         if ticket in self._used or not sign_in.accepts(ticket, self._since):
-            return PlainTextResponse("This link was used or is too old; for a new one: modelyard ui", 403, fresh)
+            return PlainTextResponse(
+                "This link was used or is too old; for a new one: modelyard ui", 403, fresh
+            )
         self._used.add(ticket)
         return PlainTextResponse(sign_in.sign("session"), headers=fresh)
 

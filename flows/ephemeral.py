@@ -30,7 +30,9 @@ class OwnServer:
     address: str
     auth: str
     process: subprocess.Popen[bytes] | None = None
-    """The child, whose log is in the store and whose string is in no file; None: it is the one of `modelyard up`."""
+    """The child, whose log is in the store and whose string is in no file; None: it is the one of `modelyard
+    up`.
+    """
     is_serving: bool = False
 
     def go(self) -> None:
@@ -43,7 +45,9 @@ class OwnServer:
 
 
 def server_for(home: Home) -> AbstractContextManager[OwnServer | None]:
-    """A server for this command: a child, or that of `modelyard up` on this store; None where PREFECT_API_URL names another."""
+    """A server for this command: a child, or that of `modelyard up` on this store; None where PREFECT_API_URL
+    names another.
+    """
     if (address := own_address(home)) is not None:
         return _joined(OwnServer(address, make_auth(home)))
     return nullcontext() if "PREFECT_API_URL" in os.environ else ephemeral_server(home)
@@ -55,7 +59,8 @@ def is_own(home: Home) -> bool:
 
 
 def own_address(home: Home) -> str | None:
-    """Of the server of `modelyard up` on this store, while its supervisor lives and PREFECT_API_URL names no other.
+    """Of the server of `modelyard up` on this store, while its supervisor lives and PREFECT_API_URL names no
+    other.
 
     Nobody else can serve there meanwhile and be sent the string: the supervisor holds the port.
     """
@@ -84,7 +89,9 @@ def ephemeral_server(home: Home) -> Iterator[OwnServer]:
 
 @contextmanager
 def _joined(server: OwnServer) -> Iterator[OwnServer]:
-    """Before Prefect is imported: its threads and its workers ask the variables, and would start servers of their own."""
+    """Before Prefect is imported: its threads and its workers ask the variables, and would start servers of
+    their own.
+    """
     told = {"PREFECT_API_URL": f"{server.address}/api", "PREFECT_API_AUTH_STRING": server.auth}
     before = {name: os.environ[name] for name in told if name in os.environ}
     os.environ |= told

@@ -1,4 +1,6 @@
-"""The first look of a run at its data: told on the run's page and in its log; unfit data end an unattended run."""
+"""The first look of a run at its data: told on the run's page and in its log; unfit data end an unattended
+run.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,8 @@ def look_at_data(request: BuildRequest) -> None:
 
 @task(task_run_name="examine {request.dataset}")
 def examine_data(request: BuildRequest) -> dict[str, Any]:
-    """For runs that nobody watches: report, alert on drift, refusal of unfit data; gives `DataReport.as_json()`.
+    """For runs that nobody watches: report, alert on drift, refusal of unfit data; gives
+    `DataReport.as_json()`.
 
     Raises: DataRefused, of which the flow's hooks tell.
     """
@@ -46,7 +49,11 @@ def examine_data(request: BuildRequest) -> dict[str, Any]:
 
 
 def _examine(request: BuildRequest) -> DataReport:
-    prepared = {"data_step": request.data_step, "data_digest": request.data_digest, "dataset": request.dataset}
+    prepared = {
+        "data_step": request.data_step,
+        "data_digest": request.data_digest,
+        "dataset": request.dataset,
+    }
     return steps.examine(Home.current(), prepared, request.recipe.validation)
 
 
@@ -54,12 +61,17 @@ def _show(found: DataReport) -> None:
     key = re.sub("[^a-z0-9]+", "-", f"data-{found.dataset}".lower()).strip("-")
     create_markdown_artifact(found.markdown(), key=key, description=in_markdown(found.summary))
     if found.tests:
-        create_table_artifact(table_rows(found.test_rows()), key=f"{key}-tests", description=in_markdown(found.summary))
+        create_table_artifact(
+            table_rows(found.test_rows()), key=f"{key}-tests", description=in_markdown(found.summary)
+        )
 
 
 def _tell_drift(found: DataReport) -> None:
     """Once for each content: a champion that stays would be told of it every night."""
     home = Home.current()
     if not was_told(home, "drift", {"digest": found.digest, "reference": found.reference}):
-        tests = {test.what: f"{test.effect:.3f}, p {test.corrected:.3g} ({test.test}, Holm)" for test in found.drifted}
+        tests = {
+            test.what: f"{test.effect:.3f}, p {test.corrected:.3g} ({test.test}, Holm)"
+            for test in found.drifted
+        }
         alert(home, "drift", found.summary, {"digest": found.digest, "reference": found.reference} | tests)

@@ -1,7 +1,9 @@
-"""What the worker of `modelyard up` starts: the flow `refresh` as `modelyard schedule add` plans it, and nothing else.
+"""What the worker of `modelyard up` starts: the flow `refresh` as `modelyard schedule add` plans it, and
+nothing else.
 
-A deployment can say what command runs, where, with what variables and what is pulled before; whoever writes one would run
-commands as the owner. So each start is read anew and checked, and what runs is put together here, not from what was read.
+A deployment can say what command runs, where, with what variables and what is pulled before; whoever writes
+one would run commands as the owner. So each start is read anew and checked, and what runs is put together
+here, not from what was read.
 """
 
 from __future__ import annotations
@@ -39,12 +41,23 @@ def why_refused(run: FlowRun, deployment: DeploymentResponse | None, pool: WorkP
     if deployment is None:
         return "it belongs to no schedule; start it with: modelyard schedule run"
     if deployment.pull_steps:
-        return "its deployment has pull steps, which run commands; set `pull: []` in prefect.yaml and deploy it again"
-    if pool.base_job_template and _settings(pool.base_job_template) != _settings(GuardedWorker.get_default_base_job_template()):
-        return f"the job template of the pool {pool.name} was changed; give it back its default, or use another pool (--pool)"
+        return (
+            "its deployment has pull steps, which run commands; set `pull: []` in prefect.yaml "
+            "and deploy it again"
+        )
+    if pool.base_job_template and _settings(pool.base_job_template) != _settings(
+        GuardedWorker.get_default_base_job_template()
+    ):
+        return (
+            f"the job template of the pool {pool.name} was changed; give it back its default, or "
+            "use another pool (--pool)"
+        )
     for what, found in _excess(run, deployment, home).items():
         if found:
-            return f"{what} ({found!s:.200}); add the schedule anew (modelyard schedule), or in a pool of your own (--pool)"
+            return (
+                f"{what} ({found!s:.200}); add the schedule anew (modelyard schedule), or in a pool of "
+                "your own (--pool)"
+            )
     return ""
 
 
@@ -78,14 +91,18 @@ def wrong_parameters(parameters: dict[str, Any]) -> str:
         if (store := parameters.get("store")) is not None:
             StoreMark.model_validate(store)
     except ValidationError as error:
-        return "; ".join(f"{'.'.join(map(str, part['loc'])) or 'request'}: {part['msg']}" for part in error.errors())
+        return "; ".join(
+            f"{'.'.join(map(str, part['loc'])) or 'request'}: {part['msg']}" for part in error.errors()
+        )
     return ", ".join(parameters.keys() - {"request", "store"})
 
 
 def _settings(template: dict[str, Any]) -> Any:
     """What a pool's template sets, without its descriptions."""
     variables = template.get("variables", {}).get("properties", {})
-    return template.get("job_configuration"), {name: variable.get("default") for name, variable in variables.items()}
+    return template.get("job_configuration"), {
+        name: variable.get("default") for name, variable in variables.items()
+    }
 
 
 class CheckedStart(ProcessJobConfiguration):
@@ -104,7 +121,9 @@ class CheckedStart(ProcessJobConfiguration):
         home, start = Home.current(), cls()
         start._refusal = why_refused(run, found, pool, home)
         if found is not None and not start._refusal:
-            await client.update_flow_run(run.id, tags=owned_tags(run, own_identity(home)))  # until its own process says so
+            await client.update_flow_run(
+                run.id, tags=owned_tags(run, own_identity(home))
+            )  # until its own process says so
             for told in (found.job_variables, run.job_variables):
                 start.env |= {name: str(value) for name, value in _pairs((told or {}).get("env"))}
         start.prepare_for_flow_run(run, found, None, pool, **attribution)
@@ -123,7 +142,10 @@ class GuardedWorker(ProcessWorker):
         return "modelyard"
 
     async def run(
-        self, flow_run: FlowRun, configuration: ProcessJobConfiguration, task_status: anyio.abc.TaskStatus[int] | None = None
+        self,
+        flow_run: FlowRun,
+        configuration: ProcessJobConfiguration,
+        task_status: anyio.abc.TaskStatus[int] | None = None,
     ) -> ProcessWorkerResult:
         """The flow in a process of its own; or the run's end as Failed, with the reason."""
         assert isinstance(configuration, CheckedStart)
@@ -134,10 +156,16 @@ class GuardedWorker(ProcessWorker):
         with tempfile.TemporaryDirectory(suffix="prefect") as folder:
             async with FlowRunExecutorContext() as context:
                 starter = EngineCommandStarter(
-                    entrypoint=ENTRYPOINT, cwd=folder, env=configuration.env, control_channel=context.control_channel,
-                    isolate_process_group=True, env_overrides_settings=True,
-                )  # fmt: skip
-                executor = context.create_executor(flow_run, starter, resolve_flow=_own_flow, propose_submitting=False)
+                    entrypoint=ENTRYPOINT,
+                    cwd=folder,
+                    env=configuration.env,
+                    control_channel=context.control_channel,
+                    isolate_process_group=True,
+                    env_overrides_settings=True,
+                )
+                executor = context.create_executor(
+                    flow_run, starter, resolve_flow=_own_flow, propose_submitting=False
+                )
 
                 async def execute(*, task_status: anyio.abc.TaskStatus[ProcessHandle]) -> None:
                     results.append(await executor.submit(task_status=task_status))
@@ -149,7 +177,9 @@ class GuardedWorker(ProcessWorker):
             raise RuntimeError("the process of the flow run did not start")
         return ProcessWorkerResult(status_code=result.status_code, identifier=str(result.handle.pid))
 
-    async def _refuse(self, flow_run: FlowRun, why: str, told: anyio.abc.TaskStatus[int]) -> ProcessWorkerResult:
+    async def _refuse(
+        self, flow_run: FlowRun, why: str, told: anyio.abc.TaskStatus[int]
+    ) -> ProcessWorkerResult:
         message = f"not started: {why}"
         self.get_flow_run_logger(flow_run).error(message)
         await self.client.set_flow_run_state(flow_run.id, Failed(message=message), force=True)

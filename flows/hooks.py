@@ -1,4 +1,6 @@
-"""What a flow run that ends badly tells. A hook never raises: Prefect would say so in the run's log and nowhere else."""
+"""What a flow run that ends badly tells. A hook never raises: Prefect would say so in the run's log and
+nowhere else.
+"""
 
 from __future__ import annotations
 
@@ -29,8 +31,12 @@ def tell_crash(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> No
 
 
 def tell_refusal(dataset: str, verdict: Verdict) -> None:
-    """A candidate that was better and failed a gate, or met no test with the champion; the same refusal is told once."""
-    kept_back = [judgement for judgement in verdict.judgements if judgement.refusals or judgement.not_compared]
+    """A candidate that was better and failed a gate, or met no test with the champion; the same refusal is
+    told once.
+    """
+    kept_back = [
+        judgement for judgement in verdict.judgements if judgement.refusals or judgement.not_compared
+    ]
     versions = [f"{dataset}@{judgement.version.number}" for judgement in kept_back]
     facts = {"candidates": versions, "champion": verdict.evidence.get("champion_version"), "why": verdict.why}
     if verdict.refused and not was_told(Home.current(), "refused", facts):
@@ -41,7 +47,9 @@ def _tell(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any], kind: Kind
     if flow_run.parent_task_run_id is not None:  # the flow that called it tells, once
         return
     error = _error(state)
-    if isinstance(error, AnotherStoreError) and not Home.current().root.exists():  # nowhere to record it; the run says why
+    if (
+        isinstance(error, AnotherStoreError) and not Home.current().root.exists()
+    ):  # nowhere to record it; the run says why
         return
     headline = str(error) if isinstance(error, Exception) else state.message or state.name or "ended badly"
     kind = "data-refused" if isinstance(error, DataRefused) else kind

@@ -1,4 +1,6 @@
-"""What becomes of schedules: told from deployment, schedule, queue, pool, worker and `modelyard up` together."""
+"""What becomes of schedules: told from deployment, schedule, queue, pool, worker and `modelyard
+up` together.
+"""
 
 from __future__ import annotations
 
@@ -41,24 +43,42 @@ def history(name: str, limit: int, *, is_served: bool = True) -> list[dict[str, 
 
 def _run_row(run: FlowRun, deployment: DeploymentResponse, waits: str) -> dict[str, Any]:
     state, key = run.state, run.idempotency_key or ""
-    schedules = sorted(deployment.schedules, key=lambda one: str(one.id) not in key)  # the one that planned it first
+    schedules = sorted(
+        deployment.schedules, key=lambda one: str(one.id) not in key
+    )  # the one that planned it first
     zone = zone_of(schedules[0].schedule if schedules else None)
     return {
-        "due": run.expected_start_time.astimezone(zone) if run.expected_start_time else None, "run": run.name,
-        "state": state.name if state else "", "tries": run.run_count, "s": round(run.total_run_time.total_seconds()),
-        "why": waits if state and state.name in {"Scheduled", "Late"} else (state.message if state else "") or "",
-    }  # fmt: skip
+        "due": run.expected_start_time.astimezone(zone) if run.expected_start_time else None,
+        "run": run.name,
+        "state": state.name if state else "",
+        "tries": run.run_count,
+        "s": round(run.total_run_time.total_seconds()),
+        "why": waits
+        if state and state.name in {"Scheduled", "Late"}
+        else (state.message if state else "") or "",
+    }
 
 
 def _runs(
-    client: SyncPrefectClient, deployment: DeploymentResponse, wanted: dict[str, Any], sort: FlowRunSort, limit: int
+    client: SyncPrefectClient,
+    deployment: DeploymentResponse,
+    wanted: dict[str, Any],
+    sort: FlowRunSort,
+    limit: int,
 ) -> list[FlowRun]:
-    same, chosen = DeploymentFilter.model_validate({"id": {"any_": [deployment.id]}}), FlowRunFilter.model_validate(wanted)
-    found: list[FlowRun] = client.read_flow_runs(flow_run_filter=chosen, deployment_filter=same, sort=sort, limit=limit)
+    same, chosen = (
+        DeploymentFilter.model_validate({"id": {"any_": [deployment.id]}}),
+        FlowRunFilter.model_validate(wanted),
+    )
+    found: list[FlowRun] = client.read_flow_runs(
+        flow_run_filter=chosen, deployment_filter=same, sort=sort, limit=limit
+    )
     return found
 
 
-def _rows(client: SyncPrefectClient, deployment: DeploymentResponse, is_served: bool) -> Iterator[dict[str, Any]]:
+def _rows(
+    client: SyncPrefectClient, deployment: DeploymentResponse, is_served: bool
+) -> Iterator[dict[str, Any]]:
     last = next(iter(_runs(client, deployment, ENDED, FlowRunSort.END_TIME_DESC, 1)), None)
     request = deployment.parameters.get("request")
     dates = {one.id: next_dates(one.schedule) for one in deployment.schedules}
@@ -70,36 +90,54 @@ def _rows(client: SyncPrefectClient, deployment: DeploymentResponse, is_served: 
         date = next(iter(dates[one.id] or ()), None) if one and not state else None
         every = str(getattr(schedule, "interval", getattr(schedule, "rrule", "")))
         yield {
-            "name": deployment.name, "dataset": str(request.get("dataset", "")) if isinstance(request, dict) else "",
-            "cron": getattr(schedule, "cron", ""), "every": " ".join(every.split()), "timezone": zone.key,
-            "pool": deployment.work_pool_name, "state": state or ("blocked" if why else "active"), "why": why, "next": date,
+            "name": deployment.name,
+            "dataset": str(request.get("dataset", "")) if isinstance(request, dict) else "",
+            "cron": getattr(schedule, "cron", ""),
+            "every": " ".join(every.split()),
+            "timezone": zone.key,
+            "pool": deployment.work_pool_name,
+            "state": state or ("blocked" if why else "active"),
+            "why": why,
+            "next": date,
             "last": last.end_time.astimezone(zone) if last and last.end_time else None,
             "result": last.state_name if last else "",
-        }  # fmt: skip
+        }
 
 
 def _state(
-    deployment: DeploymentResponse, one: DeploymentSchedule | None, dates: Mapping[UUID, list[datetime] | None]
+    deployment: DeploymentResponse,
+    one: DeploymentSchedule | None,
+    dates: Mapping[UUID, list[datetime] | None],
 ) -> tuple[str, str]:
-    """What Prefect plans no run for, and why, with the remedy: paused (the deployment), off (the schedule), ended (no date is
-    left), wrong (it has none), blocked (by another) or empty (no schedule). Both empty where it does plan.
+    """What Prefect plans no run for, and why, with the remedy: paused (the deployment), off (the schedule),
+    ended (no date is left), wrong (it has none), blocked (by another) or empty (no schedule). Both empty
+    where it does plan.
     """
     name = shlex.quote(deployment.name)
     resume = f"go on with: modelyard schedule resume {name}"
     if one is None:
         return "empty", f"no schedule is left; give it one: modelyard schedule change {name} --cron"
     if dates[one.id] is None:
-        return "wrong", "never due, or an end or a zone that does not fit; modelyard schedule change, or in Prefect"
+        return (
+            "wrong",
+            "never due, or an end or a zone that does not fit; modelyard schedule change, or in Prefect",
+        )
     if deployment.paused:
         return "paused", resume
     if not one.active:
         return "off", f"it was switched off in Prefect; {resume}"
     if any(other.active and dates[other.id] is None for other in deployment.schedules):
         return "blocked", f"Prefect plans no run while another is wrong; {resume}"
-    return ("", "") if dates[one.id] else ("ended", f"no date is left; modelyard schedule change {name} --cron, or remove")
+    return (
+        ("", "")
+        if dates[one.id]
+        else ("ended", f"no date is left; modelyard schedule change {name} --cron, or remove")
+    )
 
 
-def _obstacle(client: SyncPrefectClient, deployment: DeploymentResponse, parameters: dict[str, Any], is_served: bool) -> str:
+def _obstacle(
+    client: SyncPrefectClient, deployment: DeploymentResponse, parameters: dict[str, Any], is_served: bool
+) -> str:
     """Why a run that is due does not start, with the remedy; empty where a worker takes it."""
     name, is_own = shlex.quote(deployment.name), deployment.work_pool_name == POOL
     try:
@@ -109,10 +147,18 @@ def _obstacle(client: SyncPrefectClient, deployment: DeploymentResponse, paramet
         return f"its work pool was deleted; give it one: modelyard schedule change {name} --pool {POOL}"
     run = FlowRun(flow_id=deployment.flow_id, parameters=deployment.parameters | parameters)
     shared = deployment.global_concurrency_limit
-    limits = [pool.concurrency_limit, queue.concurrency_limit, shared.limit if shared and shared.active else None]
-    refused = why_refused(run, deployment, pool, Home.current()) if is_own else wrong_parameters(run.parameters)
+    limits = [
+        pool.concurrency_limit,
+        queue.concurrency_limit,
+        shared.limit if shared and shared.active else None,
+    ]
+    refused = (
+        why_refused(run, deployment, pool, Home.current()) if is_own else wrong_parameters(run.parameters)
+    )
     is_remote = pool.is_push_pool or pool.is_managed_pool
-    online = is_remote or any(one.status.value == "ONLINE" for one in client.read_workers_for_work_pool(pool.name))
+    online = is_remote or any(
+        one.status.value == "ONLINE" for one in client.read_workers_for_work_pool(pool.name)
+    )
     resume = f"go on with: modelyard schedule resume {name}" if is_own else "go on in Prefect"
     start = "modelyard up" if is_own else f"prefect worker start --pool {shlex.quote(pool.name)}"
     found = (

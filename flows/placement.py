@@ -38,7 +38,9 @@ def placed(new: NewSchedule, *, own_server: bool) -> NewSchedule:
     data = next(iter(wanted.recipes.values())).data
     load_dataset(dataset, data.folder_options(skip_unreadable=request.skip_unreadable))
     record(home, wanted.own_modules())
-    told = {name: value for name in VARIABLES if (value := os.environ.get(name))} | {"MODELYARD_HOME": str(home.root)}
+    told = {name: value for name in VARIABLES if (value := os.environ.get(name))} | {
+        "MODELYARD_HOME": str(home.root)
+    }
     environment = {name: str(Path(value).expanduser().resolve()) for name, value in told.items()}
     return new.model_copy(update={"request": request, "environment": environment})
 
@@ -53,17 +55,25 @@ def _elsewhere(new: NewSchedule) -> NewSchedule:
     for path in needed[is_name:]:
         if not Path(path).is_absolute():
             raise ConfigError(
-                f"{path} is looked for where the pool {new.pool} runs, which is not this machine: expected a name that"
+                f"{path} is looked for where the pool {new.pool} runs, which is not this machine: "
+                "expected a name that"
                 " `modelyard data list` shows there, or the absolute path that it has there"
             )
     store = "a store" if new.store is None else "the folder of this store"
-    echo(f"the pool {new.pool} runs elsewhere: its machines need {', '.join(needed)} and {store} (MODELYARD_HOME)")
+    echo(
+        f"the pool {new.pool} runs elsewhere: its machines need {', '.join(needed)} and "
+        f"{store} (MODELYARD_HOME)"
+    )
     return new
 
 
 def from_anywhere(architecture: str) -> str:
     """The same for a worker, which has another working directory."""
-    return f"{full_path(file)}:{architecture.rpartition(':')[2]}" if (file := _file(architecture)) else architecture
+    return (
+        f"{full_path(file)}:{architecture.rpartition(':')[2]}"
+        if (file := _file(architecture))
+        else architecture
+    )
 
 
 def _file(architecture: str) -> str:

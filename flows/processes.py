@@ -11,7 +11,12 @@ import httpx
 from prefect import tags
 from prefect.events.worker import EventsWorker
 from prefect.logging.handlers import APILogWorker
-from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+from prefect.settings import (
+    PREFECT_API_AUTH_STRING,
+    PREFECT_API_URL,
+    PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
+    temporary_settings,
+)
 
 from flows.ephemeral import OwnServer
 from flows.reconciliation import reconcile
@@ -25,7 +30,8 @@ START_SECONDS = 180.0
 
 @contextmanager
 def prefect_session(home: Home, server: OwnServer | None) -> Iterator[Callable[[], object]]:
-    """This process's flows go to `server`; call what it yields before the first flow: it waits and marks what was killed.
+    """This process's flows go to `server`; call what it yields before the first flow: it waits and marks what
+    was killed.
 
     Without one, PREFECT_API_URL names the server, which is somebody else's and stays as it is.
     """
@@ -33,8 +39,13 @@ def prefect_session(home: Home, server: OwnServer | None) -> Iterator[Callable[[
         if server is None:
             yield reconcile
             return
-        settings: dict[Any, Any] = {PREFECT_API_URL: f"{server.address}/api", PREFECT_API_AUTH_STRING: server.auth}
-        if server.process is not None:  # without a scheduler nobody reads heartbeats, and every flow waits a second for its own
+        settings: dict[Any, Any] = {
+            PREFECT_API_URL: f"{server.address}/api",
+            PREFECT_API_AUTH_STRING: server.auth,
+        }
+        if (
+            server.process is not None
+        ):  # without a scheduler nobody reads heartbeats, and every flow waits a second for its own
             settings[PREFECT_FLOWS_HEARTBEAT_FREQUENCY] = None
 
         def begin() -> None:

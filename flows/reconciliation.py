@@ -1,4 +1,6 @@
-"""Flow runs whose process is gone, which Prefect may call Running for ever, and those that an outage ended."""
+"""Flow runs whose process is gone, which Prefect may call Running for ever, and those that an
+outage ended.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ RETRY_DELAY = timedelta(seconds=15)
 GRACE = timedelta(seconds=90)
 """How long a run may be pending without a process: the time of a slow start."""
 PUT_BACK = "put back"
-"""Tag of a run that waits to be tried again: Prefect's worker may report the same end once more, over the waiting state."""
+"""Tag of a run that waits to be tried again: Prefect's worker may report the same end once more, over the
+waiting state.
+"""
 LOOK_BACK, MOST_ENDED = timedelta(hours=1), 50
 """How long ago, and of how many runs, an end is still worth a second try."""
 OUTAGES = (
@@ -36,8 +40,9 @@ OUTAGES = (
 
 
 def reconcile(*, put_back: bool = False) -> list[str]:
-    """Mark runs of killed processes Crashed; with `put_back` those of a schedule that were killed, or that an outage of
-    Prefect's server ended, are tried `MAX_ATTEMPTS` times. Gives the names of the runs that were marked or put back.
+    """Mark runs of killed processes Crashed; with `put_back` those of a schedule that were killed, or that an
+    outage of Prefect's server ended, are tried `MAX_ATTEMPTS` times. Gives the names of the runs that were
+    marked or put back.
     """
     with get_client(sync_client=True) as client:
         newest = {"sort": FlowRunSort.EXPECTED_START_TIME_DESC, "limit": MOST_ENDED}
@@ -55,7 +60,9 @@ def reconcile(*, put_back: bool = False) -> list[str]:
 
 def _put_back(client: SyncPrefectClient, run: FlowRun) -> None:
     when = datetime.now(UTC) + RETRY_DELAY
-    again: State[Any] = AwaitingRetry(scheduled_time=when, message="it was killed, or Prefect's server was away; once more")
+    again: State[Any] = AwaitingRetry(
+        scheduled_time=when, message="it was killed, or Prefect's server was away; once more"
+    )
     claim(client, run, PUT_BACK)
     client.set_flow_run_state(run.id, again, force=True)
 
@@ -70,7 +77,11 @@ def _deserves_another(run: FlowRun) -> bool:
 
     A run that was given up says no more who works on it.
     """
-    if run.state is None or run.deployment_id is None or not any(tag.startswith((PREFIX, PUT_BACK)) for tag in run.tags):
+    if (
+        run.state is None
+        or run.deployment_id is None
+        or not any(tag.startswith((PREFIX, PUT_BACK)) for tag in run.tags)
+    ):
         return False
     if PUT_BACK in run.tags:
         return run.state.is_crashed()
@@ -91,8 +102,10 @@ def owned_tags(run: FlowRun, owner: str | None) -> list[str]:
 
 
 def _is_gone(run: FlowRun) -> bool:
-    """Whether the process that worked on it, or was to, is no more. What Prefect notes, `host:pid`, says nothing of
-    containers: a run that names no owner is judged only where the worker of `up` was to start it and had not yet said so.
+    """Whether the process that worked on it, or was to, is no more. What Prefect notes, `host:pid`, says
+    nothing of
+    containers: a run that names no owner is judged only where the worker of `up` was to start it and had not
+    yet said so.
     """
     if names := [tag for tag in run.tags if tag.startswith(PREFIX)]:
         return any(is_gone(name, Home.current()) for name in names)

@@ -52,11 +52,15 @@ class RefreshRequest(Config):
 
 @flow(flow_run_name="refresh {request.dataset}", on_failure=[tell_failure], on_crashed=[tell_crash])
 def refresh(request: RefreshRequest, store: StoreMark | None = None) -> dict[str, Any] | State[Any]:
-    """What `compare` gives; or a state that says why nothing was to be done. `store`: in which alone it works."""
+    """What `compare` gives; or a state that says why nothing was to be done. `store`: in which alone it
+    works.
+    """
     if store is not None:
         store.require()
     run = _take_over()
-    lock = FileLock(make_folder(Home.current().locks) / f"schedule-{run.deployment_id if run else os.getpid()}.lock")
+    lock = FileLock(
+        make_folder(Home.current().locks) / f"schedule-{run.deployment_id if run else os.getpid()}.lock"
+    )
     try:
         with lock.acquire(timeout=0), tags(own_identity(Home.current())):
             return _refresh(request)
@@ -93,7 +97,8 @@ def _unchanged(builds: list[BuildRequest]) -> str:
     known = {version.tags.get("bundle"): version for version in registry.versions(home, builds[0].dataset)}
     bundles = [build.bundle_folder(home) for build in builds]
     if not all(
-        steps.export_is_done(build, home) and bundle.name in known for build, bundle in zip(builds, bundles, strict=True)
+        steps.export_is_done(build, home) and bundle.name in known
+        for build, bundle in zip(builds, bundles, strict=True)
     ):
         return ""
     numbers = ", ".join(str(known[bundle.name].number) for bundle in bundles)
@@ -117,8 +122,16 @@ def _take_over() -> FlowRun | None:
 
 def _cover_missed(client: SyncPrefectClient, run: FlowRun) -> None:
     """One late run covers the gap: the others that were due by now are not made up for."""
-    planned = {"state": {"type": {"any_": ["SCHEDULED"]}}, "expected_start_time": {"before_": datetime.now(UTC)}}
-    due, same = FlowRunFilter.model_validate(planned), DeploymentFilter.model_validate({"id": {"any_": [run.deployment_id]}})
+    planned = {
+        "state": {"type": {"any_": ["SCHEDULED"]}},
+        "expected_start_time": {"before_": datetime.now(UTC)},
+    }
+    due, same = (
+        FlowRunFilter.model_validate(planned),
+        DeploymentFilter.model_validate({"id": {"any_": [run.deployment_id]}}),
+    )
     for missed in client.read_flow_runs(flow_run_filter=due, deployment_filter=same):
         if missed.id != run.id:
-            client.set_flow_run_state(missed.id, Cancelled(message=f"covered by the run {run.name}"), force=True)
+            client.set_flow_run_state(
+                missed.id, Cancelled(message=f"covered by the run {run.name}"), force=True
+            )

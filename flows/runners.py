@@ -14,11 +14,18 @@ def make_runner(name: str, workers: int, address: str = "") -> TaskRunner[Any]:
         case "local":
             from modelyard.sweeps.trial import prepare_worker
 
-            return ProcessPoolTaskRunner(max_workers=workers, initializer=prepare_worker, initargs=(int(signal.SIGKILL),))
+            return ProcessPoolTaskRunner(
+                max_workers=workers, initializer=prepare_worker, initargs=(int(signal.SIGKILL),)
+            )
         case "dask":
             from prefect_dask.task_runners import DaskTaskRunner
 
-            cluster = {"n_workers": workers, "threads_per_worker": 1, "processes": True, "dashboard_address": None}
+            cluster = {
+                "n_workers": workers,
+                "threads_per_worker": 1,
+                "processes": True,
+                "dashboard_address": None,
+            }
             return DaskTaskRunner(address=address) if address else DaskTaskRunner(cluster_kwargs=cluster)
         case _:
             from prefect_ray import RayTaskRunner

@@ -55,12 +55,17 @@ class NewSchedule(Config):
 
 def parse_cron(cron: str, timezone: str) -> CronSchedule:
     """Raises: ConfigError naming what is wrong with either."""
-    wrong = f"wrong cron line {cron!r}: expected minute hour day month weekday, as in '0 2 * * *' for two at night"
+    wrong = (
+        f"wrong cron line {cron!r}: expected minute hour day month weekday, as in '0 2 * * *' "
+        "for two at night"
+    )
     try:
         schedule = CronSchedule(cron=cron, timezone=timezone or "none")
     except ValidationError as error:
         if any(part["loc"] == ("timezone",) for part in error.errors()):
-            raise ConfigError(f"unknown time zone {timezone!r}: expected an IANA name such as Europe/Berlin or UTC") from None
+            raise ConfigError(
+                f"unknown time zone {timezone!r}: expected an IANA name such as Europe/Berlin or UTC"
+            ) from None
         raise ConfigError(wrong) from None
     if len(cron.split()) != 5 and not cron.startswith("@"):  # of six Prefect takes the last for seconds
         raise ConfigError(wrong)
@@ -78,7 +83,8 @@ def zone_of(schedule: SCHEDULE_TYPES | None) -> ZoneInfo:
 def next_dates(schedule: SCHEDULE_TYPES) -> list[datetime] | None:
     """The next one, in its own zone, as Prefect's scheduler reckons it; empty when none is left.
 
-    None where that fails, as for a cron line that is never due: the scheduler then plans nothing of the whole deployment.
+    None where that fails, as for a cron line that is never due: the scheduler then plans nothing of the whole
+    deployment.
     """
     try:
         dates = asyncio.run(PLANNED.validate_python(schedule.model_dump()).get_dates(1))
@@ -88,11 +94,21 @@ def next_dates(schedule: SCHEDULE_TYPES) -> list[datetime] | None:
 
 
 def check_names(*names: str) -> None:
-    """Raises: ConfigError for what Prefect, or a line of a terminal, takes as no deployment's or work pool's name."""
+    """Raises: ConfigError for what Prefect, or a line of a terminal, takes as no deployment's or work pool's
+    name.
+    """
     for name in names:
-        if not NAME.fullmatch(name) or not name.strip() or not name.isprintable() or name[0] == "-" or len(name) > LONGEST_NAME:
+        if (
+            not NAME.fullmatch(name)
+            or not name.strip()
+            or not name.isprintable()
+            or name[0] == "-"
+            or len(name) > LONGEST_NAME
+        ):
             expected = f"expected a line of at most {LONGEST_NAME} characters, none of / % & > <, no - first"
-            raise ConfigError(f"{name[:LONGEST_NAME]!r} cannot be a schedule's or a pool's name: {expected}; choose another")
+            raise ConfigError(
+                f"{name[:LONGEST_NAME]!r} cannot be a schedule's or a pool's name: {expected}; choose another"
+            )
 
 
 def add(new: NewSchedule) -> None:
@@ -102,15 +118,21 @@ def add(new: NewSchedule) -> None:
         if any(known.name == new.name for known in deployments(client)):
             change = f"modelyard schedule change {shlex.quote(new.name)}"
             raise ConfigError(
-                f"schedule {new.name!r} exists; choose another --name, or change it and keep its history: {change}"
+                f"schedule {new.name!r} exists; choose another --name, or change it and keep its "
+                f"history: {change}"
             )
         ensure_pool(client, new.pool)
         client.create_deployment(
-            flow_id=client.create_flow(refresh), name=new.name, entrypoint=ENTRYPOINT, work_pool_name=new.pool,
-            parameters=new.parameters, tags=["modelyard"],
+            flow_id=client.create_flow(refresh),
+            name=new.name,
+            entrypoint=ENTRYPOINT,
+            work_pool_name=new.pool,
+            parameters=new.parameters,
+            tags=["modelyard"],
             schedules=[actions.DeploymentScheduleCreate(schedule=schedule, active=True)],
-            job_variables={"env": new.environment} if new.environment else {}, enforce_parameter_schema=False,
-        )  # fmt: skip
+            job_variables={"env": new.environment} if new.environment else {},
+            enforce_parameter_schema=False,
+        )
 
 
 def ensure_pool(client: SyncPrefectClient, name: str) -> None:
@@ -149,14 +171,20 @@ def change(new: NewSchedule) -> None:
             changes["work_pool_name"] = new.pool
         if has_moved or new.environment:  # of what was edited only what a schedule has stays
             env = {} if has_moved else deployment.job_variables.get("env")
-            kept = {key: value for key, value in env.items() if key in VARIABLES} if isinstance(env, dict) else {}
+            kept = (
+                {key: value for key, value in env.items() if key in VARIABLES}
+                if isinstance(env, dict)
+                else {}
+            )
             changes["job_variables"] = {"env": kept | new.environment}
         client.update_deployment(deployment.id, actions.DeploymentUpdate(**changes))
 
 
 def _other_time(deployment: DeploymentResponse, new: NewSchedule) -> actions.DeploymentScheduleUpdate:
     if len(deployment.schedules) > 1:
-        raise ConfigError(f"{new.name!r} has {len(deployment.schedules)} schedules; change their times in Prefect's page")
+        raise ConfigError(
+            f"{new.name!r} has {len(deployment.schedules)} schedules; change their times in Prefect's page"
+        )
     for one in deployment.schedules:
         cron = parse_cron(new.cron or "@daily", new.timezone or zone_of(one.schedule).key)
         moved = cron if new.cron else one.schedule.model_copy(update={"timezone": cron.timezone})
@@ -171,7 +199,9 @@ def pause(name: str) -> None:
 
 
 def resume(name: str) -> str:
-    """Plan all of its runs again; gives what goes on. Its pool does, too, where that is our own. Raises: ConfigError."""
+    """Plan all of its runs again; gives what goes on. Its pool does, too, where that is our own. Raises:
+    ConfigError.
+    """
     with get_client(sync_client=True) as client:
         deployment = find(client, name)
         for one in deployment.schedules:  # one that is never due would keep Prefect from planning the others
@@ -201,7 +231,11 @@ def run_now(name: str) -> str:
 def deployments(client: SyncPrefectClient) -> list[DeploymentResponse]:
     """Those of this project, by name."""
     found = client.read_deployments(flow_filter=FlowFilter(name=FlowFilterName(any_=[refresh.name])))
-    ours = [deployment for deployment in found if "modelyard" in deployment.tags or deployment.entrypoint == ENTRYPOINT]
+    ours = [
+        deployment
+        for deployment in found
+        if "modelyard" in deployment.tags or deployment.entrypoint == ENTRYPOINT
+    ]
     return sorted(ours, key=lambda deployment: deployment.name)
 
 
@@ -209,5 +243,7 @@ def find(client: SyncPrefectClient, name: str) -> DeploymentResponse:
     """Raises: ConfigError."""
     known = {deployment.name: deployment for deployment in deployments(client)}
     if name not in known:
-        raise ConfigError(f"unknown schedule {name!r}: " + (f"expected {listed(known)}" if known else "there is none yet"))
+        raise ConfigError(
+            f"unknown schedule {name!r}: " + (f"expected {listed(known)}" if known else "there is none yet")
+        )
     return known[name]

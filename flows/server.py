@@ -1,6 +1,8 @@
-"""Prefect's server behind our door: `python -m flows.server run FD LOCK` for one run, `python -m flows.server up PORT NAME...`.
+"""Prefect's server behind our door: `python -m flows.server run FD LOCK` for one run, `python -m flows.server
+up PORT NAME...`.
 
-Prefect's own ephemeral server outlives a `kill -9` of its run and keeps that run's output open; this one ends with it.
+Prefect's own ephemeral server outlives a `kill -9` of its run and keeps that run's output open; this one ends
+with it.
 """
 
 from __future__ import annotations
@@ -51,7 +53,9 @@ def _prefect(listener: socket.socket, *, ephemeral: bool) -> Any:
 
 
 def serve_run(descriptor: str, lock: str) -> None:
-    """Once told to go, serve until the parent is gone; a parent that was asked something wrong never says so."""
+    """Once told to go, serve until the parent is gone; a parent that was asked something wrong
+    never says so.
+    """
     listener = socket.socket(fileno=int(descriptor))
     server = _Server(Door(_prefect(listener, ephemeral=True)), lock)
     if sys.stdin.buffer.readline() == GO:

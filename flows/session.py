@@ -1,4 +1,6 @@
-"""Flows as the command line and the Python interface run them: with their server, their log file and their progress."""
+"""Flows as the command line and the Python interface run them: with their server, their log file and their
+progress.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ def run_compare(make_request: Callable[[], CompareRequest]) -> dict[str, Any]:
 
 @contextmanager
 def flow_session(make_request: Callable[[], Request]) -> Iterator[Request]:
-    """What a flow needs around it; Prefect's server starts while the request is checked and the libraries are imported."""
+    """What a flow needs around it; Prefect's server starts while the request is checked and the libraries are
+    imported.
+    """
     from flows.ephemeral import server_for
     from modelyard.machine.logs import log_to_file
     from modelyard.progress import ConsoleProgress
@@ -39,7 +43,11 @@ def flow_session(make_request: Callable[[], Request]) -> Iterator[Request]:
             server.go()
         from flows.processes import prefect_session
 
-        with prefect_session(home, server) as wait_until_ready, log_to_file(home) as log, ConsoleProgress() as progress:
+        with (
+            prefect_session(home, server) as wait_until_ready,
+            log_to_file(home) as log,
+            ConsoleProgress() as progress,
+        ):
             progress.say(f"store {home.root}, full log {log}")
             import flows.tasks  # noqa: F401 - while the server starts
             from modelyard.mirror.background import mirrored

@@ -64,7 +64,9 @@ def _builds(request: SweepRequest, cores: int) -> list[BuildRequest]:
     return builds
 
 
-def _grid(request: SweepRequest, builds: list[BuildRequest], store: StoreMark) -> dict[PrefectFuture[Results], str]:
+def _grid(
+    request: SweepRequest, builds: list[BuildRequest], store: StoreMark
+) -> dict[PrefectFuture[Results], str]:
     futures = {}
     for build in builds:
         for seed in request.seeds:
@@ -73,7 +75,9 @@ def _grid(request: SweepRequest, builds: list[BuildRequest], store: StoreMark) -
     return futures
 
 
-def _search(request: SweepRequest, builds: list[BuildRequest], store: StoreMark) -> dict[PrefectFuture[Results], str]:
+def _search(
+    request: SweepRequest, builds: list[BuildRequest], store: StoreMark
+) -> dict[PrefectFuture[Results], str]:
     folder, futures = make_folder(Home.current().sweeps / request.name), {}
     for build in builds:
         study = search.open_study(folder, build.label, request.seeds[0])
@@ -101,12 +105,15 @@ def _gather(futures: dict[PrefectFuture[Results], str]) -> list[list[TrialResult
 
 
 def _result(future: PrefectFuture[Results]) -> Results | BaseException:
-    """What became of a task. Raises: StoreError from a host that would take all the others and fail as fast."""
+    """What became of a task. Raises: StoreError from a host that would take all the others and
+    fail as fast.
+    """
     try:
         found: Results | BaseException = future.result(raise_on_failure=False)
     except Exception as error:  # the engine's own, or Prefect's before the task began
         raise StoreError(
-            f"a worker is lost ({error}): free memory, or leave out the host that does not reach Prefect's server (name one by"
+            f"a worker is lost ({error}): free memory, or leave out the host that does not reach "
+            "Prefect's server (name one by"
             f" PREFECT_API_URL) or has not the folder {Home.current().root} of host {platform.node()}"
         ) from error
     if isinstance(found, AnotherStoreError):
@@ -124,8 +131,15 @@ def _summarise(request: SweepRequest, results: list[TrialResult], digest: str) -
     if not record["configurations"]:
         return record
     summary.draw_parallel_coordinates(results, folder / "parallel_coordinates.png", f"sweep {request.name}")
-    create_table_artifact(table_rows(record["configurations"]), key=f"sweep-{request.name}".replace("_", "-").replace(".", "-"))
-    tags = {"modelyard.dataset": request.dataset, "modelyard.data_digest": digest, "sweep": request.name, "label": "sweep"}
+    create_table_artifact(
+        table_rows(record["configurations"]), key=f"sweep-{request.name}".replace("_", "-").replace(".", "-")
+    )
+    tags = {
+        "modelyard.dataset": request.dataset,
+        "modelyard.data_digest": digest,
+        "sweep": request.name,
+        "label": "sweep",
+    }
     run_id = runs.start_run(
         home, f"sweep-{request.name}", name=f"sweep {request.name}", params=request.made_params(), tags=tags
     )

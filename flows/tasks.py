@@ -31,7 +31,9 @@ def _is_passing(_task: Any, _run: Any, state: Any) -> bool:
 
 @task(task_run_name="prepare {dataset}")
 def prepare(dataset: str, recipe: Recipe, skip_unreadable: bool, name: str = "") -> dict[str, str]:
-    return steps.prepare(dataset, Home.current(), recipe.data, skip_unreadable=skip_unreadable, name=name, claim=True)
+    return steps.prepare(
+        dataset, Home.current(), recipe.data, skip_unreadable=skip_unreadable, name=name, claim=True
+    )
 
 
 @task(task_run_name="check {request.label}")
@@ -51,7 +53,11 @@ def start_run(request: BuildRequest) -> str:
         "prefect.flow_run": str(flow_run.id or ""),
         runs.TRAINING_TAG: f"train-{request.training_key}",
     }
-    params = request.recipe.made_flat() | {"architecture": request.label, "dataset": request.dataset, "seed": request.seed}
+    params = request.recipe.made_flat() | {
+        "architecture": request.label,
+        "dataset": request.dataset,
+        "seed": request.seed,
+    }
     tags |= runs.source_tags()
     name = f"{request.dataset}-{request.label}-{request.seed}"
     return runs.start_run(Home.current(), request.export_key, name=name, params=params, tags=tags)
@@ -78,17 +84,23 @@ def train(request: BuildRequest, run_id: str) -> str:
 
 @task(task_run_name="evaluate {request.label}")
 def evaluate(request: BuildRequest) -> str:
-    current_progress.get().step(request.label, "evaluation", done=steps.evaluation_is_done(request, Home.current()))
+    current_progress.get().step(
+        request.label, "evaluation", done=steps.evaluation_is_done(request, Home.current())
+    )
     return steps.evaluate(request, Home.current()).name
 
 
 @task(task_run_name="export {request.label}")
 def export(request: BuildRequest) -> str:
-    current_progress.get().step(request.label, "export and parity", done=steps.export_is_done(request, Home.current()))
+    current_progress.get().step(
+        request.label, "export and parity", done=steps.export_is_done(request, Home.current())
+    )
     return steps.export(request, Home.current()).name
 
 
-@task(task_run_name="register {request.label}", retries=2, retry_delay_seconds=1, retry_condition_fn=_is_passing)
+@task(
+    task_run_name="register {request.label}", retries=2, retry_delay_seconds=1, retry_condition_fn=_is_passing
+)
 def register(request: BuildRequest, run_id: str) -> int:
     home, bundle = Home.current(), request.bundle_folder(Home.current())
     with FileLock(home.locks / f"{bundle.name}.lock"):  # two equal commands at once make one version

@@ -1,8 +1,8 @@
 """`python -m flows.worker`: runs what is due on this machine, and cleans up after what was killed.
 
-Prefect's own process worker on the pool `modelyard`, with two things beside it: it starts nothing but this project's flow
-(`flows.guard`), and flow runs whose process is gone are marked, and those of a schedule are put back, so that they go on
-from their last checkpoint.
+Prefect's own process worker on the pool `modelyard`, with two things beside it: it starts nothing but this
+project's flow (`flows.guard`), and flow runs whose process is gone are marked, and those of a schedule are
+put back, so that they go on from their last checkpoint.
 """
 
 from __future__ import annotations
@@ -57,7 +57,9 @@ async def work() -> None:
 
 
 def main() -> None:
-    """The worker of `modelyard up`. Signed in before Prefect is imported, and only where the server is our own."""
+    """The worker of `modelyard up`. Signed in before Prefect is imported, and only where the server is our
+    own.
+    """
     home = Home.current()
     configure(home)
     _wait_for_server(os.environ["PREFECT_API_URL"])

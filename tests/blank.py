@@ -1,6 +1,8 @@
-"""Stores that MLflow's and Prefect's migrations have been through: made once for all processes of the tests, then copied.
+"""Stores that MLflow's and Prefect's migrations have been through: made once for all processes of the tests,
+then copied.
 
-A fresh database costs 1.4 s (MLflow) and 4.7 s (Prefect) of CPU; a copy costs a millisecond. And a store of an earlier edition.
+A fresh database costs 1.4 s (MLflow) and 4.7 s (Prefect) of CPU; a copy costs a millisecond. And a store of
+an earlier edition.
 """
 
 from __future__ import annotations
@@ -18,11 +20,14 @@ from modelyard.home import Home
 from modelyard.tracking.relocation import relocate
 
 FORMER = Path(__file__).parent / "fixtures" / "0dba254" / "store.tar.xz"
-"""A store of that commit, made at /srv/modelyard: two versions of `digits` (one an own module), two schedules."""
+"""A store of that commit, made at /srv/modelyard: two versions of `digits` (one an own module), two
+schedules.
+"""
 MIGRATE = {
     "mlflow.db": (
         "import sqlite3, sys; from mlflow.tracking import MlflowClient; uri = 'sqlite:///' + sys.argv[1];"
-        "MlflowClient(uri, uri).search_experiments(); sqlite3.connect(sys.argv[1]).execute('PRAGMA journal_mode=WAL')"
+        "MlflowClient(uri, uri).search_experiments(); "
+        "sqlite3.connect(sys.argv[1]).execute('PRAGMA journal_mode=WAL')"
     ),
     "prefect.db": (
         "import os, sys; os.environ['PREFECT_HOME'] = os.path.dirname(sys.argv[1]);"
@@ -30,7 +35,9 @@ MIGRATE = {
         "asyncio.run(given().create_db())"
     ),
 }
-"""File -> the program that makes it; in a process that ends, as the tests keep neither library's engine of it."""
+"""File -> the program that makes it; in a process that ends, as the tests keep neither library's engine of
+it.
+"""
 
 
 class Templates:
@@ -47,7 +54,9 @@ class Templates:
                 making = self._folder / "making" / name
                 making.parent.mkdir(exist_ok=True)
                 quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
-                subprocess.run([sys.executable, "-c", MIGRATE[name], str(making)], check=True, env=os.environ | quiet)
+                subprocess.run(
+                    [sys.executable, "-c", MIGRATE[name], str(making)], check=True, env=os.environ | quiet
+                )
                 making.rename(path)
         return path
 

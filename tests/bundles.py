@@ -1,6 +1,7 @@
 """Hand-made data and bundles whose answers are known, so that no test of tracking has to train.
 
-An image is 1 x 3 x 5: pixel k is lit for the class of the letter k of the alphabet, and pixel 14 marks the image as hard.
+An image is 1 x 3 x 5: pixel k is lit for the class of the letter k of the alphabet, and pixel 14 marks the
+image as hard.
 """
 
 from __future__ import annotations
@@ -20,9 +21,14 @@ HEIGHT, WIDTH, HARD = 3, 5, 14
 
 
 def lit_dataset(
-    *, images: int = 200, hard: int = 40, name: str = "lit", brightness: int = 200, classes: tuple[str, ...] = CLASSES,
+    *,
+    images: int = 200,
+    hard: int = 40,
+    name: str = "lit",
+    brightness: int = 200,
+    classes: tuple[str, ...] = CLASSES,
     height: int = HEIGHT,
-) -> Dataset:  # fmt: skip
+) -> Dataset:
     """A data set of which the first `hard` test images are marked."""
     labels_N = np.arange(images, dtype=np.int64) % len(classes)
     pixels_NP = np.zeros((images, height * WIDTH), np.uint8)
@@ -41,15 +47,17 @@ def lit_bundle(
     folder: Path, *, fooled: bool, metrics: dict[str, float], data_digest: str = "0" * 64,
     classes: tuple[str, ...] = CLASSES, height: int = HEIGHT, name: str = "lit", producer: str = "",
 ) -> Path:  # fmt: skip
-    """A bundle that reads the lit pixel; a `fooled` one answers the first class for every hard image. By another producer it
-    is another file.
+    """A bundle that reads the lit pixel; a `fooled` one answers the first class for every hard image. By
+    another producer it is another file.
     """
     weights_PK = np.eye(height * WIDTH, dtype=np.float32)[:, _lit_pixels(classes)]
     weights_PK[HARD, 0] = 5.0 if fooled else 0.0
     folder.mkdir(parents=True)
     onnx.save_model(_graph(weights_PK, height, producer), folder / MODEL_FILE)
     images_BHWC = lit_dataset(classes=classes, height=height).test.gather(slice(0, 8)).transpose(0, 2, 3, 1)
-    write_golden(folder, images_BHWC, classify(open_session(folder / MODEL_FILE), np.ascontiguousarray(images_BHWC)))
+    write_golden(
+        folder, images_BHWC, classify(open_session(folder / MODEL_FILE), np.ascontiguousarray(images_BHWC))
+    )
     manifest = Manifest(
         model_name=name, architecture="cnn", classes=classes, image_shape=(height, WIDTH, 1), temperature=1.0,
         data_digest=data_digest, recipe={"seed": 0}, metrics=metrics, environment={}, files={},
@@ -58,7 +66,9 @@ def lit_bundle(
     return folder
 
 
-def _graph(weights_PK: np.ndarray[tuple[int, ...], np.dtype[np.float32]], height: int, producer: str) -> onnx.ModelProto:
+def _graph(
+    weights_PK: np.ndarray[tuple[int, ...], np.dtype[np.float32]], height: int, producer: str
+) -> onnx.ModelProto:
     nodes = [
         helper.make_node("Cast", ["images"], ["floats"], to=TensorProto.FLOAT),
         helper.make_node("Flatten", ["floats"], ["pixels"], axis=1),
@@ -70,5 +80,9 @@ def _graph(weights_PK: np.ndarray[tuple[int, ...], np.dtype[np.float32]], height
         helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", weights_PK.shape[1]])
         for name in ("logits", "probabilities")
     ]
-    graph = helper.make_graph(nodes, "lit", [image], outputs, [numpy_helper.from_array(weights_PK, "weights")])
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10, producer_name=producer)
+    graph = helper.make_graph(
+        nodes, "lit", [image], outputs, [numpy_helper.from_array(weights_PK, "weights")]
+    )
+    return helper.make_model(
+        graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10, producer_name=producer
+    )

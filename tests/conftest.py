@@ -41,7 +41,9 @@ def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def shared_cache(shared_folder: Path) -> Path:
-    """A cache for whole runs that are not about the cache: an architecture is translated once in all processes of the tests."""
+    """A cache for whole runs that are not about the cache: an architecture is translated once in all
+    processes of the tests.
+    """
     return shared_folder / "shared-cache"
 
 
@@ -52,7 +54,9 @@ def templates(shared_folder: Path) -> Templates:
 
 
 @pytest.fixture
-def warm_store(store: Path, shared_cache: Path, templates: Templates, monkeypatch: pytest.MonkeyPatch) -> Path:
+def warm_store(
+    store: Path, shared_cache: Path, templates: Templates, monkeypatch: pytest.MonkeyPatch
+) -> Path:
     """`store` with migrated databases and the shared cache."""
     monkeypatch.setenv("MODELYARD_CACHE", str(shared_cache))
     templates.store(store / "runs", prefect=True)

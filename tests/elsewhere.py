@@ -14,7 +14,9 @@ from modelyard.machine import identity
 
 @contextmanager
 def elsewhere(folder: Path, *kinds: str) -> Iterator[None]:
-    """Within, another `machine`, `boot` or `namespace` (files of `folder` in the place of the kernel's) or `host` name."""
+    """Within, another `machine`, `boot` or `namespace` (files of `folder` in the place of the kernel's) or
+    `host` name.
+    """
     folder.mkdir(exist_ok=True)
     with pytest.MonkeyPatch.context() as patch:
         for kind in kinds:

@@ -1,4 +1,6 @@
-"""Other users of this machine, in a root folder of their own as a container has: real permissions, nothing else in sight."""
+"""Other users of this machine, in a root folder of their own as a container has: real permissions, nothing
+else in sight.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,9 @@ exec chroot "$root" "$@"
 def _refusal() -> str:
     if os.geteuid():
         return "only root can become another user"
-    tried = subprocess.run(["unshare", "--mount", "setpriv", "--version"], capture_output=True, text=True, check=False)
+    tried = subprocess.run(
+        ["unshare", "--mount", "setpriv", "--version"], capture_output=True, text=True, check=False
+    )
     return f"no mount namespace of one's own here: {tried.stderr.strip()}" if tried.returncode else ""
 
 
@@ -47,9 +51,11 @@ def as_user(
     writes: Path | None = None,
     environment: Mapping[str, str],
 ) -> list[str]:
-    """`command` for a user without rights, in one group besides its own. Skips the test where that cannot be tried.
+    """`command` for a user without rights, in one group besides its own. Skips the test where that cannot be
+    tried.
 
-    root: an empty folder. seen: folder -> where it lies inside, for reading. writes: the folder that may be written.
+    root: an empty folder. seen: folder -> where it lies inside, for reading. writes: the folder that may be
+    written.
     """
     if _refusal():
         pytest.skip(_refusal())
@@ -60,7 +66,28 @@ def as_user(
     groups = ["--clear-groups"] if group is None else ["--groups", str(group)]
     variables = [f"{name}={value}" for name, value in environment.items()]
     return [
-        "unshare", "--mount", "--propagation", "private", "sh", "-c", ENTER, "enter", str(root), *mounts, "--",
-        "setpriv", "--reuid", str(number), "--regid", str(number), *groups, "--bounding-set=-all", "--inh-caps=-all",
-        "--no-new-privs", "env", "-i", *variables, *command,
-    ]  # fmt: skip
+        "unshare",
+        "--mount",
+        "--propagation",
+        "private",
+        "sh",
+        "-c",
+        ENTER,
+        "enter",
+        str(root),
+        *mounts,
+        "--",
+        "setpriv",
+        "--reuid",
+        str(number),
+        "--regid",
+        str(number),
+        *groups,
+        "--bounding-set=-all",
+        "--inh-caps=-all",
+        "--no-new-privs",
+        "env",
+        "-i",
+        *variables,
+        *command,
+    ]

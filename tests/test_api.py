@@ -60,9 +60,14 @@ def test_files_pictures_and_arrays_get_the_same_answers(tmp_path: Path) -> None:
 
 def test_what_is_no_image_is_refused_in_one_line(model: Model, tmp_path: Path) -> None:
     pixels_NHWC = images(2, 5)
-    with pytest.raises(DataError, match=r"expected raw pixels, uint8 from 0 to 255, received float64; scaling is inside"):
+    with pytest.raises(
+        DataError, match=r"expected raw pixels, uint8 from 0 to 255, received float64; scaling is inside"
+    ):
         model.predict(pixels_NHWC / 255)  # type: ignore[arg-type]
-    with pytest.raises(DataError, match=rf"expected images \[N, {HEIGHT}, {WIDTH}, {CHANNELS}\], received \[2, {HEIGHT - 1}, "):
+    with pytest.raises(
+        DataError,
+        match=rf"expected images \[N, {HEIGHT}, {WIDTH}, {CHANNELS}\], received \[2, {HEIGHT - 1}, ",
+    ):
         model.predict(pixels_NHWC[:, 1:])
     with pytest.raises(DataError, match="no such file"):
         model.predict(tmp_path / "nothing.png")
@@ -75,7 +80,8 @@ def test_what_is_no_image_is_refused_in_one_line(model: Model, tmp_path: Path) -
 @pytest.mark.usefixtures("model")
 def test_a_script_that_only_answers_imports_neither_torch_nor_the_stores(tmp_path: Path) -> None:
     code = (
-        "import sys, modelyard; small = not {'numpy', 'onnxruntime'} & set(sys.modules); model = modelyard.load('fruit');"
+        "import sys, modelyard; small = not {'numpy', 'onnxruntime'} & set(sys.modules); "
+        "model = modelyard.load('fruit');"
         "import numpy; model.predict(numpy.zeros((1, *model.manifest.image_shape), numpy.uint8));"
         "print(small, {'torch', 'mlflow', 'prefect', 'pandas'} & set(sys.modules))"
     )

@@ -43,10 +43,16 @@ def row(server: str, form: str, rates: list[float], cpu_us: float) -> Row:
 
 def test_a_ratio_is_taken_within_each_repeat() -> None:
     """A machine that is twice as slow in the second repeat changes no ratio."""
-    ours = [row("modelyard", form, [4000.0, 2000.0], 200.0) for form in ("V2 binary", "V2 JSON", "/invocations")]
-    lines = ratios_table([*ours, row("FastAPI", "JSON", [1000.0, 500.0], 700.0)], Limit([8000.0, 4000.0], [0.5, 0.5]))
+    ours = [
+        row("modelyard", form, [4000.0, 2000.0], 200.0) for form in ("V2 binary", "V2 JSON", "/invocations")
+    ]
+    lines = ratios_table(
+        [*ours, row("FastAPI", "JSON", [1000.0, 500.0], 700.0)], Limit([8000.0, 4000.0], [0.5, 0.5])
+    )
     assert "| V2 JSON over FastAPI's JSON | 4.00 (4.00-4.00)x | >= 2x | 3.50 (3.50-3.50)x |" in lines
-    assert "| V2 binary requests/s over onnxruntime's best images/s | 0.50 (0.50-0.50)x | >= 0.5x |  |" in lines
+    assert (
+        "| V2 binary requests/s over onnxruntime's best images/s | 0.50 (0.50-0.50)x | >= 0.5x |  |" in lines
+    )
     assert spread([3.0, 1.0, 2.0]) == "2.00 (1.00-3.00)"
 
 

@@ -50,9 +50,18 @@ def test_a_bundle_of_schema_1_is_read_as_it_was_and_becomes_one_of_schema_2(fold
 
 
 WRONG: list[dict[str, Any]] = [
-    {"fit": "fill"}, {"white": 0}, {"white": 65_536}, {"white": 1.5}, {"ground": []}, {"ground": [1, 2]}, {"ground": [256]},
-    {"ground": [True]}, {"ground": "0"}, {"more": 1}, {"fit": ["pad"]},
-]  # fmt: skip
+    {"fit": "fill"},
+    {"white": 0},
+    {"white": 65_536},
+    {"white": 1.5},
+    {"ground": []},
+    {"ground": [1, 2]},
+    {"ground": [256]},
+    {"ground": [True]},
+    {"ground": "0"},
+    {"more": 1},
+    {"fit": ["pad"]},
+]
 
 
 @pytest.mark.parametrize("wrong", WRONG)
@@ -64,11 +73,13 @@ def test_another_reading_is_refused(folder: Path, wrong: dict[str, Any]) -> None
 @pytest.mark.parametrize(
     "change",
     [
-        lambda manifest: manifest | {"schema_version": 1}, lambda manifest: as_first(manifest) | {"schema_version": 2},
-        lambda manifest: manifest | {"schema_version": 3}, lambda manifest: manifest | {"schema_version": True},
+        lambda manifest: manifest | {"schema_version": 1},
+        lambda manifest: as_first(manifest) | {"schema_version": 2},
+        lambda manifest: manifest | {"schema_version": 3},
+        lambda manifest: manifest | {"schema_version": True},
         lambda manifest: manifest | {"reading": None},
     ],
-)  # fmt: skip
+)
 def test_a_schema_has_its_own_fields(folder: Path, change: Any) -> None:
     with pytest.raises(BundleError, match="export it again"):
         read_bundle(rewritten(folder, change))

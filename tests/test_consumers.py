@@ -34,18 +34,29 @@ from tests.serving.conftest import running
 
 PAGE = (Path(__file__).parents[1] / "docs" / "consumers.md").read_text()
 SHORT, PIXELS, MLFLOW = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
-NAMES = {"json": json, "np": np, "onnxruntime": onnxruntime, "mlflow": mlflow, "Image": Image, "ImageOps": ImageOps}
+NAMES = {
+    "json": json,
+    "np": np,
+    "onnxruntime": onnxruntime,
+    "mlflow": mlflow,
+    "Image": Image,
+    "ImageOps": ImageOps,
+}
 """What a reader of the page imports."""
 
 
-def test_five_lines_are_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_five_lines_are_enough(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     linear, shape = Linear.seeded(3, (7, 5, 3)), (7, 5, 3)
     graph = linear.graph()
     onnx.helper.set_model_props(
         graph, {"pixel_contract": as_json(pixel_contract(shape, Reading())), "classes": as_json(CLASSES)}
     )
     onnx.save(graph, tmp_path / "model.onnx")
-    Image.fromarray(np.random.default_rng(0).integers(0, 256, (31, 22, 3), np.uint8)).save(tmp_path / "seven.png")
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (31, 22, 3), np.uint8)).save(
+        tmp_path / "seven.png"
+    )
     monkeypatch.chdir(tmp_path)
     exec(SHORT, dict(NAMES))
     (right_K,) = classify(open_session(tmp_path / "model.onnx"), picture_pixels("seven.png", (3, 7, 5))[None])
@@ -79,7 +90,9 @@ def logged(home: Home) -> tuple[Path, Bundle]:
     """The artifacts of a version, and its bundle."""
     client, _ = open_store(home)
     source = str(client.get_model_version("lit", "1").source)
-    return Path(client.get_logged_model(source.removeprefix("models:/")).artifact_location), read_bundle(home.steps / "one")
+    return Path(client.get_logged_model(source.removeprefix("models:/")).artifact_location), read_bundle(
+        home.steps / "one"
+    )
 
 
 def test_mlflow_loads_it_as_it_says(logged: tuple[Path, Bundle]) -> None:
@@ -90,7 +103,9 @@ def test_mlflow_loads_it_as_it_says(logged: tuple[Path, Bundle]) -> None:
     np.testing.assert_array_equal(known["model"].input_example["images"], images_BHWC[:1])
     np.testing.assert_allclose(known["probabilities"], probabilities_BK[:1], atol=1e-6)
     assert known["classes"] == list(bundle.manifest.classes)
-    assert known["how"] == json.loads(as_json(pixel_contract(bundle.manifest.image_shape, bundle.manifest.reading)))
+    assert known["how"] == json.loads(
+        as_json(pixel_contract(bundle.manifest.image_shape, bundle.manifest.reading))
+    )
     assert mlflow.onnx.load_model(str(folder)).SerializeToString() == bundle.model
     names = [line.partition("==")[0] for line in (folder / "requirements.txt").read_text().split()]
     assert sorted(names) == ["mlflow", "numpy", "onnx", "onnxruntime"]
@@ -101,8 +116,12 @@ def test_our_server_answers_mlflows_example(logged: tuple[Path, Bundle], home: H
     (home.releases / "lit" / "champion.alias").write_text("1\n")
     with running(home.releases, tmp_path / "log", "--workers", "1") as server:
         body = (folder / "serving_input_example.json").read_bytes()
-        answer: httpx.Response = server.client.post("/invocations", content=body, headers={"Content-Type": "application/json"})
-    np.testing.assert_allclose(answer.json()["predictions"]["probabilities"], bundle.samples()[1][:1], atol=1e-6)
+        answer: httpx.Response = server.client.post(
+            "/invocations", content=body, headers={"Content-Type": "application/json"}
+        )
+    np.testing.assert_allclose(
+        answer.json()["predictions"]["probabilities"], bundle.samples()[1][:1], atol=1e-6
+    )
 
 
 def test_a_version_says_what_it_is_and_what_people_wrote_stays(home: Home) -> None:

@@ -39,11 +39,21 @@ def test_the_page_says_what_the_installed_packages_say() -> None:
     [
         ([KNOWN], audit.CLEAN, "1 packages asked about, 0 known vulnerabilities"),
         ([KNOWN, FAULTY], audit.FOUND, "bad 2: CVE-1, mended in 3"),
-        ([KNOWN, UNKNOWN], audit.CLEAN, "1 packages asked about, 0 known vulnerabilities; the service does not know odd"),
-        ([UNKNOWN], audit.NOT_ASKED, "NOT AUDITED: the advisory service knows none of the 1 packages: no real one is reached"),
+        (
+            [KNOWN, UNKNOWN],
+            audit.CLEAN,
+            "1 packages asked about, 0 known vulnerabilities; the service does not know odd",
+        ),
+        (
+            [UNKNOWN],
+            audit.NOT_ASKED,
+            "NOT AUDITED: the advisory service knows none of the 1 packages: no real one is reached",
+        ),
     ],
 )
-def test_a_package_that_was_not_asked_about_is_not_said_to_be_clean(answer: list[dict[str, Any]], code: int, line: str) -> None:
+def test_a_package_that_was_not_asked_about_is_not_said_to_be_clean(
+    answer: list[dict[str, Any]], code: int, line: str
+) -> None:
     found, lines = audit.verdict(answer)
     assert found == code
     assert lines[0] == line

@@ -42,7 +42,9 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 def test_a_full_disk_keeps_the_old_file_and_leaves_no_other(small_disk: Path) -> None:
     target = small_disk / "state.json"
     write_atomically(target, b"old")
-    with pytest.raises(StoreError, match=r"cannot write .*state\.json: No space left on device; free space or choose"):
+    with pytest.raises(
+        StoreError, match=r"cannot write .*state\.json: No space left on device; free space or choose"
+    ):
         write_atomically(target, bytes(100_000))
     assert [path.name for path in small_disk.iterdir()] == ["state.json"]
     assert target.read_bytes() == b"old"

@@ -48,6 +48,8 @@ def test_its_releases_are_served_and_its_aliases_move(home: Home, tmp_path: Path
         first = registry.versions(home, "digits")[0]
         move_alias(home, Move(first, "champion", "tried"), expected=2)
         server.wait_for(
-            lambda: any(event["version"] == "1" for event in server.events("serving") if event["model"] == "digits")
+            lambda: any(
+                event["version"] == "1" for event in server.events("serving") if event["model"] == "digits"
+            )
         )
     assert not problems(read_ledger(home.releases / "digits"), registry_head(home, "digits"))

@@ -1,4 +1,6 @@
-"""The GPU script: every part runs without a GPU, a part's end is its own, what was noted before it is kept."""
+"""The GPU script: every part runs without a GPU, a part's end is its own, what was noted before
+it is kept.
+"""
 
 from __future__ import annotations
 
@@ -22,16 +24,22 @@ def dry(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Outcome]:
     """A dry run, as a machine without CUDA gives it."""
     out = tmp_path_factory.mktemp("gpu") / "gpu.json"
     command = [sys.executable, "-m", "benchmarks.gpu", "--dry", "--seconds", "300", "--out", str(out)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parent.parent)
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, cwd=Path(__file__).parent.parent
+    )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
     return {part["name"]: Outcome(**part) for part in json.loads(out.read_text())["parts"]}
 
 
 def test_every_part_runs(dry: dict[str, Outcome]) -> None:
-    assert {name: outcome.state for name, outcome in dry.items()} == dict.fromkeys((part.name for part in PARTS), "ok")
+    assert {name: outcome.state for name, outcome in dry.items()} == dict.fromkeys(
+        (part.name for part in PARTS), "ok"
+    )
 
 
-def test_each_architecture_and_preset_is_trained_and_a_killed_one_is_the_same(dry: dict[str, Outcome]) -> None:
+def test_each_architecture_and_preset_is_trained_and_a_killed_one_is_the_same(
+    dry: dict[str, Outcome],
+) -> None:
     assert len(dry["trains"].notes) == 15
     assert [note["weights"] for note in dry["resume"].notes] == ["equal"]
     assert "received 'cuda:1'" in dry["refused"].notes[0]["told"]
@@ -57,7 +65,9 @@ def notes_and_hangs(bench: Bench) -> None:
 
 def outcome_of(work: str, folder: Path, seconds: float = 20.0) -> Outcome:
     bench = Bench(folder, folder / "data", "cpu", folder / "notes.jsonl", time.monotonic() + seconds)
-    return run_part(Part("part", f"{HERE}:{work}" if ":" not in work else work, seconds), bench, lambda text: None)
+    return run_part(
+        Part("part", f"{HERE}:{work}" if ":" not in work else work, seconds), bench, lambda text: None
+    )
 
 
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
@@ -65,7 +75,11 @@ def test_what_a_part_noted_is_kept_however_it_ends(tmp_path: Path) -> None:
     for name in ("a", "b", "c"):
         (tmp_path / name).mkdir()
     failed = outcome_of("notes_and_fails", tmp_path / "a")
-    assert (failed.state, failed.notes[0], failed.tail) == ("failed", {"what": "first", "value": 1}, ["before the end"])
+    assert (failed.state, failed.notes[0], failed.tail) == (
+        "failed",
+        {"what": "first", "value": 1},
+        ["before the end"],
+    )
     assert failed.notes[1]["failed"] == "ValueError: no such card"
     hung = outcome_of("notes_and_hangs", tmp_path / "b", 1.0)
     assert (hung.state, hung.notes) == ("cut off", [{"what": "first", "value": 1}])
@@ -88,8 +102,14 @@ def test_a_process_that_hangs_is_ended_and_tells_where(capfd: pytest.CaptureFixt
 
 def test_why_there_is_no_cuda_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.version.cuda", "13.0")
-    old = "CUDA initialization: The NVIDIA driver on your system is too old (found version 11040).\nPlease update"
-    assert why_not([old]) == "CUDA initialization: The NVIDIA driver on your system is too old (found version 11040)."
+    old = (
+        "CUDA initialization: The NVIDIA driver on your system is too old (found version "
+        "11040).\nPlease update"
+    )
+    assert (
+        why_not([old])
+        == "CUDA initialization: The NVIDIA driver on your system is too old (found version 11040)."
+    )
     assert "no NVIDIA driver" in why_not([])
 
 

@@ -31,7 +31,11 @@ def test_the_wheel_holds_every_file_of_both_packages(tmp_path: Path) -> None:
         for path in root.rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
-    assert {"modelyard/serving/page/index.html", "modelyard/serving/page/openapi.json", "flows/compare.py"} <= files
+    assert {
+        "modelyard/serving/page/index.html",
+        "modelyard/serving/page/openapi.json",
+        "flows/compare.py",
+    } <= files
     assert names == files
 
 
@@ -46,8 +50,13 @@ def test_the_version_is_said_and_makes_no_store(store: Path, capsys: pytest.Capt
 def test_a_server_without_its_extra_says_so(store: Path) -> None:
     start = "from modelyard.serving.__main__ import main; sys.exit(main(['--port', '0']))"
     script = f"import sys; sys.modules['httptools'] = None; {start}"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=60)
-    assert (done.returncode, done.stderr) == (2, "modelyard: the server needs httptools; install modelyard[serve]\n")
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (done.returncode, done.stderr) == (
+        2,
+        "modelyard: the server needs httptools; install modelyard[serve]\n",
+    )
 
 
 def test_the_lock_has_what_its_packages_need_on_each_python() -> None:
@@ -57,5 +66,9 @@ def test_the_lock_has_what_its_packages_need_on_each_python() -> None:
     needed = {Requirement(line) for lines in here for line in lines if "extra ==" not in line}
     for python in DECLARED:
         there = {"python_version": python, "python_full_version": f"{python}.0"}
-        wanted = {canonicalize_name(need.name) for need in needed if need.marker is None or need.marker.evaluate(there)}
+        wanted = {
+            canonicalize_name(need.name)
+            for need in needed
+            if need.marker is None or need.marker.evaluate(there)
+        }
         assert wanted - locked == set(), python

@@ -47,12 +47,17 @@ def test_a_sprint_is_shorter_and_tiny_is_smaller_and_quality_is_neither(architec
         return steps_before(training, 54_000, training.epochs) * training.batch_size
 
     assert steps("smoke") <= steps("sprint") < steps("standard") < steps("quality")
-    assert parameters(architecture, "tiny") < parameters(architecture, "sprint") / 3 < parameters(architecture, "quality")
+    assert (
+        parameters(architecture, "tiny")
+        < parameters(architecture, "sprint") / 3
+        < parameters(architecture, "quality")
+    )
 
 
 def test_only_easy_data_get_the_light_network() -> None:
     sizes = {
-        dataset: parameters("cnn", "standard", dataset) for dataset in ("mnist", "auto", "digits", "fashion-mnist", "pets")
+        dataset: parameters("cnn", "standard", dataset)
+        for dataset in ("mnist", "auto", "digits", "fashion-mnist", "pets")
     }
     assert sizes["mnist"] == sizes["auto"] == sizes["digits"] < sizes["fashion-mnist"] == sizes["pets"]
 

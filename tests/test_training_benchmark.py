@@ -1,4 +1,6 @@
-"""The training benchmark: textbooks as they are known, ratios that follow from what was measured, nothing measured twice."""
+"""The training benchmark: textbooks as they are known, ratios that follow from what was measured, nothing
+measured twice.
+"""
 
 from __future__ import annotations
 
@@ -81,5 +83,9 @@ def test_a_textbook_that_was_stopped_gives_a_bound(tmp_path: Path) -> None:
 
 def test_a_folder_is_written_packed_and_opened_again_by_the_scaling_benchmark(store: Path) -> None:
     rows = list(folder_rows(Namespace(out=store, dataset="digits", folder_images=150)))
-    assert [row[:2] for row in rows] == [("written, one process", 150), ("packed, first time", 150), ("opened again", 150)]
+    assert [row[:2] for row in rows] == [
+        ("written, one process", 150),
+        ("packed, first time", 150),
+        ("opened again", 150),
+    ]
     assert all(isinstance(row[2], float) and row[2] > 0 for row in rows)

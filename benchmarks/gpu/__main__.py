@@ -1,11 +1,12 @@
-"""Every check and measurement that needs CUDA, the most important first, each part in a process group with a time limit.
+"""Every check and measurement that needs CUDA, the most important first, each part in a process group with a
+time limit.
 
     python -m benchmarks.gpu [--out gpu.json] [--seconds 480] [--only resume full] [--data .gpu] [--dry]
     python -m benchmarks.gpu --show gpu.json      # the table of an earlier run
 
-gpu.json is written after every part, a table for the docs is printed at the end. A part that would begin with less
-than six seconds of `--seconds` left is dropped. Without CUDA the same parts run on the CPU with tiny sizes: a test of
-this script that measures nothing.
+gpu.json is written after every part, a table for the docs is printed at the end. A part that would begin with
+less than six seconds of `--seconds` left is dropped. Without CUDA the same parts run on the CPU with tiny
+sizes: a test of this script that measures nothing.
 """
 
 from __future__ import annotations
@@ -27,21 +28,32 @@ from benchmarks.gpu.part import LEAST_SECONDS, Bench, Outcome, Part, in_words, r
 ROOM = "benchmarks.gpu"
 TEXTBOOKS = ("convolutions", "lstm_2x256", "vit", "lstm_64", "row_encoder", "lenet")
 PARTS = (
-    Part("card", f"{ROOM}.card:card", 40), Part("data", f"{ROOM}.card:data", 40),
-    Part("trains", f"{ROOM}.right:trains", 50), Part("refused", f"{ROOM}.right:refused", 20),
-    Part("same seed", f"{ROOM}.right:same_seed", 60), Part("resume", f"{ROOM}.right:resume", 55),
-    Part("full", f"{ROOM}.memory:full", 45), Part("exported", f"{ROOM}.exports:exported", 25),
-    Part("fresh", f"{ROOM}.clocks:fresh", 65), Part("profile", f"{ROOM}.steps:profiled", 40),
+    Part("card", f"{ROOM}.card:card", 40),
+    Part("data", f"{ROOM}.card:data", 40),
+    Part("trains", f"{ROOM}.right:trains", 50),
+    Part("refused", f"{ROOM}.right:refused", 20),
+    Part("same seed", f"{ROOM}.right:same_seed", 60),
+    Part("resume", f"{ROOM}.right:resume", 55),
+    Part("full", f"{ROOM}.memory:full", 45),
+    Part("exported", f"{ROOM}.exports:exported", 25),
+    Part("fresh", f"{ROOM}.clocks:fresh", 65),
+    Part("profile", f"{ROOM}.steps:profiled", 40),
     Part("graphed", f"{ROOM}.graphs:graphed", 20),
     *(Part(f"textbook {name}", f"{ROOM}.clocks:textbook", 30, (name,)) for name in TEXTBOOKS[:3]),
-    Part("sizes", f"{ROOM}.steps:sizes", 30), Part("starts", f"{ROOM}.clocks:starts", 25),
-    Part("providers", f"{ROOM}.exports:providers", 20), Part("deterministic", f"{ROOM}.clocks:deterministic", 90),
-    Part("compiled", f"{ROOM}.graphs:compiled", 70), Part("variants", f"{ROOM}.steps:variants", 60),
-    Part("warm", f"{ROOM}.clocks:warm", 55), Part("precisions", f"{ROOM}.right:precisions", 40),
+    Part("sizes", f"{ROOM}.steps:sizes", 30),
+    Part("starts", f"{ROOM}.clocks:starts", 25),
+    Part("providers", f"{ROOM}.exports:providers", 20),
+    Part("deterministic", f"{ROOM}.clocks:deterministic", 90),
+    Part("compiled", f"{ROOM}.graphs:compiled", 70),
+    Part("variants", f"{ROOM}.steps:variants", 60),
+    Part("warm", f"{ROOM}.clocks:warm", 55),
+    Part("precisions", f"{ROOM}.right:precisions", 40),
     *(Part(f"textbook {name}", f"{ROOM}.clocks:textbook", 30, (name,)) for name in TEXTBOOKS[3:]),
-)  # fmt: skip
+)
 LATE = ("torch._dynamo", "torch.export", "onnxscript")
-"""What torch and the exporter import when they are first used: once here instead of in every process of a part."""
+"""What torch and the exporter import when they are first used: once here instead of in every process of a
+part.
+"""
 NEEDED = ("card", "data")
 """Parts that the others stand on."""
 
@@ -52,7 +64,9 @@ def main() -> int:
     if options.show:
         print(table([Outcome(**outcome) for outcome in json.loads(options.show.read_text())["parts"]]))
         return 0
-    warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)  # of fork: no thread is ours
+    warnings.filterwarnings(
+        "ignore", "This process .* is multi-threaded", DeprecationWarning
+    )  # of fork: no thread is ours
     began, outcomes, device = time.monotonic(), list[Outcome](), "cpu"
 
     def say(text: str) -> None:
@@ -70,7 +84,11 @@ def main() -> int:
             left = options.seconds - (time.monotonic() - began)
             if left < LEAST_SECONDS:
                 outcomes.append(
-                    Outcome(part.name, "dropped", tail=[f"the {options.seconds:.0f} s of the whole script were over"])
+                    Outcome(
+                        part.name,
+                        "dropped",
+                        tail=[f"the {options.seconds:.0f} s of the whole script were over"],
+                    )
                 )
             else:
                 say(part.name)
@@ -87,7 +105,9 @@ def main() -> int:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--out", type=Path, default=Path(os.environ.get("OUT", ".")) / "gpu.json")
     parser.add_argument("--seconds", type=float, default=480, help="of the whole script")
     parser.add_argument("--only", nargs="+", default=[], choices=[part.name for part in PARTS], help="parts")
@@ -119,7 +139,10 @@ def table(outcomes: list[Outcome]) -> str:
     """Markdown: a line for everything noted."""
     lines = ["| part | state | s | found |", "|---|---|---|---|"]
     for outcome in outcomes:
-        lines.append(f"| **{outcome.name}** | {outcome.state} | {outcome.seconds} | {' '.join(outcome.tail[-1:])[:150]} |")
+        lines.append(
+            f"| **{outcome.name}** | {outcome.state} | {outcome.seconds} | "
+            f"{' '.join(outcome.tail[-1:])[:150]} |"
+        )
         lines += [f"| | | | {in_words(note)[:400].replace('|', '/')} |" for note in outcome.notes]
     return "\n".join(lines)
 

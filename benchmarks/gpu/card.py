@@ -39,8 +39,17 @@ def card(bench: Bench) -> None:
         warnings.simplefilter("always")
         there = torch.cuda.is_available()
     versions = {name: _version(name) for name in PACKAGES}
-    bench.note("packages", python=sys.version.split()[0], **{name: version for name, version in versions.items() if version})
-    bench.note("processor", name=machine(), usable=len(os.sched_getaffinity(0)), compiler=shutil.which("gcc") or "none")
+    bench.note(
+        "packages",
+        python=sys.version.split()[0],
+        **{name: version for name, version in versions.items() if version},
+    )
+    bench.note(
+        "processor",
+        name=machine(),
+        usable=len(os.sched_getaffinity(0)),
+        compiler=shutil.which("gcc") or "none",
+    )
     if not there:
         bench.note("cuda", there=False, why=why_not([str(warning.message) for warning in caught]))
         return
@@ -48,14 +57,25 @@ def card(bench: Bench) -> None:
     major, minor = torch.cuda.get_device_capability()
     cudnn = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]
     bench.note(
-        "cuda", there=True, card=torch.cuda.get_device_name(), cards=torch.cuda.device_count(), capability=f"{major}.{minor}",
-        runtime=torch.version.cuda, driver=_driver(), cudnn=cudnn, GB=round(total / 1e9, 1),
-    )  # fmt: skip
+        "cuda",
+        there=True,
+        card=torch.cuda.get_device_name(),
+        cards=torch.cuda.device_count(),
+        capability=f"{major}.{minor}",
+        runtime=torch.version.cuda,
+        driver=_driver(),
+        cudnn=cudnn,
+        GB=round(total / 1e9, 1),
+    )
     if not torch.cuda.is_bf16_supported(including_emulation=False):
-        bench.note("no bf16", why=f"{torch.cuda.get_device_name()} only emulates it: `auto` and fp16 are what it is good for")
+        bench.note(
+            "no bf16",
+            why=f"{torch.cuda.get_device_name()} only emulates it: `auto` and fp16 are what it is good for",
+        )
     if free < 0.9 * total:
         bench.note(
-            "memory is held", why=f"only {free / 1e9:.1f} of {total / 1e9:.1f} GB are free: another process holds the rest"
+            "memory is held",
+            why=f"only {free / 1e9:.1f} of {total / 1e9:.1f} GB are free: another process holds the rest",
         )
 
 
@@ -65,7 +85,9 @@ def why_not(warned: list[str]) -> str:
         return "this torch was built without CUDA"
     told = next((text for text in warned if "CUDA" in text or "driver" in text), "")
     return (
-        told.splitlines()[0][:300] if told else "torch sees no CUDA device: no NVIDIA driver, or CUDA_VISIBLE_DEVICES hides it"
+        told.splitlines()[0][:300]
+        if told
+        else "torch sees no CUDA device: no NVIDIA driver, or CUDA_VISIBLE_DEVICES hides it"
     )
 
 

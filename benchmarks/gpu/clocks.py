@@ -24,11 +24,23 @@ from modelyard.training.job import run_job_in_subprocess
 
 TARGETS = {"cnn": 0.99, "rnn": 0.985, "transformer": 0.985}
 SEEDS, WARM_SEEDS = 5, 3
-WARMING = ("training.epochs=2", "training.min_steps=0", "training.precision=fp32", "training.max_train_images=12800")
+WARMING = (
+    "training.epochs=2",
+    "training.min_steps=0",
+    "training.precision=fp32",
+    "training.max_train_images=12800",
+)
 """Changes of a training that is run so that the next finds CUDA started and kernels chosen."""
 SHORT = ("training.epochs=1", "training.precision=fp32")
 """Of a dry run."""
-TEXTBOOKS = {"convolutions": 0.99, "lstm_2x256": 0.985, "vit": 0.985, "lstm_64": 0.985, "row_encoder": 0.985, "lenet": 0.99}
+TEXTBOOKS = {
+    "convolutions": 0.99,
+    "lstm_2x256": 0.985,
+    "vit": 0.985,
+    "lstm_64": 0.985,
+    "row_encoder": 0.985,
+    "lenet": 0.99,
+}
 TEXTBOOK_SECONDS = 20.0
 """After which one is stopped, by its own clock."""
 START_SECONDS = 9.0
@@ -92,8 +104,12 @@ def fresh(bench: Bench) -> None:
 
 
 def warm(bench: Bench) -> None:
-    """The loop's clock where CUDA has started and kernels are chosen: one process, a short training before."""
-    for preset, architecture in itertools.product(("sprint",) if bench.is_dry else ("sprint", "standard"), bench.architectures):
+    """The loop's clock where CUDA has started and kernels are chosen: one process, a short
+    training before.
+    """
+    for preset, architecture in itertools.product(
+        ("sprint",) if bench.is_dry else ("sprint", "standard"), bench.architectures
+    ):
         seeds, title = Seeds(), f"{architecture} {preset}"
         with bench.case(title):
             for seed in range(1 if bench.is_dry else WARM_SEEDS):
@@ -101,7 +117,9 @@ def warm(bench: Bench) -> None:
                 if not bench.is_dry and bench.seconds_left < 1.3 * expected + 2:
                     break
                 if not seed:
-                    Training.of(bench, f"warming {title}", recipe_of(bench, architecture, preset, WARMING)).run()
+                    Training.of(
+                        bench, f"warming {title}", recipe_of(bench, architecture, preset, WARMING)
+                    ).run()
                 recipe = recipe_of(bench, architecture, preset, SHORT if bench.is_dry else ())
                 training = Training.of(bench, f"warm {title} {seed}", recipe, seed=seed)
                 training.run()
@@ -120,29 +138,38 @@ def starts(bench: Bench) -> None:
 
 
 def deterministic(bench: Bench) -> None:
-    """What deterministic kernels cost: whole sprints of one seed, twice each, in a warm process with and one without them."""
+    """What deterministic kernels cost: whole sprints of one seed, twice each, in a warm process with and one
+    without them.
+    """
     for architecture, is_deterministic in itertools.product(bench.architectures, (True, False)):
         kernels = "deterministic" if is_deterministic else "as it is"
         if bench.seconds_left < LEAST_SECONDS:
             break
         with bench.case(f"{architecture}, {kernels}"):
             work = functools.partial(_twice, bench, architecture, kernels)
-            ended(apart(work, DETERMINISTIC if is_deterministic else {}), within=max(1.0, bench.seconds_left - 2))
+            ended(
+                apart(work, DETERMINISTIC if is_deterministic else {}),
+                within=max(1.0, bench.seconds_left - 2),
+            )
 
 
 def _twice(bench: Bench, architecture: str, kernels: str) -> None:
     if kernels == "deterministic":
         ask_for_determinism()
     fp32 = SHORT if bench.is_dry else ("training.precision=fp32",)
-    Training.of(bench, f"warming {architecture} {kernels}", recipe_of(bench, architecture, "sprint", WARMING)).run()
+    Training.of(
+        bench, f"warming {architecture} {kernels}", recipe_of(bench, architecture, "sprint", WARMING)
+    ).run()
     recipe = recipe_of(bench, architecture, "sprint", fp32)
     pair = [Training.of(bench, f"price {number} {architecture} {kernels}", recipe) for number in range(2)]
     for training in pair:
         training.run()
     bench.note(
-        f"{architecture}, {kernels}", loop=f"{spread([training.record['seconds'] for training in pair], 2)} s",
-        accuracies=[training.accuracy(bench.device) for training in pair], weights=equal(*pair),
-    )  # fmt: skip
+        f"{architecture}, {kernels}",
+        loop=f"{spread([training.record['seconds'] for training in pair], 2)} s",
+        accuracies=[training.accuracy(bench.device) for training in pair],
+        weights=equal(*pair),
+    )
 
 
 def textbook(bench: Bench, name: str) -> None:
@@ -156,14 +183,26 @@ def textbook(bench: Bench, name: str) -> None:
         bench.note(name, reached=False, told="no epoch ended", **stopped)
         return
     epoch, accuracy, loop_s, process_s = (marks[-1][key] for key in ("epoch", "accuracy", "loop", "wall"))
-    bench.note(name, reached=accuracy >= target, epochs=epoch, accuracy=accuracy, loop_s=loop_s, process_s=process_s, **stopped)
+    bench.note(
+        name,
+        reached=accuracy >= target,
+        epochs=epoch,
+        accuracy=accuracy,
+        loop_s=loop_s,
+        process_s=process_s,
+        **stopped,
+    )
 
 
 def _here(bench: Bench, name: str) -> list[dict[str, float]]:
     """An epoch in this process."""
     from benchmarks.textbook.loop import marks
 
-    return list(marks(argparse.Namespace(name=name, data=bench.data, seed=0, epochs=1, stop_at=2.0, device=bench.device)))
+    return list(
+        marks(
+            argparse.Namespace(name=name, data=bench.data, seed=0, epochs=1, stop_at=2.0, device=bench.device)
+        )
+    )
 
 
 def _marks(bench: Bench, name: str, target: float) -> list[dict[str, float]]:

@@ -1,4 +1,6 @@
-"""ONNX from weights that a GPU trained, and onnxruntime's providers. B batch, H height, W width, C channels, K classes."""
+"""ONNX from weights that a GPU trained, and onnxruntime's providers. B batch, H height, W width, C channels,
+K classes.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ from modelyard.inference.session import latencies_ms, open_session
 
 
 def exported(bench: Bench) -> None:
-    """Weights that the GPU trained, exported and verified on the CPU as every bundle is, and asked on the GPU, too."""
+    """Weights that the GPU trained, exported and verified on the CPU as every bundle is, and asked on the
+    GPU, too.
+    """
     for architecture in bench.architectures:
         with bench.case(architecture):
             training = Training.at(bench, f"trains {architecture} sprint")
@@ -31,12 +35,24 @@ def exported(bench: Bench) -> None:
             some_BHWC = next(pixel_blocks(dataset.test, 256))
             write_golden(folder, some_BHWC[:16], torch_probabilities(deployed, some_BHWC[:16]))
             manifest = Manifest(
-                model_name="gpu", architecture=architecture, classes=dataset.classes, image_shape=(height, width, channels),
-                temperature=1.0, data_digest=dataset.digest, recipe={}, metrics={}, environment={}, files={},
-            )  # fmt: skip
+                model_name="gpu",
+                architecture=architecture,
+                classes=dataset.classes,
+                image_shape=(height, width, channels),
+                temperature=1.0,
+                data_digest=dataset.digest,
+                recipe={},
+                metrics={},
+                environment={},
+                files={},
+            )
             write_manifest(folder, manifest)
             report = check_parity(folder, deployed, dataset.test)
-            lstm = {"LSTM_nodes": operator_counts(folder / MODEL_FILE).get("LSTM", 0)} if architecture == "rnn" else {}
+            lstm = (
+                {"LSTM_nodes": operator_counts(folder / MODEL_FILE).get("LSTM", 0)}
+                if architecture == "rnn"
+                else {}
+            )
             cpu_BK = torch.from_numpy(torch_probabilities(deployed, some_BHWC))
             differences = {}
             for title, is_allowed in (("gpu_to_cpu", True), ("gpu_to_cpu_without_TF32", False)):
@@ -44,9 +60,13 @@ def exported(bench: Bench) -> None:
                     gpu_BK = deployed.to(bench.device)(torch.tensor(some_BHWC, device=bench.device))[1].cpu()
                 differences[title] = float((gpu_BK - cpu_BK).abs().max())
             bench.note(
-                architecture, images=report.images, onnx_to_cpu=report.max_difference, wrong_labels=report.label_mismatches,
-                **differences, **lstm,
-            )  # fmt: skip
+                architecture,
+                images=report.images,
+                onnx_to_cpu=report.max_difference,
+                wrong_labels=report.label_mismatches,
+                **differences,
+                **lstm,
+            )
 
 
 def providers(bench: Bench) -> None:

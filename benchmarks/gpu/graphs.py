@@ -1,4 +1,6 @@
-"""What is left of a step when kernels are not launched one by one: a CUDA graph of it, and torch.compile. B batch."""
+"""What is left of a step when kernels are not launched one by one: a CUDA graph of it, and torch.compile. B
+batch.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,12 @@ def graphed(bench: Bench) -> None:
             with torch.cuda.graph(graph):
                 loss = step()
             replayed_us = _microseconds(graph.replay)
-            bench.note(architecture, eager_us=spread(eager_us, 0), replayed_us=spread(replayed_us, 0), loss=loss.item())
+            bench.note(
+                architecture,
+                eager_us=spread(eager_us, 0),
+                replayed_us=spread(replayed_us, 0),
+                loss=loss.item(),
+            )
 
 
 def _step(bench: Bench, recipe: Recipe) -> Callable[[], torch.Tensor]:
@@ -79,7 +86,9 @@ def _microseconds(call: Callable[[], object]) -> list[float]:
 
 
 def compiled(bench: Bench) -> None:
-    """torch.compile, plain and with CUDA graphs of forward and backward: its first epoch and the later ones."""
+    """torch.compile, plain and with CUDA graphs of forward and backward: its first epoch and the
+    later ones.
+    """
     for architecture in () if bench.is_dry else bench.architectures:
         for mode in ("default", "reduce-overhead"):
             with bench.case(f"{architecture}, {mode}"):

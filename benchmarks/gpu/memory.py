@@ -19,11 +19,22 @@ LITTLE, NOTHING = 2e9, 1e8
 
 
 def full(bench: Bench) -> None:
-    """A training in a full GPU ends with a line and keeps its checkpoint; with room it goes on. Beside another it trains."""
+    """A training in a full GPU ends with a line and keeps its checkpoint; with room it goes on. Beside
+    another it trains.
+    """
     size, epochs = (32, 3) if bench.is_dry else (16384, 12)
-    wanted = [f"training.batch_size={size}", f"training.epochs={epochs}", "training.min_steps=0", "training.precision=fp32"]
-    big = Training.of(bench, "full big", recipe_of(bench, "rnn" if bench.is_dry else "cnn", "quality", wanted))
-    small = Training.of(bench, "full small", recipe_of(bench, "rnn", "sprint", [*FEW_EPOCHS, "training.precision=fp32"]))
+    wanted = [
+        f"training.batch_size={size}",
+        f"training.epochs={epochs}",
+        "training.min_steps=0",
+        "training.precision=fp32",
+    ]
+    big = Training.of(
+        bench, "full big", recipe_of(bench, "rnn" if bench.is_dry else "cnn", "quality", wanted)
+    )
+    small = Training.of(
+        bench, "full small", recipe_of(bench, "rnn", "sprint", [*FEW_EPOCHS, "training.precision=fp32"])
+    )
     seen = kill(big, False, 0.0)
     before = big.checkpoint.read_bytes()
     for title, room in () if bench.is_dry else (("no room", NOTHING), ("little room", LITTLE)):
@@ -32,7 +43,9 @@ def full(bench: Bench) -> None:
             bench.note(title, told=told_by(big, within=10), after_s=time.monotonic() - began)
             assert big.checkpoint.read_bytes() == before, "the checkpoint changed"
             if room == LITTLE:
-                ended(apart(functools.partial(_train_and_note, bench, "a small training beside it", small)), 15)
+                ended(
+                    apart(functools.partial(_train_and_note, bench, "a small training beside it", small)), 15
+                )
     with bench.case("gone on with"):
         ended(apart(functools.partial(_train_and_note, bench, f"gone on with after epoch {seen}", big)), 25)
 

@@ -1,4 +1,6 @@
-"""One part of the script: a process group of its own with a time limit; what it noted before its end is kept."""
+"""One part of the script: a process group of its own with a time limit; what it noted before its
+end is kept.
+"""
 
 from __future__ import annotations
 
@@ -78,7 +80,9 @@ class Part:
 
     name: str
     work: str
-    """`module:function`, imported by the part's own process: one whose package is missing takes no other with it."""
+    """`module:function`, imported by the part's own process: one whose package is missing takes no other with
+    it.
+    """
     limit: float
     given: tuple[str, ...] = ()
     """What `function` takes beside the bench."""
@@ -143,7 +147,9 @@ def read_notes(path: Path) -> list[Values]:
 def in_words(note: Values) -> str:
     """`what: key value, key value`."""
     shown = {key: value for key, value in note.items() if key not in ("what", "tail")}
-    return f"{note['what']}: " + ", ".join(f"{key.replace('_', ' ')} {_short(value)}" for key, value in shown.items())
+    return f"{note['what']}: " + ", ".join(
+        f"{key.replace('_', ' ')} {_short(value)}" for key, value in shown.items()
+    )
 
 
 def _short(value: object) -> str:
@@ -171,7 +177,8 @@ def _in_group(part: Part, bench: Bench, log: Path) -> None:
 
 
 def apart(work: Callable[[], None], variables: dict[str, str] | None = None) -> BaseProcess:
-    """Start `work` in a process of its own; this one must have used neither CUDA nor several threads of torch.
+    """Start `work` in a process of its own; this one must have used neither CUDA nor several threads of
+    torch.
 
     Threads are not forked, and a fork would wait for them forever.
     """

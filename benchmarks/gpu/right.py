@@ -29,15 +29,21 @@ def trains(bench: Bench) -> None:
         for architecture in ARCHITECTURES:
             with bench.case(f"{architecture} {preset}"):
                 precision = "auto" if preset == "sprint" and not bench.is_dry else "fp32"
-                recipe = recipe_of(bench, architecture, preset, [*FEW_EPOCHS, f"training.precision={precision}"])
+                recipe = recipe_of(
+                    bench, architecture, preset, [*FEW_EPOCHS, f"training.precision={precision}"]
+                )
                 training = Training.of(bench, f"trains {architecture} {preset}", recipe)
                 with peak_memory(bench) as peak:
                     training.run()
                 record, score = training.record, training.accuracy(bench.device)
                 bench.note(
-                    f"{architecture} {preset}", accuracy=score, seconds=record["seconds"], precision=record["precision"],
-                    images=record["train_images"], **peak,
-                )  # fmt: skip
+                    f"{architecture} {preset}",
+                    accuracy=score,
+                    seconds=record["seconds"],
+                    precision=record["precision"],
+                    images=record["train_images"],
+                    **peak,
+                )
                 assert record["device"] == bench.device
                 assert all(math.isfinite(epoch["train_loss"]) for epoch in record["history"])
                 assert bench.is_dry or score > FLOOR, f"test accuracy {score:.2%} after two epochs"
@@ -50,7 +56,9 @@ def same_seed(bench: Bench) -> None:
         with bench.case(f"{architecture} {preset}"):
             changes = [*FEW_EPOCHS, "training.precision=fp32", "training.max_train_images=25600"]
             recipe = recipe_of(bench, architecture, preset, changes)
-            pair = [Training.of(bench, f"twice {number} {architecture} {preset}", recipe) for number in range(2)]
+            pair = [
+                Training.of(bench, f"twice {number} {architecture} {preset}", recipe) for number in range(2)
+            ]
             found = {}
             for is_deterministic in (False, True):
                 ended(started(pair, is_deterministic))
@@ -81,24 +89,45 @@ def equal(first: Training, second: Training) -> str:
     return "equal" if first.weights == second.weights else "DIFFERENT"
 
 
-RESUMED = (("cnn", "fp32"), ("rnn", "fp32"), ("transformer", "fp32"), ("cnn", "fp16"), ("transformer", "bf16"))
+RESUMED = (
+    ("cnn", "fp32"),
+    ("rnn", "fp32"),
+    ("transformer", "fp32"),
+    ("cnn", "fp16"),
+    ("transformer", "bf16"),
+)
 
 
 def resume(bench: Bench) -> None:
-    """Killed at a random moment after its first checkpoint and gone on with: the training that was never killed?"""
+    """Killed at a random moment after its first checkpoint and gone on with: the training that was never
+    killed?
+    """
     draw, epochs = random.Random(0), 4 if bench.is_dry else 6
     wanted = ["training.min_steps=0", f"training.epochs={epochs}", "training.max_train_images=12800"]
     for architecture, precision in RESUMED[1:2] if bench.is_dry else RESUMED:
         recipe = recipe_of(bench, architecture, "sprint", [*wanted, f"training.precision={precision}"])
         for is_deterministic in (False, True):
             with bench.case(f"{architecture} {precision}"):
-                whole, cut = (Training.of(bench, f"resume {kind} {architecture}", recipe) for kind in ("whole", "cut"))
+                whole, cut = (
+                    Training.of(bench, f"resume {kind} {architecture}", recipe) for kind in ("whole", "cut")
+                )
                 reference = started([whole], is_deterministic)
                 seen = kill(cut, is_deterministic, draw.uniform(0, 0.1 if bench.is_dry else 0.6))
-                ended(apart(cut.run_deterministic if is_deterministic else cut.run, DETERMINISTIC if is_deterministic else {}))
+                ended(
+                    apart(
+                        cut.run_deterministic if is_deterministic else cut.run,
+                        DETERMINISTIC if is_deterministic else {},
+                    )
+                )
                 ended(reference)
                 same, kernels = equal(whole, cut), "deterministic" if is_deterministic else "as it is"
-                bench.note(f"{architecture} {precision}", killed_after_epoch=seen, of=epochs, kernels=kernels, weights=same)
+                bench.note(
+                    f"{architecture} {precision}",
+                    killed_after_epoch=seen,
+                    of=epochs,
+                    kernels=kernels,
+                    weights=same,
+                )
                 if same == "equal":
                     break
 
@@ -123,7 +152,9 @@ def precisions(bench: Bench) -> None:
         scores: dict[str, float] = {}
         for precision in ("fp32", "bf16") if bench.is_dry else ("fp32", "bf16", "fp16"):
             with bench.case(f"{architecture} {precision}"):
-                recipe = recipe_of(bench, architecture, "sprint", [*FEW_EPOCHS, f"training.precision={precision}"])
+                recipe = recipe_of(
+                    bench, architecture, "sprint", [*FEW_EPOCHS, f"training.precision={precision}"]
+                )
                 training = Training.of(bench, f"precision {architecture} {precision}", recipe)
                 training.run()
                 scores[precision] = training.accuracy(bench.device)
@@ -135,7 +166,12 @@ def precisions(bench: Bench) -> None:
 def refused(bench: Bench) -> None:
     """Devices that are not there are refused in one line; without CUDA, too."""
     recipe = recipe_of(bench, "rnn", "smoke", FEW_EPOCHS)
-    for device, variables in (("cuda:1", {}), ("cuda:0", {}), ("gpu", {}), ("cuda", {"CUDA_VISIBLE_DEVICES": ""})):
+    for device, variables in (
+        ("cuda:1", {}),
+        ("cuda:0", {}),
+        ("gpu", {}),
+        ("cuda", {"CUDA_VISIBLE_DEVICES": ""}),
+    ):
         with bench.case(f"{device} {variables or ''}"):
             training = Training.of(bench, f"refused {device}", recipe)
             wrong = Training(training.job.model_copy(update={"device": device}), training.out)

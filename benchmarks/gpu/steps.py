@@ -32,7 +32,9 @@ PLACES = (
     (torch.nn.utils, "clip_grad_norm_"),
     (torch.Tensor, "backward"),
 )
-"""What of a step is told apart; the rest of `_step` is forward pass, loss and the optimizer, which torch names itself."""
+"""What of a step is told apart; the rest of `_step` is forward pass, loss and the optimizer, which torch
+names itself.
+"""
 
 
 def ranged(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -55,16 +57,22 @@ def profiled(bench: Bench) -> None:
             kinds = [ProfilerActivity.CPU, *([] if bench.is_dry else [ProfilerActivity.CUDA])]
             with ExitStack() as patches:
                 for owner, name in PLACES:
-                    patches.enter_context(mock.patch.object(owner, name, ranged(f"ours: {name}", getattr(owner, name))))
+                    patches.enter_context(
+                        mock.patch.object(owner, name, ranged(f"ours: {name}", getattr(owner, name)))
+                    )
                 with profile(activities=kinds) as profiler:
                     epoch_ms(bench, recipe, epochs=1)
-            bench.note(architecture, step_us=round(1e3 * statistics.median(plain[1:])), **_attribution(profiler))
+            bench.note(
+                architecture, step_us=round(1e3 * statistics.median(plain[1:])), **_attribution(profiler)
+            )
 
 
 def _attribution(profiler: profile) -> Values:
     """Microseconds a step by what they were spent on. Profiling itself slows the processor's side."""
     averages = profiler.key_averages()
-    steps = next(event.count for event in averages if event.key == "ours: _step" and event.device_type.name == "CPU")
+    steps = next(
+        event.count for event in averages if event.key == "ours: _step" and event.device_type.name == "CPU"
+    )
     on_cpu = [event for event in averages if event.device_type.name == "CPU"]
     kernels = [event for event in averages if event.device_type.name != "CPU" and not _is_range(event.key)]
 
@@ -72,16 +80,33 @@ def _attribution(profiler: profile) -> Values:
         whole: int = round(value / steps)
         return whole
 
-    ranges = {event.key.removeprefix("ours: "): us(event.cpu_time_total) for event in on_cpu if _is_range(event.key)}
-    on_gpu = {event.key.removeprefix("ours: "): us(event.device_time_total) for event in on_cpu if _is_range(event.key)}
-    slowest = sorted((event for event in on_cpu if not _is_range(event.key)), key=lambda event: -event.self_cpu_time_total)
+    ranges = {
+        event.key.removeprefix("ours: "): us(event.cpu_time_total) for event in on_cpu if _is_range(event.key)
+    }
+    on_gpu = {
+        event.key.removeprefix("ours: "): us(event.device_time_total)
+        for event in on_cpu
+        if _is_range(event.key)
+    }
+    slowest = sorted(
+        (event for event in on_cpu if not _is_range(event.key)), key=lambda event: -event.self_cpu_time_total
+    )
     busiest = sorted(kernels, key=lambda event: -event.self_device_time_total)
     return {
-        "steps": steps, "gpu_busy_us": us(sum(event.self_device_time_total for event in kernels)),
-        "kernels": round(sum(event.count for event in kernels) / steps, 1), "ranges_cpu_us": ranges, "ranges_gpu_us": on_gpu,
-        "cpu_us": [f"{event.key} {us(event.self_cpu_time_total)} x{event.count / steps:.1f}" for event in slowest[:14]],
-        "gpu_us": [f"{event.key[:60]} {us(event.self_device_time_total)} x{event.count / steps:.1f}" for event in busiest[:8]],
-    }  # fmt: skip
+        "steps": steps,
+        "gpu_busy_us": us(sum(event.self_device_time_total for event in kernels)),
+        "kernels": round(sum(event.count for event in kernels) / steps, 1),
+        "ranges_cpu_us": ranges,
+        "ranges_gpu_us": on_gpu,
+        "cpu_us": [
+            f"{event.key} {us(event.self_cpu_time_total)} x{event.count / steps:.1f}"
+            for event in slowest[:14]
+        ],
+        "gpu_us": [
+            f"{event.key[:60]} {us(event.self_device_time_total)} x{event.count / steps:.1f}"
+            for event in busiest[:8]
+        ],
+    }
 
 
 def _is_range(key: str) -> bool:
@@ -106,7 +131,9 @@ def flag(name: str, value: bool) -> Iterator[None]:
 
 def _fused_off() -> Any:
     adamw = torch.optim.AdamW
-    return mock.patch.object(torch.optim, "AdamW", lambda *given, **named: adamw(*given, **named | {"fused": None}))
+    return mock.patch.object(
+        torch.optim, "AdamW", lambda *given, **named: adamw(*given, **named | {"fused": None})
+    )
 
 
 VARIANTS: dict[str, tuple[tuple[str, ...], Callable[[], Any] | None]] = {
@@ -116,7 +143,10 @@ VARIANTS: dict[str, tuple[tuple[str, ...], Callable[[], Any] | None]] = {
     "fp16": (("training.precision=fp16",), None),
     "TF32 in matrix products": (FP32, _tf32),
     "no TF32 in convolutions": (FP32, lambda: flag("allow_tf32", False)),
-    "without channels_last": (FP32, lambda: mock.patch.object(torch, "channels_last", torch.contiguous_format)),
+    "without channels_last": (
+        FP32,
+        lambda: mock.patch.object(torch, "channels_last", torch.contiguous_format),
+    ),
     "cuDNN's benchmark": (FP32, lambda: flag("benchmark", True)),
     "cuDNN's deterministic": (FP32, lambda: flag("deterministic", True)),
     "as it is, again": (FP32, None),
@@ -139,7 +169,9 @@ SIZES = {32: 25_600, 64: 12_800, 224: 2_048}
 
 
 def sizes(bench: Bench) -> None:
-    """Images of three channels by their side, resident on the GPU and streamed from a file: the standard CNN."""
+    """Images of three channels by their side, resident on the GPU and streamed from a file: the
+    standard CNN.
+    """
     for side, count in ((32, 64),) if bench.is_dry else SIZES.items():
         splits = _random_images(bench.scratch / f"images-{side}.npy", side, count)
         for place, share in (("resident", 0.9), ("streamed", 0.0)):
@@ -173,4 +205,6 @@ def _random_images(file: Path, side: int, count: int) -> Splits:
     labels_N = generator.integers(0, 10, count)
     stored = np.load(file, mmap_mode="r")
     few = np.arange(32)
-    return Splits(Split(stored, labels_N), Split(stored, labels_N[few], few), Split(stored, labels_N[few], few))
+    return Splits(
+        Split(stored, labels_N), Split(stored, labels_N[few], few), Split(stored, labels_N[few], few)
+    )

@@ -28,11 +28,15 @@ DETERMINISTIC = {"CUBLAS_WORKSPACE_CONFIG": ":4096:8"}
 
 def recipe_of(bench: Bench, architecture: str, preset: str, changes: Sequence[str] = ()) -> Recipe:
     """A recipe for MNIST."""
-    return named_recipes([architecture], preset, [*changes, *(TINY if bench.is_dry else ())], dataset="mnist")[architecture]
+    return named_recipes(
+        [architecture], preset, [*changes, *(TINY if bench.is_dry else ())], dataset="mnist"
+    )[architecture]
 
 
 def ask_for_determinism() -> None:
-    """Of this process's kernels: a warning where torch has none; memory that is not yet written is not filled."""
+    """Of this process's kernels: a warning where torch has none; memory that is not yet written is not
+    filled.
+    """
     torch.backends.cudnn.deterministic = True
     torch.use_deterministic_algorithms(True, warn_only=True)
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
@@ -51,9 +55,14 @@ class Training:
         out = bench.scratch / "trainings" / name.replace(" ", "-")
         out.mkdir(parents=True, exist_ok=True)
         job = TrainJob(
-            data_folder=str(bench.data), data=recipe.data, model=recipe.model, training=recipe.training, seed=seed,
-            device=bench.device, checkpoint=str(out / "checkpoint.safetensors"),
-        )  # fmt: skip
+            data_folder=str(bench.data),
+            data=recipe.data,
+            model=recipe.model,
+            training=recipe.training,
+            seed=seed,
+            device=bench.device,
+            checkpoint=str(out / "checkpoint.safetensors"),
+        )
         return cls(job, out)
 
     @classmethod
@@ -102,8 +111,15 @@ class Training:
 
 
 def epoch_ms(bench: Bench, recipe: Recipe, epochs: int = 4) -> list[float]:
-    """Milliseconds a step of each epoch, the first (kernels are chosen) first; hardly any validation in it."""
-    wanted = [f"training.epochs={epochs}", "training.min_steps=0", "training.hard_share=1", "data.validation_share=0.002"]
+    """Milliseconds a step of each epoch, the first (kernels are chosen) first; hardly any
+    validation in it.
+    """
+    wanted = [
+        f"training.epochs={epochs}",
+        "training.min_steps=0",
+        "training.hard_share=1",
+        "data.validation_share=0.002",
+    ]
     recipe = recipe.override([*wanted, "training.max_train_images=12800"][: 4 if bench.is_dry else 5])
     dataset = open_packed(bench.data, verify=False)
     splits = make_splits(dataset, recipe.data)

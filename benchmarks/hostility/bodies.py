@@ -22,7 +22,9 @@ HOST = b"Host: 127.0.0.1\r\n"
 MODELS = "/v2/repository/models"
 
 
-def request(target: str, body: bytes = b"", *headers: bytes, method: str = "POST", host: bytes = HOST) -> bytes:
+def request(
+    target: str, body: bytes = b"", *headers: bytes, method: str = "POST", host: bytes = HOST
+) -> bytes:
     """A whole request that says its length."""
     lines = b"".join(header + b"\r\n" for header in headers)
     start = f"{method} {target} HTTP/1.1\r\n".encode()
@@ -64,9 +66,15 @@ def photo(bytes_wanted: int) -> bytes:
 
 
 OTHERS: dict[str, dict[str, object]] = {
-    "BMP": {}, "GIF": {}, "TIFF": {"compression": "tiff_lzw"}, "WEBP": {}, "AVIF": {}, "JPEG2000": {}, "PPM": {},
+    "BMP": {},
+    "GIF": {},
+    "TIFF": {"compression": "tiff_lzw"},
+    "WEBP": {},
+    "AVIF": {},
+    "JPEG2000": {},
+    "PPM": {},
     "TGA": {"rle": True},
-}  # fmt: skip
+}
 """The formats besides PNG and JPEG, as Pillow names them."""
 SIZES = (0, 1, 255, 30_000, 2**16 - 1, 13_000_000, 2**31 - 1, 2**32 - 1)
 
@@ -80,7 +88,9 @@ def other_format(kind: str, side: int) -> bytes:
 
 
 def damaged_picture(chance: random.Random) -> bytes:
-    """Of a format with a directory, boxes or blocks: some of its first bytes are others, often those that say a size."""
+    """Of a format with a directory, boxes or blocks: some of its first bytes are others, often those that say
+    a size.
+    """
     content = bytearray(other_format(chance.choice(list(OTHERS)), 64))
     for _ in range(chance.choice((1, 1, 2, 4))):
         at = chance.randrange(min(len(content), chance.choice((64, 256, len(content)))))
@@ -94,10 +104,13 @@ def damaged_picture(chance: random.Random) -> bytes:
 def countless(chance: random.Random) -> bytes:
     """Extensions, comments, entries and boxes without end."""
     pictures = (
-        b"GIF89a" + bytes(7) + b"!\xfe\1a\0" * 20_000, b"P5" + b"#\n" * 50_000, b"P3 9 9 255 " + b"#\n" * 50_000,
-        b"II*\0\x08\0\0\0\xff\xff" + b"\0\1\2\0\1\0\0\0aaaa" * 9000, b"II+\0\x08\0\0\0" + b"\x10" + b"\xff" * 100_000,
+        b"GIF89a" + bytes(7) + b"!\xfe\1a\0" * 20_000,
+        b"P5" + b"#\n" * 50_000,
+        b"P3 9 9 255 " + b"#\n" * 50_000,
+        b"II*\0\x08\0\0\0\xff\xff" + b"\0\1\2\0\1\0\0\0aaaa" * 9000,
+        b"II+\0\x08\0\0\0" + b"\x10" + b"\xff" * 100_000,
         b"\0\0\0\x0cjP  \r\n\x87\n" + b"\0\0\0\x08free" * 12_000,
-    )  # fmt: skip
+    )
     return request("/predict", chance.choice(pictures))
 
 
@@ -136,7 +149,9 @@ def _structure(target: str, piece: str, count: int, is_packed: bool) -> bytes:
 
 def structure(chance: random.Random) -> bytes:
     """M1: brackets without end, within a size that is let in."""
-    piece, count = chance.choice((("[]", 60_000), ("{}", 60_000), ("[" * 500 + "]" * 500, 100), ('"a"', 60_000)))
+    piece, count = chance.choice(
+        (("[]", 60_000), ("{}", 60_000), ("[" * 500 + "]" * 500, 100), ('"a"', 60_000))
+    )
     return _structure(chance.choice((INFER, "/invocations")), piece, count, chance.random() < 0.5)
 
 
@@ -160,7 +175,11 @@ def rows() -> bytes:
 
 def picture(chance: random.Random) -> bytes:
     pictures: tuple[Callable[[], bytes], ...] = (
-        lambda: png_head(60_000, 60_000), lambda: png_head(2**31 - 1, 1), lambda: png("L", 1, 30_000),
-        lambda: png("RGBA", 30, 30)[:90], lambda: b"\xff\xd8" + b"\xff\xe1\x00\x02" * 20_000, lambda: b"GIF89a" + b"\0" * 500,
-    )  # fmt: skip
+        lambda: png_head(60_000, 60_000),
+        lambda: png_head(2**31 - 1, 1),
+        lambda: png("L", 1, 30_000),
+        lambda: png("RGBA", 30, 30)[:90],
+        lambda: b"\xff\xd8" + b"\xff\xe1\x00\x02" * 20_000,
+        lambda: b"GIF89a" + b"\0" * 500,
+    )
     return request("/predict", chance.choice(pictures)())

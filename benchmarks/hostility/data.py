@@ -1,4 +1,6 @@
-"""Hostile data sets and modules: each is read in a child with a limit of time and memory, as a run would read it."""
+"""Hostile data sets and modules: each is read in a child with a limit of time and memory, as a run would read
+it.
+"""
 
 from __future__ import annotations
 
@@ -76,7 +78,9 @@ def _with(name: str, make: Spoil) -> Spoil:
 
 
 def _idx(kind: int, extents: tuple[int, ...], content: bytes = b"") -> Spoil:
-    head = struct.pack(">HBB", 0, kind, len(extents)) + b"".join(struct.pack(">I", extent) for extent in extents)
+    head = struct.pack(">HBB", 0, kind, len(extents)) + b"".join(
+        struct.pack(">I", extent) for extent in extents
+    )
     return lambda folder: (folder / "data-idx3-ubyte").write_bytes(head + content)
 
 
@@ -88,7 +92,8 @@ def _idx_bomb(folder: Path) -> None:
 
 
 NAMES = (
-    "a\nb", "\x1b[31mred", "\x1b]0;own\x07", "<img src=x onerror=alert(1)>", "[x](javascript:alert(1)", "a|b", "$x_{",
+    "a\nb", "\x1b[31mred", "\x1b]0;own\x07", "<img src=x "
+"onerror=alert(1)>", "[x](javascript:alert(1)", "a|b", "$x_{",
     "\u202eabc", "x" * 250, "CON", "[red]", "`id`", "{{ env }}", "..up", "a b\u200b", "a\rb",
 )  # fmt: skip
 EXTENTS = ((2**31, 2**31, 4), (0, 28, 28), (10, 0, 0), (10,), (2**32 - 1,) * 3, (1,) * 255)
@@ -109,7 +114,9 @@ def cases() -> Iterator[Case]:
         yield Case(f"IDX of {extents[:3]}", _idx(8, extents, bytes(100)), _read_idx)
     yield Case("IDX of an unknown kind", _idx(0x77, (1, 2, 3), bytes(6)), _read_idx)
     yield Case("IDX.gz of 4 GB", _idx_bomb, _read_idx)
-    yield Case("a tower of folders", _with("a/" + "d/" * 200, lambda path: path.mkdir(parents=True)), _read_folder)
+    yield Case(
+        "a tower of folders", _with("a/" + "d/" * 200, lambda path: path.mkdir(parents=True)), _read_folder
+    )
     yield Case("a loop of folders", _with("a/loop", lambda path: path.symlink_to("..")), _read_folder)
 
 

@@ -81,12 +81,31 @@ NO_FILES: dict[str, Spoil] = {
 }
 """What may stand where a file should be."""
 UNREADABLE = {"a FIFO", "a folder", "a socket", "/dev/zero", "a link to itself", "20 GB of nothing"}
-"""A ledger without a head that holds other text knows no version: what it does not know is served, with a line."""
+"""A ledger without a head that holds other text knows no version: what it does not know is served, with a
+line.
+"""
 VALUES: dict[str, Any] = {
-    "null": None, "NaN": float("nan"), "infinity": float("inf"), "-1": -1, "a text": "x" * 100_000, "true": True,
-    "a list": [[]], "an object": {"a": {"b": None}}, "2^70": 2**70, "escapes": "\x1b[31m\n\x00",
-}  # fmt: skip
-FIELDS = ("schema_version", "model_name", "architecture", "classes", "image_shape", "temperature", "metrics", "files")
+    "null": None,
+    "NaN": float("nan"),
+    "infinity": float("inf"),
+    "-1": -1,
+    "a text": "x" * 100_000,
+    "true": True,
+    "a list": [[]],
+    "an object": {"a": {"b": None}},
+    "2^70": 2**70,
+    "escapes": "\x1b[31m\n\x00",
+}
+FIELDS = (
+    "schema_version",
+    "model_name",
+    "architecture",
+    "classes",
+    "image_shape",
+    "temperature",
+    "metrics",
+    "files",
+)
 
 
 def _manifest(change: Callable[[dict[str, Any]], object]) -> Spoil:
@@ -111,7 +130,11 @@ def _drop(field: str, told: dict[str, Any]) -> None:
 
 def _external(folder: Path) -> None:
     onnx.save(
-        Linear.seeded(1).graph(), folder / "1" / "model.onnx", save_as_external_data=True, location="w.bin", size_threshold=0
+        Linear.seeded(1).graph(),
+        folder / "1" / "model.onnx",
+        save_as_external_data=True,
+        location="w.bin",
+        size_threshold=0,
     )
     reseal(folder / "1")
 
@@ -134,9 +157,16 @@ def _alias(content: bytes) -> Spoil:
 
 
 ALIASES = {
-    "5,000 digits": b"1" * 5000, "nothing": b"", "-1": b"-1", "a path": b"../../etc", "another digit": "١".encode(),
-    "a megabyte": b"1" * 2**20, "NUL": b"1\0", "two lines": b"1\n2\n", "a version that is not there": b"99",
-}  # fmt: skip
+    "5,000 digits": b"1" * 5000,
+    "nothing": b"",
+    "-1": b"-1",
+    "a path": b"../../etc",
+    "another digit": "١".encode(),
+    "a megabyte": b"1" * 2**20,
+    "NUL": b"1\0",
+    "two lines": b"1\n2\n",
+    "a version that is not there": b"99",
+}
 
 
 def situations() -> Iterator[Situation]:
@@ -144,15 +174,20 @@ def situations() -> Iterator[Situation]:
     for name in ("1/manifest.json", "1/model.onnx", "1/golden.npz", "champion.alias", "ledger.jsonl"):
         for what, make in NO_FILES.items():
             harmless = name == "ledger.jsonl" and what not in UNREADABLE
-            yield Situation(f"{name}: {what}", _in_place(name, make), may_serve=harmless or name == "champion.alias")
+            yield Situation(
+                f"{name}: {what}", _in_place(name, make), may_serve=harmless or name == "champion.alias"
+            )
     for field in FIELDS:
         for what, value in VALUES.items():
             fits = (field, what) == ("temperature", "2^70")
-            yield Situation(f"manifest {field}: {what}", _manifest(partial(_set, field, value)), may_serve=fits)
+            yield Situation(
+                f"manifest {field}: {what}", _manifest(partial(_set, field, value)), may_serve=fits
+            )
     for field in FIELDS:
         yield Situation(f"manifest without {field}", _manifest(partial(_drop, field)))
     yield Situation(
-        "manifest with 1,500 unknown fields", _manifest(lambda told: told.update({f"unknown {n}": n for n in range(1500)}))
+        "manifest with 1,500 unknown fields",
+        _manifest(lambda told: told.update({f"unknown {n}": n for n in range(1500)})),
     )
     for what, content in ALIASES.items():
         yield Situation(f"alias: {what}", _alias(content), may_serve=what == "two lines")

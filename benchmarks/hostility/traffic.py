@@ -1,4 +1,6 @@
-"""Many connections that send what they are given, and a bystander in a process of its own that only wants its answers."""
+"""Many connections that send what they are given, and a bystander in a process of its own that only wants its
+answers.
+"""
 
 from __future__ import annotations
 
@@ -107,7 +109,9 @@ def run_traffic(address: Address, sent: Sent) -> Tally:
 
 
 class Bystander:
-    """Another client: over one kept connection it asks a hundred times a second, and each answer is checked."""
+    """Another client: over one kept connection it asks a hundred times a second, and each answer
+    is checked.
+    """
 
     def __init__(self, address: Address) -> None:
         context = multiprocessing.get_context("spawn")
@@ -158,7 +162,9 @@ async def _ask(streams: Streams, asked: bytes) -> bytes:
     reader, writer = streams
     writer.write(asked)
     head = await reader.readuntil(b"\r\n\r\n")
-    length = next(int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.startswith(b"content-length"))
+    length = next(
+        int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.startswith(b"content-length")
+    )
     return head[9:12] + await reader.readexactly(length)
 
 

@@ -18,5 +18,7 @@ class Classifier:
 
     @bentoml.api(batchable=True, max_batch_size=32, max_latency_ms=1000)  # type: ignore[untyped-decorator]
     def classify(self, images: np.ndarray) -> np.ndarray:
-        probabilities_BK: np.ndarray = self.session.run(["probabilities"], {"images": images.astype(np.uint8)})[0]
+        probabilities_BK: np.ndarray = self.session.run(
+            ["probabilities"], {"images": images.astype(np.uint8)}
+        )[0]
         return probabilities_BK

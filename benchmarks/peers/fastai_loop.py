@@ -1,4 +1,5 @@
-"""As fastai's book has it in chapter 4, there on two digits: PNG files in folders, ResNet-18 untrained, one cycle of one epoch.
+"""As fastai's book has it in chapter 4, there on two digits: PNG files in folders, ResNet-18 untrained, one
+cycle of one epoch.
 
     PYTHONPATH=PACKAGES:. python -m benchmarks.peers.fastai_loop --data DIR --seed 0
 
@@ -46,7 +47,10 @@ def main() -> None:
         with learner.no_bar(), learner.no_logging():
             learner.fit_one_cycle(EPOCHS, RATE)
         score = float(learner.recorder.values[-1][-1])
-        clocks = {"loop": time.perf_counter() - began, "wall": time.time() - psutil.Process().create_time() - written}
+        clocks = {
+            "loop": time.perf_counter() - began,
+            "wall": time.time() - psutil.Process().create_time() - written,
+        }
         print(json.dumps({"epoch": EPOCHS, "accuracy": score} | clocks), flush=True)
 
 

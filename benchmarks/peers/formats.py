@@ -1,4 +1,6 @@
-"""One image in each wire format, and the probabilities in its answer. H height, W width, C channels, K classes."""
+"""One image in each wire format, and the probabilities in its answer. H height, W width, C channels, K
+classes.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,12 @@ class Format:
 
 def v2_tensor(image_HWC: Image) -> dict[str, Any]:
     """The image as a V2 input of one row."""
-    return {"name": "images", "shape": [1, *image_HWC.shape], "datatype": "UINT8", "data": image_HWC.ravel().tolist()}
+    return {
+        "name": "images",
+        "shape": [1, *image_HWC.shape],
+        "datatype": "UINT8",
+        "data": image_HWC.ravel().tolist(),
+    }
 
 
 def v2_json(path: str) -> Format:
@@ -63,9 +70,11 @@ def v2_binary(path: str, image_shape: tuple[int, ...]) -> Format:
 def invocations() -> Format:
     """MLflow's scoring protocol; both outputs come back, it cannot choose."""
     return Format(
-        "/invocations", "/invocations", lambda image_HWC: json.dumps({"inputs": [image_HWC.tolist()]}).encode(),
+        "/invocations",
+        "/invocations",
+        lambda image_HWC: json.dumps({"inputs": [image_HWC.tolist()]}).encode(),
         lambda _, body: np.array(json.loads(body)["predictions"]["probabilities"], float).ravel(),
-    )  # fmt: skip
+    )
 
 
 def plain_json(path: str, encode: Callable[[Image], object], decode: Callable[[Any], object]) -> Format:

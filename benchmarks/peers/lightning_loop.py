@@ -1,4 +1,5 @@
-"""Lightning's Trainer on a first lesson's MLP: two hidden layers of 64 units, Adam at 2e-4, batch 64, three epochs.
+"""Lightning's Trainer on a first lesson's MLP: two hidden layers of 64 units, Adam at 2e-4, batch 64, three
+epochs.
 
     PYTHONPATH=PACKAGES:. python -m benchmarks.peers.lightning_loop --data DIR --seed 0
 
@@ -47,7 +48,10 @@ class Lesson(lightning.LightningModule):  # type: ignore[misc]
     def on_validation_epoch_end(self) -> None:
         if not self.trainer.sanity_checking:
             accuracy = self.right / len(self.trainer.val_dataloaders.dataset)
-            clocks = {"loop": time.perf_counter() - self.began, "wall": time.time() - psutil.Process().create_time()}
+            clocks = {
+                "loop": time.perf_counter() - self.began,
+                "wall": time.time() - psutil.Process().create_time(),
+            }
             print(json.dumps({"epoch": self.current_epoch + 1, "accuracy": accuracy} | clocks), flush=True)
         self.right = 0
 
@@ -63,9 +67,13 @@ def main() -> None:
     train, test = Images(dataset.train), Images(dataset.test)
     with tempfile.TemporaryDirectory() as folder:
         trainer = lightning.Trainer(
-            accelerator="cpu", devices=1, max_epochs=EPOCHS, default_root_dir=folder, enable_progress_bar=False,
+            accelerator="cpu",
+            devices=1,
+            max_epochs=EPOCHS,
+            default_root_dir=folder,
+            enable_progress_bar=False,
             logger=lightning.loggers.CSVLogger(folder),
-        )  # fmt: skip
+        )
         trainer.fit(Lesson(), DataLoader(train, BATCH, shuffle=True), DataLoader(test, TEST_BATCH))
 
 

@@ -1,4 +1,6 @@
-"""The limit: onnxruntime alone in a process with one thread. python limit.py MODEL.onnx SECONDS -> one line of JSON."""
+"""The limit: onnxruntime alone in a process with one thread. python limit.py MODEL.onnx SECONDS -> one line
+of JSON.
+"""
 
 import json
 import sys

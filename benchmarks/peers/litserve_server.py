@@ -1,4 +1,6 @@
-"""LitServe with its own batching: up to 32 requests or 1 ms. MODEL=model.onnx python litserve_server.py PORT WORKERS"""
+"""LitServe with its own batching: up to 32 requests or 1 ms. MODEL=model.onnx python litserve_server.py PORT
+WORKERS
+"""
 
 import os
 import sys

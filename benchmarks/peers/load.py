@@ -1,4 +1,6 @@
-"""What is sent to a server: 64 different images, first to verify its answers under concurrency, then to load it."""
+"""What is sent to a server: 64 different images, first to verify its answers under concurrency, then to load
+it.
+"""
 
 from __future__ import annotations
 
@@ -62,7 +64,9 @@ def write_bodies(form: Format, samples: Samples, folder: Path) -> None:
 
 
 def verify(server: Running, form: Format, samples: Samples) -> float:
-    """Every body `ROUNDS` times from 16 threads at once; gives the largest difference. SystemExit at a wrong answer."""
+    """Every body `ROUNDS` times from 16 threads at once; gives the largest difference. SystemExit at a wrong
+    answer.
+    """
 
     def ask(thread: int) -> float:
         connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
@@ -93,7 +97,18 @@ def load(server: Running, form: Format, bodies: Path, concurrency: int, seconds:
     before = server.cpu_seconds()
     address = f"http://127.0.0.1:{server.port}{form.path}"
     threads = ["-t1", f"-c{concurrency}", f"-d{seconds}s", "--timeout", "30s"]
-    command = ["taskset", "-c", "1", "wrk", *threads, "-s", str(HERE / "rotate.lua"), address, "--", str(bodies)]
+    command = [
+        "taskset",
+        "-c",
+        "1",
+        "wrk",
+        *threads,
+        "-s",
+        str(HERE / "rotate.lua"),
+        address,
+        "--",
+        str(bodies),
+    ]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     used = server.cpu_seconds() - before
     result = json.loads(done.stdout.strip().splitlines()[-1])

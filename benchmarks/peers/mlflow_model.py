@@ -20,6 +20,10 @@ mlflow.onnx.save_model(
     sys.argv[2],
     signature=ModelSignature(Schema(inputs), Schema(outputs)),
     onnx_execution_providers=["CPUExecutionProvider"],
-    onnx_session_options={"execution_mode": "sequential", "intra_op_num_threads": 1, "inter_op_num_threads": 1},
+    onnx_session_options={
+        "execution_mode": "sequential",
+        "intra_op_num_threads": 1,
+        "inter_op_num_threads": 1,
+    },
     save_as_external_data=False,
 )

@@ -1,4 +1,6 @@
-"""MLServer with a runtime of its own kind. MODEL=model.onnx mlserver start FOLDER, with this file on PYTHONPATH."""
+"""MLServer with a runtime of its own kind. MODEL=model.onnx mlserver start FOLDER, with this file on
+PYTHONPATH.
+"""
 
 import os
 

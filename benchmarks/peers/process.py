@@ -49,19 +49,32 @@ class Running:
 
 @contextmanager
 def running(server: Server, start: Start, cores: str) -> Iterator[Running]:
-    """Start `server` on `cores` (as taskset names them), wait until it is ready, and end its process group at last."""
+    """Start `server` on `cores` (as taskset names them), wait until it is ready, and end its process group at
+    last.
+    """
     command = ["taskset", "-c", cores, *server.command(start)]
     paths = os.pathsep.join((str(HERE), str(ROOT / "src")))
     own = {
-        "MODEL": str(start.model), "WORKERS": str(start.workers), "MODELYARD_HOME": str(start.home), "PYTHONPATH": paths,
-        "BENTOML_HOME": str(start.scratch / "bentoml"), "BENTOML_DO_NOT_TRACK": "true", "DO_NOT_TRACK": "1",
-        "MLFLOW_DISABLE_TELEMETRY": "true", "PATH": f"{start.python.parent}{os.pathsep}{os.environ['PATH']}",
-    }  # fmt: skip
+        "MODEL": str(start.model),
+        "WORKERS": str(start.workers),
+        "MODELYARD_HOME": str(start.home),
+        "PYTHONPATH": paths,
+        "BENTOML_HOME": str(start.scratch / "bentoml"),
+        "BENTOML_DO_NOT_TRACK": "true",
+        "DO_NOT_TRACK": "1",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "PATH": f"{start.python.parent}{os.pathsep}{os.environ['PATH']}",
+    }
     log = start.scratch / "server.log"
     with log.open("ab") as stream:
         began = time.perf_counter()
         child = subprocess.Popen(
-            command, env=os.environ | own, cwd=start.scratch, stdout=stream, stderr=stream, start_new_session=True
+            command,
+            env=os.environ | own,
+            cwd=start.scratch,
+            stdout=stream,
+            stderr=stream,
+            start_new_session=True,
         )
     try:
         _wait_until_ready(child, start.port, server.ready_path, log)

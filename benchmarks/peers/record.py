@@ -11,9 +11,14 @@ from benchmarks.peers.load import Cell
 
 OURS = "modelyard"
 TARGETS = {
-    ("V2 binary", "onnxruntime"): 0.50, ("V2 JSON", "onnxruntime"): 0.35, ("/invocations", "mlflow"): 6.0,
-    ("V2 JSON", "FastAPI"): 2.0, ("V2 JSON", "LitServe"): 8.0, ("V2 JSON", "BentoML"): 6.0, ("V2 JSON", "MLServer"): 3.0,
-}  # fmt: skip
+    ("V2 binary", "onnxruntime"): 0.50,
+    ("V2 JSON", "onnxruntime"): 0.35,
+    ("/invocations", "mlflow"): 6.0,
+    ("V2 JSON", "FastAPI"): 2.0,
+    ("V2 JSON", "LitServe"): 8.0,
+    ("V2 JSON", "BentoML"): 6.0,
+    ("V2 JSON", "MLServer"): 3.0,
+}
 """(our format, peer) -> the least ratio of requests a second that was asked for."""
 MODEL_US = (100, 300, 1_000, 3_000, 10_000, 100_000)
 
@@ -45,7 +50,10 @@ class Row:
 
     def best_rates(self) -> list[float]:
         """Requests a second at the best concurrency of each repeat."""
-        return [max(cell.requests_per_second for cell in cells) for cells in zip(*self.cells.values(), strict=True)]
+        return [
+            max(cell.requests_per_second for cell in cells)
+            for cells in zip(*self.cells.values(), strict=True)
+        ]
 
     def median(self, concurrency: int, name: str) -> float:
         """Of one field of the cells at one concurrency."""
@@ -67,12 +75,15 @@ def cells_table(rows: list[Row]) -> list[str]:
         "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
-        rates = " | ".join(f"{row.median(concurrency, 'requests_per_second'):.0f}" for concurrency in row.cells)
+        rates = " | ".join(
+            f"{row.median(concurrency, 'requests_per_second'):.0f}" for concurrency in row.cells
+        )
         rss, pss = (statistics.median(pair[i] for pair in row.memory_mb) for i in (0, 1))
         two = f"{row.memory_two_mb[0]:.0f} / {row.memory_two_mb[1]:.0f}" if row.memory_two_mb else "-"
         lines.append(
             f"| {row.server} {row.version} | {row.form} | {rates} | {row.median(1, 'p50_ms'):.2f} |"
-            f" {row.median(64, 'p50_ms'):.1f} / {row.median(64, 'p99_ms'):.1f} | {row.median(16, 'cpu_us'):.0f} |"
+            f" {row.median(64, 'p50_ms'):.1f} / {row.median(64, 'p99_ms'):.1f} | "
+            f"{row.median(16, 'cpu_us'):.0f} |"
             f" {rss:.0f} / {pss:.0f} | {two} | {spread(row.ready_seconds)} |"
         )
     return lines
@@ -87,27 +98,41 @@ def ratios_table(rows: list[Row], limit: Limit) -> list[str]:
     ours = {row.form: row for row in rows if row.server == OURS}
     for form, row in ours.items():
         shares = _paired(row.best_rates(), limit.best_rate)
-        lines.append(_line(f"{form} requests/s over onnxruntime's best images/s", shares, TARGETS.get((form, "onnxruntime"))))
+        lines.append(
+            _line(
+                f"{form} requests/s over onnxruntime's best images/s",
+                shares,
+                TARGETS.get((form, "onnxruntime")),
+            )
+        )
     p50 = [cell.p50_ms for cell in ours["V2 binary"].cells[1]]
     lines.append(
-        f"| V2 binary p50 at concurrency 1 over in-process batch 1 | {spread(_paired(p50, limit.p50_ms))} | <= 3.0 | |"
+        "| V2 binary p50 at concurrency 1 over in-process batch 1 | "
+        f"{spread(_paired(p50, limit.p50_ms))} | <= 3.0 | |"
     )
     for peer in (row for row in rows if row.server != OURS):
         form = "/invocations" if peer.form == "/invocations" else "V2 JSON"
         for mine in dict.fromkeys((form, "V2 binary")):
             quotients = _paired(ours[mine].best_rates(), peer.best_rates())
-            cpu = spread(_paired([cell.cpu_us for cell in peer.cells[16]], [cell.cpu_us for cell in ours[mine].cells[16]]))
+            cpu = spread(
+                _paired(
+                    [cell.cpu_us for cell in peer.cells[16]], [cell.cpu_us for cell in ours[mine].cells[16]]
+                )
+            )
             target = TARGETS.get((mine, peer.server))
             lines.append(_line(f"{mine} over {peer.server}'s {peer.form}", quotients, target, f"{cpu}x"))
     return lines
 
 
 def break_even_table(rows: list[Row], limit: Limit) -> list[str]:
-    """How the advantage shrinks as the model grows: (o_peer + m) / (o_ours + m), o = CPU us a request beyond the model."""
+    """How the advantage shrinks as the model grows: (o_peer + m) / (o_ours + m), o = CPU us a request beyond
+    the model.
+    """
     model_us = 1e6 / statistics.median(limit.best_rate)
     overhead = {(row.server, row.form): max(0.0, row.median(16, "cpu_us") - model_us) for row in rows}
     lines = [
-        "| model, us an image | " + " | ".join(f"{us:,}" for us in MODEL_US) + " |", "|---" * (len(MODEL_US) + 1) + "|"
+        "| model, us "
+"an image | " + " | ".join(f"{us:,}" for us in MODEL_US) + " |", "|---" * (len(MODEL_US) + 1) + "|"
     ]  # fmt: skip
     for (server, form), theirs in overhead.items():
         if server == OURS:

@@ -1,4 +1,6 @@
-"""The servers that are compared: what to install, how to start, what to send. One onnxruntime thread in each worker."""
+"""The servers that are compared: what to install, how to start, what to send. One onnxruntime thread in each
+worker.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,9 @@ class Server:
     name: str
     requirements: tuple[str, ...]
     command: Callable[[Start], list[str]]
-    """May write into `scratch`; the process gets MODEL, WORKERS, MODELYARD_HOME, and this folder and src on PYTHONPATH."""
+    """May write into `scratch`; the process gets MODEL, WORKERS, MODELYARD_HOME, and this folder and src on
+    PYTHONPATH.
+    """
     ready_path: str
     formats: tuple[Format, ...]
 
@@ -47,17 +51,33 @@ def all_servers(model: str, image_shape: tuple[int, int, int]) -> list[Server]:
     """Ours first; `model` is its registered name."""
     infer = f"/v2/models/{model}/infer"
     ours = (v2_binary(infer, image_shape), v2_json(infer), invocations())
-    litserve = plain_json("/predict", lambda image: {"image": image.tolist()}, lambda answer: answer["probabilities"])
+    litserve = plain_json(
+        "/predict", lambda image: {"image": image.tolist()}, lambda answer: answer["probabilities"]
+    )
     bentoml = plain_json("/classify", lambda image: {"images": [image.tolist()]}, lambda answer: answer)
-    fastapi = plain_json("/infer", lambda image: {"inputs": [v2_tensor(image)]}, lambda answer: answer["probabilities"])
+    fastapi = plain_json(
+        "/infer", lambda image: {"inputs": [v2_tensor(image)]}, lambda answer: answer["probabilities"]
+    )
     return [
         Server("modelyard", (RUNTIME, *_serve_extra()), _modelyard, "/v2/health/ready", ours),
-        Server("mlflow", (RUNTIME, "mlflow==3.17.2", "onnx", "fastapi<0.151"), _mlflow, "/ping", (invocations(),)),
-        Server("FastAPI", (RUNTIME, "fastapi<0.151", "uvicorn[standard]", "numpy"), _fastapi, "/health", (fastapi,)),
+        Server(
+            "mlflow", (RUNTIME, "mlflow==3.17.2", "onnx", "fastapi<0.151"), _mlflow, "/ping", (invocations(),)
+        ),
+        Server(
+            "FastAPI",
+            (RUNTIME, "fastapi<0.151", "uvicorn[standard]", "numpy"),
+            _fastapi,
+            "/health",
+            (fastapi,),
+        ),
         Server("LitServe", (RUNTIME, "litserve", "numpy"), _litserve, "/health", (litserve,)),
         Server("BentoML", (RUNTIME, "bentoml", "numpy"), _bentoml, "/readyz", (bentoml,)),
         Server(
-            "MLServer", (RUNTIME, "mlserver", "uvloop<0.22"), _mlserver, "/v2/health/ready", (v2_json("/v2/models/peer/infer"),)
+            "MLServer",
+            (RUNTIME, "mlserver", "uvloop<0.22"),
+            _mlserver,
+            "/v2/health/ready",
+            (v2_json("/v2/models/peer/infer"),),
         ),
     ]
 
@@ -69,19 +89,45 @@ def _serve_extra() -> list[str]:
 
 
 def _modelyard(start: Start) -> list[str]:
-    return [str(start.python), "-m", "modelyard.serving", "--port", str(start.port), "--workers", str(start.workers)]
+    return [
+        str(start.python),
+        "-m",
+        "modelyard.serving",
+        "--port",
+        str(start.port),
+        "--workers",
+        str(start.workers),
+    ]
 
 
 def _mlflow(start: Start) -> list[str]:
     folder = start.scratch / "mlflow-model"
     if not folder.exists():
-        subprocess.run([start.python, HERE / "mlflow_model.py", start.model, folder], check=True, capture_output=True)
-    command = [str(start.python.parent / "mlflow"), "models", "serve", "-m", str(folder), "--env-manager", "local"]
+        subprocess.run(
+            [start.python, HERE / "mlflow_model.py", start.model, folder], check=True, capture_output=True
+        )
+    command = [
+        str(start.python.parent / "mlflow"),
+        "models",
+        "serve",
+        "-m",
+        str(folder),
+        "--env-manager",
+        "local",
+    ]
     return [*command, "-h", "127.0.0.1", "-p", str(start.port), "-w", str(start.workers)]
 
 
 def _fastapi(start: Start) -> list[str]:
-    command = [str(start.python), "-m", "uvicorn", "fastapi_server:app", "--log-level", "warning", "--no-access-log"]
+    command = [
+        str(start.python),
+        "-m",
+        "uvicorn",
+        "fastapi_server:app",
+        "--log-level",
+        "warning",
+        "--no-access-log",
+    ]
     return [*command, "--port", str(start.port), "--workers", str(start.workers)]
 
 
@@ -90,7 +136,15 @@ def _litserve(start: Start) -> list[str]:
 
 
 def _bentoml(start: Start) -> list[str]:
-    command = [str(start.python), "-m", "bentoml", "serve", "bentoml_service:Classifier", "--host", "127.0.0.1"]
+    command = [
+        str(start.python),
+        "-m",
+        "bentoml",
+        "serve",
+        "bentoml_service:Classifier",
+        "--host",
+        "127.0.0.1",
+    ]
     return [*command, "--port", str(start.port), "--working-dir", str(HERE)]
 
 

@@ -49,7 +49,10 @@ class Evidence:
 
     def of(self, name: str, seed: int) -> list[Mark]:
         """The epochs of one training in order."""
-        return sorted((mark for mark in self.marks if (mark.name, mark.seed) == (name, seed)), key=lambda mark: mark.epoch)
+        return sorted(
+            (mark for mark in self.marks if (mark.name, mark.seed) == (name, seed)),
+            key=lambda mark: mark.epoch,
+        )
 
     def seeds(self, name: str) -> list[int]:
         """The seeds that were measured."""
@@ -61,7 +64,10 @@ class Evidence:
 
     def first_at(self, name: str, accuracy: float) -> list[Mark]:
         """The first epoch of each training that reaches `accuracy`; those that never do are left out."""
-        reached = [next((mark for mark in self.of(name, seed) if mark.accuracy >= accuracy), None) for seed in self.seeds(name)]
+        reached = [
+            next((mark for mark in self.of(name, seed) if mark.accuracy >= accuracy), None)
+            for seed in self.seeds(name)
+        ]
         return [mark for mark in reached if mark is not None]
 
     def _write(self, entry: dict[str, object]) -> None:
@@ -73,7 +79,9 @@ def machine() -> str:
     """Processor and number of usable cores."""
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
-    name = next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.processor())
+    name = next(
+        (line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.processor()
+    )
     flags = next((line for line in lines if line.startswith("flags")), "")
     units = [unit for flag, unit in UNITS.items() if flag in flags]
     return f"{name}, {sum(line.startswith('processor') for line in lines)} cores, {', '.join(units)}"
@@ -85,8 +93,12 @@ def trimmed(seconds: Sequence[float]) -> list[float]:
 
 
 def ratio(theirs: Sequence[Mark], ours: Sequence[Mark], clock: str = "loop") -> tuple[float, float, float]:
-    """Mean of their seconds over the mean of ours, trimmed; with the least and the largest that single trainings give."""
-    their_seconds, our_seconds = (trimmed([getattr(mark, clock) for mark in marks]) for marks in (theirs, ours))
+    """Mean of their seconds over the mean of ours, trimmed; with the least and the largest that single
+    trainings give.
+    """
+    their_seconds, our_seconds = (
+        trimmed([getattr(mark, clock) for mark in marks]) for marks in (theirs, ours)
+    )
     middle = statistics.mean(their_seconds) / statistics.mean(our_seconds)
     return middle, their_seconds[0] / our_seconds[-1], their_seconds[-1] / our_seconds[0]
 

@@ -13,7 +13,9 @@ BLOCK = 10_000
 
 
 def write_folder(folder: Path, split: Split, count: int | None = None) -> None:
-    """`folder/<label>/<number>.png` of grey images; `count` of them, the split's over and over, or each once."""
+    """`folder/<label>/<number>.png` of grey images; `count` of them, the split's over and over,
+    or each once.
+    """
     wanted = len(split) if count is None else count
     for label in np.unique(split.labels_N):
         (folder / str(label)).mkdir(parents=True)

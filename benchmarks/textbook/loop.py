@@ -1,9 +1,10 @@
-"""The loop people start from: PIL images transformed one by one in a DataLoader, test images after every epoch.
+"""The loop people start from: PIL images transformed one by one in a DataLoader, test images after every
+epoch.
 
     python -m benchmarks.textbook.loop convolutions --data DIR --seed 0 [--stop-at 0.99]
 
-DIR holds packed MNIST. Prints a JSON line an epoch: test accuracy, and seconds since the loop began with the images in
-memory (evaluation included) and since the process began.
+DIR holds packed MNIST. Prints a JSON line an epoch: test accuracy, and seconds since the loop began with the
+images in memory (evaluation included) and since the process began.
 """
 
 from __future__ import annotations
@@ -48,8 +49,12 @@ def _adam(model: nn.Module) -> torch.optim.Optimizer:
 
 
 TEXTBOOKS = {
-    "convolutions": Textbook(models.convolutions, lambda model: torch.optim.Adadelta(model.parameters(), lr=1.0), 14, 0.7),
-    "lstm_64": Textbook(models.lstm_64, lambda model: torch.optim.Adadelta(model.parameters(), lr=0.1), 14, 0.7),
+    "convolutions": Textbook(
+        models.convolutions, lambda model: torch.optim.Adadelta(model.parameters(), lr=1.0), 14, 0.7
+    ),
+    "lstm_64": Textbook(
+        models.lstm_64, lambda model: torch.optim.Adadelta(model.parameters(), lr=0.1), 14, 0.7
+    ),
     "vit": Textbook(models.vit, lambda model: torch.optim.AdamW(model.parameters(), lr=1e-3), 20),
     "lenet": Textbook(models.lenet, lambda model: torch.optim.SGD(model.parameters(), lr=1e-3), 10),
     "lstm_2x256": Textbook(models.lstm_2x256, _adam, 10),
@@ -63,7 +68,9 @@ class Images(TorchDataset[tuple[Tensor, int]]):
 
     def __init__(self, split: Split) -> None:
         self.images_NHW, self.labels = split.images_NCHW[:, 0], split.labels_N.tolist()
-        self.transform = transforms.Compose([transforms.ToTensor(), transforms.Normalize((MEAN,), (DEVIATION,))])
+        self.transform = transforms.Compose(
+            [transforms.ToTensor(), transforms.Normalize((MEAN,), (DEVIATION,))]
+        )
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -78,7 +85,10 @@ def on(device: str, loader: DataLoader[tuple[Tensor, int]]) -> Iterator[tuple[Te
 
 
 def train_epoch(
-    model: nn.Module, loader: DataLoader[tuple[Tensor, int]], optimizer: torch.optim.Optimizer, device: str = "cpu"
+    model: nn.Module,
+    loader: DataLoader[tuple[Tensor, int]],
+    optimizer: torch.optim.Optimizer,
+    device: str = "cpu",
 ) -> None:
     """One pass."""
     model.train()
@@ -102,7 +112,9 @@ def accuracy(model: nn.Module, loader: DataLoader[tuple[Tensor, int]], device: s
 
 def parse_options(documentation: str | None, *, names: tuple[str, ...] = ()) -> argparse.Namespace:
     """Of a loop's command line; `names` are the textbooks it may be asked for, and cut short."""
-    parser = argparse.ArgumentParser(description=documentation, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=documentation, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=0)
     if names:
@@ -110,7 +122,9 @@ def parse_options(documentation: str | None, *, names: tuple[str, ...] = ()) -> 
         parser.add_argument("--epochs", type=int, default=0, help="0: the textbook's own number")
         parser.add_argument("--stop-at", type=float, default=2.0, help="test accuracy after which it ends")
         parser.add_argument(
-            "--device", default="cpu", help="cuda: with one worker that loads, as the usual example has it there"
+            "--device",
+            default="cpu",
+            help="cuda: with one worker that loads, as the usual example has it there",
         )
     return parser.parse_args()
 
@@ -130,7 +144,12 @@ def marks(options: argparse.Namespace) -> Iterator[dict[str, float]]:
         score = accuracy(model, DataLoader(test, TEST_BATCH, **loading), options.device)
         schedule.step()
         now = time.perf_counter() - began
-        yield {"epoch": epoch, "accuracy": score, "loop": now, "wall": time.time() - psutil.Process().create_time()}
+        yield {
+            "epoch": epoch,
+            "accuracy": score,
+            "loop": now,
+            "wall": time.time() - psutil.Process().create_time(),
+        }
         if score >= options.stop_at:
             break
 

@@ -1,4 +1,6 @@
-"""The networks people start from, in their usual form. B batch, C channels, H height, W width, T time, D width, K classes."""
+"""The networks people start from, in their usual form. B batch, C channels, H height, W width, T time, D
+width, K classes.
+"""
 
 from __future__ import annotations
 
@@ -19,9 +21,19 @@ def convolutions() -> nn.Module:
 def lenet() -> nn.Module:
     """LeNet-5 with ReLU and max pooling."""
     return nn.Sequential(
-        nn.Conv2d(1, 6, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(6, 16, 5), nn.ReLU(), nn.MaxPool2d(2),
-        nn.Flatten(), nn.Linear(400, 120), nn.ReLU(), nn.Linear(120, 84), nn.ReLU(), nn.Linear(84, CLASSES),
-    )  # fmt: skip
+        nn.Conv2d(1, 6, 5, padding=2),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(6, 16, 5),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Linear(400, 120),
+        nn.ReLU(),
+        nn.Linear(120, 84),
+        nn.ReLU(),
+        nn.Linear(84, CLASSES),
+    )
 
 
 class RowLstm(nn.Module):
@@ -40,7 +52,14 @@ class RowLstm(nn.Module):
 
 def lstm_64() -> nn.Module:
     """64 units, batch norm, dropout and two linear layers."""
-    head = [nn.BatchNorm1d(64), nn.Dropout(0.25), nn.Linear(64, 32), nn.ReLU(), nn.Dropout(0.5), nn.Linear(32, CLASSES)]
+    head = [
+        nn.BatchNorm1d(64),
+        nn.Dropout(0.25),
+        nn.Linear(64, 32),
+        nn.ReLU(),
+        nn.Dropout(0.5),
+        nn.Linear(32, CLASSES),
+    ]
     return RowLstm(64, 1, nn.Sequential(*head))
 
 
@@ -57,14 +76,18 @@ class PatchTransformer(nn.Module):
         self.patches = nn.Conv2d(1, width, patch, stride=patch)
         self.class_token = nn.Parameter(torch.zeros(1, 1, width))
         self.positions = nn.Parameter(torch.randn(1, (SIDE // patch) ** 2 + 1, width) * 0.02)
-        block = nn.TransformerEncoderLayer(width, heads, 2 * width, 0.1, "gelu", batch_first=True, norm_first=True)
+        block = nn.TransformerEncoderLayer(
+            width, heads, 2 * width, 0.1, "gelu", batch_first=True, norm_first=True
+        )
         self.encoder = nn.TransformerEncoder(block, layers, nn.LayerNorm(width), enable_nested_tensor=False)
         self.head = nn.Linear(width, CLASSES)
 
     def forward(self, images_BCHW: Tensor) -> Tensor:
         """float [B, 1, 28, 28] -> logits [B, K]."""
         tokens_BTD = self.patches(images_BCHW).flatten(2).transpose(1, 2)
-        tokens_BTD = torch.cat([self.class_token.expand(len(tokens_BTD), -1, -1), tokens_BTD], 1) + self.positions
+        tokens_BTD = (
+            torch.cat([self.class_token.expand(len(tokens_BTD), -1, -1), tokens_BTD], 1) + self.positions
+        )
         logits_BK: Tensor = self.head(self.encoder(tokens_BTD)[:, 0])
         return logits_BK
 
@@ -79,7 +102,10 @@ class RowEncoder(nn.Module):
 
     def __init__(self, width: int = 128, layers: int = 2, heads: int = 4) -> None:
         super().__init__()
-        self.embedding, self.positions = nn.Linear(SIDE, width), nn.Parameter(torch.randn(1, SIDE, width) * 0.02)
+        self.embedding, self.positions = (
+            nn.Linear(SIDE, width),
+            nn.Parameter(torch.randn(1, SIDE, width) * 0.02),
+        )
         block = nn.TransformerEncoderLayer(width, heads, 2 * width, batch_first=True)
         self.encoder, self.head = nn.TransformerEncoder(block, layers), nn.Linear(width, CLASSES)
 

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = ["Model", "Prediction", "RunResult", "load", "promote", "rollback", "run", "versions"]
 _ROOMS = {"load": "inference.model", "Model": "inference.model", "Prediction": "inference.model"}
-os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # onnxruntime reads it while it is imported, and tells Microsoft otherwise
+os.environ.setdefault(
+    "ORT_DISABLE_TELEMETRY", "1"
+)  # onnxruntime reads it while it is imported, and tells Microsoft otherwise
 
 
 def __getattr__(name: str) -> object:

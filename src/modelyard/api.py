@@ -50,7 +50,8 @@ def run(
 ) -> RunResult:  # fmt: skip
     """Train, evaluate, export, verify and register every architecture; promote the best: `modelyard run`.
 
-    `assignments` are those of `--set`: "training.epochs=3", `name` is the model's. Steps that were done before are skipped.
+    `assignments` are those of `--set`: "training.epochs=3", `name` is the model's. Steps that were done
+    before are skipped.
     Raises: ModelyardError with the line that the command would print.
     """
     configure(Home.current())
@@ -93,7 +94,9 @@ def versions(model: str = "") -> list[dict[str, Any]]:
 
 @private_files()
 def promote(model: str, *, alias: str = "champion", reason: str = "", force: bool = False) -> str:
-    """Make `name@version` champion if it passes its gates; gives what was done. Raises: PromotionError, StoreError."""
+    """Make `name@version` champion if it passes its gates; gives what was done. Raises: PromotionError,
+    StoreError.
+    """
     configure(Home.current())
     from modelyard.promotion.manual import promote_version
 

@@ -30,7 +30,9 @@ LARGEST_IMAGE, MOST_CLASSES = 2**26, 2**17
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """What a bundle says of itself. Not a pydantic model: that import costs each server process 13 MB and 0.15 s."""
+    """What a bundle says of itself. Not a pydantic model: that import costs each server process 13 MB and
+    0.15 s.
+    """
 
     schema_version: int = SCHEMA_VERSION
     model_name: str
@@ -56,12 +58,19 @@ class Manifest:
         given: dict[str, Any] = value if isinstance(value, dict) else {}
         is_first = given.get("schema_version") == FIRST_SCHEMA
         names = {field.name for field in fields(cls)} - ({"reading"} if is_first else set())
-        wrong = [*(names ^ set(given)), *(name for name in names & set(given) if not FITS.get(name, _is_name)(given[name]))]
+        wrong = [
+            *(names ^ set(given)),
+            *(name for name in names & set(given) if not FITS.get(name, _is_name)(given[name])),
+        ]
         if wrong:
             raise ValueError(f"fields missing, unknown or of another type: {', '.join(sorted(wrong))}")
         height, width, channels = given["image_shape"]
         reading = Reading() if is_first else Reading.from_json(given["reading"])
-        told = {"classes": tuple(given["classes"]), "image_shape": (height, width, channels), "reading": reading}
+        told = {
+            "classes": tuple(given["classes"]),
+            "image_shape": (height, width, channels),
+            "reading": reading,
+        }
         return cls(**given | told)
 
 
@@ -86,7 +95,9 @@ def _is_name(value: object) -> bool:
 FITS: dict[str, Callable[[Any], bool]] = {
     "schema_version": lambda value: type(value) is int and value in {FIRST_SCHEMA, SCHEMA_VERSION},
     "classes": lambda value: (
-        isinstance(value, list) and all(map(_is_text, value)) and 0 < len(value) == len(set(value)) <= MOST_CLASSES
+        isinstance(value, list)
+        and all(map(_is_text, value))
+        and 0 < len(value) == len(set(value)) <= MOST_CLASSES
     ),
     "image_shape": lambda value: (
         isinstance(value, list)
@@ -118,19 +129,29 @@ class Bundle:
     """Whether the ledger of its model was asked and knows these digests."""
 
     def samples(self) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-        """Golden images [B, H, W, C] and probabilities [B, K]. Raises: BundleError; no more is unpacked than they may be."""
+        """Golden images [B, H, W, C] and probabilities [B, K]. Raises: BundleError; no more is unpacked than
+        they may be.
+        """
         try:
             with zipfile.ZipFile(BytesIO(self.golden)) as archive:
                 images_BHWC = _array(archive, "images", self.manifest.image_shape, np.uint8)
                 classes = (len(self.manifest.classes),)
-                probabilities_BK = _array(archive, "probabilities", classes, np.float32, np.float64)  # numpy's own floats, too
+                probabilities_BK = _array(
+                    archive, "probabilities", classes, np.float32, np.float64
+                )  # numpy's own floats, too
         except Exception as error:  # zipfile, zlib and numpy have a dozen kinds
-            raise BundleError(f"{self.folder}: {GOLDEN_FILE} cannot be read ({str(error)[:200]}); export it again") from error
+            raise BundleError(
+                f"{self.folder}: {GOLDEN_FILE} cannot be read ({str(error)[:200]}); export it again"
+            ) from error
         return images_BHWC, probabilities_BK.astype(np.float32)
 
 
-def _array(archive: zipfile.ZipFile, name: str, row: tuple[int, ...], *types: type[np.generic]) -> NDArray[Any]:
-    """An array of rows like `row`; whatever its header or the archive's directory says, no more bytes are unpacked."""
+def _array(
+    archive: zipfile.ZipFile, name: str, row: tuple[int, ...], *types: type[np.generic]
+) -> NDArray[Any]:
+    """An array of rows like `row`; whatever its header or the archive's directory says, no more bytes are
+    unpacked.
+    """
     member = archive.getinfo(f"{name}.npy")
     if member.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
         raise ValueError(f"{name} is packed in another way than numpy's")
@@ -141,7 +162,9 @@ def _array(archive: zipfile.ZipFile, name: str, row: tuple[int, ...], *types: ty
         size = math.prod(shape) * found.itemsize
         fits = found in types and not by_column and shape[1:] == row and 0 < shape[0] <= GOLDEN_ROWS
         if not fits or size > GOLDEN_BYTES:
-            raise ValueError(f"expected at most {GOLDEN_ROWS} {name} of {list(row)}, received {list(shape)} of {found}")
+            raise ValueError(
+                f"expected at most {GOLDEN_ROWS} {name} of {list(row)}, received {list(shape)} of {found}"
+            )
         content = stream.read(size + 1)
     if len(content) != size:
         raise ValueError(f"{name} has another length than its header says")
@@ -162,7 +185,10 @@ def read_bundle(folder: Path) -> Bundle:
     try:
         text = read_regular(folder / MANIFEST_FILE, MANIFEST_BYTES)
         manifest = Manifest.from_json(parse_json(text))
-        model, golden = read_regular(folder / MODEL_FILE, MODEL_BYTES), read_regular(folder / GOLDEN_FILE, GOLDEN_BYTES)
+        model, golden = (
+            read_regular(folder / MODEL_FILE, MODEL_BYTES),
+            read_regular(folder / GOLDEN_FILE, GOLDEN_BYTES),
+        )
         held = {MANIFEST_FILE: text, MODEL_FILE: model, GOLDEN_FILE: golden}
         found = {name: hashlib.sha256(content).hexdigest() for name, content in held.items()}
         for name in manifest.files.keys() - found.keys():
@@ -170,11 +196,20 @@ def read_bundle(folder: Path) -> Bundle:
         unlisted = {path.name for path in folder.iterdir()} - found.keys()
     except (OSError, ValueError) as error:
         reason = str(error if isinstance(error, ValueError) else error.strerror)[:200]
-        raise BundleError(f"{folder} is not a whole bundle ({type(error).__name__}: {reason}); export it again") from error
+        raise BundleError(
+            f"{folder} is not a whole bundle ({type(error).__name__}: {reason}); export it again"
+        ) from error
     if unlisted:
-        raise BundleError(f"{folder} holds {min(unlisted)!r}, which its manifest does not list; delete it or export it again")
-    if altered := dict(found.items() - {MANIFEST_FILE: found[MANIFEST_FILE]}.items() ^ manifest.files.items()):
-        raise BundleError(f"{folder}: {', '.join(sorted(altered))} does not match the manifest; export it again")
+        raise BundleError(
+            f"{folder} holds {min(unlisted)!r}, which its manifest does not list; delete it or "
+            "export it again"
+        )
+    if altered := dict(
+        found.items() - {MANIFEST_FILE: found[MANIFEST_FILE]}.items() ^ manifest.files.items()
+    ):
+        raise BundleError(
+            f"{folder}: {', '.join(sorted(altered))} does not match the manifest; export it again"
+        )
     return Bundle(folder, manifest, found, model, golden)
 
 

@@ -53,7 +53,9 @@ def _leaves(tree: dict[str, Any], prefix: str) -> list[tuple[str, Any]]:
 
 def _free_keys(tree: dict[str, Any], prefix: str) -> list[str]:
     parts = {name: value for name, value in tree.items() if isinstance(value, dict)}
-    below = [key for name, value in parts.items() if name != FREE for key in _free_keys(value, f"{prefix}{name}.")]
+    below = [
+        key for name, value in parts.items() if name != FREE for key in _free_keys(value, f"{prefix}{name}.")
+    ]
     return [f"{prefix}{FREE}.NAME", *below] if FREE in parts else below
 
 

@@ -1,4 +1,6 @@
-"""Every error a user can meet. Exit code 2, unless a class says otherwise: the input or the machine has to change."""
+"""Every error a user can meet. Exit code 2, unless a class says otherwise: the input or the machine has to
+change.
+"""
 
 import errno
 import json
@@ -90,7 +92,9 @@ class UnreachableError(RemoteError):
 
 
 class RequestError(ModelyardError):
-    """A request cannot be answered; `status` is the HTTP status for it, `reason` what counters call it where that is vague."""
+    """A request cannot be answered; `status` is the HTTP status for it, `reason` what counters call it where
+    that is vague.
+    """
 
     def __init__(self, message: str, status: int = 400, reason: str = "") -> None:
         super().__init__(shortened(message))
@@ -98,28 +102,41 @@ class RequestError(ModelyardError):
 
 
 def quoted(value: object) -> str:
-    """A received value as an error shows it; a long text is cut, and nothing long or nested is ever written out."""
+    """A received value as an error shows it; a long text is cut, and nothing long or nested is ever written
+    out.
+    """
     if isinstance(value, bytes):
         value = value.decode("latin-1")
     if isinstance(value, str):
         return repr(value) if len(value) <= MAX_QUOTED else f"{value[:MAX_QUOTED]!r}..."
-    if isinstance(value, list) and (len(value) > 8 or not set(map(type, value)) <= {int, float, bool, type(None)}):
+    if isinstance(value, list) and (
+        len(value) > 8 or not set(map(type, value)) <= {int, float, bool, type(None)}
+    ):
         return f"a list of {len(value)}"
     return f"an object of {len(value)} keys" if isinstance(value, dict) else json.dumps(value)
 
 
 def describe_fault(error: BaseException | None) -> str | None:
-    """What to tell when the root of `error` is a full disk or a locked store, whoever met it, or a file that cannot be used."""
+    """What to tell when the root of `error` is a full disk or a locked store, whoever met it, or a file that
+    cannot be used.
+    """
     cause = error
     while cause is not None:
         text = str(cause).strip()
         if getattr(cause, "errno", None) == errno.ENOSPC or "database or disk is full" in text:
-            return f"the disk is full ({text.splitlines()[0][:120]}); free space and run the same command again"
+            return (
+                f"the disk is full ({text.splitlines()[0][:120]}); free space and run the same command again"
+            )
         if "database is locked" in text:
-            return "the run store is locked by another program; end it (modelyard doctor) and run the same command again"
+            return (
+                "the run store is locked by another program; end it (modelyard doctor) and run the "
+                "same command again"
+            )
         cause = cause.__cause__ or cause.__context__
     if isinstance(error, PermissionError) and error.filename:
-        return f"no permission: {error.filename}; run as its owner, or ask its owner for: modelyard store share"
+        return (
+            f"no permission: {error.filename}; run as its owner, or ask its owner for: modelyard store share"
+        )
     if isinstance(error, OSError) and error.filename and error.strerror:
         return f"{error.filename}: {error.strerror}; mend it or name another"
     return None

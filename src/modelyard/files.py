@@ -32,12 +32,20 @@ LONGEST_NAME = 200
 
 
 def is_plain_name(name: str) -> bool:
-    """Whether `name` may be one part of a path: no separator, nothing hidden or unprintable, so that it leads nowhere else."""
-    return 0 < len(name) <= LONGEST_NAME and name[0] != "." and name.isprintable() and not {"/", "\\", ":"} & set(name)
+    """Whether `name` may be one part of a path: no separator, nothing hidden or unprintable, so that it leads
+    nowhere else.
+    """
+    return (
+        0 < len(name) <= LONGEST_NAME
+        and name[0] != "."
+        and name.isprintable()
+        and not {"/", "\\", ":"} & set(name)
+    )
 
 
 def open_regular(path: Path) -> BufferedReader:
-    """A regular file, opened for reading; a FIFO, which would hang, and a device, which never ends, are not opened.
+    """A regular file, opened for reading; a FIFO, which would hang, and a device, which never ends, are not
+    opened.
 
     Raises: OSError.
     """
@@ -71,7 +79,9 @@ def _refuse_constant(name: str) -> NoReturn:
 
 
 def full_path(text: str | Path) -> Path:
-    """Absolute, `~` and links followed; what names no user or no file, or leads in a circle, stays as it is."""
+    """Absolute, `~` and links followed; what names no user or no file, or leads in a circle,
+    stays as it is.
+    """
     return Path(os.path.realpath(os.path.expanduser(text)))  # noqa: PTH111 - pathlib raises RuntimeError
 
 
@@ -103,7 +113,9 @@ def is_sealed(folder: Path) -> bool:
 def _refused(path: Path, error: OSError) -> StoreError:
     """numpy tells a full disk in bytes requested and written, without the system's word for it."""
     remedy = "run as its owner" if isinstance(error, PermissionError) else "free space"
-    return StoreError(f"cannot write {path}: {error.strerror or error}; {remedy} or choose another MODELYARD_HOME")
+    return StoreError(
+        f"cannot write {path}: {error.strerror or error}; {remedy} or choose another MODELYARD_HOME"
+    )
 
 
 def write_atomically(path: Path, content: bytes, *, private: bool = False) -> None:
@@ -111,7 +123,10 @@ def write_atomically(path: Path, content: bytes, *, private: bool = False) -> No
 
     Raises: StoreError when the disk is full or the folder cannot be written.
     """
-    temporary, mode = path.with_name(f".{path.name}.{os.getpid()}-{uuid.uuid4().hex[:8]}.tmp"), 0o600 if private else 0o666
+    temporary, mode = (
+        path.with_name(f".{path.name}.{os.getpid()}-{uuid.uuid4().hex[:8]}.tmp"),
+        0o600 if private else 0o666,
+    )
     try:
         make_folder(path.parent)
         with open(temporary, "wb", opener=lambda name, flags: os.open(name, flags, mode)) as stream:
@@ -153,7 +168,9 @@ def make_folder(path: Path) -> Path:
 
 
 def open_as_folder(path: Path) -> None:
-    """In a folder that `modelyard store share` opened, open what is new as well, whatever the umask; elsewhere do nothing."""
+    """In a folder that `modelyard store share` opened, open what is new as well, whatever the umask;
+    elsewhere do nothing.
+    """
     mode = stat.S_IMODE(path.parent.stat().st_mode)
     if mode & 0o2070 == 0o2050:  # its group reads, does not write, and is that of new files
         path.chmod(mode if path.is_dir() else mode & 0o666)
@@ -165,15 +182,18 @@ def check_space(folder: Path) -> None:
     """Raises: StoreError when less than `NEEDED_BYTES` are free."""
     free = shutil.disk_usage(folder).free
     if free < NEEDED_BYTES:
-        raise StoreError(f"the disk of {folder} is full ({free / 1e6:.1f} MB free); free space and run the same command again")
+        raise StoreError(
+            f"the disk of {folder} is full ({free / 1e6:.1f} MB free); free space and run the same "
+            "command again"
+        )
 
 
 @contextmanager
 def folder_written_whole(target: Path) -> Iterator[Path]:
     """A scratch folder that becomes `target` by one rename, or vanishes on any error.
 
-    If another process finished the same folder first, that one stays. While it is written the kernel holds a lock on it, so
-    that one whose writer was killed can be told from one in the making (`is_abandoned`).
+    If another process finished the same folder first, that one stays. While it is written the kernel holds a
+    lock on it, so that one whose writer was killed can be told from one in the making (`is_abandoned`).
     """
     try:
         scratch = make_folder(target.parent) / f".{target.name}.{uuid.uuid4().hex[:8]}"
@@ -211,7 +231,9 @@ def lock_folder(folder: Path, *, shared: bool = False) -> int | None:
 
 
 def hold_folder(folder: Path, owner: object) -> None:
-    """Say that `owner` uses a folder, as long as it lives: housekeeping of this machine leaves it where it is."""
+    """Say that `owner` uses a folder, as long as it lives: housekeeping of this machine leaves it where it
+    is.
+    """
     with suppress(FileNotFoundError):
         descriptor = lock_folder(folder, shared=True)
         if descriptor is not None:

@@ -50,7 +50,9 @@ class Home:
     def releases_of(self, model: str) -> Path:
         """A model's release folder. Raises: StoreError for a name that would lead elsewhere."""
         if not is_plain_name(model):
-            raise StoreError(f"{model[:80]!r} cannot be a model's name: expected one part of a path, such as mnist")
+            raise StoreError(
+                f"{model[:80]!r} cannot be a model's name: expected one part of a path, such as mnist"
+            )
         return self.releases / model
 
     @property

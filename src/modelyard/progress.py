@@ -77,7 +77,11 @@ class ConsoleProgress:
 
     def __init__(self) -> None:
         self._console = console(stderr=True)
-        columns = (TextColumn("{task.description}", markup=False), BarColumn(), TextColumn("{task.fields[left]:.0f} s left"))
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            TextColumn("{task.fields[left]:.0f} s left"),
+        )
         self._bars = Progress(*columns, console=self._console, transient=True)
         self._tasks: dict[str, TaskID] = {}
         self._works: dict[str, tuple[float, int, float]] = {}
@@ -104,16 +108,24 @@ class ConsoleProgress:
 
     def epoch(self, label: str, report: EpochReport) -> None:
         text = (
-            f"epoch {report.epoch}/{report.epochs}  loss {report.train_loss:.4f}  validation {report.validation_accuracy:.2%}"
+            f"epoch {report.epoch}/{report.epochs}  loss {report.train_loss:.4f}  validation "
+            f"{report.validation_accuracy:.2%}"
         )
         logger.info("%s %s", label, text)
         left = report.seconds_left
         if not self._is_terminal:
-            self._console.print(f"{label:>12}  {text}  {report.seconds:.1f} s, {left:.0f} s left", soft_wrap=True)
+            self._console.print(
+                f"{label:>12}  {text}  {report.seconds:.1f} s, {left:.0f} s left", soft_wrap=True
+            )
             return
         if label not in self._tasks:
             self._tasks[label] = self._bars.add_task(printable(label), total=report.epochs)
-        self._bars.update(self._tasks[label], description=printable(f"{label:>12}  {text}"), completed=report.epoch, left=left)
+        self._bars.update(
+            self._tasks[label],
+            description=printable(f"{label:>12}  {text}"),
+            completed=report.epoch,
+            left=left,
+        )
         if report.epoch == report.epochs:
             self._bars.remove_task(self._tasks.pop(label))
             self._console.print(f"{label:>12}  {text}")

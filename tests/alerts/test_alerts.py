@@ -1,4 +1,6 @@
-"""An alert is recorded, delivered once to each webhook, and never in the way: against a real server that misbehaves."""
+"""An alert is recorded, delivered once to each webhook, and never in the way: against a real server that
+misbehaves.
+"""
 
 from __future__ import annotations
 
@@ -103,7 +105,9 @@ def wait_until(condition: Callable[[], bool], seconds: float = 10) -> None:
         time.sleep(0.02)
 
 
-def test_the_payload_is_slacks_and_ours(home: Home, webhook: Webhook, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_payload_is_slacks_and_ours(
+    home: Home, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
+) -> None:
     name(monkeypatch, webhook.url("/hook"))
     alert(home, "drift", "mnist drifted", {"p": 0.001, "store": home.root})
     assert deliver(home).delivered == 1
@@ -116,8 +120,17 @@ def test_the_payload_is_slacks_and_ours(home: Home, webhook: Webhook, monkeypatc
 
 
 def test_l12_no_name_calls_a_channel_or_forges_a_line() -> None:
-    entry = {"host": "h", "kind": "drift", "title": "<!channel> \x1b[31m", "facts": {"class": "<http://evil|a>\nforged: 1"}}
-    told = r"Modelyard on h, drift: &lt;!channel&gt; \x1b[31m" + "\n" + r"class: &lt;http://evil|a&gt;\nforged: 1"
+    entry = {
+        "host": "h",
+        "kind": "drift",
+        "title": "<!channel> \x1b[31m",
+        "facts": {"class": "<http://evil|a>\nforged: 1"},
+    }
+    told = (
+        r"Modelyard on h, drift: &lt;!channel&gt; \x1b[31m"
+        + "\n"
+        + r"class: &lt;http://evil|a&gt;\nforged: 1"
+    )
     assert payload(entry)["text"] == told
 
 
@@ -170,7 +183,9 @@ def test_an_alert_never_raises_and_keeps_its_budget(
     stuck.set()
 
 
-def test_alerts_of_one_moment_are_delivered_in_their_order(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_alerts_of_one_moment_are_delivered_in_their_order(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
     name(monkeypatch, "http://127.0.0.1:9/")
     made = [alerts.record(home, "failure", str(number), {})["id"] for number in range(50)]
     assert [path.stem.rpartition("-")[2] for path in waiting_files(home)] == made
@@ -180,7 +195,9 @@ def test_alerts_of_one_moment_are_delivered_in_their_order(home: Home, monkeypat
 def test_a_killed_sender_loses_nothing(
     store: Path, webhook: Webhook, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Real senders: the first hangs and is killed, a second waits for its turn meanwhile, a third need not come."""
+    """Real senders: the first hangs and is killed, a second waits for its turn meanwhile, a third need not
+    come.
+    """
     home = Home(store / "runs")
     name(monkeypatch, webhook.url("/secret", HANG, 200))
     for title in ("first", "second"):
@@ -202,10 +219,15 @@ def test_a_killed_sender_loses_nothing(
 
 
 def test_wrong_addresses_are_refused_without_being_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert shown("https://user:word@hooks.example.org/services/T0/B0/secret?x=1") == "https://hooks.example.org/..."
+    assert (
+        shown("https://user:word@hooks.example.org/services/T0/B0/secret?x=1")
+        == "https://hooks.example.org/..."
+    )
     for wrong in ("file:///etc/passwd", "hooks.example.org/secret", "http://", "https://host:port/secret"):
         name(monkeypatch, "https://hooks.example.org/a", wrong)
-        with pytest.raises(ConfigError, match=r"expected http:// or https:// addresses.*number 2 is none") as refused:
+        with pytest.raises(
+            ConfigError, match=r"expected http:// or https:// addresses.*number 2 is none"
+        ) as refused:
             addresses()
         assert "secret" not in str(refused.value)
 

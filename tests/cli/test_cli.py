@@ -23,16 +23,24 @@ def run(*arguments: str) -> int:
     [
         (["--dataset", "mnits", "--plan"], "unknown data set 'mnits': expected auto, digits, mnist"),
         (["--architecture", "cnm"], "unknown architecture 'cnm': expected one of cnn, rnn, transformer"),
-        (["--preset", "fast"], "unknown preset 'fast': expected one of smoke, sprint, tiny, standard, quality"),
+        (
+            ["--preset", "fast"],
+            "unknown preset 'fast': expected one of smoke, sprint, tiny, standard, quality",
+        ),
         (["--set", "training.epoch=1"], "unknown recipe key 'training.epoch': did you mean training.epochs?"),
         (["--set", "training.epochs"], "--set expects key=value, received 'training.epochs'"),
-        (["--set", "training.optimizer.learning_rate=-1"], "training.optimizer.learning_rate: Input should be greater than 0"),
+        (
+            ["--set", "training.optimizer.learning_rate=-1"],
+            "training.optimizer.learning_rate: Input should be greater than 0",
+        ),
         (["--device", "cuda"], "torch sees no CUDA device"),
         (["--dataset", "./nowhere", "--plan"], "no such folder"),
         (["--architecture", "none.py:Net"], "no such file"),
     ],
 )
-def test_wrong_words_are_one_line(arguments: list[str], expected: str, store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_wrong_words_are_one_line(
+    arguments: list[str], expected: str, store: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     if "cuda" in arguments:
         import torch
 
@@ -66,12 +74,19 @@ def test_l20_what_is_no_python_file_with_the_class_is_refused_alike(
     with (store / "large.py").open("wb") as stream:
         stream.truncate(1 << 31)
     words = {
-        "/etc/passwd:X": "expected path/to/file.py:ClassName", "/dev/zero:X": "expected path/to/file.py:ClassName",
-        "net.py:": "expected path/to/file.py:ClassName", ":X": "expected path/to/file.py:ClassName",
-        "net.py:a.b": "expected path/to/file.py:ClassName", "zero.py:X": "expected path/to/file.py:ClassName",
-        "folder.py:X": "not a regular file", "fifo.py:X": "not a regular file", "large.py:X": "larger than",
-        "net.py:Missing": "no class Missing", "net.py:number": "number is no class", "ends.py:X": "SystemExit",
-    }  # fmt: skip
+        "/etc/passwd:X": "expected path/to/file.py:ClassName",
+        "/dev/zero:X": "expected path/to/file.py:ClassName",
+        "net.py:": "expected path/to/file.py:ClassName",
+        ":X": "expected path/to/file.py:ClassName",
+        "net.py:a.b": "expected path/to/file.py:ClassName",
+        "zero.py:X": "expected path/to/file.py:ClassName",
+        "folder.py:X": "not a regular file",
+        "fifo.py:X": "not a regular file",
+        "large.py:X": "larger than",
+        "net.py:Missing": "no class Missing",
+        "net.py:number": "number is no class",
+        "ends.py:X": "SystemExit",
+    }
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(store)
         for word, expected in words.items():

@@ -10,16 +10,27 @@ import numpy as np
 from PIL import Image
 
 FORMATS: dict[str, dict[str, Any]] = {
-    "PNG": {}, "BMP": {}, "GIF": {}, "TIFF": {"compression": "tiff_lzw"}, "WEBP": {"lossless": True}, "PPM": {}, "TGA": {},
-    "JPEG": {"quality": 95}, "MPO": {}, "AVIF": {"quality": 95}, "JPEG2000": {},
-}  # fmt: skip
+    "PNG": {},
+    "BMP": {},
+    "GIF": {},
+    "TIFF": {"compression": "tiff_lzw"},
+    "WEBP": {"lossless": True},
+    "PPM": {},
+    "TGA": {},
+    "JPEG": {"quality": 95},
+    "MPO": {},
+    "AVIF": {"quality": 95},
+    "JPEG2000": {},
+}
 """Pillow's names, with how they are saved."""
 
 
 def painting(width: int = 40, height: int = 30) -> Image.Image:
     """Smooth, in few colours, no symmetry."""
     y, x = np.mgrid[0:height, 0:width]
-    return Image.fromarray(np.stack([x * 6 % 256, y * 7, (x + y) * 3 % 256], axis=-1).astype(np.uint8) // 32 * 32)
+    return Image.fromarray(
+        np.stack([x * 6 % 256, y * 7, (x + y) * 3 % 256], axis=-1).astype(np.uint8) // 32 * 32
+    )
 
 
 def saved(kind: str, image: Image.Image | None = None, **options: Any) -> bytes:

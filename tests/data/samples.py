@@ -27,7 +27,9 @@ def modelyard(*arguments: str) -> int:
     return int(stopped.value.code or 0)
 
 
-def image_folder(folder: Path, classes: dict[str, int], *, seed: int = 0, size: tuple[int, int] = (13, 11)) -> Path:
+def image_folder(
+    folder: Path, classes: dict[str, int], *, seed: int = 0, size: tuple[int, int] = (13, 11)
+) -> Path:
     """Grey PNG files of random pixels, height x width, so many for each class."""
     generator = np.random.default_rng(seed)
     folder.mkdir(parents=True, exist_ok=True)

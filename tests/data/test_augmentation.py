@@ -29,7 +29,9 @@ def test_each_image_is_one_of_its_shifts(images_BCHW: Tensor) -> None:
     moved_BCHW = (augment(images_BCHW, AugmentConfig(shift=1), generator()) * 255).round().byte()
     padded_BCHW = torch.nn.functional.pad(images_BCHW, (1, 1, 1, 1))
     shifts = [(down, right) for down in range(3) for right in range(3)]
-    candidates = torch.stack([padded_BCHW[:, :, down : down + 11, right : right + 13] for down, right in shifts])
+    candidates = torch.stack(
+        [padded_BCHW[:, :, down : down + 11, right : right + 13] for down, right in shifts]
+    )
     same_SB = (candidates == moved_BCHW).flatten(2).all(2)
     assert torch.equal(same_SB.sum(0), torch.ones(67, dtype=torch.int64))
     assert bool(same_SB.any(1).all())
@@ -37,7 +39,9 @@ def test_each_image_is_one_of_its_shifts(images_BCHW: Tensor) -> None:
 
 def test_a_mirror_image_is_exact_and_half_of_them_are(images_BCHW: Tensor) -> None:
     changed_BCHW = (augment(images_BCHW, AugmentConfig(shift=0, flip=True), generator()) * 255).round().byte()
-    same_B, mirrored_B = ((changed_BCHW == wanted).flatten(1).all(1) for wanted in (images_BCHW, images_BCHW.flip(3)))
+    same_B, mirrored_B = (
+        (changed_BCHW == wanted).flatten(1).all(1) for wanted in (images_BCHW, images_BCHW.flip(3))
+    )
     assert torch.equal(same_B | mirrored_B, torch.ones(67, dtype=torch.bool))
     assert 15 < int(mirrored_B.sum()) < 52
 
@@ -47,14 +51,18 @@ def test_a_square_is_erased_and_no_other_pixel(images_BCHW: Tensor) -> None:
     black_BHW = (erased_BCHW == 0).all(1)
     assert torch.equal(erased_BCHW != 0, ~black_BHW[:, None].expand(-1, 3, -1, -1))
     heights_B, widths_B = (black_BHW.any(2).sum(1), black_BHW.any(1).sum(1))
-    assert torch.equal(black_BHW.flatten(1).sum(1), heights_B * widths_B)  # a rectangle, cut off at the border
+    assert torch.equal(
+        black_BHW.flatten(1).sum(1), heights_B * widths_B
+    )  # a rectangle, cut off at the border
     assert int(heights_B.max()) == int(widths_B.max()) == 5
     assert int(heights_B.min()) >= 2
 
 
 def test_warping_by_nothing_changes_nothing(images_BCHW: Tensor) -> None:
     tiny = AugmentConfig(shift=0, rotate=1e-4)
-    torch.testing.assert_close(augment(images_BCHW, tiny, generator()), images_BCHW.float() / 255, atol=1e-3, rtol=0)
+    torch.testing.assert_close(
+        augment(images_BCHW, tiny, generator()), images_BCHW.float() / 255, atol=1e-3, rtol=0
+    )
 
 
 def test_shift_survives_a_warp_without_blur() -> None:

@@ -20,14 +20,19 @@ from modelyard.steps import prepare
 def test_one_pixel_changes_the_digest(digits: Dataset) -> None:
     images_NCHW = digits.train.images_NCHW.copy()
     images_NCHW[7, 0, 5, 5] ^= 1
-    assert content_digest(Split(images_NCHW, digits.train.labels_N), digits.test, digits.classes) != digits.digest
+    assert (
+        content_digest(Split(images_NCHW, digits.train.labels_N), digits.test, digits.classes)
+        != digits.digest
+    )
 
 
 def test_one_class_name_or_label_changes_the_digest(digits: Dataset) -> None:
     assert content_digest(digits.train, digits.test, ("zero", *digits.classes[1:])) != digits.digest
     labels_N = digits.test.labels_N.copy()
     labels_N[3] = (labels_N[3] + 1) % 10
-    assert content_digest(digits.train, replace(digits.test, labels_N=labels_N), digits.classes) != digits.digest
+    assert (
+        content_digest(digits.train, replace(digits.test, labels_N=labels_N), digits.classes) != digits.digest
+    )
 
 
 @pytest.mark.fault("packed data are altered", how="a label changed in the file, the description removed")
@@ -93,4 +98,6 @@ def test_a_run_reads_all_of_the_data_once(store: Path, monkeypatch: pytest.Monke
 def test_parts_that_do_not_fit_are_refused(labels: list[int], expected: str) -> None:
     images_NCHW = np.zeros((2, 1, 3, 3), np.uint8)
     with pytest.raises(DataError, match=expected):
-        make_dataset("x", Split(images_NCHW, np.array([0, 1])), Split(images_NCHW, np.array(labels)), ("a", "b"))
+        make_dataset(
+            "x", Split(images_NCHW, np.array([0, 1])), Split(images_NCHW, np.array(labels)), ("a", "b")
+        )

@@ -62,10 +62,15 @@ def test_a_white_may_be_given_and_a_range_that_is_not_used_is_told(tmp_path: Pat
     assert "less than an eighth of data.white=65535" in notes(wide)
     assert wide.digest != read(root).digest
     hot = read(split_folder(tmp_path / "hot", [grey(4000)] * 9 + [grey(65_535)], [grey(1)]))
-    assert "most files use less than an eighth of data.white=65535, up to 4000 (--set data.white=4095" in notes(hot)
+    assert (
+        "most files use less than an eighth of data.white=65535, up to 4000 (--set data.white=4095"
+        in notes(hot)
+    )
 
 
-@pytest.mark.parametrize(("fit", "told"), [("stretch", "stretched (--set data.fit=pad or crop keeps them)"), ("pad", "padded")])
+@pytest.mark.parametrize(
+    ("fit", "told"), [("stretch", "stretched (--set data.fit=pad or crop keeps them)"), ("pad", "padded")]
+)
 def test_other_proportions_are_told(fit: str, told: str, tmp_path: Path) -> None:
     images = [Image.new("L", size) for size in ((8, 8), (80, 80), (20, 10))]
     found = notes(read(split_folder(tmp_path / "x", images, images[:1]), fit=fit))
@@ -91,15 +96,20 @@ def drawing(ink: int, alpha: bool, paper: int = 0, mode: str = "LA") -> Image.Im
 @pytest.mark.parametrize(
     ("train", "ground_level"),
     [
-        ([drawing(255, True)] * 4, 0), ([drawing(0, True)] * 4, 255),
-        ([drawing(200, True)] * 4, 0), ([drawing(60, True)] * 4, 255),
-        ([drawing(255, False, 20), drawing(255, True)] * 4, 20), ([drawing(0, False, 230)] * 5 + [drawing(255, True)], 230),
+        ([drawing(255, True)] * 4, 0),
+        ([drawing(0, True)] * 4, 255),
+        ([drawing(200, True)] * 4, 0),
+        ([drawing(60, True)] * 4, 255),
+        ([drawing(255, False, 20), drawing(255, True)] * 4, 20),
+        ([drawing(0, False, 230)] * 5 + [drawing(255, True)], 230),
     ],
-)  # fmt: skip
+)
 def test_transparent_pictures_lie_on_what_the_others_lie_on(
     mode: str, train: list[Image.Image], ground_level: int, tmp_path: Path
 ) -> None:
-    dataset = read(split_folder(tmp_path / "x", [image.convert(mode) for image in train], [drawing(9, True, mode=mode)]))
+    dataset = read(
+        split_folder(tmp_path / "x", [image.convert(mode) for image in train], [drawing(9, True, mode=mode)])
+    )
     assert set(dataset.reading.ground) == {ground_level}
     assert (dataset.train.images_NCHW[..., 0, 0] == ground_level).all() or ground_level not in {0, 255}
     clear = 2 * sum(image.getextrema()[1][0] == 0 for image in train)  # type: ignore[index]
@@ -128,16 +138,23 @@ def test_opaque_pictures_have_a_ground_too_and_a_padded_one_lies_on_it(tmp_path:
 
 
 def test_colour_that_is_dropped_is_told(tmp_path: Path) -> None:
-    greys, colours = [Image.new("L", (8, 8), n) for n in range(7)], [Image.new("RGB", (8, 8), (n, 0, 200)) for n in range(4)]
+    greys, colours = (
+        [Image.new("L", (8, 8), n) for n in range(7)],
+        [Image.new("RGB", (8, 8), (n, 0, 200)) for n in range(4)],
+    )
     root = split_folder(tmp_path / "x", greys + colours, [greys[0]])
-    assert "8 of 24 files are coloured; all are read as grey (--set data.channels=3 keeps colour)" in notes(read(root))
+    assert "8 of 24 files are coloured; all are read as grey (--set data.channels=3 keeps colour)" in notes(
+        read(root)
+    )
     assert "coloured" not in notes(read(root, channels=3))
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 9), (9, 1)])
 def test_images_without_extent_are_refused_before_training(size: tuple[int, int], tmp_path: Path) -> None:
     root = split_folder(tmp_path / "x", [Image.new("RGB", size)] * 4, [Image.new("RGB", size)])
-    with pytest.raises(DataError, match=rf"expected images of at least 2 x 2 pixels, received {size[0]} x {size[1]}; give"):
+    with pytest.raises(
+        DataError, match=rf"expected images of at least 2 x 2 pixels, received {size[0]} x {size[1]}; give"
+    ):
         read(root)
     assert read(root, height=2, width=3).image_shape == (3, 2, 3)
 
@@ -147,7 +164,8 @@ def test_too_large_pictures_are_told_apart_from_damaged_ones(tmp_path: Path) -> 
     Image.new("1", (100, 50)).save(root / "train" / "a" / "big.png")
     with pytest.raises(
         DataError,
-        match=r"1 images are too large: .*big\.png \(too large: 100 x 50 = 5000 pixels, at most 4000 are read\); allow more",
+        match=r"1 images are too large: .*big\.png \(too large: 100 x 50 = 5000 pixels, at most 4000 "
+        r"are read\); allow more",
     ) as raised:
         read(root, max_pixels=4000)
     assert "--set data.max_pixels" in str(raised.value) and "not readable" not in str(raised.value)

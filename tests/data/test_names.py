@@ -44,7 +44,9 @@ def test_unsafe_names_are_refused_with_one_that_is_not(name: str) -> None:
 
 @pytest.mark.parametrize("name", [*BUILT_IN, "auto"])
 def test_built_in_names_are_taken(name: str) -> None:
-    with pytest.raises(DataError, match=f"'{name}' is a built-in data set; choose another --name, such as {name}-folder"):
+    with pytest.raises(
+        DataError, match=f"'{name}' is a built-in data set; choose another --name, such as {name}-folder"
+    ):
         check_name(name)
 
 

@@ -45,7 +45,8 @@ def test_every_class_keeps_a_label_and_large_ones_more() -> None:
         assert set(labels_N[few_labels(labels_N, count, 0)]) == {0, 1, 2}
     assert np.bincount(labels_N[few_labels(labels_N, 103, 0)]).tolist() == [91, 11, 1]
     with pytest.raises(
-        DataError, match=r"data\.labels: expected 3 \(one for each class\) to 1000 \(all training images\), received 2"
+        DataError,
+        match=r"data\.labels: expected 3 \(one for each class\) to 1000 \(all training images\), received 2",
     ):
         few_labels(labels_N, 2, 0)
     with pytest.raises(DataError, match="received 1001"):

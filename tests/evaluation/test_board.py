@@ -13,17 +13,39 @@ from modelyard.inference.files import released_folder
 from tests.blank import former_store
 
 NEEDED = (
-    "validation/accuracy", "test/accuracy", "test/accuracy_low", "test/accuracy_high", "test/macro_f1", "test/nll", "test/ece",
-    "test/balanced_accuracy", "test/majority_share", "onnx/latency_ms_p50", "onnx/latency_ms_p99", "torch/latency_ms_p50",
-    "onnx/images_per_second", "onnx/bytes", "model/parameters", "model/flops", "train/seconds",
-)  # fmt: skip
+    "validation/accuracy",
+    "test/accuracy",
+    "test/accuracy_low",
+    "test/accuracy_high",
+    "test/macro_f1",
+    "test/nll",
+    "test/ece",
+    "test/balanced_accuracy",
+    "test/majority_share",
+    "onnx/latency_ms_p50",
+    "onnx/latency_ms_p99",
+    "torch/latency_ms_p50",
+    "onnx/images_per_second",
+    "onnx/bytes",
+    "model/parameters",
+    "model/flops",
+    "train/seconds",
+)
 
 
 def manifest(classes: tuple[str, ...], **metrics: float) -> Manifest:
     return Manifest(
-        model_name="x", architecture="cnn", classes=classes, image_shape=(3, 5, 1), temperature=1.0, data_digest="0", recipe={},
-        metrics=dict.fromkeys(NEEDED, 0.5) | metrics, environment={}, files={},
-    )  # fmt: skip
+        model_name="x",
+        architecture="cnn",
+        classes=classes,
+        image_shape=(3, 5, 1),
+        temperature=1.0,
+        data_digest="0",
+        recipe={},
+        metrics=dict.fromkeys(NEEDED, 0.5) | metrics,
+        environment={},
+        files={},
+    )
 
 
 def recalls(*values: float) -> dict[str, float]:
@@ -31,7 +53,9 @@ def recalls(*values: float) -> dict[str, float]:
 
 
 def test_a_row_tells_macro_f1_balanced_accuracy_and_recalls() -> None:
-    row = board_row("cnn", 3, manifest(("good", "scratch"), **recalls(1.0, 0.0), **{"test/balanced_accuracy": 0.4567}))
+    row = board_row(
+        "cnn", 3, manifest(("good", "scratch"), **recalls(1.0, 0.0), **{"test/balanced_accuracy": 0.4567})
+    )
     assert (row["macro F1"], row["balanced %"]) == (0.5, 45.67)
     assert row["recall %"] == "scratch 0.0, good 100.0", "the lowest first"
 
@@ -71,7 +95,11 @@ def test_older_bundles_still_have_a_card(tmp_path: Path) -> None:
     assert card_facts(replace(bundle.manifest, metrics={}))["recall %"] == "not measured"
 
 
-SPREAD = {"onnx/latency_ms_p50_high": 0.62, "onnx/latency_ms_p99_high": 9.0, "torch/latency_ms_p50_high": 60.0}
+SPREAD = {
+    "onnx/latency_ms_p50_high": 0.62,
+    "onnx/latency_ms_p99_high": 9.0,
+    "torch/latency_ms_p50_high": 60.0,
+}
 
 
 @pytest.mark.parametrize(

@@ -25,11 +25,20 @@ def test_a_report_of_few_images_is_drawn(classes: int, images: int, right: bool,
     """A loss of few images may end at 0, which has no logarithm."""
     history = [{"epoch": 1, "train_loss": 0.0, "validation_loss": 0.0, "validation_accuracy": 1.0}]
     draw_report(tmp_path, answers(classes, images, right=right), history)
-    assert {path.name for path in tmp_path.iterdir()} == {"confusion.png", "mistakes.png", "reliability.png", "curves.png"}
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "confusion.png",
+        "mistakes.png",
+        "reliability.png",
+        "curves.png",
+    }
 
 
-@pytest.mark.parametrize(("classes", "named", "panels"), [(2, 2, 1), (20, 20, 1), (30, 30, 1), (31, 20, 2), (250, 20, 2)])
-def test_of_many_classes_those_with_the_most_mistakes_are_named(classes: int, named: int, panels: int) -> None:
+@pytest.mark.parametrize(
+    ("classes", "named", "panels"), [(2, 2, 1), (20, 20, 1), (30, 30, 1), (31, 20, 2), (250, 20, 2)]
+)
+def test_of_many_classes_those_with_the_most_mistakes_are_named(
+    classes: int, named: int, panels: int
+) -> None:
     long = answers(classes, classes * 2, "species_{:03}_with_a_rather_long_latin_name")
     figure = plots._confusion(long.dataset, long.probabilities_NK)
     assert len(figure.axes) == panels

@@ -32,7 +32,9 @@ def test_scores_of_known_answers() -> None:
     assert scores.accuracy == 0.75
     assert scores.nll == pytest.approx(-np.log([0.9, 0.8, 0.4, 0.7]).mean())
     assert scores.accuracy_low < 0.75 < scores.accuracy_high
-    assert expected_calibration_error(probabilities_NK, labels_N) == pytest.approx((0.1 + 0.2 + 0.6 + 0.3) / 4)
+    assert expected_calibration_error(probabilities_NK, labels_N) == pytest.approx(
+        (0.1 + 0.2 + 0.6 + 0.3) / 4
+    )
 
 
 def one_hot(answers: list[int], classes: int) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
@@ -49,21 +51,28 @@ UNEVEN = {
 }
 
 
-@pytest.mark.parametrize(("answers", "labels", "classes", "balanced", "lowest", "majority"), UNEVEN.values(), ids=UNEVEN)
+@pytest.mark.parametrize(
+    ("answers", "labels", "classes", "balanced", "lowest", "majority"), UNEVEN.values(), ids=UNEVEN
+)
 def test_uneven_classes_are_not_hidden_by_accuracy(
     answers: list[int], labels: list[int], classes: int, balanced: float, lowest: float, majority: float
 ) -> None:
     scores = score(one_hot(answers, classes), np.array(labels))
     assert scores.balanced_accuracy == pytest.approx(balanced)
     assert (scores.min_recall, scores.majority_share) == (lowest, majority)
-    assert {"test/balanced_accuracy", "test/min_recall", "test/majority_share", "test/macro_f1"} <= set(scores.prefixed("test"))
+    assert {"test/balanced_accuracy", "test/min_recall", "test/majority_share", "test/macro_f1"} <= set(
+        scores.prefixed("test")
+    )
 
 
 def test_balanced_accuracy_is_scikit_learns() -> None:
     from sklearn.metrics import balanced_accuracy_score
 
     generator = np.random.default_rng(0)
-    labels_N, probabilities_NK = generator.choice(5, 300, p=[0.6, 0.2, 0.1, 0.06, 0.04]), generator.random((300, 5))
+    labels_N, probabilities_NK = (
+        generator.choice(5, 300, p=[0.6, 0.2, 0.1, 0.06, 0.04]),
+        generator.random((300, 5)),
+    )
     expected = balanced_accuracy_score(labels_N, probabilities_NK.argmax(1))
     assert score(probabilities_NK, labels_N).balanced_accuracy == pytest.approx(expected)
 
@@ -80,7 +89,9 @@ def test_always_the_majority_scores_exactly_the_majoritys_share() -> None:
 def test_the_recalls_kept_are_few_and_the_lowest() -> None:
     matrix_KK = np.diag([4, 3, 0, 2])
     matrix_KK[1, 0] = 3
-    assert lowest_recalls(matrix_KK) == {f"{RECALL}/1": 0.5, f"{RECALL}/0": 1.0, f"{RECALL}/3": 1.0}, "2 does not occur"
+    assert lowest_recalls(matrix_KK) == {f"{RECALL}/1": 0.5, f"{RECALL}/0": 1.0, f"{RECALL}/3": 1.0}, (
+        "2 does not occur"
+    )
     many_KK = np.diag(np.full(1000, 2))
     many_KK[700, 0], many_KK[50, 0] = 6, 2
     assert list(lowest_recalls(many_KK).items())[:2] == [(f"{RECALL}/700", 0.25), (f"{RECALL}/50", 0.5)]
@@ -100,7 +111,13 @@ def test_a_class_of_5_images_that_is_never_given_is_kept() -> None:
 
 
 def test_metrics_of_classes_are_told_by_name_and_others_are_not_asked() -> None:
-    metrics = {"test/recall/1": 0.5, "test/recall/0": 1.0, "test/recall/7": 0.1, "test/recall/x": 0.0, "test/recall": 3.0}
+    metrics = {
+        "test/recall/1": 0.5,
+        "test/recall/0": 1.0,
+        "test/recall/7": 0.1,
+        "test/recall/x": 0.0,
+        "test/recall": 3.0,
+    }
     assert list(of_classes(metrics, RECALL, ("a", "b/c"))) == ["b/c", "a"]
     assert of_classes({}, RECALL, ("a", "b")) == {}
 

@@ -1,4 +1,6 @@
-"""A kept graph gives the same file as a fresh one, holds no weights, and is made again where it cannot be trusted."""
+"""A kept graph gives the same file as a fresh one, holds no weights, and is made again where it cannot be
+trusted.
+"""
 
 from __future__ import annotations
 
@@ -40,11 +42,17 @@ def _write(deployed: DeployedModel, path: Path, kept: Path | None) -> bytes:
     return path.read_bytes()
 
 
-@pytest.mark.parametrize(("architecture", "preset"), [*((name, "tiny") for name in ARCHITECTURES), ("cnn", "quality")])
+@pytest.mark.parametrize(
+    ("architecture", "preset"), [*((name, "tiny") for name in ARCHITECTURES), ("cnn", "quality")]
+)
 def test_a_kept_graph_serves_any_weights(
     architecture: str, preset: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kept, first, second = tmp_path / "kept", _deployed(architecture, 1, preset), _deployed(architecture, 2, preset)
+    kept, first, second = (
+        tmp_path / "kept",
+        _deployed(architecture, 1, preset),
+        _deployed(architecture, 2, preset),
+    )
     written = _write(first, tmp_path / "first.onnx", kept)
     fresh = _write(second, tmp_path / "fresh.onnx", None)
     monkeypatch.setattr(exporter, "_translated", None)  # from here on nothing can be translated

@@ -11,7 +11,14 @@ from typing import NamedTuple
 import psutil
 
 ROOT = Path(__file__).parents[2]
-SMALL = ["--set", "training.epochs=2", "--set", "training.min_steps=0", "--set", "training.max_train_images=600"]
+SMALL = [
+    "--set",
+    "training.epochs=2",
+    "--set",
+    "training.min_steps=0",
+    "--set",
+    "training.max_train_images=600",
+]
 RUN = [sys.executable, "-m", "modelyard", "run", "--dataset", "digits", "--preset", "smoke", "--json", *SMALL]
 
 
@@ -25,7 +32,11 @@ class Interrupted(NamedTuple):
 
 def environment_below(folder: Path, cache: Path) -> dict[str, str]:
     """An empty store below `folder`, and nothing of the caller's own."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "MLFLOW_", "MODELYARD_"))}
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("PREFECT_", "MLFLOW_", "MODELYARD_"))
+    }
     return kept | {"MODELYARD_HOME": str(folder / "runs"), "MODELYARD_CACHE": str(cache)}
 
 
@@ -39,7 +50,9 @@ def words_of(process: psutil.Process) -> list[str]:
 
 def started(command: list[str], environment: dict[str, str]) -> subprocess.Popen[str]:
     """The command's process."""
-    return subprocess.Popen(command, env=environment, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        command, env=environment, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
 
 
 def started_until(command: list[str], environment: dict[str, str], told: str) -> Interrupted:

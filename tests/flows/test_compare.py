@@ -1,4 +1,6 @@
-"""The real command on a real store: killed, told to end, its training killed, each time gone on with; rerun, predict."""
+"""The real command on a real store: killed, told to end, its training killed, each time gone on with; rerun,
+predict.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,9 @@ from tests.flows.command import ROOT, RUN, environment_below, started, started_u
 
 
 @pytest.fixture(scope="module")
-def environment(tmp_path_factory: pytest.TempPathFactory, shared_cache: Path, templates: Templates) -> dict[str, str]:
+def environment(
+    tmp_path_factory: pytest.TempPathFactory, shared_cache: Path, templates: Templates
+) -> dict[str, str]:
     folder = tmp_path_factory.mktemp("store")
     templates.store(folder / "runs", prefect=True)
     return environment_below(folder, shared_cache)
@@ -45,7 +49,9 @@ def home(environment: dict[str, str]) -> Home:
 
 @pytest.fixture(scope="module")
 def killed(environment: dict[str, str], home: Home) -> dict[str, Any]:
-    """What is left of a run that was killed in the second of three trainings; what reconciling says and makes of it."""
+    """What is left of a run that was killed in the second of three trainings; what reconciling says and makes
+    of it.
+    """
     process, family, _ = started_until(RUN, environment, "rnn  epoch 1/2")
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
@@ -71,7 +77,12 @@ def terminated(killed: dict[str, Any], environment: dict[str, str], home: Home) 
     said += process.communicate()[1]
     client, experiment = open_store(home)
     (run,) = client.search_runs([experiment], "attributes.status = 'KILLED'")
-    return {"code": process.returncode, "stderr": said, "left": psutil.wait_procs(family, timeout=10)[1], "run": run}
+    return {
+        "code": process.returncode,
+        "stderr": said,
+        "left": psutil.wait_procs(family, timeout=10)[1],
+        "run": run,
+    }
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +120,10 @@ def test_after_a_kill_the_first_is_not_repeated_and_the_second_goes_on(
 
 def test_reconciling_marks_the_killed_run_and_removes_its_scratch_folder(killed: dict[str, Any]) -> None:
     run, scratch = killed["run"], killed["scratch"]
-    assert killed["told"] == [f"marked digits-rnn-0 as killed: {NOTE}", f"removed {scratch}: its writer is gone"]
+    assert killed["told"] == [
+        f"marked digits-rnn-0 as killed: {NOTE}",
+        f"removed {scratch}: its writer is gone",
+    ]
     assert killed["told again"] == []
     assert run.data.tags["mlflow.note.content"] == NOTE
     assert run.info.start_time <= run.info.end_time < time.time() * 1000
@@ -117,14 +131,20 @@ def test_reconciling_marks_the_killed_run_and_removes_its_scratch_folder(killed:
 
 
 def test_all_that_a_run_leaves_is_its_owners_alone(finished: dict[str, Any], home: Home) -> None:
-    """L14, whatever Prefect, MLflow and torch write. Data are links to the cache's files, which others may have made."""
+    """L14, whatever Prefect, MLflow and torch write. Data are links to the cache's files, which others may
+    have made.
+    """
     assert finished
     found = [(path, path.stat()) for path in (home.root, *home.root.rglob("*"))]
-    assert [path for path, facts in found if facts.st_mode & 0o077 and (path.is_dir() or facts.st_nlink == 1)] == []
+    assert [
+        path for path, facts in found if facts.st_mode & 0o077 and (path.is_dir() or facts.st_nlink == 1)
+    ] == []
 
 
 @pytest.mark.fault("a run is told to end in its training", how="SIGTERM to `modelyard run`")
-def test_a_terminated_run_is_marked_leaves_nothing_and_tells_how_to_go_on(terminated: dict[str, Any], home: Home) -> None:
+def test_a_terminated_run_is_marked_leaves_nothing_and_tells_how_to_go_on(
+    terminated: dict[str, Any], home: Home
+) -> None:
     assert terminated["code"] == 128 + signal.SIGTERM
     assert "run the same command again to go on from the last checkpoint" in terminated["stderr"]
     assert terminated["left"] == []
@@ -155,13 +175,23 @@ def test_every_architecture_is_recorded_registered_and_released(finished: dict[s
         assert len(client.get_metric_history(run.info.run_id, "train/loss")) == 2
         row = board[run.data.tags["label"]]
         assert round(100 * run.data.metrics["test/accuracy"], 2) == row["test %"]
-        assert open_bundle(home.releases / "digits" / str(row["version"])).architecture == run.data.tags["architecture"]
-    ledger = [json.loads(line) for line in (home.releases / "digits" / "ledger.jsonl").read_text().splitlines()]
+        assert (
+            open_bundle(home.releases / "digits" / str(row["version"])).architecture
+            == run.data.tags["architecture"]
+        )
+    ledger = [
+        json.loads(line) for line in (home.releases / "digits" / "ledger.jsonl").read_text().splitlines()
+    ]
     assert ledger[-1]["alias"] == "champion"
     assert all("hash" in entry for entry in ledger)
     judged = {judgement["version"]: judgement for judgement in finished["result"]["gates"]}
     assert judged[ledger[-1]["to"]]["passed"]
-    assert {verdict["name"] for verdict in judged[ledger[-1]["to"]]["verdicts"]} >= {"parity", "accuracy", "per class", "size"}
+    assert {verdict["name"] for verdict in judged[ledger[-1]["to"]]["verdicts"]} >= {
+        "parity",
+        "accuracy",
+        "per class",
+        "size",
+    }
 
 
 def test_a_rerun_skips_everything_and_changes_nothing(
@@ -183,7 +213,9 @@ def test_the_release_answers_for_an_image_file(
     for row, file in enumerate(files):
         Image.fromarray(digits.train.gather(slice(row, row + 1))[0, 0]).save(file)
     answers = [row["label"] for row in predict_files(home, "digits@champion", files)]
-    hits = sum(answer == str(label) for answer, label in zip(answers, digits.train.labels_N[:40], strict=True))
+    hits = sum(
+        answer == str(label) for answer, label in zip(answers, digits.train.labels_N[:40], strict=True)
+    )
     assert hits >= 20
     assert released_folder(home, "digits@1").name == "1"
 
@@ -191,17 +223,22 @@ def test_the_release_answers_for_an_image_file(
 def test_a_registry_that_people_edit_blocks_nothing_and_differs_aloud(
     finished: dict[str, Any], environment: dict[str, str], home: Home
 ) -> None:
-    """Story, and the last test of this store: the champion's version deleted, a run, repair, promotion, rollback, renamed."""
+    """Story, and the last test of this store: the champion's version deleted, a run, repair, promotion,
+    rollback, renamed.
+    """
     board = {row["architecture"]: row["version"] for row in finished["result"]["board"]}
     (champion,) = [version for version in versions(home, "digits") if "champion" in version.aliases]
     label, other = champion.tags["label"], next(name for name in board if name != champion.tags["label"])
     client, _ = open_store(home)
     client.delete_model_version("digits", str(champion.number))
     client.delete_model_version("digits", str(board[other]))
-    again = subprocess.run([*RUN, "-a", label], env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
+    again = subprocess.run(
+        [*RUN, "-a", label], env=environment, cwd=ROOT, capture_output=True, text=True, check=False
+    )
     assert again.returncode == 0, again.stderr
     assert (
-        f"NOTE: champion of digits: version {champion.number} is not in MLflow any more, version 4 is the same" in again.stderr
+        f"NOTE: champion of digits: version {champion.number} is not in MLflow any more, "
+        "version 4 is the same" in again.stderr
     )
     assert f"NOTE: {other} of digits: version {board[other]} is not in MLflow any more" in again.stderr
     assert client.get_registered_model("digits").aliases["champion"] == 4 == served(home)

@@ -1,4 +1,6 @@
-"""C1: who may come to Prefect's server, and how a browser is signed in: once, lately, for as long as this `up`."""
+"""C1: who may come to Prefect's server, and how a browser is signed in: once, lately, for as long as this
+`up`.
+"""
 
 from __future__ import annotations
 
@@ -28,11 +30,26 @@ def status(raw: list[tuple[bytes, bytes]]) -> int:
 
 @pytest.mark.parametrize(
     "host",
-    ["127.0.0.1:4200", "localhost:14200", "LOCALHOST", "[::1]:4200", "192.168.1.7:4200", "127.0.0.1", "MLOps.example.org:8443"],
+    [
+        "127.0.0.1:4200",
+        "localhost:14200",
+        "LOCALHOST",
+        "[::1]:4200",
+        "192.168.1.7:4200",
+        "127.0.0.1",
+        "MLOps.example.org:8443",
+    ],
 )
 def test_an_address_or_localhost_comes_in_with_its_own_pages_only(host: str) -> None:
     assert status(headers(host)) == status(headers(host, f"http://{host}")) == 200
-    for origin in ("http://evil.example", "null", "http://localhost:8888", f"http://{host}.evil.example", "file://", "http://"):
+    for origin in (
+        "http://evil.example",
+        "null",
+        "http://localhost:8888",
+        f"http://{host}.evil.example",
+        "file://",
+        "http://",
+    ):
         assert status(headers(host, origin)) == 403
     assert status([*headers(host), (b"sec-fetch-dest", b"iframe")]) == 403
 
@@ -42,7 +59,8 @@ def test_an_address_or_localhost_comes_in_with_its_own_pages_only(host: str) -> 
     [
         "evil.example", "evil.example:4200", "127.0.0.1.nip.io", "localhost.evil.example", "notlocalhost",
         "localhost:4200@evil", "",
-        "2130706433", "0x7f.1", "127.1", "[::1", "::1", "[evil]:80", "127.0.0.1:4200, evil.example", "127.0.0.1:port",
+        "2130706433", "0x7f.1", "127.1", "[::1", "::1", "[evil]:80", "127.0.0.1:4200, "
+"evil.example", "127.0.0.1:port",
     ],
 )  # fmt: skip
 def test_a_name_does_not_come_in_whatever_its_origin_says(host: str) -> None:
@@ -63,7 +81,9 @@ class Asked:
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": dict(scope["headers"]).get(b"authorization", b"")})
 
-    def __call__(self, path: str, *more: tuple[bytes, bytes], method: str = "GET", body: str = "") -> tuple[int, str]:
+    def __call__(
+        self, path: str, *more: tuple[bytes, bytes], method: str = "GET", body: str = ""
+    ) -> tuple[int, str]:
         sent: list[Message] = []
 
         async def receive() -> Message:
@@ -72,7 +92,12 @@ class Asked:
         async def send(message: Message) -> None:
             sent.append(message)
 
-        scope = {"type": "http", "path": path, "method": method, "headers": [*headers("127.0.0.1:4200"), *more]}
+        scope = {
+            "type": "http",
+            "path": path,
+            "method": method,
+            "headers": [*headers("127.0.0.1:4200"), *more],
+        }
         asyncio.run(self.door(scope, receive, send))
         return sent[0]["status"], sent[1]["body"].decode()
 
@@ -84,7 +109,11 @@ def ticket_of(sign_in: SignIn = AUTH) -> str:
 def test_a_ticket_opens_one_session_and_the_session_stands_for_the_string() -> None:
     ask, ticket = Asked(), ticket_of()
     status, session = ask(PATH, method="POST", body=ticket)
-    assert status == 200 and "secret" not in session and base64.b64encode(AUTH.auth.encode()).decode() not in session
+    assert (
+        status == 200
+        and "secret" not in session
+        and base64.b64encode(AUTH.auth.encode()).decode() not in session
+    )
     assert ask("/api/x", (b"authorization", f"Basic {session}".encode()))[1] == (
         "Basic " + base64.b64encode(AUTH.auth.encode()).decode()
     )

@@ -1,4 +1,6 @@
-"""C1: what the worker starts. Whatever else a deployment, a flow run or the pool says is refused before anything runs."""
+"""C1: what the worker starts. Whatever else a deployment, a flow run or the pool says is refused before
+anything runs.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,12 @@ STEP = {"prefect.deployments.steps.run_shell_script": {"script": "id > /tmp/mark
 
 def told(run: dict[str, Any], deployment: dict[str, Any] | None, template: dict[str, Any]) -> str:
     """Of a schedule as `modelyard schedule add` of the former version made it, with these changes."""
-    made = {"name": "x", "flow_id": uuid4(), "entrypoint": ENTRYPOINT, "job_variables": {"env": {"MODELYARD_HOME": "/store"}}}
+    made = {
+        "name": "x",
+        "flow_id": uuid4(),
+        "entrypoint": ENTRYPOINT,
+        "job_variables": {"env": {"MODELYARD_HOME": "/store"}},
+    }
     return why_refused(
         FlowRun(flow_id=uuid4(), **{"parameters": {"request": REQUEST}, **run}),
         None if deployment is None else DeploymentResponse(**{**made, **deployment}),
@@ -49,7 +56,9 @@ def test_what_schedule_add_wrote_starts() -> None:
     paths = {"env": {"MODELYARD_DATA": "/data", "MODELYARD_CACHE": "/cache"}}
     assert told({}, {}, {}) == told({"job_variables": paths}, {"pull_steps": []}, {}) == ""
     assert (
-        told({}, {}, ProcessWorker.get_default_base_job_template()) == told({}, {}, changed("env", "title", "reworded")) == ""
+        told({}, {}, ProcessWorker.get_default_base_job_template())
+        == told({}, {}, changed("env", "title", "reworded"))
+        == ""
     )
 
 
@@ -64,8 +73,16 @@ def test_what_schedule_add_wrote_starts() -> None:
         ("run", {"job_variables": {"env": {"LD_PRELOAD": "/x.so"}}}, "sets variables besides"),
         ("run", {"job_variables": {"env": {"PREFECT_API_URL": "http://evil"}}}, "sets variables besides"),
         ("run", {"job_variables": {"env": ["MODELYARD_HOME"]}}, "sets variables besides"),
-        ("run", {"job_variables": {"env": {"MODELYARD_HOME": "/other"}}}, "HOME is not this worker's store (['/other'])"),
-        ("run", {"job_variables": {"env": {"MODELYARD_DATA": "{{ prefect.blocks.secret.x }}"}}}, "is not absolute"),
+        (
+            "run",
+            {"job_variables": {"env": {"MODELYARD_HOME": "/other"}}},
+            "HOME is not this worker's store (['/other'])",
+        ),
+        (
+            "run",
+            {"job_variables": {"env": {"MODELYARD_DATA": "{{ prefect.blocks.secret.x }}"}}},
+            "is not absolute",
+        ),
         ("deployment", {"pull_steps": [STEP]}, "set `pull: []` in prefect.yaml and deploy it again"),
         ("deployment", {"entrypoint": "/tmp/evil.py:flow"}, f"its entry point is not {ENTRYPOINT}"),
         ("deployment", {"entrypoint": None}, "entry point"),
@@ -74,27 +91,48 @@ def test_what_schedule_add_wrote_starts() -> None:
         ("deployment", {"infrastructure_document_id": uuid4()}, "names a block"),
         ("run", {"infrastructure_document_id": uuid4()}, "names a block"),
         ("run", {"parameters": {}}, "parameters"),
-        ("run", {"parameters": {"request": REQUEST, "more": 1}}, "parameters are not those of a schedule (more)"),
+        (
+            "run",
+            {"parameters": {"request": REQUEST, "more": 1}},
+            "parameters are not those of a schedule (more)",
+        ),
         ("run", {"parameters": {"request": REQUEST | {"home": "/x"}}}, "parameters"),
         ("run", {"parameters": {"request": REQUEST, "store": {"__prefect_kind": "jinja"}}}, "parameters"),
-        ("run", {"parameters": {"request": {"__prefect_kind": "jinja", "template": "{{ 1 }}"}}}, "parameters"),
-        ("template", changed("command", "default", "sh -c id"), "job template of the pool modelyard was changed"),
+        (
+            "run",
+            {"parameters": {"request": {"__prefect_kind": "jinja", "template": "{{ 1 }}"}}},
+            "parameters",
+        ),
+        (
+            "template",
+            changed("command", "default", "sh -c id"),
+            "job template of the pool modelyard was changed",
+        ),
         ("template", changed("env", "default", {"LD_PRELOAD": "/x.so"}), "was changed"),
         ("template", {"job_configuration": {"command": "sh -c id"}, "variables": {}}, "was changed"),
         ("no deployment", {}, "it belongs to no schedule"),
     ],
-)  # fmt: skip
+)
 def test_anything_else_is_refused(where: str, change: dict[str, Any], expected: str) -> None:
     parts: dict[str, Any] = {"run": {}, "deployment": {}, "template": {}} | {where: change}
     deployment = None if where == "no deployment" else parts["deployment"]
     assert expected in told(parts["run"], deployment, parts["template"])
 
 
-def test_a_scheduled_module_is_one_that_was_recorded_and_not_edited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    home, net, other, ran = Home(tmp_path / "runs"), tmp_path / "my net.py", tmp_path / "evil.py", tmp_path / "ran"
+def test_a_scheduled_module_is_one_that_was_recorded_and_not_edited(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, net, other, ran = (
+        Home(tmp_path / "runs"),
+        tmp_path / "my net.py",
+        tmp_path / "evil.py",
+        tmp_path / "ran",
+    )
     monkeypatch.setenv("MODELYARD_HOME", str(home.root))
     monkeypatch.setenv(ONLY_RECORDED, "1")
-    content = f"import pathlib\nfrom torch import nn\npathlib.Path({str(ran)!r}).touch()\nclass Net(nn.Module): ..."
+    content = (
+        f"import pathlib\nfrom torch import nn\npathlib.Path({str(ran)!r}).touch()\nclass Net(nn.Module): ..."
+    )
     for file in (net, other):
         file.write_text(content)
 

@@ -49,12 +49,17 @@ def test_a_refusal_is_told_once_and_being_no_better_is_not(store: Path) -> None:
     for champion in (1, 1, 2):
         tell_refusal("lit", Verdict(False, f"{REFUSED}, overall: worse", {"champion_version": champion}))
     for _ in range(2):
-        tell_refusal("lit", Verdict(False, f"{NOT_COMPARED}: classes of version 3 are gone: a", {"champion_version": 3}))
+        tell_refusal(
+            "lit",
+            Verdict(False, f"{NOT_COMPARED}: classes of version 3 are gone: a", {"champion_version": 3}),
+        )
     told = [(entry["kind"], entry["facts"]["champion"]) for entry in read_record(Home(store / "runs"))]
     assert told == [("refused", 1), ("refused", 2), ("refused", 3)]
 
 
-def test_a_hook_survives_a_store_that_cannot_be_written(store: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_hook_survives_a_store_that_cannot_be_written(
+    store: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     (store / "runs").write_text("no folder")
     tell_failure(compare, a_run(), failed(ValueError("x")))
     assert "could not be told" in caplog.text

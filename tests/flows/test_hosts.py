@@ -1,4 +1,6 @@
-"""A second host or container: it does no work for a store that is not its own, and its runs are not taken for dead."""
+"""A second host or container: it does no work for a store that is not its own, and its runs are not taken for
+dead.
+"""
 
 from __future__ import annotations
 
@@ -78,7 +80,9 @@ def test_such_a_host_ends_the_sweep_before_it_takes_every_trial(store: Path) -> 
 
 def flow_run(state: State[Any], *, age: timedelta = timedelta(0), **more: Any) -> FlowRun:
     state.timestamp = datetime.now(UTC) - age
-    return FlowRun(flow_id=uuid4(), deployment_id=uuid4(), state=state, **{"work_pool_name": "modelyard", **more})
+    return FlowRun(
+        flow_id=uuid4(), deployment_id=uuid4(), state=state, **{"work_pool_name": "modelyard", **more}
+    )
 
 
 def test_a_run_of_another_container_is_not_taken_for_dead(store: Path) -> None:
@@ -95,7 +99,9 @@ def test_a_run_of_another_container_is_not_taken_for_dead(store: Path) -> None:
     assert _is_gone(flow_run(Running(), tags=[f"{identity(os.getpid())}9"]))
 
 
-def test_an_up_of_another_container_is_told_and_not_sent_the_string(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_up_of_another_container_is_told_and_not_sent_the_string(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Whoever serves on this container's loopback is not its server."""
     monkeypatch.delenv("PREFECT_API_URL", raising=False)
     home, address = Home.current(), {"prefect": "http://127.0.0.1:4200"}

@@ -15,7 +15,9 @@ from tests.flows.command import ROOT, SMALL, environment_below
 
 
 def readme_commands() -> list[list[str]]:
-    """Words of each `modelyard` line in the README's list of commands, but for the one that ends with Ctrl-C."""
+    """Words of each `modelyard` line in the README's list of commands, but for the one that ends
+    with Ctrl-C.
+    """
     section = (ROOT / "README.md").read_text().split("## Commands")[1].split("\n## ")[0]
     lines = re.findall(r"^    modelyard (.*)$", section, re.MULTILINE)
     return [shlex.split(line, comments=True) for line in lines if not line.startswith(("ui", "serve", "up"))]
@@ -24,14 +26,26 @@ def readme_commands() -> list[list[str]]:
 def test_the_commands_of_the_readme_work(
     store: Path, shared_cache: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """`run` as a process of its own and with one small model; the others in this one, which saves their imports."""
+    """`run` as a process of its own and with one small model; the others in this one, which saves their
+    imports.
+    """
     commands, environment = readme_commands(), environment_below(store, shared_cache)
     assert len(commands) >= 8
     monkeypatch.setenv("MODELYARD_CACHE", str(shared_cache))
     monkeypatch.chdir(store)
     for words in commands:
         if words[0] == "run":
-            command = [sys.executable, "-m", "modelyard", *words, "-a", "rnn", *SMALL, "--set", "gates.every_class=false"]
+            command = [
+                sys.executable,
+                "-m",
+                "modelyard",
+                *words,
+                "-a",
+                "rnn",
+                *SMALL,
+                "--set",
+                "gates.every_class=false",
+            ]
             done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
             code, said, complained = done.returncode, done.stdout, done.stderr
         else:

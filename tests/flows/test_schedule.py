@@ -1,4 +1,6 @@
-"""Schedules on a real Prefect server: what is wrong is refused first, what was killed goes on, what was missed is covered."""
+"""Schedules on a real Prefect server: what is wrong is refused first, what was killed goes on, what was
+missed is covered.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,12 @@ import httpx
 import pytest
 import yaml
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.actions import DeploymentCreate, DeploymentScheduleCreate, DeploymentUpdate, WorkPoolUpdate
+from prefect.client.schemas.actions import (
+    DeploymentCreate,
+    DeploymentScheduleCreate,
+    DeploymentUpdate,
+    WorkPoolUpdate,
+)
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.client.schemas.schedules import SCHEDULE_TYPES, CronSchedule, IntervalSchedule, RRuleSchedule
@@ -64,7 +71,12 @@ def client(tmp_path_factory: pytest.TempPathFactory, templates: Templates) -> It
 @pytest.fixture
 def nightly(client: SyncPrefectClient) -> Iterator[str]:
     schedule.add(
-        NewSchedule(name="nightly", cron="0 2 * * *", timezone="Europe/Berlin", request=RefreshRequest(dataset="digits"))
+        NewSchedule(
+            name="nightly",
+            cron="0 2 * * *",
+            timezone="Europe/Berlin",
+            request=RefreshRequest(dataset="digits"),
+        )
     )
     yield "nightly"
     schedule.remove("nightly")
@@ -91,9 +103,11 @@ def gone() -> str:
         ("61 * * * *", "UTC", "wrong cron line '61 [*] [*] [*] [*]': expected minute hour day month weekday"),
         ("daily", "UTC", "wrong cron line 'daily'"), ("", "UTC", "wrong cron line ''"),
         ("* * * * * *", "UTC", "wrong cron line"), ("0 0 31 2 *", "UTC", "'0 0 31 2 [*]' is never due"),
-        ("0 0 31 4,6,9,11 *", "Asia/Kolkata", "is never due in .*Kolkata: expected a day that its months have"),
+        ("0 0 31 4,6,9,11 *", "Asia/Kolkata", "is never due in .*Kolkata: "
+"expected a day that its months have"),
         ("0 2 * * *", "Berlin", "unknown time zone 'Berlin': expected an IANA name such as Europe/Berlin"),
-        ("0 2 * * *", "", "unknown time zone ''"), ("0 2 * * *", "localtime", "in the time zone localtime: .*IANA"),
+        ("0 2 * * *", "", "unknown time zone ''"), ("0 2 * * *", "localtime", "in the time zone "
+"localtime: .*IANA"),
     ],
 )  # fmt: skip
 def test_a_wrong_time_is_refused(cron: str, timezone: str, expected: str) -> None:
@@ -101,9 +115,13 @@ def test_a_wrong_time_is_refused(cron: str, timezone: str, expected: str) -> Non
         parse_cron(cron, timezone)
 
 
-@pytest.mark.parametrize("name", ["a/b", "100%", "cats & dogs", "<b>", "", " ", "a\nb", "\x1b[2J", "-rf", "x" * 201])
+@pytest.mark.parametrize(
+    "name", ["a/b", "100%", "cats & dogs", "<b>", "", " ", "a\nb", "\x1b[2J", "-rf", "x" * 201]
+)
 def test_a_name_that_prefect_or_a_terminal_refuses_is_refused_first(name: str) -> None:
-    with pytest.raises(ConfigError, match=r"cannot be a schedule's or a pool's name: expected a line .* none of / % & > <"):
+    with pytest.raises(
+        ConfigError, match=r"cannot be a schedule's or a pool's name: expected a line .* none of / % & > <"
+    ):
         schedule.check_names("Pets of 2026, Kätzchen", name)
     if re.search("[/%&<>]", name):
         with pytest.raises(ValidationError):
@@ -117,11 +135,20 @@ def test_a_time_that_is_rare_or_that_summer_time_leaves_out_is_taken(cron: str) 
 
 def test_a_schedule_is_listed_and_not_added_twice(client: SyncPrefectClient, nightly: str) -> None:
     (row,) = outlook.rows(is_served=False)
-    assert (row["name"], row["cron"], row["timezone"], row["next"].hour) == (nightly, "0 2 * * *", "Europe/Berlin", 2)
+    assert (row["name"], row["cron"], row["timezone"], row["next"].hour) == (
+        nightly,
+        "0 2 * * *",
+        "Europe/Berlin",
+        2,
+    )
     assert (row["state"], "modelyard up" in row["why"]) == ("blocked", True)
     assert str(row["next"].tzinfo) == "Europe/Berlin"
     with pytest.raises(ConfigError, match=r"schedule 'nightly' exists; .*modelyard schedule change nightly"):
-        schedule.add(NewSchedule(name=nightly, cron="0 3 * * *", timezone="UTC", request=RefreshRequest(dataset="digits")))
+        schedule.add(
+            NewSchedule(
+                name=nightly, cron="0 3 * * *", timezone="UTC", request=RefreshRequest(dataset="digits")
+            )
+        )
     with pytest.raises(ConfigError, match="unknown schedule 'nihgtly': expected nightly"):
         schedule.remove("nihgtly")
     deployment = schedule.find(client, nightly)
@@ -135,7 +162,9 @@ Prevent = Callable[[SyncPrefectClient, DeploymentResponse], object]
 def _retimed(client: SyncPrefectClient, found: DeploymentResponse, *times: SCHEDULE_TYPES) -> None:
     for one in found.schedules:
         client.delete_deployment_schedule(found.id, one.id)
-    client.create_deployment_schedules(found.id, [DeploymentScheduleCreate(schedule=time, active=True) for time in times])
+    client.create_deployment_schedules(
+        found.id, [DeploymentScheduleCreate(schedule=time, active=True) for time in times]
+    )
 
 
 def _switch_off(client: SyncPrefectClient, found: DeploymentResponse) -> None:
@@ -152,7 +181,11 @@ def _pause_queue(client: SyncPrefectClient, found: DeploymentResponse) -> None:
 
 
 def _end_worker(client: SyncPrefectClient, _: DeploymentResponse) -> None:
-    client.request("DELETE", "/work_pools/{work_pool_name}/workers/{name}", path_params={"work_pool_name": POOL, "name": "w"})
+    client.request(
+        "DELETE",
+        "/work_pools/{work_pool_name}/workers/{name}",
+        path_params={"work_pool_name": POOL, "name": "w"},
+    )
 
 
 def _edit(client: SyncPrefectClient, found: DeploymentResponse) -> None:
@@ -181,7 +214,9 @@ NOT_MENDED: list[tuple[Prevent, str, str]] = [  # each is told before the one ab
 ]
 
 
-def test_it_is_not_active_when_nothing_would_run_and_resume_mends_what_it_may(client: SyncPrefectClient, nightly: str) -> None:
+def test_it_is_not_active_when_nothing_would_run_and_resume_mends_what_it_may(
+    client: SyncPrefectClient, nightly: str
+) -> None:
     client.send_worker_heartbeat(POOL, "w", 30)
     for prevent, state, why in (*MENDED, *NOT_MENDED):
         prevent(client, schedule.find(client, nightly))
@@ -194,24 +229,34 @@ def test_it_is_not_active_when_nothing_would_run_and_resume_mends_what_it_may(cl
     assert outlook.rows()[0]["state"] == "empty"
 
 
-def test_each_schedule_is_shown_and_one_that_is_wrong_stops_the_others(client: SyncPrefectClient, nightly: str) -> None:
+def test_each_schedule_is_shown_and_one_that_is_wrong_stops_the_others(
+    client: SyncPrefectClient, nightly: str
+) -> None:
     client.send_worker_heartbeat(POOL, "w", 30)
     found = schedule.find(client, nightly)
     rule = RRuleSchedule(rrule="DTSTART:20200101T000000\nRRULE:FREQ=DAILY")
     times = [IntervalSchedule(interval=timedelta(minutes=90), timezone="Asia/Tokyo"), rule, NEVER]
-    client.create_deployment_schedules(found.id, [DeploymentScheduleCreate(schedule=time, active=True) for time in times])
+    client.create_deployment_schedules(
+        found.id, [DeploymentScheduleCreate(schedule=time, active=True) for time in times]
+    )
     assert [row["state"] for row in outlook.rows()] == ["blocked"] * 3 + ["wrong"]
     schedule.resume(nightly)  # which switches that one off
     rows = outlook.rows()
     assert [row["state"] for row in rows] == ["active"] * 3 + ["wrong"]
-    assert [row["timezone"] for row in rows] == [str(row["next"].tzinfo) if row["next"] else "UTC" for row in rows]
+    assert [row["timezone"] for row in rows] == [
+        str(row["next"].tzinfo) if row["next"] else "UTC" for row in rows
+    ]
     assert [row["every"] for row in rows[1:3]] == ["1:30:00", "DTSTART:20200101T000000 RRULE:FREQ=DAILY"]
     with pytest.raises(ConfigError, match="has 4 schedules; change their times in Prefect's page"):
         schedule.change(schedule.changed(nightly, {}).model_copy(update={"cron": "0 3 * * *"}))
 
 
 def test_a_change_keeps_the_history(client: SyncPrefectClient, nightly: str) -> None:
-    before, run, store = schedule.find(client, nightly).id, due(client, 1), {"MODELYARD_HOME": str(Home.current().root)}
+    before, run, store = (
+        schedule.find(client, nightly).id,
+        due(client, 1),
+        {"MODELYARD_HOME": str(Home.current().root)},
+    )
     client.update_deployment(before, DeploymentUpdate(job_variables={"env": {"MODELYARD_DATA": "/data"}}))
     new, mark = schedule.changed(nightly, {"preset": "smoke"}, 30), StoreMark(id="a1", host="here")
     schedule.change(new.model_copy(update={"timezone": "Asia/Tokyo", "environment": store, "store": mark}))
@@ -229,10 +274,14 @@ def test_a_change_keeps_the_history(client: SyncPrefectClient, nightly: str) -> 
         parameters={"request": {"preset": 7, "more": 1}}, job_variables={"env": "garbage", "command": "id"}
     )
     client.update_deployment(before, edited)
-    with pytest.raises(ConfigError, match=r"were edited in Prefect .*dataset: Field required.*preset.*; tell these anew"):
+    with pytest.raises(
+        ConfigError, match=r"were edited in Prefect .*dataset: Field required.*preset.*; tell these anew"
+    ):
         schedule.changed(nightly, {})
     schedule.change(
-        schedule.changed(nightly, {"dataset": "digits", "preset": "smoke"}).model_copy(update={"environment": store})
+        schedule.changed(nightly, {"dataset": "digits", "preset": "smoke"}).model_copy(
+            update={"environment": store}
+        )
     )
     assert schedule.find(client, nightly).job_variables == {"env": store}
 
@@ -240,7 +289,10 @@ def test_a_change_keeps_the_history(client: SyncPrefectClient, nightly: str) -> 
 @pytest.mark.usefixtures("client")
 def test_a_server_that_is_down_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PREFECT_API_URL", "http://prefect.example/api")
-    with pytest.raises(StoreError, match=r"server at http://prefect.example/api .*refused"), cli_schedule._prefect():
+    with (
+        pytest.raises(StoreError, match=r"server at http://prefect.example/api .*refused"),
+        cli_schedule._prefect(),
+    ):
         raise httpx.ConnectError("refused")
 
 
@@ -260,7 +312,8 @@ def test_a_killed_run_is_tried_again_and_not_for_ever(client: SyncPrefectClient)
 
 
 @pytest.mark.fault(
-    "a scheduled run is killed, and Prefect's worker sees it first", how="a Crashed run of a process that is gone"
+    "a scheduled run is killed, and Prefect's worker sees it first",
+    how="a Crashed run of a process that is gone",
 )
 @pytest.mark.usefixtures("nightly")
 def test_a_run_that_prefect_calls_crashed_is_tried_again(client: SyncPrefectClient) -> None:
@@ -271,14 +324,18 @@ def test_a_run_that_prefect_calls_crashed_is_tried_again(client: SyncPrefectClie
         client.set_flow_run_state(run.id, Crashed(message="Process exited with status code: -9"), force=True)
         assert reconcile() == []
         assert reconcile(put_back=True) == [run.name]
-        assert client.read_flow_run(run.id).state_name == ("AwaitingRetry" if attempt < MAX_ATTEMPTS else "Crashed")
+        assert client.read_flow_run(run.id).state_name == (
+            "AwaitingRetry" if attempt < MAX_ATTEMPTS else "Crashed"
+        )
         assert reconcile(put_back=True) == []
     assert not any(tag.startswith(PUT_BACK) for tag in client.read_flow_run(run.id).tags)
 
 
 @pytest.mark.usefixtures("nightly")
 def test_a_second_report_of_the_same_end_does_not_undo_the_retry(client: SyncPrefectClient) -> None:
-    """Prefect's worker reports an exit twice, seconds apart; the second one comes when the run waits already."""
+    """Prefect's worker reports an exit twice, seconds apart; the second one comes when the run
+    waits already.
+    """
     run = due(client, 1)
     client.set_flow_run_state(run.id, Running(), force=True)
     claim(client, client.read_flow_run(run.id), gone())
@@ -292,7 +349,8 @@ def test_a_second_report_of_the_same_end_does_not_undo_the_retry(client: SyncPre
 
 
 @pytest.mark.fault(
-    "Prefect's server is killed under a scheduled run", how="a Failed run with the error that Prefect's client raises"
+    "Prefect's server is killed under a scheduled run",
+    how="a Failed run with the error that Prefect's client raises",
 )
 @pytest.mark.usefixtures("nightly")
 def test_an_outage_is_tried_again_and_a_wrong_input_is_not(client: SyncPrefectClient) -> None:
@@ -304,7 +362,9 @@ def test_an_outage_is_tried_again_and_a_wrong_input_is_not(client: SyncPrefectCl
     for number, message in messages.items():
         client.set_flow_run_state(number, Running(), force=True)
         claim(client, client.read_flow_run(number), gone())
-        client.set_flow_run_state(number, Failed(message=f"Flow run encountered an exception: {message}"), force=True)
+        client.set_flow_run_state(
+            number, Failed(message=f"Flow run encountered an exception: {message}"), force=True
+        )
     assert reconcile(put_back=True) == [outage.name]
     assert client.read_flow_run(outage.id).state_name == "AwaitingRetry"
     assert client.read_flow_run(refused.id).state_name == "Failed"
@@ -332,14 +392,18 @@ def test_one_late_run_covers_the_gap(client: SyncPrefectClient) -> None:
         assert state is not None and state.is_scheduled()
 
 
-@pytest.mark.fault("a store with schedules is moved", how="a schedule of a store that was elsewhere, on a real server")
+@pytest.mark.fault(
+    "a store with schedules is moved", how="a schedule of a store that was elsewhere, on a real server"
+)
 def test_the_schedules_of_a_moved_store_run_where_it_is_now(client: SyncPrefectClient) -> None:
     moved = Home(PREFECT_HOME.value().parent)
     stores = {"ours": "/was/here", "theirs": "/was/here-too"}
     for name, store in stores.items():
         told = {"MODELYARD_HOME": store, "MODELYARD_DATA": "/was/here/data"}
         request = RefreshRequest(dataset="digits")
-        schedule.add(NewSchedule(name=name, cron="0 2 * * *", timezone="UTC", request=request, environment=told))
+        schedule.add(
+            NewSchedule(name=name, cron="0 2 * * *", timezone="UTC", request=request, environment=told)
+        )
     assert rewrite_schedules(moved, Path("/was/here")) == 1
     found = {name: schedule.find(client, name).job_variables["env"] for name in stores}
     assert found["ours"] == {"MODELYARD_HOME": str(moved.root), "MODELYARD_DATA": "/was/here/data"}
@@ -357,7 +421,9 @@ def test_a_runs_own_server_is_opened_by_its_string_alone(client: SyncPrefectClie
     opened = ("modelyard", (PREFECT_API_AUTH_STRING.value() or "").partition(":")[2])
     assert httpx.get(f"{api}/admin/settings", auth=opened).status_code == 200
     assert httpx.get(f"{api}/admin/settings", auth=opened, headers=other).status_code == 403
-    assert httpx.get(f"{api}/admin/settings", auth=opened, headers={"Host": "evil.example"}).status_code == 421
+    assert (
+        httpx.get(f"{api}/admin/settings", auth=opened, headers={"Host": "evil.example"}).status_code == 421
+    )
     assert httpx.options(f"{api}/flows/", headers=other).status_code == 403
 
 
@@ -383,12 +449,23 @@ def test_a_schedule_keeps_its_models_name_and_where_its_data_are(
     monkeypatch.setattr(cli_schedule, "_tell", lambda *_: None)
     monkeypatch.delenv("PREFECT_API_URL", raising=False)
     assert modelyard("schedule", "add", "compare", "--cron", "0 2 * * *", "-d", "images", *words) == 0
-    assert (added[0].name, added[0].request.name, added[0].request.dataset) == ("images", model, str(store / "images"))
+    assert (added[0].name, added[0].request.name, added[0].request.dataset) == (
+        "images",
+        model,
+        str(store / "images"),
+    )
     assert compare_request(**added[0].request.model_dump()).name == model
-    assert modelyard("schedule", "add", "compare", "--cron", "0 2 * * *", "-d", "images", "--model-name", "No Name") == 2
+    assert (
+        modelyard(
+            "schedule", "add", "compare", "--cron", "0 2 * * *", "-d", "images", "--model-name", "No Name"
+        )
+        == 2
+    )
 
 
-def test_a_folder_that_is_called_as_a_named_set_does_not_take_its_place(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_is_called_as_a_named_set_does_not_take_its_place(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     image_folder(store / "digits", {"a": 9, "b": 9})
     monkeypatch.chdir(store)
     added: list[NewSchedule] = []
@@ -396,7 +473,9 @@ def test_a_folder_that_is_called_as_a_named_set_does_not_take_its_place(store: P
     monkeypatch.setattr(cli_schedule, "_prefect", nullcontext)
     monkeypatch.setattr(cli_schedule, "_tell", lambda *_: None)
     monkeypatch.delenv("PREFECT_API_URL", raising=False)
-    assert modelyard("schedule", "add", "compare", "--cron", "0 2 * * *", "-d", "digits", "--labels", "300") == 0
+    assert (
+        modelyard("schedule", "add", "compare", "--cron", "0 2 * * *", "-d", "digits", "--labels", "300") == 0
+    )
     assert (added[0].request.dataset, added[0].request.assignments) == ("digits", ("data.labels=300",))
 
 
@@ -409,21 +488,30 @@ def test_nothing_of_this_machine_goes_into_another_ones_pool(
     monkeypatch.chdir(store)
     monkeypatch.setenv("MODELYARD_DATA", "data")
     monkeypatch.delenv("MODELYARD_CACHE")
-    monkeypatch.setenv("PREFECT_API_URL", url) if url else monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    monkeypatch.setenv("PREFECT_API_URL", url) if url else monkeypatch.delenv(
+        "PREFECT_API_URL", raising=False
+    )
 
     def new(dataset: str, *architectures: str) -> NewSchedule:
         request = RefreshRequest(dataset=dataset, architectures=architectures)
         asked = NewSchedule(name="x", cron="@daily", timezone="UTC", pool=pool, request=request)
         return placed(asked, own_server=is_own(Home.current()))
 
-    assert (new("digits").store is None) == (url is not None)  # bound to the store whose server it is on, and to no other
+    assert (new("digits").store is None) == (
+        url is not None
+    )  # bound to the store whose server it is on, and to no other
     if pool == "modelyard" and url is None:
-        assert new("images").environment == {"MODELYARD_DATA": str(store / "data"), "MODELYARD_HOME": str(Home.current().root)}
+        assert new("images").environment == {
+            "MODELYARD_DATA": str(store / "data"),
+            "MODELYARD_HOME": str(Home.current().root),
+        }
         return
     assert new("digits").environment == {}
     assert new("/mnt/images", "/mnt/own.py:Net").request.architectures == ("/mnt/own.py:Net",)
     for words in (["images"], ["./images"], ["digits", "own.py:Net"]):
-        with pytest.raises(ConfigError, match=r"not this machine: expected a name .* or the absolute path that it has there"):
+        with pytest.raises(
+            ConfigError, match=r"not this machine: expected a name .* or the absolute path that it has there"
+        ):
             new(*words)
 
 

@@ -1,4 +1,6 @@
-"""The real command: a sweep on two workers, killed and gone on with; a search that gives up what falls behind."""
+"""The real command: a sweep on two workers, killed and gone on with; a search that gives up what falls
+behind.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ SWEEP = [sys.executable, "-m", "modelyard", "sweep", "-d", "digits", *SMALL]
 
 
 @pytest.fixture(scope="module")
-def environment(tmp_path_factory: pytest.TempPathFactory, shared_cache: Path, templates: Templates) -> dict[str, str]:
+def environment(
+    tmp_path_factory: pytest.TempPathFactory, shared_cache: Path, templates: Templates
+) -> dict[str, str]:
     folder = tmp_path_factory.mktemp("store")
     templates.store(folder / "runs", prefect=True)
     return environment_below(folder, shared_cache)
@@ -71,7 +75,9 @@ def test_a_killed_sweep_goes_on_and_repeats_nothing(environment: dict[str, str])
     assert [run.info.status for run in recorded] == ["FINISHED"] * 4
     client, _ = open_store(Home(Path(environment["MODELYARD_HOME"])))
     assert all(len(client.get_metric_history(run.info.run_id, "train/loss")) == 2 for run in recorded)
-    other = subprocess.run([*command, "--seeds", "7"], env=environment, capture_output=True, text=True, check=False)
+    other = subprocess.run(
+        [*command, "--seeds", "7"], env=environment, capture_output=True, text=True, check=False
+    )
     assert other.returncode == 2
     assert "sweep 'grid' exists with another seeds; choose another --name" in other.stderr
     assert_the_benchmark_misses_what_is_missing(Home(Path(environment["MODELYARD_HOME"])), "grid")
@@ -86,4 +92,6 @@ def assert_the_benchmark_misses_what_is_missing(home: Home, sweep: str) -> None:
     database.close()
     (line,) = missing_in_mlflow(home, sweep, builds)
     assert line.endswith("train/loss has 1 points, the training 2")
-    assert f"{sweep}: Prefect's flow runs [('CRASHED',), ('COMPLETED',)]" in list(missing_in_prefect(home, sweep, builds))
+    assert f"{sweep}: Prefect's flow runs [('CRASHED',), ('COMPLETED',)]" in list(
+        missing_in_prefect(home, sweep, builds)
+    )

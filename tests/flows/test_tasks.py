@@ -57,7 +57,9 @@ def test_a_rerun_after_gc_ends_in_the_version_that_was_registered(home: Home) ->
     assert [version.number for version in registry.versions(home, "digits")] == [number]
 
 
-@pytest.mark.fault("a run fails after its model was registered", how="its MLflow run is marked FAILED; then deleted")
+@pytest.mark.fault(
+    "a run fails after its model was registered", how="its MLflow run is marked FAILED; then deleted"
+)
 def test_a_registered_model_is_found_by_a_run_that_failed_and_by_a_new_one(home: Home) -> None:
     run_id, number = built(home)
     client, _ = open_store(home)

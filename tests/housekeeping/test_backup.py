@@ -1,4 +1,6 @@
-"""A backup is the whole store at one moment, whoever uses it meanwhile; what is not whole is never restored."""
+"""A backup is the whole store at one moment, whoever uses it meanwhile; what is not whole is
+never restored.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +53,10 @@ def test_a_restored_store_is_the_store(home: Home, file: Path, tmp_path: Path) -
     assert files_of(there.root) == files_of(home.root)
     assert registry.versions(there, "digits") == registry.versions(home, "digits")
     assert history.verify(there, "digits") == history.verify(home, "digits")
-    assert sorted(path.name for path in there.root.iterdir() if path.match("*.bak") or path.name == UNFINISHED) == []
+    assert (
+        sorted(path.name for path in there.root.iterdir() if path.match("*.bak") or path.name == UNFINISHED)
+        == []
+    )
     first = registry.versions(there, "digits")[0]
     move_alias(there, Move(first, "champion", "it goes on"), expected=2)
 
@@ -86,7 +91,9 @@ def test_ledger_registry_and_releases_agree_although_aliases_move_meanwhile(tmp_
     there = Home(tmp_path / "restored")
     restore(there, tmp_path / "moving.tar")
     pointers = read_pointers(there.releases)
-    aliases = {alias: version.number for version in registry.versions(there, "digits") for alias in version.aliases}
+    aliases = {
+        alias: version.number for version in registry.versions(there, "digits") for alias in version.aliases
+    }
     served = {pointer.alias: int(pointer.version) for pointer in pointers.values()}
     assert served | {"previous": 0} == aliases | {"previous": 0}
     assert history.verify(there, "digits")[1] == []
@@ -127,7 +134,10 @@ def _with(name: str, kind: bytes = tarfile.REGTYPE) -> Callable[[Members], Membe
 
 
 def _altered(members: Members) -> Members:
-    return [(entry, content[::-1] if entry.name.endswith("ledger.jsonl") else content) for entry, content in members]
+    return [
+        (entry, content[::-1] if entry.name.endswith("ledger.jsonl") else content)
+        for entry, content in members
+    ]
 
 
 def _of_another_format(members: Members) -> Members:
@@ -140,13 +150,25 @@ def _of_another_format(members: Members) -> Members:
 @pytest.mark.parametrize(
     "change",
     [
-        _with("../out"), _with("/etc/cron.d/x"), _with("releases/../../out"), _with("locks/x"), _with("mlflow.db-wal"),
-        _with("releases/x", tarfile.SYMTYPE), _with("releases/x", tarfile.LNKTYPE), _with("releases/x", tarfile.FIFOTYPE),
-        _with("releases/x", tarfile.DIRTYPE), _with("releases/x", tarfile.GNUTYPE_SPARSE), _with("releases/unknown"),
-        _altered, _of_another_format, lambda members: members[:-1], lambda members: members[1:],
-        lambda members: [members[0], *members], lambda members: [],
+        _with("../out"),
+        _with("/etc/cron.d/x"),
+        _with("releases/../../out"),
+        _with("locks/x"),
+        _with("mlflow.db-wal"),
+        _with("releases/x", tarfile.SYMTYPE),
+        _with("releases/x", tarfile.LNKTYPE),
+        _with("releases/x", tarfile.FIFOTYPE),
+        _with("releases/x", tarfile.DIRTYPE),
+        _with("releases/x", tarfile.GNUTYPE_SPARSE),
+        _with("releases/unknown"),
+        _altered,
+        _of_another_format,
+        lambda members: members[:-1],
+        lambda members: members[1:],
+        lambda members: [members[0], *members],
+        lambda members: [],
     ],
-)  # fmt: skip
+)
 def test_what_is_no_whole_backup_is_refused_and_leaves_nothing(
     change: Callable[[Members], Members], file: Path, tmp_path: Path
 ) -> None:

@@ -1,4 +1,6 @@
-"""What deleted rows took is given back, and nobody who uses the database at that moment notices more than a wait."""
+"""What deleted rows took is given back, and nobody who uses the database at that moment notices more than a
+wait.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ def home(tmp_path: Path) -> Home:
     with closing(sqlite3.connect(home.database)) as connection:
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("CREATE TABLE metrics (step INTEGER PRIMARY KEY, value BLOB)")
-        connection.executemany("INSERT INTO metrics VALUES (?, randomblob(?))", [(n, ROW_BYTES) for n in range(ROWS)])
+        connection.executemany(
+            "INSERT INTO metrics VALUES (?, randomblob(?))", [(n, ROW_BYTES) for n in range(ROWS)]
+        )
         connection.execute("DELETE FROM metrics WHERE step % 10")
         connection.commit()
     return home
@@ -34,7 +38,9 @@ def home(tmp_path: Path) -> Home:
 @pytest.fixture
 def other(home: Home) -> Iterator[Connection]:
     """The connection of another program, that commits when it says so."""
-    with closing(sqlite3.connect(home.database, isolation_level=None, timeout=20, check_same_thread=False)) as connection:
+    with closing(
+        sqlite3.connect(home.database, isolation_level=None, timeout=20, check_same_thread=False)
+    ) as connection:
         yield connection
 
 
@@ -53,7 +59,9 @@ def test_the_file_shrinks_by_what_is_told_and_keeps_every_row(home: Home) -> Non
     assert compact_database(home) == 0
 
 
-@pytest.mark.fault("gc while another program writes to MLflow's database", how="a transaction is open in another connection")
+@pytest.mark.fault(
+    "gc while another program writes to MLflow's database", how="a transaction is open in another connection"
+)
 def test_it_is_left_alone_while_another_program_writes(home: Home, other: Connection) -> None:
     before = home.database.stat().st_size
     other.execute("BEGIN IMMEDIATE")

@@ -82,7 +82,9 @@ def test_a_lease_keeps_its_steps_and_one_without_names_all(home: Home) -> None:
 def test_what_aliases_moves_and_unfinished_runs_name_stays(tmp_path: Path) -> None:
     home = Home(tmp_path)
     made = [
-        a_version(home, f"export-{number}", fooled=False, validation=0.5 + number / 10, digest=str(number) * 64)
+        a_version(
+            home, f"export-{number}", fooled=False, validation=0.5 + number / 10, digest=str(number) * 64
+        )
         for number in range(4)
     ]
     for version in made:  # all of them still Running, which keeps their steps
@@ -108,10 +110,14 @@ def test_what_aliases_moves_and_unfinished_runs_name_stays(tmp_path: Path) -> No
 @pytest.mark.fault("a run is killed while it works on steps", how="kill -9 of a process that holds a lease")
 def test_the_lease_of_a_killed_process_ends_with_it(home: Home) -> None:
     code = (
-        "import sys, time, pathlib; from modelyard.home import Home; from modelyard.machine.leases import in_use\n"
-        "with in_use(Home(pathlib.Path(sys.argv[1])), ['train-1']):\n    print('held', flush=True); time.sleep(60)"
+        "import sys, time, pathlib; from modelyard.home import Home; from "
+        "modelyard.machine.leases import in_use\n"
+        "with in_use(Home(pathlib.Path(sys.argv[1])), ['train-1']):\n    print('held', "
+        "flush=True); time.sleep(60)"
     )
-    process = subprocess.Popen([sys.executable, "-c", code, str(home.root)], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, str(home.root)], stdout=subprocess.PIPE, text=True
+    )
     assert process.stdout is not None and process.stdout.readline() == "held\n"
     assert "train-1" not in _names(home)
     process.send_signal(signal.SIGKILL)
@@ -162,7 +168,12 @@ def test_a_release_that_a_server_has_loaded_by_number_stays(tmp_path: Path) -> N
         runs.fail_run(home, version.run_id, "ended")
     move_alias(home, Move(version, "champion", "by a test"), expected=None)
     with running(home.releases, tmp_path / "server.log", "--workers", "1") as server:
-        row = {"name": "images", "shape": [1, HEIGHT, WIDTH, 1], "datatype": "UINT8", "data": [0] * HEIGHT * WIDTH}
+        row = {
+            "name": "images",
+            "shape": [1, HEIGHT, WIDTH, 1],
+            "datatype": "UINT8",
+            "data": [0] * HEIGHT * WIDTH,
+        }
 
         def ask() -> int:
             return server.client.post("/v2/models/lit/versions/1/infer", json={"inputs": [row]}).status_code

@@ -1,4 +1,6 @@
-"""Pictures that are wrong are said to be wrong, rightly made ones are not, and inverting mends those that are inverted."""
+"""Pictures that are wrong are said to be wrong, rightly made ones are not, and inverting mends those that are
+inverted.
+"""
 
 from __future__ import annotations
 
@@ -21,9 +23,18 @@ DARK, BRIGHT, MIDDLING = (0,), (250,), (129,)
 def manifest(ground: tuple[int, ...], opposite: float | None = 0.0) -> Manifest:
     metrics = {} if opposite is None else {OPPOSITE_BORDERS: opposite}
     return Manifest(
-        model_name="x", architecture="cnn", classes=("a",), image_shape=(28, 28, 1), temperature=1.0, data_digest="0",
-        recipe={}, metrics=metrics, environment={}, files={}, reading=Reading(ground=ground),
-    )  # fmt: skip
+        model_name="x",
+        architecture="cnn",
+        classes=("a",),
+        image_shape=(28, 28, 1),
+        temperature=1.0,
+        data_digest="0",
+        recipe={},
+        metrics=metrics,
+        environment={},
+        files={},
+        reading=Reading(ground=ground),
+    )
 
 
 def drawn(ground: int, pen: int, channels: int = 1) -> NDArray[np.uint8]:
@@ -40,11 +51,14 @@ def drawn(ground: int, pen: int, channels: int = 1) -> NDArray[np.uint8]:
     [
         (DARK, 0.0, 0, 255, ""), (DARK, 0.0, 255, 0, "border is bright, that of the training images dark"),
         (DARK, 0.0, 170, 60, "border is bright"), (DARK, 0.0, 90, 255, ""), (BRIGHT, 0.0, 255, 0, ""),
-        (BRIGHT, 0.008, 3, 200, "border is dark, that of the training images bright"), (BRIGHT, 0.0, 200, 99, ""),
+        (BRIGHT, 0.008, 3, 200, "border is dark, that of the training "
+"images bright"), (BRIGHT, 0.0, 200, 99, ""),
         (MIDDLING, 0.0, 255, 0, ""), (MIDDLING, 0.0, 0, 255, ""),  # the ground is no side
-        (DARK, 0.05, 255, 0, ""), (DARK, None, 255, 0, ""),  # borders tell nothing, or nobody looked: a former bundle
+        # borders tell nothing, or nobody looked: a former bundle
+        (DARK, 0.05, 255, 0, ""), (DARK, None, 255, 0, ""),
         (DARK, 0.0, 255, 255, "blank: "), (MIDDLING, 0.5, 128, 128, "blank: "),
-        (DARK, None, 7, 7, "transparent ground, invert it"), (DARK, 0.0, 5, 11, "blank: "),  # 12 bits taken for 16
+        # 12 bits taken for 16
+        (DARK, None, 7, 7, "transparent ground, invert it"), (DARK, 0.0, 5, 11, "blank: "),
     ],
 )  # fmt: skip
 def test_what_is_doubted(
@@ -67,7 +81,9 @@ def test_real_images_are_told_from_their_negatives(digits: Dataset) -> None:
 
 @pytest.mark.parametrize(("mode", "fit"), product(["L", "RGB", "LA", "RGBA"], FITS))
 def test_an_inverted_picture_lies_on_the_same_ground(mode: str, fit: str) -> None:
-    """The drawn colours are inverted; what is transparent, or padded, shows the ground as ever. Averages may round by one."""
+    """The drawn colours are inverted; what is transparent, or padded, shows the ground as ever. Averages may
+    round by one.
+    """
     channels = 1 if mode in {"L", "LA"} else 3
     reading = Reading(fit, ground=(10, 200, 30)[:channels])  # type: ignore[arg-type]
     values = np.random.default_rng(0).integers(0, 256, (8, 14, len(mode)), np.uint8)

@@ -56,7 +56,13 @@ def folder(tmp_path: Path) -> Path:
 def test_a_folder_is_every_picture_below_it_in_order(folder: Path) -> None:
     refused: list[DataError] = []
     files, others = find_pictures([folder, folder / ".hidden.png", folder / "nothing"], refused.append)
-    assert [str(file.relative_to(folder)) for file in files] == ["a.PNG", "b/1.jpg", "b/2.png", ".hidden.png", "nothing"]
+    assert [str(file.relative_to(folder)) for file in files] == [
+        "a.PNG",
+        "b/1.jpg",
+        "b/2.png",
+        ".hidden.png",
+        "nothing",
+    ]
     assert sorted(others) == ["README", "b/x.heic", "labels.csv"]
     assert refused == []
     (folder / "empty").mkdir()
@@ -75,7 +81,9 @@ def test_each_file_gets_its_own_answer_whatever_the_batches(
     refused: list[DataError] = []
     rows = list(predict_files(home, "", files, refused.append))
     assert [row["image"] for row in rows] == [str(file) for file in files if file != files[3]]
-    np.testing.assert_allclose([list(row["probabilities"].values()) for row in rows], np.delete(right_NK, 3, axis=0), atol=1e-5)
+    np.testing.assert_allclose(
+        [list(row["probabilities"].values()) for row in rows], np.delete(right_NK, 3, axis=0), atol=1e-5
+    )
     for row in rows:
         assert tuple(row["probabilities"]) == CLASSES and row["ms"] > 0
         assert row["probability"] == row["probabilities"][row["label"]] == max(row["probabilities"].values())
@@ -107,7 +115,9 @@ def test_the_rest_is_answered_and_the_exit_code_says_so(home: Home, folder: Path
     assert capsys.readouterr().out == ""
 
 
-def test_json_has_every_probability_and_csv_and_text_as_many_as_asked_for(home: Home, tmp_path: Path, capsys: Output) -> None:
+def test_json_has_every_probability_and_csv_and_text_as_many_as_asked_for(
+    home: Home, tmp_path: Path, capsys: Output
+) -> None:
     files = [tmp_path / 'a, "b".png', tmp_path / "c.png"]
     right_NK = np.array([picture(file, number) for number, file in enumerate(files)])
     names = [str(file) for file in files]
@@ -117,15 +127,21 @@ def test_json_has_every_probability_and_csv_and_text_as_many_as_asked_for(home: 
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [set(row) for row in rows] == [{"image", "label", "probability", "ms", "probabilities"}] * 2
     assert [row["label"] for row in rows] == [best_K[0] for best_K in best_NK]
-    np.testing.assert_allclose([[row["probabilities"][name] for name in CLASSES] for row in rows], right_NK, atol=1e-5)
+    np.testing.assert_allclose(
+        [[row["probabilities"][name] for name in CLASSES] for row in rows], right_NK, atol=1e-5
+    )
 
     assert run("predict", *names, "--csv", "--top", "2") == 0
     table = list(csv.DictReader(capsys.readouterr().out.splitlines()))
-    assert [list(row) for row in table] == [["image", "label", "probability", "label_2", "probability_2", "warnings"]] * 2
+    assert [list(row) for row in table] == [
+        ["image", "label", "probability", "label_2", "probability_2", "warnings"]
+    ] * 2
     assert [[row["image"], row["label"], row["label_2"]] for row in table] == [
         [name, *best_K[:2]] for name, best_K in zip(names, best_NK, strict=True)
     ]
-    assert [float(row["probability_2"]) for row in table] == pytest.approx([sorted(p)[-2] for p in right_NK], abs=1e-5)
+    assert [float(row["probability_2"]) for row in table] == pytest.approx(
+        [sorted(p)[-2] for p in right_NK], abs=1e-5
+    )
 
     for top, shown in ((), 1), (("--top", "3"), 3), (("--top", "99"), 4):
         assert run("predict", names[1], *top) == 0
@@ -143,9 +159,12 @@ def test_inverted_blank_and_transparent_pictures(home: Home, tmp_path: Path, cap
     drawn_HW[2:5, 1:4] = 255
     clear = [np.dstack([np.full_like(drawn_HW, colour)] * 3 + [drawn_HW]) for colour in (255, 0)]
     pictures = {
-        "1-plain": (drawn_HW, ""), "2-white-on-clear": (clear[0], ""), "3-inverted": (255 - drawn_HW, "looks inverted"),
-        "4-black-on-clear": (clear[1], "is blank: black"), "5-page": (np.full_like(drawn_HW, 255), "is blank: white"),
-    }  # fmt: skip
+        "1-plain": (drawn_HW, ""),
+        "2-white-on-clear": (clear[0], ""),
+        "3-inverted": (255 - drawn_HW, "looks inverted"),
+        "4-black-on-clear": (clear[1], "is blank: black"),
+        "5-page": (np.full_like(drawn_HW, 255), "is blank: white"),
+    }
     for name, (pixels, _) in pictures.items():
         Image.fromarray(pixels).save(folder / f"{name}.png")
 
@@ -159,9 +178,14 @@ def test_inverted_blank_and_transparent_pictures(home: Home, tmp_path: Path, cap
 
     rows, lines = asked("--json")
     texts = [row.get("warnings", [""]) for row in rows]
-    assert [found[0] == "" if not text else text in found[0] for found, (_, text) in zip(texts, pictures.values(), strict=True)]
+    assert [
+        found[0] == "" if not text else text in found[0]
+        for found, (_, text) in zip(texts, pictures.values(), strict=True)
+    ]
     assert all(len(found) == 1 for found in texts)
-    assert lines == [f"WARNING: {row['image']}: {found[0]}" for row, found in zip(rows, texts, strict=True) if found[0]]
+    assert lines == [
+        f"WARNING: {row['image']}: {found[0]}" for row, found in zip(rows, texts, strict=True) if found[0]
+    ]
     assert [row["warnings"] for row in asked("--csv")[0]] == [found[0] for found in texts]
 
     plain, turned = rows[0]["probabilities"], asked("--json", "--invert")[0]
@@ -182,12 +206,16 @@ def test_next_names_only_what_exists(home: Home, capsys: Output, tmp_path: Path)
     told = closing_lines(home, "fruit@1", promoted=False, why="not better")
     assert told[0] == "champion unchanged: not better"
     _works(told[1], tmp_path)
-    assert closing_lines(home, "fruit@1", promoted=True, why="first champion")[0] == "promoted: first champion"
+    assert (
+        closing_lines(home, "fruit@1", promoted=True, why="first champion")[0] == "promoted: first champion"
+    )
 
 
 def _works(line: str, folder: Path) -> None:
     """The commands that look, as the line has them."""
     words = [command.split()[1:] for command in line.removeprefix("next: ").split(" | ")]
     asked = [[str(folder / word) if word == "IMAGE" else word for word in command] for command in words]
-    for command in (command for command in asked if command[:2] == ["models", "show"] or command[0] == "predict"):
+    for command in (
+        command for command in asked if command[:2] == ["models", "show"] or command[0] == "predict"
+    ):
         assert run(*command) == 0

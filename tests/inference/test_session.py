@@ -40,14 +40,19 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 def test_calls_alternate_and_a_quiet_machine_has_no_spread(clock: Clock) -> None:
     fast, slow = latencies_ms([clock.call("a", lambda _: 0.5), clock.call("b", lambda _: 2.0)])
-    assert [fast.p50, fast.p50_high, fast.p99, slow.p50, slow.p50_high, slow.p99] == pytest.approx([0.5] * 3 + [2.0] * 3)
+    assert [fast.p50, fast.p50_high, fast.p99, slow.p50, slow.p50_high, slow.p99] == pytest.approx(
+        [0.5] * 3 + [2.0] * 3
+    )
     assert clock.done.count("ab") > inference.ROUNDS
 
 
 @pytest.mark.parametrize("busy_s", [0.3, 0.7, 1.4])
 def test_a_machine_that_is_busy_for_a_while_flatters_none_and_is_told(clock: Clock, busy_s: float) -> None:
     """A hundred times slower at first; before, all of it would have met the second call or the first."""
-    slowed = [clock.call(name, lambda now, ms=ms: ms * (100 if now < busy_s else 1)) for name, ms in (("a", 0.1), ("b", 1.0))]  # type: ignore[misc]
+    slowed = [
+        clock.call(name, lambda now, ms=ms: ms * (100 if now < busy_s else 1))  # type: ignore[misc]
+        for name, ms in (("a", 0.1), ("b", 1.0))
+    ]
     first, second = latencies_ms(slowed)
     assert (first.p50, second.p50, first.p99, second.p99) == pytest.approx((0.1, 1.0, 0.1, 1.0))
     assert first.p50_high >= first.p50 and second.p50_high >= second.p50

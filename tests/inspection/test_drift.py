@@ -48,7 +48,9 @@ def test_a_profile_says_what_numpy_says_and_is_kept(digits: Dataset, before: Pro
     expected = np.unique((images.mean((1, 2, 3)) * 4).astype(int), return_counts=True)
     assert before.train.means == dict(zip(*(part.tolist() for part in expected), strict=True))
     assert sum(before.train.stds.values()) == before.train.images == len(digits.train)
-    assert kept_profile(home, pack(digits, tmp_path / "packed")) == before == read_profile(home, digits.digest)
+    assert (
+        kept_profile(home, pack(digits, tmp_path / "packed")) == before == read_profile(home, digits.digest)
+    )
     (home.profiles / f"{digits.digest}.json").write_text("{")
     assert read_profile(home, digits.digest) is None
     assert kept_profile(home, digits) == before == read_profile(home, digits.digest)
@@ -61,7 +63,11 @@ def test_two_halves_of_the_same_images_rarely_differ(digits: Dataset) -> None:
     for seed in range(60):
         order = np.random.default_rng(seed).permutation(len(labels))
         first, second = (
-            profile_of(make_dataset("half", Split(images[rows], labels[rows]), Split(images[:0], labels[:0]), digits.classes))
+            profile_of(
+                make_dataset(
+                    "half", Split(images[rows], labels[rows]), Split(images[:0], labels[:0]), digits.classes
+                )
+            )
             for rows in np.array_split(order, 2)
         )
         tests = compare_profiles(first, second)
@@ -77,11 +83,19 @@ def test_rare_classes_are_judged_by_random_tables() -> None:
 
     def of(counts: NDArray[np.int64]) -> Profile:
         split = SplitProfile(
-            counts=tuple(counts.tolist()), channel_mean=(0,), channel_std=(0,), means={0: 1}, stds={0: 1}, blank=0, duplicates=0
+            counts=tuple(counts.tolist()),
+            channel_mean=(0,),
+            channel_std=(0,),
+            means={0: 1},
+            stds={0: 1},
+            blank=0,
+            duplicates=0,
         )
         none = split.model_copy(update={"counts": (0,) * len(counts)})
         names = tuple(map(str, range(len(counts))))
-        return Profile(name="x", digest="", classes=names, image_shape=(1, 1, 1), train=split, test=none, leaks=0)
+        return Profile(
+            name="x", digest="", classes=names, image_shape=(1, 1, 1), train=split, test=none, leaks=0
+        )
 
     draw = np.random.default_rng(0)
 
@@ -106,7 +120,9 @@ def test_what_was_altered_is_what_drifted(digits: Dataset, before: Profile) -> N
     assert drifted(before) == set()
     assert "image means" in drifted(altered(digits, brighter))
     assert "label shares" not in drifted(altered(digits, brighter))
-    assert drifted(altered(digits, keep=lambda labels: (labels != 1) | (draw.random(len(labels)) < 0.3))) == {"label shares"}
+    assert drifted(altered(digits, keep=lambda labels: (labels != 1) | (draw.random(len(labels)) < 0.3))) == {
+        "label shares"
+    }
     assert drifted(altered(digits, lambda images: images // 2 + 40)) >= {"image deviations"}
     (slight,) = [
         test
@@ -127,7 +143,9 @@ def test_significance_alone_is_no_drift() -> None:
         blank=0,
         duplicates=0,
     )
-    first = Profile(name="x", digest="", classes=("a", "b"), image_shape=(1, 1, 1), train=split, test=split, leaks=0)
+    first = Profile(
+        name="x", digest="", classes=("a", "b"), image_shape=(1, 1, 1), train=split, test=split, leaks=0
+    )
     moved = split.model_copy(update={"counts": (510_000, 490_000), "means": {100: 990_000, 101: 10_000}})
     labels, means, _ = compare_profiles(first, first.model_copy(update={"train": moved}))[:3]
     assert labels.corrected < 1e-30 and means.corrected < 1e-30
@@ -145,16 +163,28 @@ def test_class_names_are_followed() -> None:
 @pytest.mark.parametrize(
     ("how", "problem", "way_out"),
     [
-        ({"keep": lambda labels: labels != 9, "classes": tuple("012345678")}, "classes gone: 9", "allow_removed_classes=true"),
+        (
+            {"keep": lambda labels: labels != 9, "classes": tuple("012345678")},
+            "classes gone: 9",
+            "allow_removed_classes=true",
+        ),
         ({"classes": tuple("012345678x")}, "classes renamed: 9 to x", "allow_removed_classes=true"),
         ({"classes": tuple("0123456798")}, "another order", "allow_removed_classes=true"),
-        ({"keep": lambda labels: np.arange(len(labels)) % 4 == 0}, "training images are left", "min_size_share=0.2"),
+        (
+            {"keep": lambda labels: np.arange(len(labels)) % 4 == 0},
+            "training images are left",
+            "min_size_share=0.2",
+        ),
         ({"pixels": lambda images: images[:, :, 2:]}, "images of 1x26x28", "allow_other_shape=true"),
         ({"pixels": lambda images: images * 0}, "equal to another", "max_duplicate_share=1"),
         ({"pixels": lambda images: images * 0}, "also in train", "max_leak_share=1"),
-        ({"keep": lambda labels: (labels != 3) | (labels.cumsum() < 50)}, "fewer than 10 training", "min_images_per_class=2"),
+        (
+            {"keep": lambda labels: (labels != 3) | (labels.cumsum() < 50)},
+            "fewer than 10 training",
+            "min_images_per_class=2",
+        ),
     ],
-)  # fmt: skip
+)
 def test_unfit_data_are_refused_until_a_rule_is_changed(
     digits: Dataset, before: Profile, how: dict[str, object], problem: str, way_out: str
 ) -> None:
@@ -173,10 +203,15 @@ def test_drift_refuses_only_where_a_limit_is_set(digits: Dataset, before: Profil
     assert "data changed since digits: image means, train drifted by" in found.summary
     assert "| image means, train | Kolmogorov-Smirnov |" in found.markdown()
     hostile = replace(
-        found, problems=("<b>x</b>\n# y",), rows=({"what": "added", "before": "", "now": "[x](javascript:y)|<img>"},)
+        found,
+        problems=("<b>x</b>\n# y",),
+        rows=({"what": "added", "before": "", "now": "[x](javascript:y)|<img>"},),
     )
     assert r"\[x\](javascript:y)\|&lt;img&gt;" in hostile.markdown()  # L12
     assert r"- &lt;b&gt;x&lt;/b&gt;\\n# y" in hostile.markdown() and "<" not in hostile.markdown()
     strict = report(now, dataset_reference(before), RULES.override(["max_pixel_drift=0.2"]))
-    assert "image means, train drifted by" in strict.problems[0] and "validation.max_pixel_drift" in strict.problems[0]
+    assert (
+        "image means, train drifted by" in strict.problems[0]
+        and "validation.max_pixel_drift" in strict.problems[0]
+    )
     assert not report(before, dataset_reference(before), RULES).changed

@@ -23,7 +23,9 @@ def test_planted_faults_are_found() -> None:
     test_NCHW[9] = train_NCHW[29]  # a leak
     train_NCHW[7] = np.array([1, 2, 3], np.uint8)[:, None, None]  # one colour
     labels_N = np.array([0] * 20 + [1] * 10)
-    found = describe(make_dataset("x", Split(train_NCHW, labels_N), Split(test_NCHW, labels_N[10:20] * 0 + 1), ("a", "b")))
+    found = describe(
+        make_dataset("x", Split(train_NCHW, labels_N), Split(test_NCHW, labels_N[10:20] * 0 + 1), ("a", "b"))
+    )
     assert found["blank images"] == {"train": 1, "test": 0}
     assert found["duplicates in train"] == 2
     assert found["duplicates in test"] == 0
@@ -56,12 +58,21 @@ def advice(*sizes: int, pixels: str = "different") -> list[str]:
         images_NCHW = np.random.default_rng(0).integers(0, 255, images_NCHW.shape, np.uint8)
     split = Split(images_NCHW, labels_N)
     test = Split(255 - images_NCHW[:: max(sizes) // 2], labels_N[:: max(sizes) // 2])
-    return list(describe(make_dataset("x", split, test, tuple(f"c{label}" for label in range(len(sizes)))))["advice"])
+    return list(
+        describe(make_dataset("x", split, test, tuple(f"c{label}" for label in range(len(sizes)))))["advice"]
+    )
 
 
-@pytest.mark.parametrize(("sizes", "kinds"), [
-    ((40, 40), []), ((30, 90), []), ((30, 91), ["uneven"]), ((29, 30), ["few"]), ((20, 600), ["uneven", "few"]),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("sizes", "kinds"),
+    [
+        ((40, 40), []),
+        ((30, 90), []),
+        ((30, 91), ["uneven"]),
+        ((29, 30), ["few"]),
+        ((20, 600), ["uneven", "few"]),
+    ],
+)
 def test_advice_is_given_where_it_is_needed(sizes: tuple[int, ...], kinds: list[str]) -> None:
     found = advice(*sizes)
     assert [line.split(":")[0] for line in found] == kinds
@@ -71,18 +82,25 @@ def test_advice_is_given_where_it_is_needed(sizes: tuple[int, ...], kinds: list[
 def test_advice_names_the_class_and_the_remedy() -> None:
     (uneven, few) = advice(600, 20)
     assert "30 images of c0 for one of c1" in uneven
-    assert all(key in uneven for key in ("training.class_weights=balanced", "training.sampling=balanced", "gates.min_recall"))
+    assert all(
+        key in uneven
+        for key in ("training.class_weights=balanced", "training.sampling=balanced", "gates.min_recall")
+    )
     assert "less than 30 images to train on of c1 (20)" in few
     assert "c1 (6), c2 (7), c3 (8) and 1 more" in advice(40, 6, 7, 8, 9)[1]
     assert any(line.startswith("duplicates: 79 training images") for line in advice(40, 40, pixels="equal"))
 
 
 @pytest.mark.parametrize(("channels", "classes"), [(1, 3), (3, 3), (3, 130)])
-def test_the_sheet_shows_each_image_in_its_row_and_stays_small(channels: int, classes: int, tmp_path: Path) -> None:
+def test_the_sheet_shows_each_image_in_its_row_and_stays_small(
+    channels: int, classes: int, tmp_path: Path
+) -> None:
     labels_N = np.arange(classes * 2) % classes
     images_NCHW = np.zeros((len(labels_N), channels, 20, 40), np.uint8)
     images_NCHW[labels_N == 1] = 200
-    names = tuple(f"a class with a name that is far too long for any label, number {label}" for label in range(classes))
+    names = tuple(
+        f"a class with a name that is far too long for any label, number {label}" for label in range(classes)
+    )
     split = Split(images_NCHW, labels_N)
     draw_contact_sheet(make_dataset("x", split, split, names), tmp_path / "sheet.png")
     with Image.open(tmp_path / "sheet.png") as sheet:

@@ -1,4 +1,6 @@
-"""The floors of the house: which room may import which. Imports within functions and for types alone count."""
+"""The floors of the house: which room may import which. Imports within functions and for types
+alone count.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,9 @@ SERVING = {
 }  # fmt: skip
 """All that a server imports of the package: it must start without torch, MLflow, Prefect and pydantic."""
 SERVERS = {"cli", "operations", "flows.door"}
-"""Who may import serving: the commands, the supervisor, and the proxy that checks hosts and origins by the same rules."""
+"""Who may import serving: the commands, the supervisor, and the proxy that checks hosts and origins by the
+same rules.
+"""
 FACE = {("__init__", "api"), ("__init__", "inference")}
 """`import modelyard` names, for type checkers, what it loads on first use."""
 OUTSIDE = {
@@ -112,7 +116,9 @@ def test_few_modules_lie_outside_rooms() -> None:
 
 @pytest.mark.parametrize("most", [250])
 def test_no_file_is_long(most: int) -> None:
-    assert not {str(path): n for path in modules().values() if (n := len(path.read_text().splitlines())) > most}
+    assert not {
+        str(path): n for path in modules().values() if (n := len(path.read_text().splitlines())) > most
+    }
 
 
 @cache
@@ -123,7 +129,11 @@ def modules() -> dict[str, Path]:
 
 
 def dotted(file: Path) -> str:
-    parts = file.relative_to(ROOT / "src" if "src" in file.relative_to(ROOT).parts else ROOT).with_suffix("").parts
+    parts = (
+        file.relative_to(ROOT / "src" if "src" in file.relative_to(ROOT).parts else ROOT)
+        .with_suffix("")
+        .parts
+    )
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 

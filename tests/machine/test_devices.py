@@ -62,7 +62,9 @@ def test_no_more_slots_are_held_than_there_are(home: Home) -> None:
     assert (held, most) == ([0], [5])
 
 
-@pytest.mark.fault("a training that holds the device is killed", how="SIGKILL of a process that holds its locks")
+@pytest.mark.fault(
+    "a training that holds the device is killed", how="SIGKILL of a process that holds its locks"
+)
 def test_the_kernel_frees_what_a_killed_process_held(home: Home) -> None:
     first = holder(home, 3)
     assert first.stdout is not None

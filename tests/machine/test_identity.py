@@ -48,8 +48,12 @@ def test_the_time_of_day_may_be_set(home: Home, monkeypatch: pytest.MonkeyPatch)
     assert identity(os.getpid()) == mine and not is_gone(mine, home)
 
 
-@pytest.mark.parametrize("kinds", [("namespace",), ("namespace", "host"), ("machine", "boot"), ("host", "machine", "boot")])
-def test_of_another_container_or_machine_nothing_is_said(tmp_path: Path, home: Home, dead: int, kinds: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    "kinds", [("namespace",), ("namespace", "host"), ("machine", "boot"), ("host", "machine", "boot")]
+)
+def test_of_another_container_or_machine_nothing_is_said(
+    tmp_path: Path, home: Home, dead: int, kinds: tuple[str, ...]
+) -> None:
     with elsewhere(tmp_path / "there", *kinds):
         theirs = identity(os.getpid())
     for name in (theirs, renamed(theirs, dead), f"{theirs}9"):
@@ -63,8 +67,12 @@ def test_another_name_of_the_host_is_no_other_place(tmp_path: Path, home: Home, 
 
 
 @pytest.mark.parametrize(("kind", "is_gone_without_a_lock"), [("namespace", False), ("boot", True)])
-def test_where_a_container_lives_a_lock_says_so(tmp_path: Path, home: Home, kind: str, is_gone_without_a_lock: bool) -> None:
-    """After a reboot nothing can live; but one whose lock is seen does, on another machine of the same name."""
+def test_where_a_container_lives_a_lock_says_so(
+    tmp_path: Path, home: Home, kind: str, is_gone_without_a_lock: bool
+) -> None:
+    """After a reboot nothing can live; but one whose lock is seen does, on another machine of the
+    same name.
+    """
     with elsewhere(tmp_path / "there", kind):
         theirs = identity(os.getpid())
         assert is_gone(theirs, home) is False
@@ -82,11 +90,15 @@ def test_what_earlier_versions_wrote_is_read_as_it_was(home: Home, dead: int) ->
     start = psutil.Process().create_time()
     mine = f"process:{platform.node()}/{os.getpid()}/{start:.2f}"
     assert lives_here(mine) and not is_gone(mine, home)
-    assert is_gone(renamed(mine, dead), home) and is_gone(f"process:{platform.node()}/{os.getpid()}/{start + 9:.2f}", home)
+    assert is_gone(renamed(mine, dead), home) and is_gone(
+        f"process:{platform.node()}/{os.getpid()}/{start + 9:.2f}", home
+    )
     assert not is_gone(f"process:another/{dead}/{start:.2f}", home)
 
 
-def test_a_system_that_tells_nothing_knows_its_own(home: Home, dead: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_system_that_tells_nothing_knows_its_own(
+    home: Home, dead: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for kind in ("MACHINE", "BOOT", "NAMESPACE"):
         monkeypatch.setattr(module, kind, Path("/nowhere/at/all"))
     mine = identity(os.getpid())
@@ -95,12 +107,16 @@ def test_a_system_that_tells_nothing_knows_its_own(home: Home, dead: int, monkey
     assert not lives_here(mine) and not is_gone(mine, home)
 
 
-@pytest.mark.parametrize("name", ["", "process:", "process:/", "process:a:b/1/2", "process:a:b:c:d:e/x/y", "a word"])
+@pytest.mark.parametrize(
+    "name", ["", "process:", "process:/", "process:a:b/1/2", "process:a:b:c:d:e/x/y", "a word"]
+)
 def test_what_is_no_identity_is_nobody(home: Home, name: str) -> None:
     assert not lives_here(name) and not is_gone(name, home)
 
 
-def test_two_containers_with_one_process_id_write_two_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_containers_with_one_process_id_write_two_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     names: list[str] = []
     monkeypatch.setattr(Path, "replace", lambda self, target: names.append(self.name))
     for _ in range(2):

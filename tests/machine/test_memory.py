@@ -12,13 +12,19 @@ from modelyard.machine.memory import available_bytes
 MB = 1_000_000
 LAYOUTS = {
     "version 2": ("0::/job/part\n", "", ("memory.max", "memory.current")),
-    "version 1": ("9:cpu:/\n4:memory:/job/part\n0::/\n", "memory", ("memory.limit_in_bytes", "memory.usage_in_bytes")),
+    "version 1": (
+        "9:cpu:/\n4:memory:/job/part\n0::/\n",
+        "memory",
+        ("memory.limit_in_bytes", "memory.usage_in_bytes"),
+    ),
 }
 
 
 def _write(folder: Path, files: tuple[str, str], limit: str, use: int, inactive: int) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    for name, value in zip((*files, "memory.stat"), (limit, str(use), f"anon 5\ninactive_file {inactive}"), strict=True):
+    for name, value in zip(
+        (*files, "memory.stat"), (limit, str(use), f"anon 5\ninactive_file {inactive}"), strict=True
+    ):
         (folder / name).write_text(value + "\n")
 
 

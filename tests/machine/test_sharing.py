@@ -1,4 +1,6 @@
-"""L14: the store is its owner's alone, whatever the umask; `store share` opens what readers need to a group, new things too."""
+"""L14: the store is its owner's alone, whatever the umask; `store share` opens what readers need to a group,
+new things too.
+"""
 
 from __future__ import annotations
 
@@ -75,7 +77,14 @@ def move_on(home: Home, version: int) -> None:
         scratch.rmdir()
         write_bundle(scratch, Linear.seeded(version))
     with private_files():
-        entry = {"time": "2026-11-24T12:00:00+00:00", "alias": "champion", "from": 1, "to": version, "who": "x", "why": "y"}
+        entry = {
+            "time": "2026-11-24T12:00:00+00:00",
+            "alias": "champion",
+            "from": 1,
+            "to": version,
+            "who": "x",
+            "why": "y",
+        }
         ledger.append(home.releases / "fruit", [entry])
         write_json(home.releases / "fruit" / f"{version}.gates.json", {})
         write_atomically(home.releases / "fruit" / "champion.alias", f"{version}\n".encode())
@@ -158,9 +167,18 @@ def test_a_group_reads_releases_and_database_and_nothing_else(old: Home) -> None
     found = open_below(old.root)
     elsewhere = {path for path in found if old.releases not in (path, *path.parents)}
     assert elsewhere == {old.root, old.database, old.database.with_name("mlflow.db-wal")}
-    expected = ("ledger.jsonl", "2.gates.json", "champion.alias", "1/model.onnx", "2/model.onnx", "2/manifest.json")
+    expected = (
+        "ledger.jsonl",
+        "2.gates.json",
+        "champion.alias",
+        "1/model.onnx",
+        "2/model.onnx",
+        "2/manifest.json",
+    )
     assert found.keys() >= {old.releases / "fruit" / name for name in expected}
-    assert {path: mode for path, mode in found.items() if mode != ("2750" if path.is_dir() else "640")} == {old.root: "2710"}
+    assert {path: mode for path, mode in found.items() if mode != ("2750" if path.is_dir() else "640")} == {
+        old.root: "2710"
+    }
     assert {path.stat().st_gid for path in found} == {GROUP}
     assert modes(outside) == ["600"]
     unshare(old)
@@ -170,7 +188,9 @@ def test_a_group_reads_releases_and_database_and_nothing_else(old: Home) -> None
 
 
 def test_a_private_file_stays_so_in_a_folder_that_a_group_reads(home: Home) -> None:
-    """C1: as `state` is where a store of before lies below a setgid folder; else the string was made anew for ever."""
+    """C1: as `state` is where a store of before lies below a setgid folder; else the string was made anew for
+    ever.
+    """
     make_folder(home.state).chmod(0o2750)
     auth = make_auth(home)
     assert modes(auth_file(home)) == ["600"] and make_auth(home) == auth
@@ -188,7 +208,9 @@ def test_a_private_file_stays_so_in_a_folder_that_a_group_reads(home: Home) -> N
         (["--off", "--group", "0"], "leave out --group"),
     ],
 )
-def test_wrong_groups_are_one_line(arguments: list[str], expected: str, old: Home, capsys: pytest.CaptureFixture[str]) -> None:
+def test_wrong_groups_are_one_line(
+    arguments: list[str], expected: str, old: Home, capsys: pytest.CaptureFixture[str]
+) -> None:
     old.root.chmod(0o700)
     before = open_below(old.root)
     assert run("store", "share", *arguments) == 2
@@ -235,20 +257,27 @@ DOCKERFILE = (ROOT / "Dockerfile").read_text()
 
 
 def image_command(mlruns: Path, folder: Path, *, group: bool) -> list[str]:
-    """What the image runs for the `docker run` that the Dockerfile documents, with the groups and mounts of that line."""
+    """What the image runs for the `docker run` that the Dockerfile documents, with the groups and mounts of
+    that line.
+    """
     documented = " ".join(re.findall(r"^#     (.*)", DOCKERFILE, re.MULTILINE))
     given = re.search(r'--group-add "(\$\(.*?\))"', documented)
     mount = re.search(r'-v "\$PWD/(mlruns/releases):(/releases):ro"', documented)
     entry = re.search(r"^ENTRYPOINT (.*)", DOCKERFILE, re.MULTILINE)
     user = re.search(r"--uid (\d+)", DOCKERFILE)
     assert given and mount and entry and user
-    asked = subprocess.run(["sh", "-c", f"echo {given[1]}"], cwd=mlruns.parent, capture_output=True, text=True, check=True)
+    asked = subprocess.run(
+        ["sh", "-c", f"echo {given[1]}"], cwd=mlruns.parent, capture_output=True, text=True, check=True
+    )
     folder.mkdir()
     return as_user(
-        int(user[1]), int(asked.stdout) if group else None, [*json.loads(entry[1]), "--port", "0", "--workers", "1"], folder,
+        int(user[1]),
+        int(asked.stdout) if group else None,
+        [*json.loads(entry[1]), "--port", "0", "--workers", "1"],
+        folder,
         seen={mlruns.parent / mount[1]: mount[2], ROOT / "src": "/app/src", Path(sys.prefix): "/venv"},
         environment={"PATH": "/venv/bin:/usr/bin:/bin", "PYTHONPATH": "/app/src", "HOME": "/"},
-    )  # fmt: skip
+    )
 
 
 def test_the_documented_container_serves_a_shared_store_and_what_is_promoted_later(
@@ -261,7 +290,11 @@ def test_the_documented_container_serves_a_shared_store_and_what_is_promoted_lat
         home.database.touch()
         move_on(home, 1)
     refused = subprocess.run(
-        image_command(home.root, tmp_path / "closed", group=True), capture_output=True, text=True, check=False, timeout=60
+        image_command(home.root, tmp_path / "closed", group=True),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
     )
     assert refused.returncode == 2
     assert refused.stderr.splitlines()[-1] == (
@@ -272,7 +305,10 @@ def test_the_documented_container_serves_a_shared_store_and_what_is_promoted_lat
     with (
         (tmp_path / "log").open("w") as log,
         subprocess.Popen(
-            image_command(home.root, tmp_path / "root", group=True), stdout=subprocess.PIPE, stderr=log, text=True
+            image_command(home.root, tmp_path / "root", group=True),
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
         ) as container,
     ):
         try:

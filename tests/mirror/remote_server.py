@@ -1,4 +1,6 @@
-"""A real MLflow server to mirror to, a proxy that does it harm, and a comparison that asks the server's own files."""
+"""A real MLflow server to mirror to, a proxy that does it harm, and a comparison that asks the server's own
+files.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ from modelyard.tracking.store import EXPERIMENT, open_store
 
 
 class MlflowServer:
-    """`mlflow server` with a database and a disk of its own; it can be killed, paused and started again on its port."""
+    """`mlflow server` with a database and a disk of its own; it can be killed, paused and started again on
+    its port.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.artifacts = folder, folder / "artifacts"
@@ -44,12 +48,29 @@ class MlflowServer:
         """Start it and wait until it answers."""
         quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
         command = [
-            sys.executable, "-m", "mlflow", "server", "--backend-store-uri", self.database, "--serve-artifacts",
-            "--artifacts-destination", str(self.artifacts), "--host", "127.0.0.1", "--port", str(self.port), "--workers", "1",
-        ]  # fmt: skip
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")} | quiet
+            sys.executable,
+            "-m",
+            "mlflow",
+            "server",
+            "--backend-store-uri",
+            self.database,
+            "--serve-artifacts",
+            "--artifacts-destination",
+            str(self.artifacts),
+            "--host",
+            "127.0.0.1",
+            "--port",
+            str(self.port),
+            "--workers",
+            "1",
+        ]
+        environment = {
+            name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")
+        } | quiet
         with (self.folder / "server.log").open("ab") as log:
-            self._process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
+            self._process = subprocess.Popen(
+                command, env=environment, stdout=log, stderr=log, start_new_session=True
+            )
         deadline = time.monotonic() + 120
         while time.monotonic() < deadline:
             try:
@@ -129,7 +150,11 @@ class HarmfulProxy:
             return self._answer(request, self.status, b"not now", "text/plain")
         if request.command == "PUT" and self._take("cut_uploads"):
             body = body[: len(body) // 2]
-        headers = {name: value for name, value in request.headers.items() if name.lower() not in ("content-length", "host")}
+        headers = {
+            name: value
+            for name, value in request.headers.items()
+            if name.lower() not in ("content-length", "host")
+        }
         connection = http.client.HTTPConnection("127.0.0.1", self.upstream, timeout=60)
         try:
             connection.request(request.command, request.path, body, headers)
@@ -159,7 +184,9 @@ class HarmfulProxy:
 
 
 def differences(home: Home, server: MlflowServer) -> tuple[list[str], list[str]]:
-    """What of the store is not at the server as it is here, and what is there more than once; read from the server's disk."""
+    """What of the store is not at the server as it is here, and what is there more than once; read from the
+    server's disk.
+    """
     there, (here, _) = MlflowClient(server.database, server.database), open_store(home)
     found = there.get_experiment_by_name(EXPERIMENT)
     runs = there.search_runs([found.experiment_id]) if found else []
@@ -172,20 +199,25 @@ def differences(home: Home, server: MlflowServer) -> tuple[list[str], list[str]]
             lost.append(f"run {name}")
             continue
         copy = runs[names.index(name)]
-        lost += [f"{local.name}: {part}" for part in _run_differences(server, (here, local.run), (there, copy))]
+        lost += [
+            f"{local.name}: {part}" for part in _run_differences(server, (here, local.run), (there, copy))
+        ]
         known = there.search_logged_models([copy.info.experiment_id], f"source_run_id = '{copy.info.run_id}'")
         for model_id in local.models:
             copies = [model for model in known if model.tags.get(MODEL_TAG) == f"{store_id(home)}/{model_id}"]
             doubled += [f"model {model_id}"] * (len(copies) > 1)
             lost += [
-                f"{local.name}: model {part}" for part in _model_differences(server, here.get_logged_model(model_id), copies)
+                f"{local.name}: model {part}"
+                for part in _model_differences(server, here.get_logged_model(model_id), copies)
             ]
     for part, is_double in _version_differences(home, there):
         (doubled if is_double else lost).append(part)
     return lost, doubled
 
 
-def _run_differences(server: MlflowServer, local: tuple[MlflowClient, Any], remote: tuple[MlflowClient, Any]) -> Iterator[str]:
+def _run_differences(
+    server: MlflowServer, local: tuple[MlflowClient, Any], remote: tuple[MlflowClient, Any]
+) -> Iterator[str]:
     (here, run), (there, copy) = local, remote
     for part in ("status", "start_time", "end_time", "run_name"):
         if getattr(run.info, part) != getattr(copy.info, part):

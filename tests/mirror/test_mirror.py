@@ -1,4 +1,6 @@
-"""The mirror at a real MLflow server is equal to the store after every outage, and nothing in it is doubled."""
+"""The mirror at a real MLflow server is equal to the store after every outage, and nothing in it
+is doubled.
+"""
 
 from __future__ import annotations
 
@@ -64,7 +66,9 @@ def add_run(home: Home, key: str, epochs: int = 5) -> str:
     model_id = registry.log_bundle(home, run_id, bundle)
     runs.finish_run(home, run_id, {"test/accuracy": 0.5, "test/ece": float("nan")}, report, model_id)
     score = {"validation_accuracy": "0.5", "validation_nll": "0.1"}
-    version = registry.register(home, run_id, bundle, model_id, {"label": "cnn", "evaluation": "none", **score})
+    version = registry.register(
+        home, run_id, bundle, model_id, {"label": "cnn", "evaluation": "none", **score}
+    )
     open_store(home)[0].set_registered_model_alias(version.name, "champion", str(version.number))
     return run_id
 
@@ -74,7 +78,9 @@ def send(home: Home, address: str) -> Outcome:
 
 
 @pytest.mark.fault("the MLflow server is down while runs are made", how="nothing listens; then a real server")
-def test_what_was_made_during_an_outage_arrives_once(home: Home, server: MlflowServer, proxy: HarmfulProxy) -> None:
+def test_what_was_made_during_an_outage_arrives_once(
+    home: Home, server: MlflowServer, proxy: HarmfulProxy
+) -> None:
     add_run(home, "one")
     outcome = send(home, "http://127.0.0.1:9")
     assert (outcome.sent, outcome.waiting) == (0, 1)
@@ -84,7 +90,9 @@ def test_what_was_made_during_an_outage_arrives_once(home: Home, server: MlflowS
     assert send(home, proxy.address) == Outcome(0, 0, "")
 
 
-@pytest.mark.fault("a second copy of a run appears at the MLflow server", how="made there by hand with the same tag")
+@pytest.mark.fault(
+    "a second copy of a run appears at the MLflow server", how="made there by hand with the same tag"
+)
 def test_a_late_double_is_removed(home: Home, server: MlflowServer, proxy: HarmfulProxy) -> None:
     client = MlflowClient(server.database)
     experiment = client.get_experiment_by_name("modelyard")
@@ -96,7 +104,9 @@ def test_a_late_double_is_removed(home: Home, server: MlflowServer, proxy: Harmf
     assert differences(home, server) == ([], [])
 
 
-@pytest.mark.fault("the MLflow server's answers to writes are lost", how="a proxy forwards them and cuts the connection")
+@pytest.mark.fault(
+    "the MLflow server's answers to writes are lost", how="a proxy forwards them and cuts the connection"
+)
 def test_a_lost_answer_doubles_nothing(home: Home, server: MlflowServer, proxy: HarmfulProxy) -> None:
     add_run(home, "two")
     proxy.lost_answers = 4
@@ -107,7 +117,9 @@ def test_a_lost_answer_doubles_nothing(home: Home, server: MlflowServer, proxy: 
     assert differences(home, server) == ([], [])
 
 
-@pytest.mark.fault("uploads arrive cut short at the MLflow server", how="a proxy forwards half of each of the first 3")
+@pytest.mark.fault(
+    "uploads arrive cut short at the MLflow server", how="a proxy forwards half of each of the first 3"
+)
 def test_a_partial_upload_is_repeated(home: Home, server: MlflowServer, proxy: HarmfulProxy) -> None:
     add_run(home, "three")
     proxy.cut_uploads = 3
@@ -117,11 +129,15 @@ def test_a_partial_upload_is_repeated(home: Home, server: MlflowServer, proxy: H
 
 
 @pytest.mark.fault("the process that syncs is killed midway", how="SIGKILL of `modelyard sync`, then another")
-def test_a_killed_sync_is_completed_by_the_next(home: Home, server: MlflowServer, proxy: HarmfulProxy) -> None:
+def test_a_killed_sync_is_completed_by_the_next(
+    home: Home, server: MlflowServer, proxy: HarmfulProxy
+) -> None:
     add_run(home, "four")
     proxy.delay_s = 0.2
     environment = os.environ | {"MODELYARD_HOME": str(home.root), "MODELYARD_REMOTE": proxy.address}
-    process = subprocess.Popen([sys.executable, "-m", "modelyard", "sync"], env=environment, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "modelyard", "sync"], env=environment, stderr=subprocess.DEVNULL
+    )
     before = count_requests(server)
     while process.poll() is None and count_requests(server) < before + 8:
         time.sleep(0.02)
@@ -157,14 +173,18 @@ def test_a_refusal_is_told_in_one_line(home: Home, proxy: HarmfulProxy, status: 
 
 
 def test_two_syncs_of_one_store_do_not_meet(home: Home) -> None:
-    with FileLock(home.locks / "mirror.lock"), pytest.raises(StoreError, match=r"another sync of .* is at work; try again"):
+    with (
+        FileLock(home.locks / "mirror.lock"),
+        pytest.raises(StoreError, match=r"another sync of .* is at work; try again"),
+    ):
         sync(home, Remote("http://127.0.0.1:9"), lambda _: None, lock_seconds=0.1)
 
 
 def test_an_address_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MODELYARD_REMOTE", "mlflow.example:5000")
     with pytest.raises(
-        ConfigError, match=r"MODELYARD_REMOTE is 'mlflow.example:5000'; expected an MLflow server such as http://"
+        ConfigError,
+        match=r"MODELYARD_REMOTE is 'mlflow.example:5000'; expected an MLflow server such as http://",
     ):
         configured_remote()
     monkeypatch.setenv("MODELYARD_REMOTE", "http://me:secret@mlflow.example:5000")
@@ -174,16 +194,23 @@ def test_an_address_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.parametrize(
-    "address", ["htps://me:secret@host", "http://me:sec/ret@host", "http://me:secret@[bad", "me:secret@host:5"]
+    "address",
+    ["htps://me:secret@host", "http://me:sec/ret@host", "http://me:secret@[bad", "me:secret@host:5"],
 )
-def test_l13_a_wrong_address_is_told_without_its_password(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_l13_a_wrong_address_is_told_without_its_password(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("MODELYARD_REMOTE", address)
     with pytest.raises(ConfigError, match="MODELYARD_REMOTE is") as refused:
         configured_remote()
-    assert not {"secret", "ret@", "me:"} & {part for part in ("secret", "ret@", "me:") if part in str(refused.value)}
+    assert not {"secret", "ret@", "me:"} & {
+        part for part in ("secret", "ret@", "me:") if part in str(refused.value)
+    }
 
 
-@pytest.mark.parametrize("text", ["API request to {}/api/2.0/x failed with exception refused", "error code 500 {}/x"])
+@pytest.mark.parametrize(
+    "text", ["API request to {}/api/2.0/x failed with exception refused", "error code 500 {}/x"]
+)
 def test_l13_no_trace_of_a_refusal_has_the_password(text: str) -> None:
     address = f"http://me:{'SECRET'.lower()}@host"  # the trace shows this very source
     with pytest.raises(RemoteError) as refused, asking(Remote(address)):

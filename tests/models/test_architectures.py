@@ -44,13 +44,17 @@ def test_every_window_of_the_cnn_sees_the_image(side: int) -> None:
 @pytest.mark.parametrize("patch", [4, 8, 12, 16])
 def test_a_pooling_stem_makes_one_token_of_a_patch(patch: int) -> None:
     model = TransformerConfig(patch=patch, stem="pool").build((3, 22, 26), 7)
-    tokens_BTD = model.get_submodule("stem")(torch.rand(5, 3, -(-22 // patch) * patch, -(-26 // patch) * patch))
+    tokens_BTD = model.get_submodule("stem")(
+        torch.rand(5, 3, -(-22 // patch) * patch, -(-26 // patch) * patch)
+    )
     assert tokens_BTD.flatten(2).shape == (5, 64, -(-22 // patch) * -(-26 // patch))
     assert model(torch.rand(5, 3, 22, 26)).shape == (5, 7)
 
 
 def test_a_patch_that_the_stem_cannot_halve_is_refused() -> None:
-    with pytest.raises(ValidationError, match=r"patch \(6\) must be a multiple of 4: the pooling stem halves the image twice"):
+    with pytest.raises(
+        ValidationError, match=r"patch \(6\) must be a multiple of 4: the pooling stem halves the image twice"
+    ):
         TransformerConfig(patch=6, stem="pool")
 
 
@@ -114,4 +118,6 @@ def test_members_are_trained_as_if_alone_and_answer_together(architecture: str) 
 
 
 def _gradient(module: torch.nn.Module) -> torch.Tensor:
-    return torch.cat([parameter.grad.flatten() for parameter in module.parameters() if parameter.grad is not None])
+    return torch.cat(
+        [parameter.grad.flatten() for parameter in module.parameters() if parameter.grad is not None]
+    )

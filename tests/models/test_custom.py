@@ -59,13 +59,17 @@ def check(folder: Path, name: str, source: str = SOURCE) -> None:
     dataset, home = lit_dataset(), Home(folder / "runs")
     pack(dataset, home.steps / "data")
     recipe = make_recipe(f"{folder}/nets.py:{name}", "smoke")
-    request = BuildRequest(recipe=recipe, label=name, seed=0, data_step="data", data_digest=dataset.digest, dataset="lit")
+    request = BuildRequest(
+        recipe=recipe, label=name, seed=0, data_step="data", data_digest=dataset.digest, dataset="lit"
+    )
     check_model(request, home)
 
 
 def test_a_sound_module_passes_and_is_named_after_its_file(tmp_path: Path) -> None:
     check(tmp_path, "Fine")
-    (tmp_path / "nets.py").write_text(f"from __future__ import annotations\n{SOURCE}")  # dataclasses then need their module
+    (tmp_path / "nets.py").write_text(
+        f"from __future__ import annotations\n{SOURCE}"
+    )  # dataclasses then need their module
     assert list(named_recipes([f"{tmp_path}/nets.py:Fine"], "smoke")) == ["nets.Fine"]
 
 
@@ -74,7 +78,10 @@ def test_a_sound_module_passes_and_is_named_after_its_file(tmp_path: Path) -> No
     [
         ("Narrow", r"nets\.py:Narrow: expected logits of shape \(2, 5\) for 2 images, received \(2, 3\)"),
         ("Failing", r"nets\.py:Failing: cannot be built \(RuntimeError: my own fault\)"),
-        ("Absent", r"nets\.py:Absent: no class Absent; the file has Fine, Sizes, Narrow, Branching, Failing$"),
+        (
+            "Absent",
+            r"nets\.py:Absent: no class Absent; the file has Fine, Sizes, Narrow, Branching, Failing$",
+        ),
         ("SIZE", r"nets\.py:SIZE: SIZE is no class but of type int; the file has Fine, "),
     ],
 )
@@ -84,7 +91,9 @@ def test_a_module_that_does_not_fit_is_refused(tmp_path: Path, name: str, expect
 
 
 def test_a_file_that_cannot_be_imported_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"cannot be built \(ModuleNotFoundError: No module named 'nothere'\)"):
+    with pytest.raises(
+        ConfigError, match=r"cannot be built \(ModuleNotFoundError: No module named 'nothere'\)"
+    ):
         check(tmp_path, "Fine", "import nothere")
 
 
@@ -126,19 +135,29 @@ def test_a_second_head_is_not_exported(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("training", "evaluation", "expected"),
     [
-        ("(features, 1)", "logits", r"received a tuple of 2: \(2, 15\), int while training; return the logits"),
+        (
+            "(features, 1)",
+            "logits",
+            r"received a tuple of 2: \(2, 15\), int while training; return the logits",
+        ),
         ("None", "logits", r"received a NoneType while training"),
         ("logits", "logits.softmax(1)", r"received probabilities; leave the softmax out"),
         ("logits.softmax(1)", "logits", r"received probabilities while training"),
         ("logits.detach()", "logits", "expected logits that depend on a parameter"),
         ("logits.argmax(1)", "logits", r"received \(2,\) of int64 while training"),
-        ("logits", "logits.round().long()", r"expected logits of shape \(2, 5\) for 2 images, received \(2, 5\) of int64"),
+        (
+            "logits",
+            "logits.round().long()",
+            r"expected logits of shape \(2, 5\) for 2 images, received \(2, 5\) of int64",
+        ),
         ("logits", "{'a': features}", r"received a dict of 1: \(2, 15\); return"),
         ("1 / 0", "logits", r"fails while training \(ZeroDivisionError: division by zero\)"),
         ("logits", "features @ logits", r"fails \(RuntimeError: .*2x15 and 2x5"),
     ],
 )
-def test_an_output_without_logits_is_told(tmp_path: Path, training: str, evaluation: str, expected: str) -> None:
+def test_an_output_without_logits_is_told(
+    tmp_path: Path, training: str, evaluation: str, expected: str
+) -> None:
     with pytest.raises(ConfigError, match=rf"nets\.py:Net: .*{expected}"):
         parsed(tmp_path, training, evaluation).check((1, 3, 5), 5)
 
@@ -170,7 +189,9 @@ def parsed(folder: Path, training: str, evaluation: str) -> CustomConfig:
 
 def test_the_check_leaves_the_model_as_it_was_built(tmp_path: Path) -> None:
     source = SOURCE.replace("self.layer = ", "self.norm = nn.BatchNorm1d(num_classes); self.layer = ")
-    source = source.replace("return self.layer(images.flatten(1))", "return self.norm(self.layer(images.flatten(1)))")
+    source = source.replace(
+        "return self.layer(images.flatten(1))", "return self.norm(self.layer(images.flatten(1)))"
+    )
     (tmp_path / "nets.py").write_text(source)
     model = CustomConfig.parse(f"{tmp_path}/nets.py:Fine").check((1, 3, 5), 5)
     assert int(model.get_buffer("norm.num_batches_tracked")) == 0
@@ -185,7 +206,10 @@ def test_the_check_leaves_the_model_as_it_was_built(tmp_path: Path) -> None:
         ("while True: print('x' * 100)", "RuntimeError: it prints more than 100000 characters"),
         ("import sys\nwhile True: sys.stderr.write('\\n')", "RuntimeError: it prints more than"),
         ("x = (", "SyntaxError"),
-        ("import nosuch", "ModuleNotFoundError: No module named 'nosuch'); install it, or put it beside the file"),
+        (
+            "import nosuch",
+            "ModuleNotFoundError: No module named 'nosuch'); install it, or put it beside the file",
+        ),
         ("raise ValueError('two\\nlines')", "ValueError: two lines"),
     ],
 )
@@ -207,14 +231,28 @@ def test_a_module_may_be_told_its_arguments(tmp_path: Path) -> None:
     set_twice = recipe.override(["model.kwargs.depth=34", "model.kwargs.name=x y", "model.kwargs.depth=18"])
     assert set_twice.made_flat()["model.kwargs.depth"] == 18
     set_twice.model.build((1, 3, 5), 5)
-    with pytest.raises(ConfigError, match=r"'width'\); it is called as Fine\(image_shape, num_classes, width=1\.5\)"):
+    with pytest.raises(
+        ConfigError, match=r"'width'\); it is called as Fine\(image_shape, num_classes, width=1\.5\)"
+    ):
         recipe.override(["model.kwargs.width=1.5"]).model.build((1, 3, 5), 5)
-    for wrong in ("model.kwarg.depth=3", "model.kwargs=3", "model.kwargs.a.b=3", "model.kwargs.a b=3", 'model.kwargs={"a": 3}'):
+    for wrong in (
+        "model.kwarg.depth=3",
+        "model.kwargs=3",
+        "model.kwargs.a.b=3",
+        "model.kwargs.a b=3",
+        'model.kwargs={"a": 3}',
+    ):
         with pytest.raises(ConfigError, match=r"unknown recipe key .*did you mean model\.kwargs\.NAME\?"):
             recipe.override([wrong])
-    for value, received in (("[3]", r"\[3\]"), ('{"a": 3}', "{'a': 3}"), ("NaN", "nan"), ("-Infinity", "-inf")):
+    for value, received in (
+        ("[3]", r"\[3\]"),
+        ('{"a": 3}', "{'a': 3}"),
+        ("NaN", "nan"),
+        ("-Infinity", "-inf"),
+    ):
         with pytest.raises(
-            ConfigError, match=rf"kwargs\.depth: expected text, a number, true, false or null; received {received}"
+            ConfigError,
+            match=rf"kwargs\.depth: expected text, a number, true, false or null; received {received}",
         ):
             recipe.override([f"model.kwargs.depth={value}"])
     with pytest.raises(ConfigError, match="unknown recipe key"):
@@ -227,7 +265,9 @@ def digest(folder: Path, name: str = "Net") -> str:
     return CustomConfig.parse(f"{folder}/nets.py:{name}").started((1, 3, 5), 5).weights_digest
 
 
-@pytest.mark.parametrize("how", ["self.load_state_dict(torch.load(FILE, weights_only=True), strict=False)", "self.plain = W"])
+@pytest.mark.parametrize(
+    "how", ["self.load_state_dict(torch.load(FILE, weights_only=True), strict=False)", "self.plain = W"]
+)
 def test_other_weights_beside_the_module_are_another_model(tmp_path: Path, how: str) -> None:
     """A4; what is random without a seed counts for nothing."""
     source = outputs_source("logits", "logits").replace(
@@ -237,7 +277,9 @@ def test_other_weights_beside_the_module_are_another_model(tmp_path: Path, how: 
         f" W = torch.load(FILE, weights_only=True)['layer.bias']; {how}",
     )
     file = tmp_path / "w.pt"
-    (tmp_path / "nets.py").write_text(f"import itertools, torch\nN = itertools.count()\nFILE = {str(file)!r}\n{source}")
+    (tmp_path / "nets.py").write_text(
+        f"import itertools, torch\nN = itertools.count()\nFILE = {str(file)!r}\n{source}"
+    )
     digests = []
     for value in (1.0, 2.0, 1.0):
         torch.save({"layer.bias": torch.full((5,), value)}, file)
@@ -246,7 +288,9 @@ def test_other_weights_beside_the_module_are_another_model(tmp_path: Path, how: 
     model = CustomConfig.parse(f"{tmp_path}/nets.py:Net").started((1, 3, 5), 5)
     model.demand_started((1, 3, 5), 5)
     torch.save({"layer.bias": torch.full((5,), 3.0)}, file)
-    with pytest.raises(ConfigError, match=r"nets\.py:Net: it starts from other weights than when the run began"):
+    with pytest.raises(
+        ConfigError, match=r"nets\.py:Net: it starts from other weights than when the run began"
+    ):
         model.demand_started((1, 3, 5), 5)
 
 
@@ -279,7 +323,9 @@ def test_two_files_of_one_name_have_two_labels(tmp_path: Path) -> None:
     ]
 
 
-def test_what_does_not_fit_is_told_before_any_image_is_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_does_not_fit_is_told_before_any_image_is_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("modelyard.samples.image.read_image", None)
     monkeypatch.setattr("modelyard.sources.folder.read_image", None)
     folder = image_folder(tmp_path / "in", {"a": 9, "b": 9, "c": 9}, size=(6, 4))
@@ -288,9 +334,14 @@ def test_what_does_not_fit_is_told_before_any_image_is_decoded(tmp_path: Path, m
         (tmp_path / "nets.py").write_text(source)
         with pytest.raises(ConfigError, match=r"nets\.py:Fine: fails \(AssertionError"):
             compare_request(
-                dataset, architectures=[f"{tmp_path}/nets.py:Fine"], preset="smoke", assignments=(), seed=0, device="cpu",
+                dataset,
+                architectures=[f"{tmp_path}/nets.py:Fine"],
+                preset="smoke",
+                assignments=(),
+                seed=0,
+                device="cpu",
                 skip_unreadable=False,
-            )  # fmt: skip
+            )
 
 
 def test_an_edit_of_the_source_is_another_model(tmp_path: Path) -> None:
@@ -301,7 +352,9 @@ def test_an_edit_of_the_source_is_another_model(tmp_path: Path) -> None:
 
 
 def test_what_runs_is_what_the_digest_is_of(tmp_path: Path) -> None:
-    """C1: neither a file that was edited after it was checked, nor another one that Python has cached for it."""
+    """C1: neither a file that was edited after it was checked, nor another one that Python has
+    cached for it.
+    """
     file, marker = tmp_path / "nets.py", tmp_path / "marker"
     hostile = SOURCE + f"\nopen({str(marker)!r}, 'w').close()"
     file.write_text(hostile)

@@ -11,7 +11,12 @@ from modelyard.errors import ConfigError
 from modelyard.models import CustomConfig, library
 from modelyard.recipes import named_recipes
 
-NAMES = ["torchvision:squeezenet1_1", "torchvision:mobilenet_v3_small", "torchvision:googlenet", "timm:test_resnet.r160_in1k"]
+NAMES = [
+    "torchvision:squeezenet1_1",
+    "torchvision:mobilenet_v3_small",
+    "torchvision:googlenet",
+    "timm:test_resnet.r160_in1k",
+]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -25,7 +30,9 @@ def test_it_answers_for_grey_and_coloured_images_and_can_be_trained(name: str, c
 
 
 def test_its_name_is_its_label_and_its_arguments_are_given() -> None:
-    recipe = named_recipes(["torchvision:resnet18"], "smoke", ["model.kwargs.zero_init_residual=true"])["torchvision:resnet18"]
+    recipe = named_recipes(["torchvision:resnet18"], "smoke", ["model.kwargs.zero_init_residual=true"])[
+        "torchvision:resnet18"
+    ]
     model = recipe.model.build((1, 28, 28), 10)
     assert float(model.get_parameter("layer1.0.bn2.weight").detach().abs().max()) == 0
 
@@ -48,7 +55,10 @@ def test_an_unknown_name_is_told_with_near_ones(name: str, told: str) -> None:
 
 
 def test_the_size_that_it_needs_is_told() -> None:
-    told = r"torchvision:inception_v3 takes no images of 28 x 28, but for instance of 75 x 75: --set data\.height=75 "
+    told = (
+        r"torchvision:inception_v3 takes no images of 28 x 28, but for instance of 75 x 75: "
+        r"--set data\.height=75 "
+    )
     with pytest.raises(ConfigError, match=told):
         CustomConfig.parse("torchvision:inception_v3").build((1, 28, 28), 10)
 
@@ -56,9 +66,13 @@ def test_the_size_that_it_needs_is_told() -> None:
 def test_a_library_loads_no_weights(monkeypatch: pytest.MonkeyPatch) -> None:
     for word in library.LOADING:
         config = CustomConfig.parse("torchvision:resnet18").model_copy(update={"kwargs": {word: "DEFAULT"}})
-        with pytest.raises(ConfigError, match=rf"model\.kwargs\.{word} loads weights; expected an own module"):
+        with pytest.raises(
+            ConfigError, match=rf"model\.kwargs\.{word} loads weights; expected an own module"
+        ):
             config.build((3, 32, 32), 10)
     monkeypatch.setitem(sys.modules, "timm", None)
     monkeypatch.setattr(library, "find_spec", lambda name: None)
-    with pytest.raises(ConfigError, match="timm:resnet18: timm is not installed; install it with: pip install timm"):
+    with pytest.raises(
+        ConfigError, match="timm:resnet18: timm is not installed; install it with: pip install timm"
+    ):
         CustomConfig.parse("timm:resnet18")

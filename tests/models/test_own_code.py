@@ -35,21 +35,30 @@ FORMS = {
     "module": ("net", {"net": "import layers as L\nANSWER = L.X", "layers": "X = 7"}),
     "in turn": ("net", {"net": "from a import ANSWER", "a": "from b import X\nANSWER = X", "b": "X = 7"}),
     "folder without init": ("net", {"net": "from blocks.conv import ANSWER", "blocks__conv": "ANSWER = 7"}),
-    "dotted": ("net", {"net": "import blocks.conv\nANSWER = blocks.conv.X", "blocks__init": "", "blocks__conv": "X = 7"}),
-    "from a package": ("net", {"net": "from blocks import conv\nANSWER = conv.X", "blocks__init": "", "blocks__conv": "X = 7"}),
+    "dotted": ("net", {"net": "import blocks.conv\nANSWER = "
+"blocks.conv.X", "blocks__init": "", "blocks__conv": "X = 7"}),
+    "from a package": ("net", {"net": "from blocks import "
+"conv\nANSWER = conv.X", "blocks__init": "", "blocks__conv": "X = 7"}),
     "star": ("net", {"net": "from layers import *", "layers": "ANSWER = 7"}),
-    "in a function": ("net", {"net": "def f():\n from layers import X\n return X\nANSWER = f()", "layers": "X = 7"}),
-    "relative": ("pkg/net", {"pkg__init": "", "pkg__net": "from .layers import ANSWER", "pkg__layers": "ANSWER = 7"}),
+    "in a function": ("net", {"net": "def f():\n from layers import X\n return "
+"X\nANSWER = f()", "layers": "X = 7"}),
+    "relative": ("pkg/net", {"pkg__init": "", "pkg__net": "from .layers "
+"import ANSWER", "pkg__layers": "ANSWER = 7"}),
     "relative, no init": ("net", {"net": "from .layers import ANSWER", "layers": "ANSWER = 7"}),
-    "parent's": ("p/q/net", {"p__init": "X = 7", "p__q__init": "", "p__q__net": "from .. import X\nANSWER = X"}),
+    "parent's": ("p/q/net", {"p__init": "X = 7", "p__q__init": "", "p__q__net": "from .. import "
+"X\nANSWER = X"}),
     "parent's module": (
-        "p/q/net", {"p__init": "", "p__q__init": "", "p__q__net": "from ..c import X as ANSWER", "p__c": "X = 7"},
+        "p/q/net", {"p__init": "", "p__q__init": "", "p__q__net": "from ..c import "
+"X as ANSWER", "p__c": "X = 7"},
     ),
-    "by its package's name": ("pkg/net", {"pkg__init": "", "pkg__net": "from pkg.c import ANSWER", "pkg__c": "ANSWER = 7"}),
-    "beside, in a package": ("pkg/net", {"pkg__init": "", "pkg__net": "from c import ANSWER", "pkg__c": "ANSWER = 7"}),
+    "by its package's name": ("pkg/net", {"pkg__init": "", "pkg__net": "from pkg.c "
+"import ANSWER", "pkg__c": "ANSWER = 7"}),
+    "beside, in "
+"a package": ("pkg/net", {"pkg__init": "", "pkg__net": "from c import ANSWER", "pkg__c": "ANSWER = 7"}),
     "from a folder above": (
         "m/nets/net",
-        {"m__nets__net": "from u.c import X\nimport m.d\nANSWER = X + m.d.Y", "u__init": "", "u__c": "X = 3", "m__d": "Y = 4"},
+        {"m__nets__net": "from u.c import X\nimport "
+"m.d\nANSWER = X + m.d.Y", "u__init": "", "u__c": "X = 3", "m__d": "Y = 4"},
     ),
     "below src": ("src/p/m/net", {"src__p__m__net": "import p.c\nANSWER = p.c.X", "src__p__c": "X = 7"}),
     "beside what is not there": (
@@ -57,14 +66,17 @@ FORMS = {
     ),
     "one copy": (
         "pkg/net",
-        {"pkg__init": "", "pkg__net": "import pkg.c, c\nfrom . import c as d\nANSWER = 7 * (c is d is pkg.c)", "pkg__c": ""},
+        {"pkg__init": "", "pkg__net": "import pkg.c, c\nfrom . import c "
+"as d\nANSWER = 7 * (c is d is pkg.c)", "pkg__c": ""},
     ),
     "in a circle": ("net", {"net": "X = 7\nfrom c import ANSWER", "c": "import net\nANSWER = net.X"}),
     "by a computed name": (
         "net",
-        {"net": "import importlib\nANSWER = importlib.import_module('.c' + '1', __package__).X", "c1": "X = 7", "c2": "X = 8"},
+        {"net": "import importlib\nANSWER = importlib.import_module('.c' + '1', "
+"__package__).X", "c1": "X = 7", "c2": "X = 8"},
     ),
-    "the standard library's name": ("net", {"net": "import random\nANSWER = 7 if random.random() else 0", "random": "1 / 0"}),
+    "the standard library's name": ("net", {"net": "import random\nANSWER = 7 if "
+"random.random() else 0", "random": "1 / 0"}),
     "an odd file name": ("my net.v2", {"my net.v2": "from c import ANSWER", "c": "ANSWER = 7"}),
 }  # fmt: skip
 
@@ -89,7 +101,10 @@ def test_what_it_imports_is_found_digested_and_left_to_it_alone(
 
 
 def test_what_anybody_may_have_left_in_a_folder_above_is_not_imported(tmp_path: Path) -> None:
-    file = written(tmp_path, nets__net="try:\n import c\nexcept ImportError:\n ANSWER = 7", c="ANSWER = 8") / "nets/net.py"
+    file = (
+        written(tmp_path, nets__net="try:\n import c\nexcept ImportError:\n ANSWER = 7", c="ANSWER = 8")
+        / "nets/net.py"
+    )
     assert len(OwnCode.read(file).files) == 2
     tmp_path.chmod(0o777)
     assert len(OwnCode.read(file).files) == 1
@@ -99,7 +114,9 @@ def test_what_anybody_may_have_left_in_a_folder_above_is_not_imported(tmp_path: 
 def test_two_modules_with_a_helper_of_one_name_do_not_mix(tmp_path: Path) -> None:
     files = [
         written(
-            tmp_path / str(value), net="def late():\n import c\n return c.ANSWER\nfrom c import ANSWER", c=f"ANSWER = {value}"
+            tmp_path / str(value),
+            net="def late():\n import c\n return c.ANSWER\nfrom c import ANSWER",
+            c=f"ANSWER = {value}",
         )
         for value in (1, 2)
     ]
@@ -124,7 +141,10 @@ from dataclasses import dataclass
 class Sizes:
     width: int = 3
 """
-    net = f"{source}\nfrom c import Sizes as Other\nANSWER = [Sizes(), Other(), *map(typing.get_type_hints, (Sizes, Other))]"
+    net = (
+        f"{source}\nfrom c import Sizes as Other\nANSWER = [Sizes(), Other(), "
+        "*map(typing.get_type_hints, (Sizes, Other))]"
+    )
     file = written(tmp_path, net=net, c=source) / "net.py"
     found = answer(file)
     assert pickle.loads(pickle.dumps(found)) == found
@@ -133,8 +153,13 @@ class Sizes:
 
 
 def test_neither_a_cached_nor_an_edited_helper_is_executed(tmp_path: Path) -> None:
-    file = written(tmp_path, net="def late():\n from c import ANSWER\n return ANSWER", c="ANSWER = 'evil'") / "net.py"
-    py_compile.compile(str(tmp_path / "c.py"), invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
+    file = (
+        written(tmp_path, net="def late():\n from c import ANSWER\n return ANSWER", c="ANSWER = 'evil'")
+        / "net.py"
+    )
+    py_compile.compile(
+        str(tmp_path / "c.py"), invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH
+    )
     written(tmp_path, c="ANSWER = 7")
     digest = OwnCode.read(file).digest
     module = load(str(file), digest)
@@ -145,7 +170,9 @@ def test_neither_a_cached_nor_an_edited_helper_is_executed(tmp_path: Path) -> No
         load(str(file), digest)
 
 
-def test_a_scheduled_run_executes_nothing_while_a_file_is_not_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_scheduled_run_executes_nothing_while_a_file_is_not_recorded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     home, ran = Home(tmp_path / "runs"), tmp_path / "ran"
     monkeypatch.setenv("MODELYARD_HOME", str(home.root))
     monkeypatch.setenv(ONLY_RECORDED, "1")
@@ -154,7 +181,9 @@ def test_a_scheduled_run_executes_nothing_while_a_file_is_not_recorded(tmp_path:
     known = OwnCode.read(file).files
     for missing in known:
         record(home, {path: digest if path != missing else "0" for path, digest in known.items()})
-        with pytest.raises(ConfigError, match=rf"{Path(missing).name}: not recorded on this machine.*schedule trust"):
+        with pytest.raises(
+            ConfigError, match=rf"{Path(missing).name}: not recorded on this machine.*schedule trust"
+        ):
             answer(file)
         assert not ran.exists()
     record(home, known)

@@ -43,7 +43,9 @@ def free_ports() -> dict[str, int]:
         socket.create_server(("127.0.0.1", 0)) as b,
         socket.create_server(("127.0.0.1", 0)) as c,
     ):
-        return dict(zip(("prefect", "mlflow", "serve"), (held.getsockname()[1] for held in (a, b, c)), strict=True))
+        return dict(
+            zip(("prefect", "mlflow", "serve"), (held.getsockname()[1] for held in (a, b, c)), strict=True)
+        )
 
 
 def test_every_part_is_bound_to_the_supervisor_and_started_again(home: Home) -> None:
@@ -81,7 +83,9 @@ def test_a_taken_port_names_the_option_and_an_unknown_part_the_parts(home: Home)
 
 def test_names_are_allowed_as_browsers_write_them(home: Home) -> None:
     (mlflow,) = make_parts(home, free_ports(), ("mlflow",), hosts=["MLOps.Example.org."])
-    assert mlflow.environment["MLFLOW_SERVER_ALLOWED_HOSTS"].endswith(",mlops.example.org,mlops.example.org:*")
+    assert mlflow.environment["MLFLOW_SERVER_ALLOWED_HOSTS"].endswith(
+        ",mlops.example.org,mlops.example.org:*"
+    )
     assert "https://mlops.example.org," in mlflow.environment["MLFLOW_SERVER_CORS_ALLOWED_ORIGINS"]
 
 
@@ -132,8 +136,11 @@ def test_one_string_is_made_and_made_anew_when_it_is_of_no_use(home: Home) -> No
         (made,) = set(pool.map(make_auth, [home] * 8))
     assert make_auth(home) == made == file.read_text() and file.stat().st_mode & 0o777 == 0o600
     spoils: list[Callable[[], object]] = [
-        file.unlink, lambda: file.write_text("modelyard:abc"), lambda: file.chmod(0o644), lambda: file.write_bytes(b"\xff"),
-    ]  # fmt: skip
+        file.unlink,
+        lambda: file.write_text("modelyard:abc"),
+        lambda: file.chmod(0o644),
+        lambda: file.write_bytes(b"\xff"),
+    ]
     for spoil in spoils:
         spoil()
         before, made = made, make_auth(home)
@@ -159,7 +166,10 @@ def test_the_string_goes_to_our_own_server_alone(home: Home, monkeypatch: pytest
     assert own_address(home) == addresses["prefect"]
     with server_for(home) as server:
         assert server is not None
-        assert (os.environ["PREFECT_API_URL"], os.environ["PREFECT_API_AUTH_STRING"]) == (f"{server.address}/api", server.auth)
+        assert (os.environ["PREFECT_API_URL"], os.environ["PREFECT_API_AUTH_STRING"]) == (
+            f"{server.address}/api",
+            server.auth,
+        )
     assert not {"PREFECT_API_URL", "PREFECT_API_AUTH_STRING"} & set(os.environ)
     monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:4201/api")
     with server_for(home) as server:
@@ -177,14 +187,18 @@ def test_what_ran_is_told_from_what_runs(home: Home) -> None:
     state = UpState(process=identity(process.pid), socket="/nowhere", addresses={})
     write_state(home, state)
     assert running_state(home) == state
-    with pytest.raises(ConfigError, match=r"runs already on .*; see modelyard status, or end it with modelyard down"):
+    with pytest.raises(
+        ConfigError, match=r"runs already on .*; see modelyard status, or end it with modelyard down"
+    ):
         supervision.refuse_second(home)
     with pytest.raises(StoreError, match="the supervisor does not answer"):
         supervision.rows(home)
     process.kill()
     process.communicate()
     assert running_state(home) is None
-    with pytest.raises(StoreError, match="was killed and its parts ended with it; start it with: modelyard up"):
+    with pytest.raises(
+        StoreError, match="was killed and its parts ended with it; start it with: modelyard up"
+    ):
         supervision.rows(home)
     assert not supervision.stop(home)
     assert read_state(home) is None
@@ -201,7 +215,8 @@ def test_a_part_that_is_slow_is_not_told_to_be_starting(home: Home, monkeypatch:
 
 @pytest.mark.parametrize(
     ("answer", "expected"),
-    [(b'{"is_paused": true}', "waiting: its work pool is paused; modelyard schedule"), (b'{"is_paused": false}', "running"),
+    [(b'{"is_paused": true}', "waiting: its work pool is paused; "
+"modelyard schedule"), (b'{"is_paused": false}', "running"),
      (b"nonsense", "running"), (b"[]", "running"), (None, "running")],
 )  # fmt: skip
 def test_a_paused_pool_is_said_at_the_worker(home: Home, answer: bytes | None, expected: str) -> None:
@@ -230,7 +245,9 @@ def test_damaged_state_is_none(home: Home) -> None:
 def test_a_bound_process_ends_with_its_parent() -> None:
     sleeper = [sys.executable, "-m", "modelyard.machine.bound", "SIGKILL", "sleep", "60"]
     code = f"import subprocess; print(subprocess.Popen({sleeper!r}).pid, flush=True); input()"
-    parent = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    parent = subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
     assert parent.stdout is not None
     child = psutil.Process(int(parent.stdout.readline()))
     deadline = time.monotonic() + 10

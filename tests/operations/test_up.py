@@ -32,7 +32,9 @@ from modelyard.operations.state import running_state
 from tests.blank import Templates
 from tests.operations.test_supervision import free_ports
 
-CHROMIUM = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None)
+CHROMIUM = next(
+    (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
+)
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -50,7 +52,11 @@ def home(folder: Path) -> Home:
 
 @pytest.fixture(scope="module")
 def command(folder: Path) -> Iterator[Command]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "MLFLOW_", "MODELYARD_"))}
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("PREFECT_", "MLFLOW_", "MODELYARD_"))
+    }
     environment = kept | {"MODELYARD_HOME": str(folder / "runs"), "MODELYARD_CACHE": str(folder / "cache")}
     environment["PREFECT_WORKER_QUERY_SECONDS"] = "1"  # instead of 10: the worker's look for what is due
 
@@ -106,8 +112,12 @@ def test_the_pages_of_a_running_up_are_shown(command: Command) -> None:
 
 
 @pytest.mark.usefixtures("up")
-def test_the_pages_answer_for_a_name_that_was_given_and_no_other(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Case 16: behind a proxy that passes Host on. What begins as a private address is a name that can be bought."""
+def test_the_pages_answer_for_a_name_that_was_given_and_no_other(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Case 16: behind a proxy that passes Host on. What begins as a private address is a name that can be
+    bought.
+    """
     search, flows = "/ajax-api/2.0/mlflow/experiments/search", "/api/flows/filter"
     found = rows(home)
     for part, path, refused in (("mlflow", search, 403), ("prefect", flows, 421)):
@@ -120,7 +130,10 @@ def test_the_pages_answer_for_a_name_that_was_given_and_no_other(home: Home, mon
                     headers = {"Host": host, "Origin": f"{scheme}://{host}"}
                     assert client.post(path, json=told, headers=headers).status_code == 200, (part, headers)
             for host in ("evil.example", "10.evil.example", "mlops.example.org.evil.example"):
-                assert client.post(path, json=told, headers={"Host": host}).status_code == refused, (part, host)
+                assert client.post(path, json=told, headers={"Host": host}).status_code == refused, (
+                    part,
+                    host,
+                )
             other = {"Host": "mlops.example.org", "Origin": "https://evil.example"}
             assert client.post(path, json=told, headers=other).status_code == 403
     assert "mlops.example.org" in Path(f"/proc/{found['serve']['pid']}/cmdline").read_text()
@@ -139,7 +152,9 @@ def api(up: str, home: Home) -> Iterator[httpx.Client]:
 
 
 def made(api: httpx.Client, path: str, told: dict[str, Any]) -> str:
-    """The number of what is made there; SQLite is busy now and then, and the pool is made when the worker starts."""
+    """The number of what is made there; SQLite is busy now and then, and the pool is made when the worker
+    starts.
+    """
     deadline = time.monotonic() + 60
     while (answer := api.post(path, json=told)).status_code in (404, 503) and time.monotonic() < deadline:
         time.sleep(0.5)
@@ -149,19 +164,31 @@ def made(api: httpx.Client, path: str, told: dict[str, Any]) -> str:
 
 def started(api: httpx.Client, name: str, **more: Any) -> str:
     """A run of a deployment of `refresh`, as one who has the string could make it."""
-    usual = {"entrypoint": "flows.refresh.refresh", "work_pool_name": "modelyard", "enforce_parameter_schema": False}
+    usual = {
+        "entrypoint": "flows.refresh.refresh",
+        "work_pool_name": "modelyard",
+        "enforce_parameter_schema": False,
+    }
     told = {"name": name, "parameters": {"request": {"dataset": "digits"}}} | usual | more
     number = made(api, "/deployments/", told | {"flow_id": made(api, "/flows/", {"name": "refresh"})})
     return made(api, f"/deployments/{number}/create_flow_run", {"state": {"type": "SCHEDULED"}})
 
 
-def test_another_origin_cannot_plan_a_command_and_nobody_runs_one(api: httpx.Client, tmp_path: Path, home: Home) -> None:
-    """C1, as it was done: preflight, flow, deployment with a command, run. And what the worker makes of it for the owner."""
+def test_another_origin_cannot_plan_a_command_and_nobody_runs_one(
+    api: httpx.Client, tmp_path: Path, home: Home
+) -> None:
+    """C1, as it was done: preflight, flow, deployment with a command, run. And what the worker makes of it
+    for the owner.
+    """
     marker = tmp_path / "marker"
     command = f"sh -c 'id > {marker}'"
     page, bare = {"Origin": "http://evil.example"}, str(api.base_url).rstrip("/")
     for way in (page, {"Host": "evil.example", "Origin": "http://evil.example"}, {}):
-        assert httpx.post(f"{bare}/flows/", json={"name": "refresh"}, headers=way).status_code in (401, 403, 421)
+        assert httpx.post(f"{bare}/flows/", json={"name": "refresh"}, headers=way).status_code in (
+            401,
+            403,
+            421,
+        )
         assert httpx.get(f"{bare}/admin/settings", headers=way).status_code in (401, 403, 421)
     asked = page | {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "content-type"}
     assert "access-control-allow-origin" not in httpx.options(f"{bare}/flows/", headers=asked).headers
@@ -191,7 +218,8 @@ def until_over(api: httpx.Client, run: str) -> dict[str, Any]:
 def browser() -> Iterator[Browser]:
     with sync_playwright() as driver:
         made = driver.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu", "--host-resolver-rules=MAP evil.example 127.0.0.1"]
+            executable_path=CHROMIUM,
+            args=["--no-sandbox", "--disable-gpu", "--host-resolver-rules=MAP evil.example 127.0.0.1"],
         )
         yield made
         made.close()
@@ -199,16 +227,21 @@ def browser() -> Iterator[Browser]:
 
 ATTACK = """async bases => {
   const told = [];
-  for (const base of bases) for (const kind of ["application/json", "text/plain"]) for (const path of ["deployments", "flows"])
-    told.push(await fetch(`${base}/api/${path}/`, {method: "POST", headers: {"Content-Type": kind}, body: '{"name": "evil"}'})
+  for (const base of bases) for (const kind of ["application/json", "text/plain"])
+  for (const path of ["deployments", "flows"])
+    told.push(await fetch(
+      `${base}/api/${path}/`, {method: "POST", headers: {"Content-Type": kind}, body: '{"name": "evil"}'})
       .then(answer => answer.status, () => "blocked"));
-  for (const base of bases) told.push(await fetch(`${base}/api/admin/settings`).then(answer => answer.status, () => "blocked"));
+  for (const base of bases)
+    told.push(await fetch(`${base}/api/admin/settings`).then(answer => answer.status, () => "blocked"));
   return told;
 }"""
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine; apt-get install chromium")
-def test_in_a_browser_the_owner_is_signed_in_and_no_other_page_gets_in(browser: Browser, api: httpx.Client, home: Home) -> None:
+def test_in_a_browser_the_owner_is_signed_in_and_no_other_page_gets_in(
+    browser: Browser, api: httpx.Client, home: Home
+) -> None:
     """C1: a page of another port of this machine, and one under a name that resolves to it."""
     state = running_state(home)
     assert state is not None
@@ -218,10 +251,15 @@ def test_in_a_browser_the_owner_is_signed_in_and_no_other_page_gets_in(browser: 
     page.goto(link)
     page.wait_for_url("**/runs*", timeout=60_000)
     expect(page.get_by_text("Unauthorized")).to_have_count(0)
-    assert page.evaluate("fetch('/api/admin/settings').then(answer => answer.status)") == 401  # no cookie does it
+    assert (
+        page.evaluate("fetch('/api/admin/settings').then(answer => answer.status)") == 401
+    )  # no cookie does it
     kept = page.evaluate("JSON.stringify([localStorage, location.href, history.length])")
     assert make_auth(home) not in kept and "#" not in kept
-    signed_in = "fetch('/api/admin/settings', {headers: {Authorization: 'Basic ' + localStorage['prefect-password']}})"
+    signed_in = (
+        "fetch('/api/admin/settings', {headers: {Authorization: 'Basic ' + "
+        "localStorage['prefect-password']}})"
+    )
     assert page.evaluate(f"{signed_in}.then(answer => answer.status)") == 200
     other = context.new_page()
     other.goto(link)
@@ -232,7 +270,9 @@ def test_in_a_browser_the_owner_is_signed_in_and_no_other_page_gets_in(browser: 
     named = address.replace("127.0.0.1", "evil.example")
     with foreign_page() as foreign:
         other.goto(foreign)
-        assert set(other.evaluate(ATTACK, [address, address.replace("127.0.0.1", "localhost"), named])) == {"blocked"}
+        assert set(other.evaluate(ATTACK, [address, address.replace("127.0.0.1", "localhost"), named])) == {
+            "blocked"
+        }
     answer = other.goto(f"{named}/runs")
     assert answer is not None and answer.status == 421
     assert set(other.evaluate(ATTACK, [named])) == {421}
@@ -249,8 +289,12 @@ def foreign_page() -> Iterator[str]:
         server.shutdown()
 
 
-@pytest.mark.fault("the string of Prefect's API is lost, or was readable", how="its file truncated below a running `up`")
-def test_a_spoilt_string_is_made_anew_and_everything_works_again(command: Command, api: httpx.Client, home: Home) -> None:
+@pytest.mark.fault(
+    "the string of Prefect's API is lost, or was readable", how="its file truncated below a running `up`"
+)
+def test_a_spoilt_string_is_made_anew_and_everything_works_again(
+    command: Command, api: httpx.Client, home: Home
+) -> None:
     """C1: and the old one opens nothing. It is in no file but its own, and in no command line."""
     old, before = make_auth(home), rows(home)
     auth_file(home).write_text(old[:20])
@@ -265,9 +309,13 @@ def test_a_spoilt_string_is_made_anew_and_everything_works_again(command: Comman
         time.sleep(0.2)
     assert is_anew and new != old and api.get("/admin/settings").status_code == 401
     for secret in (old, new):
-        holders = [path for path in home.root.rglob("*") if path.is_file() and secret.encode() in path.read_bytes()]
+        holders = [
+            path for path in home.root.rglob("*") if path.is_file() and secret.encode() in path.read_bytes()
+        ]
         assert holders == ([auth_file(home)] if secret == new else [])
-        assert not any(secret in " ".join(process.info["cmdline"] or []) for process in psutil.process_iter(["cmdline"]))
+        assert not any(
+            secret in " ".join(process.info["cmdline"] or []) for process in psutil.process_iter(["cmdline"])
+        )
     shell = f"{command('env').stdout}\necho $PREFECT_API_AUTH_STRING"
     assert subprocess.check_output(["sh", "-c", shell], text=True).strip() == new
 
@@ -281,7 +329,10 @@ def test_a_killed_part_is_started_again(home: Home) -> None:
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         now = rows(home)
-        if all(now[name]["pid"] != before[name]["pid"] and supervision.is_ready(now[name]) for name in ("worker", "serve")):
+        if all(
+            now[name]["pid"] != before[name]["pid"] and supervision.is_ready(now[name])
+            for name in ("worker", "serve")
+        ):
             break
         time.sleep(0.2)
     assert now["prefect"]["pid"] == before["prefect"]["pid"]

@@ -66,24 +66,36 @@ def test_promotion_follows_objective_and_the_paired_test(home: Home, data: tuple
     assert leader(home, "cnn") == fooled.number, "the architecture's alias follows validation alone"
 
     weaker = a_version(home, "weaker", fooled=False, validation=0.80, digest=dataset.digest)
-    assert automatic.promote(home, [weaker], folder, GATES).why == f"not better on validation than version {first.number}"
+    assert (
+        automatic.promote(home, [weaker], folder, GATES).why
+        == f"not better on validation than version {first.number}"
+    )
 
     better = a_version(home, "better", fooled=False, validation=0.97, digest=dataset.digest)
     assert automatic.promote(home, [better], folder, GATES).promoted
-    assert (leader(home), leader(home, "previous"), leader(home, "cnn")) == (better.number, first.number, better.number)
+    assert (leader(home), leader(home, "previous"), leader(home, "cnn")) == (
+        better.number,
+        first.number,
+        better.number,
+    )
     moves = [(entry["alias"], entry["from"], entry["to"]) for entry in ledger(home)]
     assert moves[-3:] == [("cnn", fooled.number, better.number), ("champion", first.number, better.number),
                           ("previous", None, first.number)]  # fmt: skip
 
 
-def test_a_champion_of_other_data_is_asked_about_the_new_test_images(home: Home, data: tuple[Dataset, Path]) -> None:
+def test_a_champion_of_other_data_is_asked_about_the_new_test_images(
+    home: Home, data: tuple[Dataset, Path]
+) -> None:
     champion = leader(home)
     changed = lit_dataset(images=120, brightness=150)
     folder = home.steps / "changed"
     pack(changed, folder)
     fooled = a_version(home, "fooled on changed", fooled=True, validation=0.99, digest=changed.digest)
     verdict = automatic.promote(home, [fooled], folder, GATES)
-    assert (verdict.promoted, verdict.judgements[0].find("overall").evidence["champion_accuracy"]) == (False, 1.0)
+    assert (verdict.promoted, verdict.judgements[0].find("overall").evidence["champion_accuracy"]) == (
+        False,
+        1.0,
+    )
     assert leader(home) == champion
     sound = a_version(home, "sound on changed", fooled=False, validation=0.70, digest=changed.digest)
     verdict = automatic.promote(home, [sound], folder, GATES)
@@ -121,20 +133,34 @@ def led(tmp_path_factory: pytest.TempPathFactory, templates: Templates) -> Home:
     ("classes", "height", "why"),
     [
         ("abcd", 3, "classes of version 1 are gone: e"),
-        ("kl", 3, "classes of version 1 are gone: a, b, c, d, e; none is left, a model of its own takes --name NAME"),
+        (
+            "kl",
+            3,
+            "classes of version 1 are gone: a, b, c, d, e; "
+            "none is left, a model of its own takes --name NAME",
+        ),
         ("abcde", 4, "images of 1x4x5, channels x height x width, those of version 1 are of 1x3x5"),
     ],
     ids=["removed", "others", "another size"],
 )
-def test_what_cannot_be_compared_moves_no_alias_and_names_the_command(led: Home, classes: str, height: int, why: str) -> None:
+def test_what_cannot_be_compared_moves_no_alias_and_names_the_command(
+    led: Home, classes: str, height: int, why: str
+) -> None:
     key, names = f"{classes}-{height}", tuple(classes)
     changed = lit_dataset(classes=names, height=height)
     pack(changed, led.steps / key)
     made = [
-        a_version(led, f"{key}-{seed}", fooled=False, validation=0.99 - seed / 100, digest=changed.digest, classes=names,
-                  height=height)
+        a_version(
+            led,
+            f"{key}-{seed}",
+            fooled=False,
+            validation=0.99 - seed / 100,
+            digest=changed.digest,
+            classes=names,
+            height=height,
+        )
         for seed in range(2)
-    ]  # fmt: skip
+    ]
     before = ledger(led)
     verdict = automatic.promote(led, made, led.steps / key, GATES)
     by_hand = f"to promote it by hand: modelyard models promote lit@{made[0].number}"
@@ -147,7 +173,9 @@ def test_what_cannot_be_compared_moves_no_alias_and_names_the_command(led: Home,
 def test_images_that_are_read_in_another_way_are_not_compared(led: Home, reading: Reading) -> None:
     changed = replace(lit_dataset(images=60), reading=reading)
     pack(changed, led.steps / f"read-{reading.fit}-{reading.white}")
-    made = a_version(led, f"made-{reading.fit}-{reading.white}", fooled=False, validation=0.99, digest=changed.digest)
+    made = a_version(
+        led, f"made-{reading.fit}-{reading.white}", fooled=False, validation=0.99, digest=changed.digest
+    )
     first = registry.versions(led, "lit")[0]
     why = pair_up(led, made, first, led.steps / f"read-{reading.fit}-{reading.white}")
     assert isinstance(why, str) and reading.told in why and "those of version" in why
@@ -160,7 +188,9 @@ def test_classes_that_were_added_or_put_in_another_order_are_compared_where_both
     key, names = f"{classes}-{fooled}-data", tuple(classes)
     changed = lit_dataset(images=240, hard=60, classes=names)
     pack(changed, led.steps / key)
-    made = a_version(led, f"{classes}-{fooled}", fooled=fooled, validation=0.99, digest=changed.digest, classes=names)
+    made = a_version(
+        led, f"{classes}-{fooled}", fooled=fooled, validation=0.99, digest=changed.digest, classes=names
+    )
     first = registry.versions(led, "lit")[0]
     pair = pair_up(led, made, first, led.steps / key)
     assert isinstance(pair, Pair)
@@ -174,7 +204,9 @@ def test_classes_that_were_added_or_put_in_another_order_are_compared_where_both
     assert ("on test images of the 5 classes that the champion knows (" in overall.reason) == ("f" in classes)
 
 
-def test_a_promotion_by_hand_is_what_later_versions_are_compared_with(tmp_path: Path, templates: Templates) -> None:
+def test_a_promotion_by_hand_is_what_later_versions_are_compared_with(
+    tmp_path: Path, templates: Templates
+) -> None:
     home, dataset = templates.store(tmp_path / "store"), lit_dataset()
     others = lit_dataset(classes=("k", "l"))
     pack(dataset, home.steps / "data")
@@ -200,7 +232,11 @@ def test_what_accuracy_hides_is_judged_from_the_bundle(tmp_path: Path, templates
             GATES,
             "never gives d on validation",
         ),
-        "low": ({"test/recall/1": 0.2, "test/recall/0": 0.9}, GatesConfig(min_recall=0.5), "0.2000 on test (b)"),
+        "low": (
+            {"test/recall/1": 0.2, "test/recall/0": 0.9},
+            GatesConfig(min_recall=0.5),
+            "0.2000 on test (b)",
+        ),
         "older": ({}, GATES, "first champion"),
     }
     for key, (metrics, gates, why) in cases.items():

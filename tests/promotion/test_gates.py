@@ -12,7 +12,9 @@ from modelyard.promotion.gates import Facts, failed, judge_gates, refusals
 from modelyard.promotion.limits import GatesConfig
 from modelyard.promotion.pairs import Pair
 
-SOUND = Facts(1e-7, accuracy=0.9, ece=0.01, latency_ms_p50=0.2, latency_ms_p99=0.4, megabytes=0.5, num_classes=5)
+SOUND = Facts(
+    1e-7, accuracy=0.9, ece=0.01, latency_ms_p50=0.2, latency_ms_p99=0.4, megabytes=0.5, num_classes=5
+)
 LABELS_N = np.arange(500, dtype=np.int64) % 5
 NAN = float("nan")
 
@@ -46,10 +48,28 @@ def verdict(name: str, gates: GatesConfig, facts: Facts = SOUND, compared: Pair 
         ("parity", {}, {"difference": 1e-5}, {"difference": 2e-4}, "2.0e-04, at most 0.0001 allowed"),
         ("parity", {}, {}, {"difference": NAN}, "not measured, at most 0.0001 allowed"),
         ("accuracy", {}, {"accuracy": 0.21}, {"accuracy": 0.2}, "0.2000 on test, guessing gives 0.2000"),
-        ("accuracy", {"min_accuracy": 0.95}, {"accuracy": 0.95}, {}, "0.9000 on test, at least 0.95 demanded"),
+        (
+            "accuracy",
+            {"min_accuracy": 0.95},
+            {"accuracy": 0.95},
+            {},
+            "0.9000 on test, at least 0.95 demanded",
+        ),
         ("accuracy", {"min_accuracy": 0.5}, {}, {"accuracy": NAN}, "nan on test, at least 0.5 demanded"),
-        ("accuracy", {}, {"majority_share": 0.8999}, {"majority_share": 0.9}, "0.9000 on test, guessing gives 0.9000"),
-        ("accuracy", {}, {"majority_share": NAN}, {"majority_share": 0.95}, "0.9000 on test, guessing gives 0.9500"),
+        (
+            "accuracy",
+            {},
+            {"majority_share": 0.8999},
+            {"majority_share": 0.9},
+            "0.9000 on test, guessing gives 0.9000",
+        ),
+        (
+            "accuracy",
+            {},
+            {"majority_share": NAN},
+            {"majority_share": 0.95},
+            "0.9000 on test, guessing gives 0.9500",
+        ),
         (
             "recall",
             {"min_recall": 0.5},
@@ -63,13 +83,32 @@ def verdict(name: str, gates: GatesConfig, facts: Facts = SOUND, compared: Pair 
             {},
             {"never_given": 0.0},
             {"never_given": 1.0, "never_given_names": ("rare",)},
-            "never gives rare on validation; --set training.class_weights=balanced or training.sampling=balanced may teach it,"
+            "never gives rare on validation; --set training.class_weights=balanced or "
+            "training.sampling=balanced may teach it,"
             " gates.every_class=false accepts it",
         ),
-        ("every class", {}, {}, {"never_given": 200.0, "never_given_names": ("a", "b", "c")}, "gives a, b, c and 197 more on"),
+        (
+            "every class",
+            {},
+            {},
+            {"never_given": 200.0, "never_given_names": ("a", "b", "c")},
+            "gives a, b, c and 197 more on",
+        ),
         ("calibration", {"max_ece": 0.02}, {}, {"ece": 0.03}, "ECE 0.0300, at most 0.02 allowed"),
-        ("latency p50", {"max_latency_ms_p50": 0.3}, {}, {"latency_ms_p50": 0.31}, "0.310 ms, at most 0.3 allowed"),
-        ("latency p99", {"max_latency_ms_p99": 0.5}, {}, {"latency_ms_p99": NAN}, "not measured, at most 0.5 allowed"),
+        (
+            "latency p50",
+            {"max_latency_ms_p50": 0.3},
+            {},
+            {"latency_ms_p50": 0.31},
+            "0.310 ms, at most 0.3 allowed",
+        ),
+        (
+            "latency p99",
+            {"max_latency_ms_p99": 0.5},
+            {},
+            {"latency_ms_p99": NAN},
+            "not measured, at most 0.5 allowed",
+        ),
         ("size", {"max_megabytes": 0.5}, {}, {"megabytes": 0.501}, "0.501 MB, at most 0.5 allowed"),
     ],
 )
@@ -102,13 +141,19 @@ def test_a_class_that_is_never_given_can_be_accepted() -> None:
 
 def test_without_a_least_recall_the_lowest_is_told() -> None:
     found = verdict("recall", GatesConfig(), replace(SOUND, recalls={"b": 0.25, "a": 1.0}))
-    assert (found.passed, found.value, found.reason) == (True, 0.25, "lowest recall 0.2500 on test (b), no limit set")
+    assert (found.passed, found.value, found.reason) == (
+        True,
+        0.25,
+        "lowest recall 0.2500 on test (b), no limit set",
+    )
 
 
 def test_overall_needs_both_worse_and_significant() -> None:
     assert not verdict("overall", GatesConfig(), compared=pair(tuple(range(10)))).passed
     assert verdict("overall", GatesConfig(), compared=pair(tuple(range(5)))).passed, "5 lost of 5: p = 0.0625"
-    assert verdict("overall", GatesConfig(), compared=pair((), tuple(range(50)))).passed, "better is not worse"
+    assert verdict("overall", GatesConfig(), compared=pair((), tuple(range(50)))).passed, (
+        "better is not worse"
+    )
     assert verdict("overall", GatesConfig(significance=0.001), compared=pair(tuple(range(10)))).passed
 
 
@@ -125,7 +170,9 @@ def test_one_class_can_refuse_where_all_together_do_not() -> None:
 def test_a_class_that_is_worse_by_one_of_many_chances_is_not_refused() -> None:
     compared = pair(tuple(range(0, 35, 5)))
     assert compared.by_class()[0].p_value == pytest.approx(5 * 2 / 2**7)
-    assert verdict("per class", GatesConfig(), compared=compared).passed, "p = 0.016 alone, 0.078 as one of five"
+    assert verdict("per class", GatesConfig(), compared=compared).passed, (
+        "p = 0.016 alone, 0.078 as one of five"
+    )
 
 
 def test_calibration_is_compared_on_the_same_images() -> None:

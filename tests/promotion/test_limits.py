@@ -11,7 +11,9 @@ from modelyard.steps.requests import BuildRequest
 
 def request(*assignments: str) -> BuildRequest:
     recipe = make_recipe("cnn", "smoke").override(assignments)
-    return BuildRequest(recipe=recipe, data_step="data-0", data_digest="0", dataset="lit", label="cnn", seed=0)
+    return BuildRequest(
+        recipe=recipe, data_step="data-0", data_digest="0", dataset="lit", label="cnn", seed=0
+    )
 
 
 def test_another_gate_trains_and_exports_nothing_anew() -> None:
@@ -24,7 +26,9 @@ def test_another_gate_trains_and_exports_nothing_anew() -> None:
 
 def test_gates_are_set_and_refused_as_all_of_the_recipe() -> None:
     assert plain_keys() >= {"gates.parity", "gates.max_megabytes", "gates.significance"}
-    with pytest.raises(ConfigError, match=r"unknown recipe key 'gates.max_latency': did you mean gates.max_latency_ms_p"):
+    with pytest.raises(
+        ConfigError, match=r"unknown recipe key 'gates.max_latency': did you mean gates.max_latency_ms_p"
+    ):
         request("gates.max_latency=1")
     with pytest.raises(ConfigError, match=r"gates.significance: Input should be less than 1; received 5"):
         request("gates.significance=5")

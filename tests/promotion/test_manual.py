@@ -72,19 +72,26 @@ def pointers(home: Home) -> dict[str, int]:
 def test_a_version_that_failed_a_gate_needs_force_and_the_ledger_tells(home: Home, models: Command) -> None:
     code, _, told = models("promote", f"lit@{FOOLED}")
     assert code == 1
-    assert told.startswith("modelyard: lit@2 was not promoted: overall: significantly worse on test (0 gained, 32 lost")
+    assert told.startswith(
+        "modelyard: lit@2 was not promoted: overall: significantly worse on test (0 gained, 32 lost"
+    )
     assert "; per class: significantly worse on class b (0 gained, 8 lost, p = 0.0391)" in told
     assert told.count("\n") == 1
     assert pointers(home) == {"champion": SOUND}
     kept = json.loads((home.releases / "lit" / "2.gates.json").read_text())
     assert (kept["passed"], kept["champion"]) == (False, SOUND)
-    assert registry.versions(home, "lit")[1].tags[GATES_TAG] == "failed: overall, per class, calibration change"
+    assert (
+        registry.versions(home, "lit")[1].tags[GATES_TAG] == "failed: overall, per class, calibration change"
+    )
 
     code, told, _ = models("promote", f"lit@{FOOLED}", "--force", "--reason", "demo")
     assert (code, pointers(home)) == (0, {"champion": FOOLED, "previous": SOUND})
     entry = next(entry for entry in read_ledger(home.releases / "lit").moves if entry["to"] == FOOLED)
     assert entry["why"] == "demo (forced although it failed overall, per class, calibration change)"
-    assert (entry["evidence"]["forced"], entry["evidence"]["failed"]) == (True, ["overall", "per class", "calibration change"])
+    assert (entry["evidence"]["forced"], entry["evidence"]["failed"]) == (
+        True,
+        ["overall", "per class", "calibration change"],
+    )
     assert models("promote", "lit@2") == (0, "lit@2 is champion already; nothing was moved\n", "")
 
 
@@ -96,10 +103,16 @@ def test_rolling_back_twice_goes_two_steps_back(home: Home, models: Command) -> 
     assert models("rollback", "lit")[0] == 0
     assert pointers(home) == {"champion": SOUND}
     code, _, told = models("rollback", "lit")
-    assert (code, told) == (2, "modelyard: no version of lit led before 1: there is nothing to roll back to\n")
+    assert (code, told) == (
+        2,
+        "modelyard: no version of lit led before 1: there is nothing to roll back to\n",
+    )
     assert models("rollback", "lit", "--to", "4")[0] == 0
     assert pointers(home) == {"champion": WEAK, "previous": SOUND}
-    assert "never was champion (were: 1, 3, 4); modelyard models promote lit@2" in models("rollback", "lit", "--to", "2")[2]
+    assert (
+        "never was champion (were: 1, 3, 4); modelyard models promote lit@2"
+        in models("rollback", "lit", "--to", "2")[2]
+    )
 
 
 def test_a_run_does_not_promote_what_a_rollback_withdrew(home: Home, models: Command) -> None:
@@ -113,7 +126,9 @@ def test_a_run_does_not_promote_what_a_rollback_withdrew(home: Home, models: Com
     assert pointers(home)["champion"] == BETTER
 
 
-def test_a_candidate_is_judged_again_when_the_champion_moved(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_candidate_is_judged_again_when_the_champion_moved(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
     _, _, better, weak = registry.versions(home, "lit")
     moved: list[int | None] = []
 
@@ -168,7 +183,9 @@ def test_mistakes_are_one_line(models: Command, words: list[str], expected: str)
     assert told.count("\n") == 1
 
 
-def test_a_release_that_is_gone_altered_or_another_is_not_promoted(home: Home, models: Command, tmp_path: Path) -> None:
+def test_a_release_that_is_gone_altered_or_another_is_not_promoted(
+    home: Home, models: Command, tmp_path: Path
+) -> None:
     folder = home.releases / "lit" / str(BETTER)
     kept = Path(shutil.move(folder, tmp_path / "kept"))
     assert "version 3 of lit has no release folder" in models("promote", "lit@3")[2]
@@ -198,7 +215,10 @@ def test_what_served_at_a_time_is_told_with_its_digest(home: Home, models: Comma
 def test_an_edited_ledger_is_found_by_verify_and_doctor(home: Home, models: Command) -> None:
     models("promote", "lit@3")
     code, told, _ = models("history", "lit", "--verify")
-    assert (code, told) == (0, "lit: whole, 7 entries, end known to ledger.head and the registry, releases: 4\n")
+    assert (code, told) == (
+        0,
+        "lit: whole, 7 entries, end known to ledger.head and the registry, releases: 4\n",
+    )
     (home.releases / ".snapshot").mkdir(exist_ok=True)
     report = examine(home)
     assert report["ledger of lit"].startswith("whole") and "ledger of .snapshot" not in report
@@ -215,7 +235,9 @@ def test_an_edited_ledger_is_found_by_verify_and_doctor(home: Home, models: Comm
     assert told.endswith(f"no ledger of 'lid' in {home.releases}: there are lit\n")
 
 
-def test_a_version_exchanged_under_digests_that_fit_is_found_everywhere(home: Home, models: Command, tmp_path: Path) -> None:
+def test_a_version_exchanged_under_digests_that_fit_is_found_everywhere(
+    home: Home, models: Command, tmp_path: Path
+) -> None:
     """M5: the manifest is rewritten, so that nothing in the bundle tells."""
     folder = home.releases / "lit" / str(BETTER)
     kept = shutil.copytree(folder, tmp_path / "kept")
@@ -236,22 +258,30 @@ def test_a_version_exchanged_under_digests_that_fit_is_found_everywhere(home: Ho
     assert models("history", "lit", "--verify")[0] == 0
 
 
-def test_versions_from_before_registrations_are_entered_once_and_aloud(home: Home, models: Command, tmp_path: Path) -> None:
-    """M5: a ledger of moves alone, as it was; a version whose ONNX file is another than the registry's is not entered."""
+def test_versions_from_before_registrations_are_entered_once_and_aloud(
+    home: Home, models: Command, tmp_path: Path
+) -> None:
+    """M5: a ledger of moves alone, as it was; a version whose ONNX file is another than the registry's is not
+    entered.
+    """
     folder = home.releases / "lit"
     moves = read_ledger(folder).moves
     for path in (folder / LEDGER_FILE, folder / HEAD_FILE):
         path.unlink()
     client, _ = open_store(home)
     client.set_registered_model_tag("lit", "modelyard.ledger_head", "")
-    ledger.append(folder, [{name: move[name] for name in move if name not in {"prev", "hash"}} for move in moves])
+    ledger.append(
+        folder, [{name: move[name] for name in move if name not in {"prev", "hash"}} for move in moves]
+    )
     assert "not entered yet: 1, 2, 3, 4" in models("history", "lit", "--verify")[1]
     kept = shutil.copytree(folder / str(WEAK), tmp_path / "kept")
     (folder / str(WEAK) / "model.onnx").write_bytes((folder / str(FOOLED) / "model.onnx").read_bytes())
     write_manifest(folder / str(WEAK), open_bundle(kept))
     code, _, told = models("promote", "lit@3")
     assert (code, sorted(read_ledger(folder).registered)) == (0, [1, 2, 3])
-    assert "NOTE: lit@4 was not entered into its ledger: " in told and "(model.onnx); put its copy back" in told
+    assert (
+        "NOTE: lit@4 was not entered into its ledger: " in told and "(model.onnx); put its copy back" in told
+    )
     assert "NOTE: the files of lit@1, 2, 3 were entered into its ledger" in told
     shutil.rmtree(folder / str(WEAK))
     shutil.move(kept, folder / str(WEAK))
@@ -268,5 +298,7 @@ def test_the_difference_of_two_versions_names_what_changed(home: Home) -> None:
     assert told["changed_answers"] == 32
     assert told["examples"][0] == {"test image": 1, "label": "b", "first": "b", "second": "a"}
     assert [row["change"] for row in told["classes"]] == pytest.approx([0, -0.2, -0.2, -0.2, -0.2])
-    assert next(row for row in told["metrics"] if row["metric"] == "test/accuracy")["change"] == pytest.approx(0.05)
+    assert next(row for row in told["metrics"] if row["metric"] == "test/accuracy")[
+        "change"
+    ] == pytest.approx(0.05)
     assert told["data"][0]["test"] == 200

@@ -20,7 +20,9 @@ from modelyard.releases.ledger import problems, read_head, read_ledger
 
 
 def a_move(model: str, to: int, digest: str = "") -> Move:
-    return Move(Version(model, to, {"onnx_sha256": digest or str(to)}, (), ""), "champion", f"by {os.getpid()}")
+    return Move(
+        Version(model, to, {"onnx_sha256": digest or str(to)}, (), ""), "champion", f"by {os.getpid()}"
+    )
 
 
 def champion(home: Home, model: str) -> int | None:
@@ -61,7 +63,10 @@ def die_after(root: Path, model: str, place: str, to: int) -> None:
 
 def agreed(home: Home, model: str) -> dict[str, int]:
     """Alias -> version, if ledger, registry, files and both heads all say the same."""
-    client, folder = MlflowClient(f"sqlite:///{home.database}", f"sqlite:///{home.database}"), home.releases / model
+    client, folder = (
+        MlflowClient(f"sqlite:///{home.database}", f"sqlite:///{home.database}"),
+        home.releases / model,
+    )
     found = read_ledger(folder)
     told = {entry["alias"]: entry["to"] for entry in found.moves}
     told = {alias: number for alias, number in told.items() if number is not None}

@@ -1,4 +1,6 @@
-"""Ledger, registry and alias files never disagree for long: at once, killed, or where one cannot be written."""
+"""Ledger, registry and alias files never disagree for long: at once, killed, or where one cannot
+be written.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +49,9 @@ def model(home: Home, request: pytest.FixtureRequest) -> str:
 def test_a_move_is_refused_where_the_alias_is_not_where_it_was_seen(home: Home, model: str) -> None:
     move_alias(home, a_move(model, 1), expected=None)
     move_alias(home, a_move(model, 2), expected=1)
-    with pytest.raises(AliasMovedError, match=r"@champion moved to version 2 meanwhile; look at it and try again"):
+    with pytest.raises(
+        AliasMovedError, match=r"@champion moved to version 2 meanwhile; look at it and try again"
+    ):
         move_alias(home, a_move(model, 3), expected=1)
     assert agreed(home, model) == {"champion": 2, "previous": 1}
     move_alias(home, a_move(model, 2), expected=2)
@@ -67,7 +71,9 @@ def test_processes_at_once_lose_no_move(home: Home, model: str, processes: ForkS
     assert agreed(home, model) == {"champion": 9, "previous": 8}
 
 
-def test_a_move_that_was_killed_anywhere_is_completed_by_the_next(home: Home, model: str, processes: ForkServerContext) -> None:
+def test_a_move_that_was_killed_anywhere_is_completed_by_the_next(
+    home: Home, model: str, processes: ForkServerContext
+) -> None:
     move_alias(home, a_move(model, 1), expected=None)
     for to, place in enumerate(("ledger", "registry", "file", "head"), 2):
         process = processes.Process(target=die_after, args=(home.root, model, place, to))
@@ -76,7 +82,9 @@ def test_a_move_that_was_killed_anywhere_is_completed_by_the_next(home: Home, mo
         assert process.exitcode == -9
         assert champion(home, model) == to, "the ledger was written first"
         folder = home.releases / model
-        assert problems(read_ledger(folder), read_head(folder) | registry_head(home, model)) == [], "no tampering"
+        assert problems(read_ledger(folder), read_head(folder) | registry_head(home, model)) == [], (
+            "no tampering"
+        )
         settle(home, model)
         assert agreed(home, model) == {"champion": to, "previous": to - 1}
 
@@ -88,14 +96,18 @@ def test_a_move_that_the_registry_cannot_write_is_taken_back(home: Home, model: 
     with closing(sqlite3.connect(home.database)) as connection, connection:
         fault = "BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END"
         connection.execute(f"CREATE TRIGGER full BEFORE {refused} ON registered_model_aliases {fault}")
-    with pytest.raises(StoreError, match=r"the registry refused to move an alias of .*: .*database or disk is full"):
+    with pytest.raises(
+        StoreError, match=r"the registry refused to move an alias of .*: .*database or disk is full"
+    ):
         move_alias(home, a_move(model, 2), expected=1)
     with closing(sqlite3.connect(home.database)) as connection, connection:
         connection.execute("DROP TRIGGER full")
     assert agreed(home, model) == {"champion": 1}
 
 
-def test_what_serves_is_the_ledgers_and_an_alias_moved_in_mlflow_waits_for_a_person(home: Home, model: str) -> None:
+def test_what_serves_is_the_ledgers_and_an_alias_moved_in_mlflow_waits_for_a_person(
+    home: Home, model: str
+) -> None:
     move_alias(home, a_move(model, 1), expected=None)
     client, _ = open_store(home)
     client.set_registered_model_alias(model, "champion", "5")

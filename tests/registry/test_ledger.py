@@ -87,7 +87,10 @@ def forge_from_there(lines: Lines) -> Lines:
         (edit, "line 3 was edited: its content does not have its hash"),
         (edit_with_its_hash, "line 4 does not follow the line before it: one was removed, inserted or moved"),
         (lambda lines: [*lines[:1], *lines[2:]], "line 2 does not follow the line before it"),
-        (lambda lines: [*lines[:2], lines[3], lines[2], *lines[4:]], "line 3 does not follow the line before it"),
+        (
+            lambda lines: [*lines[:2], lines[3], lines[2], *lines[4:]],
+            "line 3 does not follow the line before it",
+        ),
         (lambda lines: [*lines[:3], lines[2], *lines[3:]], "line 4 does not follow the line before it"),
         (lambda lines: lines[:3], "the end was cut off after line 3: ledger.head knows 5 lines"),
         (lambda lines: [*lines[:4], b"{}"], "line 5 has no hash: it was edited"),
@@ -96,11 +99,15 @@ def forge_from_there(lines: Lines) -> Lines:
         (lambda lines: [], "the end was cut off after line 0: ledger.head knows 5 lines"),
     ],
 )
-def test_tampering_is_found_and_stops_the_next_move(folder: Path, tamper: Callable[[Lines], Lines], expected: str) -> None:
+def test_tampering_is_found_and_stops_the_next_move(
+    folder: Path, tamper: Callable[[Lines], Lines], expected: str
+) -> None:
     path = folder / LEDGER_FILE
     path.write_bytes(b"".join(line + b"\n" for line in tamper(path.read_bytes().splitlines())))
     assert expected in found(folder)[0]
-    with pytest.raises(StoreError, match=r"ledger\.jsonl: .*; see modelyard models history .* --verify, then put a copy back"):
+    with pytest.raises(
+        StoreError, match=r"ledger\.jsonl: .*; see modelyard models history .* --verify, then put a copy back"
+    ):
         demand_whole(folder, read_head(folder))
 
 
@@ -132,7 +139,9 @@ def test_entries_of_odd_types_are_no_moves_and_no_registrations(folder: Path, en
     assert found(folder)
 
 
-def test_a_move_made_while_it_is_looked_at_is_no_tampering(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_move_made_while_it_is_looked_at_is_no_tampering(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def read_late(folder: Path) -> dict[str, Head]:
         ledger.append(folder, [move(6)])
         ledger.write_head(folder, read_ledger(folder).head)
@@ -162,7 +171,9 @@ def heard() -> Iterator[list[str]]:
 
 
 @pytest.mark.parametrize("kept", [1, 40, -2])
-def test_a_torn_last_line_is_put_aside_and_no_entry_is_lost(folder: Path, heard: list[str], kept: int) -> None:
+def test_a_torn_last_line_is_put_aside_and_no_entry_is_lost(
+    folder: Path, heard: list[str], kept: int
+) -> None:
     path = folder / LEDGER_FILE
     whole = path.read_bytes()
     torn = whole.splitlines()[-1][:kept]
@@ -204,13 +215,17 @@ def test_older_lines_are_read_continued_and_sealed(tmp_path: Path) -> None:
 def test_a_full_disk_leaves_the_ledger_as_it_was(tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", disk], capture_output=True, check=False)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", disk], capture_output=True, check=False
+    )
     if mounted.returncode:
         pytest.skip("this user may not mount a tmpfs")
     try:
         ledger.append(disk, [move(1)])
         before = (disk / LEDGER_FILE).read_bytes()
-        with pytest.raises(StoreError, match="No space left on device; nothing was moved; free space and try again"):
+        with pytest.raises(
+            StoreError, match="No space left on device; nothing was moved; free space and try again"
+        ):
             ledger.append(disk, [move(2, "x" * 20_000)])
         assert (disk / LEDGER_FILE).read_bytes() == before
         ledger.append(disk, [move(2)])

@@ -13,7 +13,9 @@ def entries(*moves: int | str) -> list[Entry]:
     made: list[Entry] = []
     for move in moves:
         to, action = (move, "promote") if isinstance(move, int) else (int(move.removeprefix("<")), "rollback")
-        made.append({"alias": "champion", "from": made[-1]["to"] if made else None, "to": to, "action": action})
+        made.append(
+            {"alias": "champion", "from": made[-1]["to"] if made else None, "to": to, "action": action}
+        )
     return made
 
 
@@ -32,7 +34,9 @@ def entries(*moves: int | str) -> list[Entry]:
         ((1, 2, 2), (1, 2), set()),
     ],
 )
-def test_a_rollback_goes_back_and_never_forth(moves: tuple[int | str, ...], path: tuple[int, ...], withdrawn: set[int]) -> None:
+def test_a_rollback_goes_back_and_never_forth(
+    moves: tuple[int | str, ...], path: tuple[int, ...], withdrawn: set[int]
+) -> None:
     found = lineage(entries(*moves))
     assert found.path == path
     assert found.champion == (path[-1] if path else None)

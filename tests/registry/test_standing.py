@@ -1,4 +1,6 @@
-"""Whatever somebody deletes, renames, moves or edits in MLflow: it is told, blocks nothing, and `models repair` settles it."""
+"""Whatever somebody deletes, renames, moves or edits in MLflow: it is told, blocks nothing, and `models
+repair` settles it.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +55,10 @@ def made(tmp_path_factory: pytest.TempPathFactory, templates: Templates) -> Home
     client, _ = open_store(home)
     client.create_registered_model("unlit", {HEAD_TAG: str(read_ledger(home.releases / "unlit").head)})
     shutil.copytree(home.releases, home.root / "kept")
-    with closing(sqlite3.connect(home.database)) as source, closing(sqlite3.connect(home.root / "kept.db")) as kept:
+    with (
+        closing(sqlite3.connect(home.database)) as source,
+        closing(sqlite3.connect(home.root / "kept.db")) as kept,
+    ):
         source.backup(kept)
     return home
 
@@ -61,7 +66,10 @@ def made(tmp_path_factory: pytest.TempPathFactory, templates: Templates) -> Home
 @pytest.fixture
 def home(made: Home, monkeypatch: pytest.MonkeyPatch) -> Home:
     """As it was made: the database's content, so that what MLflow has open stays good, and the releases."""
-    with closing(sqlite3.connect(made.root / "kept.db")) as kept, closing(sqlite3.connect(made.database)) as database:
+    with (
+        closing(sqlite3.connect(made.root / "kept.db")) as kept,
+        closing(sqlite3.connect(made.database)) as database,
+    ):
         kept.backup(database)
     shutil.rmtree(made.releases)
     shutil.copytree(made.root / "kept", made.releases)
@@ -137,12 +145,27 @@ KINDS: dict[str, tuple[Edit, str]] = {
     "name": (lambda c: c.rename_registered_model("lit", "dark"), "model: named dark in MLflow"),
     "names": (exchange_names, "lit: model: named unlit in MLflow"),
     "another's model": (exchange, "file of version 1: unknown in MLflow, sha256"),
-    "alias moved": (lambda c: c.set_registered_model_alias("lit", "champion", "2"), "champion: version 2 in MLflow"),
-    "alias deleted": (lambda c: c.delete_registered_model_alias("lit", "cnn"), "cnn: none in MLflow, version 1 in"),
-    "alias unknown": (lambda c: c.set_registered_model_alias("lit", "Best", "2"), "Best: version 2 in MLflow, none in"),
+    "alias moved": (
+        lambda c: c.set_registered_model_alias("lit", "champion", "2"),
+        "champion: version 2 in MLflow",
+    ),
+    "alias deleted": (
+        lambda c: c.delete_registered_model_alias("lit", "cnn"),
+        "cnn: none in MLflow, version 1 in",
+    ),
+    "alias unknown": (
+        lambda c: c.set_registered_model_alias("lit", "Best", "2"),
+        "Best: version 2 in MLflow, none in",
+    ),
     "tags": (delete_tags, "tags of version 1: no or another"),
-    "digest": (lambda c: c.set_model_version_tag("lit", "1", "onnx_sha256", "0"), "tags of version 1: no or another"),
-    "score": (lambda c: c.set_model_version_tag("lit", "2", "architecture", "x"), "another architecture in MLflow"),
+    "digest": (
+        lambda c: c.set_model_version_tag("lit", "1", "onnx_sha256", "0"),
+        "tags of version 1: no or another",
+    ),
+    "score": (
+        lambda c: c.set_model_version_tag("lit", "2", "architecture", "x"),
+        "another architecture in MLflow",
+    ),
     "head": (lambda c: c.set_registered_model_tag("lit", HEAD_TAG, "mine"), ""),
     "run": (delete_run, "deleted in MLflow, version 2 came of it"),
     "experiment": (delete_experiment, "store: experiment modelyard: deleted in MLflow"),
@@ -173,7 +196,9 @@ def test_it_is_told_and_settled(home: Home, client: MlflowClient, kinds: list[st
 
 
 @pytest.mark.parametrize("day", [0, 4, 5])
-def test_no_run_is_blocked_and_what_differs_then_is_told(home: Home, client: MlflowClient, said: list[str], day: int) -> None:
+def test_no_run_is_blocked_and_what_differs_then_is_told(
+    home: Home, client: MlflowClient, said: list[str], day: int
+) -> None:
     for kind in DAYS[day][0]:
         KINDS[kind][0](client)
     name_back(home)
@@ -187,7 +212,9 @@ def test_no_run_is_blocked_and_what_differs_then_is_told(home: Home, client: Mlf
 
 
 @pytest.mark.parametrize("edit", [delete_run, delete_experiment])
-def test_what_is_deleted_while_it_is_at_work_goes_on(home: Home, client: MlflowClient, said: list[str], edit: Edit) -> None:
+def test_what_is_deleted_while_it_is_at_work_goes_on(
+    home: Home, client: MlflowClient, said: list[str], edit: Edit
+) -> None:
     edit(client)
     run_id = str(client.get_model_version("lit", "2").run_id)
     runs.finish_trial(home, run_id, {"x": 1.0})
@@ -195,7 +222,9 @@ def test_what_is_deleted_while_it_is_at_work_goes_on(home: Home, client: MlflowC
     assert [line for line in said if "was deleted in MLflow" in line] == said != []
 
 
-def test_every_command_tells_it_and_a_dry_run_changes_nothing(home: Home, client: MlflowClient, models: Command) -> None:
+def test_every_command_tells_it_and_a_dry_run_changes_nothing(
+    home: Home, client: MlflowClient, models: Command
+) -> None:
     assert models("history", "lit", "--verify")[0] == 0
     KINDS["alias moved"][0](client)
     told = "lit: alias champion: version 2 in MLflow, version 1 in the ledger; modelyard models repair lit"
@@ -211,17 +240,23 @@ def test_every_command_tells_it_and_a_dry_run_changes_nothing(home: Home, client
     assert models("repair") == (0, "nothing differs\n", "")
 
 
-def test_the_same_file_registered_anew_takes_the_aliases(home: Home, client: MlflowClient, said: list[str]) -> None:
+def test_the_same_file_registered_anew_takes_the_aliases(
+    home: Home, client: MlflowClient, said: list[str]
+) -> None:
     client.delete_model_version("lit", "1")
     again = a_version(home, "again", fooled=False, validation=0.9, digest=DATA)
     assert run(home, again.number).why == "it is the champion already"
     assert client.get_registered_model("lit").aliases == {"champion": again.number, "cnn": again.number}
     assert (served(home), discrepancies(home)) == (again.number, [])
-    assert [line.partition(":")[0] for line in said] == ["NOTE"] * 2 and "version 3 is the same file" in said[0]
+    assert [line.partition(":")[0] for line in said] == ["NOTE"] * 2 and "version 3 is the same file" in said[
+        0
+    ]
     assert [entry["action"] for entry in read_ledger(home.releases / "lit").moves[-2:]] == ["renumber"] * 2
 
 
-def test_a_champion_that_was_lost_leads_until_another_does(home: Home, client: MlflowClient, models: Command) -> None:
+def test_a_champion_that_was_lost_leads_until_another_does(
+    home: Home, client: MlflowClient, models: Command
+) -> None:
     client.delete_model_version("lit", "1")
     assert not run(home).promoted
     (lost,) = [
@@ -236,11 +271,16 @@ def test_a_champion_that_was_lost_leads_until_another_does(home: Home, client: M
     assert client.get_registered_model("lit").aliases["champion"] == FOOLED
 
 
-def test_a_champion_that_was_lost_leaves_its_place_to_its_equal(home: Home, client: MlflowClient, said: list[str]) -> None:
-    """Another file, as good: MLflow would go without a champion for ever, while it is no better than the one that is served."""
+def test_a_champion_that_was_lost_leaves_its_place_to_its_equal(
+    home: Home, client: MlflowClient, said: list[str]
+) -> None:
+    """Another file, as good: MLflow would go without a champion for ever, while it is no better than the one
+    that is served.
+    """
     scores = {"validation/accuracy": 0.95, "validation/nll": 0.1}
     first, twin = (
-        a_version(home, name, fooled=False, validation=0.95, digest=DATA, metrics=scores, producer=name) for name in ("a", "b")
+        a_version(home, name, fooled=False, validation=0.95, digest=DATA, metrics=scores, producer=name)
+        for name in ("a", "b")
     )
     assert run(home, first.number).promoted and not run(home, twin.number).promoted
     client.delete_model_version("lit", str(first.number))

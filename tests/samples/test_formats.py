@@ -42,12 +42,24 @@ def test_what_is_not_on_the_list_is_nothing(kind: str) -> None:
 @pytest.mark.parametrize(
     "head",
     [
-        b"", b"P", b"\0" * 300, b"not an image", b"BM a text about cars, longer than a head of one", b"<svg xmlns=",
-        b"8BPS\0\1", b"\xd7\xcd\xc6\x9a" + bytes(60), b"%!PS-Adobe", b"PK\3\4" + bytes(60), b"\x7fELF" + bytes(60),
-        b"P7\n", b"Pf\n2 2\n",
-        b"II*\0\x10\0\0\0CR\2\0" + bytes(60), b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom",
+        b"",
+        b"P",
+        b"\0" * 300,
+        b"not an image",
+        b"BM a text about cars, longer than a head of one",
+        b"<svg xmlns=",
+        b"8BPS\0\1",
+        b"\xd7\xcd\xc6\x9a" + bytes(60),
+        b"%!PS-Adobe",
+        b"PK\3\4" + bytes(60),
+        b"\x7fELF" + bytes(60),
+        b"P7\n",
+        b"Pf\n2 2\n",
+        b"II*\0\x10\0\0\0CR\2\0" + bytes(60),
+        b"\0\0\0\x18ftypheic\0\0\0\0mif1heic",
+        b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom",
     ],
-)  # fmt: skip
+)
 def test_other_files_are_no_pictures(head: bytes) -> None:
     assert kind_of(head, "") is None
     assert kind_of(head, ".jpg") is None

@@ -60,13 +60,17 @@ def sixteen_bit() -> Image.Image:
         ("CMYK.tif", Image.new("CMYK", SIZE, (0, 255, 255, 0)), "CMYK", [255, 0, 0]),
     ],
 )
-def test_every_mode_is_read(name: str, image: Image.Image, mode: str, pixel: list[int], tmp_path: Path) -> None:
+def test_every_mode_is_read(
+    name: str, image: Image.Image, mode: str, pixel: list[int], tmp_path: Path
+) -> None:
     image.save(tmp_path / name, lossless=True)
     form, pixels_CHW = read_image(tmp_path / name, SHAPE_GREY if len(pixel) == 1 else SHAPE_COLOUR)
     assert form == Form(4, 6, mode) == read_form(tmp_path / name)
     assert form.channels == len(pixel)
     assert pixels_CHW.shape == (len(pixel), 4, 6)
-    np.testing.assert_allclose(pixels_CHW.reshape(len(pixel), -1).T, np.broadcast_to(pixel, (24, len(pixel))), atol=1)
+    np.testing.assert_allclose(
+        pixels_CHW.reshape(len(pixel), -1).T, np.broadcast_to(pixel, (24, len(pixel))), atol=1
+    )
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "png"])
@@ -90,7 +94,9 @@ def test_an_animation_gives_its_first_frame(tmp_path: Path) -> None:
 
 def test_a_large_photo_is_shrunk_as_its_full_decode_would_be(tmp_path: Path) -> None:
     generator = np.random.default_rng(0)
-    photo = Image.fromarray(generator.integers(0, 255, (9, 12, 3), np.uint8)).resize((1200, 900), Image.Resampling.BICUBIC)
+    photo = Image.fromarray(generator.integers(0, 255, (9, 12, 3), np.uint8)).resize(
+        (1200, 900), Image.Resampling.BICUBIC
+    )
     photo.save(tmp_path / "photo.jpg", quality=95)
     _, pixels_CHW = read_image(tmp_path / "photo.jpg", (3, 45, 60))
     whole = np.asarray(photo.resize((60, 45), Image.Resampling.BILINEAR)).transpose(2, 0, 1)
@@ -99,7 +105,9 @@ def test_a_large_photo_is_shrunk_as_its_full_decode_would_be(tmp_path: Path) -> 
 
 def test_floating_point_pixels_are_refused(tmp_path: Path) -> None:
     Image.new("F", SIZE, 0.5).save(tmp_path / "f.tif")
-    with pytest.raises(UnreadableImage, match=r"f\.tif: not a readable image \(floating-point pixels have no defined white\)"):
+    with pytest.raises(
+        UnreadableImage, match=r"f\.tif: not a readable image \(floating-point pixels have no defined white\)"
+    ):
         read_image(tmp_path / "f.tif", SHAPE_GREY)
 
 
@@ -146,7 +154,9 @@ def test_l11_whatever_pillow_raises_is_one_error(tmp_path: Path, monkeypatch: py
 
 @pytest.mark.parametrize("kind", FORMATS)
 @pytest.mark.parametrize("name", ["x.png", "x.tga", "x"])
-def test_a_file_of_any_format_under_any_name_has_the_pixels_that_pillow_finds(kind: str, name: str, tmp_path: Path) -> None:
+def test_a_file_of_any_format_under_any_name_has_the_pixels_that_pillow_finds(
+    kind: str, name: str, tmp_path: Path
+) -> None:
     (tmp_path / name).write_bytes(saved(kind))
     with Image.open(tmp_path / name) as image:
         expected = np.asarray(image.convert("RGB"))
@@ -197,7 +207,10 @@ def with_tiff_entries(block: bytes) -> bytes:
     (at,) = struct.unpack_from("<I", content, 4)
     (count,) = struct.unpack_from("<H", content, at)
     own = [content[at + 2 + 12 * n : at + 14 + 12 * n] for n in range(count)]
-    more = [block[16 + 12 * n : 28 + 12 * n] for n in range(block[14] if block[6:10] == b"II*\0" and len(block) > 27 else 0)]
+    more = [
+        block[16 + 12 * n : 28 + 12 * n]
+        for n in range(block[14] if block[6:10] == b"II*\0" and len(block) > 27 else 0)
+    ]
     more = [entry for entry in more if len(entry) == 12 and entry[:2] != b"\0\1"]  # the sizes are not EXIF's
     entries = sorted(own + more, key=lambda entry: int.from_bytes(entry[:2], "little"))
     directory = struct.pack("<H", len(entries)) + b"".join(entries) + bytes(4)
@@ -220,7 +233,9 @@ def test_png_notes_never_spoil_the_pixels(spoilt: str) -> None:
 
 
 @pytest.mark.parametrize("kind", FORMATS)
-def test_a_large_picture_of_ones_own_is_read_up_to_the_number_given(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_large_picture_of_ones_own_is_read_up_to_the_number_given(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Pillow's own limit, and a half above it, stays as it was for others."""
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 500)
     content = saved(kind)
@@ -238,7 +253,9 @@ def test_a_large_picture_of_ones_own_is_read_up_to_the_number_given(kind: str, m
 
 def disc(width: int, height: int) -> Image.Image:
     y, x = np.mgrid[0:height, 0:width]
-    return Image.fromarray(((x - width / 2 + 0.5) ** 2 + (y - height / 2 + 0.5) ** 2 < 80**2).astype(np.uint8) * 255)
+    return Image.fromarray(
+        ((x - width / 2 + 0.5) ** 2 + (y - height / 2 + 0.5) ** 2 < 80**2).astype(np.uint8) * 255
+    )
 
 
 @pytest.mark.parametrize("size", [(400, 200), (200, 400), (201, 399), (200, 200)])
@@ -253,7 +270,8 @@ def test_a_disc_stays_one_unless_it_is_stretched(fit: Fit, size: tuple[int, int]
     assert max(height, width) == pytest.approx(24 if fit == "pad" and not is_square else 48, abs=1)
     assert pixels_CHW[0, 0, 0] == (7 if fit == "pad" and not is_square else 0)
     assert (
-        abs(int(np.flatnonzero(is_disc.any(1)).mean()) - 29) <= 1 and abs(int(np.flatnonzero(is_disc.any(0)).mean()) - 29) <= 1
+        abs(int(np.flatnonzero(is_disc.any(1)).mean()) - 29) <= 1
+        and abs(int(np.flatnonzero(is_disc.any(0)).mean()) - 29) <= 1
     )
 
 
@@ -285,10 +303,13 @@ def test_transparent_parts_show_the_ground(
 
 
 @pytest.mark.parametrize(
-    ("white", "value", "seen"), [(4095, 4095, 255), (4095, 2048, 128), (4095, 60_000, 255), (65_535, 2570, 10)]
+    ("white", "value", "seen"),
+    [(4095, 4095, 255), (4095, 2048, 128), (4095, 60_000, 255), (65_535, 2570, 10)],
 )
 @pytest.mark.parametrize("save", [{"format": "PNG"}, {"format": "TIFF"}, {"format": "JPEG2000"}])
-def test_deep_greys_are_scaled_by_their_white(white: int, value: int, seen: int, save: dict[str, Any]) -> None:
+def test_deep_greys_are_scaled_by_their_white(
+    white: int, value: int, seen: int, save: dict[str, Any]
+) -> None:
     stream = io.BytesIO()
     Image.fromarray(np.full((4, 6), value, np.uint16)).save(stream, **save)
     form, pixels_CHW = read_image(io.BytesIO(stream.getvalue()), SHAPE_GREY, Reading(white=white))

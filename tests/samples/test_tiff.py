@@ -1,4 +1,6 @@
-"""A TIFF file is read by its pixels' own entries; no other is looked at, and none asks for more than the pixels need."""
+"""A TIFF file is read by its pixels' own entries; no other is looked at, and none asks for more than the
+pixels need.
+"""
 
 from __future__ import annotations
 
@@ -19,16 +21,31 @@ def changed(tag: int, type_: int, count: int, value: int, content: bytes = saved
     """A small TIFF file with one entry more, or another."""
     (at,) = struct.unpack_from("<I", content, 4)
     (number,) = struct.unpack_from("<H", content, at)
-    entries = {content[at + 2 + 12 * n :][:2]: content[at + 2 + 12 * n : at + 14 + 12 * n] for n in range(number)}
+    entries = {
+        content[at + 2 + 12 * n :][:2]: content[at + 2 + 12 * n : at + 14 + 12 * n] for n in range(number)
+    }
     entries[struct.pack("<H", tag)] = struct.pack("<HHII", tag, type_, count, value)
     body = b"".join(entries[key] for key in sorted(entries, key=lambda key: int.from_bytes(key, "little")))
-    return content[:4] + struct.pack("<I", len(content)) + content[8:] + struct.pack("<H", len(entries)) + body + bytes(4)
+    return (
+        content[:4]
+        + struct.pack("<I", len(content))
+        + content[8:]
+        + struct.pack("<H", len(entries))
+        + body
+        + bytes(4)
+    )
 
 
 OPTIONS: list[dict[str, object]] = [
-    {"compression": "raw"}, {"compression": "tiff_lzw"}, {"compression": "tiff_adobe_deflate"}, {"compression": "packbits"},
-    {"compression": "jpeg"}, {"big_tiff": True}, {"description": "x" * 5000}, {"save_all": True, "append_images": [painting()]},
-]  # fmt: skip
+    {"compression": "raw"},
+    {"compression": "tiff_lzw"},
+    {"compression": "tiff_adobe_deflate"},
+    {"compression": "packbits"},
+    {"compression": "jpeg"},
+    {"big_tiff": True},
+    {"description": "x" * 5000},
+    {"save_all": True, "append_images": [painting()]},
+]
 
 
 WRITTEN = [
@@ -70,7 +87,8 @@ def test_what_asks_for_more_than_its_pixels_is_refused(content: bytes, reason: s
 
 
 @pytest.mark.parametrize(
-    "entry", [(34665, 4, 1, 8), (700, 1, 2**31, 0), (330, 4, 9, 2**31), (278, 4, 1, 2**31 - 1), (65_000, 99, 1, 0)]
+    "entry",
+    [(34665, 4, 1, 8), (700, 1, 2**31, 0), (330, 4, 9, 2**31), (278, 4, 1, 2**31 - 1), (65_000, 99, 1, 0)],
 )
 def test_what_leads_elsewhere_is_not_looked_at(entry: tuple[int, int, int, int]) -> None:
     _, pixels_CHW = read_image(io.BytesIO(changed(*entry)), (3, 30, 40))

@@ -21,7 +21,9 @@ IMAGE_SHAPE = (3, 5, 2)
 CLASSES = ("apple", "pear", "plum", "fig")
 PIXELS = int(np.prod(IMAGE_SHAPE))
 FORBIDDEN_PIXEL = 200
-"""Quirky models fail on an image whose first pixel has this value or more, and give NaN when its second is 0."""
+"""Quirky models fail on an image whose first pixel has this value or more, and give NaN when its
+second is 0.
+"""
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,9 @@ class Linear:
     @classmethod
     def seeded(cls, seed: int, image_shape: tuple[int, int, int] = IMAGE_SHAPE) -> Linear:
         generator = np.random.default_rng(seed)
-        return cls(generator.normal(size=(int(np.prod(image_shape)), len(CLASSES))).astype(np.float32), image_shape)
+        return cls(
+            generator.normal(size=(int(np.prod(image_shape)), len(CLASSES))).astype(np.float32), image_shape
+        )
 
     def logits(self, images_BHWC: NDArray[np.uint8]) -> NDArray[np.float32]:
         pixels_BP = images_BHWC.reshape(len(images_BHWC), -1).astype(np.float32) / np.float32(255)
@@ -64,7 +68,8 @@ class Linear:
             helper.make_node("Softmax", ["logits"], ["probabilities"], axis=1),
         ]
         outputs = [
-            helper.make_tensor_value_info(output, TensorProto.FLOAT, ["batch", count]) for output in ("logits", "probabilities")
+            helper.make_tensor_value_info(output, TensorProto.FLOAT, ["batch", count])
+            for output in ("logits", "probabilities")
         ]
         graph = helper.make_graph(
             body, "linear", [helper.make_tensor_value_info(name, TensorProto.UINT8, shape)], outputs,
@@ -93,7 +98,10 @@ def quirks() -> list[onnx.NodeProto]:
 def centred() -> list[onnx.NodeProto]:
     """A batch's rows depend on each other: merging requests would change their answers."""
     make = helper.make_node
-    return [make("ReduceMean", ["raw"], ["mean"], axes=[0], keepdims=1), make("Sub", ["raw", "mean"], ["logits"])]
+    return [
+        make("ReduceMean", ["raw"], ["mean"], axes=[0], keepdims=1),
+        make("Sub", ["raw", "mean"], ["logits"]),
+    ]
 
 
 def slow(multiplications: int) -> list[onnx.NodeProto]:
@@ -122,21 +130,41 @@ def images(count: int, seed: int = 0, shape: tuple[int, int, int] = IMAGE_SHAPE)
 
 
 def write_bundle(
-    folder: Path, linear: Linear, *, model_name: str = "fruit", graph: onnx.ModelProto | None = None, architecture: str = "cnn"
+    folder: Path,
+    linear: Linear,
+    *,
+    model_name: str = "fruit",
+    graph: onnx.ModelProto | None = None,
+    architecture: str = "cnn",
 ) -> Path:
-    """A sealed bundle; its golden answers are numpy's, or onnxruntime's own for a graph numpy does not know."""
+    """A sealed bundle; its golden answers are numpy's, or onnxruntime's own for a graph numpy
+    does not know.
+    """
     folder.mkdir(parents=True)
     onnx.save(graph or linear.graph(), folder / MODEL_FILE)
     golden_BHWC = images(5, 9, linear.image_shape)
     write_golden(folder, golden_BHWC, linear.probabilities(golden_BHWC))
-    write_manifest(folder, Manifest(
-        model_name=model_name, architecture=architecture, classes=CLASSES, image_shape=linear.image_shape, temperature=1.0,
-        data_digest="0123abcd", recipe={"seed": 0}, metrics={"test/accuracy": 0.5}, environment={}, files={},
-    ))  # fmt: skip
+    write_manifest(
+        folder,
+        Manifest(
+            model_name=model_name,
+            architecture=architecture,
+            classes=CLASSES,
+            image_shape=linear.image_shape,
+            temperature=1.0,
+            data_digest="0123abcd",
+            recipe={"seed": 0},
+            metrics={"test/accuracy": 0.5},
+            environment={},
+            files={},
+        ),
+    )
     return folder
 
 
-def release(releases: Path, version: int, linear: Linear, *aliases: str, model: str = "fruit", **bundle: Any) -> Path:
+def release(
+    releases: Path, version: int, linear: Linear, *aliases: str, model: str = "fruit", **bundle: Any
+) -> Path:
     """Publish a bundle as a version and point aliases at it."""
     folder = write_bundle(releases / model / str(version), linear, model_name=model, **bundle)
     for alias in aliases:
@@ -155,4 +183,6 @@ def point(releases: Path, model: str, alias: str, version: int) -> None:
 def reseal(folder: Path, **changes: object) -> None:
     """Change fields of the manifest, or only its digests after a file was replaced on purpose."""
     manifest = Manifest.from_json(json.loads((folder / "manifest.json").read_text()))
-    write_manifest(folder, Manifest(**{name: getattr(manifest, name) for name in manifest.__slots__} | changes))
+    write_manifest(
+        folder, Manifest(**{name: getattr(manifest, name) for name in manifest.__slots__} | changes)
+    )

@@ -60,9 +60,20 @@ class Server:
 @contextmanager
 def running(releases: Path, log: Path, *arguments: str) -> Iterator[Server]:
     """A server that is ended with its block."""
-    command = [sys.executable, "-m", "modelyard.serving", "--releases", str(releases), "--port", "0", *arguments]
+    command = [
+        sys.executable,
+        "-m",
+        "modelyard.serving",
+        "--releases",
+        str(releases),
+        "--port",
+        "0",
+        *arguments,
+    ]
     with log.open("w") as stream:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stream, text=True, env={**os.environ})
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=stream, text=True, env={**os.environ}
+        )
     with process:
         try:
             assert process.stdout is not None
@@ -106,7 +117,9 @@ def releases(tmp_path_factory: pytest.TempPathFactory, linear: Linear) -> Path:
 @pytest.fixture(scope="session")
 def server(releases: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One server for all tests that only ask."""
-    with running(releases, tmp_path_factory.mktemp("server") / "log", "--workers", "1", "--max-body-bytes", "100000") as ready:
+    with running(
+        releases, tmp_path_factory.mktemp("server") / "log", "--workers", "1", "--max-body-bytes", "100000"
+    ) as ready:
         yield ready
 
 

@@ -1,4 +1,6 @@
-"""What somebody who can write below the releases may put there: each makes a release unfit, and may hang its reader."""
+"""What somebody who can write below the releases may put there: each makes a release unfit, and may hang its
+reader.
+"""
 
 from __future__ import annotations
 
@@ -40,22 +42,36 @@ def loop(folder: Path) -> None:
     make = helper.make_node
     numbers = helper.make_tensor_value_info
     body = helper.make_graph(
-        [make("Identity", ["go"], ["go_on"]), make("Add", ["sum", "sum"], ["next"])], "body",
-        [numbers("step", TensorProto.INT64, []), numbers("go", TensorProto.BOOL, []), numbers("sum", TensorProto.FLOAT, None)],
+        [make("Identity", ["go"], ["go_on"]), make("Add", ["sum", "sum"], ["next"])],
+        "body",
+        [
+            numbers("step", TensorProto.INT64, []),
+            numbers("go", TensorProto.BOOL, []),
+            numbers("sum", TensorProto.FLOAT, None),
+        ],
         [numbers("go_on", TensorProto.BOOL, []), numbers("next", TensorProto.FLOAT, None)],
-    )  # fmt: skip
-    _graph(folder, [
-        make("Constant", [], ["times"], value_ints=[FOREVER]), make("Loop", ["times", "", "raw"], ["logits"], body=body),
-    ])  # fmt: skip
+    )
+    _graph(
+        folder,
+        [
+            make("Constant", [], ["times"], value_ints=[FOREVER]),
+            make("Loop", ["times", "", "raw"], ["logits"], body=body),
+        ],
+    )
 
 
 def gigabytes(folder: Path) -> None:
     """3 GB in the making of the session."""
     make = helper.make_node
-    _graph(folder, [
-        make("Constant", [], ["shape"], value_ints=[750_000_000]), make("ConstantOfShape", ["shape"], ["zeros"]),
-        make("ReduceSum", ["zeros"], ["zero"], keepdims=0), make("Add", ["raw", "zero"], ["logits"]),
-    ])  # fmt: skip
+    _graph(
+        folder,
+        [
+            make("Constant", [], ["shape"], value_ints=[750_000_000]),
+            make("ConstantOfShape", ["shape"], ["zeros"]),
+            make("ReduceSum", ["zeros"], ["zero"], keepdims=0),
+            make("Add", ["raw", "zero"], ["logits"]),
+        ],
+    )
 
 
 def external(folder: Path, name: str = "w.bin", *, listed: bool = False) -> None:
@@ -64,7 +80,10 @@ def external(folder: Path, name: str = "w.bin", *, listed: bool = False) -> None
     onnx.save(model, folder / MODEL_FILE, save_as_external_data=True, location=name, size_threshold=0)
     reseal(folder)
     if listed:
-        _edit(folder, files=json.loads((folder / MANIFEST_FILE).read_text())["files"] | {name: _sha256(folder / name)})
+        _edit(
+            folder,
+            files=json.loads((folder / MANIFEST_FILE).read_text())["files"] | {name: _sha256(folder / name)},
+        )
 
 
 def _sha256(path: Path) -> str:
@@ -91,7 +110,10 @@ def unlisted(folder: Path) -> None:
 def _golden(folder: Path, rows: int, megabytes: int) -> None:
     """Golden images of so many rows by their header, which are zeros and so packed a thousandfold."""
     header = {"descr": "|u1", "fortran_order": False, "shape": (rows, *IMAGE_SHAPE)}
-    with zipfile.ZipFile(folder / GOLDEN_FILE, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("images.npy", "w") as stream:
+    with (
+        zipfile.ZipFile(folder / GOLDEN_FILE, "w", zipfile.ZIP_DEFLATED) as archive,
+        archive.open("images.npy", "w") as stream,
+    ):
         np.lib.format.write_array_header_1_0(stream, header)
         for _ in range(megabytes):
             stream.write(bytes(2**20))
@@ -131,6 +153,9 @@ UNFIT: dict[str, tuple[Harm, str]] = {
     "listed-vast": (listed_vast, "larger than 268435456 bytes"),
     "twins": (lambda folder: _edit(folder, classes=[CLASSES[0]] * len(CLASSES)), "another type: classes"),
     "upwards": (lambda folder: _edit(folder, model_name="../x"), "another type: model_name"),
-    "fields": (lambda folder: _edit(folder, **{f"field{n}": 0 for n in range(1500)}), "fields missing, unknown"),
+    "fields": (
+        lambda folder: _edit(folder, **{f"field{n}": 0 for n in range(1500)}),
+        "fields missing, unknown",
+    ),
 }
 """What was done to a release, and what is said of it."""

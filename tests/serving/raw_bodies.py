@@ -1,4 +1,6 @@
-"""Loaded by schemathesis: with a header length of 0 any body of the right size is pixels, so no such body is invalid."""
+"""Loaded by schemathesis: with a header length of 0 any body of the right size is pixels, so no such body is
+invalid.
+"""
 
 from typing import Any
 

@@ -40,7 +40,9 @@ def test_the_generated_client_gets_right_answers(generated: OpenInferenceClient,
         (generated.model_infer("fruit", request=question(3)), linear),
         (generated.model_version_infer("fruit", "2", request=question(3)), Linear.seeded(2)),
     ):
-        outputs = {one.name: np.array(one.data.dict()["__root__"]).reshape(one.shape) for one in answer.outputs}
+        outputs = {
+            one.name: np.array(one.data.dict()["__root__"]).reshape(one.shape) for one in answer.outputs
+        }
         np.testing.assert_allclose(outputs["probabilities"], expected.probabilities(images(3)), atol=1e-5)
         np.testing.assert_allclose(outputs["logits"], expected.logits(images(3)), atol=1e-4)
         assert (answer.model_name, answer.id) == ("fruit", "7")
@@ -53,7 +55,9 @@ def test_the_generated_client_sees_a_whole_server(generated: OpenInferenceClient
     generated.check_model_version_readiness("fruit", "2")
     assert generated.read_server_metadata().name == "modelyard"
     metadata = generated.read_model_metadata("fruit")
-    assert [(one.name, one.datatype, one.shape) for one in metadata.inputs or []] == [("images", "UINT8", [-1, *IMAGE_SHAPE])]
+    assert [(one.name, one.datatype, one.shape) for one in metadata.inputs or []] == [
+        ("images", "UINT8", [-1, *IMAGE_SHAPE])
+    ]
     assert [(one.name, one.shape) for one in metadata.outputs or []] == [
         ("logits", [-1, len(CLASSES)]),
         ("probabilities", [-1, len(CLASSES)]),
@@ -63,7 +67,9 @@ def test_the_generated_client_sees_a_whole_server(generated: OpenInferenceClient
 def test_the_generated_client_understands_refusals(generated: OpenInferenceClient) -> None:
     with pytest.raises(BadRequestError, match="unexpected input 'pictures'"):
         generated.model_infer("fruit", request=question(1, name="pictures"))
-    with pytest.raises(ApiError, match=r"404, .*unknown model: 'stone'"):  # the protocol's document knows no 404 here
+    with pytest.raises(
+        ApiError, match=r"404, .*unknown model: 'stone'"
+    ):  # the protocol's document knows no 404 here
         generated.read_model_metadata("stone")
 
 
@@ -96,16 +102,29 @@ def tensor(count: int) -> Any:
 
 
 ASYNCHRONOUS: dict[str, tuple[Callable[[Any], Awaitable[Any]], Callable[[Any], bool]]] = {
-    "live": (lambda client: client.is_server_live(), bool), "ready": (lambda client: client.is_server_ready(), bool),
+    "live": (lambda client: client.is_server_live(), bool),
+    "ready": (lambda client: client.is_server_ready(), bool),
     "model ready": (lambda client: client.is_model_ready("fruit", "2"), bool),
     "model not ready": (lambda client: client.is_model_ready("stone"), lambda found: found is False),
     "server": (lambda client: client.get_server_metadata(), lambda found: found["name"] == "modelyard"),
-    "model": (lambda client: client.get_model_metadata("fruit"), lambda found: found["versions"] == ["1", "2"]),
-    "config": (lambda client: client.get_model_config("fruit"), lambda found: found["max_batch_size"] == 1024),
+    "model": (
+        lambda client: client.get_model_metadata("fruit"),
+        lambda found: found["versions"] == ["1", "2"],
+    ),
+    "config": (
+        lambda client: client.get_model_config("fruit"),
+        lambda found: found["max_batch_size"] == 1024,
+    ),
     "index": (lambda client: client.get_model_repository_index(), lambda found: found[0]["state"] == "READY"),
-    "statistics": (lambda client: client.get_inference_statistics("fruit", "1"), lambda found: len(found["model_stats"]) == 1),
-    "all statistics": (lambda client: client.get_inference_statistics(), lambda found: len(found["model_stats"]) > 1),
-}  # fmt: skip
+    "statistics": (
+        lambda client: client.get_inference_statistics("fruit", "1"),
+        lambda found: len(found["model_stats"]) == 1,
+    ),
+    "all statistics": (
+        lambda client: client.get_inference_statistics(),
+        lambda found: len(found["model_stats"]) > 1,
+    ),
+}
 
 
 @pytest.mark.parametrize(("ask", "is_right"), ASYNCHRONOUS.values(), ids=ASYNCHRONOUS.keys())
@@ -117,12 +136,16 @@ def test_tritons_asynchronous_client_reads_every_answer(
 
 
 @pytest.mark.parametrize("packed", [None, "gzip", "deflate"])
-def test_tritons_asynchronous_client_gets_right_answers(server: Server, linear: Linear, packed: str | None) -> None:
+def test_tritons_asynchronous_client_gets_right_answers(
+    server: Server, linear: Linear, packed: str | None
+) -> None:
     options = {"request_compression_algorithm": packed, "response_compression_algorithm": packed}
     for count in (1, 50):
         sent = [tensor(count)]
         result = ask_asynchronously(server, lambda client, sent=sent: client.infer("fruit", sent, **options))  # type: ignore[misc]
-        np.testing.assert_allclose(result.as_numpy("probabilities"), linear.probabilities(images(count)), atol=1e-5)
+        np.testing.assert_allclose(
+            result.as_numpy("probabilities"), linear.probabilities(images(count)), atol=1e-5
+        )
 
 
 def in_shared_memory(tensor: Any) -> Any:
@@ -132,30 +155,47 @@ def in_shared_memory(tensor: Any) -> Any:
 
 LOGITS = "logits"
 MISTAKES: dict[str, tuple[Callable[[Any], Awaitable[Any]], str]] = {
-    "unknown model": (lambda client: client.get_model_metadata("stone"), "unknown model: 'stone' is not found"),
+    "unknown model": (
+        lambda client: client.get_model_metadata("stone"),
+        "unknown model: 'stone' is not found",
+    ),
     "unknown version": (lambda client: client.get_model_config("fruit", "9"), "no version '9'"),
     "load": (lambda client: client.load_model("fruit"), "--allow-load"),
     "unload": (lambda client: client.unload_model("fruit"), "--allow-load"),
     "rows": (lambda client: client.infer("fruit", [tensor(1025)]), "expected 1 to 1024 rows, received 1025"),
     "input": (
-        lambda client: client.infer("fruit", [in_shared_memory(tensor(1))]), "shared memory is not supported",
-    ),
-    "output": (
-        lambda client: client.infer("fruit", [tensor(1)], outputs=[in_shared_memory(triton.InferRequestedOutput(LOGITS))]),
+        lambda client: client.infer("fruit", [in_shared_memory(tensor(1))]),
         "shared memory is not supported",
     ),
-    "register": (lambda client: client.register_system_shared_memory("r", "k", 8), "shared memory is not supported"),
-    "unregister": (lambda client: client.unregister_system_shared_memory("r"), "shared memory is not supported"),
+    "output": (
+        lambda client: client.infer(
+            "fruit", [tensor(1)], outputs=[in_shared_memory(triton.InferRequestedOutput(LOGITS))]
+        ),
+        "shared memory is not supported",
+    ),
+    "register": (
+        lambda client: client.register_system_shared_memory("r", "k", 8),
+        "shared memory is not supported",
+    ),
+    "unregister": (
+        lambda client: client.unregister_system_shared_memory("r"),
+        "shared memory is not supported",
+    ),
     "status": (lambda client: client.get_system_shared_memory_status(), "shared memory is not supported"),
     "cuda status": (lambda client: client.get_cuda_shared_memory_status(), "shared memory is not supported"),
-    "cuda unregister": (lambda client: client.unregister_cuda_shared_memory(), "shared memory is not supported"),
+    "cuda unregister": (
+        lambda client: client.unregister_cuda_shared_memory(),
+        "shared memory is not supported",
+    ),
     "trace": (lambda client: client.get_trace_settings(), "nothing at /v2/trace/setting"),
     "log": (lambda client: client.update_log_settings({}), "nothing at /v2/logging"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("ask", "told"), MISTAKES.values(), ids=MISTAKES.keys())
-def test_tritons_asynchronous_client_reads_every_error(server: Server, ask: Callable[[Any], Awaitable[Any]], told: str) -> None:
+def test_tritons_asynchronous_client_reads_every_error(
+    server: Server, ask: Callable[[Any], Awaitable[Any]], told: str
+) -> None:
     with pytest.raises(triton.InferenceServerException) as caught:
         ask_asynchronously(server, ask)
     assert told in str(caught.value)

@@ -51,7 +51,9 @@ def rest(connection: socket.socket) -> bytes:
 
 
 def test_a_body_that_waits_for_leave_is_invited(connection: socket.socket) -> None:
-    connection.sendall(HEAD + b"connection: close\r\nexpect: 100-continue\r\ncontent-length: %d\r\n\r\n" % len(BODY))
+    connection.sendall(
+        HEAD + b"connection: close\r\nexpect: 100-continue\r\ncontent-length: %d\r\n\r\n" % len(BODY)
+    )
     assert connection.recv(1000) == b"HTTP/1.1 100 Continue\r\n\r\n"
     connection.sendall(BODY)
     assert rest(connection).startswith(b"HTTP/1.1 200 OK")
@@ -89,7 +91,9 @@ def test_a_header_cut_after_a_large_body_is_not_too_large(connection: socket.soc
     assert rest(connection).count(b"HTTP/1.1 200 OK") == 2
 
 
-@pytest.mark.parametrize("head", [b"content-length: 5000000\r\n\r\n", b"transfer-encoding: chunked\r\n\r\n4c4b40\r\n"])
+@pytest.mark.parametrize(
+    "head", [b"content-length: 5000000\r\n\r\n", b"transfer-encoding: chunked\r\n\r\n4c4b40\r\n"]
+)
 def test_a_client_that_sends_too_much_still_reads_why(connection: socket.socket, head: bytes) -> None:
     connection.sendall(HEAD + head)
     connection.sendall(b" " * 2_000_000)
@@ -101,7 +105,17 @@ def test_a_known_head_is_read_as_a_new_one(connection: socket.socket, server: Se
     second = HEAD + b"content-length: %d\r\n\r\n%s" % (len(other), other)
     closing = [whole.replace(b"host:", b"connection: close\r\nhost:") for whole in (WHOLE, second)]
     fresh = [json.loads(raw(server, whole).partition(b"\r\n\r\n")[2]) for whole in closing]
-    asked = [WHOLE, second, WHOLE[:40], WHOLE[40:], WHOLE + second, WHOLE, WHOLE + second[:30], second[30:], WHOLE]
+    asked = [
+        WHOLE,
+        second,
+        WHOLE[:40],
+        WHOLE[40:],
+        WHOLE + second,
+        WHOLE,
+        WHOLE + second[:30],
+        second[30:],
+        WHOLE,
+    ]
     expected = [fresh[place] for place in (0, 1, 0, 0, 1, 0, 0, 1, 0)]
     received = b""
     for part in asked:
@@ -110,7 +124,9 @@ def test_a_known_head_is_read_as_a_new_one(connection: socket.socket, server: Se
         with contextlib.suppress(TimeoutError):
             while True:
                 received += connection.recv(65536)
-    answers = [json.loads(answer.partition(b"\r\n\r\n")[2]) for answer in received.split(b"HTTP/1.1 200 OK")[1:]]
+    answers = [
+        json.loads(answer.partition(b"\r\n\r\n")[2]) for answer in received.split(b"HTTP/1.1 200 OK")[1:]
+    ]
     assert answers == expected
 
 
@@ -141,12 +157,23 @@ def statuses(server: Server, *requests: bytes) -> list[int]:
 
 
 def asking(*lines: str, target: str = "/v2", version: str = "1.1") -> bytes:
-    return "\r\n".join([f"GET {target} HTTP/{version}", "connection: close", *lines, "", ""]).encode("latin-1")
+    return "\r\n".join([f"GET {target} HTTP/{version}", "connection: close", *lines, "", ""]).encode(
+        "latin-1"
+    )
 
 
 def test_only_hosts_that_no_page_can_choose_are_answered(server: Server) -> None:
     """H4: DNS rebinding. The name in Host decides, whatever Origin and Sec-Fetch-Site say."""
-    ours = ("localhost", "LocalHost:80", "localhost.", "a.localhost", "127.0.0.1", "10.1.2.3:9700", "[::1]", "[FE80::1%eth0]:1")
+    ours = (
+        "localhost",
+        "LocalHost:80",
+        "localhost.",
+        "a.localhost",
+        "127.0.0.1",
+        "10.1.2.3:9700",
+        "[::1]",
+        "[FE80::1%eth0]:1",
+    )
     foreign = (
         "evil.example", "EVIL.example:29705", "evil.example.", "localhost.evil.example", "evil-localhost",
         "127.0.0.1.evil.example", "2130706433", "0x7f.0.0.1", "999.1.1.1",
@@ -200,11 +227,20 @@ def test_a_head_that_can_be_read_in_two_ways_is_refused(server: Server) -> None:
     """L3 and L4: no Host, two, doubled headers that decide, other codings and expectations."""
     host = "Host: localhost"
     assert statuses(server, asking(), asking(host, host), asking(host, "host: 127.0.0.1")) == [400] * 3
-    for name in ("Authorization", "Content-Encoding", "Inference-Header-Content-Length", "Origin", "Content-Type"):
+    for name in (
+        "Authorization",
+        "Content-Encoding",
+        "Inference-Header-Content-Length",
+        "Origin",
+        "Content-Type",
+    ):
         assert statuses(server, asking(host, f"{name}: a", f"{name.lower()}: b")) == [400], name
     chunked = "Transfer-Encoding: chunked"
     for coding in ("gzip, chunked", "x, chunked", "chunked, chunked"):
-        assert statuses(server, asking(host, f"Transfer-Encoding: {coding}") + b"0\r\n\r\n")[0] in {400, 501}, coding
+        assert statuses(server, asking(host, f"Transfer-Encoding: {coding}") + b"0\r\n\r\n")[0] in {
+            400,
+            501,
+        }, coding
     assert statuses(server, asking(host, "Transfer-Encoding: gzip, chunked") + b"0\r\n\r\n") == [501]
     assert statuses(server, asking(host, "Transfer-Encoding: gzip", chunked) + b"0\r\n\r\n") == [400]
     assert statuses(server, asking(host, "Expect: 200-ok")) == [417]
@@ -232,8 +268,13 @@ def test_what_is_neither_header_nor_body_is_limited_however_it_arrives(server: S
         (asking("Host: localhost", "a:" + " " * 100_000 + "b"), 431),
         (asking("Host: localhost", *(f"a{number}: b" for number in range(200))), 431),
         (asking("Host: localhost", "a: " + "b" * 31_000), 200),
-        (chunked + b"".join(b"2\r\n%s\r\n" % blank[at : at + 2] for at in range(0, 100_000, 2)) + b"0\r\n\r\n", 200),
-    ):  # fmt: skip
+        (
+            chunked
+            + b"".join(b"2\r\n%s\r\n" % blank[at : at + 2] for at in range(0, 100_000, 2))
+            + b"0\r\n\r\n",
+            200,
+        ),
+    ):
         assert {in_parts(server, content, size) for size in (8_000, 1_000_000)} == {status}, content[:80]
 
 
@@ -243,15 +284,28 @@ def test_a_head_is_refused_before_its_body_is_sent(releases: Path, serve: Serve,
     server = serve(releases, "--workers", "1", "--model", "fruit", "--token-file", str(tmp_path / "tokens"))
     good = "Authorization: Bearer good\r\n"
     for target, headers, status in (
-        ("POST /predict", "", 401), ("POST /invocations", "Authorization: Bearer bad\r\n", 401),
-        ("POST /v2/models/fruit/infer", "", 401), ("POST /predict", good + "Origin: http://evil.example\r\n", 403),
-        ("POST /nothing", good, 404), ("POST /models", good, 405), ("POST /v2/repository/models/fruit/unload", good, 403),
-    ):  # fmt: skip
-        for body in ("content-length: 31000000", "transfer-encoding: chunked", "content-length: 9\r\nexpect: 100-continue"):
-            answered = raw(server, f"{target} HTTP/1.1\r\nhost: localhost\r\n{headers}{body}\r\n\r\n".encode())
+        ("POST /predict", "", 401),
+        ("POST /invocations", "Authorization: Bearer bad\r\n", 401),
+        ("POST /v2/models/fruit/infer", "", 401),
+        ("POST /predict", good + "Origin: http://evil.example\r\n", 403),
+        ("POST /nothing", good, 404),
+        ("POST /models", good, 405),
+        ("POST /v2/repository/models/fruit/unload", good, 403),
+    ):
+        for body in (
+            "content-length: 31000000",
+            "transfer-encoding: chunked",
+            "content-length: 9\r\nexpect: 100-continue",
+        ):
+            answered = raw(
+                server, f"{target} HTTP/1.1\r\nhost: localhost\r\n{headers}{body}\r\n\r\n".encode()
+            )
             assert answered.startswith(b"HTTP/1.1 %d " % status), (target, answered)
             assert b"x-request-id: " in answered
-    for sent in (b"content-length: 31000000\r\n\r\n", b"transfer-encoding: chunked\r\n\r\n4e20\r\n" + bytes(20_000)):
+    for sent in (
+        b"content-length: 31000000\r\n\r\n",
+        b"transfer-encoding: chunked\r\n\r\n4e20\r\n" + bytes(20_000),
+    ):
         answered = raw(server, b"GET /health HTTP/1.1\r\nhost: localhost\r\n" + sent)  # which is open to all
         assert answered.startswith(b"HTTP/1.1 413 "), answered
 
@@ -268,11 +322,15 @@ def test_bodies_share_a_budget_and_small_ones_always_fit(releases: Path, serve: 
             client.sendall(head + bytes(600_000))
         refused: set[socket.socket] = set()
         while len(refused) < 2:
-            refused |= set(select.select([client for client in clients if client not in refused], [], [], 20)[0])
+            refused |= set(
+                select.select([client for client in clients if client not in refused], [], [], 20)[0]
+            )
         for client in refused:
             answered = rest(client)
             assert answered.startswith(b"HTTP/1.1 503 ") and b"retry-after: 1" in answered
-        assert raw(server, WHOLE.replace(b"host:", b"connection: close\r\nhost:")).startswith(b"HTTP/1.1 200 ")
+        assert raw(server, WHOLE.replace(b"host:", b"connection: close\r\nhost:")).startswith(
+            b"HTTP/1.1 200 "
+        )
         for client in set(clients) - refused:
             client.sendall(bytes(100_000))
             assert rest(client).startswith(b"HTTP/1.1 400 ")
@@ -288,7 +346,9 @@ def test_a_worker_lets_go_of_every_body(releases: Path, serve: Serve) -> None:
     before = psutil.Process(worker).memory_info().rss
     for length in [len(content), len(content) + 1] * 12:
         with socket.create_connection((host, int(port)), 10) as client, contextlib.suppress(OSError):
-            client.sendall(b"POST /predict HTTP/1.1\r\nhost: localhost\r\ncontent-length: %d\r\n\r\n" % length + content)
+            client.sendall(
+                b"POST /predict HTTP/1.1\r\nhost: localhost\r\ncontent-length: %d\r\n\r\n" % length + content
+            )
             if length == len(content):
                 assert client.recv(100).startswith(b"HTTP/1.1 400 ")
     assert server.client.get("/v2/health/live").status_code == 200
@@ -329,7 +389,10 @@ def test_a_client_that_has_gone_is_not_worked_for() -> None:
 
         cast(Any, handlers).answer = answer
         packed = gzip.compress(bytes(100_000))
-        head = b"POST /predict HTTP/1.1\r\nhost: localhost\r\ncontent-encoding: gzip\r\ncontent-length: %d\r\n\r\n"
+        head = (
+            b"POST /predict HTTP/1.1\r\nhost: localhost\r\ncontent-encoding: "
+            b"gzip\r\ncontent-length: %d\r\n\r\n"
+        )
         async with await asyncio.get_running_loop().create_server(connect, "127.0.0.1", 0) as server:
             with socket.create_connection(server.sockets[0].getsockname()) as client:
                 client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -371,12 +434,17 @@ def test_a_connection_is_freed_without_a_search_for_garbage() -> None:
             made.extend([weakref.ref(connection), weakref.ref(connection._reader)])
             return connection
 
-        get, post = b"GET /v2 HTTP/1.1\r\nhost: localhost\r\n", b"POST /predict HTTP/1.1\r\nhost: localhost\r\n"
+        get, post = (
+            b"GET /v2 HTTP/1.1\r\nhost: localhost\r\n",
+            b"POST /predict HTTP/1.1\r\nhost: localhost\r\n",
+        )
         kept: list[bytes] = []
         async with await asyncio.get_running_loop().create_server(connect, "127.0.0.1", 0) as server:
             for sent in (
-                get + b"\r\n", get * 2, post + b"content-length: 9\r\n\r\nabc", post + b"content-length: 99999999\r\n\r\n",
-                get + b"expect: x\r\n\r\n", b"nonsense", b"CONNECT a:1 HTTP/1.1\r\nhost: a\r\n\r\n", get + b"upgrade: a\r\n\r\n"
+                get + b"\r\n", get * 2, post + b"content-length: 9\r\n\r\nabc", post + b"content-length: "
+b"99999999\r\n\r\n",
+                get + b"expect: x\r\n\r\n", b"nonsense", b"CONNECT a:1 "
+b"HTTP/1.1\r\nhost: a\r\n\r\n", get + b"upgrade: a\r\n\r\n"
             ):  # fmt: skip
                 await ask(server.sockets[0].getsockname(), sent)
                 for _ in range(10):  # turns of the loop

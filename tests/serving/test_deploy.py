@@ -27,7 +27,9 @@ ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
 DASHBOARD = json.loads((DEPLOY / "grafana.json").read_text())
 QUERIES = [target["expr"] for panel in DASHBOARD["panels"] for target in panel["targets"]]
-ALERTS = [rule for group in yaml.safe_load((DEPLOY / "alerts.yml").read_text())["groups"] for rule in group["rules"]]
+ALERTS = [
+    rule for group in yaml.safe_load((DEPLOY / "alerts.yml").read_text())["groups"] for rule in group["rules"]
+]
 MANIFESTS = {one["kind"]: one for one in yaml.safe_load_all((DEPLOY / "kubernetes.yaml").read_text())}
 POD = MANIFESTS["Deployment"]["spec"]["template"]["spec"]
 (SERVER,) = POD["containers"]
@@ -56,7 +58,9 @@ def prometheus(address: str, folder: Path) -> Iterator[httpx.Client]:
     with (
         (folder / "log").open("w") as log,
         subprocess.Popen(
-            [*command, "--scrape.discovery-reload-interval=100ms", f"--web.listen-address={own}"], stdout=log, stderr=log
+            [*command, "--scrape.discovery-reload-interval=100ms", f"--web.listen-address={own}"],
+            stdout=log,
+            stderr=log,
         ) as process,
         httpx.Client(base_url=f"http://{own}") as client,
     ):
@@ -82,7 +86,11 @@ def values(client: httpx.Client, query: str) -> list[float]:
 def test_every_query_and_alert_meets_data(releases: Path, serve: Serve, tmp_path: Path) -> None:
     """The first scrape comes five seconds after the start, so that is before all else."""
     entry = {"name": "images", "datatype": "UINT8", "shape": [2, *IMAGE_SHAPE], "data": [0] * 2 * PIXELS}
-    selectors = {found for rule in ALERTS for found in re.findall(r"(?:up|modelyard_\w+|nv_\w+)(?:\{[^}]*\})?", rule["expr"])}
+    selectors = {
+        found
+        for rule in ALERTS
+        for found in re.findall(r"(?:up|modelyard_\w+|nv_\w+)(?:\{[^}]*\})?", rule["expr"])
+    }
     wanted = {*QUERIES, *selectors}
     port = free_port()
     with prometheus(f"127.0.0.1:{port}", tmp_path) as client:
@@ -94,9 +102,15 @@ def test_every_query_and_alert_meets_data(releases: Path, serve: Serve, tmp_path
                 server.client.post("/v2/models/fruit/infer", json=body)
             server.client.get("/nowhere")
             time.sleep(0.1)
-            wanted -= {query for query in wanted if (found := values(client, query)) and not all(map(math.isnan, found))}
+            wanted -= {
+                query
+                for query in wanted
+                if (found := values(client, query)) and not all(map(math.isnan, found))
+            }
         rules = client.get("/api/v1/rules").json()["data"]["groups"][0]["rules"]
-        assert [(rule["name"], rule["health"]) for rule in rules] == [(rule["alert"], "ok") for rule in ALERTS]
+        assert [(rule["name"], rule["health"]) for rule in rules] == [
+            (rule["alert"], "ok") for rule in ALERTS
+        ]
         assert values(client, "modelyard_ready") == [1]
         assert set(values(client, "modelyard_served_version")) == {1}
         (rejected,) = values(client, 'sum(modelyard_refused_requests_total{reason="not_found"})')
@@ -105,7 +119,9 @@ def test_every_query_and_alert_meets_data(releases: Path, serve: Serve, tmp_path
 
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="needs Debian's prometheus")
 def test_prometheus_takes_the_rules() -> None:
-    subprocess.run(["promtool", "check", "config", DEPLOY / "prometheus.yml"], capture_output=True, check=True)
+    subprocess.run(
+        ["promtool", "check", "config", DEPLOY / "prometheus.yml"], capture_output=True, check=True
+    )
 
 
 def test_the_dashboards_panels_do_not_overlap() -> None:
@@ -132,9 +148,16 @@ def test_the_probes_are_answered(client: httpx.Client) -> None:
 def test_the_manifest_is_of_one_piece() -> None:
     dockerfile = (ROOT / "Dockerfile").read_text()
     assert [(port["name"], port["containerPort"]) for port in SERVER["ports"]] == [("http", DEFAULT_PORT)]
-    assert MANIFESTS["Service"]["spec"]["ports"] == [{"name": "http", "port": DEFAULT_PORT, "targetPort": "http"}]
-    assert MANIFESTS["Service"]["spec"]["selector"] == MANIFESTS["Deployment"]["spec"]["selector"]["matchLabels"]
-    assert f"EXPOSE {DEFAULT_PORT}" in dockerfile and f"--uid {POD['securityContext']['runAsUser']} " in dockerfile
+    assert MANIFESTS["Service"]["spec"]["ports"] == [
+        {"name": "http", "port": DEFAULT_PORT, "targetPort": "http"}
+    ]
+    assert (
+        MANIFESTS["Service"]["spec"]["selector"] == MANIFESTS["Deployment"]["spec"]["selector"]["matchLabels"]
+    )
+    assert (
+        f"EXPOSE {DEFAULT_PORT}" in dockerfile
+        and f"--uid {POD['securityContext']['runAsUser']} " in dockerfile
+    )
     assert read_options(SERVER["args"]).workers == int(SERVER["resources"]["limits"]["cpu"])
     assert SERVER["securityContext"]["readOnlyRootFilesystem"]
     assert all(mount["readOnly"] and mount["mountPath"] in dockerfile for mount in SERVER["volumeMounts"])
@@ -147,27 +170,45 @@ def test_the_patch_for_grpc_keeps_to_one_port() -> None:
     (server,) = patch["spec"]["template"]["spec"]["containers"]
     ports = {int(server["args"][-1]), *(port["containerPort"] for port in server["ports"])}
     probes = {server[name]["grpc"]["port"] for name in ("startupProbe", "readinessProbe")}
-    assert ports == probes == {9701} and server["args"][:-2] == SERVER["args"] and server["name"] == SERVER["name"]
+    assert (
+        ports == probes == {9701}
+        and server["args"][:-2] == SERVER["args"]
+        and server["name"] == SERVER["name"]
+    )
 
 
 @pytest.mark.parametrize("name", UNITS)
 def test_the_units_wait_for_what_the_server_has_taken(name: str) -> None:
     unit = dict(re.findall(r"^(\w+)=(.*)", (DEPLOY / name).read_text(), re.MULTILINE))
-    assert float(unit["TimeoutStopSec"]) > STOPPING_S and unit["Restart"] == "always" and unit["UMask"] == "0077"
+    assert (
+        float(unit["TimeoutStopSec"]) > STOPPING_S and unit["Restart"] == "always" and unit["UMask"] == "0077"
+    )
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs Debian's systemd")
 def test_systemd_takes_the_units(tmp_path: Path) -> None:
     for name in UNITS:
-        (tmp_path / name).write_text((DEPLOY / name).read_text().replace("/opt/modelyard/.venv/bin/modelyard", "/bin/true"))
-    command = ["systemd-analyze", "verify", "--man=no", "--recursive-errors=no", *(str(tmp_path / name) for name in UNITS)]
+        (tmp_path / name).write_text(
+            (DEPLOY / name).read_text().replace("/opt/modelyard/.venv/bin/modelyard", "/bin/true")
+        )
+    command = [
+        "systemd-analyze",
+        "verify",
+        "--man=no",
+        "--recursive-errors=no",
+        *(str(tmp_path / name) for name in UNITS),
+    ]
     verified = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (verified.returncode, verified.stderr) == (0, "")
 
 
-@pytest.mark.parametrize(("extras", "packages"), [("serve", {"uvloop"}), ("serve,grpc", {"uvloop", "grpcio"})])
+@pytest.mark.parametrize(
+    ("extras", "packages"), [("serve", {"uvloop"}), ("serve,grpc", {"uvloop", "grpcio"})]
+)
 def test_the_image_pins_what_its_extras_need(tmp_path: Path, extras: str, packages: set[str]) -> None:
-    run = re.search(r"^RUN (sed .*?) \\\n && python -m venv", (ROOT / "Dockerfile").read_text(), re.MULTILINE | re.DOTALL)
+    run = re.search(
+        r"^RUN (sed .*?) \\\n && python -m venv", (ROOT / "Dockerfile").read_text(), re.MULTILINE | re.DOTALL
+    )
     assert run
     for name in ("pyproject.toml", "requirements.lock"):
         shutil.copy(ROOT / name, tmp_path)

@@ -48,7 +48,11 @@ def with_batcher(engine: Engine, counters: memoryview[int], use: Use, queue_s: f
 
 def test_the_engine_reads_its_signature_from_the_graph(tmp_path: Path, linear: Linear) -> None:
     engine = Engine(read_bundle(write_bundle(tmp_path / "b", linear)), provider=CPU)
-    assert (engine.input.name, engine.input.datatype, engine.input.row_shape) == ("images", "UINT8", IMAGE_SHAPE)
+    assert (engine.input.name, engine.input.datatype, engine.input.row_shape) == (
+        "images",
+        "UINT8",
+        IMAGE_SHAPE,
+    )
     assert [(output.name, output.datatype, output.row_shape) for output in engine.outputs] == [
         ("logits", "FP32", (len(CLASSES),)), ("probabilities", "FP32", (len(CLASSES),)),
     ]  # fmt: skip
@@ -75,21 +79,29 @@ def test_a_provider_that_is_not_there_is_refused(tmp_path: Path, linear: Linear)
         Engine(read_bundle(write_bundle(tmp_path / "b", linear)), provider="ROCMExecutionProvider")
 
 
-def test_a_graph_that_answers_otherwise_than_its_golden_samples_is_refused(tmp_path: Path, linear: Linear) -> None:
+def test_a_graph_that_answers_otherwise_than_its_golden_samples_is_refused(
+    tmp_path: Path, linear: Linear
+) -> None:
     folder = write_bundle(tmp_path / "b", linear, graph=Linear.seeded(5).graph())
-    with pytest.raises(ParityError, match=r"does not give its golden answers within 0\.0001 here; export it again"):
+    with pytest.raises(
+        ParityError, match=r"does not give its golden answers within 0\.0001 here; export it again"
+    ):
         Engine(read_bundle(folder), provider=CPU)
 
 
 def test_requests_of_a_model_that_mixes_rows_are_never_merged(
     tmp_path: Path, linear: Linear, counters: memoryview[int]
 ) -> None:
-    folder = write_bundle(tmp_path / "b", Linear(linear.weights_PK * 0), graph=linear.graph(centred()))  # alone: all logits 0
+    folder = write_bundle(
+        tmp_path / "b", Linear(linear.weights_PK * 0), graph=linear.graph(centred())
+    )  # alone: all logits 0
     engine = Engine(read_bundle(folder), provider=CPU)
     assert not engine.mergeable
 
     async def ask(batcher: Batcher) -> None:
-        answers = await asyncio.gather(*[batcher.submit(images(1, seed).tobytes(), 1, 5) for seed in range(5)])
+        answers = await asyncio.gather(
+            *[batcher.submit(images(1, seed).tobytes(), 1, 5) for seed in range(5)]
+        )
         assert all(np.allclose(probabilities_BK, 0.25) for _, probabilities_BK in answers)
 
     with_batcher(engine, counters, ask)
@@ -116,16 +128,26 @@ def test_waiting_requests_are_merged_and_split_by_row(
     assert max(counters[metrics.BATCHES :: metrics.BATCH_FIELDS]) <= 8
 
 
-def test_one_failing_request_spoils_no_other(tmp_path: Path, linear: Linear, counters: memoryview[int]) -> None:
-    engine = Engine(read_bundle(write_bundle(tmp_path / "b", linear, graph=linear.graph(quirks()))), provider=CPU)
+def test_one_failing_request_spoils_no_other(
+    tmp_path: Path, linear: Linear, counters: memoryview[int]
+) -> None:
+    engine = Engine(
+        read_bundle(write_bundle(tmp_path / "b", linear, graph=linear.graph(quirks()))), provider=CPU
+    )
     engine.row_cap = 8
 
     async def ask(batcher: Batcher) -> None:
         parts = [images(1, seed) for seed in range(4)]
         parts[2][:, 0, 0, 0] = FORBIDDEN_PIXEL
-        answers = await asyncio.gather(*[batcher.submit(part.tobytes(), 1, 5) for part in parts], return_exceptions=True)
+        answers = await asyncio.gather(
+            *[batcher.submit(part.tobytes(), 1, 5) for part in parts], return_exceptions=True
+        )
         failed = answers.pop(2)
-        assert isinstance(failed, RequestError) and failed.status == 500 and str(failed).startswith("the model failed: ")
+        assert (
+            isinstance(failed, RequestError)
+            and failed.status == 500
+            and str(failed).startswith("the model failed: ")
+        )
         for part, answer in zip(parts[:2] + parts[3:], answers, strict=True):
             assert not isinstance(answer, BaseException)
             np.testing.assert_allclose(answer[1], linear.probabilities(part), atol=1e-5)
@@ -133,8 +155,12 @@ def test_one_failing_request_spoils_no_other(tmp_path: Path, linear: Linear, cou
     with_batcher(engine, counters, ask)
 
 
-def test_the_queue_is_bounded_by_the_wait_and_the_deadline(tmp_path: Path, linear: Linear, counters: memoryview[int]) -> None:
-    engine = Engine(read_bundle(write_bundle(tmp_path / "b", linear, graph=linear.graph(slow(20)))), provider=CPU)
+def test_the_queue_is_bounded_by_the_wait_and_the_deadline(
+    tmp_path: Path, linear: Linear, counters: memoryview[int]
+) -> None:
+    engine = Engine(
+        read_bundle(write_bundle(tmp_path / "b", linear, graph=linear.graph(slow(20)))), provider=CPU
+    )
     engine.inline_rows, engine.row_cap, engine.row_seconds = 0, 2, 0.1
 
     async def ask(batcher: Batcher) -> None:

@@ -36,7 +36,9 @@ def home(tmp_path: Path) -> Path:
 
 
 def test_promotions_under_load_fail_no_request_and_mix_no_answer(home: Path, serve: Serve) -> None:
-    right = {str(seed): Linear.seeded(seed).probabilities(images(1, seed=3)).reshape(-1) for seed in range(1, 9)}
+    right = {
+        str(seed): Linear.seeded(seed).probabilities(images(1, seed=3)).reshape(-1) for seed in range(1, 9)
+    }
     server = serve(home, "--workers", "2", "--poll-s", "0.05")
     stop, wrong, seen, count = threading.Event(), [], set(), [0] * 4
 
@@ -45,7 +47,9 @@ def test_promotions_under_load_fail_no_request_and_mix_no_answer(home: Path, ser
             while not stop.is_set():
                 answer = client.post(INFER, json=question(seed=3))
                 version = answer.json().get("model_version")
-                if answer.status_code != 200 or not np.allclose(answer.json()["outputs"][1]["data"], right[version], atol=1e-5):
+                if answer.status_code != 200 or not np.allclose(
+                    answer.json()["outputs"][1]["data"], right[version], atol=1e-5
+                ):
                     wrong.append(answer.text)
                 seen.add(version)
                 count[index] += 1
@@ -130,13 +134,19 @@ REASONS: dict[Callable[[Path], None], str] = {
 }  # fmt: skip
 
 
-@pytest.mark.fault("a damaged version is promoted under load", how="corrupt, truncated, wrong digest or signature")
+@pytest.mark.fault(
+    "a damaged version is promoted under load", how="corrupt, truncated, wrong digest or signature"
+)
 def test_a_bad_version_is_refused_aloud_and_the_old_one_goes_on(home: Path, serve: Serve) -> None:
     server = serve(home, "--workers", "1", "--poll-s", "0.02")
     for version, (harm, reason) in enumerate(REASONS.items(), start=2):
         harm(release(home, version, Linear.seeded(2)))
         point(home, "fruit", "champion", version)
-        server.wait_for(lambda version=version: any(e["version"] == str(version) for e in server.events("refused")))  # type: ignore[misc]
+        server.wait_for(
+            lambda version=version: any(  # type: ignore[misc]
+                e["version"] == str(version) for e in server.events("refused")
+            )
+        )
         refusal = server.events("refused")[-1]
         assert (refusal["model"], refusal["serving"]) == ("fruit", "1")
         assert reason in refusal["reason"], harm.__name__
@@ -168,8 +178,13 @@ def test_nothing_answers_in_the_place_of_a_damaged_champion(home: Path, serve: S
     truncate(home / "fruit" / "1")
     server = serve(home, "--workers", "1", "--poll-s", "0.02")
     pixels = {"instances": images(1).tolist()}
-    for method, path in (("GET", "/ping"), ("GET", "/health"), ("GET", "/v2/health/ready"), ("POST", "/invocations"),
-                         ("POST", "/predict")):  # fmt: skip
+    for method, path in (
+        ("GET", "/ping"),
+        ("GET", "/health"),
+        ("GET", "/v2/health/ready"),
+        ("POST", "/invocations"),
+        ("POST", "/predict"),
+    ):
         answer = server.client.request(method, path, json=pixels)
         assert answer.status_code == 503 and "does not match the manifest" in answer.json()["error"], path
     assert server.client.post("/invocations?model=zebra", json=pixels).status_code == 200
@@ -187,7 +202,9 @@ def test_versions_asked_for_by_number_make_room_for_each_other(home: Path, serve
     for version in (*range(2, 9), 2):
         answer = server.client.post(f"/v2/models/fruit/versions/{version}/infer", json=question()).json()
         np.testing.assert_allclose(
-            answer["outputs"][1]["data"], Linear.seeded(version).probabilities(images(1)).reshape(-1), atol=1e-5
+            answer["outputs"][1]["data"],
+            Linear.seeded(version).probabilities(images(1)).reshape(-1),
+            atol=1e-5,
         )
     ready = server.client.post("/v2/repository/index", json={"ready": True}).json()
     assert {row["version"] for row in ready if row["name"] == "fruit"} == {"1", "6", "7", "8", "2"}
@@ -222,7 +239,9 @@ def test_aliases_come_and_go_and_share_their_session(home: Path, serve: Serve) -
     assert {card["name"] for card in server.client.get("/models").json()} == {"fruit", "fruit-cnn"}
     (home / "fruit" / "cnn.alias").unlink()
     release(home, 2, Linear.seeded(2), "rnn")
-    server.wait_for(lambda: {card["name"] for card in server.client.get("/models").json()} == {"fruit", "fruit-rnn"})
+    server.wait_for(
+        lambda: {card["name"] for card in server.client.get("/models").json()} == {"fruit", "fruit-rnn"}
+    )
     card = next(card for card in server.client.get("/models").json() if card["name"] == "fruit-rnn")
     assert (card["version"], card["alias"], card["classes"], card["image_shape"]) == (
         "2",

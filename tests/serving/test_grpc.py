@@ -1,4 +1,6 @@
-"""V2 over gRPC answers as V2 over HTTP does: Triton's client with its defaults, typed contents, the same refusals."""
+"""V2 over gRPC answers as V2 over HTTP does: Triton's client with its defaults, typed contents, the same
+refusals.
+"""
 
 from __future__ import annotations
 
@@ -76,10 +78,17 @@ class Reflected:
 
     def call(self, name: str, request: Any = None, *, service: str = INFERENCE) -> Any:
         method = self._pool.FindServiceByName(service).methods_by_name[name]
-        kind = f"{'stream' if method.client_streaming else 'unary'}_{'stream' if method.server_streaming else 'unary'}"
+        ways = (method.client_streaming, method.server_streaming)
+        kind = "_".join("stream" if streams else "unary" for streams in ways)
         reads = GetMessageClass(method.output_type).FromString
-        make = getattr(self._channel, kind)(f"/{service}/{name}", GetMessageClass(method.input_type).SerializeToString, reads)
-        return make(GetMessageClass(method.input_type)() if request is None else request, timeout=20, wait_for_ready=True)
+        make = getattr(self._channel, kind)(
+            f"/{service}/{name}", GetMessageClass(method.input_type).SerializeToString, reads
+        )
+        return make(
+            GetMessageClass(method.input_type)() if request is None else request,
+            timeout=20,
+            wait_for_ready=True,
+        )
 
     def health(self, name: str) -> int:
         request = self.message("grpc.health.v1.HealthCheckRequest", service=name)
@@ -143,13 +152,21 @@ def call(pixels: np.ndarray[Any, np.dtype[np.uint8]], **changes: Any) -> Any:
         "shape": pixels.shape,
         "contents": {"uint_contents": pixels.ravel().tolist()},
     }
-    return protocol.ModelInferRequest(**{"model_name": "fruit", "inputs": [tensor | changes.pop("tensor", {})], **changes})
+    return protocol.ModelInferRequest(
+        **{"model_name": "fruit", "inputs": [tensor | changes.pop("tensor", {})], **changes}
+    )
 
 
 def test_tritons_client_gets_the_right_answers(address: str, tmp_path: Path) -> None:
     pixels = images(5)
     np.save(tmp_path / "pixels.npy", pixels)
-    command = [sys.executable, "-c", TRITON, address, str(tmp_path / "pixels.npy")]  # its own process: the same message names
+    command = [
+        sys.executable,
+        "-c",
+        TRITON,
+        address,
+        str(tmp_path / "pixels.npy"),
+    ]  # its own process: the same message names
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     expected_BK = Linear.seeded(1).probabilities(pixels)
@@ -174,7 +191,11 @@ def test_typed_contents_are_answered_in_kind(stub: Any) -> None:
         ({"model_version": "9"}, "NOT_FOUND", "no version '9'"),
         ({"tensor": {"name": "picture"}}, "INVALID_ARGUMENT", "unexpected input 'picture'"),
         ({"tensor": {"datatype": "FP32"}}, "INVALID_ARGUMENT", "expected datatype UINT8, received 'FP32'"),
-        ({"tensor": {"datatype": "BYTES", "contents": {"bytes_contents": [b"iVBO"]}}}, "INVALID_ARGUMENT", "received 'BYTES'"),
+        (
+            {"tensor": {"datatype": "BYTES", "contents": {"bytes_contents": [b"iVBO"]}}},
+            "INVALID_ARGUMENT",
+            "received 'BYTES'",
+        ),
         ({"raw_input_contents": [b"", b""]}, "INVALID_ARGUMENT", "the model's one input, received 2"),
         (
             {"tensor": {"contents": {"fp32_contents": [0.5] * 30}}},
@@ -187,17 +208,37 @@ def test_typed_contents_are_answered_in_kind(stub: Any) -> None:
             "received int_contents",
         ),
         ({"tensor": {"parameters": SHARED}}, "INVALID_ARGUMENT", "shared memory is not supported"),
-        ({"outputs": [{"name": "logits", "parameters": SHARED}]}, "INVALID_ARGUMENT", "shared memory is not supported"),
+        (
+            {"outputs": [{"name": "logits", "parameters": SHARED}]},
+            "INVALID_ARGUMENT",
+            "shared memory is not supported",
+        ),
         ({"tensor": {"shape": [1, 2]}}, "INVALID_ARGUMENT", "expected shape"),
         ({"tensor": {"shape": [2, *IMAGE_SHAPE]}}, "INVALID_ARGUMENT", "expected 60"),
-        ({"tensor": {"contents": {"uint_contents": [256] * 30}}}, "INVALID_ARGUMENT", "0 to 255, received 256; send raw"),
+        (
+            {"tensor": {"contents": {"uint_contents": [256] * 30}}},
+            "INVALID_ARGUMENT",
+            "0 to 255, received 256; send raw",
+        ),
         ({"outputs": [{"name": "score"}]}, "INVALID_ARGUMENT", "unexpected output 'score'"),
         ({"tensor": {"contents": {}}, "raw_input_contents": [b"\0" * 29]}, "INVALID_ARGUMENT", "expected 30"),
-        ({"raw_input_contents": [b"\0" * 30]}, "INVALID_ARGUMENT", "expected raw_input_contents or contents, received both"),
-        ({"parameters": {"timeout": {}}}, "INVALID_ARGUMENT", "'timeout': expected a string, number or boolean, received null"),
+        (
+            {"raw_input_contents": [b"\0" * 30]},
+            "INVALID_ARGUMENT",
+            "expected raw_input_contents or contents, received both",
+        ),
+        (
+            {"parameters": {"timeout": {}}},
+            "INVALID_ARGUMENT",
+            "'timeout': expected a string, number or boolean, received null",
+        ),
         ({"parameters": {"timeout": {"int64_param": 1}}}, "DEADLINE_EXCEEDED", "timed out in the queue"),
         ({"inputs": []}, "INVALID_ARGUMENT", "expected the model's one input, received 0"),
-        ({"tensor": {"contents": {"uint_contents": [0] * 31_000}}}, "INVALID_ARGUMENT", "received more rows"),  # M9
+        (
+            {"tensor": {"contents": {"uint_contents": [0] * 31_000}}},
+            "INVALID_ARGUMENT",
+            "received more rows",
+        ),  # M9
         ({"id": "x" * 70_000}, "INVALID_ARGUMENT", "at most 65536 bytes beside the tensor"),  # M1
         ({"model_name": "m" * 100_000}, "NOT_FOUND", "unknown model"),  # L5
         (
@@ -222,7 +263,9 @@ def test_what_does_not_fit_is_refused(
     assert sum(scraped(both[0], "nv_inference_request_failure").values()) == failed + (code != "NOT_FOUND")
 
 
-@pytest.mark.parametrize("name", ["", "a/b", "stats", "fruit/versions/2", "fruit/config", "fruit%2Fstats", "../fruit"])
+@pytest.mark.parametrize(
+    "name", ["", "a/b", "stats", "fruit/versions/2", "fruit/config", "fruit%2Fstats", "../fruit"]
+)
 @pytest.mark.parametrize("kind", ["ModelMetadata", "ModelConfig", "ModelReady", "ModelStatistics"])
 def test_a_name_is_no_path(kind: str, name: str, stub: Any, reflected: Reflected) -> None:
     request = reflected.message(f"inference.{kind}Request", name=name)
@@ -233,9 +276,14 @@ def test_a_name_is_no_path(kind: str, name: str, stub: Any, reflected: Reflected
             reflected.call(kind, request)
 
 
-@pytest.mark.parametrize("method", [f"{INFERENCE}/ModelInfer", f"{INFERENCE}/ServerLive", f"{HEALTH}/Check", f"{HEALTH}/Watch"])
+@pytest.mark.parametrize(
+    "method", [f"{INFERENCE}/ModelInfer", f"{INFERENCE}/ServerLive", f"{HEALTH}/Check", f"{HEALTH}/Watch"]
+)
 def test_bytes_that_are_no_message_are_refused(method: str, address: str) -> None:
-    with grpc.insecure_channel(address) as channel, pytest.raises(grpc.RpcError, match="no message") as refused:
+    with (
+        grpc.insecure_channel(address) as channel,
+        pytest.raises(grpc.RpcError, match="no message") as refused,
+    ):
         list(channel.unary_stream(f"/{method}")(b"\xff\xff"))
     assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
 
@@ -251,7 +299,9 @@ def test_both_reflections_name_the_services(version: str, address: str) -> None:
     with grpc.insecure_channel(address) as channel:
         path = f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo"
         asked = reflection_pb2.ServerReflectionRequest(list_services="")
-        ask = channel.stream_stream(path, asked.__class__.SerializeToString, reflection_pb2.ServerReflectionResponse.FromString)
+        ask = channel.stream_stream(
+            path, asked.__class__.SerializeToString, reflection_pb2.ServerReflectionResponse.FromString
+        )
         (answer,) = ask(iter([asked]))
         assert {service.name for service in answer.list_services_response.service} == {INFERENCE, HEALTH}
 
@@ -282,17 +332,29 @@ def test_a_stream_goes_on_after_an_error(reflected: Reflected) -> None:
         text = call(images(1), id=str(number), **changes).SerializeToString()
         return type(reflected.message("inference.ModelInferRequest")).FromString(text)
 
-    wrong: dict[int, dict[str, Any]] = {3: {"tensor": {"shape": [1, 2]}}, 5: {"model_name": "stone"}, 7: {"inputs": []}}
-    answers = list(reflected.call("ModelStreamInfer", iter([request(number, **wrong.get(number, {})) for number in range(9)])))
+    wrong: dict[int, dict[str, Any]] = {
+        3: {"tensor": {"shape": [1, 2]}},
+        5: {"model_name": "stone"},
+        7: {"inputs": []},
+    }
+    answers = list(
+        reflected.call(
+            "ModelStreamInfer", iter([request(number, **wrong.get(number, {})) for number in range(9)])
+        )
+    )
     assert [answer.infer_response.id for answer in answers] == [str(number) for number in range(9)]
     assert {number for number, answer in enumerate(answers) if answer.error_message} == set(wrong)
     assert "unknown model" in answers[5].error_message
     assert all(answer.error_message or answer.infer_response.outputs for answer in answers)
 
 
-@pytest.mark.parametrize("name", ["SystemSharedMemoryRegister", "CudaSharedMemoryStatus", "TraceSetting", "LogSettings"])
+@pytest.mark.parametrize(
+    "name", ["SystemSharedMemoryRegister", "CudaSharedMemoryStatus", "TraceSetting", "LogSettings"]
+)
 def test_what_there_is_not_is_refused_by_name(name: str, reflected: Reflected) -> None:
-    with pytest.raises(grpc.RpcError, match="shared memory, tracing and log settings are not supported") as refused:
+    with pytest.raises(
+        grpc.RpcError, match="shared memory, tracing and log settings are not supported"
+    ) as refused:
         reflected.call(name)
     assert refused.value.code() is grpc.StatusCode.UNIMPLEMENTED
 
@@ -307,12 +369,16 @@ def test_a_message_that_never_comes_is_not_waited_for(address: str) -> None:
         never.set()
 
 
-def test_http_and_grpc_have_one_state(both: tuple[Server, str], reflected: Reflected, stub: Any, http: httpx.Client) -> None:
+def test_http_and_grpc_have_one_state(
+    both: tuple[Server, str], reflected: Reflected, stub: Any, http: httpx.Client
+) -> None:
     def order(name: str, model: str, **fields: Any) -> None:
         reflected.call(name, reflected.message(f"inference.{name}Request", model_name=model, **fields))
 
     assert [reflected.health(name) for name in ("", INFERENCE, "fruit")] == [SERVING] * 3
-    watch = reflected.call("Watch", reflected.message("grpc.health.v1.HealthCheckRequest", service="fruit"), service=HEALTH)
+    watch = reflected.call(
+        "Watch", reflected.message("grpc.health.v1.HealthCheckRequest", service="fruit"), service=HEALTH
+    )
     assert next(watch).status == SERVING
     assert http.post("v2/repository/models/fruit/unload").status_code == 200
     assert next(watch).status == NOT_SERVING
@@ -320,7 +386,9 @@ def test_http_and_grpc_have_one_state(both: tuple[Server, str], reflected: Refle
     with pytest.raises(grpc.RpcError, match="unloaded") as refused:
         stub.ModelInfer(call(images(1)))
     assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
-    assert [reflected.health(name) for name in ("", INFERENCE, "fruit", "moved")] == [NOT_SERVING] * 3 + [SERVING]
+    assert [reflected.health(name) for name in ("", INFERENCE, "fruit", "moved")] == [NOT_SERVING] * 3 + [
+        SERVING
+    ]
     assert not stub.ServerReady(protocol.ServerReadyRequest()).ready
 
     server = both[0]
@@ -344,7 +412,9 @@ def test_unknown_names_have_no_health(reflected: Reflected) -> None:
     with pytest.raises(grpc.RpcError) as refused:
         reflected.health("stone")
     assert refused.value.code() is grpc.StatusCode.NOT_FOUND
-    watch = reflected.call("Watch", reflected.message("grpc.health.v1.HealthCheckRequest", service="stone"), service=HEALTH)
+    watch = reflected.call(
+        "Watch", reflected.message("grpc.health.v1.HealthCheckRequest", service="stone"), service=HEALTH
+    )
     assert next(watch).status == SERVICE_UNKNOWN
     watch.cancel()
     assert reflected.call("List", service=HEALTH).statuses["fruit"].status == SERVING
@@ -355,7 +425,10 @@ def test_tokens_guard_all_but_health(fruit: Path, tmp_path: Path) -> None:
     with serving(fruit, tmp_path / "log", "--token-file", str(tmp_path / "tokens")) as (server, address):
         with grpc.insecure_channel(address) as channel:
             assert channel.unary_unary(f"/{HEALTH}/Check")(b"") == b"\x08\x01"  # status: SERVING
-            for path in (f"/{INFERENCE}/RepositoryIndex", "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"):
+            for path in (
+                f"/{INFERENCE}/RepositoryIndex",
+                "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+            ):
                 with pytest.raises(grpc.RpcError, match="authorization: Bearer"):
                     channel.unary_unary(path)(b"")
             unload = channel.unary_unary(f"/{INFERENCE}/RepositoryModelUnload")
@@ -370,7 +443,10 @@ def test_tokens_guard_all_but_health(fruit: Path, tmp_path: Path) -> None:
             metadata = (("authorization", "Bearer open-sesame"),)
             assert stub.ModelInfer(call(images(1)), metadata=metadata).model_name == "fruit"
         server.client.headers["authorization"] = "Bearer open-sesame"
-        assert scraped(server, "modelyard_refused_requests_total") == {'reason="token"': 3, 'reason="load"': 1}
+        assert scraped(server, "modelyard_refused_requests_total") == {
+            'reason="token"': 3,
+            'reason="load"': 1,
+        }
 
 
 def test_a_taken_port_is_one_line(fruit: Path) -> None:
@@ -378,10 +454,23 @@ def test_a_taken_port_is_one_line(fruit: Path) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = str(taken.getsockname()[1])
-        command = [sys.executable, "-m", "modelyard.serving", "--releases", str(fruit), "--port", "0", "--grpc-port", port]
+        command = [
+            sys.executable,
+            "-m",
+            "modelyard.serving",
+            "--releases",
+            str(fruit),
+            "--port",
+            "0",
+            "--grpc-port",
+            port,
+        ]
         done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode == 2
-    assert f"modelyard: cannot listen on 127.0.0.1:{port}: Address already in use; choose another --grpc-port" in done.stderr
+    assert (
+        f"modelyard: cannot listen on 127.0.0.1:{port}: Address already in use; choose another --grpc-port"
+        in done.stderr
+    )
     assert "Traceback" not in done.stderr
 
 

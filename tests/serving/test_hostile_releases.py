@@ -28,7 +28,11 @@ from tests.serving.conftest import Server, running
 from tests.serving.hostile_bundles import UNFIT, loop
 
 QUICK = {name: harm for name, harm in UNFIT.items() if name != "loop"}
-ALIASES = {"pipe": "not a regular file", "long": "names no version ('111", "words": "names no version ('../../x')"}
+ALIASES = {
+    "pipe": "not a regular file",
+    "long": "names no version ('111",
+    "words": "names no version ('../../x')",
+}
 
 
 def register(folder: Path) -> Path:
@@ -69,18 +73,25 @@ def releases(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def server(releases: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     log = tmp_path_factory.mktemp("server") / "log"
-    with running(releases, log, "--workers", "1", "--poll-s", "0.05", "--load-timeout-s", "60", "--allow-load") as ready:
+    with running(
+        releases, log, "--workers", "1", "--poll-s", "0.05", "--load-timeout-s", "60", "--allow-load"
+    ) as ready:
         yield ready
 
 
-def test_the_good_are_served_and_each_bad_one_is_refused_once_with_its_reason(server: Server, releases: Path) -> None:
+def test_the_good_are_served_and_each_bad_one_is_refused_once_with_its_reason(
+    server: Server, releases: Path
+) -> None:
     assert {card["name"] for card in server.client.get("/models").json()} == {"a-good", "zz-good", "unknown"}
     reasons = {event["model"]: event["reason"] for event in server.events("refused")}
     for name, (_, reason) in QUICK.items():
         assert reason in reasons[name], name
     for name, reason in ALIASES.items():
         assert reason in reasons[f"a-good-{name}"], name
-    assert f"{releases}/exchanged/1 is not what was registered (golden.npz, manifest.json, model.onnx)" in reasons["exchanged"]
+    assert (
+        f"{releases}/exchanged/1 is not what was registered (golden.npz, manifest.json, model.onnx)"
+        in reasons["exchanged"]
+    )
     assert "ledger.jsonl: line 1 was edited" in reasons["rewritten"]
     assert [event["model"] for event in server.events("unrecorded")] == ["unknown"]
     assert max(map(len, reasons.values())) <= 1000
@@ -89,7 +100,9 @@ def test_the_good_are_served_and_each_bad_one_is_refused_once_with_its_reason(se
 def test_a_release_that_never_ends_holds_up_no_promotion(server: Server, releases: Path) -> None:
     loop(release(releases, 1, Linear.seeded(1), model="loop"))
     point(releases, "loop", "champion", 1)
-    server.wait_for(lambda: "loop" in {row["name"] for row in server.client.post("/v2/repository/index").json()})
+    server.wait_for(
+        lambda: "loop" in {row["name"] for row in server.client.post("/v2/repository/index").json()}
+    )
     release(releases, 2, Linear.seeded(2), "champion", model="zz-good")
     server.wait_for(lambda: server.client.get("/models").json()[-1]["version"] == "2", 50)
     assert "is being loaded" in server.client.get("/v2/models/loop").text
@@ -100,7 +113,10 @@ def test_a_release_that_never_ends_holds_up_no_promotion(server: Server, release
 
 def test_clients_are_told_names_and_no_paths(server: Server, releases: Path) -> None:
     index = server.client.post("/v2/repository/index").raise_for_status().text
-    answers = [server.client.get(f"/v2/models/{name}").text for name in (*QUICK, "exchanged", "rewritten", "a-good-pipe")]
+    answers = [
+        server.client.get(f"/v2/models/{name}").text
+        for name in (*QUICK, "exchanged", "rewritten", "a-good-pipe")
+    ]
     answers.append(server.client.post("/v2/repository/models/fifo/load").text)
     assert "fifo/1 is not a whole bundle (OSError: not a regular file)" in answers[-1]
     assert not [answer for answer in (index, *answers) if str(releases.parent) in answer]
@@ -136,17 +152,24 @@ def test_trials_end_with_the_server(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("location", ["w.bin", "../here/w.bin", "/dev/zero"])
-def test_no_tensor_is_read_from_another_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, location: str) -> None:
-    """M6: neither beside the model nor in the working folder, where onnxruntime looks for those of a model in memory."""
+def test_no_tensor_is_read_from_another_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, location: str
+) -> None:
+    """M6: neither beside the model nor in the working folder, where onnxruntime looks for those of a model in
+    memory.
+    """
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     Path("w.bin").write_bytes(bytes(4 * PIXELS * len(CLASSES)))
-    outside = onnx.TensorProto(data_type=TensorProto.FLOAT, dims=[PIXELS, len(CLASSES)], data_location=TensorProto.EXTERNAL)
+    outside = onnx.TensorProto(
+        data_type=TensorProto.FLOAT, dims=[PIXELS, len(CLASSES)], data_location=TensorProto.EXTERNAL
+    )
     outside.external_data.add(key="location", value=location)
     nodes = [
-        helper.make_node("Constant", [], ["more"], value=outside), helper.make_node("MatMul", ["pixels", "more"], ["none"]),
+        helper.make_node("Constant", [], ["more"], value=outside),
+        helper.make_node("MatMul", ["pixels", "more"], ["none"]),
         helper.make_node("Add", ["raw", "none"], ["logits"]),
-    ]  # fmt: skip
+    ]
     onnx.save(Linear.seeded(1).graph(nodes), "model.onnx")
     for model in (Path("model.onnx"), Path("model.onnx").read_bytes()):
         with pytest.raises(BundleError, match=r"onnxruntime cannot load .*External data path"):
@@ -162,7 +185,9 @@ def test_what_the_server_refuses_is_exported_to_no_other(releases: Path, tmp_pat
     assert not (tmp_path / "repository").exists()
 
 
-@pytest.mark.parametrize("name", ["../evil@1", "..@1", ".a@1", "a/b@1", "a\\b@1", "a\x1b@1", "fruit@../../evil", "fruit@."])
+@pytest.mark.parametrize(
+    "name", ["../evil@1", "..@1", ".a@1", "a/b@1", "a\\b@1", "a\x1b@1", "fruit@../../evil", "fruit@."]
+)
 def test_a_model_is_named_by_one_part_of_a_path(tmp_path: Path, name: str) -> None:
     """L21."""
     release(tmp_path / "evil", 1, Linear.seeded(1))

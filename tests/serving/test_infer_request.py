@@ -34,12 +34,30 @@ def outcome(of: RequestReader, body: str) -> InferRequest | str:
 @pytest.mark.parametrize(
     "data",
     [
-        "9,8,7,6,5,4", " 9, 8,7,6,5,4 ", "0,0,0,0,0,255", "0,0,0,0,0,256", "0,0,0,0,0,-1", "1,2,3,4,5", "1,2,3,4,5,6,7", "",
+        "9,8,7,6,5,4",
+        " 9, 8,7,6,5,4 ",
+        "0,0,0,0,0,255",
+        "0,0,0,0,0,256",
+        "0,0,0,0,0,-1",
+        "1,2,3,4,5",
+        "1,2,3,4,5,6,7",
+        "",
         "1.0,2.0,3,4,5,6",
-        "1.5,2,3,4,5,6", "1e1,2,3,4,5,6", "true,2,3,4,5,6", "null,2,3,4,5,6", '"1",2,3,4,5,6', '"]",2,3,4,5,6', "[1],2,3,4,5,6",
-        "[[1],[2],[3]],[[4],[5],[6]]", "1,2,3,4,5,6,", "1,2,3,4,5,6]", "01,2,3,4,5,6", "1,2,3,4,5,NaN", "{},2,3,4,5,6",
+        "1.5,2,3,4,5,6",
+        "1e1,2,3,4,5,6",
+        "true,2,3,4,5,6",
+        "null,2,3,4,5,6",
+        '"1",2,3,4,5,6',
+        '"]",2,3,4,5,6',
+        "[1],2,3,4,5,6",
+        "[[1],[2],[3]],[[4],[5],[6]]",
+        "1,2,3,4,5,6,",
+        "1,2,3,4,5,6]",
+        "01,2,3,4,5,6",
+        "1,2,3,4,5,NaN",
+        "{},2,3,4,5,6",
     ],
-)  # fmt: skip
+)
 def test_a_known_frame_reads_as_a_new_one(data: str, space: str) -> None:
     warm, body = reader(), BODY.replace(":", f":{space}")
     assert isinstance(outcome(warm, body % "1,2,3,4,5,6"), InferRequest)
@@ -83,8 +101,15 @@ def test_a_header_length_beyond_all_heads_is_400(length: bytes) -> None:
     assert refusal(b" " * 70_000, length).status == 400
 
 
-@pytest.mark.parametrize("value", [b"[" * 900 + b"]" * 900, b'"' + b"\\u0001" * 150_000 + b'"', b"[" + b"1," * 400_000 + b"1]",
-                                   b'{"a":' * 900 + b"1" + b"}" * 900])  # fmt: skip
+@pytest.mark.parametrize(
+    "value",
+    [
+        b"[" * 900 + b"]" * 900,
+        b'"' + b"\\u0001" * 150_000 + b'"',
+        b"[" + b"1," * 400_000 + b"1]",
+        b'{"a":' * 900 + b"1" + b"}" * 900,
+    ],
+)
 @pytest.mark.parametrize("place", [
     b'{"inputs":[{"name":%s}]}', b'{"inputs":[{"name":"images","datatype":%s}]}', b'{"id":7,"inputs":%s}',
     b'{"inputs":[{"name":"images","datatype":"UINT8","shape":%s}]}',
@@ -111,7 +136,9 @@ def test_no_refusal_is_longer_than_a_line() -> None:
 
 @pytest.mark.parametrize("part", [b"[],", b"[0.5],", b"{},", b'"a",', b'"%d":0,', b"1e9,", b"0.5,"])
 def test_json_that_would_keep_the_others_waiting_is_413(part: bytes) -> None:
-    """M1: within the bytes that 1,024 rows of a model may need, but with more lists, texts or fractions than integers."""
+    """M1: within the bytes that 1,024 rows of a model may need, but with more lists, texts or fractions than
+    integers.
+    """
     limits = Limits.of(TensorSpec("images", "UINT8", np.dtype(np.uint8), (32, 32, 3)), 1024, 8_000_000)
     limits.check_json(b"[" + b"255," * 900_000)
     for body in (part * (8_000_000 // len(part)), b"0," * 4_100_000):
@@ -146,4 +173,6 @@ def test_large_json_is_read_in_turns() -> None:
 
     asyncio.run(all_at_once())
     assert len(spans) == 4
-    assert all(after[0] - before[1] > 0.9 * (before[1] - before[0]) for before, after in itertools.pairwise(spans))
+    assert all(
+        after[0] - before[1] > 0.9 * (before[1] - before[0]) for before, after in itertools.pairwise(spans)
+    )

@@ -55,9 +55,13 @@ def reference(linear: Linear, tmp_path_factory: pytest.TempPathFactory) -> Itera
         inputs: list[ColSpec | TensorSpec] = [TensorSpec(np.dtype(np.uint8), (-1, *IMAGE_SHAPE), "images")]
         folder = tmp_path_factory.mktemp("mlflow") / "model"
         mlflow.onnx.save_model(
-            linear.graph(), str(folder), signature=ModelSignature(Schema(inputs), Schema(outputs)), save_as_external_data=False,
-            pip_requirements=["onnxruntime"], onnx_execution_providers=["CPUExecutionProvider"],
-        )  # fmt: skip
+            linear.graph(),
+            str(folder),
+            signature=ModelSignature(Schema(inputs), Schema(outputs)),
+            save_as_external_data=False,
+            pip_requirements=["onnxruntime"],
+            onnx_execution_providers=["CPUExecutionProvider"],
+        )
         patch.setattr(os, "environ", dict(os.environ))  # MLflow sets variables for a serving process
         yield Reference(scoring_server.init(load_model(str(folder))))
 
@@ -70,13 +74,16 @@ def post(client: httpx.Client | Reference, payload: Any, headers: dict[str, str]
 ROWS = images(2).tolist()
 FLAT = images(2).reshape(2, -1).tolist()
 ANSWERED: dict[str, Any] = {
-    "inputs": {"inputs": ROWS}, "named inputs": {"inputs": {"images": ROWS}}, "instances": {"instances": ROWS},
-    "named instances": {"instances": [{"images": row} for row in ROWS]}, "params": {"inputs": ROWS, "params": {}},
+    "inputs": {"inputs": ROWS},
+    "named inputs": {"inputs": {"images": ROWS}},
+    "instances": {"instances": ROWS},
+    "named instances": {"instances": [{"images": row} for row in ROWS]},
+    "params": {"inputs": ROWS, "params": {}},
     "split": {"dataframe_split": {"columns": ["images"], "data": [[row] for row in FLAT]}},
     "records": {"dataframe_records": [{"images": row} for row in FLAT]},
     "whole floats": {"inputs": images(1).astype(float).tolist()},
     "byte order mark": b"\xef\xbb\xbf" + json.dumps({"inputs": ROWS}).encode(),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("payload", ANSWERED.values(), ids=ANSWERED.keys())
@@ -88,32 +95,49 @@ def test_answers_are_the_same_bytes(client: httpx.Client, reference: Reference, 
 
 
 REFUSED: dict[str, Any] = {
-    "malformed": b"{", "list": [1], "nothing": {}, "two forms": {"inputs": ROWS, "instances": ROWS},
+    "malformed": b"{",
+    "list": [1],
+    "nothing": {},
+    "two forms": {"inputs": ROWS, "instances": ROWS},
     "other key": {"data": ROWS},
-    "shape": {"inputs": FLAT}, "one image": {"inputs": ROWS[0]}, "wrong name": {"inputs": {"x": ROWS}},
-    "ragged": {"inputs": [ROWS[0], ROWS[0][:2]]}, "out of range": {"inputs": (images(1).astype(int) + 256).tolist()},
-    "text": {"inputs": "abc"}, "split is no frame": {"dataframe_split": [1]}, "number": {"inputs": 5}, "empty": {"inputs": []},
+    "shape": {"inputs": FLAT},
+    "one image": {"inputs": ROWS[0]},
+    "wrong name": {"inputs": {"x": ROWS}},
+    "ragged": {"inputs": [ROWS[0], ROWS[0][:2]]},
+    "out of range": {"inputs": (images(1).astype(int) + 256).tolist()},
+    "text": {"inputs": "abc"},
+    "split is no frame": {"dataframe_split": [1]},
+    "number": {"inputs": 5},
+    "empty": {"inputs": []},
     "nested cells": {"dataframe_records": [{"images": row} for row in ROWS]},
     "short cells": {"dataframe_records": [{"images": [1]}]},
-    "wrong column": {"dataframe_records": [{"x": 1}]}, "no record": {"dataframe_records": [5]}, "null": {"inputs": None},
-    "null cell": {"dataframe_records": [{"images": None}]}, "no columns": {"dataframe_split": {"data": [[FLAT[0]]]}},
-}  # fmt: skip
+    "wrong column": {"dataframe_records": [{"x": 1}]},
+    "no record": {"dataframe_records": [5]},
+    "null": {"inputs": None},
+    "null cell": {"dataframe_records": [{"images": None}]},
+    "no columns": {"dataframe_split": {"data": [[FLAT[0]]]}},
+}
 
 
 @pytest.mark.parametrize("payload", REFUSED.values(), ids=REFUSED.keys())
-def test_refusals_have_the_same_status_and_code(client: httpx.Client, reference: Reference, payload: Any) -> None:
+def test_refusals_have_the_same_status_and_code(
+    client: httpx.Client, reference: Reference, payload: Any
+) -> None:
     theirs, ours = post(reference, payload), post(client, payload)
     assert (ours.status_code, ours.json()["error_code"]) == (theirs.status_code, theirs.json()["error_code"])
     assert ours.json()["error"] == ours.json()["message"]
 
 
-@pytest.mark.parametrize(("method", "status", "code"), [("GET", 405, "BAD_REQUEST"), ("PUT", 405, "BAD_REQUEST")])
+@pytest.mark.parametrize(
+    ("method", "status", "code"), [("GET", 405, "BAD_REQUEST"), ("PUT", 405, "BAD_REQUEST")]
+)
 def test_only_faults_are_internal_errors(client: httpx.Client, method: str, status: int, code: str) -> None:
     """W14."""
     answer = client.request(method, "/invocations")
     assert (answer.status_code, answer.json()["error_code"]) == (status, code)
     codes = {
-        status: json.loads(error_answer(RequestError("", status)).body)["error_code"] for status in (401, 403, 413, 415, 500)
+        status: json.loads(error_answer(RequestError("", status)).body)["error_code"]
+        for status in (401, 403, 413, 415, 500)
     }
     assert codes == {
         401: "UNAUTHENTICATED",
@@ -132,22 +156,43 @@ def every_form(value: Any) -> dict[str, tuple[str, Any]]:
     return {
         "V2": ("/v2/models/fruit/infer", {"inputs": [entry | {"data": flat}]}),
         "V2 nested": ("/v2/models/fruit/infer", {"inputs": [entry | {"data": [nested]}]}),
-        "inputs": ("/invocations", {"inputs": [nested]}), "named inputs": ("/invocations", {"inputs": {"images": [nested]}}),
-        "instances": ("/invocations", {"instances": [nested]}), "rows": ("/invocations", {"instances": [{"images": nested}]}),
+        "inputs": ("/invocations", {"inputs": [nested]}),
+        "named inputs": ("/invocations", {"inputs": {"images": [nested]}}),
+        "instances": ("/invocations", {"instances": [nested]}),
+        "rows": ("/invocations", {"instances": [{"images": nested}]}),
         "records": ("/invocations", {"dataframe_records": [{"images": flat}]}),
         "split": ("/invocations", {"dataframe_split": {"columns": ["images"], "data": [[flat]]}}),
         "flat": ("/invocations", {"inputs": [flat]}),
-    }  # fmt: skip
+    }
 
 
 @pytest.mark.parametrize("form", every_form(0))
-@pytest.mark.parametrize(("value", "shown"), [
-    (0.12, "0.12"), (-1, "-1"), (256, "256"), (-0.5, "-0.5"), (255.5, "255.5"), (1e300, "1e+300"), (10**30, "1e+30"),
-    (float("nan"), "NaN"), (float("-inf"), "Infinity"), (True, "true"), (False, "false"), (None, "null"), ("7", "'7'"),
-    ("iVBORw0KGgo" * 1000, "'iVBORw0KGgo"), ({"a": 1}, "an object of 1 keys"),
-])  # fmt: skip
-def test_a_value_that_is_no_pixel_is_named_by_every_route(client: httpx.Client, form: str, value: Any, shown: str) -> None:
-    """5: normalised pixels are the commonest mistake of all, and none of them is cut to an integer in silence."""
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (0.12, "0.12"),
+        (-1, "-1"),
+        (256, "256"),
+        (-0.5, "-0.5"),
+        (255.5, "255.5"),
+        (1e300, "1e+300"),
+        (10**30, "1e+30"),
+        (float("nan"), "NaN"),
+        (float("-inf"), "Infinity"),
+        (True, "true"),
+        (False, "false"),
+        (None, "null"),
+        ("7", "'7'"),
+        ("iVBORw0KGgo" * 1000, "'iVBORw0KGgo"),
+        ({"a": 1}, "an object of 1 keys"),
+    ],
+)
+def test_a_value_that_is_no_pixel_is_named_by_every_route(
+    client: httpx.Client, form: str, value: Any, shown: str
+) -> None:
+    """5: normalised pixels are the commonest mistake of all, and none of them is cut to an integer in
+    silence.
+    """
     path, payload = every_form(value)[form]
     answer = client.post(path, content=json.dumps(payload).encode(), headers=JSON)
     told = answer.json()["error"]
@@ -155,12 +200,24 @@ def test_a_value_that_is_no_pixel_is_named_by_every_route(client: httpx.Client, 
     assert ("images: expected integers 0 to 255" in told) is (shown not in {"NaN", "Infinity"}), told
 
 
-@pytest.mark.parametrize("content_type", ["application/json; charset=utf-8", "application/json;charset=latin-1", "text/plain",
-                                          "application/json; q=1"])  # fmt: skip
-def test_content_types_are_judged_alike(client: httpx.Client, reference: Reference, content_type: str) -> None:
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        "application/json; charset=utf-8",
+        "application/json;charset=latin-1",
+        "text/plain",
+        "application/json; q=1",
+    ],
+)
+def test_content_types_are_judged_alike(
+    client: httpx.Client, reference: Reference, content_type: str
+) -> None:
     headers = {"Content-Type": content_type}
     theirs, ours = post(reference, {"inputs": ROWS}, headers), post(client, {"inputs": ROWS}, headers)
-    assert (ours.status_code, ours.headers["content-type"]) == (theirs.status_code, theirs.headers["content-type"])
+    assert (ours.status_code, ours.headers["content-type"]) == (
+        theirs.status_code,
+        theirs.headers["content-type"],
+    )
 
 
 def test_tables_and_untyped_bodies_are_415(client: httpx.Client) -> None:
@@ -186,29 +243,42 @@ SPEC = TensorSpec("images", "UINT8", np.dtype(np.uint8), (2, 3, 1))
 
 def refusal(payload: Any) -> str:
     with pytest.raises(RequestError) as caught:
-        read_rows(Request("POST", "/invocations", b"", {}, json.dumps(payload).encode()), SPEC, Limits.of(SPEC, 7, 8_000_000))
+        read_rows(
+            Request("POST", "/invocations", b"", {}, json.dumps(payload).encode()),
+            SPEC,
+            Limits.of(SPEC, 7, 8_000_000),
+        )
     assert caught.value.status == 400
     return str(caught.value)
 
 
-@pytest.mark.parametrize("value", ["9" * 5000, None, {}, [[1]], "\n" * 5000], ids=["digits", "null", "object", "lists", "text"])
+@pytest.mark.parametrize(
+    "value", ["9" * 5000, None, {}, [[1]], "\n" * 5000], ids=["digits", "null", "object", "lists", "text"]
+)
 def test_what_is_no_number_is_refused_in_every_form(value: Any) -> None:
     """H3, L5: before numpy sees it, and in a short line."""
     flat = [value, 2, 3, 4, 5, 6]
     nested = [[[value], [2], [3]], [[4], [5], [6]]]
     for payload in (
-        {"inputs": [nested]}, {"instances": [{"images": nested}]}, {"dataframe_records": [{"images": flat}]}, {"inputs": flat},
-        {"dataframe_split": {"columns": ["images"], "data": [[flat]]}}, {"inputs": value}, {str(value): 1},
-    ):  # fmt: skip
+        {"inputs": [nested]},
+        {"instances": [{"images": nested}]},
+        {"dataframe_records": [{"images": flat}]},
+        {"inputs": flat},
+        {"dataframe_split": {"columns": ["images"], "data": [[flat]]}},
+        {"inputs": value},
+        {str(value): 1},
+    ):
         assert len(refusal(payload)) < 400
 
 
 def test_every_form_has_the_limit_of_rows() -> None:
     """M9: as V2 has it, and before anything is converted."""
     for payload in (
-        {"inputs": [0] * 900}, {"instances": [{"images": 0}] * 900}, {"dataframe_records": [{"images": 0}] * 900},
+        {"inputs": [0] * 900},
+        {"instances": [{"images": 0}] * 900},
+        {"dataframe_records": [{"images": 0}] * 900},
         {"dataframe_split": {"columns": ["images"], "data": [[0]] * 900}},
-    ):  # fmt: skip
+    ):
         assert refusal(payload) == "expected 1 to 7 rows, received 900"
 
 
@@ -217,7 +287,10 @@ def test_the_limits_hold_on_the_route(client: httpx.Client) -> None:
     answer = post(client, {"dataframe_records": [{"images": 0}] * 5000})
     assert (answer.status_code, answer.json()["error"]) == (400, "expected 1 to 1024 rows, received 5000")
     deep = b"[" * 1000 + b"]" * 1000
-    for path, body in (("/v2/repository/index", b'{"ready":%s}'), ("/v2/models/fruit/infer", b'{"inputs":[{"name":%s}]}')):
+    for path, body in (
+        ("/v2/repository/index", b'{"ready":%s}'),
+        ("/v2/models/fruit/infer", b'{"inputs":[{"name":%s}]}'),
+    ):
         answer = client.post(path, content=body % deep)
         assert (answer.status_code, len(answer.text) < 400) == (400, True)
     assert client.post("/v2/repository/index", content=b" " * 20_000).status_code == 413

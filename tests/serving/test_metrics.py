@@ -1,4 +1,6 @@
-"""What is counted: every answer and refusal of every route and connection, failures as Triton names them, batches by size."""
+"""What is counted: every answer and refusal of every route and connection, failures as Triton names them,
+batches by size.
+"""
 
 from __future__ import annotations
 
@@ -37,11 +39,12 @@ REFUSED: dict[bytes, tuple[str, int]] = {
     INFER.replace(b"POST", b"GET") + b"\r\n": ("method", 405),
     INFER.replace(b"fruit", b"ghost") + b"content-length: 2\r\n\r\n{}": ("not_found", 404),
     INFER.replace(b"/v2/models/fruit/infer", b"/nowhere") + b"content-length: 0\r\n\r\n": ("not_found", 404),
-    INFER.replace(b"/v2/models/fruit/infer", b"/invocations") + b"content-length: 0\r\n\r\n": ("bad_input", 415),
-    INFER.replace(b"/v2/models/fruit/infer", b"/v2/repository/models/fruit/unload") + b"content-length: 0\r\n\r\n": (
-        "load",
-        403,
+    INFER.replace(b"/v2/models/fruit/infer", b"/invocations") + b"content-length: 0\r\n\r\n": (
+        "bad_input",
+        415,
     ),
+    INFER.replace(b"/v2/models/fruit/infer", b"/v2/repository/models/fruit/unload")
+    + b"content-length: 0\r\n\r\n": ("load", 403),
 }
 
 
@@ -102,8 +105,15 @@ def test_batches_are_filed_under_their_size(server: Server, rows: int) -> None:
         return {batch.pop("batch_size"): batch for batch in stats["batch_stats"]}
 
     before = batches().get(rows)
-    entry = {"name": "images", "datatype": "UINT8", "shape": [rows, *IMAGE_SHAPE], "data": [0] * rows * PIXELS}
-    assert server.client.post("/v2/models/fruit/versions/1/infer", json={"inputs": [entry]}).status_code == 200
+    entry = {
+        "name": "images",
+        "datatype": "UINT8",
+        "shape": [rows, *IMAGE_SHAPE],
+        "data": [0] * rows * PIXELS,
+    }
+    assert (
+        server.client.post("/v2/models/fruit/versions/1/infer", json={"inputs": [entry]}).status_code == 200
+    )
     after = batches()[rows]
     assert set(after) == {"compute_input", "compute_infer", "compute_output"}
     for part, duration in after.items():
@@ -111,7 +121,9 @@ def test_batches_are_filed_under_their_size(server: Server, rows: int) -> None:
 
 
 def test_more_sizes_than_places_take_no_more_memory() -> None:
-    """Each of the first sizes keeps its own count, also in the worker that takes over; all others are told as size 0."""
+    """Each of the first sizes keeps its own count, also in the worker that takes over; all others are told as
+    size 0.
+    """
     memory = metrics.allocate(1)
     for _ in range(2):
         counters = metrics.WorkerMetrics(memory, 0).counters("fruit", "1")
@@ -124,11 +136,18 @@ def test_more_sizes_than_places_take_no_more_memory() -> None:
     assert found == {0: 2 * (1000 - kept), **dict.fromkeys(range(1000, 1000 - kept, -1), 2)}
 
 
-@pytest.mark.parametrize(("error", "reason"), [
-    (RequestError("the model is overloaded", 503), "REJECTED"), (RequestError("timed out in the queue", 504), "REJECTED"),
-    (asyncio.CancelledError(), "CANCELED"), (RequestError("the model failed", 500), "BACKEND"),
-    (RequestError("no such input"), "OTHER"), (RequestError("too many", 413), "OTHER"), (ValueError("a fault"), "OTHER"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (RequestError("the model is overloaded", 503), "REJECTED"),
+        (RequestError("timed out in the queue", 504), "REJECTED"),
+        (asyncio.CancelledError(), "CANCELED"),
+        (RequestError("the model failed", 500), "BACKEND"),
+        (RequestError("no such input"), "OTHER"),
+        (RequestError("too many", 413), "OTHER"),
+        (ValueError("a fault"), "OTHER"),
+    ],
+)
 def test_failures_have_tritons_reasons(error: BaseException, reason: str) -> None:
     memory = metrics.allocate(1)
     counters = metrics.WorkerMetrics(memory, 0).counters("fruit", "1")

@@ -21,7 +21,11 @@ from tests.serving.conftest import Server, running
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT = json.loads(OPENAPI.read_text())
-OPERATIONS = [(path, method, operation) for path, item in DOCUMENT["paths"].items() for method, operation in item.items()]
+OPERATIONS = [
+    (path, method, operation)
+    for path, item in DOCUMENT["paths"].items()
+    for method, operation in item.items()
+]
 NOT_JSON = "^/(ping|health|version)$"
 """MLflow's bytes, which call themselves JSON and are none."""
 CHANGES = "load$"
@@ -41,9 +45,13 @@ def test_every_route_is_documented() -> None:
     async def change_model(verb: str, name: str) -> None:
         """Never called."""
 
-    handlers = Handlers(cast(Any, None), mmap.mmap(-1, 1), callers=Callers(None, allow_load=False), change_model=change_model)
+    handlers = Handlers(
+        cast(Any, None), mmap.mmap(-1, 1), callers=Callers(None, allow_load=False), change_model=change_model
+    )
     fixed = {(path, method) for path, (method, _) in handlers._fixed.items()}
-    verbs = {(f"/{verb}" if verb else "", method) for verb, (method, _) in handlers._verbs.items()} | {("/infer", "POST")}
+    verbs = {(f"/{verb}" if verb else "", method) for verb, (method, _) in handlers._verbs.items()} | {
+        ("/infer", "POST")
+    }
     models = {f"/v2/models/{{model}}{version}" for version in ("", "/versions/{version}")}
     expected = fixed | {(model + verb, method) for model in models for verb, method in verbs}
     expected |= {(f"/v2/repository/models/{{model}}/{verb}", "POST") for verb in ("load", "unload")}
@@ -51,7 +59,9 @@ def test_every_route_is_documented() -> None:
     assert {(path, method.upper()) for path, method, _ in OPERATIONS} == expected
 
 
-@pytest.mark.parametrize(("path", "operation"), [(path, one) for path, method, one in OPERATIONS if method == "post"])
+@pytest.mark.parametrize(
+    ("path", "operation"), [(path, one) for path, method, one in OPERATIONS if method == "post"]
+)
 def test_the_examples_are_answered(path: str, operation: dict[str, Any], small: Server) -> None:
     address = path.format(model="mnist", version="1")
     body = operation["requestBody"]
@@ -65,13 +75,33 @@ def test_the_examples_are_answered(path: str, operation: dict[str, Any], small: 
 
 
 def test_schemathesis_finds_no_contradiction(small: Server, tmp_path: Path) -> None:
-    """Examples, edge values and random requests, valid and not: statuses, types, schemas and headers as documented."""
+    """Examples, edge values and random requests, valid and not: statuses, types, schemas and headers as
+    documented.
+    """
     command = [
-        sys.executable, "-m", "schemathesis.cli", "run", str(OPENAPI), "--url", small.url, "--seed", "1", "--max-examples", "5",
-        "--phases", "examples,coverage,fuzzing", "--exclude-checks", "positive_data_acceptance",
-        "--exclude-path-regex", f"{NOT_JSON}|{CHANGES}", "--continue-on-failure", "--no-color",
-    ]  # fmt: skip
+        sys.executable,
+        "-m",
+        "schemathesis.cli",
+        "run",
+        str(OPENAPI),
+        "--url",
+        small.url,
+        "--seed",
+        "1",
+        "--max-examples",
+        "5",
+        "--phases",
+        "examples,coverage,fuzzing",
+        "--exclude-checks",
+        "positive_data_acceptance",
+        "--exclude-path-regex",
+        f"{NOT_JSON}|{CHANGES}",
+        "--continue-on-failure",
+        "--no-color",
+    ]
     environment = {**os.environ, "SCHEMATHESIS_HOOKS": "tests.serving.raw_bodies", "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(
+        command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False
+    )
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-1000:]
     assert "passed" in done.stdout

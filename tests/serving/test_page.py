@@ -29,13 +29,23 @@ from modelyard.samples.reading import FITS, Reading
 from tests.serving.bundles import Linear, point, release, reseal
 from tests.serving.conftest import running
 
-CHROMIUM = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None)
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine; apt-get install chromium")
+CHROMIUM = next(
+    (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
+)
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None, reason="no Chromium on this machine; apt-get install chromium"
+)
 DIGITS = tuple("0123456789")
 METRICS = {
-    "test/accuracy": 0.9, "test/accuracy_low": 0.85, "test/accuracy_high": 0.95, "test/nll": 0.3, "test/ece": 0.02,
-    "test/ece_before_temperature": 0.05, "model/parameters": 7850.0, "onnx/bytes": 32_000.0,
-}  # fmt: skip
+    "test/accuracy": 0.9,
+    "test/accuracy_low": 0.85,
+    "test/accuracy_high": 0.95,
+    "test/nll": 0.3,
+    "test/ece": 0.02,
+    "test/ece_before_temperature": 0.05,
+    "model/parameters": 7850.0,
+    "onnx/bytes": 32_000.0,
+}
 ARCHITECTURES = ("cnn", "rnn", "transformer")
 BOARD = "#drawing"
 
@@ -48,17 +58,24 @@ def reader_of_digits(strength: float) -> Linear:
     digits = load_digits()
     pixels_BHW = (digits.images * 15.9375).astype(np.uint8)
     large_BHW = np.stack(
-        [np.asarray(Image.fromarray(image).resize((28, 28), Image.Resampling.BILINEAR)) for image in pixels_BHW]
+        [
+            np.asarray(Image.fromarray(image).resize((28, 28), Image.Resampling.BILINEAR))
+            for image in pixels_BHW
+        ]
     )
     fitted = LogisticRegression(C=strength, fit_intercept=False, max_iter=60, tol=1e-2)
     fitted.fit(large_BHW.reshape(len(large_BHW), -1) / 255, digits.target)
     return Linear(fitted.coef_.T.astype(np.float32), (28, 28, 1))
 
 
-def publish(releases: Path, model: str, version: int, linear: Linear, classes: tuple[str, ...], architecture: str) -> None:
+def publish(
+    releases: Path, model: str, version: int, linear: Linear, classes: tuple[str, ...], architecture: str
+) -> None:
     """A release with class names and a card."""
     graph = linear.graph(classes=len(classes))
-    folder = release(releases, version, linear, architecture, model=model, graph=graph, architecture=architecture)
+    folder = release(
+        releases, version, linear, architecture, model=model, graph=graph, architecture=architecture
+    )
     reseal(folder, classes=classes, metrics=METRICS | {OPPOSITE_BORDERS: 0.0}, reading=Reading(ground=(0,)))
 
 
@@ -77,7 +94,9 @@ def releases(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def address(releases: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with running(releases, tmp_path_factory.mktemp("page") / "log", "--workers", "1", "--allow-load") as server:
+    with running(
+        releases, tmp_path_factory.mktemp("page") / "log", "--workers", "1", "--allow-load"
+    ) as server:
         yield server.url
 
 
@@ -85,7 +104,9 @@ def address(releases: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 def browser() -> Iterator[Browser]:
     with sync_playwright() as driver:
         rebound = "--host-resolver-rules=MAP evil.example 127.0.0.1"
-        made = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu", rebound])
+        made = driver.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu", rebound]
+        )
         yield made
         made.close()
 
@@ -128,7 +149,9 @@ class Sent:
 
     def __init__(self, page: Page) -> None:
         self.requests: list[Request] = []
-        page.on("request", lambda request: self.requests.append(request) if request.method == "POST" else None)
+        page.on(
+            "request", lambda request: self.requests.append(request) if request.method == "POST" else None
+        )
 
     def last_pixels(self, name: str) -> NDArray[np.uint8]:
         """[1, H, W, C] of the newest request to one model."""
@@ -151,7 +174,9 @@ def test_a_drawing_is_answered_by_every_served_model(page: Page, releases: Path)
     for version, architecture in enumerate(ARCHITECTURES, 1):
         pixels_1HWC = sent.last_pixels("digits" if version == 1 else f"digits-{architecture}")
         assert pixels_1HWC.shape == (1, 28, 28, 1)
-        probabilities_K = classify(open_session(releases / "digits" / str(version) / "model.onnx"), pixels_1HWC)[0]
+        probabilities_K = classify(
+            open_session(releases / "digits" / str(version) / "model.onnx"), pixels_1HWC
+        )[0]
         card = page.locator(".card").nth(version - 1)
         assert card.locator(".best").inner_text() == DIGITS[probabilities_K.argmax()]
         shown = [float(text.strip("<>%\u00a0")) for text in card.locator(".share").all_inner_texts()]
@@ -199,7 +224,12 @@ def test_the_keyboard_alone_gets_an_answer(page: Page) -> None:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_phone_shows_all_without_scrolling_sideways(browser: Browser, address: str, scheme: Any) -> None:
-    options = {"viewport": {"width": 360, "height": 740}, "has_touch": True, "is_mobile": True, "color_scheme": scheme}
+    options = {
+        "viewport": {"width": 360, "height": 740},
+        "has_touch": True,
+        "is_mobile": True,
+        "color_scheme": scheme,
+    }
     with opened(browser, address, **options) as page:
         page.locator(BOARD).tap()
         settled(page)
@@ -227,7 +257,10 @@ def test_a_picture_becomes_the_pixels_of_the_command_line(page: Page, tmp_path: 
 
 
 def test_a_picture_is_fitted_and_laid_on_the_ground_as_on_the_command_line(page: Page) -> None:
-    cases = [*product(FITS, [(71, 53), (53, 71), (9, 12), (3, 2)], [1, 3], [False]), *product(FITS, [(71, 53)], [1, 3], [True])]
+    cases = [
+        *product(FITS, [(71, 53), (53, 71), (9, 12), (3, 2)], [1, 3], [False]),
+        *product(FITS, [(71, 53)], [1, 3], [True]),
+    ]
     for fit, (width, height), channels, is_inverted in cases:
         pixels_HWC = np.random.default_rng(0).integers(0, 256, (height, width, 4), np.uint8)
         pixels_HWC[..., 3] = np.where(pixels_HWC[..., 3] > 60, 255, 0)
@@ -238,7 +271,8 @@ def test_a_picture_is_fitted_and_laid_on_the_ground_as_on_the_command_line(page:
         found = page.evaluate(
             """async ([data, width, height, shape, reading, invert]) => {
                 const { pixelsOfPicture } = await import("/assets/pixels.js");
-                const picture = await createImageBitmap(new ImageData(Uint8ClampedArray.from(data), width, height));
+                const picture = await createImageBitmap(
+                    new ImageData(Uint8ClampedArray.from(data), width, height));
                 return Array.from(pixelsOfPicture(picture, shape, reading, invert));
             }""",
             [pixels_HWC.ravel().tolist(), width, height, [9, 12, channels], asdict(reading), is_inverted],
@@ -265,7 +299,9 @@ def test_a_picture_that_looks_inverted_is_told(page: Page, tmp_path: Path) -> No
 def test_what_is_no_picture_is_told(page: Page, tmp_path: Path) -> None:
     (tmp_path / "note.png").write_text("not a picture")
     page.locator("#file").set_input_files(tmp_path / "note.png")
-    expect(page.get_by_role("alert")).to_have_text("note.png is not a picture this browser can read; choose a PNG or JPEG.")
+    expect(page.get_by_role("alert")).to_have_text(
+        "note.png is not a picture this browser can read; choose a PNG or JPEG."
+    )
 
 
 def test_a_promotion_shows_without_reloading_and_a_lost_server_is_told(
@@ -278,7 +314,8 @@ def test_a_promotion_shows_without_reloading_and_a_lost_server_is_told(
         page.goto(server.url)
         expect(page.locator(".card h3")).to_have_text(["CNN", "RNN", "Transformer"])
         point(moved, "digits", "champion", 3)
-        look_again = "() => document.dispatchEvent(new Event('visibilitychange'))"  # as when the tab comes to the front
+        # as when the tab comes to the front
+        look_again = "() => document.dispatchEvent(new Event('visibilitychange'))"
         champion = page.locator(".card", has=page.locator(".champion")).locator("h3")
         for _ in range(100):
             page.evaluate(look_again)
@@ -306,8 +343,10 @@ def test_a_token_is_asked_for_once(browser: Browser, releases: Path, tmp_path: P
 
 
 ATTACK = """async (server) => {
-    const unload = (mode) => fetch(`${server}/v2/repository/models/digits/unload`, {method: "POST", body: "{}", mode});
-    const told = (answer) => answer.then((one) => one.type === "opaque" ? "opaque" : one.status, () => "unreadable");
+    const unload = (mode) => fetch(
+        `${server}/v2/repository/models/digits/unload`, {method: "POST", body: "{}", mode});
+    const told = (answer) => answer.then(
+        (one) => one.type === "opaque" ? "opaque" : one.status, () => "unreadable");
     return Promise.all([told(fetch(`${server}/models`)), told(unload("cors")), told(unload("no-cors"))]);
 }"""
 

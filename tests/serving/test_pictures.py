@@ -48,9 +48,17 @@ def chunk(kind: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
-def png(width: int, height: int, depth: int = 8, colour: int = 6, *, pixels: bytes = b"", extras: bytes = b"") -> bytes:
+def png(
+    width: int, height: int, depth: int = 8, colour: int = 6, *, pixels: bytes = b"", extras: bytes = b""
+) -> bytes:
     head = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + extras + chunk(b"IDAT", zlib.compress(pixels)) + chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", head)
+        + extras
+        + chunk(b"IDAT", zlib.compress(pixels))
+        + chunk(b"IEND", b"")
+    )
 
 
 def saved(kind: str, **options: Any) -> bytes:
@@ -70,10 +78,18 @@ def segment(code: int, data: bytes) -> bytes:
 
 @pytest.mark.parametrize(
     ("width", "height", "depth", "colour"),
-    [(10_000, 5_000, 8, 6), (10_000, 5_000, 16, 6), (10_000, 5_000, 16, 0), (50_000_000, 1, 8, 4), (1, 50_000_000, 8, 2),
-     (70_000, 1, 8, 0)],
-)  # fmt: skip
-def test_pictures_beyond_a_photo_are_refused_from_their_head(width: int, height: int, depth: int, colour: int) -> None:
+    [
+        (10_000, 5_000, 8, 6),
+        (10_000, 5_000, 16, 6),
+        (10_000, 5_000, 16, 0),
+        (50_000_000, 1, 8, 4),
+        (1, 50_000_000, 8, 2),
+        (70_000, 1, 8, 0),
+    ],
+)
+def test_pictures_beyond_a_photo_are_refused_from_their_head(
+    width: int, height: int, depth: int, colour: int
+) -> None:
     """M2."""
     with pytest.raises(RequestError, match=f"too large: {width} x {height} (= [0-9]+ )?pixels"):
         pixels_of(png(width, height, depth, colour), SHAPE)
@@ -90,7 +106,9 @@ def camera(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def padding(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, Model]]:
-    """A server of a model that was trained on padded deep greys on black, and the same model in this process."""
+    """A server of a model that was trained on padded deep greys on black, and the same model in
+    this process.
+    """
     folder = tmp_path_factory.mktemp("padding")
     bundle = release(folder / "releases", 1, Linear.seeded(4, (7, 5, 3)), "champion")
     reseal(bundle, reading=Reading("pad", 4095, (0, 0, 0)), metrics={OPPOSITE_BORDERS: 0.0})
@@ -107,7 +125,9 @@ PICTURES = {kind: saved_as(kind) for kind in FORMATS} | {
 
 
 @pytest.mark.parametrize("name", PICTURES)
-def test_the_server_reads_what_training_reads_as_it_does(name: str, padding: tuple[Server, Model], tmp_path: Path) -> None:
+def test_the_server_reads_what_training_reads_as_it_does(
+    name: str, padding: tuple[Server, Model], tmp_path: Path
+) -> None:
     server, model = padding
     (tmp_path / "x").write_bytes(PICTURES[name])
     expected = model.predict(tmp_path / "x").probabilities[0]
@@ -115,7 +135,10 @@ def test_the_server_reads_what_training_reads_as_it_does(name: str, padding: tup
     assert answer.status_code == 200, answer.text
     np.testing.assert_allclose(list(answer.json()["probabilities"].values()), expected, atol=1e-5)
     _, pixels_CHW = read_image(tmp_path / "x", (3, 7, 5), model.manifest.reading)
-    assert pixels_of(PICTURES[name], (7, 5, 3), model.manifest.reading) == pixels_CHW.transpose(1, 2, 0).tobytes()
+    assert (
+        pixels_of(PICTURES[name], (7, 5, 3), model.manifest.reading)
+        == pixels_CHW.transpose(1, 2, 0).tobytes()
+    )
     _, stretched_CHW = read_image(tmp_path / "x", (3, 7, 5))
     assert not np.array_equal(pixels_CHW, stretched_CHW)
 
@@ -124,7 +147,9 @@ def test_what_looks_wrong_is_answered_with_a_warning(padding: tuple[Server, Mode
     """B10: on the data's black ground; inverting, which leaves the ground as it is, mends it."""
     black, white = (0, 0, 0, 255), (255, 255, 255, 255)
 
-    def answer(ground: tuple[int, ...], pen: tuple[int, ...], query: str = "") -> tuple[dict[str, float], str]:
+    def answer(
+        ground: tuple[int, ...], pen: tuple[int, ...], query: str = ""
+    ) -> tuple[dict[str, float], str]:
         picture = Image.new("RGBA", (5, 7), ground)
         picture.paste(pen, (2, 2, 4, 5))
         response = padding[0].client.post(f"/predict{query}", content=saved_as("PNG", picture))
@@ -135,8 +160,13 @@ def test_what_looks_wrong_is_answered_with_a_warning(padding: tuple[Server, Mode
     plain, warned = answer(black, white)
     assert warned == "" and answer((0, 0, 0, 0), white) == (plain, "")
     assert "looks inverted" in answer(white, black)[1] and answer(white, black, "?invert=1") == (plain, "")
-    assert "is blank: black" in answer((0, 0, 0, 0), black)[1] and answer((0, 0, 0, 0), black, "?invert=1") == (plain, "")
-    assert "looks inverted" in answer(black, white, "?invert=1")[1] and answer(black, white, "?invert=0") == (plain, "")
+    assert "is blank: black" in answer((0, 0, 0, 0), black)[1] and answer(
+        (0, 0, 0, 0), black, "?invert=1"
+    ) == (plain, "")
+    assert "looks inverted" in answer(black, white, "?invert=1")[1] and answer(black, white, "?invert=0") == (
+        plain,
+        "",
+    )
     refused = padding[0].client.post("/predict?invert=yes", content=PICTURES["deep"])
     assert (refused.status_code, refused.json()["error"]) == (400, "invert: expected 1 or 0, received 'yes'")
 
@@ -163,13 +193,17 @@ def test_formats_that_take_more_are_read_up_to_fewer_pixels(content: bytes, limi
 @pytest.mark.parametrize(
     "content",
     [
-        b"P2" + b"#\n" * 8_000_000, b"P5" + b"#\n" * 8_000_000, b"P5 #" + b"x" * 16_000_000,
+        b"P2" + b"#\n" * 8_000_000,
+        b"P5" + b"#\n" * 8_000_000,
+        b"P5 #" + b"x" * 16_000_000,
         b"P3 9 9 255 " + b"#\n" * 8_000_000,
-        b"GIF89a" + bytes(7) + b"!\xfe\1a\0" * 3_000_000, b"GIF89a" + bytes(7) + (b"!\xfe" + b"\1a" * 8_000_000),
-        b"II*\0\x08\0\0\0\xff\xff" + b"\0\1\2\0\1\0\0\0aaaa" * 70_000, saved_as("WEBP") * 20_000,
+        b"GIF89a" + bytes(7) + b"!\xfe\1a\0" * 3_000_000,
+        b"GIF89a" + bytes(7) + (b"!\xfe" + b"\1a" * 8_000_000),
+        b"II*\0\x08\0\0\0\xff\xff" + b"\0\1\2\0\1\0\0\0aaaa" * 70_000,
+        saved_as("WEBP") * 20_000,
         b"\0\0\0\x0cjP  \r\n\x87\n" + b"\0\0\0\x08free" * 2_000_000,
     ],
-)  # fmt: skip
+)
 def test_pictures_of_countless_parts_of_any_format_are_over_soon(content: bytes) -> None:
     started = time.perf_counter()
     with suppress(RequestError):
@@ -184,10 +218,13 @@ def test_what_is_no_picture_is_400(camera: Server) -> None:
     bomb[29:33] = zlib.crc32(bomb[12:29]).to_bytes(4, "big")
     form = {"content-type": "multipart/form-data; boundary=x"}
     for content, headers, reason in (
-        (b"", {}, "unknown format"), (b"%!PS-Adobe EPSF", {}, "unknown format"), (good[:60], {}, "not readable"),
-        (bytes(bomb), {}, "too large|at most 13000000"), (good, form, "the form has no file"),
+        (b"", {}, "unknown format"),
+        (b"%!PS-Adobe EPSF", {}, "unknown format"),
+        (good[:60], {}, "not readable"),
+        (bytes(bomb), {}, "too large|at most 13000000"),
+        (good, form, "the form has no file"),
         (good, {"content-type": "multipart/form-data"}, "the form has no file"),
-    ):  # fmt: skip
+    ):
         answer = camera.client.post("/predict", content=content, headers=headers)
         assert (answer.status_code, set(answer.json())) == (400, {"error"})
         assert re.search(reason, answer.json()["error"])
@@ -199,13 +236,18 @@ def in_base64(*files: bytes) -> list[dict[str, str]]:
 
 TWO = in_base64(saved("PNG"), PICTURES["half transparent"])
 FORMS: dict[str, Any] = {
-    "instances": {"instances": TWO}, "named instances": {"instances": [{"images": file} for file in TWO]},
-    "inputs": {"inputs": TWO}, "named inputs": {"inputs": {"images": TWO}},
+    "instances": {"instances": TWO},
+    "named instances": {"instances": [{"images": file} for file in TWO]},
+    "inputs": {"inputs": TWO},
+    "named inputs": {"inputs": {"images": TWO}},
     "records": {"dataframe_records": [{"images": file} for file in TWO]},
     "split": {"dataframe_split": {"columns": ["images"], "data": [[file] for file in TWO]}},
-    "lines": {"instances": [{"b64": "\n".join([text[:60], text[60:]])} for text in (file["b64"] for file in TWO)]},
-    "one": {"inputs": {"images": TWO[0]}}, "one alone": {"inputs": TWO[0]},
-}  # fmt: skip
+    "lines": {
+        "instances": [{"b64": "\n".join([text[:60], text[60:]])} for text in (file["b64"] for file in TWO)]
+    },
+    "one": {"inputs": {"images": TWO[0]}},
+    "one alone": {"inputs": TWO[0]},
+}
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -221,14 +263,17 @@ def test_files_in_base64_are_answered_as_predict_answers_them(camera: Server, fo
 
 
 BAD_FILES: dict[str, tuple[Any, str]] = {
-    "no picture": (in_base64(b"%!PS-Adobe EPSF"), "unknown format"), "cut": (in_base64(saved("PNG")[:60]), "not readable"),
-    "too large": (in_base64(png(10_000, 5_000)), "too large"), "no text": ([{"b64": 5}], "received 5"),
+    "no picture": (in_base64(b"%!PS-Adobe EPSF"), "unknown format"),
+    "cut": (in_base64(saved("PNG")[:60]), "not readable"),
+    "too large": (in_base64(png(10_000, 5_000)), "too large"),
+    "no text": ([{"b64": 5}], "received 5"),
     "no base64": ([{"b64": "%" * 5000}], "in base64"),
     "a data URL": ([{"b64": "data:image/png;base64,iVBO"}], "alone, received 'data:"),
     "beside numbers": ([*TWO, [[[0] * 3] * 5] * 7], "each row as"),
     "too many": (in_base64(b"") * 1025, "expected 1 to 1024 rows"),
-    "bare": (TWO[0]["b64"], 'as {"b64": ...}'), "bare rows": ([TWO[0]["b64"]], 'as {"b64": ...}'),
-}  # fmt: skip
+    "bare": (TWO[0]["b64"], 'as {"b64": ...}'),
+    "bare rows": ([TWO[0]["b64"]], 'as {"b64": ...}'),
+}
 
 
 @pytest.mark.parametrize(("instances", "told"), BAD_FILES.values(), ids=BAD_FILES.keys())
@@ -262,10 +307,15 @@ def test_the_files_of_one_request_are_read_within_its_time(monkeypatch: pytest.M
     monkeypatch.setattr(upload, "read_pixels", slow)
     manifest = SimpleNamespace(image_shape=(7, 5, 3), reading=AS_EVER)
     served = SimpleNamespace(
-        manifest=manifest, engine=SimpleNamespace(input=spec), limits=Limits.of(spec, 1024, 8_000_000), timeout_s=0.1
+        manifest=manifest,
+        engine=SimpleNamespace(input=spec),
+        limits=Limits.of(spec, 1024, 8_000_000),
+        timeout_s=0.1,
     )
     json_type = {b"content-type": b"application/json"}
-    request = Request("POST", "/invocations", b"", json_type, json.dumps({"instances": in_base64(b"x") * 900}).encode())
+    request = Request(
+        "POST", "/invocations", b"", json_type, json.dumps({"instances": in_base64(b"x") * 900}).encode()
+    )
     with pytest.raises(RequestError, match="not read in time") as caught:
         asyncio.run(invoke(Turns(), upload.Pictures(), cast(Any, served), request))
     assert caught.value.status == 504
@@ -285,7 +335,12 @@ def test_a_large_picture_takes_a_bounded_memory_and_gives_it_back(camera: Server
     before = megabytes("VmRSS")
     (proc / "clear_refs").write_text("5")  # forget the peak so far
     turned = chunk(b"eXIf", b"II*\0\x08\0\0\0\x01\0" + struct.pack("<HHLHH", 274, 3, 1, 6, 0) + bytes(4))
-    assert client.post("/predict", content=png(4000, 3250, pixels=bytes(3250 * 16_001), extras=turned)).status_code == 200
+    assert (
+        client.post(
+            "/predict", content=png(4000, 3250, pixels=bytes(3250 * 16_001), extras=turned)
+        ).status_code
+        == 200
+    )
     assert megabytes("VmHWM") - before < 150
     assert megabytes("VmRSS") - before < 60
 
@@ -309,7 +364,10 @@ def test_extras_are_left_out_and_the_pixels_stay(options: dict[str, Any]) -> Non
         (lambda: b"\xff\xd8" + segment(0xFE, b"") * 1_000_000 + saved("JPEG")[2:], "more segments than"),
         (lambda: b"\xff\xd8" + segment(0xC4, bytes(60_000)) * 2 + saved("JPEG")[2:], "more segments than"),
         (lambda: b"\xff\xd8" + b"\xff" * 4_000_000 + saved("JPEG")[2:], "not readable"),
-        (lambda: saved("JPEG", progressive=True)[:-2] + (segment(0xDA, bytes(9)) * 50) + b"\xff\xd9", "more scans than"),
+        (
+            lambda: saved("JPEG", progressive=True)[:-2] + (segment(0xDA, bytes(9)) * 50) + b"\xff\xd9",
+            "more scans than",
+        ),
         (lambda: png(9, 9, extras=chunk(b"tEXt", b"a\0b") * 300_000), "more chunks than"),
         (lambda: png(9, 9, extras=chunk(b"IDAT", b"") * 300_000), "more chunks than"),
     ],
@@ -328,15 +386,24 @@ def test_profiles_are_not_unpacked() -> None:
 
 
 def form(body: bytes, boundary: bytes = b"xyz") -> Request:
-    return Request("POST", "/predict", b"", {b"content-type": b"multipart/form-data; boundary=" + boundary}, body)
+    return Request(
+        "POST", "/predict", b"", {b"content-type": b"multipart/form-data; boundary=" + boundary}, body
+    )
 
 
 def test_a_form_is_split_no_further_than_its_file_can_be() -> None:
     """L6."""
     field = b'--xyz\r\nContent-Disposition: form-data; name="a"\r\n\r\n1\r\n'
-    file = b'--xyz\r\nContent-Disposition: form-data; name="b"; filename="b.png"\r\n\r\nPICTURE\r\n--xyz--\r\n'
+    file = (
+        b'--xyz\r\nContent-Disposition: form-data; name="b"; filename="b.png"\r\n\r\nPICTURE\r\n--xyz--\r\n'
+    )
     assert picture_bytes(form(field * 50 + file)) == b"PICTURE"
-    for request in (form(field * 200 + file), form(b"--xyz\r\n" * 10**6), form(file, b"xyz" * 99), form(file, b"")):
+    for request in (
+        form(field * 200 + file),
+        form(b"--xyz\r\n" * 10**6),
+        form(file, b"xyz" * 99),
+        form(file, b""),
+    ):
         with pytest.raises(RequestError, match="the form has no file"):
             picture_bytes(request)
 
@@ -362,7 +429,9 @@ def test_pictures_wait_for_their_turn_within_bounds(monkeypatch: pytest.MonkeyPa
         pictures = upload.Pictures()
 
         def send(name: bytes) -> asyncio.Task[bytes]:
-            return asyncio.create_task(pictures.pixels(Request("POST", "/predict", b"", {}, name), cast(Any, SHAPE), Reading()))
+            return asyncio.create_task(
+                pictures.pixels(Request("POST", "/predict", b"", {}, name), cast(Any, SHAPE), Reading())
+            )
 
         first = send(b"first")
         await asyncio.to_thread(begun.wait, 20)
@@ -386,7 +455,9 @@ def test_pictures_wait_for_their_turn_within_bounds(monkeypatch: pytest.MonkeyPa
         body = weakref.ref(bodies[1])
         tasks = [
             asyncio.create_task(
-                pictures.pixels(Request("POST", "/predict", b"", {}, bodies.pop(0)), cast(Any, SHAPE), Reading())
+                pictures.pixels(
+                    Request("POST", "/predict", b"", {}, bodies.pop(0)), cast(Any, SHAPE), Reading()
+                )
             )
             for _ in range(2)
         ]

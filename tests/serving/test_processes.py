@@ -1,4 +1,6 @@
-"""Processes of the model server: messages, hung and killed workers, descriptors, places. Nothing but a signal ends it."""
+"""Processes of the model server: messages, hung and killed workers, descriptors, places. Nothing but a signal
+ends it.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +53,9 @@ def home(tmp_path: Path) -> Path:
 def talkative(folder: Path) -> None:
     """A bundle that is refused with a text longer than any message between processes."""
     manifest = json.loads((folder / "manifest.json").read_text())
-    (folder / "manifest.json").write_text(json.dumps(manifest | {f"unknown{i}" + "\x01" * 40: 0 for i in range(1500)}))
+    (folder / "manifest.json").write_text(
+        json.dumps(manifest | {f"unknown{i}" + "\x01" * 40: 0 for i in range(1500)})
+    )
 
 
 @contextmanager
@@ -76,12 +80,20 @@ def channels(pid: int, supervisor: int) -> Iterator[list[socket.socket]]:
         yield found
 
 
-@pytest.mark.fault("names that no message can hold", how="POST of long and escaped paths to load and unload (H1)")
+@pytest.mark.fault(
+    "names that no message can hold", how="POST of long and escaped paths to load and unload (H1)"
+)
 def test_no_name_ends_the_server(home: Path, serve: Serve) -> None:
     talkative(release(home, 2, Linear.seeded(2), "rnn"))
     server = serve(home, "--workers", "1", "--allow-load")
     workers = server.workers()
-    paths = ("%01" * 11000 + "/unload", "a" * 65460 + "/load", "%7f" * 13000 + "/load", "%01" * 3000 + "/load", "nobody/unload")
+    paths = (
+        "%01" * 11000 + "/unload",
+        "a" * 65460 + "/load",
+        "%7f" * 13000 + "/load",
+        "%01" * 3000 + "/load",
+        "nobody/unload",
+    )
     for path in paths:
         assert 400 <= server.client.post(f"/v2/repository/models/{path}").status_code < 500
     refused = server.client.post("/v2/repository/models/fruit-rnn/load")
@@ -89,7 +101,9 @@ def test_no_name_ends_the_server(home: Path, serve: Serve) -> None:
     assert server.workers() == workers and server.client.get(LIVE).status_code == 200
 
 
-@pytest.mark.fault("the only release is refused with 100 KB of text", how="a manifest of 1,500 unknown fields (H1)")
+@pytest.mark.fault(
+    "the only release is refused with 100 KB of text", how="a manifest of 1,500 unknown fields (H1)"
+)
 def test_a_long_refusal_at_the_start_is_a_line(home: Path) -> None:
     talkative(home / "fruit" / "1")
     command = [sys.executable, "-m", "modelyard.serving", "--releases", str(home), "--port", "0"]
@@ -108,12 +122,16 @@ def test_a_server_of_many_long_names_starts(home: Path, serve: Serve) -> None:
     assert server.events("ready")[0]["models"][-1] == "441 more"
 
 
-@pytest.mark.fault("supervisor or worker sends what is no message", how="bytes written to the other's socket (H1)")
+@pytest.mark.fault(
+    "supervisor or worker sends what is no message", how="bytes written to the other's socket (H1)"
+)
 def test_a_message_that_cannot_be_read_is_the_end_of_its_worker(home: Path, serve: Serve) -> None:
     server = serve(home, "--workers", "2")
     nonsense = (b"{", b"[" * 60_000, b'["change", "t", "explode", "fruit"]', b"x" * 100_000)
     speakers = [*[None] * len(nonsense), server.process.pid]
-    for count, (speaker, content) in enumerate(zip(speakers, (*nonsense, b'{"no": "list"}'), strict=True), start=1):
+    for count, (speaker, content) in enumerate(
+        zip(speakers, (*nonsense, b'{"no": "list"}'), strict=True), start=1
+    ):
         with channels(speaker or server.workers()[0], server.process.pid) as ends:
             ends[0].send(content)
         server.wait_for(lambda count=count: len(server.events("worker died")) == count)  # type: ignore[misc]
@@ -135,7 +153,9 @@ def test_a_hung_worker_is_replaced_and_changes_are_whole(home: Path, serve: Serv
     def unload() -> None:  # on as many connections as it takes to meet the other worker
         for _ in range(3):
             try:
-                answered[httpx.post(f"{server.url}/v2/repository/models/fruit-rnn/unload", timeout=20).status_code] += 1
+                answered[
+                    httpx.post(f"{server.url}/v2/repository/models/fruit-rnn/unload", timeout=20).status_code
+                ] += 1
             except httpx.HTTPError:
                 answered[0] += 1
 
@@ -231,7 +251,9 @@ def first_lines(held: list[socket.socket]) -> Counter[bytes]:
 @pytest.mark.fault("hardly any file descriptors", how="ulimit -n 64 (L9)")
 def test_the_descriptors_bound_the_connections(home: Path, tmp_path: Path) -> None:
     log = tmp_path / "log"
-    command = f"ulimit -n 64 && exec {sys.executable} -m modelyard.serving --releases {home} --port 0 --workers 1"
+    command = (
+        f"ulimit -n 64 && exec {sys.executable} -m modelyard.serving --releases {home} --port 0 --workers 1"
+    )
     with (
         log.open("w") as stream,
         subprocess.Popen(["sh", "-c", command], stdout=subprocess.PIPE, stderr=stream, text=True) as process,
@@ -241,7 +263,9 @@ def test_the_descriptors_bound_the_connections(home: Path, tmp_path: Path) -> No
             server = Server(process, log)
             limit = server.events("fewer connections")[0]["limit"]
             for _ in range(2):
-                server.wait_for(lambda: first_lines(connections(server, 60)) == {b"200": limit, b"503": 60 - limit})
+                server.wait_for(
+                    lambda: first_lines(connections(server, 60)) == {b"200": limit, b"503": 60 - limit}
+                )
             server.client.close()
             assert server.stop() == 0 and server.events("fault") == []
         finally:
@@ -263,11 +287,23 @@ def test_a_lost_connection_gives_its_place_back(home: Path, serve: Serve) -> Non
     assert server.workers() == [worker] and server.events("fault") == []
 
 
-@pytest.mark.parametrize(("address", "peer"), [
-    ("127.0.0.1", ""), ("127.9.9.9", ""), ("::1", ""), ("::ffff:127.0.0.1", ""), ("10.1.2.3", ""), ("::ffff:10.1.2.3", ""),
-    ("192.0.2.7", "192.0.2.7"), ("::ffff:192.0.2.7", "192.0.2.7"), ("fd00::7", ""),
-    ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"), ("2001:db8:1:2::9", "2001:db8:1:2::/64"), ("fe80::1%eth0", "fe80::/64"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("address", "peer"),
+    [
+        ("127.0.0.1", ""),
+        ("127.9.9.9", ""),
+        ("::1", ""),
+        ("::ffff:127.0.0.1", ""),
+        ("10.1.2.3", ""),
+        ("::ffff:10.1.2.3", ""),
+        ("192.0.2.7", "192.0.2.7"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("fd00::7", ""),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2::9", "2001:db8:1:2::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+    ],
+)
 def test_whose_connection_it_is(address: str, peer: str) -> None:
     """L8: this machine and trusted proxies have no bound; an IPv6 client has a whole /64."""
     assert peer_of(address, (ip_network("10.0.0.0/8"), ip_network("fd00::7"))) == peer
@@ -281,7 +317,12 @@ def test_nobody_holds_more_than_half_of_the_places() -> None:
         return places.take(worker, peer) if places.may_take(peer, places.all_taken()) else None
 
     greedy = [enter(worker, "a") for worker in (0, 1, 0)]
-    assert greedy[2] is None and enter(1, "b") is not None and enter(0, "b") is not None and enter(0, "b") is None
+    assert (
+        greedy[2] is None
+        and enter(1, "b") is not None
+        and enter(0, "b") is not None
+        and enter(0, "b") is None
+    )
     assert enter(0, "") is not None and enter(0, "") is None  # full
     assert (places.taken(0), places.taken(1)) == (3, 2)
     places.leave(greedy[1] or 0)
@@ -302,7 +343,9 @@ def own_address() -> str:
 
 @pytest.mark.fault("one client takes all connections", how="silent sockets from another address (L8)")
 @pytest.mark.parametrize(("trusted", "served"), [(False, 3), (True, 6)])
-def test_one_address_leaves_half_of_the_places_to_others(home: Path, serve: Serve, trusted: bool, served: int) -> None:
+def test_one_address_leaves_half_of_the_places_to_others(
+    home: Path, serve: Serve, trusted: bool, served: int
+) -> None:
     proxy = ("--trusted-proxy", f"{own_address()}/32") if trusted else ()
     server = serve(home, "--workers", "1", "--host", "0.0.0.0", "--max-connections", "6", *proxy)
     port = int(server.url.rpartition(":")[2])
@@ -314,12 +357,25 @@ def test_one_address_leaves_half_of_the_places_to_others(home: Path, serve: Serv
         assert httpx.get(f"http://127.0.0.1:{port}{LIVE}").status_code == (503 if trusted else 200)
 
 
-@pytest.mark.parametrize("given", [
-    ("--trusted-proxy", "nowhere"), ("--trusted-proxy", "10.0.0.0/33"), ("--hang-s", "1"), ("--max-connections", "0"),
-    ("--trusted-proxy", "10.0.0.1/8"), ("--workers", "0"), ("--poll-s", "nan"), ("--request-timeout-s", "inf"),
-    ("--drain-s", "-1"), ("--max-rows", "0"), ("--max-body-bytes", "2147483648"), ("--port", "-1"),
-    ("--port", "70000"), ("--grpc-port", "65536"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "given",
+    [
+        ("--trusted-proxy", "nowhere"),
+        ("--trusted-proxy", "10.0.0.0/33"),
+        ("--hang-s", "1"),
+        ("--max-connections", "0"),
+        ("--trusted-proxy", "10.0.0.1/8"),
+        ("--workers", "0"),
+        ("--poll-s", "nan"),
+        ("--request-timeout-s", "inf"),
+        ("--drain-s", "-1"),
+        ("--max-rows", "0"),
+        ("--max-body-bytes", "2147483648"),
+        ("--port", "-1"),
+        ("--port", "70000"),
+        ("--grpc-port", "65536"),
+    ],
+)
 def test_options_that_cannot_be_meant_are_refused(given: tuple[str, str]) -> None:
     with pytest.raises(ConfigError, match=f"^{given[0]}: .*expected .*"):
         read_options(list(given))
@@ -329,5 +385,8 @@ def test_every_option_says_what_it_is_for(capsys: pytest.CaptureFixture[str]) ->
     with pytest.raises(SystemExit):
         read_options(["--help"])
     words = " ".join(capsys.readouterr().out.split())
-    assert set(LIMITS) == {f.name for f in fields(ServeOptions) if type(f.default) in {int, float}} - {"port", "workers"}
+    assert set(LIMITS) == {f.name for f in fields(ServeOptions) if type(f.default) in {int, float}} - {
+        "port",
+        "workers",
+    }
     assert re.search(r"--[\w-]+ [A-Z]+ \(default", words) is None, words

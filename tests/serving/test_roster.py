@@ -11,7 +11,9 @@ from modelyard.releases.folders import Pointer
 from modelyard.serving.models.roster import Roster
 
 
-def roster(pointers: str, *, current: str = "", refused: str = "", loading: str = "", unloaded: str = "") -> Roster:
+def roster(
+    pointers: str, *, current: str = "", refused: str = "", loading: str = "", unloaded: str = ""
+) -> Roster:
     """Names, each `model` or `model-alias`, by how they stand."""
     made = Roster(set(unloaded.split()))
     for name in pointers.split():
@@ -51,7 +53,9 @@ OTHERS = "fruit-cnn fruit-rnn"
         (roster(""), (404, "none is served"), False),
     ],
 )
-def test_the_champion_answers_or_nobody(found: Roster, expected: str | tuple[int, str], is_ready: bool) -> None:
+def test_the_champion_answers_or_nobody(
+    found: Roster, expected: str | tuple[int, str], is_ready: bool
+) -> None:
     """13: damaged, refused, unloaded or still loading."""
     assert found.is_ready is is_ready
     if isinstance(expected, str):

@@ -31,7 +31,9 @@ def question(seed: int = 0, rows: int = 1) -> dict[str, object]:
 
 
 class Load:
-    """Clients that ask without a pause over kept connections until they are told to stop or the server is gone."""
+    """Clients that ask without a pause over kept connections until they are told to stop or the server is
+    gone.
+    """
 
     def __init__(self, server: Server, clients: int, ask: Callable[[httpx.Client], httpx.Response]) -> None:
         self.statuses: Counter[int] = Counter()
@@ -79,7 +81,9 @@ def test_a_killed_worker_is_replaced_while_the_others_go_on(releases: Path, serv
     assert len(load.broken) <= 4  # only what the victim held in its hands
     assert set(load.statuses) == {200}
     counted = server.client.get("/metrics").text
-    total = int(next(line.split()[-1] for line in counted.splitlines() if 'nv_inference_count{model="fruit"' in line))
+    total = int(
+        next(line.split()[-1] for line in counted.splitlines() if 'nv_inference_count{model="fruit"' in line)
+    )
     assert total >= load.statuses[200]  # the dead worker's counts are kept
 
 
@@ -89,7 +93,8 @@ def test_few_connections_are_spread_evenly(releases: Path, serve: Serve) -> None
     for client in clients:
         assert client.get("/v2/health/live").status_code == 200
     open_here = [
-        len([c for c in psutil.Process(pid).net_connections("tcp") if c.status == "ESTABLISHED"]) for pid in server.workers()
+        len([c for c in psutil.Process(pid).net_connections("tcp") if c.status == "ESTABLISHED"])
+        for pid in server.workers()
     ]
     for client in clients:
         client.close()
@@ -121,7 +126,9 @@ def test_overload_is_answered_quickly_and_spares_the_accepted(tmp_path: Path, se
     accepted = [seconds for status, seconds in load.seconds if status == 200]
     assert np.median(refused) < np.median(accepted)
     assert np.median(accepted) < 1
-    assert all(answer.headers["retry-after"] == "1" and set(answer.json()) == {"error"} for answer in refusals)
+    assert all(
+        answer.headers["retry-after"] == "1" and set(answer.json()) == {"error"} for answer in refusals
+    )
 
 
 def test_concurrent_requests_never_get_each_others_answers(server: Server, linear: Linear) -> None:
@@ -140,7 +147,9 @@ def test_concurrent_requests_never_get_each_others_answers(server: Server, linea
                 }
                 answer = client.post(INFER, json={"id": f"{seed}-{turn}", "inputs": [entry]}).json()
                 found = np.reshape(answer["outputs"][1]["data"], (rows, -1))
-                if answer["id"] != f"{seed}-{turn}" or not np.allclose(found, linear.probabilities(seen), atol=1e-5):
+                if answer["id"] != f"{seed}-{turn}" or not np.allclose(
+                    found, linear.probabilities(seen), atol=1e-5
+                ):
                     wrong.append(answer["id"])
 
     threads = [threading.Thread(target=ask, args=(seed,)) for seed in range(12)]
@@ -154,7 +163,15 @@ def test_concurrent_requests_never_get_each_others_answers(server: Server, linea
 
 
 def test_a_taken_port_is_one_line_and_exit_code_2(server: Server, releases: Path) -> None:
-    command = [sys.executable, "-m", "modelyard.serving", "--releases", str(releases), "--port", server.address.split(":")[1]]
+    command = [
+        sys.executable,
+        "-m",
+        "modelyard.serving",
+        "--releases",
+        str(releases),
+        "--port",
+        server.address.split(":")[1],
+    ]
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
     assert ended.returncode == 2
     assert ended.stderr.startswith("modelyard: cannot listen on 127.0.0.1:")
@@ -163,9 +180,13 @@ def test_a_taken_port_is_one_line_and_exit_code_2(server: Server, releases: Path
 def test_the_server_imports_no_training(releases: Path) -> None:
     code = (
         "import sys, modelyard.serving.processes.worker, modelyard.serving.processes.supervisor;"
-        "print([m for m in ('torch','mlflow','prefect','pydantic','pandas','PIL','typer') if m in sys.modules])"
+        "print([m for m in ('torch','mlflow','prefect','pydantic','pandas','PIL','typer') if "
+        "m in sys.modules])"
     )
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+        == "[]\n"
+    )
 
 
 def raw(server: Server, content: bytes) -> bytes:
@@ -180,7 +201,8 @@ def raw(server: Server, content: bytes) -> bytes:
 
 
 @pytest.mark.parametrize(("content", "status"), [
-    (b"nonsense\r\n\r\n", 400), (b"GET / HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\ntransfer-encoding: chunked\r\n\r\n", 400),
+    (b"nonsense\r\n\r\n", 400), (b"GET / HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\ntransfer-encoding: "
+b"chunked\r\n\r\n", 400),
     (b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * 8000, 431), (b"GET / HTTP/1.1\r\na: " + b"b" * 70_000, 431),
     (b"POST /v2 HTTP/1.1\r\ncontent-length: 9999999999999999999999999\r\n\r\n", 400),
 ])  # fmt: skip
@@ -201,7 +223,9 @@ def test_a_request_that_never_arrives_is_ended(releases: Path, serve: Serve) -> 
 def test_pipelined_requests_are_answered_in_order(server: Server) -> None:
     request = b"GET %s HTTP/1.1\r\nhost: localhost\r\n%s\r\n"
     paths = (b"/v2/models/fruit", b"/v2/health/live", b"/v2/models/nobody")
-    content = b"".join(request % (path, b"connection: close\r\n" if path == paths[-1] else b"") for path in paths)
+    content = b"".join(
+        request % (path, b"connection: close\r\n" if path == paths[-1] else b"") for path in paths
+    )
     answered = raw(server, content)
     assert [answered.find(text) for text in (b'"platform"', b'"live"', b"unknown model")] == sorted(
         answered.find(text) for text in (b'"platform"', b'"live"', b"unknown model")
@@ -214,7 +238,8 @@ def test_a_half_closed_client_gets_its_answer(server: Server) -> None:
     host, port = server.address.split(":")
     with socket.create_connection((host, int(port)), 10) as connection:
         connection.sendall(
-            b"POST %s HTTP/1.1\r\nhost: localhost\r\ncontent-length: %d\r\n\r\n%s" % (INFER.encode(), len(body), body)
+            b"POST %s HTTP/1.1\r\nhost: localhost\r\ncontent-length: %d\r\n\r\n%s"
+            % (INFER.encode(), len(body), body)
         )
         connection.shutdown(socket.SHUT_WR)
         received = b"".join(iter(lambda: connection.recv(65536), b""))
@@ -222,7 +247,9 @@ def test_a_half_closed_client_gets_its_answer(server: Server) -> None:
 
 
 def test_an_upgrade_nobody_offers_is_an_ordinary_request(server: Server) -> None:
-    answered = raw(server, b"GET /v2 HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade, close\r\nupgrade: h2c\r\n\r\n")
+    answered = raw(
+        server, b"GET /v2 HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade, close\r\nupgrade: h2c\r\n\r\n"
+    )
     assert answered.startswith(b"HTTP/1.1 200 OK")
 
 

@@ -23,14 +23,31 @@ def packed(datatype: str, values: list[Any]) -> bytes:
 @pytest.mark.parametrize("datatype", ["UINT8", "INT8", "UINT16", "INT32", "INT64", "UINT64"])
 def test_whole_floats_are_the_integers_they_stand_for(datatype: str) -> None:
     expected = np.array([0, 3, 127], DTYPES[datatype]).tobytes()
-    assert packed(datatype, [0, 3, 127]) == packed(datatype, [0.0, 3.0, 127.0]) == packed(datatype, [0, 3.0, 127]) == expected
+    assert (
+        packed(datatype, [0, 3, 127])
+        == packed(datatype, [0.0, 3.0, 127.0])
+        == packed(datatype, [0, 3.0, 127])
+        == expected
+    )
 
 
 @pytest.mark.parametrize(
     ("datatype", "value"),
-    [("UINT8", 3.5), ("UINT8", 256.0), ("UINT8", -1.0), ("UINT8", 256), ("INT8", 128.0), ("INT64", 2.0**63), ("UINT64", 1e300),
-     ("INT64", 2.0**53 + 2), ("INT32", float("nan")), ("INT32", float("inf")), ("UINT8", "3"), ("UINT8", None)],
-)  # fmt: skip
+    [
+        ("UINT8", 3.5),
+        ("UINT8", 256.0),
+        ("UINT8", -1.0),
+        ("UINT8", 256),
+        ("INT8", 128.0),
+        ("INT64", 2.0**63),
+        ("UINT64", 1e300),
+        ("INT64", 2.0**53 + 2),
+        ("INT32", float("nan")),
+        ("INT32", float("inf")),
+        ("UINT8", "3"),
+        ("UINT8", None),
+    ],
+)
 def test_what_an_integer_tensor_cannot_hold_is_refused(datatype: str, value: object) -> None:
     limits = np.iinfo(DTYPES[datatype])
     told = re.escape(f"images: expected integers {limits.min} to {limits.max}, received {quoted(value)}")
@@ -61,13 +78,22 @@ def test_all_kinds_of_numbers_are_packed() -> None:
     assert packed("FP32", [1, 2.5, -(2**63)]) == np.array([1, 2.5, -(2.0**63)], np.float32).tobytes()
     assert packed("UINT64", [2**64 - 1, 0]) == np.array([2**64 - 1, 0], np.uint64).tobytes()
     for datatype, values in (("BOOL", [True, 1]), ("FP32", [1e300]), ("UINT64", [-1]), ("INT8", [-129.0])):
-        with pytest.raises(RequestError, match=f"images: expected .*, received {re.escape(json.dumps(values[-1]))}"):
+        with pytest.raises(
+            RequestError, match=f"images: expected .*, received {re.escape(json.dumps(values[-1]))}"
+        ):
             packed(datatype, values)
 
 
 @pytest.mark.parametrize("times", [2, 4, 8])
 def test_float_bytes_in_a_tensor_of_pixels_are_told(times: int) -> None:
     told = str(TensorSpec("images", "UINT8", np.dtype(np.uint8), (2, 3)).wrong_size(5, 30 * times))
-    assert f"expected 30 bytes for shape [5, 2, 3], received {30 * times}; this looks like FP{8 * times} data" in told
-    assert "looks like" not in str(TensorSpec("images", "INT32", np.dtype(np.int32), (2, 3)).wrong_size(5, 120 * times))
-    assert "looks like" not in str(TensorSpec("images", "UINT8", np.dtype(np.uint8), (2, 3)).wrong_size(5, 30 * times + 1))
+    assert (
+        f"expected 30 bytes for shape [5, 2, 3], received {30 * times}; this looks like FP{8 * times} data"
+        in told
+    )
+    assert "looks like" not in str(
+        TensorSpec("images", "INT32", np.dtype(np.int32), (2, 3)).wrong_size(5, 120 * times)
+    )
+    assert "looks like" not in str(
+        TensorSpec("images", "UINT8", np.dtype(np.uint8), (2, 3)).wrong_size(5, 30 * times + 1)
+    )

@@ -50,7 +50,11 @@ def read_config(model_config: Any, folder: Path) -> Any:
 def test_every_alias_is_a_triton_model(releases: Path, tmp_path: Path, model_config: Any) -> None:
     target = tmp_path / "repository"
     exported = export_repository(releases, target)
-    assert [(one.name, one.version) for one in exported] == [("pets", "3"), ("pets-cnn", "3"), ("pets-rnn", "4")]
+    assert [(one.name, one.version) for one in exported] == [
+        ("pets", "3"),
+        ("pets-cnn", "3"),
+        ("pets-rnn", "4"),
+    ]
     for one in exported:
         folder = target / one.name
         config = read_config(model_config, folder)
@@ -68,7 +72,11 @@ def test_tensors_are_those_of_the_graph(releases: Path, tmp_path: Path, model_co
     assert config.max_batch_size == 64
     assert config.HasField("dynamic_batching")
     (images,) = config.input
-    assert (images.name, images.data_type, list(images.dims)) == ("images", model_config.TYPE_UINT8, list(IMAGE_SHAPE))
+    assert (images.name, images.data_type, list(images.dims)) == (
+        "images",
+        model_config.TYPE_UINT8,
+        list(IMAGE_SHAPE),
+    )
     assert images.format == model_config.ModelInput.FORMAT_NHWC
     outputs = {tensor.name: tensor for tensor in config.output}
     assert {name: list(tensor.dims) for name, tensor in outputs.items()} == {
@@ -88,7 +96,9 @@ def test_each_label_is_one_line_and_otherwise_as_it_is(releases: Path, tmp_path:
     assert told == ["a  cat", r"two\nlines", *CLASSES[2:]]
 
 
-def test_a_promotion_replaces_one_version_and_leaves_the_rest_alone(releases: Path, tmp_path: Path, model_config: Any) -> None:
+def test_a_promotion_replaces_one_version_and_leaves_the_rest_alone(
+    releases: Path, tmp_path: Path, model_config: Any
+) -> None:
     target = tmp_path / "repository"
     export_repository(releases, target)
     before = {path: path.stat().st_mtime_ns for path in (target / "pets-cnn").rglob("*") if path.is_file()}
@@ -116,12 +126,16 @@ def test_a_foreign_folder_is_refused_untouched(releases: Path, tmp_path: Path) -
     target = tmp_path / "photos"
     target.mkdir()
     (target / "cat.png").write_text("mine")
-    with pytest.raises(StoreError, match="photos is not empty and was not exported by modelyard; choose another folder"):
+    with pytest.raises(
+        StoreError, match="photos is not empty and was not exported by modelyard; choose another folder"
+    ):
         export_repository(releases, target)
     assert [path.name for path in target.iterdir()] == ["cat.png"]
 
 
-def test_an_altered_release_leaves_nothing_behind(releases: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_altered_release_leaves_nothing_behind(
+    releases: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (releases / "pets" / "4" / MODEL_FILE).write_bytes(b"other")
     monkeypatch.setenv("MODELYARD_HOME", str(tmp_path))
     monkeypatch.setattr(sys, "argv", ["modelyard", "repository", "export", str(tmp_path / "repository")])

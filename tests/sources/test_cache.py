@@ -1,4 +1,6 @@
-"""A folder is decoded again exactly when something changed; content lies in the cache once and goes when nobody names it."""
+"""A folder is decoded again exactly when something changed; content lies in the cache once and goes when
+nobody names it.
+"""
 
 from __future__ import annotations
 
@@ -53,18 +55,30 @@ def test_nothing_is_decoded_twice(store: Path, decoded: list[Path]) -> None:
     assert not list((store / "cache" / "folders").glob("*.partial"))
 
 
-def test_a_champion_of_the_same_size_changes_nothing_and_another_is_followed(store: Path, decoded: list[Path]) -> None:
+def test_a_champion_of_the_same_size_changes_nothing_and_another_is_followed(
+    store: Path, decoded: list[Path]
+) -> None:
     root = image_folder(store / "photos", {"a": 5, "b": 5}, size=(150, 300))
     for before, shape, count in (
-        (None, (1, 64, 128), 1), ((64, 128), (1, 64, 128), 1), (None, (1, 64, 128), 1), ((20, 30), (1, 20, 30), 2),
+        (None, (1, 64, 128), 1),
+        ((64, 128), (1, 64, 128), 1),
+        (None, (1, 64, 128), 1),
         ((20, 30), (1, 20, 30), 2),
-    ):  # fmt: skip
-        assert (load_folder(root, FolderOptions(size_before=before)).image_shape, len(decoded)) == (shape, count)
+        ((20, 30), (1, 20, 30), 2),
+    ):
+        assert (load_folder(root, FolderOptions(size_before=before)).image_shape, len(decoded)) == (
+            shape,
+            count,
+        )
     assert len(list((store / "cache" / "folders").glob("*.json"))) == 1
 
 
 def test_a_model_keeps_the_size_of_its_champion(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    root, home, said = image_folder(store / "Lit", {"a": 5, "b": 5}, size=(150, 300)), Home(store / "runs"), list[str]()
+    root, home, said = (
+        image_folder(store / "Lit", {"a": 5, "b": 5}, size=(150, 300)),
+        Home(store / "runs"),
+        list[str](),
+    )
     monkeypatch.setattr(SilentProgress, "say", lambda _, text: said.append(text))
 
     def size() -> tuple[int, ...]:
@@ -133,7 +147,12 @@ def test_equal_content_of_two_names_is_trained_once_and_registered_twice(store: 
 
     home, recipe = Home(store / "runs"), make_recipe("cnn", "smoke")
     cats, pets = (
-        BuildRequest(recipe=recipe, label="cnn", seed=0, **prepare(str(image_folder(store / name, {"a": 9, "b": 9})), home))
+        BuildRequest(
+            recipe=recipe,
+            label="cnn",
+            seed=0,
+            **prepare(str(image_folder(store / name, {"a": 9, "b": 9})), home),
+        )
         for name in ("cats", "pets")
     )
     assert (cats.dataset, pets.dataset) == ("cats", "pets")

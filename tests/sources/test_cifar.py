@@ -51,13 +51,20 @@ def test_a_path_in_the_archive_leads_nowhere(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["cifar-10-binary.tar.gz"]
 
 
-def test_damaged_files_are_refused(store: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_damaged_files_are_refused(
+    store: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setenv("MODELYARD_DATA", str(store / "data"))
     folder = write(store / "data" / "cifar10", cifar_files() | {"data_batch_3.bin": b"\0" * 3072})
     assert modelyard("run", "--plan", "--dataset", "cifar10") == 2
-    assert "data_batch_3.bin: expected records of 3073 bytes, found 3072 bytes; it is truncated" in capsys.readouterr().err
+    assert (
+        "data_batch_3.bin: expected records of 3073 bytes, found 3072 bytes; it is truncated"
+        in capsys.readouterr().err
+    )
     write(folder, {"data_batch_3.bin": b"\x0b" + bytes(3072)})
-    with pytest.raises(DataError, match=r"cifar10 train: expected labels in 0\.\.9, one for each class name, found 0\.\.11"):
+    with pytest.raises(
+        DataError, match=r"cifar10 train: expected labels in 0\.\.9, one for each class name, found 0\.\.11"
+    ):
         load_dataset("cifar10")
     (folder / "data_batch_3.bin").unlink()
     with pytest.raises(DataError, match=r"expected data_batch_3\.bin beside the other files"):
@@ -79,6 +86,9 @@ def test_m8_no_pipe_and_no_bomb_is_read(tmp_path: Path, monkeypatch: pytest.Monk
         read_cifar(tmp_path / "bomb")
     monkeypatch.undo()
     holes = {"data_batch_2.bin": {"GNU.sparse.map": "0,1", "GNU.sparse.size": str(2**45)}}
-    write(tmp_path / "holes", {"cifar-10-binary.tar.gz": tar_gz(cifar_files() | {"data_batch_2.bin": b"x"}, holes)})
+    write(
+        tmp_path / "holes",
+        {"cifar-10-binary.tar.gz": tar_gz(cifar_files() | {"data_batch_2.bin": b"x"}, holes)},
+    )
     with pytest.raises(DataError, match=r"expected data_batch_2\.bin beside the other files"):
         read_cifar(tmp_path / "holes")

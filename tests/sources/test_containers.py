@@ -47,16 +47,27 @@ def pets(store: Path) -> Path:
     return image_folder(store / "pets", {"Train/cat": 5, "Train/dog": 5, "Test/cat": 2, "Test/dog": 2})
 
 
-@pytest.mark.parametrize("ending", ["zip", "tar", "tar.gz", "tgz", "tar.bz2", "tar.xz", "lying alone in a folder"])
-def test_an_archive_is_the_folder_in_it(ending: str, pets: Path, store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "ending", ["zip", "tar", "tar.gz", "tgz", "tar.bz2", "tar.xz", "lying alone in a folder"]
+)
+def test_an_archive_is_the_folder_in_it(
+    ending: str, pets: Path, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (store / "given").mkdir()
     target = store / "given" / f"My Pets.{'zip' if 'alone' in ending else ending}"
-    given = pack_zip(pets, target) if target.suffix == ".zip" else pack_tar(pets, target, f"w:{ending.partition('.')[2]}")
+    given = (
+        pack_zip(pets, target)
+        if target.suffix == ".zip"
+        else pack_tar(pets, target, f"w:{ending.partition('.')[2]}")
+    )
     given = given.parent if "alone" in ending else given
     (plain := load_folder(pets, OPTIONS)), (read := load_folder(given, OPTIONS))
     assert read.digest == plain.digest
     assert read.name == ("given" if "alone" in ending else "my-pets")
-    assert read.origin["notes"][:2] == [f"unpacked: {target.name}", "read as: class folders below Test/, Train/"]
+    assert read.origin["notes"][:2] == [
+        f"unpacked: {target.name}",
+        "read as: class folders below Test/, Train/",
+    ]
     assert not list((store / "cache" / "folders").glob("*.partial"))
     monkeypatch.setattr(cache, "list_unpacked", None)  # nothing is unpacked twice
     assert load_folder(given, OPTIONS).origin == read.origin
@@ -67,7 +78,10 @@ def test_archives_of_splits_and_a_table_beside_an_archive(store: Path) -> None:
     given.mkdir()
     for split, count in (("train", 5), ("test", 2)):
         pack_tar(image_folder(store / split, {"a": count, "b": count}), given / f"{split}.tar", "w")
-    assert [len(part) for part in (load_folder(given, OPTIONS).train, load_folder(given, OPTIONS).test)] == [10, 4]
+    assert [len(part) for part in (load_folder(given, OPTIONS).train, load_folder(given, OPTIONS).test)] == [
+        10,
+        4,
+    ]
     beside = store / "beside"
     beside.mkdir()
     pack_zip(image_folder(store / "images", {"all": 12}), beside / "images.zip")
@@ -130,10 +144,22 @@ def cut(path: Path) -> None:
     [
         ("x.tar.gz", member("../../out.png", size=3), "leads outside"),
         ("x.tar.gz", member("/tmp/out.png", size=3), "leads outside"),
-        ("x.tar.gz", member("a/l", type=tarfile.SYMTYPE, linkname="/etc/passwd"), "is a link, a device or sparse"),
-        ("x.tar.gz", member("a/l", type=tarfile.LNKTYPE, linkname="a/0.png"), "is a link, a device or sparse"),
+        (
+            "x.tar.gz",
+            member("a/l", type=tarfile.SYMTYPE, linkname="/etc/passwd"),
+            "is a link, a device or sparse",
+        ),
+        (
+            "x.tar.gz",
+            member("a/l", type=tarfile.LNKTYPE, linkname="a/0.png"),
+            "is a link, a device or sparse",
+        ),
         ("x.tar.gz", member("a/d", type=tarfile.CHRTYPE), "is a link, a device or sparse"),
-        ("x.tar.gz", member("a/0.png", size=50_000_000), "unpacks to more than 0.01 GB; allow more by data.max_bytes"),
+        (
+            "x.tar.gz",
+            member("a/0.png", size=50_000_000),
+            "unpacks to more than 0.01 GB; allow more by data.max_bytes",
+        ),
         ("x.tar.gz", long_name, "a head that is too large"),
         ("x.tar.gz", long_name_after_a_file, "a head that is too large"),
         ("x.tar.gz", member("a/" + "x" * 2000, size=3), "a name of more than 1,000 characters"),
@@ -147,7 +173,11 @@ def cut(path: Path) -> None:
         ("x.zip", zip_member("a/0.png", method=zipfile.ZIP_BZIP2), "packed by another method"),
         ("x.zip", zip_member("a/0.png", times=2), "is in it twice"),
         ("x.zip", cut, "cannot be unpacked"),
-        ("x.zip", zip_member("a/images.zip"), "1 files left out: .zip 1, unpack or give archives and parquet by themselves)"),
+        (
+            "x.zip",
+            zip_member("a/images.zip"),
+            "1 files left out: .zip 1, unpack or give archives and parquet by themselves)",
+        ),
         ("x.zip", zip_member("a/readme.txt"), "holds no images (1 files left out: .txt 1)"),
     ],
 )
@@ -205,7 +235,10 @@ def test_parquet_of_images(names: list[str] | None, struct: bool, store: Path) -
     write_parquet(store / "set" / "data" / "test-00000-of-00001.parquet", 4, names=names, struct=struct)
     dataset = load_folder(store / "set", OPTIONS)
     assert dataset.classes == tuple(names or ("0", "1"))
-    assert [np.bincount(split.labels_N).tolist() for split in (dataset.train, dataset.test)] == [[16, 15], [2, 2]]
+    assert [np.bincount(split.labels_N).tolist() for split in (dataset.train, dataset.test)] == [
+        [16, 15],
+        [2, 2],
+    ]
     assert dataset.image_shape == (1, 13, 11)
     with pytest.raises(DataError, match=r"more than 1e-06 GB; allow more by data\.max_bytes"):
         load_folder(store / "set", FolderOptions(max_bytes=1000))
@@ -232,7 +265,9 @@ def test_other_parquet_is_refused(store: Path) -> None:
     from pyarrow import Table, parquet
 
     parquet.write_table(Table.from_pydict({"text": ["a"], "label": [0]}), store / "x.parquet")
-    with pytest.raises(DataError, match=r"columns text, label; texts are not read yet\); expected a column image"):
+    with pytest.raises(
+        DataError, match=r"columns text, label; texts are not read yet\); expected a column image"
+    ):
         load_folder(store / "x.parquet", OPTIONS)
     for image, label in (({"bytes": None, "path": "0.png"}, 0), (b"x", [0])):
         parquet.write_table(Table.from_pydict({"image": [image], "label": [label]}), store / "x.parquet")
@@ -249,16 +284,26 @@ def test_other_parquet_is_refused(store: Path) -> None:
         ("s3://bucket/pets", "s3:// is not read; download it first"),
         ("hf://user/set", "hf:// is not read"),
         ("https://a.example/x.zip", "https:// is not read"),
-        ("x.npz", "is an array"), ("x.pkl", "is a pickle"), ("x.sqlite", "is a database"), ("x.txt", "is text"),
-        ("x.png", "is one picture"), ("x", "is a file"), ("x.7z", "is an archive of another kind"),
-        ("x.mp4", "is a video"), ("x.heic", "is a picture of a kind that is not read"),
+        ("x.npz", "is an array"),
+        ("x.pkl", "is a pickle"),
+        ("x.sqlite", "is a database"),
+        ("x.txt", "is text"),
+        ("x.png", "is one picture"),
+        ("x", "is a file"),
+        ("x.7z", "is an archive of another kind"),
+        ("x.mp4", "is a video"),
+        ("x.heic", "is a picture of a kind that is not read"),
         ("pets", "is a zip archive; call it pets.zip"),
     ],
-)  # fmt: skip
-def test_what_is_not_read_is_told(name: str, expected: str, store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+)
+def test_what_is_not_read_is_told(
+    name: str, expected: str, store: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (store / "given").mkdir()
     if ":" not in name:
-        zip_member("x")(store / "given" / name) if name == "pets" else (store / "given" / name).write_text("x")
+        zip_member("x")(store / "given" / name) if name == "pets" else (store / "given" / name).write_text(
+            "x"
+        )
     for command in (("data", "show"), ("data", "import"), *([("run", "--dataset")] if ":" in name else [])):
         assert modelyard(*command, name if ":" in name else str(store / "given" / name)) == 2
         message = capsys.readouterr().err
@@ -273,7 +318,10 @@ def test_what_is_not_read_is_told(name: str, expected: str, store: Path, capsys:
         (["train/0.png", "valid/1.png", "train/_annotations.coco.json"], "COCO annotations"),
         (["JPEGImages/0.png", "Annotations/0.xml"], "Pascal VOC annotations"),
         (["images/train/0.png", "labels/train/0.txt", "data.yaml"], "YOLO boxes"),
-        (["train/images/0.png", "train/labels/0.txt", "valid/images/0.png", "valid/labels/0.txt"], "YOLO boxes"),
+        (
+            ["train/images/0.png", "train/labels/0.txt", "valid/images/0.png", "valid/labels/0.txt"],
+            "YOLO boxes",
+        ),
     ],
 )
 def test_labels_of_other_kinds_are_told(files: list[str], expected: str, store: Path) -> None:

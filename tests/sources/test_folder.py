@@ -91,7 +91,9 @@ def test_photos_are_brought_to_128_pixels_or_to_what_is_asked(
     [*notes] = sizes.size_notes([Form(*files, "RGB")], chosen)
     assert len(notes) == is_unasked
     if notes:
-        assert f"{files[1]} x {files[0]} pixels; all are brought to {expected[1]} x {expected[0]} (" in notes[0]
+        assert (
+            f"{files[1]} x {files[0]} pixels; all are brought to {expected[1]} x {expected[0]} (" in notes[0]
+        )
         assert "--set data.height=" in notes[0]
 
 
@@ -113,7 +115,9 @@ def test_data_show_shows_what_is_trained_on_and_draws_only_when_asked(
     assert modelyard("data", "show", str(root), "--height", "1") == 2
     assert "height" in capsys.readouterr().err
     assert modelyard("data", "show", str(root), "--picture", str(root / "a" / "0.png" / "sheet.png")) == 2
-    assert (message := capsys.readouterr().err).startswith("modelyard: --picture ") and message.count("\n") == 1
+    assert (message := capsys.readouterr().err).startswith("modelyard: --picture ") and message.count(
+        "\n"
+    ) == 1
 
 
 def test_memory_is_bounded_and_blocks_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -122,14 +126,18 @@ def test_memory_is_bounded_and_blocks_change_nothing(tmp_path: Path, monkeypatch
     monkeypatch.setattr(datasets, "BLOCK_BYTES", 3 * 13 * 11)
     told: list[tuple[str, int, int]] = []
     (tmp_path / "small").mkdir()
-    small = read_folder(list_images(root), FolderOptions(), tmp_path / "small", lambda *work: told.append(work))
+    small = read_folder(
+        list_images(root), FolderOptions(), tmp_path / "small", lambda *work: told.append(work)
+    )
     assert small.digest == whole.digest
     assert [done for what, done, _ in told if "train" in what] == list(range(3, 49, 3))
     assert told[-1] == ("decoding images, test", 12, 12)
     assert max(len(block) for block in small.train.blocks()) == 3
 
 
-def test_text_called_png_is_listed_and_can_be_skipped(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_text_called_png_is_listed_and_can_be_skipped(
+    store: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     root = image_folder(store / "images", {"a": 9, "b": 9})
     (root / "a" / "note.png").write_text("not an image")
     cut = root / "b" / "3.png"
@@ -138,7 +146,9 @@ def test_text_called_png_is_listed_and_can_be_skipped(store: Path, capsys: pytes
     message = capsys.readouterr().err
     assert "2 files are not readable images: a/note.png (unknown format), b/3.png (" in message
     assert message.rstrip().endswith("mend them or pass --skip-unreadable")
-    assert modelyard("data", "show", str(root), "--skip-unreadable", "--picture", str(store / "sheet.png")) == 0
+    assert (
+        modelyard("data", "show", str(root), "--skip-unreadable", "--picture", str(store / "sheet.png")) == 0
+    )
     shown = capsys.readouterr().out
     assert "unreadable files left out: a/note.png (unknown format)" in shown
     assert "train 15, test 2" in shown
@@ -159,8 +169,12 @@ def test_a_folder_of_unreadable_files_only_is_refused_even_when_skipping(tmp_pat
         read(root, tmp_path / "scratch", FolderOptions(skip_unreadable=True))
 
 
-@pytest.mark.fault("an image folder holds what is no file", how="FIFO, device, socket and a sparse file of 2 GB called .png")
-def test_m8_what_is_no_regular_file_is_listed_and_can_be_skipped(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.fault(
+    "an image folder holds what is no file", how="FIFO, device, socket and a sparse file of 2 GB called .png"
+)
+def test_m8_what_is_no_regular_file_is_listed_and_can_be_skipped(
+    store: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     root = image_folder(store / "images", {"a": 9, "b": 9})
     os.mkfifo(root / "a" / "fifo.png")
     (root / "a" / "zero.png").symlink_to("/dev/zero")
@@ -172,14 +186,20 @@ def test_m8_what_is_no_regular_file_is_listed_and_can_be_skipped(store: Path, ca
         stream.truncate(2_200_000_000)
     assert modelyard("data", "show", str(root), "--picture", str(store / "sheet.png")) == 2
     message = capsys.readouterr().err
-    assert "4 files are not readable images: a/fifo.png (not a regular file), a/zero.png (not a regular file)" in message
+    assert (
+        "4 files are not readable images: a/fifo.png (not a regular file), a/zero.png (not a regular file)"
+        in message
+    )
     assert "b/sparse.png (larger than 256000000 bytes)" in message
-    assert modelyard("data", "show", str(root), "--skip-unreadable", "--picture", str(store / "sheet.png")) == 0
+    assert (
+        modelyard("data", "show", str(root), "--skip-unreadable", "--picture", str(store / "sheet.png")) == 0
+    )
     assert "train 16, test 3" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
-    "name", [b"dog\nmodelyard: fine", b"\x1b[31mred\x1b]0;pwn\x07", b"dog\xff", "\u202egod".encode(), b"\x9bx"]
+    "name",
+    [b"dog\nmodelyard: fine", b"\x1b[31mred\x1b]0;pwn\x07", b"dog\xff", "\u202egod".encode(), b"\x9bx"],
 )
 def test_l10_l11_a_class_folder_of_controls_is_refused_in_one_line(
     name: bytes, store: Path, capfdbinary: pytest.CaptureFixture[bytes]
@@ -192,14 +212,18 @@ def test_l10_l11_a_class_folder_of_controls_is_refused_in_one_line(
     assert message.count(b"\n") == 1 and not set(message[:-1]) & {*range(32), 127}
 
 
-def test_l10_l11_odd_names_of_files_and_of_the_folder_work(store: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+def test_l10_l11_odd_names_of_files_and_of_the_folder_work(
+    store: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
     root = image_folder(store / "r", {"[red]a[/red]": 6, "\u05d0\u05d1 \u2215 " + "x" * 200: 6})
     for name in (b"\x1b[31m.png", b"a\nb.png", b"\xff.png"):
         Path(os.fsdecode(os.fsencode(root / "[red]a[/red]") + b"/" + name)).write_bytes(b"no image")
     odd = os.fsencode(store) + b"/\xff\x1b[31m"
     os.rename(root, odd)  # noqa: PTH104 - bytes
     for how in ([], ["--skip-unreadable"]):
-        assert modelyard("data", "show", os.fsdecode(odd), "--picture", str(store / "sheet.png"), *how) == (0 if how else 2)
+        assert modelyard("data", "show", os.fsdecode(odd), "--picture", str(store / "sheet.png"), *how) == (
+            0 if how else 2
+        )
     told = b"".join(capfdbinary.readouterr())
     assert rb"\x1b[31m.png (unknown format)" in told and rb"a\nb.png" in told and rb"\udcff.png" in told
     assert b"[red]a[/red]" in told and not set(told) & ({*range(32), 127} - {10})

@@ -44,8 +44,12 @@ def test_damaged_files_are_refused(content: bytes, expected: str, tmp_path: Path
     assert expected in str(refused.value)
 
 
-@pytest.mark.fault("IDX files with other content under a known name", how="well-formed files of random pixels")
-def test_altered_idx_file_is_named(store: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.fault(
+    "IDX files with other content under a known name", how="well-formed files of random pixels"
+)
+def test_altered_idx_file_is_named(
+    store: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     idx_folder(store / "data" / "mnist")
     monkeypatch.setenv("MODELYARD_DATA", str(store / "data"))
     assert modelyard("run", "--plan", "--dataset", "mnist") == 2
@@ -53,33 +57,49 @@ def test_altered_idx_file_is_named(store: Path, monkeypatch: pytest.MonkeyPatch,
     assert not (store / "cache" / "datasets").exists()
 
 
-def test_files_that_do_not_belong_together_are_refused(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_files_that_do_not_belong_together_are_refused(
+    store: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     root = idx_folder(store / "idx", labels=19)
     assert modelyard("data", "import", str(root)) == 2
-    assert "train-images-idx3-ubyte.gz: 20 images but 19 labels; the files do not belong together" in capsys.readouterr().err
+    assert (
+        "train-images-idx3-ubyte.gz: 20 images but 19 labels; the files do not belong together"
+        in capsys.readouterr().err
+    )
     (root / "t10k-labels-idx1-ubyte").unlink()
     idx_folder(root, labels=20).joinpath("t10k-labels-idx1-ubyte").unlink()
     assert modelyard("data", "import", str(root)) == 2
-    assert "expected t10k-labels-idx1-ubyte or t10k-labels-idx1-ubyte.gz beside the other files" in capsys.readouterr().err
+    assert (
+        "expected t10k-labels-idx1-ubyte or t10k-labels-idx1-ubyte.gz beside the other files"
+        in capsys.readouterr().err
+    )
 
 
 def test_labels_without_a_class_are_refused(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
     root = idx_folder(store / "idx", classes=5)
     (root / "classes.txt").write_text("cat\ndog\n")
     assert modelyard("data", "import", str(root)) == 2
-    assert "idx train: expected labels in 0..1, one for each class name, found 0..4" in capsys.readouterr().err
+    assert (
+        "idx train: expected labels in 0..1, one for each class name, found 0..4" in capsys.readouterr().err
+    )
 
 
 def header(*shape: int) -> bytes:
     return bytes((0, 0, 8, len(shape))) + struct.pack(f">{len(shape)}I", *shape)
 
 
-@pytest.mark.fault("an IDX file whose header lies", how="sizes that wrap, are zero or beyond memory; gzip that unpacks to more")
+@pytest.mark.fault(
+    "an IDX file whose header lies",
+    how="sizes that wrap, are zero or beyond memory; gzip that unpacks to more",
+)
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
         (header(2**31, 2**31, 4), "expected 18446744073709551616 bytes after the header, found 0"),
-        (gzip.compress(header(2**31, 2**31, 4), mtime=0), "expected 18446744073709551616 bytes after the header"),
+        (
+            gzip.compress(header(2**31, 2**31, 4), mtime=0),
+            "expected 18446744073709551616 bytes after the header",
+        ),
         (header(20, 0, 0), "expected images and pixels, its header says 20 x 0 x 0"),
         (header(0, 6, 5), "expected images and pixels, its header says 0 x 6 x 5"),
         (
@@ -88,7 +108,9 @@ def header(*shape: int) -> bytes:
         ),
     ],
 )
-def test_m8_l11_sizes_are_bounded_before_anything_is_read(content: bytes, expected: str, tmp_path: Path) -> None:
+def test_m8_l11_sizes_are_bounded_before_anything_is_read(
+    content: bytes, expected: str, tmp_path: Path
+) -> None:
     (tmp_path / "images").write_bytes(content)
     with pytest.raises(DataError, match="images: ") as refused:
         read_idx(tmp_path / "images", num_axes=3, digest=None)
@@ -103,7 +125,9 @@ def test_m8_a_sparse_file_beyond_memory_is_refused(tmp_path: Path) -> None:
         read_idx(tmp_path / "images", num_axes=3, digest=None)
 
 
-@pytest.mark.fault("IDX files that are no files", how="a FIFO, a device, a socket's folder, in every one's place")
+@pytest.mark.fault(
+    "IDX files that are no files", how="a FIFO, a device, a socket's folder, in every one's place"
+)
 @pytest.mark.parametrize("name", ["train-images-idx3-ubyte", "t10k-labels-idx1-ubyte", "classes.txt"])
 @pytest.mark.parametrize("kind", ["fifo", "device", "folder"])
 def test_m8_l11_what_is_no_regular_file_is_one_line(
@@ -118,9 +142,17 @@ def test_m8_l11_what_is_no_regular_file_is_one_line(
     assert f"{name}: " in message and "not a regular file" in message and message.count("\n") == 1
 
 
-@pytest.mark.parametrize("names", [b"cat\n\x1b[31mdog\n", b"cat\n\xff\n", b"cat\n" + b"x" * 256, "cat\n\u202edog".encode()])
-def test_l11_class_names_of_a_file_are_checked(names: bytes, store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    "names", [b"cat\n\x1b[31mdog\n", b"cat\n\xff\n", b"cat\n" + b"x" * 256, "cat\n\u202edog".encode()]
+)
+def test_l11_class_names_of_a_file_are_checked(
+    names: bytes, store: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (idx_folder(store / "idx") / "classes.txt").write_bytes(names)
     assert modelyard("data", "import", str(store / "idx")) == 2
     message = capsys.readouterr().err
-    assert "class name" in message and "expected 1 to 255 printable characters" in message and "\x1b" not in message
+    assert (
+        "class name" in message
+        and "expected 1 to 255 printable characters" in message
+        and "\x1b" not in message
+    )

@@ -13,7 +13,9 @@ from modelyard.sources.sources import available, load_dataset
 from tests.data.samples import idx_folder, image_folder, modelyard
 
 
-def test_an_imported_folder_may_go(store: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_imported_folder_may_go(
+    store: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     root = image_folder(store / "My Pets", {"cat": 6, "dog": 5})
     assert modelyard("data", "import", str(root)) == 0
     shutil.rmtree(root)
@@ -28,11 +30,15 @@ def test_an_imported_folder_may_go(store: Path, capsys: pytest.CaptureFixture[st
     shown = json.loads(capsys.readouterr().out)
     assert shown["origin"]["source"] == str(root)
     assert shown["origin"]["imported"].startswith("20")
-    monkeypatch.setattr(plan, "measure", lambda jobs: [None for _ in jobs])  # how long they take is another test's matter
+    monkeypatch.setattr(
+        plan, "measure", lambda jobs: [None for _ in jobs]
+    )  # how long they take is another test's matter
     assert modelyard("run", "--dataset", "my-pets", "--plan", "--json") == 0
 
 
-def test_equal_content_is_a_no_op_and_other_content_replaces(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_equal_content_is_a_no_op_and_other_content_replaces(
+    store: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     first, second = (image_folder(store / str(seed), {"a": 5, "b": 5}, seed=seed) for seed in (1, 2))
     assert modelyard("data", "import", str(first), "--name", "pets") == 0
     before = load_dataset("pets")
@@ -41,19 +47,25 @@ def test_equal_content_is_a_no_op_and_other_content_replaces(store: Path, capsys
     assert load_dataset("pets").origin == before.origin
     assert modelyard("data", "import", str(second), "--name", "pets") == 0
     out, after = capsys.readouterr().out, load_dataset("pets")
-    assert f"digest {after.digest}\nread as: class folders\nreplaced what pets stood for, digest {before.digest}" in out
+    assert (
+        f"digest {after.digest}\nread as: class folders\nreplaced what pets stood for, digest {before.digest}"
+        in out
+    )
     assert after.digest != before.digest
 
 
 def test_two_folders_of_one_name_are_not_one_import(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A7: what would be replaced unasked is refused, a folder of its own and one that is gone are not."""
-    first, second = (image_folder(store / str(seed) / "images", {"a": 5, "b": 5}, seed=seed) for seed in (1, 2))
+    first, second = (
+        image_folder(store / str(seed) / "images", {"a": 5, "b": 5}, seed=seed) for seed in (1, 2)
+    )
     assert modelyard("data", "import", str(first)) == modelyard("data", "import", f"{first}/") == 0
     before = load_dataset("images")
     capsys.readouterr()
     assert modelyard("data", "import", str(second)) == 2
     assert (
-        f"images was imported from {first}; expected another --name for {second}, or --name images" in capsys.readouterr().err
+        f"images was imported from {first}; expected another --name for {second}, or --name images"
+        in capsys.readouterr().err
     )
     assert load_dataset("images").digest == before.digest
     shutil.rmtree(first)
@@ -77,7 +89,9 @@ def test_removing_drops_name_and_content(store: Path, capsys: pytest.CaptureFixt
 
 
 @pytest.mark.parametrize("name", ["mnist", "auto", "My Pets", "../up", "it's", ".x"])
-def test_names_that_are_not_allowed_write_nothing(name: str, store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_names_that_are_not_allowed_write_nothing(
+    name: str, store: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     root = image_folder(store / "images", {"a": 5, "b": 5})
     assert modelyard("data", "import", str(root), "--name", name) == 2
     message = capsys.readouterr().err
@@ -85,7 +99,9 @@ def test_names_that_are_not_allowed_write_nothing(name: str, store: Path, capsys
     assert not (store / "cache").exists()
 
 
-def test_an_imported_size_is_fixed(store: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_imported_size_is_fixed(
+    store: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(plan, "measure", lambda jobs: [None for _ in jobs])
     root = image_folder(store / "images", {"a": 9, "b": 9})
     assert modelyard("data", "import", str(root), "--name", "pets", "--height", "20", "--channels", "3") == 0
@@ -100,7 +116,9 @@ def test_an_imported_size_is_fixed(store: Path, capsys: pytest.CaptureFixture[st
 def test_what_an_import_was_not_read_with_is_refused_and_what_it_was_is_not(
     option: str, store: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    root = image_folder(store / "images", {f"{split}/{name}": 9 for split in ("train", "val") for name in "ab"})
+    root = image_folder(
+        store / "images", {f"{split}/{name}": 9 for split in ("train", "val") for name in "ab"}
+    )
     assert modelyard("data", "import", str(root), "--name", "plain") == 0
     assert modelyard("data", "import", str(root), "--name", "other", "--set", f"data.{option}") == 0
     capsys.readouterr()
@@ -128,5 +146,7 @@ def test_idx_files_can_be_imported_with_class_names(store: Path, capsys: pytest.
 def test_a_misspelt_import_gets_its_neighbour(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert modelyard("data", "import", str(idx_folder(store / "idx")), "--name", "my-pets") == 0
     assert modelyard("data", "show", "my-pest") == 2
-    assert "expected auto, digits, mnist, fashion-mnist, kmnist, cifar10, my-pets or" in (err := capsys.readouterr().err)
+    assert "expected auto, digits, mnist, fashion-mnist, kmnist, cifar10, my-pets or" in (
+        err := capsys.readouterr().err
+    )
     assert "did you mean my-pets?" in err

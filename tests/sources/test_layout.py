@@ -34,7 +34,8 @@ def sizes(listing: Listing) -> tuple[int, int, int]:
     [
         (
             "train",
-            "train Train TRAIN training Trainset trainingset train_set train-images my_pets_train PetsTrain train2 trainval",
+            "train Train TRAIN training Trainset trainingset train_set train-images my_pets_train "
+            "PetsTrain train2 trainval",
         ),
         ("test", "test Testing TEST test-set testset pets-test TestSet test_images images_test"),
         ("validation", "val valid Validation dev DEV val_set validset pets_val val2017 validation-split"),
@@ -51,17 +52,40 @@ def test_names_of_splits(split: str, names: str) -> None:
         ({"Training/a": 5, "Training/b": 5, "Testing/a": 2, "Testing/b": 2}, (10, 0, 4)),
         ({"train/a": 5, "train/b": 5, "val/a": 2, "val/b": 2}, (10, 0, 4)),
         ({"Train/a": 5, "Train/b": 5, "valid/a": 2, "valid/b": 2, "test/a": 1, "test/b": 1}, (10, 4, 2)),
-        ({"training_set/training_set/a": 5, "training_set/training_set/b": 5, "dev/a": 2, "dev/b": 2}, (10, 0, 4)),
+        (
+            {"training_set/training_set/a": 5, "training_set/training_set/b": 5, "dev/a": 2, "dev/b": 2},
+            (10, 0, 4),
+        ),
         ({"pets_train/pets_train/a": 5, "pets_train/pets_train/b": 5}, (8, 0, 2)),
         ({"train/a": 5, "train/b": 5}, (8, 0, 2)),
         ({"pets/pets/a": 5, "pets/pets/b": 5}, (8, 0, 2)),
-        ({"pets_train/train/a": 5, "pets_train/train/b": 5, "pets_train/test/a": 1, "pets_train/test/b": 1}, (10, 0, 2)),
+        (
+            {
+                "pets_train/train/a": 5,
+                "pets_train/train/b": 5,
+                "pets_train/test/a": 1,
+                "pets_train/test/b": 1,
+            },
+            (10, 0, 2),
+        ),
         ({"a/train": 5, "a/test": 1, "b/train": 5, "b/test": 1}, (10, 0, 2)),
         ({"a/Training": 5, "a/val": 1, "a/test": 1, "b/Training": 5, "b/val": 1, "b/test": 1}, (10, 2, 2)),
-        ({"pets/a": 5, "pets/b": 5, "docs": 0, "__MACOSX/pets/a": 5, "@eaDir/a": 5, "pets/a/@eaDir/0.png": 2}, (8, 0, 2)),
+        (
+            {
+                "pets/a": 5,
+                "pets/b": 5,
+                "docs": 0,
+                "__MACOSX/pets/a": 5,
+                "@eaDir/a": 5,
+                "pets/a/@eaDir/0.png": 2,
+            },
+            (8, 0, 2),
+        ),
     ],
 )
-def test_splits_and_wrappers_are_read(folders: dict[str, int], expected: tuple[int, int, int], tmp_path: Path) -> None:
+def test_splits_and_wrappers_are_read(
+    folders: dict[str, int], expected: tuple[int, int, int], tmp_path: Path
+) -> None:
     listing = list_images(tree(tmp_path, folders))
     assert (listing.classes, sizes(listing)) == (("a", "b"), expected)
     assert listing.notes[0].startswith("read as: ")
@@ -100,8 +124,14 @@ def test_a_class_may_be_called_as_a_split_beside_others(classes: tuple[str, ...]
     [
         ({"Train": 9, "Test": 9}, "the classes would be Test/, Train/, which are names of splits"),
         ({"Train": 9}, "the classes would be Train/, which are names of splits"),
-        ({"train2017": 9, "val2017": 9, "annotations": 0}, "the classes would be train2017/, val2017/, which are names"),
-        ({"JPEGImages": 9, "Annotations": 0, "ImageSets": 0}, "the classes would be JPEGImages; expected a folder"),
+        (
+            {"train2017": 9, "val2017": 9, "annotations": 0},
+            "the classes would be train2017/, val2017/, which are names",
+        ),
+        (
+            {"JPEGImages": 9, "Annotations": 0, "ImageSets": 0},
+            "the classes would be JPEGImages; expected a folder",
+        ),
         ({"train/x": 5, "car": 9}, "has one class (x)"),
         ({"train/images": 5, "val/images": 5}, "has one class (images)"),
         (
@@ -114,7 +144,12 @@ def test_a_class_may_be_called_as_a_split_beside_others(classes: tuple[str, ...]
             "augmented/, original/ hold the same folders (a/, b/)",
         ),
         (
-            {f"{kind}/{split}/{name}": 5 for kind in ("x", "y") for split in ("train", "test") for name in "ab"},
+            {
+                f"{kind}/{split}/{name}": 5
+                for kind in ("x", "y")
+                for split in ("train", "test")
+                for name in "ab"
+            },
             "x/, y/ hold the same folders (test/, train/); give one of them",
         ),
         ({"a/train": 5, "a/test": 1, "b/train": 5}, "some of a/, b/ hold folders of splits"),
@@ -154,7 +189,9 @@ def test_a_test_folder_without_labels_is_no_class_and_leaves_those_in_names(tmp_
     assert listing.notes[1] == "3 pictures of no class left out, such as test1/0.jpg"
 
 
-@pytest.mark.parametrize("prefixes", [("IMG_", "DSC_"), ("IMG_2019_", "IMG_2020_"), ("photo", "cat"), ("", "cat"), ("cat",)])
+@pytest.mark.parametrize(
+    "prefixes", [("IMG_", "DSC_"), ("IMG_2019_", "IMG_2020_"), ("photo", "cat"), ("", "cat"), ("cat",)]
+)
 def test_names_that_cameras_give_are_no_classes(prefixes: tuple[str, ...], tmp_path: Path) -> None:
     for prefix in prefixes:
         for index in range(6):
@@ -164,7 +201,9 @@ def test_names_that_cameras_give_are_no_classes(prefixes: tuple[str, ...], tmp_p
 
 
 def test_what_is_left_out_is_counted_and_named(tmp_path: Path) -> None:
-    tree(tmp_path, {"a": 6, "b": 6, "a/.ipynb_checkpoints": 3, "$RECYCLE.BIN": 2, "b/@eaDir": 1, "#recycle": 1})
+    tree(
+        tmp_path, {"a": 6, "b": 6, "a/.ipynb_checkpoints": 3, "$RECYCLE.BIN": 2, "b/@eaDir": 1, "#recycle": 1}
+    )
     for name in ("a/1.heic", "a/2.HEIC", "b/notes.txt", "b/README", "a/Thumbs.db", ".DS_Store"):
         (tmp_path / name).write_text("no picture")
     image_folder(tmp_path / "real", {"x": 1})
@@ -183,7 +222,9 @@ def test_what_is_left_out_is_counted_and_named(tmp_path: Path) -> None:
 
 def test_unicode_forms_are_one_class_and_odd_bytes_are_told(tmp_path: Path) -> None:
     composed, apart = unicodedata.normalize("NFC", "é"), unicodedata.normalize("NFD", "é")
-    listing = list_images(tree(tmp_path / "forms", {f"train/{composed}": 5, "train/x": 5, f"test/{apart}": 2, "test/x": 2}))
+    listing = list_images(
+        tree(tmp_path / "forms", {f"train/{composed}": 5, "train/x": 5, f"test/{apart}": 2, "test/x": 2})
+    )
     assert (listing.classes, sizes(listing)) == (("x", composed), (10, 0, 4))
     joined = list_images(tree(tmp_path / "both", {composed: 5, apart: 5, "x": 5}))
     assert len(joined.train) == 12

@@ -1,4 +1,6 @@
-"""Which files count, in which class and split; what is wrong with a folder is told before anything is decoded."""
+"""Which files count, in which class and split; what is wrong with a folder is told before anything is
+decoded.
+"""
 
 from __future__ import annotations
 
@@ -17,18 +19,37 @@ from tests.data.samples import image_folder, modelyard
     [
         ({}, "holds no images; expected class_name/*.png|jpg below it"),
         ({"a": 9}, r"has one class (a)"),
-        ({"a": 9, "b": 3, "c": 0}, "each class needs at least 5 images for three splits; too few: b (3), c (0)"),
+        (
+            {"a": 9, "b": 3, "c": 0},
+            "each class needs at least 5 images for three splits; too few: b (3), c (0)",
+        ),
         ({f"c{n}": 1 for n in range(9)}, "too few: c0 (1), c1 (1), c2 (1), c3 (1), c4 (1) and 4 more; add"),
-        ({"train/a": 2, "train/b": 2, "test/a": 1, "test/c": 1}, "class folders that are only in train/: b; expected"),
-        ({"train/a": 2, "train/b": 2, "test/a": 1, "test/b": 1, "test/c": 1}, "class folders that are only in test/: c"),
-        ({"train/a": 2, "train/b": 1, "test/a": 1, "test/b": 1}, "at least 2 images in train/; too few: b (1)"),
-        ({"train/a": 2, "train/b": 2, "test/a": 1, "test/b": 0}, "at least 1 images in test/; too few: b (0)"),
+        (
+            {"train/a": 2, "train/b": 2, "test/a": 1, "test/c": 1},
+            "class folders that are only in train/: b; expected",
+        ),
+        (
+            {"train/a": 2, "train/b": 2, "test/a": 1, "test/b": 1, "test/c": 1},
+            "class folders that are only in test/: c",
+        ),
+        (
+            {"train/a": 2, "train/b": 1, "test/a": 1, "test/b": 1},
+            "at least 2 images in train/; too few: b (1)",
+        ),
+        (
+            {"train/a": 2, "train/b": 2, "test/a": 1, "test/b": 0},
+            "at least 1 images in test/; too few: b (0)",
+        ),
         ({"test/a": 9, "test/b": 9}, "has test/ but no train/"),
     ],
 )
 @pytest.mark.parametrize("command", [("run", "--plan", "--dataset"), ("data", "show"), ("data", "import")])
 def test_unfit_folders_are_refused(
-    classes: dict[str, int], expected: str, command: tuple[str, ...], store: Path, capsys: pytest.CaptureFixture[str]
+    classes: dict[str, int],
+    expected: str,
+    command: tuple[str, ...],
+    store: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert modelyard(*command, str(image_folder(store / "images", classes))) == 2
     message = capsys.readouterr().err
@@ -46,7 +67,9 @@ def test_given_splits_are_kept_and_others_reported(tmp_path: Path) -> None:
     wanted = {"train/a": 3, "train/b": 2, "test/a": 1, "test/b": 1, "val/a": 2, "extra": 1}
     listing = list_images(image_folder(tmp_path, wanted))
     assert [file.path for file in listing.test] == ["test/a/0.png", "test/b/0.png"]
-    assert [(file.label, file.is_validation) for file in listing.train] == [(0, False)] * 3 + [(1, False)] * 2 + [(0, True)] * 2
+    assert [(file.label, file.is_validation) for file in listing.train] == [(0, False)] * 3 + [
+        (1, False)
+    ] * 2 + [(0, True)] * 2
     assert listing.notes[2:] == ("1 pictures of no class left out, such as extra/0.png",)
 
 
@@ -68,14 +91,24 @@ def test_hidden_files_links_that_lead_back_and_other_files(tmp_path: Path) -> No
     (tmp_path / "a" / "SHOUT.PNG").write_bytes((tmp_path / "b" / "0.png").read_bytes())
     listing = list_images(tmp_path)
     paths = [file.path for file in (*listing.train, *listing.test) if file.label == 0]
-    assert sorted(paths) == ["a/0.png", "a/1.png", "a/2.png", "a/3.png", "a/4.png", "a/SHOUT.PNG", "a/deeper/0.png"]
+    assert sorted(paths) == [
+        "a/0.png",
+        "a/1.png",
+        "a/2.png",
+        "a/3.png",
+        "a/4.png",
+        "a/SHOUT.PNG",
+        "a/deeper/0.png",
+    ]
     assert listing.classes == ("a", "b")
 
 
 def test_a_link_to_nothing_is_named(tmp_path: Path) -> None:
     image_folder(tmp_path, {"a": 5, "b": 5})
     (tmp_path / "a" / "gone.png").symlink_to(tmp_path / "nowhere")
-    with pytest.raises(DataError, match=r"a/gone\.png: cannot be opened \(No such file or directory\); mend the link"):
+    with pytest.raises(
+        DataError, match=r"a/gone\.png: cannot be opened \(No such file or directory\); mend the link"
+    ):
         list_images(tmp_path)
 
 

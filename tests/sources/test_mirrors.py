@@ -51,7 +51,9 @@ def _answer(answer: Answer, connection: socket.socket) -> None:
 
 
 def send(content: bytes, *, declared: int | None = None, status: str = "200 OK") -> Answer:
-    head = f"HTTP/1.1 {status}\r\nContent-Length: {len(content) if declared is None else declared}\r\n\r\n".encode()
+    head = (
+        f"HTTP/1.1 {status}\r\nContent-Length: {len(content) if declared is None else declared}\r\n\r\n"
+    ).encode()
     return lambda connection: connection.sendall(head + content)
 
 
@@ -126,7 +128,10 @@ def test_no_more_is_kept_than_any_file_has(monkeypatch: pytest.MonkeyPatch) -> N
     """M8, of a mirror."""
     monkeypatch.setattr(mirrors, "MOST_BYTES", len(CONTENT) // 2)
     with serving(send(CONTENT * 8)) as address:
-        assert download([address], hashlib.md5(CONTENT * 8, usedforsecurity=False).hexdigest(), patience=5) is None
+        assert (
+            download([address], hashlib.md5(CONTENT * 8, usedforsecurity=False).hexdigest(), patience=5)
+            is None
+        )
 
 
 @pytest.mark.fault("a mirror hangs", how="a server that never answers")
@@ -134,7 +139,9 @@ def test_a_hanging_mirror_does_not_hold_up_a_good_one() -> None:
     told: list[int] = []
     with serving(say_nothing) as silent, serving(send(CONTENT)) as good:
         start = time.monotonic()
-        assert download([silent, good], MD5, on_progress=lambda what, done, total: told.append(done)) == CONTENT
+        assert (
+            download([silent, good], MD5, on_progress=lambda what, done, total: told.append(done)) == CONTENT
+        )
         assert time.monotonic() - start < PATIENCE / 2
     assert all(done <= len(CONTENT) for done in told)
 
@@ -146,7 +153,12 @@ def test_wrong_or_cut_content_is_never_taken() -> None:
         send(CONTENT[:-1], declared=len(CONTENT)),
         send(b"", status="404 No"),
     )
-    with serving(portal) as first, serving(cut) as second, serving(gone) as third, serving(send(CONTENT)) as good:
+    with (
+        serving(portal) as first,
+        serving(cut) as second,
+        serving(gone) as third,
+        serving(send(CONTENT)) as good,
+    ):
         assert download([first, second, third], MD5, patience=PATIENT) is None
         assert download([first, good], MD5, patience=PATIENT) == CONTENT
 
@@ -176,7 +188,9 @@ def test_without_a_mirror_a_named_set_says_what_to_do_and_auto_takes_digits(
     store: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with serving(send(b"", status="503 Later")) as address:
-        monkeypatch.setattr(mirrors, "_published", lambda name: [("train-images-idx3-ubyte.gz", MD5, [address])])
+        monkeypatch.setattr(
+            mirrors, "_published", lambda name: [("train-images-idx3-ubyte.gz", MD5, [address])]
+        )
         assert modelyard("data", "fetch", "kmnist") == 2
         assert (
             "none of its mirrors sends train-images-idx3-ubyte.gz; put its files into a folder kmnist/"

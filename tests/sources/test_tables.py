@@ -83,7 +83,9 @@ def test_splits_are_those_of_tables_and_folders(where: str, tmp_path: Path) -> N
         if table.endswith("csv"):
             text = "\n".join(["id,label", *(f"{name},{EXPECTED[name]}" for name in names)])
         else:
-            text = "\n".join(json.dumps({"file_name": f"{name}.png", "label": EXPECTED[name]}) for name in names)
+            text = "\n".join(
+                json.dumps({"file_name": f"{name}.png", "label": EXPECTED[name]}) for name in names
+            )
         (tmp_path / table).write_text(text)
     listing = list_images(tmp_path)
     assert {file.path.partition("/")[0] for file in listing.train} == {"train"}
@@ -109,25 +111,40 @@ def test_rows_at_fault_are_named_or_skipped(row: str, fault: str, tmp_path: Path
     (root / "labels.csv").write_text("\n".join(["file,label", *map(",".join, ROWS), row, ""]))
     with pytest.raises(DataError) as caught:
         list_images(root)
-    assert fault in str(caught.value) and str(caught.value).endswith("correct the table or pass --skip-unreadable")
+    assert fault in str(caught.value) and str(caught.value).endswith(
+        "correct the table or pass --skip-unreadable"
+    )
     listing = list_images(root, skip_unreadable=True)
     assert fault in listing.notes[1]
-    assert labels(listing) == {name: label for name, label in EXPECTED.items() if "another" not in fault or name != "00"}
+    assert labels(listing) == {
+        name: label for name, label in EXPECTED.items() if "another" not in fault or name != "00"
+    }
 
 
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        ("text,label\nhello,good\n", "names no pictures beside or below it; tables of texts and numbers are not read yet"),
-        ("file,width,height\n00.png,3,4\n", "no column of labels (columns: file, width, height); expected one called label"),
+        (
+            "text,label\nhello,good\n",
+            "names no pictures beside or below it; tables of texts and numbers are not read yet",
+        ),
+        (
+            "file,width,height\n00.png,3,4\n",
+            "no column of labels (columns: file, width, height); expected one called label",
+        ),
         ("", "names no pictures"),
-        ("00.png,cat\n01.png,dog\n", "begins with a picture (00.png, cat); expected a first line of column names"),
+        (
+            "00.png,cat\n01.png,dog\n",
+            "begins with a picture (00.png, cat); expected a first line of column names",
+        ),
         ("file,label\n00.png,caf\udce9\n", "not in UTF-8"),
         ("file,label\n" + "x" * 200_000, "cannot be read as a table (field larger than field limit"),
         ("file,label\n" + "x" * 1_000_000, "a line of more than 1,000,000 characters"),
     ],
 )
-def test_other_tables_are_refused_and_do_not_disturb_class_folders(content: str, expected: str, tmp_path: Path) -> None:
+def test_other_tables_are_refused_and_do_not_disturb_class_folders(
+    content: str, expected: str, tmp_path: Path
+) -> None:
     table = pictures(tmp_path) / "labels.csv"
     table.write_text(content, errors="surrogateescape")
     for given in (tmp_path, table):
@@ -143,13 +160,17 @@ def test_other_tables_are_refused_and_do_not_disturb_class_folders(content: str,
 @pytest.mark.parametrize("more", [0, 40])
 def test_a_table_goes_before_names_of_files_and_is_not_ignored_for_them(more: int, tmp_path: Path) -> None:
     names = [f"{letter}_{number}" for letter in "xy" for number in range(6)]
-    table = pictures(pictures(tmp_path, "train", names), "test", [f"x_{number:03}" for number in range(more)]) / "labels.csv"
+    table = (
+        pictures(pictures(tmp_path, "train", names), "test", [f"x_{number:03}" for number in range(more)])
+        / "labels.csv"
+    )
     rows = ["id,label", *(f"train/{name}.png,{'left' if name in names[:6] else 'right'}" for name in names)]
     table.write_text("\n".join(rows))
     assert list_images(tmp_path).classes == ("left", "right")
     table.write_text("\n".join([*rows, "gone,left"]))
     with pytest.raises(
-        DataError, match=r"1 rows name no picture in the folder: gone; correct the table .* take the table away"
+        DataError,
+        match=r"1 rows name no picture in the folder: gone; correct the table .* take the table away",
     ):
         list_images(tmp_path)
 

@@ -46,7 +46,9 @@ def home(store: Path) -> Home:
 def without_last_class() -> Dataset:
     dataset = lit_dataset()
     kept = np.flatnonzero(dataset.train.labels_N != 4)
-    train, test = (Split(split.images_NCHW[kept], split.labels_N[kept]) for split in (dataset.train, dataset.test))
+    train, test = (
+        Split(split.images_NCHW[kept], split.labels_N[kept]) for split in (dataset.train, dataset.test)
+    )
     return make_dataset("lit", train, test, CLASSES[:4])
 
 
@@ -54,10 +56,15 @@ def test_the_same_data_are_unchanged_and_other_ones_are_told(home: Home) -> None
     same = examine(home, prepared(home, lit_dataset()), LOOSE)
     assert (same.changed, same.summary) == (False, "lit: data unchanged since lit version 1")
     found = examine(home, prepared(home, lit_dataset(brightness=120)), LOOSE)
-    assert found.changed and {test.what for test in found.drifted} >= {"image means, train", "image means, test"}
+    assert found.changed and {test.what for test in found.drifted} >= {
+        "image means, train",
+        "image means, test",
+    }
     assert "lit: data changed since lit version 1: image means, train drifted by 1.000" in found.summary
     refuse_unfit(found)
-    first = examine(Home(home.root.with_name("empty")), prepared(Home(home.root.with_name("empty")), lit_dataset()), LOOSE)
+    first = examine(
+        Home(home.root.with_name("empty")), prepared(Home(home.root.with_name("empty")), lit_dataset()), LOOSE
+    )
     assert (first.reference, first.changed) == (None, True)
 
 
@@ -71,16 +78,21 @@ def test_an_altered_ledger_is_no_lack_of_a_champion(home: Home) -> None:
 def test_a_class_that_is_gone_is_refused_with_the_way_out(home: Home) -> None:
     found = examine(home, prepared(home, without_last_class()), LOOSE)
     with pytest.raises(
-        DataRefused, match=r"lit: these data are refused: classes gone: e \(--set validation.allow_removed_classes=true\)"
+        DataRefused,
+        match=r"lit: these data are refused: classes gone: e \(--set validation.allow_removed_classes=true\)",
     ):
         refuse_unfit(found)
     assert "--name" not in found.problems[0]
-    refuse_unfit(examine(home, prepared(home, without_last_class()), LOOSE.override(["allow_removed_classes=true"])))
+    refuse_unfit(
+        examine(home, prepared(home, without_last_class()), LOOSE.override(["allow_removed_classes=true"]))
+    )
 
 
 def test_data_without_a_class_in_common_are_told_to_be_another_models(home: Home) -> None:
     found = examine(home, prepared(home, lit_dataset(classes=("k", "l"))), LOOSE)
-    assert found.problems[0].endswith("; none in common with lit version 1: a model of its own takes --name NAME")
+    assert found.problems[0].endswith(
+        "; none in common with lit version 1: a model of its own takes --name NAME"
+    )
 
 
 def test_data_that_two_models_share_are_told_by_the_models_name(home: Home) -> None:
@@ -114,11 +126,16 @@ def test_rules_change_no_key_and_a_step_leaves_its_profile(store: Path, home: Ho
     assert keys(recipe) != keys(recipe.override(["training.epochs=9"]))
 
 
-def test_the_command_line_compares_data_sets_and_releases(home: Home, store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_line_compares_data_sets_and_releases(
+    home: Home, store: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     folder = str(image_folder(store / "images", {"a": 20, "b": 20}, size=(3, 5)))
     assert modelyard("data", "drift", "lit@champion", folder) == 0
     told = capsys.readouterr().out
-    assert "a scheduled run would refuse images: classes gone: c, d, e (--set validation.allow_removed_classes=true)" in told
+    assert (
+        "a scheduled run would refuse images: classes gone: c, d, e (--set "
+        "validation.allow_removed_classes=true)" in told
+    )
     assert modelyard("data", "drift", folder, folder, "--json") == 0
     assert json.loads(capsys.readouterr().out)["summary"] == "images: data unchanged since images"
     assert modelyard("data", "drift", "lit@nobody", folder) == 2

@@ -1,4 +1,6 @@
-"""A training that cannot fit is refused before it begins; one that surely fits costs nothing; a plan says what each takes."""
+"""A training that cannot fit is refused before it begins; one that surely fits costs nothing; a plan says
+what each takes.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +53,10 @@ def test_only_what_is_not_clear_is_tried_and_what_does_not_fit_is_refused(
     monkeypatch.setattr(memory, "available_bytes", lambda: int(free))
     monkeypatch.setattr(memory, "measure", measured)
     if refused:
-        with pytest.raises(DataError, match=r"cnn on images of 128 x 26 .*at most .* GB.*needs about .* GB; lower data.height"):
+        with pytest.raises(
+            DataError,
+            match=r"cnn on images of 128 x 26 .*at most .* GB.*needs about .* GB; lower data.height",
+        ):
             check_memory(request_of_photos, Home.current())
     else:
         check_memory(request_of_photos, Home.current())
@@ -76,7 +81,13 @@ def test_a_plan_says_what_each_training_takes(store: Path, monkeypatch: pytest.M
     root = image_folder(store / "images", {"a": 6, "b": 6})
     monkeypatch.setattr(plan, "measure", lambda jobs: [Cost(1.25e9, 4.25, 2e8) for _ in jobs])
     request = compare_request(
-        str(root), architectures=["rnn"], preset="smoke", assignments=[], seed=0, device="cpu", skip_unreadable=False
+        str(root),
+        architectures=["rnn"],
+        preset="smoke",
+        assignments=[],
+        seed=0,
+        device="cpu",
+        skip_unreadable=False,
     )
     rows = {row["step"]: (row["memory"], row["seconds"]) for row in plan_rows(request, Home.current())}
     assert rows == {"train": (1250, 4.2), "evaluate": (1400, None), "export": (1400, None)}

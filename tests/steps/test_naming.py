@@ -37,7 +37,9 @@ def said(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return told
 
 
-def named(home: Home, path: Path, classes: tuple[str, ...] = PETS, name: str = "", *, claim: bool = True) -> str:
+def named(
+    home: Home, path: Path, classes: tuple[str, ...] = PETS, name: str = "", *, claim: bool = True
+) -> str:
     """The name of a run's model; a folder is made where there is none."""
     path.mkdir(parents=True, exist_ok=True)
     return model_name(home, str(path), loaded(path, classes), name, claim=claim)
@@ -95,7 +97,9 @@ def test_a_link_is_the_folder_that_it_leads_to(home: Home, store: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("classes", "expected"), [(PETS, "images"), (("a", "m"), "images"), (PARTS, "p1-images")], ids=["same", "one", "none"]
+    ("classes", "expected"),
+    [(PETS, "images"), (("a", "m"), "images"), (PARTS, "p1-images")],
+    ids=["same", "one", "none"],
 )
 def test_in_a_store_without_a_record_the_champions_classes_decide(
     home: Home, store: Path, classes: tuple[str, ...], expected: str
@@ -105,7 +109,9 @@ def test_in_a_store_without_a_record_the_champions_classes_decide(
 
 
 @pytest.mark.parametrize("parent", ["p1", "p2"])
-@pytest.mark.parametrize(("classes", "is_same"), [(PETS, True), (("b", "a"), True), (("a", "c"), False), (PARTS, False)])
+@pytest.mark.parametrize(
+    ("classes", "is_same"), [(PETS, True), (("b", "a"), True), (("a", "c"), False), (PARTS, False)]
+)
 def test_a_folder_that_was_moved_is_the_same_model_if_its_classes_are(
     home: Home, store: Path, parent: str, classes: tuple[str, ...], is_same: bool
 ) -> None:
@@ -124,8 +130,12 @@ def test_a_folder_that_was_moved_is_the_same_model_if_its_classes_are(
 
 
 @pytest.mark.parametrize("dataset", ["digits", "pets"])
-def test_named_and_imported_data_keep_their_name_unless_one_is_given(home: Home, store: Path, dataset: str) -> None:
-    assert modelyard("data", "import", str(image_folder(store / "x", {"a": 9, "b": 9})), "--name", "pets") == 0
+def test_named_and_imported_data_keep_their_name_unless_one_is_given(
+    home: Home, store: Path, dataset: str
+) -> None:
+    assert (
+        modelyard("data", "import", str(image_folder(store / "x", {"a": 9, "b": 9})), "--name", "pets") == 0
+    )
     ready = replace(lit_dataset(), name=dataset)
     assert model_name(home, dataset, ready, claim=True) == dataset
     assert model_name(home, dataset, ready, "trial", claim=True) == "trial"
@@ -153,9 +163,21 @@ def test_every_path_gets_a_legal_name_of_its_own(home: Home, store: Path, path: 
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"{", b"[]", b"[" * 100_000, b'{"/x": 3}', b'{"/x": [3]}', b'{"/x": ["../up"]}', b" " * (MOST_BYTES + 1)]
+    "content",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"[" * 100_000,
+        b'{"/x": 3}',
+        b'{"/x": [3]}',
+        b'{"/x": ["../up"]}',
+        b" " * (MOST_BYTES + 1),
+    ],
 )
-def test_a_record_that_cannot_be_read_is_none_and_is_made_anew(home: Home, store: Path, content: bytes) -> None:
+def test_a_record_that_cannot_be_read_is_none_and_is_made_anew(
+    home: Home, store: Path, content: bytes
+) -> None:
     home.state.mkdir(parents=True)
     (home.state / "sources.json").write_bytes(content)
     assert named(home, store / "images") == "images"
@@ -187,8 +209,11 @@ def test_preparing_names_the_model_and_the_plan_shows_it(
     assert prepare(str(first), home, claim=True)["dataset"] == "images"
     words = ["run", "--plan", "--json", "--preset", "smoke", "-a", "rnn", "-d"]
     for path, more, expected in (
-        (first, [], "images"), (second, [], "p2-images"), (second, ["--name", "bolts"], "bolts"), ("digits", [], "digits"),
-    ):  # fmt: skip
+        (first, [], "images"),
+        (second, [], "p2-images"),
+        (second, ["--name", "bolts"], "bolts"),
+        ("digits", [], "digits"),
+    ):
         capsys.readouterr()
         assert modelyard(*words, str(path), *more) == 0
         assert {row["model"] for row in json.loads(capsys.readouterr().out)} == {expected}

@@ -18,7 +18,15 @@ from modelyard.inference.session import open_session
 from modelyard.progress import SilentProgress
 from modelyard.recipes import ARCHITECTURES, make_recipe
 from modelyard.sources.sources import load_dataset
-from modelyard.steps import evaluate, evaluation_is_done, export, export_is_done, prepare, run_training, training_is_done
+from modelyard.steps import (
+    evaluate,
+    evaluation_is_done,
+    export,
+    export_is_done,
+    prepare,
+    run_training,
+    training_is_done,
+)
 from modelyard.steps.requests import BuildRequest
 
 SMALL = ["training.epochs=1", "training.min_steps=0", "training.max_train_images=600"]
@@ -35,7 +43,9 @@ def test_steps_end_in_a_bundle_with_parity(
 ) -> None:
     monkeypatch.setenv("MODELYARD_CACHE", str(shared_cache))
     recipe = make_recipe(architecture, "smoke", "digits").override(SMALL)
-    request = BuildRequest(recipe=recipe, label=architecture, seed=0, in_process=True, **prepare("digits", home))
+    request = BuildRequest(
+        recipe=recipe, label=architecture, seed=0, in_process=True, **prepare("digits", home)
+    )
     run_training(request, home, lambda report: None)
     evaluate(request, home)
     bundle = export(request, home)
@@ -43,7 +53,12 @@ def test_steps_end_in_a_bundle_with_parity(
     assert manifest.metrics["onnx/max_difference"] < 1e-4
     assert manifest.image_shape == (28, 28, 1)
     assert manifest.metrics["latency/alone"] == 1.0
-    for call in ("onnx/latency_ms", "torch/latency_ms", "onnx/latency_batch64_ms", "torch/latency_batch64_ms"):
+    for call in (
+        "onnx/latency_ms",
+        "torch/latency_ms",
+        "onnx/latency_batch64_ms",
+        "torch/latency_batch64_ms",
+    ):
         assert 0 < manifest.metrics[f"{call}_p50"] <= manifest.metrics[f"{call}_p50_high"]
     torch.manual_seed(5)
     other = DeployedModel(recipe.model.build((1, 28, 28), 10), 1.0).eval()
@@ -61,14 +76,27 @@ def test_steps_end_in_a_bundle_with_parity(
     assert json.loads(metadata["classes"]) == [str(digit) for digit in range(10)]
     assert json.loads(metadata["environment"])["modelyard"]
     assert json.loads(metadata["pixel_contract"]) == {
-        "version": 1, "input": "images", "datatype": "uint8", "range": [0, 255], "layout": "NHWC", "height": 28, "width": 28,
-        "channels": 1, "mode": "L", "resampling": "bilinear", "fit": "stretch", "white": 65_535, "ground": [0],
-    }  # fmt: skip
+        "version": 1,
+        "input": "images",
+        "datatype": "uint8",
+        "range": [0, 255],
+        "layout": "NHWC",
+        "height": 28,
+        "width": 28,
+        "channels": 1,
+        "mode": "L",
+        "resampling": "bilinear",
+        "fit": "stretch",
+        "white": 65_535,
+        "ground": [0],
+    }
     assert json.loads(metadata["metrics"])["data/opposite_borders"] == 0.0
     operators = operator_counts(bundle / "model.onnx")
     assert operators.get("LSTM", 0) == (architecture == "rnn")
     assert operators["Softmax"] >= 1
-    assert b".py" not in (bundle / "model.onnx").read_bytes()  # nor any other trace of the machine that wrote it
+    assert (
+        b".py" not in (bundle / "model.onnx").read_bytes()
+    )  # nor any other trace of the machine that wrote it
 
 
 def test_a_run_says_that_few_images_take_more_epochs(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,12 +108,17 @@ def test_a_run_says_that_few_images_take_more_epochs(home: Home, monkeypatch: py
         recipe = make_recipe("rnn", "smoke").override(changes)
         request = BuildRequest(recipe=recipe, label="rnn", seed=0, in_process=True, **prepared)
         run_training(request, home, lambda report: None)
-    expected = "20 training images: 5 epochs instead of 2, so that 5 steps are reached (--set training.min_steps=0 keeps 2)"
+    expected = (
+        "20 training images: 5 epochs instead of 2, so that 5 steps are reached (--set "
+        "training.min_steps=0 keeps 2)"
+    )
     assert said == [f"NOTE: rnn: {expected}"]
 
 
 @pytest.mark.fault("a finished step is altered", how="bytes of its file changed")
-def test_an_altered_step_is_done_again_and_says_so(home: Home, shared_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_altered_step_is_done_again_and_says_so(
+    home: Home, shared_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("MODELYARD_CACHE", str(shared_cache))
     said: list[str] = []
     monkeypatch.setattr(SilentProgress, "say", lambda _, text: said.append(text))
@@ -95,7 +128,11 @@ def test_an_altered_step_is_done_again_and_says_so(home: Home, shared_cache: Pat
     weights = (request.training_folder(home) / "weights.safetensors").read_bytes()
     evaluate(request, home)
     export(request, home)
-    assert training_is_done(request, home) and evaluation_is_done(request, home) and export_is_done(request, home)
+    assert (
+        training_is_done(request, home)
+        and evaluation_is_done(request, home)
+        and export_is_done(request, home)
+    )
 
     (request.training_folder(home) / "weights.safetensors").write_bytes(weights[:-1] + b"?")
     np.save(request.evaluation_folder(home) / "test.npz", np.zeros(3))
@@ -104,6 +141,8 @@ def test_an_altered_step_is_done_again_and_says_so(home: Home, shared_cache: Pat
     assert not training_is_done(request, home)
     assert not evaluation_is_done(request, home)
     assert not export_is_done(request, home)
-    assert len(said) == 3 and all("was altered since it was made; the step is done again" in text for text in said)
+    assert len(said) == 3 and all(
+        "was altered since it was made; the step is done again" in text for text in said
+    )
     run_training(request, home, lambda report: None)
     assert (request.training_folder(home) / "weights.safetensors").read_bytes() == weights

@@ -40,7 +40,12 @@ def home(store: Path) -> Home:
 def build(home: Home, asked: SweepRequest) -> BuildRequest:
     recipe = asked.recipes()["rnn"]
     return BuildRequest(
-        recipe=recipe, label="rnn", seed=0, in_process=True, cores=1, **steps.prepare("digits", home, recipe.data)
+        recipe=recipe,
+        label="rnn",
+        seed=0,
+        in_process=True,
+        cores=1,
+        **steps.prepare("digits", home, recipe.data),
     )
 
 
@@ -48,7 +53,9 @@ def add_good_trials(study: optuna.Study, *choices: str) -> None:
     for choice in choices:
         curve = dict.fromkeys((1, 2, 3), 0.9)
         known: dict[str, BaseDistribution] = {KEY: CategoricalDistribution(choices)}
-        study.add_trial(create_trial(value=0.9, params={KEY: choice}, distributions=known, intermediate_values=curve))
+        study.add_trial(
+            create_trial(value=0.9, params={KEY: choice}, distributions=known, intermediate_values=curve)
+        )
 
 
 def test_a_trial_below_the_median_is_given_up_and_recorded_so(home: Home) -> None:
@@ -87,7 +94,10 @@ def test_a_trial_tells_of_the_epoch_whose_weights_are_kept(home: Home) -> None:
     seal(folder)
     result = train_one(wanted, asked, (), lambda epoch: None)
     kept = record["history"][record["best_epoch"] - 1]
-    assert (result.validation_accuracy, result.validation_loss) == (kept["validation_accuracy"], kept["validation_loss"])
+    assert (result.validation_accuracy, result.validation_loss) == (
+        kept["validation_accuracy"],
+        kept["validation_loss"],
+    )
 
 
 def test_an_interrupted_trial_is_tried_again_with_its_values(home: Home) -> None:

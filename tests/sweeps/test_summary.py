@@ -24,16 +24,24 @@ ACCURACIES = (0.91, 0.95, 0.9, 0.97, 0.93)
 
 
 def results() -> list[TrialResult]:
-    made = [TrialResult("cnn", seed, (), "finished", value, 0.1, 2.0) for seed, value in enumerate(ACCURACIES)]
+    made = [
+        TrialResult("cnn", seed, (), "finished", value, 0.1, 2.0) for seed, value in enumerate(ACCURACIES)
+    ]
     made += [
         TrialResult("cnn", 0, ("model.width=9",), "finished", 0.99, 0.1, 2.0),
         TrialResult("rnn", 0, (), "failed", why="no"),
     ]
-    return [*made, TrialResult("rnn", 1, (), "pruned", why="below"), TrialResult("rnn", 2, (), "finished", 0.5, 0.9, 1.0)]
+    return [
+        *made,
+        TrialResult("rnn", 1, (), "pruned", why="below"),
+        TrialResult("rnn", 2, (), "finished", 0.5, 0.9, 1.0),
+    ]
 
 
 def test_the_interval_is_students() -> None:
-    row = next(found.row() for found in configurations(results()) if found.label == "cnn" and not found.assignments)
+    row = next(
+        found.row() for found in configurations(results()) if found.label == "cnn" and not found.assignments
+    )
     mean, error = float(np.mean(ACCURACIES)), float(stats.sem(ACCURACIES))
     low, high = stats.t.interval(0.95, len(ACCURACIES) - 1, loc=mean, scale=error)
     assert row["seeds"] == 5
@@ -72,7 +80,9 @@ def test_one_seed_has_no_interval_and_the_record_is_json_for_every_reader() -> N
 def test_a_proposed_number_is_short_in_the_table_and_whole_in_the_record() -> None:
     proposed = "training.optimizer.learning_rate=0.005207204007839988"
     record = as_record([TrialResult("cnn", 0, (proposed, "model.width=24"), "finished", 0.9, 0.1, 2.0)])
-    assert record["configurations"][0]["changes"] == "training.optimizer.learning_rate=0.005207 model.width=24"
+    assert (
+        record["configurations"][0]["changes"] == "training.optimizer.learning_rate=0.005207 model.width=24"
+    )
     assert record["trials"][0]["assignments"] == (proposed, "model.width=24")
 
 

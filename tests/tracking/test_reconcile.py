@@ -58,10 +58,14 @@ def test_a_run_is_killed_when_all_that_work_on_it_are_gone_and_running_when_take
 
 
 @pytest.mark.fault(
-    "a writer is killed in a step's folder and in a file", how="the state that it leaves; beside a living writer"
+    "a writer is killed in a step's folder and in a file",
+    how="the state that it leaves; beside a living writer",
 )
 def test_scraps_of_the_dead_go_and_those_of_the_living_stay(home: Home, dead: str) -> None:
-    left, file = home.steps / ".train-0.a1b2c3d4", home.checkpoints / f".x.safetensors.{dead.split('/')[1]}.tmp"
+    left, file = (
+        home.steps / ".train-0.a1b2c3d4",
+        home.checkpoints / f".x.safetensors.{dead.split('/')[1]}.tmp",
+    )
     left.mkdir()
     file.parent.mkdir()
     file.write_bytes(b"half")
@@ -73,15 +77,26 @@ def test_scraps_of_the_dead_go_and_those_of_the_living_stay(home: Home, dead: st
         assert reconcile(home) == [], "a minute's grace"
         for path in (left, file, scratch, living, theirs):
             os.utime(path, (0, 0))
-        assert reconcile(home) == [f"removed {left}: its writer is gone", f"removed {file}: its writer is gone"]
+        assert reconcile(home) == [
+            f"removed {left}: its writer is gone",
+            f"removed {file}: its writer is gone",
+        ]
         assert scratch.exists() and living.exists() and theirs.exists()
     theirs.unlink()
     assert (home.steps / "train-1").is_dir()
 
 
-@pytest.mark.fault("a training outlives its run", how="a process in its place, with the identity of a killed parent")
+@pytest.mark.fault(
+    "a training outlives its run", how="a process in its place, with the identity of a killed parent"
+)
 def test_an_orphaned_training_is_ended_and_a_living_one_is_not(home: Home, dead: str) -> None:
-    command = [sys.executable, "-c", "import time; time.sleep(60)", "modelyard.training", str(home.steps / ".train-2.a1b2c3d4")]
+    command = [
+        sys.executable,
+        "-c",
+        "import time; time.sleep(60)",
+        "modelyard.training",
+        str(home.steps / ".train-2.a1b2c3d4"),
+    ]
     mine, orphan = (
         subprocess.Popen(command, env=os.environ | {PARENT_VARIABLE: name}, start_new_session=True)
         for name in (identity(os.getpid()), dead)

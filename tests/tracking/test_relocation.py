@@ -28,7 +28,9 @@ def made(tmp_path_factory: pytest.TempPathFactory, templates: Templates) -> Home
     report.mkdir()
     (report / "per_class.csv").write_text("class,accuracy\n0,1.0\n")
     source = open_store(home)[0].get_model_version("lit", "1").source
-    runs.finish_run(home, version.run_id, {"test/accuracy": 0.9}, report, str(source).removeprefix("models:/"))
+    runs.finish_run(
+        home, version.run_id, {"test/accuracy": 0.9}, report, str(source).removeprefix("models:/")
+    )
     return home
 
 
@@ -69,16 +71,23 @@ def test_a_moved_store_is_read_again(made: Home, moved: Home, tmp_path: Path) ->
 def test_only_our_own_prefix_is_rewritten(made: Home, moved: Home) -> None:
     neighbour = f"{made.artifacts}-of-another/1"
     with closing(sqlite3.connect(moved.database)) as connection, connection:
-        connection.execute("INSERT INTO experiments (name, artifact_location) VALUES ('theirs', ?)", [neighbour])
+        connection.execute(
+            "INSERT INTO experiments (name, artifact_location) VALUES ('theirs', ?)", [neighbour]
+        )
     relocate(moved)
     assert neighbour in _paths(moved)
 
 
-@pytest.mark.fault("relocating is interrupted between two tables", how="a trigger of the database refuses the last update")
+@pytest.mark.fault(
+    "relocating is interrupted between two tables", how="a trigger of the database refuses the last update"
+)
 def test_half_a_relocation_is_none(moved: Home) -> None:
     before = _paths(moved)
     with closing(sqlite3.connect(moved.database)) as connection, connection:
-        connection.execute("CREATE TRIGGER refused BEFORE UPDATE ON model_versions BEGIN SELECT RAISE(ABORT, 'power cut'); END")
+        connection.execute(
+            "CREATE TRIGGER refused BEFORE UPDATE ON model_versions BEGIN SELECT RAISE(ABORT, "
+            "'power cut'); END"
+        )
     with pytest.raises(sqlite3.IntegrityError, match="power cut"):
         relocate(moved)
     assert _paths(moved) == before

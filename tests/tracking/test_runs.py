@@ -31,7 +31,9 @@ def test_equal_commands_at_once_share_one_run(home: Home) -> None:
     open_store(home)
     found: list[str] = []
     threads = [
-        threading.Thread(target=lambda: found.append(runs.start_run(home, "key", name="n", params={"seed": 3}, tags=TAGS)))
+        threading.Thread(
+            target=lambda: found.append(runs.start_run(home, "key", name="n", params={"seed": 3}, tags=TAGS))
+        )
         for _ in range(5)
     ]
     for thread in threads:
@@ -42,7 +44,10 @@ def test_equal_commands_at_once_share_one_run(home: Home) -> None:
     assert len(set(found)) == 1
 
 
-@pytest.mark.fault("a run is killed while it is being recorded", how="it ends between making the MLflow run and describing it")
+@pytest.mark.fault(
+    "a run is killed while it is being recorded",
+    how="it ends between making the MLflow run and describing it",
+)
 @pytest.mark.parametrize("last", ["create_run", "log_batch"])
 def test_a_run_that_was_made_and_not_described_is_described_later(
     last: str, home: Home, monkeypatch: pytest.MonkeyPatch

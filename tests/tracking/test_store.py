@@ -62,7 +62,9 @@ def test_a_moved_store_names_both_places(made: Home, home: Home) -> None:
     assert f"moved: made for {made.artifacts}" in examine(home)["database"]
 
 
-def test_the_experiment_is_known_by_its_place_and_a_reader_needs_none(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_experiment_is_known_by_its_place_and_a_reader_needs_none(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
     home.artifacts.mkdir(exist_ok=True)
     relocate(home)
     client, ours = open_store(home)
@@ -90,7 +92,9 @@ def test_an_older_schema_tells_the_upgrade(home: Home) -> None:
 @pytest.mark.fault("MLflow's database is damaged", how="its bytes overwritten")
 def test_a_damaged_database_is_said_to_be_so(home: Home) -> None:
     home.database.write_bytes(b"not a database" * 100)
-    with pytest.raises(StoreError, match=r"mlflow\.db cannot be opened: .*file is not a database.*see modelyard doctor"):
+    with pytest.raises(
+        StoreError, match=r"mlflow\.db cannot be opened: .*file is not a database.*see modelyard doctor"
+    ):
         open_store(home)
     assert "cannot be read" in examine(home)["database"]
 
@@ -101,10 +105,14 @@ def test_a_locked_database_is_named(home: Home) -> None:
     holder.execute("BEGIN EXCLUSIVE")
     try:
         assert "database is locked; a program that holds it has to end" in examine(home)["database"]
-        with pytest.raises(sqlite3.OperationalError) as caught, closing(sqlite3.connect(home.database, timeout=0.1)) as other:
+        with (
+            pytest.raises(sqlite3.OperationalError) as caught,
+            closing(sqlite3.connect(home.database, timeout=0.1)) as other,
+        ):
             other.execute("CREATE TABLE t (x)")
         assert describe_fault(caught.value) == (
-            "the run store is locked by another program; end it (modelyard doctor) and run the same command again"
+            "the run store is locked by another program; end it (modelyard doctor) and run the "
+            "same command again"
         )
     finally:
         holder.close()
@@ -112,21 +120,32 @@ def test_a_locked_database_is_named(home: Home) -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root has groups to give away")
 def test_a_reader_of_a_shared_store_needs_no_lock_and_writes_nothing(made: Home, tmp_path: Path) -> None:
-    """L14: a user of the group, without rights, sees what is registered and verifies it; what writes is refused in a line."""
+    """L14: a user of the group, without rights, sees what is registered and verifies it; what writes is
+    refused in a line.
+    """
     client, _ = open_store(made)
     client.create_registered_model("fruit")
     folder = release(made.releases, 1, Linear.seeded(1))
     digest = sha256_of_file(folder / MODEL_FILE)
-    client.create_model_version("fruit", "nowhere", tags={"validation_accuracy": "0.5"} | told_by_release(folder, digest))
+    client.create_model_version(
+        "fruit", "nowhere", tags={"validation_accuracy": "0.5"} | told_by_release(folder, digest)
+    )
     move_alias(made, a_move("fruit", 1, digest), expected=None)
     home = Home(Path(shutil.copytree(made.root, tmp_path / "nobody has it open")))
     share(home, "4242")
     (tmp_path / "root").mkdir()
     command = as_user(
-        4343, 4242, [sys.executable, "-c", READER], tmp_path / "root",
+        4343,
+        4242,
+        [sys.executable, "-c", READER],
+        tmp_path / "root",
         seen={home.root: str(made.root), ROOT: str(ROOT), Path(sys.prefix): sys.prefix},
-        environment={"PYTHONPATH": f"{ROOT / 'src'}:{ROOT}", "MODELYARD_HOME": str(made.root), "HOME": "/nowhere"},
-    )  # fmt: skip
+        environment={
+            "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}",
+            "MODELYARD_HOME": str(made.root),
+            "HOME": "/nowhere",
+        },
+    )
     log = home.database.with_name("mlflow.db-wal")
     with closing(sqlite3.connect(home.database)) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")

@@ -34,11 +34,13 @@ def older(tmp_path: Path) -> Home:
     engine.dispose()
     with closing(sqlite3.connect(home.database)) as connection, connection:
         connection.execute(
-            "INSERT INTO experiments (experiment_id, name, artifact_location, lifecycle_stage) VALUES (1, ?, ?, 'active')",
+            "INSERT INTO experiments (experiment_id, name, artifact_location, lifecycle_stage) "
+            "VALUES (1, ?, ?, 'active')",
             [EXPERIMENT, str(home.artifacts)],
         )
         connection.execute(
-            "INSERT INTO runs (run_uuid, name, experiment_id, status, lifecycle_stage, source_type, user_id, start_time)"
+            "INSERT INTO runs (run_uuid, name, experiment_id, status, lifecycle_stage, "
+            "source_type, user_id, start_time)"
             " VALUES ('a', 'kept', 1, 'FINISHED', 'active', 'LOCAL', 'somebody', 1)"
         )
     return home
@@ -61,12 +63,16 @@ def test_an_older_database_is_upgraded_with_its_runs(older: Home) -> None:
     assert "nothing to do" in upgrade(older)
 
 
-@pytest.mark.fault("the upgrade of MLflow's database fails half way", how="a table of the new schema is there already")
+@pytest.mark.fault(
+    "the upgrade of MLflow's database fails half way", how="a table of the new schema is there already"
+)
 def test_a_failed_upgrade_puts_the_copy_back(older: Home) -> None:
     with closing(sqlite3.connect(older.database)) as connection, connection:
         connection.execute("CREATE TABLE logged_models (x)")
     before = _content(older.database)
-    with pytest.raises(StoreError, match=rf"upgrade from schema {OLDER} failed .*already exists.*the database is as it was"):
+    with pytest.raises(
+        StoreError, match=rf"upgrade from schema {OLDER} failed .*already exists.*the database is as it was"
+    ):
         upgrade(older)
     assert _content(older.database) == before
 

@@ -18,11 +18,14 @@ from modelyard.training.full import told_when_full
 from modelyard.training.job import WEIGHTS_FILE, TrainJob, run_job
 
 FULL = (
-    torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nGPU 0 has a total capacity of 79.18 GiB"),
+    torch.OutOfMemoryError(
+        "CUDA out of memory. Tried to allocate 2.00 GiB.\nGPU 0 has a total capacity of 79.18 GiB"
+    ),
     RuntimeError("CUDA error: out of memory\nCUDA kernel errors might be asynchronously reported"),
     RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
     RuntimeError(
-        "[enforce fail at alloc_cpu.cpp:121] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"
+        "[enforce fail at alloc_cpu.cpp:121] DefaultCPUAllocator: can't allocate memory: you "
+        "tried to allocate 9 bytes"
     ),
 )
 
@@ -40,7 +43,9 @@ def test_another_error_is_not_taken_for_a_full_device() -> None:
         raise RuntimeError("CUDA error: device-side assert triggered")
 
 
-@pytest.mark.fault("the GPU's memory runs out in a step", how="torch's own error, raised by a step of the second epoch")
+@pytest.mark.fault(
+    "the GPU's memory runs out in a step", how="torch's own error, raised by a step of the second epoch"
+)
 def test_the_checkpoint_stays_and_the_training_goes_on_from_it(
     digits: Dataset, store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -69,7 +74,9 @@ def test_the_checkpoint_stays_and_the_training_goes_on_from_it(
     assert (store / WEIGHTS_FILE).exists()
 
 
-def test_a_probe_that_ran_out_of_memory_is_not_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_probe_that_ran_out_of_memory_is_not_remembered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Another program's memory says nothing of which precision is faster here."""
 
     def full(*_arguments: object, **_named: object) -> Callable[..., object]:
@@ -79,5 +86,7 @@ def test_a_probe_that_ran_out_of_memory_is_not_remembered(tmp_path: Path, monkey
     monkeypatch.setattr(torch.nn.functional, "cross_entropy", full)
     model = make_recipe("rnn", "smoke").model.build((1, 28, 28), 10)
     with pytest.raises(torch.OutOfMemoryError):
-        precision.choose_precision(model, torch.zeros(2, 1, 28, 28), torch.tensor([0, 1]), tmp_path / "precision.json")
+        precision.choose_precision(
+            model, torch.zeros(2, 1, 28, 28), torch.tensor([0, 1]), tmp_path / "precision.json"
+        )
     assert not (tmp_path / "precision.json").exists()

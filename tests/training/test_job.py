@@ -38,16 +38,27 @@ def test_only_answers_reach_the_parent(output: pytest.CaptureFixture[str]) -> No
 
 
 @pytest.mark.parametrize(
-    ("error", "told"), [(ValueError("two\nlines"), "ValueError: two lines"), (ConfigError("expected this"), "expected this")]
+    ("error", "told"),
+    [(ValueError("two\nlines"), "ValueError: two lines"), (ConfigError("expected this"), "expected this")],
 )
 def test_whatever_ends_a_training_is_one_line(
-    error: Exception, told: str, tmp_path: Path, output: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    error: Exception,
+    told: str,
+    tmp_path: Path,
+    output: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def fail(*_given: object) -> None:
         raise error
 
     made = TrainJob(
-        data_folder="", data=DataConfig(), model=CnnConfig(), training=TrainingConfig(), seed=0, device="cpu", checkpoint=""
+        data_folder="",
+        data=DataConfig(),
+        model=CnnConfig(),
+        training=TrainingConfig(),
+        seed=0,
+        device="cpu",
+        checkpoint="",
     )
     (tmp_path / JOB_FILE).write_text(made.model_dump_json())
     monkeypatch.setattr(job, "run_job", fail)
@@ -59,7 +70,11 @@ def test_whatever_ends_a_training_is_one_line(
 @pytest.mark.parametrize("package", ["src", "flows"])
 def test_no_process_of_ours_imports_from_the_current_folder(package: str) -> None:
     """Where somebody's architectures are called `random.py` or `queue.py`."""
-    commands = [line for file in (ROOT / package).rglob("*.py") for line in re.findall(r'.*"-m", .*', file.read_text())]
+    commands = [
+        line
+        for file in (ROOT / package).rglob("*.py")
+        for line in re.findall(r'.*"-m", .*', file.read_text())
+    ]
     started = [line for line in commands if "executable" in line or "python" in line]
     assert started
     assert [line for line in started if '"-P", "-m"' not in line] == []

@@ -24,11 +24,20 @@ CPU = torch.device("cpu")
 
 @pytest.fixture
 def splits(digits: Dataset) -> Splits:
-    return make_splits(Dataset(digits.name, digits.train.take(np.arange(200)), digits.test, digits.classes, ""), DataConfig())
+    return make_splits(
+        Dataset(digits.name, digits.train.take(np.arange(200)), digits.test, digits.classes, ""), DataConfig()
+    )
 
 
 def few_epochs(architecture: str, epochs: int = 3) -> TrainingConfig:
-    changes = [f"epochs={epochs}", "min_steps=0", "batch_size=64", "precision=fp32", "hard_share=0.5", "ema_decay=0.9"]
+    changes = [
+        f"epochs={epochs}",
+        "min_steps=0",
+        "batch_size=64",
+        "precision=fp32",
+        "hard_share=0.5",
+        "ema_decay=0.9",
+    ]
     return make_recipe(architecture, "smoke").training.override(changes)
 
 
@@ -46,7 +55,12 @@ def test_every_parameter_moves(architecture: str, splits: Splits) -> None:
 def test_resume_equals_no_interruption_bit_for_bit(
     architecture: str, preset: str, dataset: str, splits: Splits, tmp_path: Path
 ) -> None:
-    changes = ["training.epochs=3", "training.min_steps=0", "training.batch_size=64", "training.precision=fp32"]
+    changes = [
+        "training.epochs=3",
+        "training.min_steps=0",
+        "training.batch_size=64",
+        "training.precision=fp32",
+    ]
     config = named_recipes([architecture], preset, changes, dataset=dataset)[architecture].training
 
     def run(checkpoint: Path, stop_after: int) -> dict[str, torch.Tensor]:
@@ -68,15 +82,19 @@ def test_resume_equals_no_interruption_bit_for_bit(
 
 
 EVEN = {
-    "weights": ["class_weights=balanced"], "sampling": ["sampling=balanced"],
-    "both": ["class_weights=balanced", "sampling=balanced"], "hard, too": ["sampling=balanced", "hard_share=0.5"],
-}  # fmt: skip
+    "weights": ["class_weights=balanced"],
+    "sampling": ["sampling=balanced"],
+    "both": ["class_weights=balanced", "sampling=balanced"],
+    "hard, too": ["sampling=balanced", "hard_share=0.5"],
+}
 
 
 def uneven(digits: Dataset, *sizes: int) -> Splits:
     """So many images of each of the first classes, two of each held out."""
     rows = [np.flatnonzero(digits.train.labels_N == label)[: size + 2] for label, size in enumerate(sizes)]
-    train, held_out = (np.concatenate(part) for part in ([row[2:] for row in rows], [row[:2] for row in rows]))
+    train, held_out = (
+        np.concatenate(part) for part in ([row[2:] for row in rows], [row[:2] for row in rows])
+    )
     return Splits(digits.train.take(train), digits.train.take(held_out), digits.test)
 
 
@@ -93,7 +111,9 @@ def test_uneven_classes_are_resumed_bit_for_bit(changes: list[str], digits: Data
             if report.epoch == stop_after:
                 raise KeyboardInterrupt
 
-        return train(model, splits, training, seed=3, device=CPU, checkpoint=checkpoint, on_epoch=stop).model.state_dict()
+        return train(
+            model, splits, training, seed=3, device=CPU, checkpoint=checkpoint, on_epoch=stop
+        ).model.state_dict()
 
     whole = run(tmp_path / "whole", 99)
     with pytest.raises(KeyboardInterrupt):
@@ -107,14 +127,30 @@ def test_uneven_classes_are_resumed_bit_for_bit(changes: list[str], digits: Data
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 def test_the_weighted_loss_is_the_mean_of_the_classes_means(smoothing: float, digits: Dataset) -> None:
     torch.manual_seed(3)
-    model, splits = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(784, 10)), uneven(digits, 20, 3, 0, 7)
-    images_NCHW, labels_N = torch.from_numpy(splits.train.images_NCHW) / 255, torch.from_numpy(splits.train.labels_N)
-    losses_N = torch.nn.functional.cross_entropy(model(images_NCHW), labels_N, label_smoothing=smoothing, reduction="none")
-    config = TrainingConfig.model_validate({
-        "epochs": 1, "precision": "fp32", "class_weights": "balanced", "label_smoothing": smoothing, "augment": {"shift": 0},
-    })  # fmt: skip
+    model, splits = (
+        torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(784, 10)),
+        uneven(digits, 20, 3, 0, 7),
+    )
+    images_NCHW, labels_N = (
+        torch.from_numpy(splits.train.images_NCHW) / 255,
+        torch.from_numpy(splits.train.labels_N),
+    )
+    losses_N = torch.nn.functional.cross_entropy(
+        model(images_NCHW), labels_N, label_smoothing=smoothing, reduction="none"
+    )
+    config = TrainingConfig.model_validate(
+        {
+            "epochs": 1,
+            "precision": "fp32",
+            "class_weights": "balanced",
+            "label_smoothing": smoothing,
+            "augment": {"shift": 0},
+        }
+    )
     found = train(model, splits, config, seed=0, device=CPU).history[0].train_loss
-    assert found == pytest.approx(np.mean([losses_N[labels_N == label].mean().item() for label in (0, 1, 3)]), rel=1e-5)
+    assert found == pytest.approx(
+        np.mean([losses_N[labels_N == label].mean().item() for label in (0, 1, 3)]), rel=1e-5
+    )
     assert found != pytest.approx(losses_N.mean().item(), rel=1e-3)
 
 
@@ -128,7 +164,9 @@ def test_validation_is_not_weighed(digits: Dataset) -> None:
 
 
 @pytest.mark.parametrize("sizes", [(1, 1), (3, 3), (1, 40)], ids=str)
-@pytest.mark.parametrize("changes", [[], ["sampling=balanced", "class_weights=balanced"]], ids=["plain", "balanced"])
+@pytest.mark.parametrize(
+    "changes", [[], ["sampling=balanced", "class_weights=balanced"]], ids=["plain", "balanced"]
+)
 @pytest.mark.parametrize("architecture", ALL)
 def test_few_images_train(
     architecture: str,
@@ -168,11 +206,15 @@ def test_every_preset_takes_steps_with_few_images(preset: str) -> None:
 def test_one_image_is_refused_in_one_line(digits: Dataset) -> None:
     model = make_recipe("rnn", "smoke").model.build((1, 28, 28), 10)
     config = few_epochs("rnn").override(["max_train_images=1"])
-    with pytest.raises(TrainingError, match="expected at least 2 images to train on, received 1; allow or add more"):
+    with pytest.raises(
+        TrainingError, match="expected at least 2 images to train on, received 1; allow or add more"
+    ):
         train(model, uneven(digits, 3, 3), config, seed=0, device=CPU)
 
 
-def test_fewer_images_of_a_folder_are_of_every_class(digits: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fewer_images_of_a_folder_are_of_every_class(
+    digits: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A folder's images come class by class: the first of them are one class."""
     splits = uneven(digits, 30, 10, 20)
     fed: list[Split] = []
@@ -242,7 +284,9 @@ def test_the_kept_epoch_has_the_lowest_calibrated_loss(splits: Splits) -> None:
     losses = [report.calibrated_loss for report in result.history]
     assert result.best_epoch == 1 + losses.index(min(losses))
     kept = torch.from_numpy(splits.validation.labels_N.astype("int64"))
-    assert calibrated_loss(predict_logits(result.model, splits.validation, CPU), kept) == pytest.approx(min(losses), abs=1e-6)
+    assert calibrated_loss(predict_logits(result.model, splits.validation, CPU), kept) == pytest.approx(
+        min(losses), abs=1e-6
+    )
 
 
 def test_patience_stops_early(splits: Splits) -> None:

@@ -20,7 +20,9 @@ def test_unknown_and_absent_devices_are_refused(monkeypatch: pytest.MonkeyPatch)
         resolve_device("cuda")
 
 
-def test_equal_trainings_on_one_machine_get_one_precision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_equal_trainings_on_one_machine_get_one_precision(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
     answers = iter(["bf16", "fp32", "fp32"])
     monkeypatch.setattr(precision, "probe_precision", lambda *_: next(answers))

@@ -1,4 +1,6 @@
-"""After its first pass an epoch sees the hard images and some others; a rare class may weigh more or come more often."""
+"""After its first pass an epoch sees the hard images and some others; a rare class may weigh more or come
+more often.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +55,9 @@ SIZES = {"even": [11, 11, 11], "rare": [600, 20, 1], "absent": [7, 0, 13], "two"
 
 @pytest.mark.parametrize("share", [1.0, 0.5])
 @pytest.mark.parametrize("sizes", SIZES.values(), ids=SIZES)
-def test_balanced_sampling_draws_each_class_equally_often_and_no_image_before_its_turn(sizes: list[int], share: float) -> None:
+def test_balanced_sampling_draws_each_class_equally_often_and_no_image_before_its_turn(
+    sizes: list[int], share: float
+) -> None:
     labels_N = torch.repeat_interleave(torch.arange(len(sizes)), torch.tensor(sizes))
     total, present = sum(sizes), sum(size > 0 for size in sizes)
     drawn = torch.zeros(len(sizes))
@@ -66,23 +70,30 @@ def test_balanced_sampling_draws_each_class_equally_often_and_no_image_before_it
         assert all(part_N.max() - part_N.min() <= 1 for part_N in torch.split(times_N, sizes) if len(part_N))
         drawn += counts_K
     assert all(
-        (drawn / drawn.sum())[label] == pytest.approx((size > 0) / present, abs=0.12) for label, size in enumerate(sizes)
+        (drawn / drawn.sum())[label] == pytest.approx((size > 0) / present, abs=0.12)
+        for label, size in enumerate(sizes)
     )
 
 
 def test_balanced_sampling_follows_its_seed_and_shows_all_of_a_large_class() -> None:
     labels_N = torch.tensor([0] * 90 + [1] * 10)
-    draws = [choose_images(torch.zeros(100), 1.0, generator(seed), labels_N).tolist() for seed in (1, 1, *range(2, 30))]
+    draws = [
+        choose_images(torch.zeros(100), 1.0, generator(seed), labels_N).tolist()
+        for seed in (1, 1, *range(2, 30))
+    ]
     assert draws[0] == draws[1] != draws[2]
     assert {row for draw in draws for row in draw} == set(range(100)), "the large class takes turns"
 
 
 def test_balanced_and_hard_takes_the_hard_images_of_each_class() -> None:
     labels_N = torch.tensor([0] * 80 + [1] * 20)
-    losses_N = torch.linspace(0, 1, 100).roll(20)  # class 0 ends with its own largest losses, class 1 with small ones
+    losses_N = torch.linspace(0, 1, 100).roll(
+        20
+    )  # class 0 ends with its own largest losses, class 1 with small ones
     chosen = set(choose_images(losses_N, 0.2, generator(), labels_N).tolist())
     hardest = [
-        set((rows[losses_N[rows].argsort(descending=True)[:5]]).tolist()) for rows in (torch.arange(80), torch.arange(80, 100))
+        set((rows[losses_N[rows].argsort(descending=True)[:5]]).tolist())
+        for rows in (torch.arange(80), torch.arange(80, 100))
     ]
     assert hardest[0] <= chosen and hardest[1] <= chosen
 
@@ -93,6 +104,8 @@ def test_balanced_weights_make_all_classes_count_alike_and_1_in_the_mean(sizes: 
     weights_K = class_weights(labels_N, "balanced")
     assert weights_K is not None and weights_K.dtype == torch.float32
     present = [size for size in sizes if size]
-    assert weights_K.tolist() == pytest.approx([sum(sizes) / (len(present) * size) if size else 0 for size in sizes])
+    assert weights_K.tolist() == pytest.approx(
+        [sum(sizes) / (len(present) * size) if size else 0 for size in sizes]
+    )
     assert weights_K[labels_N].mean().item() == pytest.approx(1)
     assert class_weights(labels_N, "none") is None

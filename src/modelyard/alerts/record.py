@@ -23,7 +23,9 @@ from modelyard.home import Home
 
 Kind = Literal["failure", "crash", "refused", "drift", "data-refused", "test"]
 BUDGET_SECONDS = 2.0
-"""A disk that hangs costs a run this much and no more; the alert goes on in the background while the run lives."""
+"""A disk that hangs costs a run this much and no more; the alert goes on in the background while the run
+lives.
+"""
 MOST_WAITING = 500
 """Alerts kept for webhooks that do not answer; of more the oldest are given up. The record has them all."""
 VARIABLE = "MODELYARD_WEBHOOK"
@@ -39,7 +41,9 @@ def alert(home: Home, kind: Kind, title: str, facts: Mapping[str, Any]) -> None:
         work.start()
         work.join(BUDGET_SECONDS)
         if work.is_alive():
-            logger.warning("alert %r is not recorded after %s s; it goes on in the background", title, BUDGET_SECONDS)
+            logger.warning(
+                "alert %r is not recorded after %s s; it goes on in the background", title, BUDGET_SECONDS
+            )
     except Exception:  # whatever it is, the run is worth more
         logger.exception("alert %r could not be told", title)
 
@@ -61,11 +65,18 @@ def record(home: Home, kind: Kind, title: str, facts: Mapping[str, Any]) -> Entr
     It waits before it is in the record: killed between the two, it is still delivered.
     """
     entry: Entry = {
-        "id": uuid.uuid4().hex, "time": datetime.now(UTC).isoformat(timespec="microseconds"), "kind": kind, "title": title,
-        "host": platform.node(), "facts": {name: _plain(fact) for name, fact in facts.items()},
-    }  # fmt: skip
+        "id": uuid.uuid4().hex,
+        "time": datetime.now(UTC).isoformat(timespec="microseconds"),
+        "kind": kind,
+        "title": title,
+        "host": platform.node(),
+        "facts": {name: _plain(fact) for name, fact in facts.items()},
+    }
     if os.environ.get(VARIABLE):
-        write_json(waiting_folder(home) / f"{entry['time'].replace(':', '')}-{entry['id']}.json", entry | {"delivered": []})
+        write_json(
+            waiting_folder(home) / f"{entry['time'].replace(':', '')}-{entry['id']}.json",
+            entry | {"delivered": []},
+        )
         _give_up_oldest(home)
     _append(record_file(home), entry)
     return entry
@@ -99,14 +110,21 @@ def send_in_background(home: Home) -> None:
     log = make_folder(home.logs) / "alerts-sender.log"
     with log.open("ab") as stream:
         process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "modelyard.alerts.webhooks", str(home.root)], stdin=subprocess.DEVNULL, stdout=stream,
-            stderr=stream, start_new_session=True,
-        )  # fmt: skip
-    threading.Thread(target=process.wait, daemon=True).start()  # it leaves no zombie while this process lives on
+            [sys.executable, "-P", "-m", "modelyard.alerts.webhooks", str(home.root)],
+            stdin=subprocess.DEVNULL,
+            stdout=stream,
+            stderr=stream,
+            start_new_session=True,
+        )
+    threading.Thread(
+        target=process.wait, daemon=True
+    ).start()  # it leaves no zombie while this process lives on
 
 
 def read_record(home: Home) -> list[Entry]:
-    """All alerts of the store, oldest first, each with `state`: waiting, or recorded (delivered where there are webhooks)."""
+    """All alerts of the store, oldest first, each with `state`: waiting, or recorded (delivered where there
+    are webhooks).
+    """
     waiting = {path.stem.rpartition("-")[2] for path in waiting_files(home)}
     entries = []
     path = record_file(home)
@@ -120,10 +138,14 @@ def read_record(home: Home) -> list[Entry]:
 
 
 def was_told(home: Home, kind: Kind, facts: Mapping[str, Any]) -> bool:
-    """Whether the store has an alert of this kind with these facts, so that it need not be told every night."""
+    """Whether the store has an alert of this kind with these facts, so that it need not be told
+    every night.
+    """
     try:
         told = [entry["facts"] for entry in read_record(home) if entry["kind"] == kind]
-        return any(all(name in known and known[name] == fact for name, fact in facts.items()) for known in told)
+        return any(
+            all(name in known and known[name] == fact for name, fact in facts.items()) for known in told
+        )
     except (OSError, LookupError, TypeError):  # the record cannot be read: better told twice than never
         return False
 

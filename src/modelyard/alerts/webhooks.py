@@ -1,7 +1,7 @@
 """Delivering alerts: JSON by POST, retried, each webhook once.
 
-At least once, to be exact: a sender that is killed between the answer and its note of it sends again, with the same `id`.
-`python -m modelyard.alerts.webhooks STORE` delivers what waits and ends.
+At least once, to be exact: a sender that is killed between the answer and its note of it sends again, with
+the same `id`. `python -m modelyard.alerts.webhooks STORE` delivers what waits and ends.
 """
 
 from __future__ import annotations
@@ -51,7 +51,8 @@ def addresses() -> list[str]:
     for number, address in enumerate(named, start=1):
         if not is_http(address):
             raise ConfigError(
-                f"{VARIABLE}: expected http:// or https:// addresses separated by commas, number {number} is none"
+                f"{VARIABLE}: expected http:// or https:// addresses separated by commas, number "
+                f"{number} is none"
                 f" (it begins with {address[:6]!r})"
             )
     return named
@@ -86,7 +87,9 @@ def deliver(home: Home, pauses: Sequence[float] = PAUSES, answer_seconds: float 
 
 @contextmanager
 def _turn(home: Home) -> Iterator[bool]:
-    """One sends and one waits; a third need not (False): the one that waits will find what the third came for."""
+    """One sends and one waits; a third need not (False): the one that waits will find what the third came
+    for.
+    """
     folder = make_folder(waiting_folder(home))
     sending, following = FileLock(folder / ".sending.lock"), FileLock(folder / ".following.lock")
     try:
@@ -97,7 +100,9 @@ def _turn(home: Home) -> Iterator[bool]:
     try:
         sending.acquire(timeout=SENDER_SECONDS)
     except Timeout:
-        raise StoreError(f"another sender of alerts is at work for {SENDER_SECONDS} s already; try again later") from None
+        raise StoreError(
+            f"another sender of alerts is at work for {SENDER_SECONDS} s already; try again later"
+        ) from None
     finally:
         following.release()
     try:
@@ -136,19 +141,25 @@ def _mark(address: str) -> str:
 
 
 def post(address: str, entry: Entry, answer_seconds: float) -> str | None:
-    """None when the webhook took it (2xx), else what went wrong. Redirects are not followed: a POST would become a GET."""
+    """None when the webhook took it (2xx), else what went wrong. Redirects are not followed: a POST would
+    become a GET.
+    """
     import httpx
 
     logging.getLogger("httpx").setLevel(logging.WARNING)  # at INFO it logs the whole address
     try:
-        with httpx.stream("POST", address, json=payload(entry), timeout=answer_seconds, follow_redirects=False) as answer:
+        with httpx.stream(
+            "POST", address, json=payload(entry), timeout=answer_seconds, follow_redirects=False
+        ) as answer:
             return None if answer.is_success else f"it answered {answer.status_code}"
     except Exception as error:  # their texts may hold the address
         return type(error).__name__
 
 
 def payload(entry: Entry) -> dict[str, object]:
-    """The alert as JSON, with the `text` that Slack and its likes show: they take `<` for a link or a call of all."""
+    """The alert as JSON, with the `text` that Slack and its likes show: they take `<` for a link or a call of
+    all.
+    """
     lines = [f"Modelyard on {entry['host']}, {entry['kind']}: {entry['title']}"]
     lines += [f"{name}: {fact}" for name, fact in entry["facts"].items()]
     return entry | {"text": "\n".join(html.escape(printable(line), quote=False) for line in lines)}

@@ -14,7 +14,8 @@ from modelyard.terminal.echo import echo
 
 alerts_app = typer.Typer(
     no_args_is_help=True,
-    help="Failures, crashes, refusals and drift: recorded, and posted to the addresses in MODELYARD_WEBHOOK (url[,url]).",
+    help="Failures, crashes, refusals and drift: recorded, and posted to the addresses in "
+    "MODELYARD_WEBHOOK (url[,url]).",
 )
 
 
@@ -67,6 +68,9 @@ def _send(home: Home) -> None:
     done = deliver(home, pauses=(0.0, 1.0))
     echo(f"delivered: {done.delivered}, waiting: {len(waiting_files(home))}")
     for address, failure in done.failures.items():
-        echo(f"modelyard: {address} did not take it: {failure}; it is kept and sent with the next alert", err=True)
+        echo(
+            f"modelyard: {address} did not take it: {failure}; it is kept and sent with the next alert",
+            err=True,
+        )
     if done.failures:
         raise typer.Exit(1)

@@ -42,7 +42,11 @@ if TYPE_CHECKING:
     from modelyard.steps.requests import CompareRequest
 
 app = typer.Typer(
-    rich_markup_mode="markdown", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__
+    rich_markup_mode="markdown",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help=__doc__,
 )
 app.add_typer(data_app, name="data")
 app.add_typer(alerts_app, name="alerts")
@@ -72,7 +76,9 @@ def _say_version(asked: bool) -> None:
 
 @app.callback()
 def options(
-    version: Annotated[bool, typer.Option("--version", is_eager=True, callback=_say_version, help="Say it and exit.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_say_version, help="Say it and exit.")
+    ] = False,
 ) -> None:
     """What stands before the command; --help and --version make no store."""
     configure(Home.current())
@@ -83,47 +89,67 @@ def _set_debug(debug: bool) -> None:
         os.environ["MODELYARD_DEBUG"] = "1"
 
 
-DebugOption = Annotated[bool, typer.Option("--debug", callback=_set_debug, help="Show the whole trace of an error.")]
+DebugOption = Annotated[
+    bool, typer.Option("--debug", callback=_set_debug, help="Show the whole trace of an error.")
+]
 
 
 @app.command()
 def run(
     dataset: Annotated[
         str,
-        typer.Option("--dataset", "-d", help="auto, a name of `modelyard data list`, or an image folder, archive or table."),
+        typer.Option(
+            "--dataset",
+            "-d",
+            help="auto, a name of `modelyard data list`, or an image folder, archive or table.",
+        ),
     ] = "auto",
     architecture: Annotated[
         list[str] | None,
         typer.Option(
             "--architecture",
             "-a",
-            help="cnn, rnn, transformer, lenet, lstm, vit, file.py:Class, torchvision:NAME or timm:NAME; repeatable.",
+            help="cnn, rnn, transformer, lenet, lstm, vit, file.py:Class, torchvision:NAME or "
+            "timm:NAME; repeatable.",
         ),
     ] = None,
     preset: Annotated[str, typer.Option(help=PRESETS_HELP)] = "standard",
-    assignments: Annotated[list[str] | None, typer.Option("--set", help="Change a recipe value: training.epochs=3.")] = None,
+    assignments: Annotated[
+        list[str] | None, typer.Option("--set", help="Change a recipe value: training.epochs=3.")
+    ] = None,
     labels: LabelsOption = 0,
     seed: Annotated[int, typer.Option(min=0, help="Weights, order and augmentation follow from it.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     skip_unreadable: SkipOption = False,
-    name: Annotated[str, typer.Option(help="The model's. Default: the data set's, or what the path is called.")] = "",
-    plan: Annotated[bool, typer.Option("--plan", help="Only say which steps are done and which would run.")] = False,
+    name: Annotated[
+        str, typer.Option(help="The model's. Default: the data set's, or what the path is called.")
+    ] = "",
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Only say which steps are done and which would run.")
+    ] = False,
     as_json: JsonOption = False,
     debug: DebugOption = False,
 ) -> None:
     """Train, evaluate, export, verify and register every architecture; promote the best.
 
-    Steps that were done before with the same data, recipe and code are skipped; an interrupted training goes on
-    from its last epoch. Without --architecture the three tuned ones are compared: cnn, rnn and transformer.
+    Steps that were done before with the same data, recipe and code are skipped; an interrupted training goes
+    on from its last epoch. Without --architecture the three tuned ones are compared: cnn, rnn and
+    transformer.
     """
 
     def request() -> CompareRequest:
         from modelyard.steps.requests import compare_request
 
         return compare_request(
-            dataset, architectures=architecture or [], preset=preset, assignments=with_labels(assignments, labels),
-            seed=seed, device=device, skip_unreadable=skip_unreadable, name=name,
-        )  # fmt: skip
+            dataset,
+            architectures=architecture or [],
+            preset=preset,
+            assignments=with_labels(assignments, labels),
+            seed=seed,
+            device=device,
+            skip_unreadable=skip_unreadable,
+            name=name,
+        )
 
     if plan:
         from modelyard.console.plan import plan_rows
@@ -145,7 +171,9 @@ def run(
 
 @app.command()
 def doctor(
-    relocate: Annotated[bool, typer.Option("--relocate", help="Repair a store that was moved or renamed.")] = False,
+    relocate: Annotated[
+        bool, typer.Option("--relocate", help="Repair a store that was moved or renamed.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Versions, providers, cores, disk, sizes and the state of the store."""
@@ -169,7 +197,9 @@ def _terminate(number: int, _frame: object) -> None:
 
 @private_files()
 def main() -> None:
-    """Entry point: every expected error is one line and an exit code (2 input, 1 failure, 130 Ctrl-C, 143 SIGTERM)."""
+    """Entry point: every expected error is one line and an exit code (2 input, 1 failure, 130 Ctrl-C, 143
+    SIGTERM).
+    """
     signal.signal(signal.SIGTERM, _terminate)
     try:
         code = app(standalone_mode=False) or 0

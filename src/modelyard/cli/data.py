@@ -40,11 +40,15 @@ def data_fetch(name: Annotated[str, typer.Argument(help="One of modelyard data l
 
 @data_app.command("show")
 def data_show(
-    dataset: Annotated[str, typer.Argument(help="A name of modelyard data list or the path of a folder, archive or table.")],
+    dataset: Annotated[
+        str, typer.Argument(help="A name of modelyard data list or the path of a folder, archive or table.")
+    ],
     height: Annotated[int | None, typer.Option(help="Pixels, as --set data.height.")] = None,
     width: Annotated[int | None, typer.Option(help="Pixels, as --set data.width.")] = None,
     assignments: SetOption = None,
-    picture: Annotated[Path | None, typer.Option(help="Write some images of each class into this PNG file.")] = None,
+    picture: Annotated[
+        Path | None, typer.Option(help="Write some images of each class into this PNG file.")
+    ] = None,
     skip_unreadable: SkipOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -72,20 +76,30 @@ def _draw(dataset: Dataset, picture: Path) -> None:
             draw_contact_sheet(dataset, picture)
     except (OSError, StoreError) as error:
         why = getattr(error.__cause__ or error, "strerror", None) or error
-        raise DataError(f"--picture {picture}: cannot be written ({why}); name a PNG file in a folder of yours") from None
+        raise DataError(
+            f"--picture {picture}: cannot be written ({why}); name a PNG file in a folder of yours"
+        ) from None
 
 
 @data_app.command("import")
 def data_import(
-    folder: Annotated[str, typer.Argument(help="Folder (class_name/*.png|jpg, train/, val/, test/; IDX), archive or table.")],
-    name: Annotated[str | None, typer.Option(help="Its name from now on; by default the folder's, made to fit.")] = None,
+    folder: Annotated[
+        str, typer.Argument(help="Folder (class_name/*.png|jpg, train/, val/, test/; IDX), archive or table.")
+    ],
+    name: Annotated[
+        str | None, typer.Option(help="Its name from now on; by default the folder's, made to fit.")
+    ] = None,
     height: Annotated[int | None, typer.Option(help="Pixels; by default the majority's.")] = None,
     width: Annotated[int | None, typer.Option(help="Pixels; by default the majority's.")] = None,
-    channels: Annotated[Literal["1", "3"] | None, typer.Option(help="1 grey, 3 colour; by default the majority's.")] = None,
+    channels: Annotated[
+        Literal["1", "3"] | None, typer.Option(help="1 grey, 3 colour; by default the majority's.")
+    ] = None,
     assignments: SetOption = None,
     skip_unreadable: SkipOption = False,
 ) -> None:
-    """Bring your own data into the cache under a name that every command takes; the folder may go afterwards."""
+    """Bring your own data into the cache under a name that every command takes; the folder may go
+    afterwards.
+    """
     from modelyard.home import Home
     from modelyard.progress import ConsoleProgress
     from modelyard.releases.folders import champion_size
@@ -95,7 +109,9 @@ def data_import(
     check_address(folder)
     name = name or own_name(Path(folder))
     sides = _as_words(height=height, width=width, channels=channels)
-    options = folder_options([*(assignments or []), *sides], skip_unreadable, champion_size(Home.current().releases, name))
+    options = folder_options(
+        [*(assignments or []), *sides], skip_unreadable, champion_size(Home.current().releases, name)
+    )
     with ConsoleProgress() as progress:
         imported = import_dataset(Path(folder), name, options, progress.work)
     dataset, previous = imported.dataset, imported.previous
@@ -118,7 +134,10 @@ def data_remove(name: Annotated[str, typer.Argument(help="An imported data set."
 
 
 def _summary(dataset: Dataset) -> list[str]:
-    line = f"{dataset.name}: {len(dataset.train)} training and {len(dataset.test)} test images, digest {dataset.digest}"
+    line = (
+        f"{dataset.name}: {len(dataset.train)} training and {len(dataset.test)} test images, "
+        f"digest {dataset.digest}"
+    )
     return [line, *dataset.origin.get("notes", [])]
 
 
@@ -129,7 +148,9 @@ def _print_description(description: dict[str, Any]) -> None:
     hidden = ("unreadable files left out", "notes", "how decoded")
     facts = {name: fact for name, fact in origin.items() if name not in hidden} | description
     for name, fact in facts.items():
-        text = ", ".join(f"{part} {value:,}" for part, value in fact.items()) if isinstance(fact, dict) else fact
+        text = (
+            ", ".join(f"{part} {value:,}" for part, value in fact.items()) if isinstance(fact, dict) else fact
+        )
         echo(f"{name:>35}  {text}")
     for text in [*(f"equal images: {example}" for example in examples), *origin.get("notes", [])]:
         echo(f"{'':>35}  {text}")

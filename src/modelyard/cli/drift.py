@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 
 def drift(
-    before: Annotated[str, typer.Argument(help="A data set, or a release such as mnist@champion: what it was trained on.")],
+    before: Annotated[
+        str, typer.Argument(help="A data set, or a release such as mnist@champion: what it was trained on.")
+    ],
     now: Annotated[str, typer.Argument(help="A data set: a name of modelyard data list or an image folder.")],
     assignments: Annotated[
         list[str] | None, typer.Option("--set", help="Change a rule: validation.pixel_drift=0.1; repeatable.")
@@ -28,7 +30,8 @@ def drift(
 ) -> None:
     """What changed between two data sets: classes, counts, label shares and brightness, each with a test.
 
-    Drift is a difference that is significant and large enough. Also says whether a scheduled run would refuse NOW.
+    Drift is a difference that is significant and large enough. Also says whether a scheduled run would refuse
+    NOW.
     """
     from modelyard.steps.freshness import report
 

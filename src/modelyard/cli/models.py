@@ -12,7 +12,9 @@ from modelyard.cli.options import JsonOption, print_rows
 from modelyard.home import Home
 from modelyard.terminal.echo import echo
 
-models_app = typer.Typer(no_args_is_help=True, help="Look at the registered models, promote, roll back and audit.")
+models_app = typer.Typer(
+    no_args_is_help=True, help="Look at the registered models, promote, roll back and audit."
+)
 ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help="Registered name, such as digits.")]
 ReasonOption = Annotated[str, typer.Option(help="Why, for the ledger.")]
 
@@ -54,15 +56,20 @@ def models_show(
 
 @models_app.command("promote")
 def models_promote(
-    model: Annotated[str, typer.Argument(metavar="MODEL@VERSION", help="Which version, by number or alias: digits@3.")],
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL@VERSION", help="Which version, by number or alias: digits@3.")
+    ],
     alias: Annotated[str, typer.Option(help="Alias to move.")] = "champion",
     reason: ReasonOption = "",
-    force: Annotated[bool, typer.Option("--force", help="Although a gate failed; the ledger tells who and which.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Although a gate failed; the ledger tells who and which.")
+    ] = False,
 ) -> None:
     """Make a version champion if it passes its gates; what serves follows within a second.
 
-    The gates are those that the version was last judged by (recipe.gates, see docs/promotion.md). Whether it is better
-    on validation is not asked: that choice is yours here. Other aliases than champion ask for parity alone.
+    The gates are those that the version was last judged by (recipe.gates, see docs/promotion.md). Whether it
+    is better on validation is not asked: that choice is yours here. Other aliases than champion ask for
+    parity alone.
 
     Exit code 1: a gate refused it (the line names each); 2: the input is wrong or the bundle is damaged.
     """
@@ -77,7 +84,9 @@ def models_promote(
 @models_app.command("rollback")
 def models_rollback(
     model: ModelArgument,
-    to: Annotated[int | None, typer.Option(help="A version that was champion before; else the one before this.")] = None,
+    to: Annotated[
+        int | None, typer.Option(help="A version that was champion before; else the one before this.")
+    ] = None,
     reason: ReasonOption = "",
 ) -> None:
     """Make the version champion again that was it before; twice goes two steps back.
@@ -96,8 +105,12 @@ def models_rollback(
 def models_history(
     model: ModelArgument,
     alias: Annotated[str | None, typer.Option(help="Only this alias.")] = None,
-    at: Annotated[str | None, typer.Option(help="What each alias pointed to at this time, UTC unless it says +01:00.")] = None,
-    verify: Annotated[bool, typer.Option("--verify", help="Check hash chain and releases; exit code 1 if altered.")] = False,
+    at: Annotated[
+        str | None, typer.Option(help="What each alias pointed to at this time, UTC unless it says +01:00.")
+    ] = None,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Check hash chain and releases; exit code 1 if altered.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Every move of an alias: when, who, from, to and why."""

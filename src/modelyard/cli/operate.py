@@ -25,12 +25,18 @@ if TYPE_CHECKING:
 
 MlflowPort = Annotated[int, typer.Option(help="Port of MLflow.")]
 PrefectPort = Annotated[int, typer.Option(help="Port of Prefect.")]
-AllowedHost = Annotated[list[str] | None, typer.Option(help="A name under which a proxy leads here; repeatable.")]
+AllowedHost = Annotated[
+    list[str] | None, typer.Option(help="A name under which a proxy leads here; repeatable.")
+]
 
 
 def up(
-    detach: Annotated[bool, typer.Option("--detach", help="Go on in the background; end it with: modelyard down")] = False,
-    without: Annotated[list[str] | None, typer.Option(help="Leave out prefect, mlflow, worker or serve; repeatable.")] = None,
+    detach: Annotated[
+        bool, typer.Option("--detach", help="Go on in the background; end it with: modelyard down")
+    ] = False,
+    without: Annotated[
+        list[str] | None, typer.Option(help="Leave out prefect, mlflow, worker or serve; repeatable.")
+    ] = None,
     mlflow_port: MlflowPort = 5000,
     prefect_port: PrefectPort = 4200,
     serve_port: Annotated[int, typer.Option(help="Port of the model server.")] = 9700,
@@ -38,7 +44,8 @@ def up(
 ) -> None:
     """Run everything: Prefect, MLflow, the worker that runs what is due, and the model server.
 
-    Each part is started again when it ends, and none outlives its supervisor. Ctrl-C (or `modelyard down`) ends all.
+    Each part is started again when it ends, and none outlives its supervisor. Ctrl-C (or `modelyard down`)
+    ends all.
     """
     from modelyard.operations import supervision
     from modelyard.operations.parts import NAMES, make_parts
@@ -48,12 +55,19 @@ def up(
     _make_store(home)
     ports = {"mlflow": mlflow_port, "prefect": prefect_port, "serve": serve_port}
     chosen = tuple(name for name in NAMES if name not in (without or []))
-    parts = make_parts(home, ports, (*chosen, *(name for name in without or [] if name not in NAMES)), allowed_host or ())
+    parts = make_parts(
+        home, ports, (*chosen, *(name for name in without or [] if name not in NAMES)), allowed_host or ()
+    )
     with _running(home, parts, detach=detach):
-        if sys.stdout.isatty() and (link := _sign_in_link(home)):  # in a service's journal it would be read by others
+        if sys.stdout.isatty() and (
+            link := _sign_in_link(home)
+        ):  # in a service's journal it would be read by others
             echo(f"Prefect's page, once and within ten minutes (again: modelyard ui): {link}")
         if detach:
-            echo("it goes on in the background: modelyard status | modelyard down | modelyard schedule add --help")
+            echo(
+                "it goes on in the background: modelyard status "
+                "| modelyard down | modelyard schedule add --help"
+            )
             return
         echo("Ctrl-C ends all; in another terminal: modelyard status | modelyard schedule add --help")
         supervision.wait(home)
@@ -73,9 +87,13 @@ def ui(
     home = Home.current()
     if running_state(home) is not None:
         if allowed_host:
-            raise ConfigError("modelyard up runs already: end it (modelyard down) and give --allowed-host to modelyard up")
+            raise ConfigError(
+                "modelyard up runs already: end it (modelyard down) and give --allowed-host to modelyard up"
+            )
         return _show_pages(home, browser)
-    parts = make_parts(home, {"mlflow": mlflow_port, "prefect": prefect_port}, ("prefect", "mlflow"), allowed_host or ())
+    parts = make_parts(
+        home, {"mlflow": mlflow_port, "prefect": prefect_port}, ("prefect", "mlflow"), allowed_host or ()
+    )
     _make_store(home)
     with _running(home, parts, detach=False):
         _show_pages(home, browser)
@@ -99,26 +117,40 @@ def _running(home: Home, parts: list[Part], *, detach: bool) -> Iterator[None]:
 
 
 def _show_pages(home: Home, browser: bool) -> None:
-    """Print the addresses, and open the first two where a person is watching. Raises: ConfigError when `up` has no pages."""
+    """Print the addresses, and open the first two where a person is watching. Raises: ConfigError when `up`
+    has no pages.
+    """
     from modelyard.operations.state import running_state
 
     state = running_state(home)
     if state is None or not {"mlflow", "prefect"} <= set(state.addresses):
-        raise ConfigError("modelyard up runs without these pages; end it (modelyard down) and start it with prefect and mlflow")
-    addresses = json.loads(_ask_child("modelyard.operations.pages", state.addresses["mlflow"])) | {"flows": _sign_in_link(home)}
+        raise ConfigError(
+            "modelyard up runs without these pages; end it (modelyard down) and start it with "
+            "prefect and mlflow"
+        )
+    addresses = json.loads(_ask_child("modelyard.operations.pages", state.addresses["mlflow"])) | {
+        "flows": _sign_in_link(home)
+    }
     for title, address in addresses.items():
-        echo(f"{title:>16}: {address}" + " (signs a browser in, once and within ten minutes)" * (title == "flows"))
+        echo(
+            f"{title:>16}: {address}"
+            + " (signs a browser in, once and within ten minutes)" * (title == "flows")
+        )
         if browser and sys.stdout.isatty() and title != "last comparison":
             with callers_files():  # what is downloaded there
                 webbrowser.open(address if title == "runs" else _redirect(home))
 
 
 def _redirect(home: Home) -> str:
-    """A file that leads to Prefect's page: the arguments of what opens a browser are seen by everybody on the machine."""
+    """A file that leads to Prefect's page: the arguments of what opens a browser are seen by everybody on the
+    machine.
+    """
     from modelyard.files import write_atomically
 
     page = home.state / "sign-in.html"
-    write_atomically(page, f'<meta http-equiv="refresh" content="0; url={_sign_in_link(home)}">'.encode(), private=True)
+    write_atomically(
+        page, f'<meta http-equiv="refresh" content="0; url={_sign_in_link(home)}">'.encode(), private=True
+    )
     return page.as_uri()
 
 
@@ -142,9 +174,13 @@ def _make_store(home: Home) -> None:
 
 def _ask_child(module: str, *words: str) -> str:
     """What a process that ends prints: this one stays, and would keep what that needs. Raises: StoreError."""
-    done = subprocess.run([sys.executable, "-P", "-m", module, *words], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", module, *words], capture_output=True, text=True, check=False
+    )
     if done.returncode:
-        raise StoreError((done.stderr.strip().splitlines() or ["the store cannot be opened; see modelyard doctor"])[-1])
+        raise StoreError(
+            (done.stderr.strip().splitlines() or ["the store cannot be opened; see modelyard doctor"])[-1]
+        )
     return done.stdout
 
 
@@ -158,7 +194,10 @@ def _show_until_ready(home: Home) -> None:
         for row in found:
             if supervision.is_ready(row) and row["part"] not in shown:
                 shown.add(row["part"])
-                echo(f"{row['part']:>8}  {row['state']} after {time.monotonic() - started:.0f} s  {row['address']}")
+                echo(
+                    f"{row['part']:>8}  {row['state']} after {time.monotonic() - started:.0f} s  "
+                    f"{row['address']}"
+                )
         if len(shown) == len(found):
             return
         if time.monotonic() - started > supervision.READY_SECONDS:
@@ -172,7 +211,9 @@ def status(as_json: JsonOption = False) -> None:
     """What of `modelyard up` runs, since when and where."""
     from modelyard.operations import supervision
 
-    print_rows(supervision.rows(Home.current()), "modelyard up", as_json, "nothing runs; start it with: modelyard up")
+    print_rows(
+        supervision.rows(Home.current()), "modelyard up", as_json, "nothing runs; start it with: modelyard up"
+    )
 
 
 def down() -> None:
@@ -200,5 +241,10 @@ def env() -> None:
     if state is None or "prefect" not in state.addresses:
         raise ConfigError("no Prefect server runs on this store; start it with: modelyard up")
     make_auth(home)
-    echo(f"export PREFECT_HOME={shlex.quote(str(home.prefect))} PREFECT_API_URL={state.addresses['prefect']}/api")
-    echo(f'export PREFECT_API_AUTH_STRING="$(cat {shlex.quote(str(auth_file(home)))})"')  # the shell reads it, no screen
+    echo(
+        f"export PREFECT_HOME={shlex.quote(str(home.prefect))} "
+        f"PREFECT_API_URL={state.addresses['prefect']}/api"
+    )
+    echo(
+        f'export PREFECT_API_AUTH_STRING="$(cat {shlex.quote(str(auth_file(home)))})"'
+    )  # the shell reads it, no screen

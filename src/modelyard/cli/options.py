@@ -16,9 +16,13 @@ if TYPE_CHECKING:
     from modelyard.data.options import FolderOptions
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
-SkipOption = Annotated[bool, typer.Option("--skip-unreadable", help="Leave out image files that cannot be read.")]
+SkipOption = Annotated[
+    bool, typer.Option("--skip-unreadable", help="Leave out image files that cannot be read.")
+]
 PRESETS_HELP = "smoke (tries the whole way), sprint (fast), tiny (small), standard or quality (longest)."
-LabelsOption = Annotated[int, typer.Option(min=0, help="Train on so few images, drawn from each class; 0: on all.")]
+LabelsOption = Annotated[
+    int, typer.Option(min=0, help="Train on so few images, drawn from each class; 0: on all.")
+]
 MOST_ROWS = 40
 
 
@@ -45,7 +49,9 @@ def print_first(rows: Sequence[dict[str, Any]], title: str, what: str) -> None:
         echo(f"... and {len(rows) - MOST_ROWS} more {what} (--json lists all)")
 
 
-def folder_options(assignments: Sequence[str], skip_unreadable: bool, size_before: tuple[int, int] | None) -> FolderOptions:
+def folder_options(
+    assignments: Sequence[str], skip_unreadable: bool, size_before: tuple[int, int] | None
+) -> FolderOptions:
     """What `--set` says of reading a folder. Raises: ConfigError."""
     from modelyard.data.splits import DataConfig
 

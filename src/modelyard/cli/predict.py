@@ -21,9 +21,14 @@ SOME_REFUSED, NOTHING_ANSWERED = 1, 2
 
 
 def predict(
-    images: Annotated[list[Path], typer.Argument(help="Pictures, or folders: every picture below, in their order.")],
+    images: Annotated[
+        list[Path], typer.Argument(help="Pictures, or folders: every picture below, in their order.")
+    ],
     model: Annotated[
-        str, typer.Option("--model", "-m", help="name, name@alias or name@number; needed where there are several models.")
+        str,
+        typer.Option(
+            "--model", "-m", help="name, name@alias or name@number; needed where there are several models."
+        ),
     ] = "",
     top: Annotated[int, typer.Option(min=1, help="How many of the most probable classes.")] = 1,
     as_csv: Annotated[
@@ -31,13 +36,16 @@ def predict(
     ] = False,
     as_json: JsonOption = False,
     invert: Annotated[
-        bool, typer.Option("--invert", help="Invert pictures: dark on bright, where bright on dark was learnt.")
+        bool,
+        typer.Option("--invert", help="Invert pictures: dark on bright, where bright on dark was learnt."),
     ] = False,
 ) -> None:
-    """Classify pictures with a released model; needs onnxruntime only. --json prints an object a line, with every probability.
+    """Classify pictures with a released model; needs onnxruntime only. --json prints an object a line, with
+    every probability.
 
-    A blank picture, or one that looks inverted against the training data, is answered with a warning. What cannot be read is a
-    line on stderr and the rest is answered. Exit code 1: some were refused; 2: nothing was answered.
+    A blank picture, or one that looks inverted against the training data, is answered with a warning. What
+    cannot be read is a line on stderr and the rest is answered. Exit code 1: some were refused; 2: nothing
+    was answered.
     """
     from modelyard.inference.files import find_pictures, predict_files
     from modelyard.samples.scan import told
@@ -54,7 +62,9 @@ def predict(
     files, others = find_pictures(images, refuse)
     for answered, row in enumerate(predict_files(Home.current(), model, files, refuse, invert=invert), 1):
         best = heapq.nlargest(top, row["probabilities"].items(), key=lambda pair: pair[1])
-        echo(*_csv(row, best, answered == 1) if as_csv else [json.dumps(row) if as_json else _text(row, best)])
+        echo(
+            *_csv(row, best, answered == 1) if as_csv else [json.dumps(row) if as_json else _text(row, best)]
+        )
         for warning in row.get("warnings", ()):
             echo(f"WARNING: {row['image']}: {warning}", err=True)
     if others:
@@ -69,7 +79,11 @@ def _text(row: dict[str, Any], best: list[tuple[str, float]]) -> str:
 
 def _csv(row: dict[str, Any], best: list[tuple[str, float]], is_first: bool) -> list[str]:
     """The row's line, and above the first the names of the columns."""
-    columns = [f"{name}{f'_{n}' if n > 1 else ''}" for n in range(1, len(best) + 1) for name in ("label", "probability")]
+    columns = [
+        f"{name}{f'_{n}' if n > 1 else ''}"
+        for n in range(1, len(best) + 1)
+        for name in ("label", "probability")
+    ]
     line = io.StringIO()
     answers = (part for label, p in best for part in (label, f"{p:.6f}"))
     csv.writer(line, lineterminator="").writerow([row["image"], *answers, "; ".join(row.get("warnings", ()))])

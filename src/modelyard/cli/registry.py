@@ -1,4 +1,6 @@
-"""`modelyard models repair | delete | withdraw`: what was taken away in MLflow's page, or is to be taken away here."""
+"""`modelyard models repair | delete | withdraw`: what was taken away in MLflow's page, or is to be taken away
+here.
+"""
 
 from __future__ import annotations
 
@@ -19,35 +21,52 @@ from modelyard.terminal.echo import echo
 
 def repair(
     model: Annotated[str, typer.Argument(metavar="[MODEL]", help="Only this model; else all.")] = "",
-    adopt: Annotated[bool, typer.Option("--adopt", help="Take over aliases moved in MLflow, if the gates allow.")] = False,
+    adopt: Annotated[
+        bool, typer.Option("--adopt", help="Take over aliases moved in MLflow, if the gates allow.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell only.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Settle what somebody deleted, renamed, moved or edited in MLflow.
 
-    What can be restored is; else its aliases end, in the ledger too, and releases stay. Exit code 1: not all was settled.
+    What can be restored is; else its aliases end, in the ledger too, and releases stay. Exit code 1: not all
+    was settled.
     """
     from modelyard.promotion.repairs import NOT_SETTLED, settle_all
     from modelyard.registry.standing import discrepancies
 
     home = Home.current()
     with ConsoleProgress():
-        pairs = [(each, "") for each in discrepancies(home, model)] if dry_run else list(settle_all(home, model, adopt=adopt))
+        pairs = (
+            [(each, "") for each in discrepancies(home, model)]
+            if dry_run
+            else list(settle_all(home, model, adopt=adopt))
+        )
     if as_json:
         echo(json.dumps([asdict(found) | {"done": done} for found, done in pairs]))
     else:
-        echo(*(f"{found}{f' -> {done}' if done else ''}" for found, done in pairs) if pairs else ["nothing differs"])
+        echo(
+            *(f"{found}{f' -> {done}' if done else ''}" for found, done in pairs)
+            if pairs
+            else ["nothing differs"]
+        )
     if any(done.startswith(NOT_SETTLED) for _, done in pairs):
         raise typer.Exit(1)
 
 
 def delete(
-    what: Annotated[str, typer.Argument(metavar="[MODEL[@NUMBER]]", help="A version, or a model without a champion.")] = "",
-    run: Annotated[str, typer.Option("--run", help="Instead: an MLflow run that no version comes of, by its id.")] = "",
+    what: Annotated[
+        str, typer.Argument(metavar="[MODEL[@NUMBER]]", help="A version, or a model without a champion.")
+    ] = "",
+    run: Annotated[
+        str, typer.Option("--run", help="Instead: an MLflow run that no version comes of, by its id.")
+    ] = "",
     reason: ReasonOption = "",
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
-    """Delete a version or a model with its releases, or a run. What an alias names stays; so does the ledger."""
+    """Delete a version or a model with its releases, or a run. What an alias names stays; so does
+    the ledger.
+    """
     from modelyard.promotion import repairs
 
     if bool(what) == bool(run):
@@ -58,11 +77,15 @@ def delete(
         raise typer.Exit(1)
     with ConsoleProgress():
         home = Home.current()
-        echo(repairs.delete_run(home, run) if run else repairs.delete(home, what, reason or "deleted by hand"))
+        echo(
+            repairs.delete_run(home, run) if run else repairs.delete(home, what, reason or "deleted by hand")
+        )
 
 
 def withdraw(
-    reference: Annotated[str, typer.Argument(metavar="MODEL@ALIAS", help="Which alias ends: digits@staging.")],
+    reference: Annotated[
+        str, typer.Argument(metavar="MODEL@ALIAS", help="Which alias ends: digits@staging.")
+    ],
     reason: ReasonOption = "",
 ) -> None:
     """End an alias; a champion that is withdrawn is served no more."""

@@ -16,7 +16,10 @@ repository_app = typer.Typer(no_args_is_help=True, help="Hand the released model
 
 
 @repository_app.command("export")
-def export(folder: Annotated[Path, typer.Argument(help="New, empty or exported before.")], as_json: JsonOption = False) -> None:
+def export(
+    folder: Annotated[Path, typer.Argument(help="New, empty or exported before.")],
+    as_json: JsonOption = False,
+) -> None:
     """Write every released alias as a model that Triton and KServe load, config.pbtxt included."""
     from modelyard.serving.triton import export_repository
 

@@ -16,13 +16,17 @@ from modelyard.errors import ConfigError, StoreError
 from modelyard.home import Home
 from modelyard.terminal.echo import echo
 
-schedule_app = typer.Typer(no_args_is_help=True, help="Comparisons that run by themselves, while `modelyard up` runs.")
+schedule_app = typer.Typer(
+    no_args_is_help=True, help="Comparisons that run by themselves, while `modelyard up` runs."
+)
 NameArgument = Annotated[str, typer.Argument(help="As `modelyard schedule list` shows it.")]
 
 
 @contextmanager
 def _prefect() -> Iterator[bool]:
-    """The Prefect server of `modelyard up`, or one for the moment on its database; whether it stays. Raises: StoreError."""
+    """The Prefect server of `modelyard up`, or one for the moment on its database; whether it stays. Raises:
+    StoreError.
+    """
     import httpx
 
     from flows.ephemeral import server_for
@@ -39,30 +43,38 @@ def _prefect() -> Iterator[bool]:
                 yield server is None or server.process is None
         except httpx.HTTPError as error:
             why = (str(error) or type(error).__name__).splitlines()[0]
-            raise StoreError(f"Prefect's server at {os.environ['PREFECT_API_URL']} does not do it ({why})") from None
+            raise StoreError(
+                f"Prefect's server at {os.environ['PREFECT_API_URL']} does not do it ({why})"
+            ) from None
 
 
 @schedule_app.command("add")
 def schedule_add(
     flow: Annotated[str, typer.Argument(help="What is run: compare.")],
     cron: Annotated[str, typer.Option(help="minute hour day month weekday: '0 2 * * *' is two at night.")],
-    dataset: Annotated[str, typer.Option("--dataset", "-d", help="auto, a name of `modelyard data list` or a path.")],
+    dataset: Annotated[
+        str, typer.Option("--dataset", "-d", help="auto, a name of `modelyard data list` or a path.")
+    ],
     timezone: Annotated[str, typer.Option(help="IANA name: Europe/Berlin.")] = "UTC",
     name: Annotated[str, typer.Option(help="The schedule's. Default: the data set's name.")] = "",
     model_name: Annotated[str, typer.Option(help="The model's, as `run --name` has it.")] = "",
-    architecture: Annotated[list[str] | None, typer.Option("--architecture", "-a", help="As in `run`; repeatable.")] = None,
+    architecture: Annotated[
+        list[str] | None, typer.Option("--architecture", "-a", help="As in `run`; repeatable.")
+    ] = None,
     preset: Annotated[str, typer.Option(help=PRESETS_HELP)] = "standard",
     assignments: Annotated[list[str] | None, typer.Option("--set", help="Change a recipe value.")] = None,
     labels: LabelsOption = 0,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     skip_unreadable: SkipOption = False,
-    pool: Annotated[str, typer.Option(help="Prefect work pool; another one sends the runs elsewhere.")] = "modelyard",
+    pool: Annotated[
+        str, typer.Option(help="Prefect work pool; another one sends the runs elsewhere.")
+    ] = "modelyard",
 ) -> None:
     """Look at the data at these times; train, compare and promote when data, recipe or code changed.
 
-    Runs never overlap. Runs that were missed are covered by one. A run that was killed is tried again, three times in all,
-    and goes on from its last checkpoint.
+    Runs never overlap. Runs that were missed are covered by one. A run that was killed is tried again, three
+    times in all, and goes on from its last checkpoint.
     """
     if flow != "compare":
         raise ConfigError(f"unknown flow {flow!r}: expected compare")
@@ -91,9 +103,13 @@ def schedule_change(
     cron: Annotated[str, typer.Option(help="minute hour day month weekday.")] = "",
     timezone: Annotated[str, typer.Option(help="IANA name: Europe/Berlin.")] = "",
     dataset: Annotated[str | None, typer.Option("--dataset", "-d", help="As in `add`.")] = None,
-    architectures: Annotated[list[str] | None, typer.Option("--architecture", "-a", help="As in `run`; repeatable.")] = None,
+    architectures: Annotated[
+        list[str] | None, typer.Option("--architecture", "-a", help="As in `run`; repeatable.")
+    ] = None,
     preset: Annotated[str | None, typer.Option(help=PRESETS_HELP)] = None,
-    assignments: Annotated[list[str] | None, typer.Option("--set", help="Instead of all that was set.")] = None,
+    assignments: Annotated[
+        list[str] | None, typer.Option("--set", help="Instead of all that was set.")
+    ] = None,
     labels: Annotated[int | None, typer.Option(min=0, help="As in `run`; 0: on all.")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu or cuda.")] = None,
     pool: Annotated[str, typer.Option(help="Prefect work pool.")] = "",
@@ -103,7 +119,13 @@ def schedule_change(
     from flows.ephemeral import is_own
     from flows.placement import placed
 
-    words = {"dataset": dataset, "architectures": architectures, "preset": preset, "device": device, "assignments": assignments}
+    words = {
+        "dataset": dataset,
+        "architectures": architectures,
+        "preset": preset,
+        "device": device,
+        "assignments": assignments,
+    }
     told, own_server = {key: word for key, word in words.items() if word is not None}, is_own(Home.current())
     with _prefect() as is_served:
         new = schedule.changed(name, told, labels)

@@ -19,21 +19,34 @@ from modelyard.terminal.echo import echo
 if TYPE_CHECKING:
     from modelyard.housekeeping.rubbish import Rubbish
 
-store_app = typer.Typer(no_args_is_help=True, help="What the store takes on disk, its upgrade, and who may read it.")
+store_app = typer.Typer(
+    no_args_is_help=True, help="What the store takes on disk, its upgrade, and who may read it."
+)
 
 
 def gc(
-    older_than: Annotated[str, typer.Option("--older-than", help="Only what is older: 30d, 12h, 2w, 0s.")] = "30d",
-    keep: Annotated[int, typer.Option(min=0, help="Keep releases that the last N moves of the ledger name.")] = 10,
+    older_than: Annotated[
+        str, typer.Option("--older-than", help="Only what is older: 30d, 12h, 2w, 0s.")
+    ] = "30d",
+    keep: Annotated[
+        int, typer.Option(min=0, help="Keep releases that the last N moves of the ledger name.")
+    ] = 10,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Remove what can be made again: old steps, checkpoints, logs and releases that nothing points to.
 
-    What an alias or the last moves of the ledger name stays, with the steps that it came from; so does what a run
-    that is not finished works on, the ledger, and what is known of the data. Safe beside runs and servers.
+    What an alias or the last moves of the ledger name stays, with the steps that it came from; so does what a
+    run that is not finished works on, the ledger, and what is known of the data. Safe beside runs and
+    servers.
     """
-    from modelyard.housekeeping.rubbish import Policy, compact_database, find_rubbish, parse_age, remove_rubbish
+    from modelyard.housekeeping.rubbish import (
+        Policy,
+        compact_database,
+        find_rubbish,
+        parse_age,
+        remove_rubbish,
+    )
 
     home, policy = Home.current(), Policy(parse_age(older_than), keep)
     if not home.root.is_dir():
@@ -45,7 +58,10 @@ def gc(
     database = compact_database(home) if home.database.exists() and not dry_run else 0
     rows = _rows(found, database)
     if as_json:
-        items = [{"kind": item.kind, "path": str(item.path.relative_to(home.root)), "bytes": item.bytes} for item in found]
+        items = [
+            {"kind": item.kind, "path": str(item.path.relative_to(home.root)), "bytes": item.bytes}
+            for item in found
+        ]
         echo(json.dumps({"dry_run": dry_run, "kinds": rows, "items": items}))
     elif rows:
         print_rows(rows, "would be removed" if dry_run else f"removed from {home.root}", as_json=False)
@@ -55,17 +71,24 @@ def gc(
 
 def _rows(found: list[Rubbish], database: int) -> list[dict[str, Any]]:
     """One row for each kind, and their sum."""
-    sizes = {kind: [item.bytes for item in found if item.kind == kind] for kind in sorted({item.kind for item in found})}
+    sizes = {
+        kind: [item.bytes for item in found if item.kind == kind]
+        for kind in sorted({item.kind for item in found})
+    }
     if database:
         sizes["database"] = [database]
     if sizes:
         sizes["total"] = [size for kind in sizes.values() for size in kind]
-    return [{"what": what, "count": len(kind), "MB": round(sum(kind) / 1e6, 2)} for what, kind in sizes.items()]
+    return [
+        {"what": what, "count": len(kind), "MB": round(sum(kind) / 1e6, 2)} for what, kind in sizes.items()
+    ]
 
 
 @store_app.command("show")
 def store_show(as_json: JsonOption = False) -> None:
-    """What each part of the store takes on disk; the cache is shared with other stores and not in the total."""
+    """What each part of the store takes on disk; the cache is shared with other stores and not in
+    the total.
+    """
     from modelyard.housekeeping.sizes import size_rows, store_sizes
 
     home = Home.current()
@@ -77,7 +100,9 @@ def store_show(as_json: JsonOption = False) -> None:
 
 @store_app.command("upgrade")
 def store_upgrade(as_json: JsonOption = False) -> None:
-    """Bring an older MLflow database to the installed MLflow's schema; a copy is made first and put back on failure."""
+    """Bring an older MLflow database to the installed MLflow's schema; a copy is made first and put back on
+    failure.
+    """
     from modelyard.tracking.upgrade import upgrade
 
     done = upgrade(Home.current())
@@ -86,11 +111,15 @@ def store_upgrade(as_json: JsonOption = False) -> None:
 
 @store_app.command("share")
 def store_share(
-    group: Annotated[str | None, typer.Option(help="Name or number. Default: the group that the store's folder has.")] = None,
+    group: Annotated[
+        str | None, typer.Option(help="Name or number. Default: the group that the store's folder has.")
+    ] = None,
     off: Annotated[bool, typer.Option("--off", help="Close it to all but its owner again.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Let a group read releases, ledgers and MLflow's database, new ones too: for readers and for a container's user."""
+    """Let a group read releases, ledgers and MLflow's database, new ones too: for readers and for a
+    container's user.
+    """
     if off and group is not None:
         raise ConfigError("--off closes the store to every group: leave out --group")
     home = Home.current()
@@ -98,16 +127,20 @@ def store_share(
     if off:
         unshare(home)
     done = (
-        f"group {number} may read the releases, ledgers and database of" if number is not None else "its owner alone may read"
+        f"group {number} may read the releases, ledgers and database of"
+        if number is not None
+        else "its owner alone may read"
     )
     echo(json.dumps({"store": str(home.root), "group": number}) if as_json else f"{done} {home.root}")
 
 
 @store_app.command("backup")
 def store_backup(
-    file: Annotated[Path, typer.Argument(help="A new file outside the store: backup.tar.")], as_json: JsonOption = False
+    file: Annotated[Path, typer.Argument(help="A new file outside the store: backup.tar.")],
+    as_json: JsonOption = False,
 ) -> None:
-    """The whole store in one file, also while `modelyard up` and runs use it; it is read back before it is kept.
+    """The whole store in one file, also while `modelyard up` and runs use it; it is read back before it is
+    kept.
 
     Left out: checkpoints (an interrupted training begins anew), logs, and what `up` makes at each start.
     """
@@ -121,9 +154,12 @@ def store_backup(
 
 @store_app.command("restore")
 def store_restore(
-    file: Annotated[Path, typer.Argument(help="What `modelyard store backup` wrote.")], as_json: JsonOption = False
+    file: Annotated[Path, typer.Argument(help="What `modelyard store backup` wrote.")],
+    as_json: JsonOption = False,
 ) -> None:
-    """Make an empty MODELYARD_HOME the store that a backup holds, here or on another machine; every file is checked."""
+    """Make an empty MODELYARD_HOME the store that a backup holds, here or on another machine; every file is
+    checked.
+    """
     from modelyard.housekeeping.backup import restore
     from modelyard.progress import ConsoleProgress
 

@@ -17,29 +17,44 @@ if TYPE_CHECKING:
 
 def sweep(
     dataset: Annotated[str, typer.Option("--dataset", "-d", help="auto, a known name or a path.")] = "auto",
-    architecture: Annotated[list[str] | None, typer.Option("--architecture", "-a", help="As in `run`; repeatable.")] = None,
+    architecture: Annotated[
+        list[str] | None, typer.Option("--architecture", "-a", help="As in `run`; repeatable.")
+    ] = None,
     preset: Annotated[str, typer.Option(help=PRESETS_HELP)] = "smoke",
     seeds: Annotated[str, typer.Option(help="0-19 or 0,1,2.")] = "0-4",
-    assignments: Annotated[list[str] | None, typer.Option("--set", help="Change a recipe value in all.")] = None,
-    labels: LabelsOption = 0,
-    ranges: Annotated[list[str] | None, typer.Option("--range", help="key=low:high[:log] or key=a|b|c; repeatable.")] = None,
-    trials: Annotated[
-        int | None, typer.Option(min=1, help="With --range: configurations for each architecture. Default: 20.")
+    assignments: Annotated[
+        list[str] | None, typer.Option("--set", help="Change a recipe value in all.")
     ] = None,
-    name: Annotated[str, typer.Option(help="The same again goes on where it ended. Default: data set and preset.")] = "",
+    labels: LabelsOption = 0,
+    ranges: Annotated[
+        list[str] | None, typer.Option("--range", help="key=low:high[:log] or key=a|b|c; repeatable.")
+    ] = None,
+    trials: Annotated[
+        int | None,
+        typer.Option(min=1, help="With --range: configurations for each architecture. Default: 20."),
+    ] = None,
+    name: Annotated[
+        str, typer.Option(help="The same again goes on where it ended. Default: data set and preset.")
+    ] = "",
     model_name: Annotated[str, typer.Option(help="The model's, as `run --name` has it.")] = "",
     runner: Annotated[str, typer.Option(help="local, dask or ray.")] = "local",
-    workers: Annotated[int | None, typer.Option(min=1, help="Trainings beside each other. Default: the usable cores.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Trainings beside each other. Default: the usable cores.")
+    ] = None,
     address: Annotated[str, typer.Option(help="Of an existing Dask or Ray cluster.")] = "",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    compare: Annotated[bool, typer.Option("--compare", help="Then compare the best of each, as `run` does.")] = False,
+    compare: Annotated[
+        bool, typer.Option("--compare", help="Then compare the best of each, as `run` does.")
+    ] = False,
     skip_unreadable: SkipOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Train many seeds and architectures, or search ranges of recipe values; mean and interval over seeds for each.
+    """Train many seeds and architectures, or search ranges of recipe values; mean and interval over seeds for
+    each.
 
-    Chosen by validation alone: the test images are not looked at before --compare. Finished trainings are never repeated,
-    interrupted ones go on from their last epoch. With --range Optuna proposes values and gives up what falls behind.
+    Chosen by validation alone: the test images are not looked at before --compare. Finished trainings are
+    never repeated, interrupted ones go on from their last epoch. With --range Optuna proposes values and
+    gives up what falls behind.
     """
     from modelyard.machine.cores import usable_cores
     from modelyard.recipes import ARCHITECTURES
@@ -47,17 +62,26 @@ def sweep(
 
     parsed = tuple(parse_range(text) for text in ranges or ())
     request = SweepRequest(
-        name=name or f"{dataset}-{preset}{'-search' if parsed else ''}".strip("./").replace("/", "-").lower(), dataset=dataset,
-        architectures=tuple(architecture or ARCHITECTURES), preset=preset, assignments=tuple(with_labels(assignments, labels)),
-        seeds=parse_seeds(seeds), ranges=parsed, trials=trials or (20 if parsed else 0), device=device,
-        skip_unreadable=skip_unreadable, model_name=model_name,
-    )  # fmt: skip
+        name=name or f"{dataset}-{preset}{'-search' if parsed else ''}".strip("./").replace("/", "-").lower(),
+        dataset=dataset,
+        architectures=tuple(architecture or ARCHITECTURES),
+        preset=preset,
+        assignments=tuple(with_labels(assignments, labels)),
+        seeds=parse_seeds(seeds),
+        ranges=parsed,
+        trials=trials or (20 if parsed else 0),
+        device=device,
+        skip_unreadable=skip_unreadable,
+        model_name=model_name,
+    )
     check(request)
     found = _run(request, (runner, workers or usable_cores(), address))
     if as_json:
         echo(json.dumps(found))
     elif found["configurations"]:
-        print_rows(found["configurations"], f"sweep {request.name}: validation, mean over seeds", as_json=False)
+        print_rows(
+            found["configurations"], f"sweep {request.name}: validation, mean over seeds", as_json=False
+        )
     _say_failed(found)
     if compare and found["configurations"]:
         _compare_best(request, found)

@@ -32,7 +32,10 @@ def examine(home: Home) -> dict[str, Any]:
     report["providers offered"] = ", ".join(onnxruntime.get_available_providers())
     report["provider used"] = _provider_used()
     quota = quota_cores()
-    report["cores"] = f"{usable_cores()} usable: affinity {affinity_cores()}, quota {'none' if quota is None else f'{quota:g}'}"
+    report["cores"] = (
+        f"{usable_cores()} usable: affinity {affinity_cores()}, quota "
+        f"{'none' if quota is None else f'{quota:g}'}"
+    )
     report["store"] = str(home.root)
     free = shutil.disk_usage(home.root if home.root.exists() else home.root.parent).free
     report["free disk"] = f"{free / 1e9:.1f} GB"
@@ -64,7 +67,9 @@ def _provider_used() -> str:
     options = onnxruntime.SessionOptions()
     onnxruntime.set_default_logger_severity(4)  # libraries that are missing show in the answer
     options.log_severity_level = 4
-    providers = [name for name in onnxruntime.get_available_providers() if name != "TensorrtExecutionProvider"]
+    providers = [
+        name for name in onnxruntime.get_available_providers() if name != "TensorrtExecutionProvider"
+    ]
     session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=providers)
     return str(session.get_providers()[0])
 
@@ -72,18 +77,31 @@ def _provider_used() -> str:
 def _database(home: Home) -> str:
     if not home.database.exists():
         return "none yet; the first run makes it"
-    from modelyard.tracking.store import RELOCATE, UPGRADE, is_for_reading, read_only, schema_is_current, stored_experiment
+    from modelyard.tracking.store import (
+        RELOCATE,
+        UPGRADE,
+        is_for_reading,
+        read_only,
+        schema_is_current,
+        stored_experiment,
+    )
 
     try:
         reads = is_for_reading(home)
-        with closing(sqlite3.connect(read_only(home) if reads else home.database, timeout=1, uri=reads)) as connection:
+        with closing(
+            sqlite3.connect(read_only(home) if reads else home.database, timeout=1, uri=reads)
+        ) as connection:
             check = connection.execute("PRAGMA quick_check").fetchone()[0]
             found = stored_experiment(connection, home)
             if not reads:
                 connection.execute("BEGIN IMMEDIATE")
                 connection.rollback()
     except sqlite3.OperationalError as error:
-        return f"{error}; a program that holds it has to end" if "locked" in str(error) else f"cannot be read: {error}"
+        return (
+            f"{error}; a program that holds it has to end"
+            if "locked" in str(error)
+            else f"cannot be read: {error}"
+        )
     except sqlite3.Error as error:
         return f"cannot be read: {error}; put a copy back or move it away"
     if found and found[1] != str(home.artifacts):
@@ -111,14 +129,20 @@ def _remote(home: Home) -> str:
 
 
 def _ledgers(home: Home, *, ask_registry: bool) -> dict[str, str]:
-    """Whether each model's ledger is as it was written; a registry that cannot be read is not asked what it remembers."""
+    """Whether each model's ledger is as it was written; a registry that cannot be read is not asked what it
+    remembers.
+    """
     from modelyard.registry.history import verify
 
     report: dict[str, str] = {}
-    for folder in sorted(path for path in home.releases.glob("*") if path.is_dir() and is_plain_name(path.name)):
+    for folder in sorted(
+        path for path in home.releases.glob("*") if path.is_dir() and is_plain_name(path.name)
+    ):
         try:
             told, problems = verify(home, folder.name, ask_registry=ask_registry)
         except (ModelyardError, OSError) as error:
             told, problems = "", [str(error)]
-        report[f"ledger of {folder.name}"] = f"ALTERED: {'; '.join(problems)}" if problems else f"whole: {told}"
+        report[f"ledger of {folder.name}"] = (
+            f"ALTERED: {'; '.join(problems)}" if problems else f"whole: {told}"
+        )
     return report

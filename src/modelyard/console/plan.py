@@ -1,4 +1,6 @@
-"""What a run would do: which steps are done, which are not and why, and what those take of memory and time."""
+"""What a run would do: which steps are done, which are not and why, and what those take of memory
+and time.
+"""
 
 from __future__ import annotations
 
@@ -30,9 +32,13 @@ ORDERING_BYTES = 1.2e9
 
 
 def plan_rows(request: CompareRequest, home: Home) -> list[Row]:
-    """One row for each architecture and step, in the order in which they would run. Raises what the run would raise."""
+    """One row for each architecture and step, in the order in which they would run. Raises what the run would
+    raise.
+    """
     first = next(iter(request.recipes.values()))
-    prepared = prepare(request.dataset, home, first.data, skip_unreadable=request.skip_unreadable, name=request.name)
+    prepared = prepare(
+        request.dataset, home, first.data, skip_unreadable=request.skip_unreadable, name=request.name
+    )
     builds = build_requests(request, prepared, home)
     for build in builds:
         check_model(build, home)
@@ -80,7 +86,9 @@ def _cost_of(step: str, build: BuildRequest, home: Home, cost: Cost | None) -> R
 
 
 def estimate_seconds(build: BuildRequest, home: Home) -> float | None:
-    """Seconds of training, from the last training of an equal model on this machine; None when there is none."""
+    """Seconds of training, from the last training of an equal model on this machine; None when
+    there is none.
+    """
     dataset = open_packed(home.steps / build.data_step, verify=False)
     images = len(make_splits(dataset, build.recipe.data).train)
     images = min(images, build.recipe.training.max_train_images or images)
@@ -91,7 +99,9 @@ def estimate_seconds(build: BuildRequest, home: Home) -> float | None:
             before = TrainingConfig.model_validate(record["training"])
             steps = steps_before(before, record["train_images"], len(record["history"]))
             training = build.recipe.training
-            return float(record["seconds"] / steps * steps_before(training, images, num_epochs(training, images)))
+            return float(
+                record["seconds"] / steps * steps_before(training, images, num_epochs(training, images))
+            )
     return None
 
 

@@ -19,10 +19,42 @@ from modelyard.promotion.record import describe_record
 from modelyard.terminal.echo import console, echo
 
 WORDS = (
-    "architecture", "name", "aliases", "class", "step", "state", "why", "alias", "who", "action", "onnx_sha256", "since",
-    "key", "metric", "label", "what", "test", "kind", "title", "time", "changes", "part", "address", "log", "dataset", "cron",
-    "every", "timezone", "pool", "run", "due", "next", "last", "result", "recall %",
-)  # fmt: skip
+    "architecture",
+    "name",
+    "aliases",
+    "class",
+    "step",
+    "state",
+    "why",
+    "alias",
+    "who",
+    "action",
+    "onnx_sha256",
+    "since",
+    "key",
+    "metric",
+    "label",
+    "what",
+    "test",
+    "kind",
+    "title",
+    "time",
+    "changes",
+    "part",
+    "address",
+    "log",
+    "dataset",
+    "cron",
+    "every",
+    "timezone",
+    "pool",
+    "run",
+    "due",
+    "next",
+    "last",
+    "result",
+    "recall %",
+)
 """Columns of text; all others are numbers and stand to the right."""
 WIDE = 260
 """Characters of a line where there is no terminal; of a board with a row for each architecture."""
@@ -42,7 +74,13 @@ def print_table(rows: Sequence[Mapping[str, Any]], title: str) -> None:
 
 def _cell(value: object) -> str:
     """A time with the name of its zone."""
-    return f"{value:%Y-%m-%d %H:%M} {value.tzinfo}" if isinstance(value, datetime) else "-" if value is None else str(value)
+    return (
+        f"{value:%Y-%m-%d %H:%M} {value.tzinfo}"
+        if isinstance(value, datetime)
+        else "-"
+        if value is None
+        else str(value)
+    )
 
 
 def print_board(result: Mapping[str, Any]) -> None:
@@ -53,11 +91,17 @@ def print_board(result: Mapping[str, Any]) -> None:
         rows = [{"": key, **{row["architecture"]: row[key] for row in rows}} for key in list(rows[0])[1:]]
     print_table(rows, title)
     best = max(result["board"], key=lambda row: row["validation %"])
-    echo(*closing_lines(Home.current(), f"{dataset}@{best['version']}", promoted=result["promoted"], why=result["why"]))
+    echo(
+        *closing_lines(
+            Home.current(), f"{dataset}@{best['version']}", promoted=result["promoted"], why=result["why"]
+        )
+    )
 
 
 def closing_lines(home: Home, version: str, *, promoted: bool, why: str) -> tuple[str, str]:
-    """What a run came to, and commands that work now; `version`, as digits@3, is the best of the run's own."""
+    """What a run came to, and commands that work now; `version`, as digits@3, is the best of the
+    run's own.
+    """
     model = version.partition("@")[0]
     next_line = "next: modelyard ui | modelyard models show {0} | modelyard predict IMAGE --model {0}"
     try:
@@ -82,7 +126,9 @@ def print_difference(told: Mapping[str, Any]) -> None:
     echo(f"first {first} ({told['architectures'][0]}), second {second} ({told['architectures'][1]})")
     for name, data in zip(("first", "second"), told["data"], strict=True):
         counts = (
-            f", {data['train']} images to train, {data['test']} to test, {data['classes']} classes" if "train" in data else ""
+            f", {data['train']} images to train, {data['test']} to test, {data['classes']} classes"
+            if "train" in data
+            else ""
         )
         echo(f"{name} on data {data['digest'][:16]}{counts}")
     if told["recipe"]:
@@ -99,7 +145,8 @@ def print_difference(told: Mapping[str, Any]) -> None:
     print_table([_rounded(row) for row in classes], f"accuracy by class{more}")
     test = told["mcnemar"]
     echo(
-        f"of {test['images']} test images {told['changed_answers']} are answered otherwise: {test['gained']} gained,"
+        f"of {test['images']} test images {told['changed_answers']} are answered otherwise: "
+        f"{test['gained']} gained,"
         f" {test['lost']} lost, McNemar's p = {test['p_value']:.3g}"
     )
     if told["examples"]:
@@ -108,4 +155,7 @@ def print_difference(told: Mapping[str, Any]) -> None:
 
 
 def _rounded(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: "" if value is None else f"{value:.6g}" if isinstance(value, float) else value for name, value in row.items()}
+    return {
+        name: "" if value is None else f"{value:.6g}" if isinstance(value, float) else value
+        for name, value in row.items()
+    }

@@ -56,13 +56,17 @@ def _moved(images_BCHW: Tensor, config: AugmentConfig, generator: torch.Generato
 
 
 def _warped(images_BCHW: Tensor, config: AugmentConfig, generator: torch.Generator) -> Tensor:
-    """One affine sampling of the whole batch; cubic, since linear sampling blurs, and what is classified later is sharp."""
+    """One affine sampling of the whole batch; cubic, since linear sampling blurs, and what is classified
+    later is sharp.
+    """
     batch, _, height, width = images_BCHW.shape
     uniform_5B = torch.rand(5, batch, generator=generator) * 2 - 1
     angle_B = uniform_5B[0] * math.radians(config.rotate)
     scale_B = 1 + uniform_5B[1] * config.scale
     mirror_B = torch.where(uniform_5B[4] < 0, -1.0, 1.0) if config.flip else torch.ones(batch)
-    shift_B2 = (uniform_5B[2:4].T * (config.shift + 0.499)).round() * 2 / torch.tensor((width, height))  # in the grid's -1..1
+    shift_B2 = (
+        (uniform_5B[2:4].T * (config.shift + 0.499)).round() * 2 / torch.tensor((width, height))
+    )  # in the grid's -1..1
     cos_B, sin_B = angle_B.cos() * scale_B, angle_B.sin() * scale_B
     theta_B23 = torch.stack(
         [

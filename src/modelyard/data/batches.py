@@ -1,4 +1,6 @@
-"""Seeded batches from images resident on the device, gathered there. B batch, C channels, H height, W width."""
+"""Seeded batches from images resident on the device, gathered there. B batch, C channels, H
+height, W width.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ from modelyard.data.datasets import Images, Split
 from modelyard.machine.memory import available_bytes
 
 READERS, BATCHES_AHEAD = 4, 8
-"""Streaming: rows lie anywhere in the file, so several reads wait for the disk at once while the model computes."""
+"""Streaming: rows lie anywhere in the file, so several reads wait for the disk at once while the model
+computes.
+"""
 RESIDENT_SHARE = 0.4
 """Share of the device's free memory that a training split may take."""
 
@@ -42,9 +46,15 @@ class ImageFeed:
         return images_BCHW, self.labels_N[rows_B]
 
     def batches(self, order_M: Tensor, batch_size: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """Row numbers, images and labels of the rows in `order_M`; a last batch of one is left out (batch norm needs two)."""
+        """Row numbers, images and labels of the rows in `order_M`; a last batch of one is left out (batch
+        norm needs two).
+        """
         chosen = (rows_B for rows_B in torch.split(order_M.to(self._device), batch_size) if len(rows_B) > 1)
-        return self._ahead(chosen) if self._images_NCHW is None else ((rows_B, *self.rows(rows_B)) for rows_B in chosen)
+        return (
+            self._ahead(chosen)
+            if self._images_NCHW is None
+            else ((rows_B, *self.rows(rows_B)) for rows_B in chosen)
+        )
 
     def _ahead(self, chosen: Iterator[Tensor]) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """The same from disk, the next batches being read meanwhile."""

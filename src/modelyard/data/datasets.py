@@ -41,7 +41,9 @@ def block_rows(image_shape: tuple[int, ...]) -> int:
 
 
 def evaluated_rows(image_shape: tuple[int, ...], most: int = 512) -> int:
-    """How many images are classified at once: fewer large ones, or evaluation would take more memory than training."""
+    """How many images are classified at once: fewer large ones, or evaluation would take more memory than
+    training.
+    """
     return min(most, max(32, EVALUATED_VALUES // int(np.prod(image_shape))))
 
 
@@ -72,7 +74,9 @@ class Split:
     def gather(self, which: slice | Rows) -> Images:
         """Some images in memory, uint8 [B, C, H, W]."""
         chosen = self.stored_MCHW[which if self.rows_N is None else self.rows_N[which]]
-        return np.array(chosen, order="C", copy=isinstance(which, slice) or None)  # a slice would be a read-only view
+        return np.array(
+            chosen, order="C", copy=isinstance(which, slice) or None
+        )  # a slice would be a read-only view
 
     def blocks(self) -> Iterator[Images]:
         """All images in order, uint8 [B, C, H, W], `BLOCK_BYTES` at a time."""
@@ -95,7 +99,9 @@ class Dataset:
     classes: tuple[str, ...]
     digest: str
     origin: Mapping[str, Any] = field(default_factory=dict)
-    """Where it came from, for people: source, date, forms of the files, what was left out. Not part of the digest."""
+    """Where it came from, for people: source, date, forms of the files, what was left out. Not part of the
+    digest.
+    """
     folder: Path | None = None
     """Where the packed files of just this content lie, if they do."""
     validation_rows: int = 0
@@ -111,11 +117,18 @@ class Dataset:
 
 
 def make_dataset(  # noqa: PLR0913 - each part of a data set
-    name: str, train: Split, test: Split, classes: tuple[str, ...], *, validation_rows: int = 0, reading: Reading | None = None
+    name: str,
+    train: Split,
+    test: Split,
+    classes: tuple[str, ...],
+    *,
+    validation_rows: int = 0,
+    reading: Reading | None = None,
 ) -> Dataset:
     """Check that the parts fit together and name the whole by its content.
 
-    reading: how the files were read, without a ground where nothing lies on it; None for images that never were files.
+    reading: how the files were read, without a ground where nothing lies on it; None for images that never
+    were files.
     Raises: DataError when images and labels differ in number, a label has no class or a class no proper name.
     """
     check_classes(classes)
@@ -127,7 +140,9 @@ def make_dataset(  # noqa: PLR0913 - each part of a data set
 
 
 def border_colour(split: Split) -> tuple[int, ...]:
-    """The ground on which things stand: the median of the outermost pixels of some images, 0..255 for each channel."""
+    """The ground on which things stand: the median of the outermost pixels of some images, 0..255 for each
+    channel.
+    """
     some_BCHW = split.gather(np.arange(0, len(split), -(-len(split) // SAMPLES) or 1))
     return median_colour([border_of(image_CHW) for image_CHW in some_BCHW]) or AS_EVER.ground
 
@@ -140,7 +155,11 @@ def border_of(image_CHW: Images) -> Images:
 
 def median_colour(pixels_CE: Sequence[Images]) -> tuple[int, ...]:
     """For each channel; none of no pixels."""
-    return tuple(int(value) for value in np.median(np.concatenate(pixels_CE, axis=1), axis=1)) if pixels_CE else ()
+    return (
+        tuple(int(value) for value in np.median(np.concatenate(pixels_CE, axis=1), axis=1))
+        if pixels_CE
+        else ()
+    )
 
 
 def _check_split(what: str, split: Split, num_classes: int) -> None:
@@ -160,7 +179,8 @@ def _check_split(what: str, split: Split, num_classes: int) -> None:
 def content_digest(
     train: Split, test: Split, classes: tuple[str, ...], validation_rows: int = 0, reading: Reading = AS_EVER
 ) -> str:
-    """sha256 over the decoded arrays and class names: one changed pixel changes it, and so do what is held out and how other
+    """sha256 over the decoded arrays and class names: one changed pixel changes it, and so do what is held
+    out and how other
     pictures are to be read."""
     digest = hashlib.sha256(json.dumps(classes).encode())
     if validation_rows:

@@ -1,4 +1,6 @@
-"""How a folder's pictures are to be read, decided by its training images: what is white, and what transparent parts lie on."""
+"""How a folder's pictures are to be read, decided by its training images: what is white, and what transparent
+parts lie on.
+"""
 
 from __future__ import annotations
 
@@ -23,10 +25,14 @@ T = TypeVar("T")
 
 
 def guess_forms(files: Sequence[Path], shape: Shape, max_pixels: int) -> list[Form]:
-    """Forms of a sample of the files; with what their pixels alone tell, where their heads say that it may matter."""
+    """Forms of a sample of the files; with what their pixels alone tell, where their heads say that it may
+    matter.
+    """
     forms = list(sampled(files, lambda path: read_form(path, max_pixels)))
     if any(form.is_clear or form.mode.startswith("I") for form in forms):
-        return list(sampled(files, lambda path: read_image(path, shape, max_pixels=max_pixels)[0], usable_cores()))
+        return list(
+            sampled(files, lambda path: read_image(path, shape, max_pixels=max_pixels)[0], usable_cores())
+        )
     return forms
 
 
@@ -37,7 +43,9 @@ def white_for(forms: Sequence[Form]) -> int:
 
 
 def with_ground(reading: Reading, files: Sequence[Path], shape: Shape, forms: Sequence[Form]) -> Reading:
-    """With the ground of the training `files`, if something lies on it; it takes another look at some of them."""
+    """With the ground of the training `files`, if something lies on it; it takes another look at some of
+    them.
+    """
     if not lies_on_ground(reading, forms):
         return reading
     return replace(reading, ground=_ground(files, shape, replace(reading, fit="stretch")))
@@ -49,11 +57,15 @@ def lies_on_ground(reading: Reading, forms: Sequence[Form]) -> bool:
 
 
 def _ground(files: Sequence[Path], shape: Shape, reading: Reading) -> tuple[int, ...]:
-    """The median border of pictures that have one, else black or white: what is farther from what is drawn."""
+    """The median border of pictures that have one, else black or white: what is farther from what
+    is drawn.
+    """
     on_both = [replace(reading, ground=ground) for ground in (BLACK, WHITE)]
     borders: list[Images] = []
     drawn: list[NDArray[np.float64]] = []
-    for on_black, on_white in sampled(files, lambda path: read_on_grounds(path, shape, on_both)[1], usable_cores()):
+    for on_black, on_white in sampled(
+        files, lambda path: read_on_grounds(path, shape, on_both)[1], usable_cores()
+    ):
         if np.array_equal(border_of(on_black), border_of(on_white)):
             borders.append(border_of(on_black))
         alpha_HW = 1 - (on_white.astype(float) - on_black).mean(0) / 255

@@ -1,4 +1,6 @@
-"""What a data set may be called. The name is also its registered model's, its release folder's and a filter string's."""
+"""What a data set may be called. The name is also its registered model's, its release folder's and a filter
+string's.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ LEGAL = re.compile(rf"[a-z0-9][a-z0-9._-]{{0,{LONGEST - 1}}}")
 
 
 def safe_name(text: str) -> str:
-    """The legal name nearest to a folder's: `My Pets` -> `my-pets`. Never a built-in one: `mnist` -> `mnist-folder`."""
+    """The legal name nearest to a folder's: `My Pets` -> `my-pets`. Never a built-in one: `mnist` ->
+    `mnist-folder`.
+    """
     letters = unicodedata.normalize("NFKD", text.casefold()).encode("ascii", "ignore").decode()
     name = re.sub(r"[^a-z0-9._]+", "-", letters)[:LONGEST].strip("-._")
     if not name:  # no Latin letter at all: still one name for each folder name
@@ -35,17 +39,21 @@ def check_name(name: str) -> None:
         raise DataError(f"{name!r} is a built-in data set; choose another --name, such as {safe_name(name)}")
     if not LEGAL.fullmatch(name):
         raise DataError(
-            f"{name!r} cannot be a data set's name: expected lower-case letters, digits and -_. after a letter or digit,"
+            f"{name!r} cannot be a data set's name: expected lower-case letters, digits and -_. "
+            "after a letter or digit,"
             f" {LONGEST} at most; for instance --name {safe_name(name)}"
         )
 
 
 def check_classes(names: Iterable[str]) -> None:
-    """Raises: DataError for a class name that cannot be shown as it is: it goes into manifests, tables, pages and metrics."""
+    """Raises: DataError for a class name that cannot be shown as it is: it goes into manifests, tables, pages
+    and metrics.
+    """
     for name in names:
         if not name or len(name) > LONGEST_CLASS or printable(name) != name:
             raise DataError(
-                f"class name {name[:LONGEST_CLASS]!r}: expected 1 to {LONGEST_CLASS} printable characters in UTF-8;"
+                f"class name {name[:LONGEST_CLASS]!r}: expected 1 to {LONGEST_CLASS} printable "
+                "characters in UTF-8;"
                 " rename its folder or its line in the list of names"
             )
 

@@ -21,9 +21,11 @@ ARRAY_FILES = ("train_images.npy", "train_labels.npy", "test_images.npy", "test_
 
 
 def pack(dataset: Dataset, folder: Path) -> Dataset:
-    """Have the data set in `folder` as memory-mappable arrays, whole or not at all; gives it as opened from there.
+    """Have the data set in `folder` as memory-mappable arrays, whole or not at all; gives it as opened from
+    there.
 
-    Arrays that lie on disk already share their blocks where the file system can; a folder that is there is verified.
+    Arrays that lie on disk already share their blocks where the file system can; a folder that is there is
+    verified.
     Raises: DataError when that one was altered.
     """
     if folder.exists():
@@ -37,9 +39,13 @@ def pack(dataset: Dataset, folder: Path) -> Dataset:
             for name in ARRAY_FILES:
                 _link_or_copy(dataset.folder / name, scratch / name)
         header = {
-            "name": dataset.name, "classes": dataset.classes, "digest": dataset.digest, "origin": dict(dataset.origin),
-            "validation_rows": dataset.validation_rows, "reading": asdict(dataset.reading),
-        }  # fmt: skip
+            "name": dataset.name,
+            "classes": dataset.classes,
+            "digest": dataset.digest,
+            "origin": dict(dataset.origin),
+            "validation_rows": dataset.validation_rows,
+            "reading": asdict(dataset.reading),
+        }
         write_json(scratch / HEADER_FILE, header)
     return open_packed(folder, verify=False)
 
@@ -47,7 +53,9 @@ def pack(dataset: Dataset, folder: Path) -> Dataset:
 def _is_shared(dataset: Dataset, folder: Path) -> bool:
     """Whether `folder` holds the very files of `dataset`, which was verified when it was opened or made."""
     try:
-        return dataset.folder is not None and all((folder / name).samefile(dataset.folder / name) for name in ARRAY_FILES)
+        return dataset.folder is not None and all(
+            (folder / name).samefile(dataset.folder / name) for name in ARRAY_FILES
+        )
     except OSError:
         return False
 
@@ -60,7 +68,9 @@ def _link_or_copy(source: Path, target: Path) -> None:
 
 
 def write_images(path: Path, image_shape: tuple[int, ...], blocks: Iterable[Images]) -> None:
-    """A .npy file of however many images come. Not through a memory map: there a full disk kills the process (SIGBUS)."""
+    """A .npy file of however many images come. Not through a memory map: there a full disk kills the process
+    (SIGBUS).
+    """
     count = 0
     with path.open("wb") as stream:
         _write_npy_header(stream, (count, *image_shape))
@@ -87,11 +97,20 @@ def open_packed(folder: Path, *, verify: bool = True) -> Dataset:
         header = json.loads((folder / HEADER_FILE).read_text())
         train, test = (_open_split(folder, part) for part in ("train", "test"))
         name, classes, digest = header["name"], tuple(header["classes"]), header["digest"]
-        given, kept = int(header.get("validation_rows", 0)), header.get("reading")  # earlier versions had neither
+        given, kept = (
+            int(header.get("validation_rows", 0)),
+            header.get("reading"),
+        )  # earlier versions had neither
         reading = Reading(ground=border_colour(train)) if kept is None else Reading.from_json(kept)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"packed data set {folder} cannot be read ({error}); delete the folder and run again") from error
-    if verify and (found := make_dataset(name, train, test, classes, validation_rows=given, reading=reading).digest) != digest:
+        raise DataError(
+            f"packed data set {folder} cannot be read ({error}); delete the folder and run again"
+        ) from error
+    if (
+        verify
+        and (found := make_dataset(name, train, test, classes, validation_rows=given, reading=reading).digest)
+        != digest
+    ):
         raise DataError(
             f"packed data set {folder}: expected digest {digest[:12]}, found {found[:12]};"
             " it was altered, delete the folder and run again"

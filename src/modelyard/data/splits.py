@@ -27,11 +27,17 @@ class DataConfig(Config):
     channels: Literal[1, 3] | None = None
     """Image folders: 1 grey, 3 colour; None takes the majority's."""
     fit: Fit = "stretch"
-    """Image folders: how other proportions are brought to one: stretch, pad (with the ground) or crop (to the middle)."""
+    """Image folders: how other proportions are brought to one: stretch, pad (with the ground) or crop (to the
+    middle).
+    """
     white: int | None = Field(None, ge=1, le=DEEPEST)
-    """Image folders: the value that is white in greys of more than 8 bits; None takes the depth that the images use."""
+    """Image folders: the value that is white in greys of more than 8 bits; None takes the depth that the
+    images use.
+    """
     validation_as: Literal["validation", "test"] | None = None
-    """Image folders: what a folder val/ is; None: the validation split beside test/, the test split without one."""
+    """Image folders: what a folder val/ is; None: the validation split beside test/, the test split without
+    one.
+    """
     max_pixels: int = Field(MOST_PIXELS, ge=1)
     """Image folders: no picture with more pixels is read."""
     max_bytes: int = Field(32_000_000_000, ge=1)
@@ -39,11 +45,15 @@ class DataConfig(Config):
     split_seed: int = Field(0, ge=0)
     """Seed of the split; kept apart from the training seed so that seeds compare on equal images."""
     labels: int = Field(0, ge=0)
-    """Train on so few images, the same share of each class and at least one; 0: on all. Validation is not made smaller."""
+    """Train on so few images, the same share of each class and at least one; 0: on all. Validation is not
+    made smaller.
+    """
     labels_seed: int = Field(0, ge=0)
     """Seed of that draw; another one is another draw."""
 
-    def folder_options(self, *, skip_unreadable: bool = False, size_before: tuple[int, int] | None = None) -> FolderOptions:
+    def folder_options(
+        self, *, skip_unreadable: bool = False, size_before: tuple[int, int] | None = None
+    ) -> FolderOptions:
         """What of this says how a folder is read; `size_before` is the champion's height and width."""
         return FolderOptions(
             self.height, self.width, self.channels, skip_unreadable, self.fit, self.white, self.validation_as,
@@ -61,7 +71,8 @@ class Splits:
 
 
 def make_splits(dataset: Dataset, config: DataConfig) -> Splits:
-    """Hold out the given validation images, or `validation_share` of every class of train; of the rest keep `labels` images.
+    """Hold out the given validation images, or `validation_share` of every class of train; of the rest keep
+    `labels` images.
 
     Raises: DataError when a class has too few images, or there are too few or too many labels.
     """
@@ -76,14 +87,16 @@ def make_splits(dataset: Dataset, config: DataConfig) -> Splits:
 
 
 def few_labels(labels_N: Labels, count: int, seed: int) -> Rows:
-    """`count` row numbers in order: every class by its share (largest remainders first), at least one of each.
+    """`count` row numbers in order: every class by its share (largest remainders first), at least one of
+    each.
 
     Raises: DataError when there are fewer than classes or more than images.
     """
     classes, sizes_K = np.unique(labels_N, return_counts=True)
     if not len(classes) <= count <= len(labels_N):
         raise DataError(
-            f"data.labels: expected {len(classes)} (one for each class) to {len(labels_N)} (all training images),"
+            f"data.labels: expected {len(classes)} (one for each class) to {len(labels_N)} (all "
+            "training images),"
             f" received {count}"
         )
     ideal_K = (count - len(classes)) * (sizes_K - 1) / max(1, (sizes_K - 1).sum())
@@ -97,13 +110,17 @@ def few_labels(labels_N: Labels, count: int, seed: int) -> Rows:
     return np.sort(np.concatenate(drawn))
 
 
-def stratified_mask(labels_N: Labels, num_classes: int, config: DataConfig) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+def stratified_mask(
+    labels_N: Labels, num_classes: int, config: DataConfig
+) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
     """True for the held-out rows [N]: the same share of each class, at least one."""
     generator = np.random.default_rng(config.split_seed)
     held_out_N = np.zeros(len(labels_N), np.bool_)
     for label in range(num_classes):
         rows = generator.permutation(np.flatnonzero(labels_N == label))
         if len(rows) < 2:
-            raise DataError(f"class {label} has {len(rows)} training images; at least 2 are needed to hold one out")
+            raise DataError(
+                f"class {label} has {len(rows)} training images; at least 2 are needed to hold one out"
+            )
         held_out_N[rows[: max(1, round(len(rows) * config.validation_share))]] = True
     return held_out_N

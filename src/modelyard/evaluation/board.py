@@ -1,4 +1,6 @@
-"""The board, one row for each architecture, and the card of one model: the same in the console, Prefect and MLflow."""
+"""The board, one row for each architecture, and the card of one model: the same in the console, Prefect and
+MLflow.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,8 @@ def board_row(label: str, version: int, manifest: Manifest) -> dict[str, Any]:
         "version": version,
         "validation %": round(100 * metrics["validation/accuracy"], 2),
         "test %": round(100 * metrics["test/accuracy"], 2),
-        "95 % interval": f"{100 * metrics['test/accuracy_low']:.2f}-{100 * metrics['test/accuracy_high']:.2f}",
+        "95 % interval": f"{100 * metrics['test/accuracy_low']:.2f}-"
+        f"{100 * metrics['test/accuracy_high']:.2f}",
         "macro F1": round(metrics["test/macro_f1"], 4),
         "balanced %": round(100 * metrics["test/balanced_accuracy"], 2),
         "recall %": _recalls(manifest),
@@ -46,7 +49,9 @@ def board_row(label: str, version: int, manifest: Manifest) -> dict[str, Any]:
 
 
 def _range(metrics: Mapping[str, float], name: str) -> str | None:
-    """From the quietest round's latency to the upper quartile, `busy` beside a training; older bundles have none."""
+    """From the quietest round's latency to the upper quartile, `busy` beside a training; older bundles have
+    none.
+    """
     if f"{name}_high" not in metrics:
         return None
     return f"{metrics[name]:.3f}-{metrics[f'{name}_high']:.3f}{'' if metrics[ALONE] else ', busy'}"
@@ -72,18 +77,24 @@ def card_facts(manifest: Manifest) -> dict[str, str]:
     return {
         "input": f"uint8 [batch, {', '.join(map(str, manifest.image_shape))}], raw pixels",
         "pictures": manifest.reading.told,
-        "classes": ", ".join(names) if len(names) <= MOST_NAMED else f"{len(names)} classes: {', '.join(names[:3])}, ...",
+        "classes": ", ".join(names)
+        if len(names) <= MOST_NAMED
+        else f"{len(names)} classes: {', '.join(names[:3])}, ...",
         "test accuracy": f"{accuracy:.2f} % ({low:.2f}-{high:.2f}), macro F1 {metrics['test/macro_f1']:.4f},"
-        f" balanced {100 * metrics['test/balanced_accuracy']:.2f} %, guessing {100 * metrics['test/majority_share']:.2f} %",
+        f" balanced {100 * metrics['test/balanced_accuracy']:.2f} %, guessing "
+        f"{100 * metrics['test/majority_share']:.2f} %",
         "recall %": _recalls(manifest) or "not measured",
-        "calibration": f"NLL {metrics['test/nll']:.4f}, Brier {metrics['test/brier']:.4f}, ECE {metrics['test/ece']:.2%}"
+        "calibration": f"NLL {metrics['test/nll']:.4f}, Brier {metrics['test/brier']:.4f}, ECE "
+        f"{metrics['test/ece']:.2%}"
         f" (before temperature {metrics['test/ece_before_temperature']:.2%})",
-        "latency": f"{_latency(metrics, 'onnx/latency_ms_p50')}, {_latency(metrics, 'onnx/latency_ms_p99')} at batch 1"
+        "latency": f"{_latency(metrics, 'onnx/latency_ms_p50')}, "
+        f"{_latency(metrics, 'onnx/latency_ms_p99')} at batch 1"
         f" (torch eager {_latency(metrics, 'torch/latency_ms_p50')})",
         "size": f"{metrics['model/parameters']:,.0f} parameters, {metrics['model/flops'] / 1e6:.2f} MFLOP and"
         f" {metrics['model/activation_bytes'] / 1000:.0f} KB of activations an image;"
         f" file {metrics['onnx/bytes'] / 1000:.0f} KB",
-        "parity": f"same label as torch on every test image, probabilities within {metrics['onnx/max_difference']:.1e}",
+        "parity": "same label as torch on every test image, probabilities within "
+        f"{metrics['onnx/max_difference']:.1e}",
         "data": f"digest {manifest.data_digest}",
         "seed": str(manifest.recipe.get("seed", "unknown")),
         "made with": ", ".join(f"{name} {version}" for name, version in manifest.environment.items()),
@@ -93,13 +104,20 @@ def card_facts(manifest: Manifest) -> dict[str, str]:
 def as_markdown(facts: Mapping[str, str]) -> str:
     """A card as a table of two columns."""
     return "\n".join(
-        ["| | |", "|---|---|", *(f"| {in_markdown(name)} | {in_markdown(fact)} |" for name, fact in facts.items())]
+        [
+            "| | |",
+            "|---|---|",
+            *(f"| {in_markdown(name)} | {in_markdown(fact)} |" for name, fact in facts.items()),
+        ]
     )
 
 
 def table_rows(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """The same rows for an artifact of Prefect: its page renders Markdown in the cells of a table, too."""
-    return [{name: in_markdown(value) if isinstance(value, str) else value for name, value in row.items()} for row in rows]
+    return [
+        {name: in_markdown(value) if isinstance(value, str) else value for name, value in row.items()}
+        for row in rows
+    ]
 
 
 def board_markdown(rows: Sequence[Mapping[str, Any]]) -> str:

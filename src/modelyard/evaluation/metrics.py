@@ -14,7 +14,8 @@ Probabilities = NDArray[np.float64]
 Labels = NDArray[np.int64]
 ECE_BINS = 15
 RECALL, NEVER_GIVEN = "test/recall", "validation/never_given"
-"""Metrics of single classes: `test/recall/7` is that of class 7. Only of a few, whatever the number of classes. None has the
+"""Metrics of single classes: `test/recall/7` is that of class 7. Only of a few, whatever the number of
+classes. None has the
 bare name: MLflow's file stores make a folder of it."""
 ALL_NAMED, LOWEST_NAMED = 4, 3
 """Up to so many classes the recall of each is kept, of more the lowest."""
@@ -74,28 +75,39 @@ def confusion_matrix(probabilities_NK: Probabilities, labels_N: Labels) -> NDArr
 def per_class(matrix_KK: NDArray[np.int64]) -> tuple[Probabilities, Probabilities, Probabilities]:
     """Precision, recall and F1, each [K]; zero where a class never occurs."""
     hits_K = np.diag(matrix_KK).astype(float)
-    precision_K, recall_K = (hits_K / np.maximum(1, matrix_KK.sum(0)), hits_K / np.maximum(1, matrix_KK.sum(1)))
+    precision_K, recall_K = (
+        hits_K / np.maximum(1, matrix_KK.sum(0)),
+        hits_K / np.maximum(1, matrix_KK.sum(1)),
+    )
     return (precision_K, recall_K, 2 * precision_K * recall_K / np.maximum(1e-12, precision_K + recall_K))
 
 
 def lowest_recalls(matrix_KK: NDArray[np.int64]) -> dict[str, float]:
-    """Recall of each class that occurs, as metrics, lowest first; of more than `ALL_NAMED` classes the `LOWEST_NAMED`."""
+    """Recall of each class that occurs, as metrics, lowest first; of more than `ALL_NAMED` classes the
+    `LOWEST_NAMED`.
+    """
     recall_K, most = per_class(matrix_KK)[1], ALL_NAMED if len(matrix_KK) <= ALL_NAMED else LOWEST_NAMED
     order = [int(label) for label in np.argsort(recall_K, kind="stable") if matrix_KK[label].any()]
     return {f"{RECALL}/{label}": float(recall_K[label]) for label in order[:most]}
 
 
 def never_given(matrix_KK: NDArray[np.int64]) -> dict[str, float]:
-    """How many classes with `MISSED_IMAGES` are no answer at all, and the images of the largest of them, as metrics."""
+    """How many classes with `MISSED_IMAGES` are no answer at all, and the images of the largest of them, as
+    metrics.
+    """
     sizes_K = matrix_KK.sum(1)
     missed = np.flatnonzero((sizes_K >= MISSED_IMAGES) & (matrix_KK.sum(0) == 0))
     largest = missed[np.argsort(-sizes_K[missed], kind="stable")][:LOWEST_NAMED]
-    return {f"{NEVER_GIVEN}/count": float(len(missed))} | {f"{NEVER_GIVEN}/{label}": float(sizes_K[label]) for label in largest}
+    return {f"{NEVER_GIVEN}/count": float(len(missed))} | {
+        f"{NEVER_GIVEN}/{label}": float(sizes_K[label]) for label in largest
+    }
 
 
 def of_classes(metrics: Mapping[str, float], name: str, classes: Sequence[str]) -> dict[str, float]:
     """Class -> value of the classes for which the metric was kept, lowest first."""
-    kept = {label: metrics[key] for number, label in enumerate(classes) if (key := f"{name}/{number}") in metrics}
+    kept = {
+        label: metrics[key] for number, label in enumerate(classes) if (key := f"{name}/{number}") in metrics
+    }
     return dict(sorted(kept.items(), key=lambda item: item[1]))
 
 
@@ -105,7 +117,9 @@ def per_class_table(matrix_KK: NDArray[np.int64], classes: Sequence[str]) -> str
     writer = csv.writer(out)
     writer.writerow(["class", "images", "precision", "recall", "f1"])
     scores_K3 = np.stack(per_class(matrix_KK), 1).round(4).tolist()
-    writer.writerows([name, int(n), *row] for name, n, row in zip(classes, matrix_KK.sum(1), scores_K3, strict=True))
+    writer.writerows(
+        [name, int(n), *row] for name, n, row in zip(classes, matrix_KK.sum(1), scores_K3, strict=True)
+    )
     return out.getvalue()
 
 
@@ -120,13 +134,19 @@ def brier(probabilities_NK: Probabilities, labels_N: Labels) -> float:
 
 
 def expected_calibration_error(probabilities_NK: Probabilities, labels_N: Labels) -> float:
-    """Mean gap of confidence and accuracy over 15 bins of equal mass (Naeini et al. 2015; Nixon et al. 2019)."""
+    """Mean gap of confidence and accuracy over 15 bins of equal mass (Naeini et al. 2015; Nixon
+    et al. 2019).
+    """
     bins = confidence_bins(probabilities_NK, labels_N)
-    return float(sum(abs(confidence - accuracy) * count for confidence, accuracy, count in bins) / len(labels_N))
+    return float(
+        sum(abs(confidence - accuracy) * count for confidence, accuracy, count in bins) / len(labels_N)
+    )
 
 
 def confidence_bins(probabilities_NK: Probabilities, labels_N: Labels) -> list[tuple[float, float, int]]:
-    """Mean confidence, accuracy and number of images of `ECE_BINS` bins of equal mass, least confident first."""
+    """Mean confidence, accuracy and number of images of `ECE_BINS` bins of equal mass, least
+    confident first.
+    """
     confidence_N, correct_N = (probabilities_NK.max(1), probabilities_NK.argmax(1) == labels_N)
     bins = np.array_split(np.argsort(confidence_N, kind="stable"), min(ECE_BINS, len(labels_N)))
     return [(float(confidence_N[rows].mean()), float(correct_N[rows].mean()), len(rows)) for rows in bins]

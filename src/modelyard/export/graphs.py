@@ -1,4 +1,6 @@
-"""What torch's exporter makes of an architecture, kept: it takes seconds, and no weight decides anything in it."""
+"""What torch's exporter makes of an architecture, kept: it takes seconds, and no weight decides anything in
+it.
+"""
 
 from __future__ import annotations
 
@@ -20,13 +22,17 @@ TRANSLATORS = ("torch", "onnx", "onnxscript", "onnx-ir")
 
 
 def graph_name(*slices: object) -> str:
-    """The folder name of a kept graph; `slices` (JSON values) say of which architecture, image shape and code it is."""
+    """The folder name of a kept graph; `slices` (JSON values) say of which architecture, image shape and code
+    it is.
+    """
     versions = [importlib.metadata.version(name) for name in TRANSLATORS]
     return f"graph-{sha256_of_json([*slices, versions])[:16]}"
 
 
 def kept_graph(folder: Path, translate: Callable[[], onnx.ModelProto]) -> onnx.ModelProto:
-    """The graph in `folder`; where there is none, or a damaged one, it is translated, and kept if the disk allows."""
+    """The graph in `folder`; where there is none, or a damaged one, it is translated, and kept if the disk
+    allows.
+    """
     if is_sealed(folder):
         return onnx.load(folder / GRAPH_FILE)
     graph = translate()
@@ -39,7 +45,9 @@ def kept_graph(folder: Path, translate: Callable[[], onnx.ModelProto]) -> onnx.M
 
 
 def without_weights(graph: onnx.ModelProto, weights: Mapping[str, Tensor]) -> onnx.ModelProto:
-    """The graph with names, types and shapes of its weights only: what is kept tells nothing of a training."""
+    """The graph with names, types and shapes of its weights only: what is kept tells nothing of a
+    training.
+    """
     for tensor in graph.graph.initializer:
         if tensor.name in weights:
             tensor.ClearField("raw_data")
@@ -47,7 +55,9 @@ def without_weights(graph: onnx.ModelProto, weights: Mapping[str, Tensor]) -> on
 
 
 def with_weights(graph: onnx.ModelProto, weights: Mapping[str, Tensor]) -> onnx.ModelProto:
-    """The graph with `weights` by name; others, such as an LSTM's first state, are constants of the architecture."""
+    """The graph with `weights` by name; others, such as an LSTM's first state, are constants of the
+    architecture.
+    """
     for tensor in graph.graph.initializer:
         if tensor.name in weights:
             tensor.CopyFrom(onnx.numpy_helper.from_array(weights[tensor.name].numpy(), tensor.name))

@@ -1,4 +1,6 @@
-"""The deployed graph: raw pixels in, calibrated probabilities out. B batch, C channels, H height, W width, K classes."""
+"""The deployed graph: raw pixels in, calibrated probabilities out. B batch, C channels, H height, W width, K
+classes.
+"""
 
 from __future__ import annotations
 
@@ -37,12 +39,16 @@ class DeployedModel(nn.Module):
 
 
 def export_onnx(
-    deployed: DeployedModel, image_shape: tuple[int, int, int], path: Path, metadata: dict[str, str], kept: Path | None = None
+    deployed: DeployedModel,
+    image_shape: tuple[int, int, int],
+    path: Path,
+    metadata: dict[str, str],
+    kept: Path | None = None,
 ) -> None:
     """Write `deployed` for images of (height, width, channels), any batch size, as one file.
 
-    `kept` is the folder that holds its translated graph, or will: see `graphs.graph_name`. Raises: ExportError when torch
-    cannot translate the model.
+    `kept` is the folder that holds its translated graph, or will: see `graphs.graph_name`. Raises:
+    ExportError when torch cannot translate the model.
     """
     from onnxscript.optimizer import optimize  # takes a second: only where something is exported
 
@@ -74,7 +80,9 @@ def _translated(deployed: DeployedModel, image_shape: tuple[int, int, int]) -> o
     except Exception as error:
         cause = _root(error)
         told = (str(cause).strip() or "no reason given").splitlines()[0][:200]
-        raise ExportError(f"torch cannot write this model as ONNX ({type(cause).__name__}: {told})") from error
+        raise ExportError(
+            f"torch cannot write this model as ONNX ({type(cause).__name__}: {told})"
+        ) from error
     assert program is not None
     graph: onnx.ModelProto = program.model_proto
     return graph
@@ -108,7 +116,11 @@ def _quiet() -> Iterator[None]:
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        with (
+            warnings.catch_warnings(),
+            contextlib.redirect_stdout(io.StringIO()),
+            contextlib.redirect_stderr(io.StringIO()),
+        ):
             warnings.simplefilter("ignore")
             yield
     finally:

@@ -46,10 +46,15 @@ def pixel_blocks(split: Split, size: int = 4096) -> Iterator[NDArray[np.uint8]]:
         yield np.ascontiguousarray(split.gather(slice(start, start + size)).transpose(0, 2, 3, 1))
 
 
-def torch_probabilities(deployed: DeployedModel, images_BHWC: NDArray[np.uint8], batch_size: int = 512) -> NDArray[np.float32]:
+def torch_probabilities(
+    deployed: DeployedModel, images_BHWC: NDArray[np.uint8], batch_size: int = 512
+) -> NDArray[np.float32]:
     """What torch answers, [B, K]."""
     with torch.inference_mode():
-        parts = [deployed(torch.tensor(images_BHWC[at : at + batch_size]))[1] for at in range(0, len(images_BHWC), batch_size)]
+        parts = [
+            deployed(torch.tensor(images_BHWC[at : at + batch_size]))[1]
+            for at in range(0, len(images_BHWC), batch_size)
+        ]
     return torch.cat(parts).numpy()
 
 
@@ -77,12 +82,15 @@ def check_parity(bundle: Path, deployed: DeployedModel, test: Split) -> ParityRe
 
 def _compare(found_BK: NDArray[np.float32], expected_BK: NDArray[np.float32]) -> ParityReport:
     difference = float(np.abs(found_BK - expected_BK).max())
-    return ParityReport(len(expected_BK), difference, int((found_BK.argmax(1) != expected_BK.argmax(1)).sum()))
+    return ParityReport(
+        len(expected_BK), difference, int((found_BK.argmax(1) != expected_BK.argmax(1)).sum())
+    )
 
 
 def _demand(report: ParityReport) -> None:
     if not report.max_difference <= TOLERANCE or report.label_mismatches:
         raise ParityError(
-            f"onnxruntime and torch disagree on {report.label_mismatches} of {report.images} labels; largest difference of"
+            f"onnxruntime and torch disagree on {report.label_mismatches} of {report.images} "
+            "labels; largest difference of"
             f" a probability {report.max_difference:.2e}, allowed {TOLERANCE:.0e}; nothing was registered"
         )

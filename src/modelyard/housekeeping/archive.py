@@ -50,7 +50,8 @@ def add(tar: tarfile.TarFile, name: str, path: Path, digests: dict[str, str]) ->
 def checked(file: Path, into: Path | None = None) -> Iterator[str]:
     """The names of a backup's files, each written below `into`; at the end all are as the index says.
 
-    Raises: StoreError for what is no whole backup, tells other paths than a store's or is larger than it says.
+    Raises: StoreError for what is no whole backup, tells other paths than a store's or is larger than it
+    says.
     """
     digests: dict[str, str] = {}
     try:
@@ -64,13 +65,17 @@ def checked(file: Path, into: Path | None = None) -> Iterator[str]:
                 digests[member.name] = _unpack(member, _Digested(content), into)
                 yield member.name
     except (OSError, tarfile.TarError, EOFError) as error:
-        raise StoreError(f"{file} cannot be read as a backup ({error}); name a file of modelyard store backup") from error
+        raise StoreError(
+            f"{file} cannot be read as a backup ({error}); name a file of modelyard store backup"
+        ) from error
     raise StoreError(f"{file} is cut short: it has no index; take another backup")
 
 
 def _is_ours(name: str) -> bool:
     first, *rest = name.split("/")
-    return name in {*DATABASES, INDEX} or (bool(rest) and first in FOLDERS and not {"", ".", ".."} & set(rest))
+    return name in {*DATABASES, INDEX} or (
+        bool(rest) and first in FOLDERS and not {"", ".", ".."} & set(rest)
+    )
 
 
 def _unpack(member: tarfile.TarInfo, source: _Digested, into: Path | None) -> str:
@@ -93,4 +98,6 @@ def _compare(file: Path, text: bytes, digests: dict[str, str]) -> None:
     except (ValueError, TypeError, KeyError):
         wanted = None
     if wanted != digests:
-        raise StoreError(f"{file} is not as it was written: {INDEX} names other files or digests; take another backup")
+        raise StoreError(
+            f"{file} is not as it was written: {INDEX} names other files or digests; take another backup"
+        )

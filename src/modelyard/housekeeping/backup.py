@@ -1,8 +1,8 @@
 """The whole store in one file, taken while it is used, and the way back.
 
-Databases are copied by SQLite's own backup, ledgers and alias files under the lock of those who move aliases; all else is
-written whole by whoever writes it, and housekeeping leaves it where it is meanwhile. Left out: locks, logs, checkpoints (an
-interrupted training begins anew), what runs now, and secrets that are made anew.
+Databases are copied by SQLite's own backup, ledgers and alias files under the lock of those who move aliases;
+all else is written whole by whoever writes it, and housekeeping leaves it where it is meanwhile. Left out:
+locks, logs, checkpoints (an interrupted training begins anew), what runs now, and secrets that are made anew.
 """
 
 from __future__ import annotations
@@ -40,7 +40,9 @@ def backup(home: Home, file: Path) -> str:
     if not home.database.exists():
         raise StoreError(f"there is no store at {home.root}; the first modelyard run makes it")
     if file.exists() or home.root in file.parents:
-        raise StoreError(f"{file} {'exists' if file.exists() else 'lies in the store'}; name a new file outside of it")
+        raise StoreError(
+            f"{file} {'exists' if file.exists() else 'lies in the store'}; name a new file outside of it"
+        )
     partial = make_folder(file.parent) / f".{file.name}.partial"
     try:
         with in_use(home), tarfile.open(partial, "w", format=tarfile.PAX_FORMAT) as tar:
@@ -52,11 +54,16 @@ def backup(home: Home, file: Path) -> str:
     finally:
         partial.unlink(missing_ok=True)
     size = file.stat().st_size / 1e6
-    return f"{file}: {files} files, {size:.1f} MB, read back and equal; made from {index['store']} at {index['time']}"
+    return (
+        f"{file}: {files} files, {size:.1f} MB, read back and equal; made from "
+        f"{index['store']} at {index['time']}"
+    )
 
 
 def _write(home: Home, tar: tarfile.TarFile, beside: Path) -> dict[str, str]:
-    """Releases are listed before MLflow's database is copied and all else after it, so that it knows each and lacks none."""
+    """Releases are listed before MLflow's database is copied and all else after it, so that it knows each and
+    lacks none.
+    """
     digests: dict[str, str] = {}
     with FileLock(make_folder(home.locks) / "alias.lock"), tempfile.TemporaryDirectory(dir=beside) as scratch:
         released = [path for path in _files(home.releases) if path.parent.parent != home.releases]
@@ -102,13 +109,17 @@ def _files(folder: Path) -> Iterator[Path]:
 def restore(home: Home, file: Path) -> str:
     """Make an empty folder the store that a backup holds; gives what was done in one line.
 
-    It is unpacked and checked beside, and moved in with MLflow's database last: what is interrupted can be done again.
-    Raises: StoreError where there is a store already, the file is no whole backup, or its ledgers are not whole.
+    It is unpacked and checked beside, and moved in with MLflow's database last: what is interrupted can be
+    done again.
+    Raises: StoreError where there is a store already, the file is no whole backup, or its ledgers are not
+    whole.
     """
     unfinished = home.root / UNFINISHED
     parts = [home.root / name for name in (*FOLDERS, *DATABASES)]
     if home.database.exists() or (not unfinished.exists() and any(map(os.path.lexists, parts))):
-        raise StoreError(f"{home.root} holds a store already; name another folder by MODELYARD_HOME, or move it away")
+        raise StoreError(
+            f"{home.root} holds a store already; name another folder by MODELYARD_HOME, or move it away"
+        )
     for path in (unfinished, *parts):  # of one that was interrupted
         shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
     make_folder(unfinished)
@@ -119,7 +130,9 @@ def restore(home: Home, file: Path) -> str:
             (home.root / name).parent.mkdir(exist_ok=True)
             (unfinished / name).replace(home.root / name)
     except OSError as error:
-        raise StoreError(f"{home.root} cannot be written ({error}); free space or name another by MODELYARD_HOME") from error
+        raise StoreError(
+            f"{home.root} cannot be written ({error}); free space or name another by MODELYARD_HOME"
+        ) from error
     except StoreError:
         shutil.rmtree(unfinished, ignore_errors=True)
         raise
@@ -140,7 +153,14 @@ def _settled(home: Home) -> str:
     differing = [str(each) for each in discrepancies(home)]  # as it did when it was backed up
     for each in differing:
         current_progress.get().say(f"NOTE: {each}")
-    altered = [f"{model}: {problem}" for model in models for problem in verify(home, model)[1] if problem not in differing]
+    altered = [
+        f"{model}: {problem}"
+        for model in models
+        for problem in verify(home, model)[1]
+        if problem not in differing
+    ]
     if altered:
-        raise StoreError(f"the restored store is not whole, as it was not when it was backed up: {'; '.join(altered)}")
+        raise StoreError(
+            f"the restored store is not whole, as it was not when it was backed up: {'; '.join(altered)}"
+        )
     return f"ledgers of {', '.join(models) or 'no model'} whole"

@@ -46,7 +46,9 @@ def find_needs(home: Home, moves: int) -> Needs:
     used = names_in_use(home)
     if not home.database.exists():
         if any(home.releases.glob("*/*/")):
-            raise StoreError(f"{home.database} is missing, so what the releases need cannot be told; put its copy back")
+            raise StoreError(
+                f"{home.database} is missing, so what the releases need cannot be told; put its copy back"
+            )
         return Needs(EVERYTHING in used, frozenset(used), frozenset(), frozenset())
     known = [version for name in model_names(home) for version in versions(home, name)]
     pointed = {name: _pointed(home.releases_of(name), moves) for name in {version.name for version in known}}
@@ -82,7 +84,9 @@ def _steps_of(home: Home, kept: Iterable[Version]) -> Iterator[str]:
             yield training
         else:  # made before runs named their training: every training of the same recipe on the same data
             made = _recipe(release_folder(home, version))
-            yield from (name for name, job in trained.items() if all(made.get(part) == job[part] for part in job))
+            yield from (
+                name for name, job in trained.items() if all(made.get(part) == job[part] for part in job)
+            )
 
 
 def _trained_by(folder: Path) -> dict[str, Any]:

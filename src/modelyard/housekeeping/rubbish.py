@@ -81,7 +81,9 @@ def remove_rubbish(home: Home, policy: Policy) -> list[Rubbish]:
 
 
 def compact_database(home: Home) -> int:
-    """Give back what rows that are gone took in MLflow's database; gives bytes, 0 where another program writes to it."""
+    """Give back what rows that are gone took in MLflow's database; gives bytes, 0 where another program
+    writes to it.
+    """
     before = size_of(home.database)
     with suppress(sqlite3.OperationalError), closing(_connect(home)) as connection:
         if connection.execute("PRAGMA freelist_count").fetchone()[0]:
@@ -107,7 +109,11 @@ def _find(home: Home, policy: Policy) -> list[Rubbish]:
     found += [Rubbish("log", path, size_of(path)) for path in _logs(home) if _modified(path) < before]
     if needs.everything:
         return found
-    chosen = [*_steps(home, needs, before), *_checkpoints(home, needs, before), *_releases(home, needs, before)]
+    chosen = [
+        *_steps(home, needs, before),
+        *_checkpoints(home, needs, before),
+        *_releases(home, needs, before),
+    ]
     return found + [Rubbish(kind, path, size_of(path)) for kind, path in [*chosen, *_scratch(home, needs)]]
 
 

@@ -27,7 +27,8 @@ def size_of(path: Path) -> int:
 
 
 def store_sizes(home: Home) -> dict[str, int]:
-    """Part -> bytes, the cache and all of the store last. `total` is the store without the cache, which others share.
+    """Part -> bytes, the cache and all of the store last. `total` is the store without the cache, which
+    others share.
 
     What a reader of a shared store may not look into is left out.
     """

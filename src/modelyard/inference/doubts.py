@@ -1,4 +1,6 @@
-"""What speaks against a picture before a model answers: it is blank, or a negative of what the model was trained on."""
+"""What speaks against a picture before a model answers: it is blank, or a negative of what the model was
+trained on.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +13,17 @@ from modelyard.bundle import Manifest
 from modelyard.samples.reading import colour_name
 
 OPPOSITE_BORDERS, RARE = "data/opposite_borders", 0.01
-"""Metric: the share of training images whose border is as a negative's. Where more are, as of photos, borders say nothing."""
+"""Metric: the share of training images whose border is as a negative's. Where more are, as of photos, borders
+say nothing.
+"""
 DARK, MIDDLE, BRIGHT = 64, 127, 191
-"""Of 0..255: a ground below the first or above the last is clear, a border dark or bright on either side of the middle."""
+"""Of 0..255: a ground below the first or above the last is clear, a border dark or bright on either side of
+the middle.
+"""
 BLANK_RANGE = 16
-"""No more is one colour and a camera's noise, or 12 bits read as 16; no image of five sets, MNIST one of them, is below 25."""
+"""No more is one colour and a camera's noise, or 12 bits read as 16; no image of five sets, MNIST one of
+them, is below 25.
+"""
 
 
 def doubts(pixels_HWC: NDArray[np.uint8], manifest: Manifest) -> list[str]:
@@ -30,7 +38,9 @@ def doubts(pixels_HWC: NDArray[np.uint8], manifest: Manifest) -> list[str]:
     if is_as_ground or not is_known:
         return []
     found, usual = ("bright", "dark") if is_bright else ("dark", "bright")
-    return [f"the picture looks inverted: its border is {found}, that of the training images {usual}; invert it"]
+    return [
+        f"the picture looks inverted: its border is {found}, that of the training images {usual}; invert it"
+    ]
 
 
 def opposite_borders(images: Iterable[NDArray[np.uint8]], ground: tuple[int, ...]) -> float:

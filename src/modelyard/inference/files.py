@@ -60,7 +60,9 @@ def _only_name(home: Home) -> str:
 
 
 def find_pictures(paths: Sequence[Path], refuse: Callable[[DataError], None]) -> tuple[list[Path], list[str]]:
-    """A file as it is, whatever its name; of a folder every picture below it in their order. And what else lies in folders."""
+    """A file as it is, whatever its name; of a folder every picture below it in their order. And what else
+    lies in folders.
+    """
     files: list[Path] = []
     others: list[str] = []
     for path in paths:
@@ -70,7 +72,9 @@ def find_pictures(paths: Sequence[Path], refuse: Callable[[DataError], None]) ->
         try:
             scan = scan_folder(path)
             if not scan.pictures:
-                raise DataError(f"{path}: holds no pictures; expected {NAMES}; {told(scan.others) or 'it is empty'}")
+                raise DataError(
+                    f"{path}: holds no pictures; expected {NAMES}; {told(scan.others) or 'it is empty'}"
+                )
         except DataError as error:
             refuse(error)
             continue
@@ -80,9 +84,15 @@ def find_pictures(paths: Sequence[Path], refuse: Callable[[DataError], None]) ->
 
 
 def predict_files(
-    home: Home, model: str, files: Sequence[Path], refuse: Callable[[DataError], None] | None = None, *, invert: bool = False
+    home: Home,
+    model: str,
+    files: Sequence[Path],
+    refuse: Callable[[DataError], None] | None = None,
+    *,
+    invert: bool = False,
 ) -> Iterator[dict[str, Any]]:
-    """Label, probabilities and milliseconds for each file, in their order; warnings where a picture looks wrong.
+    """Label, probabilities and milliseconds for each file, in their order; warnings where a picture looks
+    wrong.
 
     A file that is no image is given to `refuse`, and the rest is answered; without it the first raises.
     Raises: DataError for it, StoreError for an unknown model.
@@ -97,10 +107,13 @@ def predict_files(
             best = int(probabilities_K.argmax())
             found = doubts(pixels_HWC, manifest)
             yield {
-                "image": str(file), "label": manifest.classes[best], "probability": float(probabilities_K[best]),
-                "ms": elapsed_ms, "probabilities": dict(zip(manifest.classes, probabilities_K.tolist(), strict=True)),
+                "image": str(file),
+                "label": manifest.classes[best],
+                "probability": float(probabilities_K[best]),
+                "ms": elapsed_ms,
+                "probabilities": dict(zip(manifest.classes, probabilities_K.tolist(), strict=True)),
                 **({"warnings": found} if found else {}),
-            }  # fmt: skip
+            }
 
 
 def _batches(

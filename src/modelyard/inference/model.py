@@ -53,7 +53,9 @@ class Prediction:
 
     def _repr_html_(self) -> str:
         cells = zip(range(SHOWN), self.labels, self.confidences, strict=False)
-        rows = "".join(f"<tr><td>{row}</td><td>{html.escape(label)}</td><td>{p:.1%}</td></tr>" for row, label, p in cells)
+        rows = "".join(
+            f"<tr><td>{row}</td><td>{html.escape(label)}</td><td>{p:.1%}</td></tr>" for row, label, p in cells
+        )
         more = f"<p>and {len(self) - SHOWN} more</p>" if len(self) > SHOWN else ""
         return f"<table><tr><th>image</th><th>label</th><th>probability</th></tr>{rows}</table>{more}"
 
@@ -78,12 +80,15 @@ class Model:
         return self.manifest.classes
 
     def predict(self, images: Images) -> Prediction:
-        """Classify raw pixels [N, H, W, C] (or [H, W, C]; without C where it is 1), image files or pillow images.
+        """Classify raw pixels [N, H, W, C] (or [H, W, C]; without C where it is 1), image files or pillow
+        images.
 
         Files and pillow images are brought to the model's size as `modelyard predict` does.
         Raises: DataError for arrays of another shape or type and for files that are no images.
         """
-        pixels_NHWC = self._from_array(images) if isinstance(images, np.ndarray) else self._from_pictures(images)
+        pixels_NHWC = (
+            self._from_array(images) if isinstance(images, np.ndarray) else self._from_pictures(images)
+        )
         if not len(pixels_NHWC):
             return Prediction(self.classes, np.empty((0, len(self.classes)), np.float32))
         return Prediction(self.classes, classify(self._session, pixels_NHWC))
@@ -91,12 +96,17 @@ class Model:
     def _from_array(self, images: NDArray[Any]) -> NDArray[np.uint8]:
         shape = self.manifest.image_shape
         if images.dtype != np.uint8:
-            raise DataError(f"expected raw pixels, uint8 from 0 to 255, received {images.dtype}; scaling is inside the model")
+            raise DataError(
+                "expected raw pixels, uint8 from 0 to 255, received "
+                f"{images.dtype}; scaling is inside the model"
+            )
         pixels = images[..., None] if shape[2] == 1 and images.shape[-2:] == shape[:2] else images
         if pixels.shape == shape:
             pixels = pixels[None]
         if pixels.ndim != 4 or pixels.shape[1:] != shape:
-            raise DataError(f"expected images [N, {', '.join(map(str, shape))}], received {list(images.shape)}")
+            raise DataError(
+                f"expected images [N, {', '.join(map(str, shape))}], received {list(images.shape)}"
+            )
         return np.ascontiguousarray(pixels)
 
     def _from_pictures(self, images: Sequence[str | Path | Image] | str | Path) -> NDArray[np.uint8]:
@@ -109,17 +119,25 @@ class Model:
 
     def __repr__(self) -> str:
         height, width, channels = self.manifest.image_shape
-        return f"<Model {self.name}: {self.manifest.architecture}, {height}x{width}x{channels}, {len(self.classes)} classes>"
+        return (
+            f"<Model {self.name}: {self.manifest.architecture}, {height}x{width}x{channels}, "
+            f"{len(self.classes)} classes>"
+        )
 
     def _repr_html_(self) -> str:
         accuracy = self.manifest.metrics.get("test/accuracy")
         told = {
-            "model": self.name, "architecture": self.manifest.architecture,
-            "image": "x".join(map(str, self.manifest.image_shape)), "pictures": self.manifest.reading.told,
+            "model": self.name,
+            "architecture": self.manifest.architecture,
+            "image": "x".join(map(str, self.manifest.image_shape)),
+            "pictures": self.manifest.reading.told,
             "classes": ", ".join(self.classes[:SHOWN]),
-            "data": self.manifest.data_digest[:16], "test accuracy": "unknown" if accuracy is None else f"{accuracy:.2%}",
-        }  # fmt: skip
-        rows = "".join(f"<tr><th>{title}</th><td>{html.escape(fact)}</td></tr>" for title, fact in told.items())
+            "data": self.manifest.data_digest[:16],
+            "test accuracy": "unknown" if accuracy is None else f"{accuracy:.2%}",
+        }
+        rows = "".join(
+            f"<tr><th>{title}</th><td>{html.escape(fact)}</td></tr>" for title, fact in told.items()
+        )
         return f"<table>{rows}</table>"
 
 

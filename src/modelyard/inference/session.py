@@ -29,17 +29,24 @@ def open_session(
 ) -> onnxruntime.InferenceSession:
     """A session on exactly `provider`, of a model that is one file: no tensor is read from another.
 
-    Raises: BundleError when onnxruntime cannot load it, DeviceError when onnxruntime would use another provider.
+    Raises: BundleError when onnxruntime cannot load it, DeviceError when onnxruntime would use another
+    provider.
     """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or usable_cores()
     options.inter_op_num_threads = 1
     options.enable_mem_pattern = False  # plans memory for one shape; batches have many, and each plan stays
     options.log_severity_level = 3
-    options.add_session_config_entry("session.load_model_format", "ONNX")  # not onnxruntime's own format, which it would guess
-    options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.devnull)  # not the cwd
+    options.add_session_config_entry(
+        "session.load_model_format", "ONNX"
+    )  # not onnxruntime's own format, which it would guess
+    options.add_session_config_entry(
+        "session.model_external_initializers_file_folder_path", os.devnull
+    )  # not the cwd
     if provider not in onnxruntime.get_available_providers():
-        raise DeviceError(f"onnxruntime has no {provider}; available: {', '.join(onnxruntime.get_available_providers())}")
+        raise DeviceError(
+            f"onnxruntime has no {provider}; available: {', '.join(onnxruntime.get_available_providers())}"
+        )
     name = "the model" if isinstance(model, bytes) else model
     try:
         content = model if isinstance(model, bytes) else read_regular(model, MODEL_BYTES)
@@ -47,7 +54,9 @@ def open_session(
     except Exception as error:  # onnxruntime's errors have no common base
         raise BundleError(f"onnxruntime cannot load {name} ({str(error)[:300]}); export it again") from error
     if session.get_providers()[0] != provider:
-        raise DeviceError(f"asked for {provider}, onnxruntime uses {session.get_providers()[0]}; see modelyard doctor")
+        raise DeviceError(
+            f"asked for {provider}, onnxruntime uses {session.get_providers()[0]}; see modelyard doctor"
+        )
     return session
 
 

@@ -21,11 +21,16 @@ INK, FAINT, PAPER = (30, 30, 30), (120, 120, 120), (255, 255, 255)
 
 
 def draw_contact_sheet(dataset: Dataset, path: Path) -> None:
-    """PNG: a row of training images for each class, up to `MOST_CLASSES`; name and number of images to the left."""
+    """PNG: a row of training images for each class, up to `MOST_CLASSES`; name and number of images to the
+    left.
+    """
     font = ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf", TEXT)
     names = [_fit(name, font) for name in dataset.classes[:MOST_CLASSES]]
     _, height, width = dataset.image_shape
-    cell = (max(1, round(CELL * width / max(width, height))), max(1, round(CELL * height / max(width, height))))
+    cell = (
+        max(1, round(CELL * width / max(width, height))),
+        max(1, round(CELL * height / max(width, height))),
+    )
     step = max(cell[1], 2 * TEXT + GAP) + GAP
     label_width = round(max(font.getlength(text) for text in (*names, "100,000 images"))) + 4 * GAP
     size = (label_width + PER_CLASS * (cell[0] + GAP), GAP + len(names) * step + 2 * TEXT)
@@ -48,7 +53,9 @@ def draw_contact_sheet(dataset: Dataset, path: Path) -> None:
 
 def _fitted(image_CHW: Images, size: tuple[int, int]) -> Image.Image:
     """The image at `size`; small ones are enlarged without blur."""
-    image = Image.fromarray(image_CHW[0] if len(image_CHW) == 1 else image_CHW.transpose(1, 2, 0)).convert("RGB")
+    image = Image.fromarray(image_CHW[0] if len(image_CHW) == 1 else image_CHW.transpose(1, 2, 0)).convert(
+        "RGB"
+    )
     return image.resize(size, Image.Resampling.NEAREST if size > image.size else Image.Resampling.BILINEAR)
 
 
@@ -56,4 +63,6 @@ def _fit(name: str, font: ImageFont.FreeTypeFont) -> str:
     """The name, shortened to `WIDEST_LABEL`."""
     if font.getlength(name) <= WIDEST_LABEL:
         return name
-    return next(short for end in range(len(name), -1, -1) if font.getlength(short := f"{name[:end]}…") <= WIDEST_LABEL)
+    return next(
+        short for end in range(len(name), -1, -1) if font.getlength(short := f"{name[:end]}…") <= WIDEST_LABEL
+    )

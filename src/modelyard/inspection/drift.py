@@ -1,4 +1,6 @@
-"""How two data sets differ, told from their profiles: classes, label shares and brightness, each with its test."""
+"""How two data sets differ, told from their profiles: classes, label shares and brightness, each with its
+test.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ RANDOM_TABLES = 9_999
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """With 60,000 images the smallest difference is significant: drift is what is significant and large enough."""
+    """With 60,000 images the smallest difference is significant: drift is what is significant and large
+    enough.
+    """
 
     significance: float = 0.01
     """Level of all tests of a comparison together."""
@@ -41,7 +45,9 @@ class DriftTest:
     now: int
     p_value: float
     effect: float
-    """Cramer's V of the shares, or the largest distance of the two distribution functions; 0 alike, 1 nothing in common."""
+    """Cramer's V of the shares, or the largest distance of the two distribution functions; 0 alike, 1 nothing
+    in common.
+    """
     corrected: float = 1.0
     """The p-value after Holm's correction for all tests of the comparison."""
     drifted: bool = False
@@ -54,7 +60,9 @@ class Classes:
     added: tuple[str, ...]
     removed: tuple[str, ...]
     renamed: tuple[tuple[str, str], ...]
-    """Gone and new at the same place of a list that is as long as before: taken for another name of the same."""
+    """Gone and new at the same place of a list that is as long as before: taken for another name
+    of the same.
+    """
     reordered: bool
     """The same names in another order, so that labels stand for other classes."""
 
@@ -98,7 +106,9 @@ def _by_name(profile: Profile, split: SplitProfile) -> dict[str, int]:
 
 
 def _compare_labels(what: str, before: dict[str, int], now: dict[str, int]) -> DriftTest:
-    """Chi-square test of homogeneity; by random tables of the same margins where a class is too rare for it."""
+    """Chi-square test of homogeneity; by random tables of the same margins where a class is too
+    rare for it.
+    """
     from scipy.stats import MonteCarloMethod, chi2_contingency
     from scipy.stats.contingency import expected_freq
 
@@ -111,11 +121,15 @@ def _compare_labels(what: str, before: dict[str, int], now: dict[str, int]) -> D
         test = f"chi-square, {RANDOM_TABLES:,} random tables"
         method = MonteCarloMethod(n_resamples=RANDOM_TABLES, rng=np.random.default_rng(0))
         p_value = chi2_contingency(table_2K, correction=False, method=method).pvalue
-    return DriftTest(what, test, int(table_2K[0].sum()), int(table_2K[1].sum()), float(p_value), cramers_v(table_2K))
+    return DriftTest(
+        what, test, int(table_2K[0].sum()), int(table_2K[1].sum()), float(p_value), cramers_v(table_2K)
+    )
 
 
 def cramers_v(table_2K: NDArray[np.int64]) -> float:
-    """Cramer's V of two rows of counts, each row weighted alike: a small data set against a large one does not hide."""
+    """Cramer's V of two rows of counts, each row weighted alike: a small data set against a large one does
+    not hide.
+    """
     first_K, second_K = table_2K / table_2K.sum(1, keepdims=True)
     return float(np.sqrt(((first_K - second_K) ** 2 / (first_K + second_K)).sum() / 2))
 
@@ -129,7 +143,9 @@ def _compare_histograms(what: str, before: Histogram, now: Histogram) -> DriftTe
     from scipy.stats import kstwo
 
     bins = sorted(before.keys() | now.keys())
-    first_B, second_B = (np.cumsum([histogram.get(index, 0) for index in bins]) for histogram in (before, now))
+    first_B, second_B = (
+        np.cumsum([histogram.get(index, 0) for index in bins]) for histogram in (before, now)
+    )
     num_before, num_now = int(first_B[-1]), int(second_B[-1])
     distance = float(np.abs(first_B / num_before - second_B / num_now).max())
     size = max(1, round(num_before * num_now / (num_before + num_now)))

@@ -65,14 +65,18 @@ def _advice(found: dict[str, Any]) -> Iterator[str]:
     largest, smallest = max(sizes, key=sizes.__getitem__), min(sizes, key=sizes.__getitem__)
     if (ratio := found["largest class / smallest class"]) > UNEVEN:
         yield (
-            f"uneven: {ratio:g} images of {largest} for one of {smallest}; look at recall and macro F1, not accuracy;"
-            " try --set training.class_weights=balanced or training.sampling=balanced, demand --set gates.min_recall=0.5"
+            f"uneven: {ratio:g} images of {largest} for one of {smallest}; look at recall and "
+            "macro F1, not accuracy;"
+            " try --set training.class_weights=balanced or training.sampling=balanced, demand "
+            "--set gates.min_recall=0.5"
         )
     if few := sorted((size, name) for name, size in sizes.items() if size < FEW):
         named = listed((f"{name} ({size})" for size, name in few), NAMED)
         yield f"few: less than {FEW} images to train on of {named}; scores of so few vary much, add images"
     if leaks := found["test images that are also in train"]:
-        yield f"leaks: {leaks} test images are also in train, so the test score flatters; take them out of one"
+        yield (
+            f"leaks: {leaks} test images are also in train, so the test score flatters; take them out of one"
+        )
     if twice := found["duplicates in train"]:
         yield f"duplicates: {twice} training images are there already; copies of one count several times"
 
@@ -87,7 +91,10 @@ def _counts(dataset: Dataset) -> dict[str, dict[str, int]]:
         return [int(count) for count in np.bincount(labels_N, minlength=len(dataset.classes))]
 
     pairs = zip(of(dataset.train.labels_N), of(dataset.test.labels_N), strict=True)
-    return {name: {"train": train, "test": test} for name, (train, test) in zip(dataset.classes, pairs, strict=True)}
+    return {
+        name: {"train": train, "test": test}
+        for name, (train, test) in zip(dataset.classes, pairs, strict=True)
+    }
 
 
 def _look_at(split: Split) -> _Pixels:

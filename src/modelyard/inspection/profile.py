@@ -1,4 +1,6 @@
-"""What later runs need to know of a data set when its images are gone: counts, equal images, how bright they are."""
+"""What later runs need to know of a data set when its images are gone: counts, equal images, how bright they
+are.
+"""
 
 from __future__ import annotations
 
@@ -90,7 +92,9 @@ def read_profile(home: Home, digest: str) -> Profile | None:
     except (FileNotFoundError, ValueError):
         return None
     except OSError as error:
-        raise StoreError(f"{_place(home, digest)} cannot be read ({error.strerror}); mend its permissions") from error
+        raise StoreError(
+            f"{_place(home, digest)} cannot be read ({error.strerror}); mend its permissions"
+        ) from error
     return profile if profile.digest == digest else None
 
 
@@ -113,9 +117,14 @@ def _profile_split(split: Split, num_classes: int) -> tuple[SplitProfile, list[b
     mean_C, std_C = _moments(sums_NC.sum(0), squares_NC.sum(0), max(1, len(split)) * pixels)
     mean_N, std_N = _moments(sums_NC.sum(1), squares_NC.sum(1), pixels * sums_NC.shape[1])
     profile = SplitProfile(
-        counts=_counts(split.labels_N, num_classes), channel_mean=tuple(mean_C.round(4)), channel_std=tuple(std_C.round(4)),
-        means=_histogram(mean_N), stds=_histogram(std_N), blank=blank, duplicates=len(digests) - len(set(digests)),
-    )  # fmt: skip
+        counts=_counts(split.labels_N, num_classes),
+        channel_mean=tuple(mean_C.round(4)),
+        channel_std=tuple(std_C.round(4)),
+        means=_histogram(mean_N),
+        stds=_histogram(std_N),
+        blank=blank,
+        duplicates=len(digests) - len(set(digests)),
+    )
     return profile, digests
 
 

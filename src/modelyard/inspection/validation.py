@@ -60,7 +60,9 @@ class Reference:
     """None where the data were gone before a profile was made."""
 
 
-def find_problems(now: Profile, before: Reference | None, tests: Sequence[DriftTest], rules: ValidationConfig) -> list[str]:
+def find_problems(
+    now: Profile, before: Reference | None, tests: Sequence[DriftTest], rules: ValidationConfig
+) -> list[str]:
     """Each reason to refuse the data: what was found, what was expected, and what `--set` accepts it."""
     problems = [*_of_itself(now, rules)]
     if before is not None:
@@ -85,7 +87,13 @@ def _of_itself(now: Profile, rules: ValidationConfig) -> Iterator[str]:
             rules.max_duplicate_share,
             "max_duplicate_share",
         ),
-        ("test images that are also in train", now.leaks, now.test.images, rules.max_leak_share, "max_leak_share"),
+        (
+            "test images that are also in train",
+            now.leaks,
+            now.test.images,
+            rules.max_leak_share,
+            "max_leak_share",
+        ),
     ):
         if found > most * images:
             share = f"{found:,} of {images:,} ({found / images:.1%})"
@@ -100,7 +108,10 @@ def _against(now: Profile, before: Reference, rules: ValidationConfig) -> Iterat
         yield f"{'; '.join(changes)} (--set validation.allow_removed_classes=true){own}"
     if not rules.allow_other_shape and now.image_shape != before.image_shape:
         expected, found = ("x".join(map(str, shape)) for shape in (before.image_shape, now.image_shape))
-        yield f"images of {found}, channels x height x width, {expected} before (--set validation.allow_other_shape=true)"
+        yield (
+            f"images of {found}, channels x height x width, {expected} before (--set "
+            "validation.allow_other_shape=true)"
+        )
     if before.profile is not None and now.train.images < rules.min_size_share * before.profile.train.images:
         were = before.profile.train.images
         share = f"{now.train.images:,} of {were:,} training images are left ({now.train.images / were:.1%})"
@@ -123,4 +134,7 @@ def _drift(tests: Sequence[DriftTest], rules: ValidationConfig) -> Iterator[str]
         key = "max_label_drift" if test.what.startswith("label") else "max_pixel_drift"
         most: float | None = getattr(rules, key)
         if test.drifted and most is not None and test.effect > most:
-            yield f"{test.what} drifted by {test.effect:.3f}, at most {most:g} expected (--set validation.{key}=...)"
+            yield (
+                f"{test.what} drifted by {test.effect:.3f}, at most {most:g} expected (--set "
+                f"validation.{key}=...)"
+            )

@@ -1,7 +1,8 @@
-"""`python -m modelyard.machine.bound SIGNAL COMMAND...`: become COMMAND, and get SIGNAL when the parent is gone.
+"""`python -m modelyard.machine.bound SIGNAL COMMAND...`: become COMMAND, and get SIGNAL when the parent is
+gone.
 
-The kernel keeps that promise however the parent dies (prctl(2), PR_SET_PDEATHSIG; it survives execve), so nothing is
-orphaned. Elsewhere than on Linux COMMAND is only started.
+The kernel keeps that promise however the parent dies (prctl(2), PR_SET_PDEATHSIG; it survives execve), so
+nothing is orphaned. Elsewhere than on Linux COMMAND is only started.
 """
 
 from __future__ import annotations

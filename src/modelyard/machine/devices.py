@@ -1,7 +1,8 @@
 """One lock of the operating system for each device: trainings never share one, whoever started them.
 
-A CPU has as many slots as usable cores: a training that uses all of them takes all, one of several beside each other
-takes its share. A CUDA device is one slot. The kernel frees the locks of a process however it ends.
+A CPU has as many slots as usable cores: a training that uses all of them takes all, one of several beside
+each other takes its share. A CUDA device is one slot. The kernel frees the locks of a process however it
+ends.
 """
 
 from __future__ import annotations
@@ -21,11 +22,13 @@ POLL_S = 0.05
 
 
 @contextmanager
-def device_slots(home: Home, kind: str, wanted: int | None = None, patience_s: float = math.inf) -> Iterator[int]:
+def device_slots(
+    home: Home, kind: str, wanted: int | None = None, patience_s: float = math.inf
+) -> Iterator[int]:
     """Hold `wanted` slots (None: all) of the `kind` cpu or cuda; gives how many they are. Waits for its turn.
 
-    After `patience_s` it gives 0 and holds none. Who waits for several slots keeps those it has and is the only one that
-    takes any, so two can never wait for each other.
+    After `patience_s` it gives 0 and holds none. Who waits for several slots keeps those it has and is the
+    only one that takes any, so two can never wait for each other.
     """
     total = usable_cores() if kind == "cpu" else 1
     count, taken, until = min(wanted or total, total), 0, time.monotonic() + patience_s

@@ -16,7 +16,9 @@ _callers_umask: list[int] = []
 
 @contextlib.contextmanager
 def private_files() -> Iterator[None]:
-    """What is made below is its owner's alone, by child processes, too. The umask is the whole process's and comes back."""
+    """What is made below is its owner's alone, by child processes, too. The umask is the whole process's and
+    comes back.
+    """
     _callers_umask.append(os.umask(0o077))
     try:
         yield
@@ -26,7 +28,9 @@ def private_files() -> Iterator[None]:
 
 @contextlib.contextmanager
 def callers_files() -> Iterator[None]:
-    """Within `private_files`: what is made below is as open as the caller wants it. For files outside the store."""
+    """Within `private_files`: what is made below is as open as the caller wants it. For files outside the
+    store.
+    """
     before = os.umask(0o077)
     os.umask(_callers_umask[-1] if _callers_umask else before)
     try:
@@ -62,11 +66,14 @@ def configure(home: Home) -> None:
     with contextlib.suppress(OSError):  # the store says it better when it is opened
         if close_root(home):
             sys.stderr.write(
-                f"modelyard: NOTE: others could look into {home.root}; it is its owner's alone now (modelyard store share)\n"
+                f"modelyard: NOTE: others could look into {home.root}; it is its owner's alone now "
+                "(modelyard store share)\n"
             )
         prefect.mkdir(mode=0o700, exist_ok=True)
     if os.environ.get("MLFLOW_TRACKING_URI", "").startswith(("http://", "https://")):
-        os.environ.setdefault(REMOTE_VARIABLE, os.environ.pop("MLFLOW_TRACKING_URI"))  # mirrored: the store is always local
+        os.environ.setdefault(
+            REMOTE_VARIABLE, os.environ.pop("MLFLOW_TRACKING_URI")
+        )  # mirrored: the store is always local
     for name in (*values, "PREFECT_API_URL"):
         if not os.environ.get(name, "-"):
             del os.environ[name]  # empty is not told, as of `NAME=` in a file for containers

@@ -1,4 +1,6 @@
-"""Processes by where their id counts, id and start, so that neither a reused id nor another container's is mistaken for one."""
+"""Processes by where their id counts, id and start, so that neither a reused id nor another container's is
+mistaken for one.
+"""
 
 from __future__ import annotations
 
@@ -18,11 +20,17 @@ from modelyard.home import Home
 PREFIX = "process:"
 PARENT_VARIABLE = "MODELYARD_PARENT"
 """In a training's environment: the identity of the process that it works for."""
-MACHINE, BOOT, NAMESPACE = Path("/etc/machine-id"), Path("/proc/sys/kernel/random/boot_id"), Path("/proc/self/ns/pid")
+MACHINE, BOOT, NAMESPACE = (
+    Path("/etc/machine-id"),
+    Path("/proc/sys/kernel/random/boot_id"),
+    Path("/proc/self/ns/pid"),
+)
 
 
 def identity(pid: int) -> str:
-    """`process:host:machine:boot:namespace/pid/start`, the same as long as it lives. Raises: psutil.NoSuchProcess."""
+    """`process:host:machine:boot:namespace/pid/start`, the same as long as it lives. Raises:
+    psutil.NoSuchProcess.
+    """
     return f"{PREFIX}{':'.join(_here())}/{pid}/{_start(psutil.Process(pid))}"
 
 
@@ -34,7 +42,9 @@ def own_identity(home: Home) -> str:
 
 @cache
 def hold_place(home: Home) -> int | None:
-    """A lock for as long as this process lives: in other containers it says that here, where its id counts, something does."""
+    """A lock for as long as this process lives: in other containers it says that here, where its id counts,
+    something does.
+    """
     with suppress(OSError, StoreError):
         file = make_folder(home.locks / "places") / "-".join(_here()[2:])
         file.touch()
@@ -49,9 +59,11 @@ def lives_here(name: str) -> bool:
 
 
 def is_gone(name: str, home: Home) -> bool:
-    """Whether it is certain that the process is no more: one of another container or machine may live, whatever its id.
+    """Whether it is certain that the process is no more: one of another container or machine may live,
+    whatever its id.
 
-    Not after a reboot, or where nothing of its container holds a lock in the store; of another machine nobody can say.
+    Not after a reboot, or where nothing of its container holds a lock in the store; of another machine nobody
+    can say.
     """
     place, here = _place(name), _here()
     if _counts_here(place):
@@ -59,7 +71,9 @@ def is_gone(name: str, home: Home) -> bool:
     with suppress(OSError):
         file = home.locks / "places" / "-".join(place[2:])
         return (
-            len(place) == len(here) and not is_held(file) and (file.exists() if place[2] == here[2] else place[:2] == here[:2])
+            len(place) == len(here)
+            and not is_held(file)
+            and (file.exists() if place[2] == here[2] else place[:2] == here[:2])
         )
     return False
 

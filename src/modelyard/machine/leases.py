@@ -1,4 +1,6 @@
-"""What living processes work on, so that housekeeping leaves it alone. The kernel ends a killed process's lease."""
+"""What living processes work on, so that housekeeping leaves it alone. The kernel ends a killed process's
+lease.
+"""
 
 from __future__ import annotations
 

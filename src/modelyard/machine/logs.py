@@ -32,7 +32,9 @@ def log_to_file(home: Home) -> Iterator[Path]:
     root.addHandler(handler)
     root.setLevel(logging.INFO)
     logging.captureWarnings(True)
-    logging.raiseExceptions = False  # a full disk is told once by the run, not by each line that cannot be logged
+    logging.raiseExceptions = (
+        False  # a full disk is told once by the run, not by each line that cannot be logged
+    )
     try:
         yield path
     finally:

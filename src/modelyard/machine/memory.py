@@ -8,12 +8,16 @@ import psutil
 
 MEMBERSHIP, CGROUPS = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
 FILES = {"": ("memory.max", "memory.current"), "memory": ("memory.limit_in_bytes", "memory.usage_in_bytes")}
-"""Limit and use by controller: version 2 has one tree without a name (kernel documentation, admin-guide/cgroup-v2)."""
+"""Limit and use by controller: version 2 has one tree without a name (kernel documentation,
+admin-guide/cgroup-v2).
+"""
 
 
 def available_bytes(membership: Path = MEMBERSHIP, cgroups: Path = CGROUPS) -> int:
     """Free memory of the machine, or what is left of the tightest limit that this process is under."""
-    left = [room for folder, files in _groups(membership, cgroups) if (room := _room(folder, *files)) is not None]
+    left = [
+        room for folder, files in _groups(membership, cgroups) if (room := _room(folder, *files)) is not None
+    ]
     free: int = psutil.virtual_memory().available
     return max(0, min([free, *left]))
 
@@ -33,7 +37,9 @@ def _groups(membership: Path, cgroups: Path) -> list[tuple[Path, tuple[str, str]
 
 
 def _room(folder: Path, limit: str, use: str) -> int | None:
-    """What the group may still take, its file pages that nobody used lately counted as free; None without a limit."""
+    """What the group may still take, its file pages that nobody used lately counted as free; None without a
+    limit.
+    """
     try:
         text = (folder / limit).read_text().strip()
         if text == "max":

@@ -13,13 +13,16 @@ from modelyard.errors import ConfigError, StoreError
 from modelyard.home import Home
 
 PRIVATE, SHARED_ROOT, SHARED = 0o700, 0o2710, 0o2750
-"""Modes of folders. What is new gets the group of one with setgid, and is opened in a `SHARED` one (`open_as_folder`)."""
+"""Modes of folders. What is new gets the group of one with setgid, and is opened in a `SHARED` one
+(`open_as_folder`).
+"""
 
 DENIED = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
 def close_root(home: Home) -> bool:
-    """Make the store's folder, and close one that others can look into unless `share` opened it; whether that was so.
+    """Make the store's folder, and close one that others can look into unless `share` opened it; whether that
+    was so.
 
     Releases that were open inside stay so for who has them mounted, as a container.
     """
@@ -35,10 +38,12 @@ def close_root(home: Home) -> bool:
 
 
 def share(home: Home, group: str | None) -> int:
-    """Let a group read the releases with their ledgers and MLflow's database, close all else; gives the group's number.
+    """Let a group read the releases with their ledgers and MLflow's database, close all else; gives the
+    group's number.
 
     group: name or number; None is the group of the store's folder.
-    Raises: ConfigError for an unknown group; StoreError where there is no store, or not this user's, or not this user's group.
+    Raises: ConfigError for an unknown group; StoreError where there is no store, or not this user's, or not
+    this user's group.
     """
     _demand_store(home)
     number = home.root.stat().st_gid if group is None else _number(group)
@@ -46,7 +51,9 @@ def share(home: Home, group: str | None) -> int:
         os.chown(home.root, -1, number)
     except PermissionError:
         owner = home.root.stat().st_uid
-        raise StoreError(f"{home.root} is user {owner}'s, who alone can share it, with a group that this user is in") from None
+        raise StoreError(
+            f"{home.root} is user {owner}'s, who alone can share it, with a group that this user is in"
+        ) from None
     for path in home.root.iterdir():
         if path != home.releases and not path.match(f"{home.database.name}*"):
             _set(path, None, deep=False)
@@ -54,7 +61,9 @@ def share(home: Home, group: str | None) -> int:
     _set_readable(home, number)
     home.root.chmod(SHARED_ROOT)
     if _mode(home.root) != SHARED_ROOT:
-        raise StoreError(f"the file system of {home.root} keeps no modes ({_mode(home.root):o}): share it by its own means")
+        raise StoreError(
+            f"the file system of {home.root} keeps no modes ({_mode(home.root):o}): share it by its own means"
+        )
     return number
 
 
@@ -66,15 +75,20 @@ def unshare(home: Home) -> None:
 
 
 def told_to_reader(home: Home, error: BaseException | None) -> str | None:
-    """What a reader of somebody else's store is told of a command that would write to it, or read what is not shared."""
+    """What a reader of somebody else's store is told of a command that would write to it, or read what is not
+    shared.
+    """
     while error is not None and getattr(error, "errno", None) not in DENIED:
         error = error.__cause__ or error.__context__
-    if not str(getattr(error, "filename", "")).startswith(str(home.root)) or not os.access(home.root, os.X_OK):
+    if not str(getattr(error, "filename", "")).startswith(str(home.root)) or not os.access(
+        home.root, os.X_OK
+    ):
         return None
     if (owner := home.root.stat().st_uid) == os.geteuid():
         return None
     return (
-        f"the store {home.root} belongs to {_user(owner)}; you may only read what it shares (models, predict, serve, doctor):"
+        f"the store {home.root} belongs to {_user(owner)}; you may only read what it shares "
+        "(models, predict, serve, doctor):"
         f" run as {_user(owner)}, or name a store of your own by MODELYARD_HOME"
     )
 
@@ -112,7 +126,9 @@ def _number(group: str) -> int:
 
 
 def _set(path: Path, group: int | None, *, deep: bool = True) -> None:
-    """Open to a group, or close, `path` and all below it, each folder before it is read; no links, nothing that vanishes."""
+    """Open to a group, or close, `path` and all below it, each folder before it is read; no links, nothing
+    that vanishes.
+    """
     with suppress(FileNotFoundError):
         is_folder = path.is_dir()
         if path.is_symlink():

@@ -30,16 +30,30 @@ class StoreMark(Config):
     """File name of the lease that whoever asks holds meanwhile, which no copy has. Empty: none is held."""
 
     def require(self) -> None:
-        """Before anything is written. Raises: AnotherStoreError where this process's store is not the one; reads only."""
+        """Before anything is written. Raises: AnotherStoreError where this process's store is not the one;
+        reads only.
+        """
         home = Home.current()
         found, is_there = read_id(home), self.root in {"", str(home.root)}
-        if is_there and found == self.id and (not self.lease or (home.locks / "leases" / self.lease).exists()):
+        if (
+            is_there
+            and found == self.id
+            and (not self.lease or (home.locks / "leases" / self.lease).exists())
+        ):
             return
-        kind = "no store" if not found else "a copy of it" if is_there and found == self.id else f"the store {found}"
+        kind = (
+            "no store"
+            if not found
+            else "a copy of it"
+            if is_there and found == self.id
+            else f"the store {found}"
+        )
         wanted, place = (f" at {self.root}", " at the same path") if self.root else ("", "")
         raise AnotherStoreError(
-            f"expected the store {self.id}{wanted} of host {self.host}, found {kind} at {home.root} on host {platform.node()}:"
-            f" mount that very folder{place} and name it by MODELYARD_HOME, or let this host work by itself, on its own store"
+            f"expected the store {self.id}{wanted} of host {self.host}, found {kind} at "
+            f"{home.root} on host {platform.node()}:"
+            f" mount that very folder{place} and name it by MODELYARD_HOME, or let this host work "
+            "by itself, on its own store"
         )
 
 

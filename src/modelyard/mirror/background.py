@@ -1,8 +1,8 @@
 """Mirroring beside a run, in a process of its own: it can neither slow the run down nor end it.
 
-`python -m modelyard.mirror.background` looks every few seconds for what is new; told to finish on stdin it sends the rest and
-goes; when its run is gone, however it died, it goes at once. Killed at any moment it leaves nothing that the next sync does
-not put right.
+`python -m modelyard.mirror.background` looks every few seconds for what is new; told to finish on stdin it
+sends the rest and goes; when its run is gone, however it died, it goes at once. Killed at any moment it
+leaves nothing that the next sync does not put right.
 """
 
 from __future__ import annotations
@@ -29,7 +29,9 @@ NICENESS = 10
 
 @contextmanager
 def mirrored(home: Home, say: Callable[[str], None]) -> Iterator[None]:
-    """Mirror while the body works; at its end wait a little for the rest and say what is left. Raises: ConfigError."""
+    """Mirror while the body works; at its end wait a little for the rest and say what is left. Raises:
+    ConfigError.
+    """
     remote = configured_remote()
     if remote is None:
         yield
@@ -50,7 +52,9 @@ def mirrored(home: Home, say: Callable[[str], None]) -> Iterator[None]:
 def _start(home: Home) -> subprocess.Popen[bytes]:
     with (make_folder(home.logs) / "mirror.log").open("ab") as log:
         command = [sys.executable, "-P", "-m", "modelyard.mirror.background"]
-        return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True)
+        return subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True
+        )
 
 
 def _finish(process: subprocess.Popen[bytes], seconds: float) -> None:

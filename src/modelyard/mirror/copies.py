@@ -44,7 +44,9 @@ class Link:
 
 
 def send_run(ends: Link, local: LocalRun, sent: Sent) -> None:
-    """Make the server's copy equal to this run, and say in `sent` what is known of it. Raises: RemoteError."""
+    """Make the server's copy equal to this run, and say in `sent` what is known of it. Raises:
+    RemoteError.
+    """
     with asking(ends.remote):
         there = _run_there(ends, local.run, sent)
     if there is None:
@@ -64,7 +66,8 @@ def _run_there(ends: Link, run: Run, sent: Sent) -> Run | None:
     name = f"{ends.store}/{run.info.run_id}"
     found = ends.client.search_runs([ends.experiment], f"tags.`{RUN_TAG}` = '{name}'", ViewType.ALL)
     active = sorted(
-        (copy for copy in found if copy.info.lifecycle_stage == "active"), key=lambda copy: copy.info.run_id != sent.remote
+        (copy for copy in found if copy.info.lifecycle_stage == "active"),
+        key=lambda copy: copy.info.run_id != sent.remote,
     )
     for double in active[1:]:  # a creation whose answer was lost, carried out after all
         ends.client.delete_run(double.info.run_id)
@@ -80,9 +83,13 @@ def _send_fields(ends: Link, run: Run, there: Run) -> None:
     for start in range(0, max(len(params), len(tags)), FIELDS_AT_ONCE):
         some = slice(start, start + FIELDS_AT_ONCE)
         ends.client.log_batch(run_id, params=params[some], tags=tags[some])
-    known = {(i.dataset.name, i.dataset.digest) for i in there.inputs.dataset_inputs} if there.inputs else set()
+    known = (
+        {(i.dataset.name, i.dataset.digest) for i in there.inputs.dataset_inputs} if there.inputs else set()
+    )
     missing: list[DatasetInput] = [
-        i for i in (run.inputs.dataset_inputs if run.inputs else ()) if (i.dataset.name, i.dataset.digest) not in known
+        i
+        for i in (run.inputs.dataset_inputs if run.inputs else ())
+        if (i.dataset.name, i.dataset.digest) not in known
     ]
     if missing:
         ends.client.log_inputs(run_id, missing)
@@ -108,13 +115,20 @@ def _model_there(ends: Link, model: LoggedModel, there: Run, sent: Sent) -> Logg
     name = f"{ends.store}/{model.model_id}"
     known = sent.models.get(model.model_id)
     found = ends.client.search_logged_models([ends.experiment], f"source_run_id = '{there.info.run_id}'")
-    copies = sorted((copy for copy in found if copy.tags.get(MODEL_TAG) == name), key=lambda copy: copy.model_id != known)
+    copies = sorted(
+        (copy for copy in found if copy.tags.get(MODEL_TAG) == name), key=lambda copy: copy.model_id != known
+    )
     for double in copies[1:]:
         ends.client.delete_logged_model(double.model_id)
     if copies:
         return copies[0]
     return ends.client.create_logged_model(
-        ends.experiment, model.name, there.info.run_id, {**model.tags, MODEL_TAG: name}, model.params, model.model_type
+        ends.experiment,
+        model.name,
+        there.info.run_id,
+        {**model.tags, MODEL_TAG: name},
+        model.params,
+        model.model_type,
     )
 
 
@@ -124,7 +138,12 @@ Point = tuple[str, int, int, str]
 def point(metric: Metric) -> Point:
     """What makes a metric's value the same one; text, as NaN is not equal to itself."""
     value = float(metric.value)
-    return str(metric.key), int(metric.step), int(metric.timestamp), "nan" if math.isnan(value) else repr(value)
+    return (
+        str(metric.key),
+        int(metric.step),
+        int(metric.timestamp),
+        "nan" if math.isnan(value) else repr(value),
+    )
 
 
 def history(client: MlflowClient, run: Run) -> list[Metric]:

@@ -38,7 +38,9 @@ class Outcome:
     problem: str
 
 
-def sync(home: Home, remote: Remote, say: Say, *, verify: bool = False, lock_seconds: float = LOCK_SECONDS) -> Outcome:
+def sync(
+    home: Home, remote: Remote, say: Say, *, verify: bool = False, lock_seconds: float = LOCK_SECONDS
+) -> Outcome:
     """Send all that waits; `verify` compares everything anew with what the server has.
 
     Raises: StoreError when another sync of this store is at work for longer than `lock_seconds`.
@@ -62,10 +64,14 @@ def _sync(home: Home, remote: Remote, say: Say, verify: bool) -> Outcome:
 
 
 def _one_round(home: Home, record: Record, progress: tuple[Remote, Say, set[str], bool]) -> str:
-    """Try each thing that waits once; gives the last problem. A server that cannot be asked ends the round."""
+    """Try each thing that waits once; gives the last problem. A server that cannot be asked ends
+    the round.
+    """
     remote, say, done, verify = progress
     runs = [run for run in local_runs(home) if record.is_waiting(run.key, run.fingerprint, verify)]
-    models = [model for model in local_models(home) if record.is_waiting(model.key, model.fingerprint, verify)]
+    models = [
+        model for model in local_models(home) if record.is_waiting(model.key, model.fingerprint, verify)
+    ]
     if not runs and not models:
         return ""
     problems: list[str] = []
@@ -86,7 +92,8 @@ def _one_round(home: Home, record: Record, progress: tuple[Remote, Say, set[str]
 def _attempt(record: Record, what: LocalRun | LocalModel, send: Callable[[Sent], None], verify: bool) -> str:
     """Send one thing; gives why it was not taken. Raises: UnreachableError.
 
-    After a failure or a kill some request may still be carried out: until it cannot be any more, this is looked at again.
+    After a failure or a kill some request may still be carried out: until it cannot be any more, this is
+    looked at again.
     """
     sent = record.read(what.key)
     before, sent.doubt = sent.doubt, time.time()
@@ -113,5 +120,7 @@ def _connect(home: Home, remote: Remote) -> Link:
                 client.create_experiment(EXPERIMENT)
             found = client.get_experiment_by_name(EXPERIMENT)
     if found is None or found.lifecycle_stage != "active":
-        raise UnreachableError(f"the experiment {EXPERIMENT!r} was deleted on {remote.name}; restore it there")
+        raise UnreachableError(
+            f"the experiment {EXPERIMENT!r} was deleted on {remote.name}; restore it there"
+        )
     return Link(store_id(home), open_store(home)[0], remote, client, found.experiment_id)

@@ -50,7 +50,8 @@ class Remote:
     def client(self) -> MlflowClient:
         """A client that asks once and waits `REQUEST_SECONDS` for an answer.
 
-        MLflow would repeat any request: a creation whose answer was lost would be done twice. Only who looks first repeats.
+        MLflow would repeat any request: a creation whose answer was lost would be done twice. Only who looks
+        first repeats.
         """
         from mlflow.tracking import MlflowClient
 
@@ -71,7 +72,9 @@ class Remote:
 
 
 def configured_remote() -> Remote | None:
-    """The server named by `MODELYARD_REMOTE` (or an http `MLFLOW_TRACKING_URI`). Raises: ConfigError for another address."""
+    """The server named by `MODELYARD_REMOTE` (or an http `MLFLOW_TRACKING_URI`). Raises: ConfigError for
+    another address.
+    """
     uri = os.environ.get(REMOTE_VARIABLE, "").strip()
     if not uri:
         return None

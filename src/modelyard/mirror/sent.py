@@ -1,6 +1,7 @@
 """What the store holds, in short, and what of it is known to have arrived at a server.
 
-The server itself tells what it has; this record only makes "nothing to do" quick and saves repeated downloads.
+The server itself tells what it has; this record only makes "nothing to do" quick and saves repeated
+downloads.
 """
 
 from __future__ import annotations
@@ -121,10 +122,14 @@ def local_runs(home: Home) -> list[LocalRun]:
 
 
 def _local_run(home: Home, run: Run) -> LocalRun:
-    models = tuple(dict.fromkeys(str(output.model_id) for output in (run.outputs.model_outputs if run.outputs else ())))
+    models = tuple(
+        dict.fromkeys(str(output.model_id) for output in (run.outputs.model_outputs if run.outputs else ()))
+    )
     folders = [Path(run.info.artifact_uri), *(home.artifacts / "models" / model for model in models)]
     files = [
-        [str(path), path.stat().st_size, path.stat().st_mtime_ns] for folder in folders for path in files_of(folder).values()
+        [str(path), path.stat().st_size, path.stat().st_mtime_ns]
+        for folder in folders
+        for path in files_of(folder).values()
     ]
     return LocalRun(run, models, sha256_of_json([run.to_dictionary(), models, files]))
 
@@ -141,16 +146,26 @@ def local_models(home: Home) -> list[LocalModel]:
     for model in _all_pages(client.search_registered_models):
         search = partial(client.search_model_versions, f"name='{model.name}'")
         versions: list[ModelVersion] = sorted(_all_pages(search), key=lambda version: int(version.version))
-        aliases = {alias: str(number) for alias, number in client.get_registered_model(model.name).aliases.items()}
-        told = [model.description, [[v.version, v.description, dict(v.tags), v.run_id, v.source] for v in versions], aliases]
-        found.append(LocalModel(str(model.name), versions, str(model.description or ""), aliases, sha256_of_json(told)))
+        aliases = {
+            alias: str(number) for alias, number in client.get_registered_model(model.name).aliases.items()
+        }
+        told = [
+            model.description,
+            [[v.version, v.description, dict(v.tags), v.run_id, v.source] for v in versions],
+            aliases,
+        ]
+        found.append(
+            LocalModel(str(model.name), versions, str(model.description or ""), aliases, sha256_of_json(told))
+        )
     return found
 
 
 def count_waiting(home: Home, remote: Remote) -> int:
     """Runs of which something has not arrived."""
     record = Record(home, remote)
-    waiting = {local.key for local in local_runs(home) if record.read(local.key).fingerprint != local.fingerprint}
+    waiting = {
+        local.key for local in local_runs(home) if record.read(local.key).fingerprint != local.fingerprint
+    }
     for model in local_models(home):
         if record.read(model.key).fingerprint != model.fingerprint:
             waiting |= {str(version.run_id) for version in model.versions[-1:]}

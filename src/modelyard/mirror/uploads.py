@@ -1,4 +1,6 @@
-"""Artifacts at a server: sent, then read back; a file counts as sent when size and digest there are those here."""
+"""Artifacts at a server: sent, then read back; a file counts as sent when size and digest there are those
+here.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,8 @@ ATTEMPTS = 2
 
 
 def send_files(files: dict[str, Path], uri: str, remote: Remote, known: dict[str, str]) -> None:
-    """Bring every file to `uri`; those in `known` (path there -> digest read back) are only looked at for their size.
+    """Bring every file to `uri`; those in `known` (path there -> digest read back) are only looked at for
+    their size.
 
     Raises: RemoteError when one does not arrive whole.
     """
@@ -36,7 +39,9 @@ def send_files(files: dict[str, Path], uri: str, remote: Remote, known: dict[str
         known[key] = digest
 
 
-def _send(repository: ArtifactRepository, path: str, local: Path, digest: str, size_there: int | None) -> None:
+def _send(
+    repository: ArtifactRepository, path: str, local: Path, digest: str, size_there: int | None
+) -> None:
     """Upload unless it is there already; what arrived is read back each time."""
     size, folder = local.stat().st_size, str(PurePosixPath(path).parent)
     inside = None if folder == "." else folder
@@ -47,7 +52,8 @@ def _send(repository: ArtifactRepository, path: str, local: Path, digest: str, s
         size_there = dict(_sizes(repository, inside)).get(path)
     if size_there != size or _digest_there(repository, path) != digest:
         raise RemoteError(
-            f"{path} arrived with {size_there} of {size} bytes or altered, {ATTEMPTS} times; is the server's disk full?"
+            f"{path} arrived with {size_there} of {size} bytes or altered, {ATTEMPTS} times; is "
+            "the server's disk full?"
         )
 
 

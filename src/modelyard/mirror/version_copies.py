@@ -1,6 +1,7 @@
 """Registered versions and aliases brought to a server.
 
-Several stores may be mirrored to one server, so numbers there can be others; a tag says which version is which.
+Several stores may be mirrored to one server, so numbers there can be others; a tag says which version is
+which.
 """
 
 from __future__ import annotations
@@ -18,12 +19,16 @@ VERSION_TAG = "modelyard.local_version"
 
 
 def send_versions(ends: Link, model: LocalModel, record: Record, sent: Sent) -> None:
-    """The versions, in order, with tags, then the aliases that changed here since they were sent. Raises: RemoteError."""
+    """The versions, in order, with tags, then the aliases that changed here since they were sent. Raises:
+    RemoteError.
+    """
     name, aliases = model.name, model.aliases
     with asking(ends.remote):
         _make_registered_model(ends.client, model)
         there = _versions_there(ends, name)
-        numbers = {str(v.version): _send_version(ends, v, there, record.read(str(v.run_id))) for v in model.versions}
+        numbers = {
+            str(v.version): _send_version(ends, v, there, record.read(str(v.run_id))) for v in model.versions
+        }
         for alias, number in aliases.items():
             if sent.aliases.get(alias) != number and numbers.get(number):
                 ends.client.set_registered_model_alias(name, alias, numbers[number])
@@ -46,7 +51,9 @@ def _make_registered_model(client: MlflowClient, model: LocalModel) -> None:
 def _versions_there(ends: Link, name: str) -> dict[str, list[ModelVersion]]:
     """Tag of a local version -> its copies, oldest first."""
     copies: dict[str, list[ModelVersion]] = {}
-    for version in sorted(ends.client.search_model_versions(f"name='{name}'"), key=lambda version: int(version.version)):
+    for version in sorted(
+        ends.client.search_model_versions(f"name='{name}'"), key=lambda version: int(version.version)
+    ):
         copies.setdefault(version.tags.get(VERSION_TAG, ""), []).append(version)
     return copies
 

@@ -19,12 +19,16 @@ class CnnConfig(CombinedConfig):
 
     architecture: Literal["cnn"] = "cnn"
     variant: Literal["tuned", "resnet", "lenet"] = "tuned"
-    """`tuned`: batch-normed 5x5 + 3x3 stages; `resnet`: blocks of two convolutions that halve the image and double the
+    """`tuned`: batch-normed 5x5 + 3x3 stages; `resnet`: blocks of two convolutions that halve the image and
+    double the
     channels; `lenet`: the textbook's LeNet-5."""
     width: int = Field(24, ge=1, le=1024)
-    """Channels of the first stage; the next ones have two and three times as many, or each twice as many (`resnet`)."""
+    """Channels of the first stage; the next ones have two and three times as many, or each twice as many
+    (`resnet`).
+    """
     downsample: Literal["pool", "stride"] = "pool"
-    """How the first two stages halve the image: a maximum over 2 x 2, or every second place of the convolution only, for a
+    """How the first two stages halve the image: a maximum over 2 x 2, or every second place of the
+    convolution only, for a
     quarter of the work."""
     stages: int = Field(3, ge=2, le=6)
     """The third stage of `tuned` is the last and has no downsampling."""
@@ -71,7 +75,9 @@ class Cnn(nn.Module):
         )
         self.dropout = nn.Dropout(config.dropout)
         self.head = nn.Linear(top * 16, num_classes)
-        self.pool = nn.AdaptiveAvgPool2d(4) if image_shape[1] % 16 == 0 and image_shape[2] % 16 == 0 else _Resize()
+        self.pool = (
+            nn.AdaptiveAvgPool2d(4) if image_shape[1] % 16 == 0 and image_shape[2] % 16 == 0 else _Resize()
+        )
 
     def forward(self, images_BCHW: Tensor) -> Tensor:
         """float [B, C, H, W] -> logits [B, K]."""
@@ -94,13 +100,17 @@ class Residual(nn.Module):
 
 
 class _Resize(nn.Module):
-    """To 4 x 4 by averages of fixed windows, exportable for sizes that 4 does not divide; what is smaller is repeated."""
+    """To 4 x 4 by averages of fixed windows, exportable for sizes that 4 does not divide; what is smaller is
+    repeated.
+    """
 
     def forward(self, features_BCHW: Tensor) -> Tensor:
         if min(features_BCHW.shape[2:]) < CELLS:
             height, width = (max(CELLS, size) for size in features_BCHW.shape[2:])
             features_BCHW = nn.functional.interpolate(features_BCHW, (height, width))
-        (kernel_H, stride_H, down), (kernel_W, stride_W, right) = (_windows(size) for size in features_BCHW.shape[2:])
+        (kernel_H, stride_H, down), (kernel_W, stride_W, right) = (
+            _windows(size) for size in features_BCHW.shape[2:]
+        )
         padded = nn.functional.pad(features_BCHW, (0, right, 0, down))
         return nn.functional.avg_pool2d(padded, (kernel_H, kernel_W), (stride_H, stride_W))
 
@@ -109,7 +119,9 @@ CELLS = 4
 
 
 def _windows(size: int) -> tuple[int, int, int]:
-    """Kernel, stride and padding of `CELLS` windows; they overlap where padding would leave one of them empty."""
+    """Kernel, stride and padding of `CELLS` windows; they overlap where padding would leave one of them
+    empty.
+    """
     kernel = -(-size // CELLS)
     padding = CELLS * kernel - size
     if padding < kernel:

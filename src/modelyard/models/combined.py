@@ -19,11 +19,13 @@ class CombinedConfig(Config):
     """What every architecture of ours may be asked for."""
 
     members: int = Field(1, ge=1, le=16)
-    """Train so many networks at once, each on its part of every batch, and evaluate, export and serve the mean of their
-    logits (deep ensembles: Lakshminarayanan et al. 2017). `training.batch_size` and `training.epochs` times as large give
+    """Train so many networks at once, each on its part of every batch, and evaluate, export and serve the
+    mean of their logits (deep ensembles: Lakshminarayanan et al. 2017). `training.batch_size` and
+    `training.epochs` times as large give
     each what it would have had alone; time and size grow as much."""
     mirrored: bool = False
-    """Evaluate, export and serve the mean of the logits of an image and of its mirror image: fewer mistakes for twice the
+    """Evaluate, export and serve the mean of the logits of an image and of its mirror image: fewer mistakes
+    for twice the
     time. Training takes single images, with `training.augment.flip`. Never for digits or letters."""
 
     def build(self, image_shape: tuple[int, int, int], num_classes: int) -> nn.Module:
@@ -45,7 +47,9 @@ class Ensemble(nn.Module):
         self.networks = nn.ModuleList(networks)
 
     def forward(self, images_BCHW: Tensor) -> Tensor:
-        """float [B, C, H, W] -> logits [B, K]: the mean over the members, or in training each image's from one of them."""
+        """float [B, C, H, W] -> logits [B, K]: the mean over the members, or in training each image's from
+        one of them.
+        """
         members = len(self.networks)
         if not self.training:
             return torch.stack([network(images_BCHW) for network in self.networks]).mean(0)
@@ -54,7 +58,8 @@ class Ensemble(nn.Module):
             return first_BK
         parts = zip(self.networks, images_BCHW.tensor_split(members), strict=True)
         logits_BK = torch.cat([network(part_BCHW) for network, part_BCHW in parts])
-        # the same values; but to each member its gradient is the mean over its own images, as if it were trained alone
+        # the same values; but to each member its gradient is the mean over its own images, as if it were
+        # trained alone
         return logits_BK.detach() + members * (logits_BK - logits_BK.detach())
 
 

@@ -1,4 +1,6 @@
-"""A network that is not ours: a user's own `nn.Module` (`path/to/file.py:Name`), or torchvision's or timm's (`timm:NAME`)."""
+"""A network that is not ours: a user's own `nn.Module` (`path/to/file.py:Name`), or torchvision's or timm's
+(`timm:NAME`).
+"""
 
 from __future__ import annotations
 
@@ -34,13 +36,17 @@ Shape = tuple[int, int, int]
 
 
 def _scalar(value: Any) -> Any:
-    if not isinstance(value, bool | int | float | str | None) or (isinstance(value, float) and not math.isfinite(value)):
+    if not isinstance(value, bool | int | float | str | None) or (
+        isinstance(value, float) and not math.isfinite(value)
+    ):
         raise ValueError("expected text, a number, true, false or null")
     return value
 
 
 class CustomConfig(Config):
-    """The module, how it is called, and digests of its code and first weights (so that other ones retrain)."""
+    """The module, how it is called, and digests of its code and first weights (so that other ones
+    retrain).
+    """
 
     architecture: Literal["custom", "torchvision", "timm"] = "custom"
     file: str = ""
@@ -55,7 +61,9 @@ class CustomConfig(Config):
 
     @classmethod
     def parse(cls, text: str) -> CustomConfig:
-        """From `file.py:Name`. Raises: ConfigError when it is no Python file, cannot be imported or has no such class."""
+        """From `file.py:Name`. Raises: ConfigError when it is no Python file, cannot be imported or has no
+        such class.
+        """
         file, _, name = text.rpartition(":")
         for known in library.LIBRARIES:
             if file == known:
@@ -73,9 +81,13 @@ class CustomConfig(Config):
         return config
 
     def build(self, image_shape: Shape, num_classes: int) -> nn.Module:
-        """Import, construct and try the module; its logits come first. Raises: ConfigError when any of it fails."""
+        """Import, construct and try the module; its logits come first. Raises: ConfigError when any of it
+        fails.
+        """
         called = "".join(f", {name}={value!r}" for name, value in self.kwargs.items())
-        with self._telling("cannot be built", f"; it is called as {self.name}(image_shape, num_classes{called})"):
+        with self._telling(
+            "cannot be built", f"; it is called as {self.name}(image_shape, num_classes{called})"
+        ):
             model = self._find()(image_shape, num_classes, **self.kwargs)
         if not isinstance(model, nn.Module):
             raise ConfigError(f"{self.told}: expected an nn.Module, received {described(model)}")
@@ -86,7 +98,8 @@ class CustomConfig(Config):
             if self.file or (side := library.smallest_side(model, image_shape)) is None:
                 raise
             raise ConfigError(
-                f"{self.told} takes no images of {image_shape[1]} x {image_shape[2]}, but for instance of {side} x {side}:"
+                f"{self.told} takes no images of {image_shape[1]} x {image_shape[2]}, but for instance "
+                f"of {side} x {side}:"
                 f" --set data.height={side} --set data.width={side}, for image folders"
             ) from error
         return model.train()
@@ -98,11 +111,15 @@ class CustomConfig(Config):
             scratch = copy.deepcopy(model)
         logits_BK = self._try(scratch.train(), image_shape, num_classes, " while training")
         if not logits_BK.requires_grad:
-            raise ConfigError(f"{self.told}: expected logits that depend on a parameter with requires_grad, received constants")
+            raise ConfigError(
+                f"{self.told}: expected logits that depend on a "
+                "parameter with requires_grad, received constants"
+            )
         return model
 
     def started(self, image_shape: Shape, num_classes: int) -> Self:
-        """With the digest of its first parameters and buffers, weights from a file beside the module included.
+        """With the digest of its first parameters and buffers, weights from a file beside the module
+        included.
 
         Built twice from one seed; what differs then is random and left out. Raises: ConfigError.
         """
@@ -121,7 +138,10 @@ class CustomConfig(Config):
     def demand_started(self, image_shape: Shape, num_classes: int) -> None:
         """Raises: ConfigError when it starts from something else than where the digest was taken."""
         if self.weights_digest and self.started(image_shape, num_classes) != self:
-            raise ConfigError(f"{self.told}: it starts from other weights than when the run began; run the same command again")
+            raise ConfigError(
+                f"{self.told}: it starts from other weights than when the run began; run the same "
+                "command again"
+            )
 
     @property
     def told(self) -> str:
@@ -134,7 +154,9 @@ class CustomConfig(Config):
             return {}
         code = OwnCode.read(Path(self.file))
         if code.digest != self.source_digest:
-            raise ConfigError(f"{self.told}: it was edited after the run began, or a file that it imports was")
+            raise ConfigError(
+                f"{self.told}: it was edited after the run began, or a file that it imports was"
+            )
         return code.files
 
     def _find(self) -> Callable[..., Any]:
@@ -143,8 +165,16 @@ class CustomConfig(Config):
         module = load(self.file, self.source_digest)
         found: Callable[..., Any] | None = getattr(module, self.name, None)
         if not callable(found):
-            own = [name for name, value in vars(module).items() if getattr(value, "__module__", "") == module.__name__]
-            kind = f"no class {self.name}" if found is None else f"{self.name} is no class but of type {type(found).__name__}"
+            own = [
+                name
+                for name, value in vars(module).items()
+                if getattr(value, "__module__", "") == module.__name__
+            ]
+            kind = (
+                f"no class {self.name}"
+                if found is None
+                else f"{self.name} is no class but of type {type(found).__name__}"
+            )
             raise ConfigError(f"{self.told}: {kind}; the file has {', '.join(own[:10]) or 'none'}")
         return found
 
@@ -152,10 +182,18 @@ class CustomConfig(Config):
         with self._telling(f"fails{when}"):
             output = model(torch.zeros(2, *image_shape))
         expected = f"{self.told}: expected logits of shape (2, {num_classes}) for 2 images, received"
-        if not isinstance(output, Tensor) or output.shape != (2, num_classes) or not output.is_floating_point():
-            raise ConfigError(f"{expected} {described(output)}{when}; return the logits, or a tuple or dict with them")
+        if (
+            not isinstance(output, Tensor)
+            or output.shape != (2, num_classes)
+            or not output.is_floating_point()
+        ):
+            raise ConfigError(
+                f"{expected} {described(output)}{when}; return the logits, or a tuple or dict with them"
+            )
         if (output >= 0).all() and ((output.sum(1) - 1).abs() < 1e-3).all():
-            raise ConfigError(f"{expected} probabilities{when}; leave the softmax out, the released model has one")
+            raise ConfigError(
+                f"{expected} probabilities{when}; leave the softmax out, the released model has one"
+            )
         return output
 
     @contextmanager
@@ -188,11 +226,15 @@ class _Printed(io.StringIO):
 
 def _digests(model: nn.Module) -> dict[str, str]:
     """Name -> sha256 of each tensor that the model holds; and of how torch describes it."""
-    tensors = {f"{name}.{key}": value for name, part in model.named_modules() for key, value in vars(part).items()}
+    tensors = {
+        f"{name}.{key}": value for name, part in model.named_modules() for key, value in vars(part).items()
+    }
     tensors |= dict([*model.named_parameters(), *model.named_buffers()])
     found = {"": hashlib.sha256(repr(model).encode()).hexdigest()}
     for name, value in tensors.items():
         if isinstance(value, Tensor):
             content = value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
-            found[name] = sha256_of_json([str(value.dtype), list(value.shape), hashlib.sha256(content).hexdigest()])
+            found[name] = sha256_of_json(
+                [str(value.dtype), list(value.shape), hashlib.sha256(content).hexdigest()]
+            )
     return found

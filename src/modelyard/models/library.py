@@ -26,7 +26,9 @@ LOADING = ("weights", "pretrained", "checkpoint_path")
 def library_version(library: Library, name: str) -> str:
     """`torchvision 0.29.2`. Raises: ConfigError where it is not installed, or has no such network."""
     if find_spec(library) is None:
-        raise ConfigError(f"{library}:{name}: {library} is not installed; install it with: pip install {library}")
+        raise ConfigError(
+            f"{library}:{name}: {library} is not installed; install it with: pip install {library}"
+        )
     names = _names(library)
     if name.partition(".")[0] not in names or (library == "torchvision" and "." in name):
         close = difflib.get_close_matches(name.lower(), names, n=3) or ["resnet18", "efficientnet_b0"]
@@ -50,7 +52,8 @@ def find(library: Library, name: str) -> Callable[..., nn.Module]:
     def make(image_shape: tuple[int, int, int], num_classes: int, **kwargs: Any) -> nn.Module:
         if loading := [word for word in LOADING if word in kwargs]:
             raise ConfigError(
-                f"{library}:{name}: model.kwargs.{loading[0]} loads weights; expected an own module that loads them"
+                f"{library}:{name}: model.kwargs.{loading[0]} loads weights; expected an own module "
+                "that loads them"
             )
         if library == "timm":
             import timm

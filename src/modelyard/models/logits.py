@@ -1,4 +1,6 @@
-"""Finding the logits in what a network of others gives: a tensor, or a tuple, dict or record that holds them."""
+"""Finding the logits in what a network of others gives: a tensor, or a tuple, dict or record that
+holds them.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +13,21 @@ NAMES = ("logits", "out")
 
 
 def give_logits(model: nn.Module, num_classes: int) -> None:
-    """Let `model` give its logits [B, K] alone, in training and evaluation; a hook, so that no weight gets another name."""
+    """Let `model` give its logits [B, K] alone, in training and evaluation; a hook, so that no weight gets
+    another name.
+    """
     model.register_forward_hook(partial(_only_logits, num_classes))
 
 
 def _only_logits(num_classes: int, _model: nn.Module, _inputs: Any, output: Any) -> Any:
-    """The tensor of that name, else the first that has K columns; where there is none, the output as it was."""
-    fitting = (part for part in _parts(output).values() if isinstance(part, Tensor) and tuple(part.shape[1:]) == (num_classes,))
+    """The tensor of that name, else the first that has K columns; where there is none, the output
+    as it was.
+    """
+    fitting = (
+        part
+        for part in _parts(output).values()
+        if isinstance(part, Tensor) and tuple(part.shape[1:]) == (num_classes,)
+    )
     return next(fitting, output)
 
 
@@ -37,5 +47,8 @@ def described(output: Any) -> str:
     if isinstance(output, Tensor):
         kind = "" if output.is_floating_point() else f" of {str(output.dtype).removeprefix('torch.')}"
         return f"{tuple(output.shape)}{kind}"
-    parts = [described(part) if isinstance(part, Tensor) else type(part).__name__ for part in _parts(output).values()]
+    parts = [
+        described(part) if isinstance(part, Tensor) else type(part).__name__
+        for part in _parts(output).values()
+    ]
     return f"a {type(output).__name__}" + (f" of {len(parts)}: {', '.join(parts[:8])}" if parts else "")

@@ -1,7 +1,9 @@
-"""The source files of a user's own module: read once, digested, and executed from the very bytes that were digested.
+"""The source files of a user's own module: read once, digested, and executed from the very bytes that were
+digested.
 
-They have names of their own in `sys.modules` (`modelyard_own_1.layers`), so that two modules with a `layers.py` each never
-mix and nobody else's imports change; `from layers import block` in one of them means the file beside it.
+They have names of their own in `sys.modules` (`modelyard_own_1.layers`), so that two modules with a
+`layers.py` each never mix and nobody else's imports change; `from layers import block` in one of them means
+the file beside it.
 """
 
 from __future__ import annotations
@@ -42,10 +44,14 @@ Parts = tuple[str, ...]
 
 @dataclass(slots=True)
 class OwnCode:
-    """A module's file and all files of its folder, or of its outermost package, that their import statements name."""
+    """A module's file and all files of its folder, or of its outermost package, that their import statements
+    name.
+    """
 
     base: Path
-    """The file's folder, or that of its outermost package; or one above, from which what they import is named."""
+    """The file's folder, or that of its outermost package; or one above, from which what they import is
+    named.
+    """
     main: str
     """The module's file; like all paths here relative to `base`, with slashes."""
     sources: dict[str, bytes] = field(default_factory=dict)
@@ -56,14 +62,20 @@ class OwnCode:
 
     @classmethod
     def read(cls, file: Path) -> OwnCode:
-        """With the base that leaves the fewest imports unknown, as projects name their files from one of the folders above.
+        """With the base that leaves the fewest imports unknown, as projects name their files from one of the
+        folders above.
 
-        Raises: OSError, also when they are too large together; ConfigError when one is a link that leads elsewhere.
+        Raises: OSError, also when they are too large together; ConfigError when one is a link that leads
+        elsewhere.
         """
-        first, *above = [folder for folder in file.parents if not (folder / "__init__.py").is_file()][:MOST_BASES]
+        first, *above = [folder for folder in file.parents if not (folder / "__init__.py").is_file()][
+            :MOST_BASES
+        ]
         found = cls._below(first, file)
         for base in above:
-            if found.missing and not base.stat().st_mode & S_IWOTH:  # where anybody may leave a file of that name
+            if (
+                found.missing and not base.stat().st_mode & S_IWOTH
+            ):  # where anybody may leave a file of that name
                 found = min(found, cls._below(base, file), key=lambda code: len(code.missing))
         return found
 
@@ -75,15 +87,22 @@ class OwnCode:
             path = waiting.pop()
             if path not in code.sources:
                 if not full_path(base / path).is_relative_to(base):
-                    raise ConfigError(f"{base / path}: leads out of {base}; expected a file in it, a copy for instance")
-                code.sources[path] = read_regular(base / path, MOST_BYTES - sum(map(len, code.sources.values())))
+                    raise ConfigError(
+                        f"{base / path}: leads out of {base}; expected a file in it, a copy for instance"
+                    )
+                code.sources[path] = read_regular(
+                    base / path, MOST_BYTES - sum(map(len, code.sources.values()))
+                )
                 waiting += code._imports(path)
         return code
 
     @property
     def files(self) -> dict[str, str]:
         """Absolute path -> sha256."""
-        return {str(self.base / path): hashlib.sha256(source).hexdigest() for path, source in sorted(self.sources.items())}
+        return {
+            str(self.base / path): hashlib.sha256(source).hexdigest()
+            for path, source in sorted(self.sources.items())
+        }
 
     @property
     def digest(self) -> str:
@@ -103,7 +122,9 @@ class OwnCode:
             elif isinstance(node, ast.ImportFrom):
                 name = node.module or ""
                 named = tuple(filter(None, name.split(".")))
-                origin = (*package[: len(package) + 1 - node.level], *named) if node.level else self._own(name)
+                origin = (
+                    (*package[: len(package) + 1 - node.level], *named) if node.level else self._own(name)
+                )
                 wanted = [(*origin, alias.name) for alias in node.names if origin or node.level]
             yield from (found for parts in wanted for found in self._found(parts))
         if DYNAMIC.search(source):
@@ -112,7 +133,8 @@ class OwnCode:
             yield from (file.relative_to(self.base).as_posix() for file in beside)
 
     def _own(self, name: str) -> Parts:
-        """What an absolute `import` means: a file beside the main one, else beside its outermost package; () is none of them.
+        """What an absolute `import` means: a file beside the main one, else beside its outermost package; ()
+        is none of them.
 
         A folder without __init__.py counts where nothing installed has its name, as for Python.
         """
@@ -136,7 +158,9 @@ class OwnCode:
 
     def _path(self, parts: Parts) -> str | None:
         name = "/".join(parts)
-        return next((path for path in (f"{name}/__init__.py", f"{name}.py") if (self.base / path).is_file()), None)
+        return next(
+            (path for path in (f"{name}/__init__.py", f"{name}.py") if (self.base / path).is_file()), None
+        )
 
 
 def _parts(path: str) -> Parts:
@@ -148,8 +172,8 @@ def _parts(path: str) -> Parts:
 def load(file: str, digest: str) -> ModuleType:
     """The module of `file`, executed once for each content of it and of what it imports.
 
-    Raises: ConfigError where a scheduled run may not; ValueError when a file is not what the digest was taken of; what the
-    module raises.
+    Raises: ConfigError where a scheduled run may not; ValueError when a file is not what the digest was taken
+    of; what the module raises.
     """
     code = OwnCode.read(Path(file))
     if code.digest != digest:
@@ -178,17 +202,28 @@ class _Importer(Loader):
             raise ModuleNotFoundError(f"No module named {folder.name!r} in {folder.parent}", name=fullname)
         places = [str(folder)] if path is None or path.endswith("__init__.py") else None
         return spec_from_file_location(
-            fullname, self.code.base / path if path else folder, loader=self, submodule_search_locations=places
+            fullname,
+            self.code.base / path if path else folder,
+            loader=self,
+            submodule_search_locations=places,
         )
 
     def exec_module(self, module: ModuleType) -> None:
         """Run the source, if it is no mere folder; its import statements ask `_import`."""
         if path := self.modules.get(module.__name__):
             vars(module)["__builtins__"] = vars(builtins) | {"__import__": self._import}
-            exec(compile(self.code.sources[path], str(self.code.base / path), "exec", dont_inherit=True), vars(module))
+            exec(
+                compile(self.code.sources[path], str(self.code.base / path), "exec", dont_inherit=True),
+                vars(module),
+            )
 
     def _import(
-        self, name: str, scope: Any = None, names: Any = None, fromlist: Sequence[str] | None = (), level: int = 0
+        self,
+        name: str,
+        scope: Any = None,
+        names: Any = None,
+        fromlist: Sequence[str] | None = (),
+        level: int = 0,
     ) -> ModuleType:
         """`__import__` as these files see it."""
         top, *rest = name.split(".")
@@ -197,4 +232,6 @@ class _Importer(Loader):
         parent = ".".join((self.name, *self.code.tops[top]))
         full = ".".join((parent, *rest))
         importlib.import_module(full)
-        return builtins.__import__(full, fromlist=fromlist) if fromlist else sys.modules[parent]  # `import a.b` gives a
+        return (
+            builtins.__import__(full, fromlist=fromlist) if fromlist else sys.modules[parent]
+        )  # `import a.b` gives a

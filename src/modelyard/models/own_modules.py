@@ -1,4 +1,6 @@
-"""Which modules of the user's own (`file.py:Name`) a scheduled run may import: those that were trained or scheduled here."""
+"""Which modules of the user's own (`file.py:Name`) a scheduled run may import: those that were trained or
+scheduled here.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ def record(home: Home, modules: dict[str, str]) -> None:
 
 
 def demand_recorded(file: str, digest: str) -> None:
-    """Before a module is imported. Raises: ConfigError naming the command that records one that is new, or was edited."""
+    """Before a module is imported. Raises: ConfigError naming the command that records one that is new, or
+    was edited.
+    """
     if ONLY_RECORDED in os.environ and _known(Home.current()).get(file) != digest:
         raise ConfigError(
             f"own module {file}: not recorded on this machine, or edited since; "

@@ -14,7 +14,9 @@ class ResNet(nn.Module):
         super().__init__()
         width, stages = size
         widths = [width << stage for stage in range(stages)]
-        self.features = nn.Sequential(Block(channels, width, 1), *[Block(narrow, wide, 2) for narrow, wide in pairwise(widths)])
+        self.features = nn.Sequential(
+            Block(channels, width, 1), *[Block(narrow, wide, 2) for narrow, wide in pairwise(widths)]
+        )
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(widths[-1], num_classes)
 
@@ -33,9 +35,12 @@ class Block(nn.Module):
         last_norm = nn.BatchNorm2d(channels_out)
         nn.init.zeros_(last_norm.weight)  # a block begins as its skip: Goyal et al. 2017
         self.branch = nn.Sequential(
-            nn.Conv2d(channels_in, channels_out, 3, stride, padding=1, bias=False), nn.BatchNorm2d(channels_out), nn.ReLU(),
-            nn.Conv2d(channels_out, channels_out, 3, padding=1, bias=False), last_norm,
-        )  # fmt: skip
+            nn.Conv2d(channels_in, channels_out, 3, stride, padding=1, bias=False),
+            nn.BatchNorm2d(channels_out),
+            nn.ReLU(),
+            nn.Conv2d(channels_out, channels_out, 3, padding=1, bias=False),
+            last_norm,
+        )
         self.skip = nn.Sequential(
             nn.AvgPool2d(stride, ceil_mode=True) if stride > 1 else nn.Identity(),
             nn.Conv2d(channels_in, channels_out, 1, bias=False), nn.BatchNorm2d(channels_out),

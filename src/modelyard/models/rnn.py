@@ -1,4 +1,6 @@
-"""The image as a series of rows: an LSTM. B batch, C channels, H height, W width, T time, F features, K classes."""
+"""The image as a series of rows: an LSTM. B batch, C channels, H height, W width, T time, F features, K
+classes.
+"""
 
 from __future__ import annotations
 
@@ -45,8 +47,12 @@ class Rnn(nn.Module):
     def forward(self, images_BCHW: Tensor) -> Tensor:
         """float [B, C, H, W] -> logits [B, K]."""
         _, channels, height, width = images_BCHW.shape
-        rows_BTF = images_BCHW.permute(0, 2, 1, 3).reshape(-1, height // self.rows, self.rows * channels * width)
+        rows_BTF = images_BCHW.permute(0, 2, 1, 3).reshape(
+            -1, height // self.rows, self.rows * channels * width
+        )
         states_BTF, _ = self.lstm(rows_BTF)
-        summary_BF = torch.cat([states_BTF.mean(1), states_BTF.amax(1)], 1) if self.pooled else states_BTF[:, -1]
+        summary_BF = (
+            torch.cat([states_BTF.mean(1), states_BTF.amax(1)], 1) if self.pooled else states_BTF[:, -1]
+        )
         logits_BK: Tensor = self.head(summary_BF)
         return logits_BK

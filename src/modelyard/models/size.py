@@ -54,4 +54,6 @@ def _lstm_flops(lstm: nn.LSTM, image_shape: tuple[int, int, int]) -> int:
     """The fused LSTM kernel hides its products from the counter: 2 per weight and time step."""
     channels, height, width = image_shape
     steps = channels * height * width // lstm.input_size
-    return steps * sum(2 * weight.numel() for name, weight in lstm.named_parameters() if name.startswith("weight"))
+    return steps * sum(
+        2 * weight.numel() for name, weight in lstm.named_parameters() if name.startswith("weight")
+    )

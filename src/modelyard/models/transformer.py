@@ -22,9 +22,13 @@ class TransformerConfig(CombinedConfig):
     variant: Literal["tuned", "vit"] = "tuned"
     """`tuned`: a convolution stem and the mean over tokens; `vit`: linear patches and a class token."""
     patch: int = Field(8, ge=2)
-    """Patch side in pixels, even for `tuned`, a multiple of 4 with `stem=pool`; images are padded to a multiple of it."""
+    """Patch side in pixels, even for `tuned`, a multiple of 4 with `stem=pool`; images are padded to a
+    multiple of it.
+    """
     stem: Literal["stride", "pool"] = "stride"
-    """Convolutions of `tuned`: two with strides, or three with maxima over 2 x 2 (Hassani et al. 2021) and more work."""
+    """Convolutions of `tuned`: two with strides, or three with maxima over 2 x 2 (Hassani et al. 2021) and
+    more work.
+    """
     width: int = Field(64, ge=8, le=4096)
     """Model width D."""
     layers: int = Field(4, ge=1, le=64)
@@ -41,7 +45,9 @@ class TransformerConfig(CombinedConfig):
         if self.variant == "tuned" and self.patch % 2:
             raise ValueError(f"patch ({self.patch}) must be even: the stem halves the image first")
         if self.variant == "tuned" and self.stem == "pool" and self.patch % 4:
-            raise ValueError(f"patch ({self.patch}) must be a multiple of 4: the pooling stem halves the image twice")
+            raise ValueError(
+                f"patch ({self.patch}) must be a multiple of 4: the pooling stem halves the image twice"
+            )
         return self
 
     def network(self, image_shape: tuple[int, int, int], num_classes: int) -> nn.Module:
@@ -57,7 +63,9 @@ class Block(nn.Module):
         self.heads = heads
         self.attention_norm, self.mlp_norm = nn.LayerNorm(width), nn.LayerNorm(width)
         self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
-        self.mlp = nn.Sequential(nn.Linear(width, mlp_ratio * width), nn.GELU(), nn.Linear(mlp_ratio * width, width))
+        self.mlp = nn.Sequential(
+            nn.Linear(width, mlp_ratio * width), nn.GELU(), nn.Linear(mlp_ratio * width, width)
+        )
 
     def forward(self, tokens_BTD: Tensor) -> Tensor:
         """[B, T, D] -> [B, T, D]."""
@@ -81,31 +89,45 @@ def _convolution_stem(channels: int, config: TransformerConfig) -> nn.Module:
     if config.stem == "pool":
         reach = (stride + 1) // 2
         return nn.Sequential(
-            nn.Conv2d(channels, inner, 5, padding=2, bias=False), nn.MaxPool2d(2), nn.BatchNorm2d(inner), nn.ReLU(),
-            nn.Conv2d(inner, config.width, 3, padding=1, bias=False), nn.MaxPool2d(2), nn.BatchNorm2d(config.width), nn.ReLU(),
+            nn.Conv2d(channels, inner, 5, padding=2, bias=False),
+            nn.MaxPool2d(2),
+            nn.BatchNorm2d(inner),
+            nn.ReLU(),
+            nn.Conv2d(inner, config.width, 3, padding=1, bias=False),
+            nn.MaxPool2d(2),
+            nn.BatchNorm2d(config.width),
+            nn.ReLU(),
             nn.Conv2d(config.width, config.width, 2 * reach + 1, stride=stride, padding=reach),
-        )  # fmt: skip
+        )
     return nn.Sequential(
-        nn.Conv2d(channels, inner, 5, stride=2, padding=2, bias=False), nn.BatchNorm2d(inner), nn.ReLU(),
+        nn.Conv2d(channels, inner, 5, stride=2, padding=2, bias=False),
+        nn.BatchNorm2d(inner),
+        nn.ReLU(),
         nn.Conv2d(inner, config.width, stride + 1, stride=stride, padding=stride // 2),
-    )  # fmt: skip
+    )
 
 
 class Transformer(nn.Module):
     """Patches, positions, blocks, one linear layer."""
 
-    def __init__(self, config: TransformerConfig, image_shape: tuple[int, int, int], num_classes: int) -> None:
+    def __init__(
+        self, config: TransformerConfig, image_shape: tuple[int, int, int], num_classes: int
+    ) -> None:
         super().__init__()
         channels, height, width = image_shape
         down, right = -height % config.patch, -width % config.patch
         self.padding = (0, right, 0, down)
         num_patches = (height + down) // config.patch * ((width + right) // config.patch)
         self.has_class_token = config.variant == "vit"
-        self.stem = _patch_stem(channels, config) if self.has_class_token else _convolution_stem(channels, config)
+        self.stem = (
+            _patch_stem(channels, config) if self.has_class_token else _convolution_stem(channels, config)
+        )
         if self.has_class_token:
             self.class_token = nn.Parameter(torch.zeros(1, 1, config.width))
         self.positions = nn.Parameter(torch.randn(1, num_patches + self.has_class_token, config.width) * 0.02)
-        self.blocks = nn.Sequential(*(Block(config.width, config.heads, config.mlp_ratio) for _ in range(config.layers)))
+        self.blocks = nn.Sequential(
+            *(Block(config.width, config.heads, config.mlp_ratio) for _ in range(config.layers))
+        )
         self.norm, self.head = (nn.LayerNorm(config.width), nn.Linear(config.width, num_classes))
 
     def forward(self, images_BCHW: Tensor) -> Tensor:

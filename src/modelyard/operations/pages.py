@@ -1,6 +1,7 @@
 """`python -m modelyard.operations.pages MLFLOW`: where on MLflow's pages to look, as JSON.
 
-A program of its own: who serves the pages for days does not keep what it takes to ask MLflow for its last runs.
+A program of its own: who serves the pages for days does not keep what it takes to ask MLflow for its last
+runs.
 """
 
 from __future__ import annotations
@@ -20,7 +21,10 @@ def page_addresses(home: Home, mlflow: str) -> dict[str, str]:
 
     _, experiment = open_store(home)
     runs = ",".join(f'"{run}"' for run in newest_group(home))
-    addresses = {"runs": f"{mlflow}/#/experiments/{experiment}/runs?workflowType=machine_learning&compareRunsMode=CHART"}
+    addresses = {
+        "runs": f"{mlflow}/#/experiments/{experiment}/runs"
+        "?workflowType=machine_learning&compareRunsMode=CHART"
+    }
     if runs:
         compare = f'{mlflow}/#/compare-runs?runs=[{runs}]&experiments=["{experiment}"]'
         addresses["last comparison"] = quote(compare, safe=":/#?&=,")

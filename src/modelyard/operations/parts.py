@@ -31,13 +31,19 @@ class Part:
         return f"http://127.0.0.1:{self.port}" if self.port else None
 
 
-def make_parts(home: Home, ports: Mapping[str, int], names: tuple[str, ...] = NAMES, hosts: Sequence[str] = ()) -> list[Part]:
-    """hosts: names under which a proxy leads here. Raises: ConfigError for a wrong part or name, or a port that is taken."""
+def make_parts(
+    home: Home, ports: Mapping[str, int], names: tuple[str, ...] = NAMES, hosts: Sequence[str] = ()
+) -> list[Part]:
+    """hosts: names under which a proxy leads here. Raises: ConfigError for a wrong part or name, or a port
+    that is taken.
+    """
     check_names(hosts)
     if unknown := [name for name in names if name not in NAMES]:
         raise ConfigError(f"unknown part {unknown[0]!r}: expected {', '.join(NAMES)}")
     if "worker" in names and "prefect" not in names and "PREFECT_API_URL" not in os.environ:
-        raise ConfigError("the worker needs a Prefect server: leave it out, too (--without worker), or set PREFECT_API_URL")
+        raise ConfigError(
+            "the worker needs a Prefect server: leave it out, too (--without worker), or set PREFECT_API_URL"
+        )
     for name in names:
         if name in ports:
             bind(name, ports[name], socket.SO_REUSEADDR).close()
@@ -47,44 +53,62 @@ def make_parts(home: Home, ports: Mapping[str, int], names: tuple[str, ...] = NA
 
 
 def hold(part: Part) -> socket.socket:
-    """A socket that only occupies the part's port: while it is open the kernel lets this user's processes alone serve there.
+    """A socket that only occupies the part's port: while it is open the kernel lets this user's processes
+    alone serve there.
 
-    So nobody serves in the part's place while it is started again, and is sent what opens it. Raises: ConfigError.
+    So nobody serves in the part's place while it is started again, and is sent what opens it. Raises:
+    ConfigError.
     """
     return bind(part.name, part.port or 0, socket.SO_REUSEPORT)
 
 
-def _make(name: str, home: Home, ports: Mapping[str, int], own_server: Mapping[str, str], hosts: Sequence[str]) -> Part:
+def _make(
+    name: str, home: Home, ports: Mapping[str, int], own_server: Mapping[str, str], hosts: Sequence[str]
+) -> Part:
     python, port = sys.executable, ports.get(name)
     match name:
         case "prefect":
-            return Part(name, (python, "-P", "-m", "flows.server", "up", str(port), *hosts), _event_keeping(), port)
+            return Part(
+                name, (python, "-P", "-m", "flows.server", "up", str(port), *hosts), _event_keeping(), port
+            )
         case "mlflow":
             quiet = (python, "-P", "-m", "uvicorn", "mlflow.server.fastapi_app:app", "--log-level", "warning")
-            return Part(name, (*quiet, "--host", "127.0.0.1", "--port", str(port)), _mlflow(home, hosts), port)
+            return Part(
+                name, (*quiet, "--host", "127.0.0.1", "--port", str(port)), _mlflow(home, hosts), port
+            )
         case "worker":
             return Part(name, (python, "-P", "-m", "flows.worker"), own_server)
         case _:
-            return Part(name, (python, "-P", "-m", "modelyard.operations.serving", str(port), *hosts), {}, port)
+            return Part(
+                name, (python, "-P", "-m", "modelyard.operations.serving", str(port), *hosts), {}, port
+            )
 
 
 def _event_keeping() -> dict[str, str]:
     """A server that stays keeps its events, for a week: the feed, and what automations react to."""
-    return {"PREFECT_SERVER_SERVICES_EVENT_PERSISTER_ENABLED": "true", "PREFECT_EVENTS_RETENTION_PERIOD": "P7D"}
+    return {
+        "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_ENABLED": "true",
+        "PREFECT_EVENTS_RETENTION_PERIOD": "P7D",
+    }
 
 
 def _mlflow(home: Home, hosts: Sequence[str]) -> dict[str, str]:
     """As `mlflow server` sets them for its workers, which are two processes more and 240 MB.
 
-    Its own list of hosts takes any name that begins as a private address, as 10.evil.example, so it is not used.
+    Its own list of hosts takes any name that begins as a private address, as 10.evil.example, so it is not
+    used.
     """
     ours = [f"http{s}://{name}{port}" for name in hosts for s in ("", "s") for port in ("", ":*")]
     return {
-        "_MLFLOW_SERVER_FILE_STORE": f"sqlite:///{home.database}", "_MLFLOW_SERVER_ARTIFACT_ROOT": str(home.artifacts),
-        "_MLFLOW_SGI_NAME": "uvicorn", "_MLFLOW_IN_JOB_EXECUTOR": "false",
-        "MLFLOW_SERVER_ALLOWED_HOSTS": ",".join(f"{name},{name}:*" for name in ("localhost", "127.0.0.1", *hosts)),
+        "_MLFLOW_SERVER_FILE_STORE": f"sqlite:///{home.database}",
+        "_MLFLOW_SERVER_ARTIFACT_ROOT": str(home.artifacts),
+        "_MLFLOW_SGI_NAME": "uvicorn",
+        "_MLFLOW_IN_JOB_EXECUTOR": "false",
+        "MLFLOW_SERVER_ALLOWED_HOSTS": ",".join(
+            f"{name},{name}:*" for name in ("localhost", "127.0.0.1", *hosts)
+        ),
         "MLFLOW_SERVER_CORS_ALLOWED_ORIGINS": ",".join(ours),
-    }  # fmt: skip
+    }
 
 
 def bind(name: str, port: int, *options: int) -> socket.socket:

@@ -1,4 +1,6 @@
-"""`python -m modelyard.operations.serving PORT NAME...`: wait for a first release, then become the model server."""
+"""`python -m modelyard.operations.serving PORT NAME...`: wait for a first release, then become the model
+server.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ def has_release(home: Home) -> bool:
 
 
 def main(port: str, *names: str) -> None:
-    """One worker: a machine that also trains has other work for its cores. `names`: hosts beside this machine's."""
+    """One worker: a machine that also trains has other work for its cores. `names`: hosts beside this
+    machine's.
+    """
     home = Home.current()
     while not has_release(home):
         time.sleep(POLL_S)

@@ -1,6 +1,7 @@
 """The string that opens Prefect's API below `modelyard up`, and how a browser comes in without it.
 
-It is in one file of the store and in the environment of the processes that need it: in no command line, log or browser.
+It is in one file of the store and in the environment of the processes that need it: in no command line, log
+or browser.
 """
 
 from __future__ import annotations
@@ -30,18 +31,24 @@ def auth_file(home: Home) -> Path:
 
 
 def make_auth(home: Home) -> str:
-    """What the file holds; made anew where it is lost, truncated, or not for its owner alone. Raises: StoreError."""
+    """What the file holds; made anew where it is lost, truncated, or not for its owner alone. Raises:
+    StoreError.
+    """
     with FileLock(make_folder(home.locks) / "prefect-auth.lock"):  # of two that find none, one makes it
         if not (made := _read(home)):
             made = f"modelyard:{secrets.token_urlsafe(32)}"
             write_atomically(auth_file(home), made.encode(), private=True)
             if _read(home) != made:
-                raise StoreError(f"the file system of {home.root} keeps no modes, so others could read it; move the store")
+                raise StoreError(
+                    f"the file system of {home.root} keeps no modes, so others could read it; move the store"
+                )
         return made
 
 
 def restart_when_changed(home: Home, auth: str) -> None:
-    """End this process once the file holds something else: its supervisor starts it again, with what it then holds."""
+    """End this process once the file holds something else: its supervisor starts it again, with what it then
+    holds.
+    """
     while _read(home) == auth:
         time.sleep(WATCH_SECONDS)
     os.kill(os.getpid(), signal.SIGTERM)
@@ -54,9 +61,11 @@ def _read(home: Home) -> str:
 
 @dataclass(frozen=True, slots=True)
 class SignIn:
-    """A ticket is good for one browser, once, for ten minutes; the session that it opens lasts as long as this `up`.
+    """A ticket is good for one browser, once, for ten minutes; the session that it opens lasts as long as
+    this `up`.
 
-    What a browser keeps belongs to an address, and another user's server may have that address some other day.
+    What a browser keeps belongs to an address, and another user's server may have that address some other
+    day.
     """
 
     auth: str

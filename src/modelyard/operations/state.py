@@ -30,7 +30,11 @@ class UpState:
     def where(self) -> str:
         """Of a supervisor that cannot be seen from here."""
         host = self.process.partition(":")[2].partition(":")[0]
-        return "" if lives_here(self.process) else f" in another container or machine (host {host}; if gone, remove up.json)"
+        return (
+            ""
+            if lives_here(self.process)
+            else f" in another container or machine (host {host}; if gone, remove up.json)"
+        )
 
 
 def _file(home: Home) -> Path:
@@ -43,7 +47,9 @@ def write_state(home: Home, state: UpState) -> None:
 
 
 def read_state(home: Home) -> UpState | None:
-    """What was written last, be it still running or not; None before the first `up` and after an orderly end."""
+    """What was written last, be it still running or not; None before the first `up` and after an
+    orderly end.
+    """
     try:
         return UpState(**json.loads(_file(home).read_text()))
     except (OSError, ValueError, TypeError):

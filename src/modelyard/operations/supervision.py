@@ -25,7 +25,14 @@ from modelyard.home import Home
 from modelyard.machine.identity import hold_place, identity
 from modelyard.operations.parts import Part, hold
 from modelyard.operations.sign_in import make_auth
-from modelyard.operations.state import SOCKET_FOLDER, UpState, read_state, remove_state, running_state, write_state
+from modelyard.operations.state import (
+    SOCKET_FOLDER,
+    UpState,
+    read_state,
+    remove_state,
+    running_state,
+    write_state,
+)
 
 START_SECONDS, STOP_SECONDS, READY_SECONDS = 30.0, 40.0, 120.0
 PATIENCE = 5.0
@@ -42,7 +49,9 @@ def refuse_second(home: Home) -> None:
 
 
 def start(home: Home, parts: Sequence[Part], *, detach: bool) -> None:
-    """Start the supervisor; its parts follow. Raises: ConfigError when one runs already, StoreError when it does not start."""
+    """Start the supervisor; its parts follow. Raises: ConfigError when one runs already, StoreError when it
+    does not start.
+    """
     with FileLock(make_folder(home.locks) / "up.lock"):
         refuse_second(home)
         _start(home, parts, detach=detach)
@@ -71,7 +80,9 @@ def _start(home: Home, parts: Sequence[Part], *, detach: bool) -> None:
             if part.name == "prefect":
                 make_auth(home)  # where it cannot be kept, this is told before anything runs
                 stdin = held.enter_context(hold(part)).fileno()  # the one file that it keeps when it reloads
-        process = subprocess.Popen(command, stdin=stdin, stdout=subprocess.DEVNULL, stderr=log, start_new_session=True)
+        process = subprocess.Popen(
+            command, stdin=stdin, stdout=subprocess.DEVNULL, stderr=log, start_new_session=True
+        )
     addresses = {part.name: part.address for part in parts if part.address}
     hold_place(home)
     state = UpState(process=identity(process.pid), socket=str(socket), addresses=addresses)
@@ -97,7 +108,8 @@ def stop(home: Home) -> bool:
     while running_state(home) is not None:
         if time.monotonic() > deadline:
             raise StoreError(
-                f"the supervisor{state.where} does not end within {STOP_SECONDS:.0f} s; see {home.logs / 'up.log'}"
+                f"the supervisor{state.where} does not end within {STOP_SECONDS:.0f} s; see "
+                f"{home.logs / 'up.log'}"
             )
         time.sleep(0.1)
     remove_state(home)
@@ -121,19 +133,24 @@ def restart(home: Home, name: str) -> None:
 
 
 def rows(home: Home) -> list[dict[str, Any]]:
-    """One row for each part: state, how long, address; empty when nothing runs. Raises: StoreError when it was killed."""
+    """One row for each part: state, how long, address; empty when nothing runs. Raises: StoreError when it
+    was killed.
+    """
     state = running_state(home)
     if state is None:
         if read_state(home) is not None:
             raise StoreError(
-                "the supervisor of modelyard up was killed and its parts ended with it; start it with: modelyard up"
+                "the supervisor of modelyard up was killed and its parts ended with it; start it "
+                "with: modelyard up"
             )
         return []
     try:
         with _server(state) as server:
             found = server.getAllProcessInfo()
     except OSError as error:
-        raise StoreError(f"the supervisor{state.where} does not answer ({error}); see {home.logs / 'up.log'}") from None
+        raise StoreError(
+            f"the supervisor{state.where} does not answer ({error}); see {home.logs / 'up.log'}"
+        ) from None
     return [_row(home, state, info) for info in found]
 
 
@@ -151,7 +168,14 @@ def _row(home: Home, state: UpState, info: dict[str, Any]) -> dict[str, Any]:
     told = _state(home, info, address)
     if told == "running":  # the worker, which has no address
         told = worker_state(home, state.addresses.get("prefect"))
-    return {"part": name, "state": told, "s": seconds, "pid": info["pid"], "address": address, "log": str(log)}
+    return {
+        "part": name,
+        "state": told,
+        "s": seconds,
+        "pid": info["pid"],
+        "address": address,
+        "log": str(log),
+    }
 
 
 def _state(home: Home, info: dict[str, Any], address: str) -> str:
@@ -159,7 +183,11 @@ def _state(home: Home, info: dict[str, Any], address: str) -> str:
     from modelyard.operations.serving import has_release
 
     if info["statename"] != "RUNNING":
-        why = f" ({info['spawnerr'] or info['description']})" if info["statename"] in {"BACKOFF", "FATAL"} else ""
+        why = (
+            f" ({info['spawnerr'] or info['description']})"
+            if info["statename"] in {"BACKOFF", "FATAL"}
+            else ""
+        )
         return f"{info['statename'].lower()}{why}"
     if not address:
         return "running"
@@ -169,9 +197,13 @@ def _state(home: Home, info: dict[str, Any], address: str) -> str:
     except urllib.error.HTTPError as error:
         return f"answers {error.code}"
     except TimeoutError:
-        return f"no answer in {PATIENCE:g} s"  # it listens: a server that is busy, or whose workers still import
+        return (
+            f"no answer in {PATIENCE:g} s"  # it listens: a server that is busy, or whose workers still import
+        )
     except OSError:
-        return "waiting for a first release" if info["name"] == "serve" and not has_release(home) else "starting"
+        return (
+            "waiting for a first release" if info["name"] == "serve" and not has_release(home) else "starting"
+        )
 
 
 @contextmanager
@@ -185,29 +217,55 @@ def _server(state: UpState) -> Iterator[Any]:
 
 
 def _socket_path(home: Home) -> Path:
-    """In the store, or where the path is short enough for the kernel: in a new folder that is this user's alone."""
+    """In the store, or where the path is short enough for the kernel: in a new folder that is this user's
+    alone.
+    """
     inside = make_folder(home.state) / "up.sock"
     if len(os.fsencode(inside)) <= MAX_SOCKET_PATH:
         return inside
     runtime = os.environ.get("XDG_RUNTIME_DIR", "")
-    return Path(tempfile.mkdtemp(prefix=SOCKET_FOLDER, dir=runtime if os.path.isdir(runtime) else None)) / "up.sock"  # noqa: PTH112
+    return (
+        Path(tempfile.mkdtemp(prefix=SOCKET_FOLDER, dir=runtime if Path(runtime).is_dir() else None))
+        / "up.sock"
+    )
 
 
 def _configuration(home: Home, parts: Sequence[Part], socket: Path) -> str:
     """supervisord's file; each part in a process group of its own that ends with the supervisor."""
     lines = [
-        "[supervisord]", "nodaemon=true", f"logfile={home.logs / 'up.log'}", "logfile_maxbytes=5MB", "logfile_backups=2",
-        f"pidfile={home.state / 'up.pid'}", "identifier=modelyard",
-        "[unix_http_server]", f"file={socket}", "chmod=0700",
-        "[rpcinterface:supervisor]", "supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface",
-    ]  # fmt: skip
+        "[supervisord]",
+        "nodaemon=true",
+        f"logfile={home.logs / 'up.log'}",
+        "logfile_maxbytes=5MB",
+        "logfile_backups=2",
+        f"pidfile={home.state / 'up.pid'}",
+        "identifier=modelyard",
+        "[unix_http_server]",
+        f"file={socket}",
+        "chmod=0700",
+        "[rpcinterface:supervisor]",
+        "supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface",
+    ]
     for part in parts:
-        command = shlex.join((sys.executable, "-P", "-m", "modelyard.machine.bound", "SIGKILL", *part.command))
-        log = str(home.logs / f"{part.name}.log").replace("%", "%%")  # of all that is told supervisord expands this twice
+        command = shlex.join(
+            (sys.executable, "-P", "-m", "modelyard.machine.bound", "SIGKILL", *part.command)
+        )
+        log = str(home.logs / f"{part.name}.log").replace(
+            "%", "%%"
+        )  # of all that is told supervisord expands this twice
         lines += [
-            f"[program:{part.name}]", f"command={command}", "autorestart=true", "startsecs=3", "startretries=1000000",
-            "stopasgroup=true", "killasgroup=true", "stopwaitsecs=15", "redirect_stderr=true",
-            f"stdout_logfile={log}", "stdout_logfile_maxbytes=10MB", "stdout_logfile_backups=3",
+            f"[program:{part.name}]",
+            f"command={command}",
+            "autorestart=true",
+            "startsecs=3",
+            "startretries=1000000",
+            "stopasgroup=true",
+            "killasgroup=true",
+            "stopwaitsecs=15",
+            "redirect_stderr=true",
+            f"stdout_logfile={log}",
+            "stdout_logfile_maxbytes=10MB",
+            "stdout_logfile_backups=3",
             "environment=" + ",".join(f'{name}="{value}"' for name, value in part.environment.items()),
-        ]  # fmt: skip
+        ]
     return "\n".join(line if line.startswith("[") else line.replace("%", "%%") for line in lines) + "\n"

@@ -1,4 +1,6 @@
-"""Whether Prefect hands out what the worker of `modelyard up` would run; Prefect's own client takes a second to import."""
+"""Whether Prefect hands out what the worker of `modelyard up` would run; Prefect's own client takes a second
+to import.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ def worker_state(home: Home, prefect: str | None) -> str:
     """Of a worker that runs; `prefect`: the address of its server, where that is ours."""
     try:
         told = {"Authorization": f"Basic {base64.b64encode(make_auth(home).encode()).decode()}"}
-        with urllib.request.urlopen(urllib.request.Request(f"{prefect}{PATH}", headers=told), timeout=PATIENCE) as answer:
+        with urllib.request.urlopen(
+            urllib.request.Request(f"{prefect}{PATH}", headers=told), timeout=PATIENCE
+        ) as answer:
             is_paused = json.loads(answer.read(MOST_BYTES))["is_paused"]
     except (OSError, ValueError, KeyError, TypeError):  # no server of ours, or one that starts
         return "running"

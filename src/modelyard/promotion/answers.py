@@ -29,14 +29,18 @@ def released(home: Home, version: Version) -> Bundle:
     """
     folder = release_folder(home, version)
     if not folder.is_dir():
-        raise StoreError(f"version {version.number} of {version.name} has no release folder {folder}; run its recipe again")
+        raise StoreError(
+            f"version {version.number} of {version.name} has no release folder {folder}; run its recipe again"
+        )
     bundle = read_release(folder)
     demand_recorded(bundle, {MODEL_FILE: version.digest})
     return bundle
 
 
 def facts(home: Home, version: Version) -> Facts:
-    """What was measured when the version was made, and how its released file answers its golden samples here."""
+    """What was measured when the version was made, and how its released file answers its golden
+    samples here.
+    """
     from modelyard.inference.session import classify, open_session  # a rollback asks no model
 
     bundle = released(home, version)
@@ -45,13 +49,19 @@ def facts(home: Home, version: Version) -> Facts:
     golden = float(np.abs(found_BK - expected_BK).max()) if found_BK.shape == expected_BK.shape else NAN
     told, classes = bundle.manifest.metrics, bundle.manifest.classes
     return Facts(
-        difference=float(np.maximum(golden, told.get("onnx/max_difference", golden))),  # unlike max(), keeps NaN
-        accuracy=told.get("test/accuracy", NAN), ece=told.get("test/ece", NAN),
-        latency_ms_p50=told.get("onnx/latency_ms_p50", NAN), latency_ms_p99=told.get("onnx/latency_ms_p99", NAN),
-        megabytes=len(bundle.model) / 1e6, num_classes=len(classes),
-        majority_share=told.get("test/majority_share", NAN), recalls=of_classes(told, RECALL, classes),
-        never_given=told.get(f"{NEVER_GIVEN}/count", NAN), never_given_names=tuple(of_classes(told, NEVER_GIVEN, classes)),
-    )  # fmt: skip
+        # unlike max(), keeps NaN
+        difference=float(np.maximum(golden, told.get("onnx/max_difference", golden))),
+        accuracy=told.get("test/accuracy", NAN),
+        ece=told.get("test/ece", NAN),
+        latency_ms_p50=told.get("onnx/latency_ms_p50", NAN),
+        latency_ms_p99=told.get("onnx/latency_ms_p99", NAN),
+        megabytes=len(bundle.model) / 1e6,
+        num_classes=len(classes),
+        majority_share=told.get("test/majority_share", NAN),
+        recalls=of_classes(told, RECALL, classes),
+        never_given=told.get(f"{NEVER_GIVEN}/count", NAN),
+        never_given_names=tuple(of_classes(told, NEVER_GIVEN, classes)),
+    )
 
 
 def data_folder(home: Home, version: Version) -> Path:
@@ -66,7 +76,9 @@ def data_folder(home: Home, version: Version) -> Path:
 
 
 def pair_up(home: Home, candidate: Version, champion: Version, data: Path) -> Pair | str:
-    """Both versions' answers to the test images of `data` whose classes both know; a sentence where one cannot read them."""
+    """Both versions' answers to the test images of `data` whose classes both know; a sentence where one
+    cannot read them.
+    """
     dataset = open_packed(data, verify=False)
     candidate_NK, champion_NK = (_probabilities(home, version, dataset) for version in (candidate, champion))
     if isinstance(candidate_NK, str) or isinstance(champion_NK, str):
@@ -75,14 +87,17 @@ def pair_up(home: Home, candidate: Version, champion: Version, data: Path) -> Pa
     rows_N = np.flatnonzero(known_K[labels_N])
     if not rows_N.size:
         return f"no test image of {dataset.name} is of a class that both know"
-    candidate_NK, champion_NK = (np.nan_to_num(answers_NK[rows_N]) for answers_NK in (candidate_NK, champion_NK))
+    candidate_NK, champion_NK = (
+        np.nan_to_num(answers_NK[rows_N]) for answers_NK in (candidate_NK, champion_NK)
+    )
     note = "" if known_K.all() else f" images of the {known_K.sum()} classes that the champion knows"
     return Pair(candidate_NK, champion_NK, labels_N[rows_N], dataset.classes, rows_N, note)
 
 
 def _probabilities(home: Home, version: Version, dataset: Dataset) -> Probabilities | str:
-    """As recorded when the version was evaluated on these images, else asked of its released file (NaN for classes that it
-    does not know); a sentence where that has classes of its own, or images of another size or read in another way.
+    """As recorded when the version was evaluated on these images, else asked of its released file (NaN for
+    classes that it does not know); a sentence where that has classes of its own, or images of another size or
+    read in another way.
     """
     recorded = home.steps / version.tags.get("evaluation", "none")
     if version.tags.get("data_digest") == dataset.digest and is_sealed(recorded):
@@ -91,19 +106,31 @@ def _probabilities(home: Home, version: Version, dataset: Dataset) -> Probabilit
     bundle = released(home, version)
     height, width, channels = bundle.manifest.image_shape
     if lost := [name for name in bundle.manifest.classes if name not in dataset.classes]:
-        own = "; none is left, a model of its own takes --name NAME" if lost == list(bundle.manifest.classes) else ""
+        own = (
+            "; none is left, a model of its own takes --name NAME"
+            if lost == list(bundle.manifest.classes)
+            else ""
+        )
         return f"classes of version {version.number} are gone: {listed(lost)}{own}"
     reading = bundle.manifest.reading
     if (reading.fit, reading.white) != (dataset.reading.fit, dataset.reading.white):
         return f"images that are {dataset.reading.told}, those of version {version.number} are {reading.told}"
     if (channels, height, width) != dataset.image_shape:
-        before, now = ("x".join(map(str, shape)) for shape in ((channels, height, width), dataset.image_shape))
-        return f"images of {now}, channels x height x width, those of version {version.number} are of {before}"
+        before, now = (
+            "x".join(map(str, shape)) for shape in ((channels, height, width), dataset.image_shape)
+        )
+        return (
+            f"images of {now}, channels x height x width, those of version {version.number} are of {before}"
+        )
     from modelyard.inference.session import classify, open_session
 
     session = open_session(bundle.model)
-    blocks = (np.ascontiguousarray(images_BCHW.transpose(0, 2, 3, 1)) for images_BCHW in dataset.test.blocks())
+    blocks = (
+        np.ascontiguousarray(images_BCHW.transpose(0, 2, 3, 1)) for images_BCHW in dataset.test.blocks()
+    )
     answers = [classify(session, images_BHWC) for images_BHWC in blocks]
     answers_NK = np.full((len(dataset.test), len(dataset.classes)), np.nan)
-    answers_NK[:, [dataset.classes.index(known) for known in bundle.manifest.classes]] = np.concatenate(answers)
+    answers_NK[:, [dataset.classes.index(known) for known in bundle.manifest.classes]] = np.concatenate(
+        answers
+    )
     return answers_NK

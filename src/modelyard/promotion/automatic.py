@@ -1,4 +1,6 @@
-"""Which version leads: one that passes every gate and, where nobody chose it by hand, is better on validation."""
+"""Which version leads: one that passes every gate and, where nobody chose it by hand, is better on
+validation.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,9 @@ class Verdict:
 
     @property
     def refused(self) -> bool:
-        """Whether a gate kept back a candidate that was better, or nobody can say; not being better is no refusal."""
+        """Whether a gate kept back a candidate that was better, or nobody can say; not being better is no
+        refusal.
+        """
         return not self.promoted and (REFUSED in self.why or NOT_COMPARED in self.why)
 
 
@@ -50,7 +54,8 @@ def objective(version: Version) -> tuple[float, float]:
 
 
 def promote(home: Home, candidates: list[Version], data: Path, gates: GatesConfig) -> Verdict:
-    """Move each architecture's alias and, if a candidate passes objective and gates, `champion` (`previous` follows).
+    """Move each architecture's alias and, if a candidate passes objective and gates, `champion` (`previous`
+    follows).
 
     `data` is the packed data set on whose test images candidates and champion are compared.
     """
@@ -72,14 +77,18 @@ def promote(home: Home, candidates: list[Version], data: Path, gates: GatesConfi
 
 
 def judged_anew(once: Callable[[], Outcome]) -> Outcome:
-    """What it gives; done again when another process moved the alias meanwhile. Raises: AliasMovedError in the end."""
+    """What it gives; done again when another process moved the alias meanwhile. Raises: AliasMovedError in
+    the end.
+    """
     for _ in range(ATTEMPTS - 1):
         with suppress(AliasMovedError):
             return once()
     return once()
 
 
-def _choose(home: Home, candidates: list[Version], data: Path, gates: GatesConfig) -> tuple[Verdict, Version | None]:
+def _choose(
+    home: Home, candidates: list[Version], data: Path, gates: GatesConfig
+) -> tuple[Verdict, Version | None]:
     """The best candidate that may lead, if one may; all are judged, so that each has its verdicts."""
     known = versions(home, candidates[0].name)
     champion = leader(home, candidates[0].name, known)
@@ -98,9 +107,16 @@ def _choose(home: Home, candidates: list[Version], data: Path, gates: GatesConfi
         if good:
             return Verdict(True, _join(refused, reason), _evidence(judgement, champion), judgements), version
         refused.setdefault(reason, []).append(version.number)
-    unknown = [judgement.version for judgement in judgements if judgement.not_compared and not judgement.failed]
-    manual = [f"to promote it by hand: modelyard models promote {version.name}@{version.number}" for version in unknown[:1]]
-    return Verdict(False, "; ".join([_join(refused), *manual]), _evidence(judgements[0], champion), judgements), None
+    unknown = [
+        judgement.version for judgement in judgements if judgement.not_compared and not judgement.failed
+    ]
+    manual = [
+        f"to promote it by hand: modelyard models promote {version.name}@{version.number}"
+        for version in unknown[:1]
+    ]
+    return Verdict(
+        False, "; ".join([_join(refused), *manual]), _evidence(judgements[0], champion), judgements
+    ), None
 
 
 def _join(refused: dict[str, list[int]], outcome: str = "") -> str:
@@ -117,8 +133,8 @@ def _join(refused: dict[str, list[int]], outcome: str = "") -> str:
 def _compare(judgement: Judgement, champion: Version | None) -> tuple[str, bool]:
     """Why a candidate may lead or not: the objective, then the gates.
 
-    Validation scores on different data say nothing of each other; there the test on the candidate's images decides, and
-    where there can be none, a person.
+    Validation scores on different data say nothing of each other; there the test on the candidate's images
+    decides, and where there can be none, a person.
     """
     version = judgement.version
     changed = champion is not None and data_changed(version, champion)
@@ -133,7 +149,11 @@ def _compare(judgement: Judgement, champion: Version | None) -> tuple[str, bool]
         return f"{NOT_COMPARED}: {judgement.not_compared}", False
     overall = judgement.find("overall")
     better = "trained on changed data" if changed else f"better on validation than version {champion.number}"
-    better = f"as good on validation as version {champion.number}, which MLflow has no more" if is_equal else better
+    better = (
+        f"as good on validation as version {champion.number}, which MLflow has no more"
+        if is_equal
+        else better
+    )
     return f"{better}, {overall.reason}", True
 
 

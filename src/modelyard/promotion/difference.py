@@ -16,16 +16,28 @@ from modelyard.promotion.pairs import Pair
 from modelyard.registry.versions import Version
 
 METRICS = (
-    "validation/accuracy", "test/accuracy", "test/macro_f1", "test/balanced_accuracy", "test/min_recall", "test/nll",
-    "test/ece", "onnx/latency_ms_p50", "onnx/latency_ms_p99", "onnx/bytes", "model/parameters", "train/seconds",
-)  # fmt: skip
+    "validation/accuracy",
+    "test/accuracy",
+    "test/macro_f1",
+    "test/balanced_accuracy",
+    "test/min_recall",
+    "test/nll",
+    "test/ece",
+    "onnx/latency_ms_p50",
+    "onnx/latency_ms_p99",
+    "onnx/bytes",
+    "model/parameters",
+    "train/seconds",
+)
 EXAMPLES = 10
 """Test images named of those that are answered otherwise."""
 Row = dict[str, Any]
 
 
 def difference(home: Home, first: Version, second: Version) -> dict[str, Any]:
-    """The comparison as JSON. Paired figures are on the second version's test images; else `not_compared` says why."""
+    """The comparison as JSON. Paired figures are on the second version's test images; else `not_compared`
+    says why.
+    """
     manifests = released(home, first).manifest, released(home, second).manifest
     told: dict[str, Any] = {
         "versions": [f"{version.name}@{version.number}" for version in (first, second)],
@@ -84,11 +96,24 @@ def _paired(pair: Pair) -> dict[str, Any]:
         rows_N = pair.labels_N == number
         if rows_N.any():
             left, right = float(first_N[rows_N].mean()), float(second_N[rows_N].mean())
-            classes.append({"class": name, "images": int(rows_N.sum()), "first": left, "second": right, "change": right - left,
-                            "p (Holm)": by_class[name].p_value})  # fmt: skip
+            classes.append(
+                {
+                    "class": name,
+                    "images": int(rows_N.sum()),
+                    "first": left,
+                    "second": right,
+                    "change": right - left,
+                    "p (Holm)": by_class[name].p_value,
+                }
+            )
     return {
         "classes": classes,
-        "mcnemar": {"gained": overall.gained, "lost": overall.lost, "p_value": overall.p_value, "images": len(second_N)},
+        "mcnemar": {
+            "gained": overall.gained,
+            "lost": overall.lost,
+            "p_value": overall.p_value,
+            "images": len(second_N),
+        },
         "changed_answers": int(changed_N.sum()),
         "examples": [_example(pair, int(index)) for index in np.flatnonzero(changed_N)[:EXAMPLES]],
     }
@@ -97,4 +122,9 @@ def _paired(pair: Pair) -> dict[str, Any]:
 def _example(pair: Pair, index: int) -> Row:
     first, second = int(pair.champion_NK[index].argmax()), int(pair.candidate_NK[index].argmax())
     row, names = int(pair.rows_N[index]), pair.classes
-    return {"test image": row, "label": names[int(pair.labels_N[index])], "first": names[first], "second": names[second]}
+    return {
+        "test image": row,
+        "label": names[int(pair.labels_N[index])],
+        "first": names[first],
+        "second": names[second],
+    }

@@ -102,19 +102,29 @@ def _accuracy(gates: GatesConfig, facts: Facts) -> GateVerdict:
     limit = gates.min_accuracy
     if limit is None:
         measured = math.isfinite(facts.majority_share)
-        guessing, found = facts.majority_share if measured else 1 / facts.num_classes, f"{facts.accuracy:.4f} on test"
+        guessing, found = (
+            facts.majority_share if measured else 1 / facts.num_classes,
+            f"{facts.accuracy:.4f} on test",
+        )
         passed = facts.accuracy > guessing
-        return GateVerdict("accuracy", passed, _number(facts.accuracy), guessing, f"{found}, guessing gives {guessing:.4f}")
+        return GateVerdict(
+            "accuracy", passed, _number(facts.accuracy), guessing, f"{found}, guessing gives {guessing:.4f}"
+        )
     reason = f"{facts.accuracy:.4f} on test, at least {limit:g} demanded"
     return GateVerdict("accuracy", facts.accuracy >= limit, _number(facts.accuracy), limit, reason)
 
 
 def _recall(gates: GatesConfig, facts: Facts) -> GateVerdict:
     lowest, value = next(iter(facts.recalls.items()), ("", math.nan))
-    limit, found = gates.min_recall, f"lowest recall {value:.4f} on test ({lowest})" if facts.recalls else "not measured"
+    limit, found = (
+        gates.min_recall,
+        f"lowest recall {value:.4f} on test ({lowest})" if facts.recalls else "not measured",
+    )
     if limit is None:
         return GateVerdict("recall", True, _number(value), None, f"{found}, no limit set")
-    return GateVerdict("recall", value >= limit, _number(value), limit, f"{found}, at least {limit:g} demanded")
+    return GateVerdict(
+        "recall", value >= limit, _number(value), limit, f"{found}, at least {limit:g} demanded"
+    )
 
 
 def _every_class(gates: GatesConfig, facts: Facts) -> GateVerdict:
@@ -125,7 +135,8 @@ def _every_class(gates: GatesConfig, facts: Facts) -> GateVerdict:
     more = f" and {value - len(facts.never_given_names):.0f} more" * (value > len(facts.never_given_names))
     reason = f"never gives {', '.join(facts.never_given_names)}{more} on validation"
     remedy = (
-        "--set training.class_weights=balanced or training.sampling=balanced may teach it, gates.every_class=false accepts it"
+        "--set training.class_weights=balanced or training.sampling=balanced may teach it, "
+        "gates.every_class=false accepts it"
     )
     return GateVerdict("every class", False, value, 0, f"{reason}; {remedy}")
 
@@ -136,9 +147,15 @@ def _compared(name: str, pair: Pair | str, compare: Callable[[Pair], GateVerdict
 
 def _overall(gates: GatesConfig, pair: Pair) -> GateVerdict:
     change, (candidate_N, champion_N) = pair.overall(), pair.correct()
-    evidence = asdict(change) | {"accuracy": float(candidate_N.mean()), "champion_accuracy": float(champion_N.mean())}
+    evidence = asdict(change) | {
+        "accuracy": float(candidate_N.mean()),
+        "champion_accuracy": float(champion_N.mean()),
+    }
     worse = change.is_worse(gates.significance)
-    reason = f"{'significantly worse' if worse else 'not significantly worse'} on test{pair.note} ({_counts(change)})"
+    reason = (
+        f"{'significantly worse' if worse else 'not significantly worse'} on test{pair.note} "
+        f"({_counts(change)})"
+    )
     return GateVerdict("overall", not worse, change.p_value, gates.significance, reason, evidence)
 
 
@@ -146,11 +163,18 @@ def _per_class(gates: GatesConfig, pair: Pair) -> GateVerdict:
     if not gates.per_class:
         return GateVerdict("per class", True, None, None, "not asked for")
     changes = pair.by_class()
-    worse = sorted((change for change in changes if change.is_worse(gates.significance)), key=lambda change: change.p_value)
+    worse = sorted(
+        (change for change in changes if change.is_worse(gates.significance)),
+        key=lambda change: change.p_value,
+    )
     lowest = min((change.p_value for change in changes if change.lost > change.gained), default=1.0)
     told = ", ".join(f"{change.name} ({_counts(change)})" for change in worse[:TOLD_CLASSES])
     told += f" and {len(worse) - TOLD_CLASSES} more" if len(worse) > TOLD_CLASSES else ""
-    reason = f"significantly worse on class {told}" if worse else f"no class of {len(changes)} is significantly worse"
+    reason = (
+        f"significantly worse on class {told}"
+        if worse
+        else f"no class of {len(changes)} is significantly worse"
+    )
     evidence = {"classes": [asdict(change) for change in changes if change.lost or change.gained]}
     return GateVerdict("per class", not worse, lowest, gates.significance, reason, evidence)
 
@@ -160,7 +184,12 @@ def _calibration_change(gates: GatesConfig, pair: Pair) -> GateVerdict:
     wording = f"ECE {candidate:.4f}, champion's {champion:.4f}, larger by {{:.4f}}"
     verdict = _at_most("calibration change", candidate - champion, gates.max_ece_increase, wording)
     return GateVerdict(
-        verdict.name, verdict.passed, verdict.value, verdict.limit, verdict.reason, {"ece": candidate, "champion_ece": champion}
+        verdict.name,
+        verdict.passed,
+        verdict.value,
+        verdict.limit,
+        verdict.reason,
+        {"ece": candidate, "champion_ece": champion},
     )
 
 

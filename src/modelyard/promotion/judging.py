@@ -46,7 +46,9 @@ class Judgement:
     def not_compared(self) -> str:
         """Why it and another champion could not be compared; empty where they were, or there is none."""
         overall = self.find("overall")
-        return "" if self.champion is None or self.is_champion or overall.value is not None else overall.reason
+        return (
+            "" if self.champion is None or self.is_champion or overall.value is not None else overall.reason
+        )
 
     def find(self, gate: str) -> GateVerdict:
         """One gate's verdict by its name."""
@@ -55,12 +57,18 @@ class Judgement:
     def record(self) -> dict[str, Any]:
         """The judgement as JSON, but for its time."""
         return {
-            "model": self.version.name, "version": self.version.number, "champion": self.champion, "passed": not self.failed,
-            "gates": self.gates.model_dump(mode="json"), "verdicts": verdict_rows(self.verdicts),
-        }  # fmt: skip
+            "model": self.version.name,
+            "version": self.version.number,
+            "champion": self.champion,
+            "passed": not self.failed,
+            "gates": self.gates.model_dump(mode="json"),
+            "verdicts": verdict_rows(self.verdicts),
+        }
 
 
-def judge(home: Home, candidate: Version, champion: Version | None, data: Path, gates: GatesConfig) -> Judgement:
+def judge(
+    home: Home, candidate: Version, champion: Version | None, data: Path, gates: GatesConfig
+) -> Judgement:
     """Try every gate on the candidate; `data` has the test images on which it meets the champion."""
     is_champion = champion is not None and champion.number == candidate.number
     pair: Pair | str = "it is the champion" if is_champion else "there is no champion to compare with"
@@ -73,7 +81,12 @@ def judge(home: Home, candidate: Version, champion: Version | None, data: Path, 
 def verdict_table(judgements: Sequence[Judgement]) -> list[dict[str, Any]]:
     """One row for each version and gate."""
     return [
-        {"version": judgement.version.number, "gate": verdict.name, "passed": verdict.passed, "reason": verdict.reason}
+        {
+            "version": judgement.version.number,
+            "gate": verdict.name,
+            "passed": verdict.passed,
+            "reason": verdict.reason,
+        }
         for judgement in judgements
         for verdict in judgement.verdicts
     ]

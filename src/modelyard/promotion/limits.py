@@ -1,4 +1,6 @@
-"""The limits of promotion. They are judged when a version is promoted: no weight and no bundle depends on them."""
+"""The limits of promotion. They are judged when a version is promoted: no weight and no bundle depends on
+them.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,9 @@ class GatesConfig(Config):
     """What a candidate has to pass; None is no limit."""
 
     parity: float = Field(1e-4, gt=0, le=1)
-    """Largest difference of a probability between torch and onnxruntime, on the test images and on the golden samples."""
+    """Largest difference of a probability between torch and onnxruntime, on the test images and on the golden
+    samples.
+    """
     min_accuracy: float | None = Field(None, ge=0, le=1)
     """Test accuracy; None asks for more than guessing, which is the share of the largest class."""
     min_recall: float | None = Field(None, ge=0, le=1)
@@ -19,7 +23,9 @@ class GatesConfig(Config):
     every_class: bool = True
     """Whether a candidate is refused that never gives a class which has 5 or more validation images."""
     significance: float = Field(0.05, gt=0, lt=1)
-    """Level of the tests against the champion: McNemar's overall, and per class for the whole family of classes."""
+    """Level of the tests against the champion: McNemar's overall, and per class for the whole family of
+    classes.
+    """
     per_class: bool = True
     """Whether each class is tested, with Holm's correction."""
     max_ece: float | None = Field(None, ge=0, le=1)

@@ -22,15 +22,21 @@ ALIAS = re.compile(r"(?!v?\d+$|latest$)[a-z][a-z0-9_-]*")
 
 
 def find_version(home: Home, reference: str) -> Version:
-    """The version that `model@alias` or `model@number` names; without either, the champion. Raises: StoreError."""
+    """The version that `model@alias` or `model@number` names; without either, the champion. Raises:
+    StoreError.
+    """
     name, _, wanted = reference.partition("@")
     known = known_versions(home, name)
     wanted = wanted or CHAMPION
-    found = holder(known, wanted) or next((version for version in known if str(version.number) == wanted), None)
+    found = holder(known, wanted) or next(
+        (version for version in known if str(version.number) == wanted), None
+    )
     if found is None:
         numbers = ", ".join(str(version.number) for version in known)
         aliases = ", ".join(sorted({alias for version in known for alias in version.aliases}))
-        raise StoreError(f"no version {wanted!r} of {name}: registered are {numbers} and the aliases {aliases or '(none)'}")
+        raise StoreError(
+            f"no version {wanted!r} of {name}: registered are {numbers} and the aliases {aliases or '(none)'}"
+        )
     return found
 
 
@@ -38,19 +44,26 @@ def known_versions(home: Home, name: str) -> list[Version]:
     """All versions of a model. Raises: StoreError when it has none."""
     if not (known := versions(home, name)):
         names = ", ".join(model_names(home))
-        raise StoreError(f"no model {name!r} is registered: {f'there are {names}' if names else 'start with: modelyard run'}")
+        raise StoreError(
+            f"no model {name!r} is registered: "
+            f"{f'there are {names}' if names else 'start with: modelyard run'}"
+        )
     return known
 
 
-def promote_version(home: Home, reference: str, alias: str = CHAMPION, *, reason: str = "", force: bool = False) -> str:
+def promote_version(
+    home: Home, reference: str, alias: str = CHAMPION, *, reason: str = "", force: bool = False
+) -> str:
     """Point an alias at a version that passes its gates; gives what was done in one line.
 
-    The objective is not asked: who names a version has chosen. For other aliases than the champion's only parity counts.
+    The objective is not asked: who names a version has chosen. For other aliases than the champion's only
+    parity counts.
     Raises: PromotionError with the failed gates, unless forced; StoreError, BundleError.
     """
     if alias == PREVIOUS or not ALIAS.fullmatch(alias):
         raise StoreError(
-            f"alias {alias!r} cannot be set: expected lower case letters, digits, - and _; previous follows champion"
+            f"alias {alias!r} cannot be set: expected lower case letters, digits, - and _; "
+            "previous follows champion"
         )
     if "@" not in reference:
         raise StoreError(f"expected MODEL@VERSION such as {reference}@3, received {reference!r}")
@@ -74,17 +87,27 @@ def _promote_once(home: Home, candidate: Version, alias: str, reason: str, force
     verdicts = _verdicts(home, candidate, alias, champion)
     refused = refusals(verdicts)
     if refused and not force:
-        raise PromotionError(f"{name} was not promoted: {refused}; --force promotes it all the same, and the ledger tells")
-    evidence = {"by_hand": True, "forced": bool(refused), "failed": [verdict.name for verdict in failed(verdicts)]}
+        raise PromotionError(
+            f"{name} was not promoted: {refused}; --force promotes it all the same, and the ledger tells"
+        )
+    evidence = {
+        "by_hand": True,
+        "forced": bool(refused),
+        "failed": [verdict.name for verdict in failed(verdicts)],
+    }
     evidence["verdicts"] = verdict_rows(verdicts)
     why = reason or "chosen by hand"
     if refused:
         why = f"{why} (forced although it failed {', '.join(verdict.name for verdict in failed(verdicts))})"
     move_alias(home, Move(candidate, alias, why, evidence=evidence), expected=now.number if now else None)
-    return f"{alias} of {candidate.name}: version {now.number if now else 'none'} -> {candidate.number}, {why}"
+    return (
+        f"{alias} of {candidate.name}: version {now.number if now else 'none'} -> {candidate.number}, {why}"
+    )
 
 
-def _verdicts(home: Home, candidate: Version, alias: str, champion: Version | None) -> tuple[GateVerdict, ...]:
+def _verdicts(
+    home: Home, candidate: Version, alias: str, champion: Version | None
+) -> tuple[GateVerdict, ...]:
     gates = gates_of(home, candidate)
     if alias != CHAMPION:
         return (parity(gates, facts(home, candidate)),)
@@ -96,13 +119,17 @@ def _verdicts(home: Home, candidate: Version, alias: str, champion: Version | No
 def rollback(home: Home, name: str, to: int | None = None, *, reason: str = "") -> str:
     """Point the champion at what led before it, or at `to`; gives what was done in one line.
 
-    Twice goes two steps back. Raises: StoreError at the beginning, or when another process moved the champion meanwhile.
+    Twice goes two steps back. Raises: StoreError at the beginning, or when another process moved the champion
+    meanwhile.
     """
     with in_use(home):
         settle(home, name)
         known = known_versions(home, name)
         ledger = read_ledger(home.releases_of(name))
-        champions = lineage(ledger.moves, {version.number for version in known if ledger.knows(version.number, version.digest)})
+        champions = lineage(
+            ledger.moves,
+            {version.number for version in known if ledger.knows(version.number, version.digest)},
+        )
         now = leader(home, name, known)
         leads = None if now is None else now.number
         target = _target(name, champions, to)
@@ -119,11 +146,16 @@ def rollback(home: Home, name: str, to: int | None = None, *, reason: str = "") 
 def _target(name: str, champions: Lineage, to: int | None) -> int:
     if to is None:
         if champions.previous is None:
-            raise StoreError(f"no version of {name} led before {champions.champion or 'it'}: there is nothing to roll back to")
+            raise StoreError(
+                f"no version of {name} led before {champions.champion or 'it'}: there is nothing to "
+                "roll back to"
+            )
         return champions.previous
     if to == champions.champion:
         raise StoreError(f"version {to} of {name} is the champion already")
     if to not in champions.ever:
         led = ", ".join(map(str, champions.ever)) or "none"
-        raise StoreError(f"version {to} of {name} never was champion (were: {led}); modelyard models promote {name}@{to}")
+        raise StoreError(
+            f"version {to} of {name} never was champion (were: {led}); modelyard models promote {name}@{to}"
+        )
     return to

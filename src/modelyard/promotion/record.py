@@ -1,4 +1,6 @@
-"""The last judgement of a version, kept beside its release: the bundle itself is sealed and may be judged again."""
+"""The last judgement of a version, kept beside its release: the bundle itself is sealed and may be judged
+again.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,13 @@ def describe_record(release: Path) -> str:
     record = read_record(release)
     if not record:
         return "not judged yet"
-    against = "without a champion to compare with" if record["champion"] is None else f"against version {record['champion']}"
-    failed = [f"{verdict['name']}: {verdict['reason']}" for verdict in record["verdicts"] if not verdict["passed"]]
+    against = (
+        "without a champion to compare with"
+        if record["champion"] is None
+        else f"against version {record['champion']}"
+    )
+    failed = [
+        f"{verdict['name']}: {verdict['reason']}" for verdict in record["verdicts"] if not verdict["passed"]
+    ]
     outcome = f"failed {'; '.join(failed)}" if failed else f"passed all {len(record['verdicts'])}"
     return f"{outcome} ({against}, {record['judged'][:16]} UTC)"

@@ -32,10 +32,13 @@ ADOPTED, NOT_SETTLED = "adopted from MLflow", "not settled"
 def settle_all(home: Home, model: str = "", *, adopt: bool = False) -> Iterator[tuple[Discrepancy, str]]:
     """Settle each discrepancy, of one model or of all; gives it and what was done, or why nothing was.
 
-    adopt: an alias that was moved in MLflow is moved in the ledger, through the gates; else MLflow gets the ledger's.
+    adopt: an alias that was moved in MLflow is moved in the ledger, through the gates; else MLflow gets the
+    ledger's.
     """
     tried: list[Discrepancy] = []
-    while new := [found for found in discrepancies(home, model) if found not in tried]:  # a missing model hides the rest
+    while new := [
+        found for found in discrepancies(home, model) if found not in tried
+    ]:  # a missing model hides the rest
         tried.append(new[0])
         try:
             yield new[0], _settle(home, new[0], adopt=adopt)
@@ -53,7 +56,9 @@ def _settle(home: Home, found: Discrepancy, *, adopt: bool) -> str:
             client.restore_run(found.subject)
             done = "restored"
         case "tags":
-            (edited,) = (version.edited for version in versions(home, found.model) if version.number == found.version)
+            (edited,) = (
+                version.edited for version in versions(home, found.model) if version.number == found.version
+            )
             for name, value in edited.items():
                 client.set_model_version_tag(found.model, str(found.version), name, value)
             done = "set as its release tells"
@@ -75,7 +80,9 @@ def _restore_experiment(home: Home) -> str:
     if (of_name := client.get_experiment_by_name(EXPERIMENT)) is None:
         client.rename_experiment(experiment, EXPERIMENT)
     elif of_name.experiment_id != experiment:
-        raise StoreError(f"experiment {of_name.experiment_id} has its name; rename or purge that in MLflow first")
+        raise StoreError(
+            f"experiment {of_name.experiment_id} has its name; rename or purge that in MLflow first"
+        )
     return "restored, with its runs"
 
 
@@ -84,7 +91,10 @@ def _lose(home: Home, model: str, number: int) -> str:
     with locked(home, model) as (client, folder):
         settle_locked(client, folder)
         if number not in read_ledger(folder).gone:
-            ledger.append(folder, [{"model": model, "action": LOST, "version": number, "why": "it is not in MLflow any more"}])
+            ledger.append(
+                folder,
+                [{"model": model, "action": LOST, "version": number, "why": "it is not in MLflow any more"}],
+            )
             settle_locked(client, folder)
     return "ended in the ledger; its release stays"
 
@@ -124,20 +134,32 @@ def delete(home: Home, reference: str, why: str) -> str:
         settle_locked(client, folder)
         found = find_model(client, model)
         known = {version.number for version in registered(client, folder, found)}
-        chosen = {n for n in (*known, *map(int, known_versions(home.releases, model))) if wanted in {"", str(n)}}
+        chosen = {
+            n for n in (*known, *map(int, known_versions(home.releases, model))) if wanted in {"", str(n)}
+        }
         if not chosen and (wanted or found is None):
-            raise StoreError(f"there is no {reference!r} to delete: expected MODEL@NUMBER or MODEL; see modelyard models list")
+            raise StoreError(
+                f"there is no {reference!r} to delete: expected "
+                "MODEL@NUMBER or MODEL; see modelyard models list"
+            )
         named = {alias: int(number) for alias, number in found.aliases.items()} if found else {}
-        named |= {alias: answering(folder, entry) or 0 for alias, entry in pointers(read_ledger(folder).moves).items()}
+        named |= {
+            alias: answering(folder, entry) or 0
+            for alias, entry in pointers(read_ledger(folder).moves).items()
+        }
         held = {alias: number for alias, number in named.items() if number in chosen}
         if held and (wanted or CHAMPION in held):
             told = ", ".join(f"{alias} names version {number}" for alias, number in held.items())
-            raise StoreError(f"{reference} was not deleted: {told}; promote another first, or modelyard models withdraw it")
+            raise StoreError(
+                f"{reference} was not deleted: {told}; promote another first, or modelyard models withdraw it"
+            )
         if found and not wanted:
             client.delete_registered_model(model)
         for number in sorted(chosen & known) if wanted else []:
             client.delete_model_version(model, str(number))
-        ended = [{"alias": alias, "action": WITHDRAW, "from": number, "to": None} for alias, number in held.items()]
+        ended = [
+            {"alias": alias, "action": WITHDRAW, "from": number, "to": None} for alias, number in held.items()
+        ]
         ended += [{"action": DELETE, "version": number} for number in sorted(chosen)]
         ledger.append(folder, [{"model": model, "why": why} | entry for entry in ended])
         for path in [folder / str(number) for number in chosen]:
@@ -148,9 +170,12 @@ def delete(home: Home, reference: str, why: str) -> str:
 
 
 def delete_run(home: Home, run_id: str) -> str:
-    """Delete a run of which no registered version comes; MLflow keeps it until `mlflow gc`. Raises: StoreError."""
+    """Delete a run of which no registered version comes; MLflow keeps it until `mlflow gc`. Raises:
+    StoreError.
+    """
     client, _ = open_store(home)
-    users = [f"{version.name}@{version.number} came of it" for name in model_names(home) for version in versions(home, name)
+    users = [f"{version.name}@{version.number} "
+"came of it" for name in model_names(home) for version in versions(home, name)
              if version.run_id == run_id]  # fmt: skip
     try:
         run = client.get_run(run_id)

@@ -21,7 +21,17 @@ from modelyard.registry.entering import enter_versions
 from modelyard.registry.lineage import answering, owed_move, pointers
 from modelyard.registry.versions import Version, registered
 from modelyard.registry.vouching import HEAD_TAG, find_model, name_back
-from modelyard.releases.ledger import LEDGER_FILE, LOST, RENUMBER, Entry, Head, Ledger, demand_whole, read_head, read_ledger
+from modelyard.releases.ledger import (
+    LEDGER_FILE,
+    LOST,
+    RENUMBER,
+    Entry,
+    Head,
+    Ledger,
+    demand_whole,
+    read_head,
+    read_ledger,
+)
 from modelyard.tracking.store import open_store
 
 
@@ -38,10 +48,12 @@ class Move:
 
 
 def move_alias(home: Home, move: Move, *, expected: int | None) -> None:
-    """Point an alias at a version if it still points at `expected`: under one lock, in ledger, registry and file.
+    """Point an alias at a version if it still points at `expected`: under one lock, in ledger, registry and
+    file.
 
     A move that was cut short before is completed first. Where this one cannot be written, it is taken back.
-    Raises: AliasMovedError when another process moved the alias; StoreError when the disk is full or the ledger altered.
+    Raises: AliasMovedError when another process moved the alias; StoreError when the disk is full or the
+    ledger altered.
     """
     model, to = move.version.name, move.version.number
     with locked(home, model) as (client, folder):
@@ -49,14 +61,20 @@ def move_alias(home: Home, move: Move, *, expected: int | None) -> None:
         entries = read_ledger(folder).moves
         before = pointer(client, folder, entries, move.alias)
         if before != expected:
-            raise AliasMovedError(f"{model}@{move.alias} moved to version {before} meanwhile; look at it and try again")
+            raise AliasMovedError(
+                f"{model}@{move.alias} moved to version {before} meanwhile; look at it and try again"
+            )
         if before == to and move.alias in pointers(entries):
             return
         theirs = client.get_registered_model(model).aliases.get(move.alias)
         if theirs is not None and int(theirs) not in {before, to}:
-            current_progress.get().say(f"NOTE: {move.alias} of {model}, which was moved to {theirs} in MLflow, is moved on")
+            current_progress.get().say(
+                f"NOTE: {move.alias} of {model}, which was moved to {theirs} in MLflow, is moved on"
+            )
         if to not in known:
-            raise StoreError(f"{model}@{to} is not in MLflow any more as the ledger knows it; nothing was moved")
+            raise StoreError(
+                f"{model}@{to} is not in MLflow any more as the ledger knows it; nothing was moved"
+            )
         check_space(home.root)
         told = {"onnx_sha256": move.version.digest, "why": move.why, "evidence": move.evidence}
         entry = {"model": model, "alias": move.alias, "action": move.action, "from": before, "to": to} | told
@@ -64,13 +82,17 @@ def move_alias(home: Home, move: Move, *, expected: int | None) -> None:
         try:
             settle_locked(client, folder)
         except Exception:
-            with suppress(Exception):  # what cannot even be taken back stays in the ledger, and the next command completes it
+            with suppress(
+                Exception
+            ):  # what cannot even be taken back stays in the ledger, and the next command completes it
                 _take_back(client, folder, size)
             raise
 
 
 def settle(home: Home, model: str) -> None:
-    """Complete a move that was cut short, and end the aliases of versions that were deleted in MLflow, with a line each."""
+    """Complete a move that was cut short, and end the aliases of versions that were deleted in MLflow, with a
+    line each.
+    """
     with locked(home, model) as (client, folder):
         settle_locked(client, folder)
 
@@ -85,7 +107,8 @@ def put_back(home: Home, model: str, alias: str) -> None:
 def record(home: Home, version: Version) -> None:
     """Enter a released version into its ledger, with the digests of all its files. Raises: StoreError."""
     with locked(home, version.name, new=version.number):
-        return  # the promotion that follows settles the rest: the next version may be the file that an alias lost
+        # the promotion that follows settles the rest: the next version may be the file that an alias lost
+        return
 
 
 def registry_head(home: Home, model: str) -> dict[str, Head]:
@@ -96,7 +119,9 @@ def registry_head(home: Home, model: str) -> dict[str, Head]:
 
 @contextmanager
 def locked(home: Home, model: str, *, new: int | None = None) -> Iterator[tuple[MlflowClient, Path]]:
-    """Nobody else moves an alias meanwhile. Raises: StoreError for an altered ledger, and where the registry refuses."""
+    """Nobody else moves an alias meanwhile. Raises: StoreError for an altered ledger, and where the registry
+    refuses.
+    """
     client, _ = open_store(home)
     folder = home.releases_of(model)
     with FileLock(make_folder(home.locks) / "alias.lock"):
@@ -106,7 +131,9 @@ def locked(home: Home, model: str, *, new: int | None = None) -> Iterator[tuple[
             enter_versions(client, folder, new)
             yield client, folder
         except MlflowException as error:
-            raise StoreError(f"the registry refused to move an alias of {model}: {str(error).splitlines()[0][:160]}") from error
+            raise StoreError(
+                f"the registry refused to move an alias of {model}: {str(error).splitlines()[0][:160]}"
+            ) from error
 
 
 def _tagged_head(client: MlflowClient, model: str) -> dict[str, Head]:
@@ -128,12 +155,15 @@ def pointer(client: MlflowClient, folder: Path, entries: list[Entry], alias: str
 def settle_locked(client: MlflowClient, folder: Path) -> dict[int, str]:
     """Make `previous`, the registry, the alias files and both heads say what the ledger says.
 
-    In the registry only aliases that moved since it was in step: another that differs was moved there by a person, which is
-    told, not undone. Gives the versions that MLflow has as the ledger knows them -> sha256 of the ONNX file.
+    In the registry only aliases that moved since it was in step: another that differs was moved there by a
+    person, which is told, not undone. Gives the versions that MLflow has as the ledger knows them -> sha256
+    of the ONNX file.
     """
     found, model = read_ledger(folder), find_model(client, folder.name)
     there = registered(client, folder, model)
-    known = {version.number: version.digest for version in there if found.knows(version.number, version.digest)}
+    known = {
+        version.number: version.digest for version in there if found.knows(version.number, version.digest)
+    }
     if not found.lines or model is None:
         return known
     entries = found.moves
@@ -143,7 +173,9 @@ def settle_locked(client: MlflowClient, folder: Path) -> dict[int, str]:
         if owed["action"] in {LOST, RENUMBER}:
             current_progress.get().say(f"NOTE: {owed['alias']} of {folder.name}: {owed['why']}")
     since = max((head.entries for head in _tagged_head(client, folder.name).values()), default=0)
-    moved = {entry["alias"]: entry["to"] for entry in Ledger(entries=read_ledger(folder).entries[since:]).moves}
+    moved = {
+        entry["alias"]: entry["to"] for entry in Ledger(entries=read_ledger(folder).entries[since:]).moves
+    }
     _point(client, folder, moved)
     for alias, entry in pointers(entries).items():
         _write_pointer(folder / f"{alias}.alias", answering(folder, entry))
@@ -154,7 +186,9 @@ def settle_locked(client: MlflowClient, folder: Path) -> dict[int, str]:
 def _take_back(client: MlflowClient, folder: Path, size: int) -> None:
     """Undo the entries after the first `size` bytes of the ledger, the ledger last."""
     kept = (folder / LEDGER_FILE).read_bytes()[:size].count(b"\n")
-    undone = {entry["alias"]: entry["from"] for entry in filter(None, reversed(read_ledger(folder).entries[kept:]))}
+    undone = {
+        entry["alias"]: entry["from"] for entry in filter(None, reversed(read_ledger(folder).entries[kept:]))
+    }
     _point(client, folder, undone)
     for alias, number in undone.items():
         _write_pointer(folder / f"{alias}.alias", number)
@@ -191,4 +225,6 @@ def _remember_head(client: MlflowClient, folder: Path) -> None:
         if client.get_registered_model(folder.name).tags.get(HEAD_TAG) != str(head):
             client.set_registered_model_tag(folder.name, HEAD_TAG, str(head))
     except MlflowException:
-        current_progress.get().say(f"NOTE: the registry did not remember the ledger of {folder.name}; the next move does")
+        current_progress.get().say(
+            f"NOTE: the registry did not remember the ledger of {folder.name}; the next move does"
+        )

@@ -17,18 +17,24 @@ from modelyard.releases.ledger import REGISTER, Entry, Ledger, read_ledger
 
 
 def enter_versions(client: MlflowClient, folder: Path, new: int | None) -> None:
-    """Enter each version of a model that its ledger lacks, if it is the one that was registered; the caller holds the lock.
+    """Enter each version of a model that its ledger lacks, if it is the one that was registered; the caller
+    holds the lock.
 
     Versions but the `new` one are from before there were such entries, which is told. Raises: StoreError.
     """
     found = read_ledger(folder)
-    lacking = [number for number in map(int, known_versions(folder.parent, folder.name)) if number not in found.registered]
+    lacking = [
+        number
+        for number in map(int, known_versions(folder.parent, folder.name))
+        if number not in found.registered
+    ]
     entries = [entry for number in lacking if (entry := _entry(client, folder / str(number), found))]
     if entries:
         ledger.append(folder, entries)
     if older := [str(entry["version"]) for entry in entries if entry["version"] != new]:
         told = (
-            f"the files of {folder.name}@{', '.join(older)} were entered into its ledger and are compared with it from now on"
+            f"the files of {folder.name}@{', '.join(older)} were entered into its ledger and are "
+            "compared with it from now on"
         )
         current_progress.get().say(f"NOTE: {told}")
 

@@ -1,4 +1,6 @@
-"""Looking at ledgers: the moves as rows, what served at a time, and whether anything was altered. Writes nothing."""
+"""Looking at ledgers: the moves as rows, what served at a time, and whether anything was altered. Writes
+nothing.
+"""
 
 from __future__ import annotations
 
@@ -31,12 +33,16 @@ def move_rows(entries: list[Entry]) -> list[dict[str, Any]]:
     """What a table shows of each move."""
     return [
         {
-            "time (UTC)": _instant(entry["time"]).strftime("%Y-%m-%d %H:%M:%S"), "alias": entry["alias"],
-            "from": "" if entry["from"] is None else entry["from"], "to": "" if entry["to"] is None else entry["to"],
-            "action": entry.get("action", ""), "who": entry["who"], "why": entry["why"],
+            "time (UTC)": _instant(entry["time"]).strftime("%Y-%m-%d %H:%M:%S"),
+            "alias": entry["alias"],
+            "from": "" if entry["from"] is None else entry["from"],
+            "to": "" if entry["to"] is None else entry["to"],
+            "action": entry.get("action", ""),
+            "who": entry["who"],
+            "why": entry["why"],
         }
         for entry in entries
-    ]  # fmt: skip
+    ]
 
 
 def parse_time(text: str) -> datetime:
@@ -55,7 +61,9 @@ def _instant(text: str) -> datetime:
 
 
 def served_at(home: Home, model: str, moment: datetime) -> list[dict[str, Any]]:
-    """One row for each alias: its version at that moment, since when, and the digest of the file that answered."""
+    """One row for each alias: its version at that moment, since when, and the digest of the file that
+    answered.
+    """
     known = {entry["alias"]: entry for entry in moves(home, model) if _instant(entry["time"]) <= moment}
     return [
         {
@@ -70,15 +78,17 @@ def served_at(home: Home, model: str, moment: datetime) -> list[dict[str, Any]]:
 def verify(home: Home, model: str, *, ask_registry: bool = True) -> tuple[str, list[str]]:
     """What was looked at, and what was altered in a model's ledger and releases (nothing: an empty list).
 
-    ask_registry: compare with what it remembers, too. Raises: StoreError for a model that has neither releases nor anybody
-    who remembers a ledger.
+    ask_registry: compare with what it remembers, too. Raises: StoreError for a model that has neither
+    releases nor anybody who remembers a ledger.
     """
     folder = home.releases_of(model)
     heads = read_head(folder)  # before the ledger, which is written first
     files: dict[int, dict[str, str]] = {}
     differing: list[Discrepancy] = []
     if ask_registry:
-        from modelyard.registry.aliases import registry_head  # MLflow's import takes longer than all else here
+        from modelyard.registry.aliases import (
+            registry_head,
+        )  # MLflow's import takes longer than all else here
         from modelyard.registry.standing import discrepancies
         from modelyard.registry.versions import versions as registered
 
@@ -102,21 +112,32 @@ def verify(home: Home, model: str, *, ask_registry: bool = True) -> tuple[str, l
     told.append(f"releases: {len(versions)}")
     if unknown := [version for version in versions if int(version) not in found.registered]:
         told.append(f"not entered yet: {', '.join(unknown)}")
-    return ", ".join(told), [*problems(found, heads), *_altered(folder, versions, found, files), *map(str, differing)]
+    return ", ".join(told), [
+        *problems(found, heads),
+        *_altered(folder, versions, found, files),
+        *map(str, differing),
+    ]
 
 
-def _altered(folder: Path, versions: list[str], found: Ledger, known: dict[int, dict[str, str]]) -> Iterator[str]:
+def _altered(
+    folder: Path, versions: list[str], found: Ledger, known: dict[int, dict[str, str]]
+) -> Iterator[str]:
     """Each version that is not as ledger and registry know it."""
     for number in map(int, versions):
         try:
-            demand_recorded(read_bundle(folder / str(number)), found.files_of(number) or known.get(number, {}))
+            demand_recorded(
+                read_bundle(folder / str(number)), found.files_of(number) or known.get(number, {})
+            )
         except BundleError as error:
             yield f"version {number}: {error}"
 
 
 def _no_ledger(home: Home, model: str) -> StoreError:
     known = ", ".join(path.parent.name for path in sorted(home.releases.glob(f"*/{LEDGER_FILE}")))
-    return StoreError(f"no ledger of {model!r} in {home.releases}: {f'there are {known}' if known else 'nothing was promoted'}")
+    return StoreError(
+        f"no ledger of {model!r} in {home.releases}: "
+        f"{f'there are {known}' if known else 'nothing was promoted'}"
+    )
 
 
 def _digest_of_release(home: Home, model: str, number: int) -> str:

@@ -1,4 +1,6 @@
-"""Writing a model's ledger (`modelyard.releases.ledger`): entries are appended, synced, and taken back if nobody was told."""
+"""Writing a model's ledger (`modelyard.releases.ledger`): entries are appended, synced, and taken back if
+nobody was told.
+"""
 
 from __future__ import annotations
 
@@ -57,7 +59,9 @@ def append(folder: Path, moves: Sequence[Entry]) -> int:
             os.fsync(stream.fileno())
     except OSError as error:
         cut_back(folder, size)
-        raise StoreError(f"cannot write {path}: {error.strerror}; nothing was moved; free space and try again") from error
+        raise StoreError(
+            f"cannot write {path}: {error.strerror}; nothing was moved; free space and try again"
+        ) from error
     return size
 
 
@@ -75,7 +79,8 @@ def _repaired(folder: Path) -> Ledger:
         write_atomically(aside, ledger.torn)
         os.truncate(path, path.stat().st_size - len(ledger.torn))
         current_progress.get().say(
-            f"NOTE: the last line of {path} was torn ({len(ledger.torn)} bytes, moved to {aside.name}); no whole entry was lost"
+            f"NOTE: the last line of {path} was torn ({len(ledger.torn)} bytes, moved to "
+            f"{aside.name}); no whole entry was lost"
         )
     elif ledger.lines and not path.read_bytes().endswith(b"\n"):
         with path.open("ab") as stream:

@@ -1,4 +1,6 @@
-"""What the ledger's moves amount to: who leads, who led before, what was withdrawn, which moves follow from them."""
+"""What the ledger's moves amount to: who leads, who led before, what was withdrawn, which moves follow from
+them.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ class Lineage:
     """The champions as a person walks back through them."""
 
     path: tuple[int | None, ...]
-    """Versions from the first champion to the present one, without those that a rollback left; None where none leads now."""
+    """Versions from the first champion to the present one, without those that a rollback left; None where
+    none leads now.
+    """
     withdrawn: frozenset[int]
     """Versions that a rollback left and nobody promoted again."""
     ever: tuple[int, ...]
@@ -77,8 +81,8 @@ def pointers(entries: Sequence[Entry]) -> dict[str, Entry]:
 def answering(folder: Path, entry: Entry) -> int | None:
     """The version that answers for an alias after this move of it.
 
-    A champion whose version was deleted in MLflow leads on from its release, if that is whole, until another does: who tidies
-    a page has not decided that nothing be served. So candidates are compared with it still.
+    A champion whose version was deleted in MLflow leads on from its release, if that is whole, until another
+    does: who tidies a page has not decided that nothing be served. So candidates are compared with it still.
     """
     if entry["alias"] == CHAMPION and entry.get("action") == LOST and entry["to"] is None:
         with suppress(BundleError):
@@ -88,12 +92,19 @@ def answering(folder: Path, entry: Entry) -> int | None:
 
 
 def owed_move(model: str, entries: Sequence[Entry], known: Mapping[int, str]) -> Entry | None:
-    """The next move that is owed; `known`: the versions that MLflow has as the ledger knows them -> sha256 of the ONNX file."""
-    return next(filter(None, (_strayed(entry, known) for entry in pointers(entries).values())), _follow(model, entries, known))
+    """The next move that is owed; `known`: the versions that MLflow has as the ledger knows them -> sha256 of
+    the ONNX file.
+    """
+    return next(
+        filter(None, (_strayed(entry, known) for entry in pointers(entries).values())),
+        _follow(model, entries, known),
+    )
 
 
 def _strayed(entry: Entry, known: Mapping[int, str]) -> Entry | None:
-    """To where its file is registered now, for an alias whose version is not there; to nothing where it is nowhere."""
+    """To where its file is registered now, for an alias whose version is not there; to nothing where it is
+    nowhere.
+    """
     was_lost = entry.get("action") == LOST
     number = entry["from"] if was_lost else entry["to"]
     if number is None or (number in known and not was_lost):
@@ -116,8 +127,18 @@ def _follow(model: str, entries: Sequence[Entry], known: Mapping[int, str]) -> E
     if before == champions.previous:
         return None
     cause = pointers(entries)[CHAMPION]
-    digest = next((entry.get("onnx_sha256", "") for entry in reversed(entries) if entry["to"] == champions.previous), "")
+    digest = next(
+        (entry.get("onnx_sha256", "") for entry in reversed(entries) if entry["to"] == champions.previous), ""
+    )
     return {
-        "time": cause["time"], "who": cause["who"], "model": model, "alias": PREVIOUS, "action": "follow", "from": before,
-        "to": champions.previous, "onnx_sha256": digest, "why": f"what led before version {champions.champion}", "evidence": {},
-    }  # fmt: skip
+        "time": cause["time"],
+        "who": cause["who"],
+        "model": model,
+        "alias": PREVIOUS,
+        "action": "follow",
+        "from": before,
+        "to": champions.previous,
+        "onnx_sha256": digest,
+        "why": f"what led before version {champions.champion}",
+        "evidence": {},
+    }

@@ -1,4 +1,6 @@
-"""What MLflow says otherwise than ledger and releases, because somebody deleted, renamed, moved or edited it there."""
+"""What MLflow says otherwise than ledger and releases, because somebody deleted, renamed, moved or edited it
+there.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ class Discrepancy:
     model: str
     """Empty for the experiment, which belongs to none."""
     kind: str
-    """`experiment`, `model`, `version`, `file` (of a version), `run`, `tags` (of a version), `alias` or `served`."""
+    """`experiment`, `model`, `version`, `file` (of a version), `run`, `tags` (of a version), `alias` or
+    `served`.
+    """
     subject: str
     """Which of its kind."""
     mlflow: str
@@ -45,18 +49,31 @@ class Discrepancy:
 
 
 def discrepancies(home: Home, model: str = "") -> list[Discrepancy]:
-    """All of the store, or those of one model and of the experiment. Raises: StoreError, for an unknown model too."""
+    """All of the store, or those of one model and of the experiment. Raises: StoreError, for an unknown model
+    too.
+    """
     client, experiment = open_store(home)
     models = all_models(client)
     names = {*models, *(path.name for path in home.releases.glob("*") if path.is_dir())}
     if model and model not in names:
-        raise StoreError(f"no model {model!r} is known: expected one of {', '.join(sorted(names)) or '(none)'}")
+        raise StoreError(
+            f"no model {model!r} is known: expected one of {', '.join(sorted(names)) or '(none)'}"
+        )
     ours = client.get_experiment(experiment) if experiment else None
-    state = "deleted" if ours is None or ours.lifecycle_stage == LifecycleStage.DELETED else f"named {ours.name}"
+    state = (
+        "deleted" if ours is None or ours.lifecycle_stage == LifecycleStage.DELETED else f"named {ours.name}"
+    )
     found: list[Discrepancy] = []
     if state != f"named {EXPERIMENT}":
         found = [
-            Discrepancy("", "experiment", EXPERIMENT, state, "its runs are those of the versions", "modelyard models repair")
+            Discrepancy(
+                "",
+                "experiment",
+                EXPERIMENT,
+                state,
+                "its runs are those of the versions",
+                "modelyard models repair",
+            )
         ]
     deleted: set[str] = set()
     if state != "deleted":
@@ -67,7 +84,9 @@ def discrepancies(home: Home, model: str = "") -> list[Discrepancy]:
         if name in models and name not in moved:
             found += _of_model(client, home.releases / name, models[name], deleted)
         else:
-            found += _of_missing(home.releases / name, next((now for now, former in moved.items() if former == name), ""))
+            found += _of_missing(
+                home.releases / name, next((now for now, former in moved.items() if former == name), "")
+            )
     return found
 
 
@@ -80,46 +99,81 @@ def tell_discrepancies(home: Home, model: str) -> None:
 def _of_missing(folder: Path, now: str) -> Iterator[Discrepancy]:
     """Of a model that MLflow has not, or by another name now."""
     ledger, name = read_ledger(folder), folder.name
-    if ledger.registered.keys() - ledger.gone or any(entry["to"] for entry in pointers(ledger.moves).values()):
+    if ledger.registered.keys() - ledger.gone or any(
+        entry["to"] for entry in pointers(ledger.moves).values()
+    ):
         anew = "" if now else "modelyard run on its data registers it anew, or "
-        told = f"named {now}" if now else "deleted", "has releases and a ledger", f"{anew}modelyard models repair {name}"
+        told = (
+            f"named {now}" if now else "deleted",
+            "has releases and a ledger",
+            f"{anew}modelyard models repair {name}",
+        )
         yield Discrepancy(name, "model", name, *told)
 
 
-def _of_model(client: MlflowClient, folder: Path, model: RegisteredModel, deleted: set[str]) -> Iterator[Discrepancy]:
+def _of_model(
+    client: MlflowClient, folder: Path, model: RegisteredModel, deleted: set[str]
+) -> Iterator[Discrepancy]:
     ledger, name, remedy = read_ledger(folder), folder.name, f"modelyard models repair {folder.name}"
     ours = pointers(ledger.moves)
     living = {number: files for number, files in ledger.registered.items() if number not in ledger.gone}
     known = {version.number: version for version in registered(client, folder, model)}
-    absent = {number for number, files in living.items() if number not in known or known[number].digest != files[MODEL_FILE]}
+    absent = {
+        number
+        for number, files in living.items()
+        if number not in known or known[number].digest != files[MODEL_FILE]
+    }
     for number, files in living.items():
         names = ", ".join(alias for alias, entry in ours.items() if entry["to"] == number) or "no alias"
         if (version := known.get(number)) is None:
-            yield Discrepancy(name, "version", str(number), "deleted", f"registered in the ledger ({names})", remedy)
+            yield Discrepancy(
+                name, "version", str(number), "deleted", f"registered in the ledger ({names})", remedy
+            )
             continue
         if number in absent:
             told = f"sha256 {files[MODEL_FILE][:12]} in the ledger ({names})"
-            yield Discrepancy(name, "file", f"of version {number}", version.digest[:12] or "unknown", told, remedy, number)
+            yield Discrepancy(
+                name, "file", f"of version {number}", version.digest[:12] or "unknown", told, remedy, number
+            )
             continue
         if version.run_id in deleted:
-            yield Discrepancy(name, "run", version.run_id, "deleted", f"version {number} came of it", remedy, number)
+            yield Discrepancy(
+                name, "run", version.run_id, "deleted", f"version {number} came of it", remedy, number
+            )
         if version.edited:
             told = f"no or another {', '.join(version.edited)}"
-            yield Discrepancy(name, "tags", f"of version {number}", told, "its release tells them", remedy, number)
+            yield Discrepancy(
+                name, "tags", f"of version {number}", told, "its release tells them", remedy, number
+            )
     if ledger.lines:
-        yield from _of_aliases(folder, ledger, {alias: int(number) for alias, number in model.aliases.items()}, absent)
+        yield from _of_aliases(
+            folder, ledger, {alias: int(number) for alias, number in model.aliases.items()}, absent
+        )
 
 
-def _of_aliases(folder: Path, ledger: Ledger, theirs: dict[str, int], absent: set[int]) -> Iterator[Discrepancy]:
+def _of_aliases(
+    folder: Path, ledger: Ledger, theirs: dict[str, int], absent: set[int]
+) -> Iterator[Discrepancy]:
     ours, name = pointers(ledger.moves), folder.name
     for alias in sorted({*theirs, *ours}):
         there, here = theirs.get(alias), ours[alias]["to"] if alias in ours else None
         if here in absent and there in {None, here}:
             continue  # told with its version
         if here != there:
-            remedy = f"modelyard models repair {name} gives it what the ledger says, with --adopt the ledger what MLflow says"
-            told = f"version {there}" if there else "none", f"{f'version {here}' if here else 'none'} in the ledger"
+            remedy = (
+                f"modelyard models repair {name} gives it what the ledger says, with --adopt the "
+                "ledger what MLflow says"
+            )
+            told = (
+                f"version {there}" if there else "none",
+                f"{f'version {here}' if here else 'none'} in the ledger",
+            )
             yield Discrepancy(name, "alias", alias, *told, remedy, there or here)
         elif here is None and alias in ours and (served := answering(folder, ours[alias])):
-            remedy = f"modelyard run on its data, or modelyard models promote {name}@VERSION, or withdraw {name}@{alias}"
-            yield Discrepancy(name, "served", alias, "none", f"version {served} is served on from its release", remedy)
+            remedy = (
+                f"modelyard run on its data, or modelyard models promote {name}@VERSION, or withdraw "
+                f"{name}@{alias}"
+            )
+            yield Discrepancy(
+                name, "served", alias, "none", f"version {served} is served on from its release", remedy
+            )

@@ -30,7 +30,9 @@ from modelyard.samples.reading import pixel_contract
 from modelyard.tracking.store import open_for_writing, open_store
 
 MOST_EXAMPLE_VALUES = 2**18
-"""MLflow keeps an example as JSON, 46 bytes a value (7 MB for a photo of 224 x 224); of larger images none is kept."""
+"""MLflow keeps an example as JSON, 46 bytes a value (7 MB for a photo of 224 x 224); of larger images none is
+kept.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +69,12 @@ class Version:
     def as_row(self) -> dict[str, Any]:
         """What a list of models shows."""
         return {
-            "name": self.name, "version": self.number,
+            "name": self.name,
+            "version": self.number,
             "architecture": self.tags.get("label", self.tags.get("architecture", "")),
-            "aliases": ", ".join(self.aliases), "validation %": round(100 * self.score("validation_accuracy"), 2),
-        }  # fmt: skip
+            "aliases": ", ".join(self.aliases),
+            "validation %": round(100 * self.score("validation_accuracy"), 2),
+        }
 
 
 def log_bundle(home: Home, run_id: str, bundle: Path) -> str:
@@ -85,13 +89,21 @@ def log_bundle(home: Home, run_id: str, bundle: Path) -> str:
     metadata = {"bundle": bundle.name, "pixel_contract": contract, "classes": list(found.manifest.classes)}
     example_BHWC = found.samples()[0][:1]
     example = {"images": example_BHWC} if example_BHWC.size <= MOST_EXAMPLE_VALUES else None
-    needed = [f"{package.__name__}=={package.__version__}" for package in (np, onnx, onnxruntime)]  # MLflow adds itself
+    needed = [
+        f"{package.__name__}=={package.__version__}" for package in (np, onnx, onnxruntime)
+    ]  # MLflow adds itself
     with mlflow.start_run(run_id=run_id):
         logged = mlflow.onnx.log_model(
-            onnx.load_from_string(found.model), name="model", signature=_signature(found.manifest), save_as_external_data=False,
-            pip_requirements=needed, onnx_execution_providers=["CPUExecutionProvider"], model_type="classifier",
-            input_example=example, metadata=metadata,
-        )  # fmt: skip
+            onnx.load_from_string(found.model),
+            name="model",
+            signature=_signature(found.manifest),
+            save_as_external_data=False,
+            pip_requirements=needed,
+            onnx_execution_providers=["CPUExecutionProvider"],
+            model_type="classifier",
+            input_example=example,
+            metadata=metadata,
+        )
     client.update_run(run_id, status="RUNNING")  # until its metrics are in
     _check_logged_copy(client, logged.model_id, found)
     return str(logged.model_id)
@@ -102,7 +114,9 @@ def find_registered(home: Home, bundle: Path) -> Version | None:
     manifest = open_bundle(bundle)
     wanted = {"onnx_sha256": manifest.files[MODEL_FILE], "bundle": bundle.name}
     ledger = read_ledger(home.releases_of(manifest.model_name))
-    same = [version for version in versions(home, manifest.model_name) if wanted.items() <= version.tags.items()]
+    same = [
+        version for version in versions(home, manifest.model_name) if wanted.items() <= version.tags.items()
+    ]
     return next((v for v in same if v.number not in ledger.gone and ledger.knows(v.number, v.digest)), None)
 
 
@@ -118,13 +132,20 @@ def register(home: Home, run_id: str, bundle: Path, model_id: str, tags: dict[st
             client.create_registered_model(name)
         if not client.get_registered_model(name).description:  # what somebody wrote stays
             client.update_registered_model(name, model_description(manifest))
-        taken = {*map(int, known_versions(home.releases, name)), *read_ledger(home.releases_of(name)).registered}
+        taken = {
+            *map(int, known_versions(home.releases, name)),
+            *read_ledger(home.releases_of(name)).registered,
+        }
         told, source = version_description(manifest), f"models:/{model_id}"
         while True:
-            made = client.create_model_version(name, source, run_id, all_tags, description=told, model_id=model_id)
+            made = client.create_model_version(
+                name, source, run_id, all_tags, description=told, model_id=model_id
+            )
             if int(made.version) > max(taken, default=0):
                 return Version(name, int(made.version), all_tags, (), run_id)
-            client.delete_model_version(name, made.version)  # MLflow began to count anew: another model has this number
+            client.delete_model_version(
+                name, made.version
+            )  # MLflow began to count anew: another model has this number
 
 
 def _signature(manifest: Manifest) -> ModelSignature:
@@ -132,7 +153,9 @@ def _signature(manifest: Manifest) -> ModelSignature:
     outputs: list[ColSpec | TensorSpec] = [
         TensorSpec(np.dtype(np.float32), (-1, classes), name) for name in ("logits", "probabilities")
     ]
-    inputs: list[ColSpec | TensorSpec] = [TensorSpec(np.dtype(np.uint8), (-1, *manifest.image_shape), "images")]
+    inputs: list[ColSpec | TensorSpec] = [
+        TensorSpec(np.dtype(np.uint8), (-1, *manifest.image_shape), "images")
+    ]
     return ModelSignature(Schema(inputs), Schema(outputs))
 
 
@@ -144,7 +167,9 @@ def _check_logged_copy(client: MlflowClient, model_id: str, bundle: Bundle) -> N
     images_BHWC, probabilities_BK = bundle.samples()
     found_BK = classify(open_session(location / MODEL_FILE), images_BHWC)
     if not np.allclose(found_BK, probabilities_BK, atol=1e-4):
-        raise ParityError(f"the copy MLflow stored at {location} does not answer as {bundle.folder}; nothing was registered")
+        raise ParityError(
+            f"the copy MLflow stored at {location} does not answer as {bundle.folder}; nothing was registered"
+        )
 
 
 def model_names(home: Home) -> list[str]:
@@ -165,16 +190,25 @@ def registered(client: MlflowClient, folder: Path, model: RegisteredModel | None
         return []
     ledger = read_ledger(folder) if is_plain_name(folder.name) else Ledger()
     aliases = model.aliases | {alias: entry["to"] for alias, entry in pointers(ledger.moves).items()}
-    made = [_version(client, folder, ledger, aliases, found) for found in client.search_model_versions(f"name={folder.name!r}")]
+    made = [
+        _version(client, folder, ledger, aliases, found)
+        for found in client.search_model_versions(f"name={folder.name!r}")
+    ]
     return sorted(made, key=lambda version: version.number)
 
 
-def _version(client: MlflowClient, folder: Path, ledger: Ledger, aliases: Mapping[str, Any], found: ModelVersion) -> Version:
+def _version(
+    client: MlflowClient, folder: Path, ledger: Ledger, aliases: Mapping[str, Any], found: ModelVersion
+) -> Version:
     number, digest = int(found.version), found.tags.get("onnx_sha256", "")
     if not (digest and ledger.knows(number, digest)):  # another file, or somebody edited the tag
         digest = digest_of_stored(client, found) or digest
     vouched = told_by_release(folder / str(number), digest)
-    names = [alias for alias, to in aliases.items() if to is not None and int(to) == number and ledger.knows(number, digest)]
+    names = [
+        alias
+        for alias, to in aliases.items()
+        if to is not None and int(to) == number and ledger.knows(number, digest)
+    ]
     edited = {name: value for name, value in vouched.items() if found.tags.get(name) != value}
     return Version(folder.name, number, {**found.tags, **vouched}, tuple(names), str(found.run_id), edited)
 

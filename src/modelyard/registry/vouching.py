@@ -1,4 +1,6 @@
-"""By what models and versions are known beside names and tags, which anybody can edit in MLflow: ledger, file and release."""
+"""By what models and versions are known beside names and tags, which anybody can edit in MLflow: ledger, file
+and release.
+"""
 
 from __future__ import annotations
 
@@ -37,15 +39,23 @@ def find_model(client: MlflowClient, name: str) -> RegisteredModel | None:
 
 
 def renamed(models: Mapping[str, RegisteredModel], releases: Path) -> dict[str, str]:
-    """Name -> the one it had before, of registered models that remember another ledger's end than that of their name.
+    """Name -> the one it had before, of registered models that remember another ledger's end than that of
+    their name.
 
     But for those whose former name somebody else's model has now.
     """
     heads = {name: model.tags.get(HEAD_TAG, "") for name, model in models.items()}
     strayed = {name: head for name, head in heads.items() if head and not _remembers(releases / name, head)}
     folders = [path.parent for path in sorted(releases.glob(f"*/{LEDGER_FILE}"))] if strayed else []
-    found = {name: next((path.name for path in folders if _remembers(path, head)), "") for name, head in strayed.items()}
-    return {name: former for name, former in found.items() if former and (former in strayed or former not in models)}
+    found = {
+        name: next((path.name for path in folders if _remembers(path, head)), "")
+        for name, head in strayed.items()
+    }
+    return {
+        name: former
+        for name, former in found.items()
+        if former and (former in strayed or former not in models)
+    }
 
 
 def _remembers(folder: Path, head: str) -> bool:
@@ -57,17 +67,23 @@ def _remembers(folder: Path, head: str) -> bool:
 
 
 def name_back(home: Home) -> None:
-    """Give models that were renamed in MLflow the names again that data, releases and ledgers have, with a line each."""
+    """Give models that were renamed in MLflow the names again that data, releases and ledgers have, with a
+    line each.
+    """
     client, _ = open_store(home)
     found = renamed(all_models(client), home.releases)
-    places = {name: f"{name}-{secrets.token_hex(3)}" if former in found else name for name, former in found.items()}
+    places = {
+        name: f"{name}-{secrets.token_hex(3)}" if former in found else name for name, former in found.items()
+    }
     with suppress(MlflowException):  # another process was quicker
         for name, place in places.items():
             if name != place:  # its former name is that of another, which goes, too
                 client.rename_registered_model(name, place)
         for name, former in found.items():
             client.rename_registered_model(places[name], former)
-            current_progress.get().say(f"NOTE: the model {former} was renamed {name} in MLflow; it is {former} again")
+            current_progress.get().say(
+                f"NOTE: the model {former} was renamed {name} in MLflow; it is {former} again"
+            )
 
 
 def digest_of_stored(client: MlflowClient, found: ModelVersion) -> str:
@@ -86,6 +102,10 @@ def told_by_release(release: Path, digest: str) -> dict[str, str]:
         return {}
     if manifest.files.get(MODEL_FILE) != digest:
         return {}
-    scores = {name: repr(manifest.metrics[f"validation/{name}"]) for name in SCORES if f"validation/{name}" in manifest.metrics}
+    scores = {
+        name: repr(manifest.metrics[f"validation/{name}"])
+        for name in SCORES
+        if f"validation/{name}" in manifest.metrics
+    }
     tags = {"architecture": manifest.architecture, "data_digest": manifest.data_digest, "onnx_sha256": digest}
     return tags | {f"validation_{name}": value for name, value in scores.items()}

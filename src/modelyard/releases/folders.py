@@ -1,4 +1,6 @@
-"""The release folders: `<model>/<alias>.alias`, which say what is to be served, and `<model>/<version>/`, a bundle each."""
+"""The release folders: `<model>/<alias>.alias`, which say what is to be served, and `<model>/<version>/`, a
+bundle each.
+"""
 
 from __future__ import annotations
 
@@ -36,17 +38,24 @@ class Pointer:
 
 
 def demand_readable(releases: Path) -> None:
-    """Raises: StoreError when this user may not read the folder; one that is not there yet has nothing to serve."""
+    """Raises: StoreError when this user may not read the folder; one that is not there yet has nothing to
+    serve.
+    """
     try:
         any(releases.iterdir())
     except PermissionError:
-        told = f"user {os.getuid()} may not read {releases}; its owner opens it to a group: modelyard store share"
+        told = (
+            f"user {os.getuid()} may not read {releases}; its "
+            "owner opens it to a group: modelyard store share"
+        )
         raise StoreError(told) from None
     except (FileNotFoundError, NotADirectoryError):
         return
 
 
-def read_pointers(releases: Path, models: tuple[str, ...] = (), aliases: tuple[str, ...] = ()) -> dict[str, Pointer]:
+def read_pointers(
+    releases: Path, models: tuple[str, ...] = (), aliases: tuple[str, ...] = ()
+) -> dict[str, Pointer]:
     """Served name -> pointer for all or the chosen models and aliases."""
     pointers: dict[str, Pointer] = {}
     for file in _alias_files(releases):
@@ -77,11 +86,16 @@ def _read(file: Path) -> Pointer | None:
         stamp, fault = (status.st_ino, status.st_mtime_ns), ""
     except FileNotFoundError:
         return None
-    except OSError as error:  # it may be no file that can be read: an alias that cannot be followed is told of, once
+    except (
+        OSError
+    ) as error:  # it may be no file that can be read: an alias that cannot be followed is told of, once
         text, stamp, fault = b"", (0, 0), str(error.strerror)
     version = text.decode("ascii", "replace").strip()
     if not is_version(version):
-        version, fault = "", f"{file} names no version ({fault or repr(version[:LONGEST_VERSION])}); set the alias anew"
+        version, fault = (
+            "",
+            f"{file} names no version ({fault or repr(version[:LONGEST_VERSION])}); set the alias anew",
+        )
     return Pointer(file.parent.name, file.stem, version, stamp, fault)
 
 
@@ -106,26 +120,40 @@ def is_version(text: str) -> bool:
 def known_versions(releases: Path, model: str) -> list[str]:
     """All versions of a model on disk, oldest first; none where there is no such folder."""
     try:
-        found = [folder.name for folder in (releases / model).iterdir() if is_version(folder.name) and folder.is_dir()]
+        found = [
+            folder.name
+            for folder in (releases / model).iterdir()
+            if is_version(folder.name) and folder.is_dir()
+        ]
     except FileNotFoundError:
         return []
     return sorted(found, key=int)
 
 
 def read_release(folder: Path) -> Bundle:
-    """What lies in `<releases>/<model>/<version>`, which is what the ledger recorded as far as it knows the version.
+    """What lies in `<releases>/<model>/<version>`, which is what the ledger recorded as far as it knows the
+    version.
 
-    Raises: BundleError when it is not whole, another model's or not what was recorded; StoreError for an altered ledger.
+    Raises: BundleError when it is not whole, another model's or not what was recorded; StoreError for an
+    altered ledger.
     """
     bundle, model = read_bundle(folder), folder.parent
     if bundle.manifest.model_name != model.name:
-        raise BundleError(f"{folder} holds the model {bundle.manifest.model_name!r}; publish it under its own name")
+        raise BundleError(
+            f"{folder} holds the model {bundle.manifest.model_name!r}; publish it under its own name"
+        )
     known = demand_whole(model, read_head(model)).files_of(int(folder.name))
     demand_recorded(bundle, known)
     return replace(bundle, is_recorded=bool(known))
 
 
 def demand_recorded(bundle: Bundle, *known: Mapping[str, str]) -> None:
-    """`known`: file name -> sha256, as each somebody remembers them. Raises: BundleError when the bundle has others."""
-    if other := sorted({name for files in known for name, digest in files.items() if bundle.digests.get(name) != digest}):
-        raise BundleError(f"{bundle.folder} is not what was registered ({', '.join(other)}); put its copy back")
+    """`known`: file name -> sha256, as each somebody remembers them. Raises: BundleError when the bundle has
+    others.
+    """
+    if other := sorted(
+        {name for files in known for name, digest in files.items() if bundle.digests.get(name) != digest}
+    ):
+        raise BundleError(
+            f"{bundle.folder} is not what was registered ({', '.join(other)}); put its copy back"
+        )

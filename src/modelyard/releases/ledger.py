@@ -1,8 +1,9 @@
-"""Reading a model's ledger: JSON lines in a hash chain, so that what was altered shows. `tracking.ledger` writes it.
+"""Reading a model's ledger: JSON lines in a hash chain, so that what was altered shows. `tracking.ledger`
+writes it.
 
-Each entry has the hash of the one before it (`prev`) and its own (`hash`: sha256 of its canonical JSON without that key).
-Lines from before the chain have neither; the first entry of the chain seals them by their digest.
-An entry is the registration of a version, with the digests of its files, or the move of an alias.
+Each entry has the hash of the one before it (`prev`) and its own (`hash`: sha256 of its canonical JSON
+without that key). Lines from before the chain have neither; the first entry of the chain seals them by their
+digest. An entry is the registration of a version, with the digests of its files, or the move of an alias.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ ZEROS = "0" * 64
 REGISTER = "register"
 """The action of a registration."""
 DELETE, WITHDRAW, LOST, RENUMBER = "delete", "withdraw", "lost", "renumber"
-"""Ends: of a version and of an alias by `modelyard models`; of either because MLflow has the version no more; or, where the
+"""Ends: of a version and of an alias by `modelyard models`; of either because MLflow has the version no more;
+or, where the
 same file is registered under another number, that number's beginning."""
 Entry = dict[str, Any]
 MOVE = {"alias": (str,), "from": (int, NoneType), "to": (int, NoneType)}
@@ -66,7 +68,9 @@ class Ledger:
     def moves(self) -> list[Entry]:
         """The moves of aliases that can be read, oldest first."""
         return [
-            entry for entry in filter(None, self.entries) if all(isinstance(entry.get(name, ...), MOVE[name]) for name in MOVE)
+            entry
+            for entry in filter(None, self.entries)
+            if all(isinstance(entry.get(name, ...), MOVE[name]) for name in MOVE)
         ]
 
     @property
@@ -80,8 +84,12 @@ class Ledger:
         return found
 
     def files_of(self, version: int) -> dict[str, str]:
-        """File name -> sha256; of a version from before registrations only its ONNX file's, if an alias moved to it."""
-        moved = [move["onnx_sha256"] for move in self.moves if move["to"] == version and move.get("onnx_sha256")]
+        """File name -> sha256; of a version from before registrations only its ONNX file's, if an alias moved
+        to it.
+        """
+        moved = [
+            move["onnx_sha256"] for move in self.moves if move["to"] == version and move.get("onnx_sha256")
+        ]
         return self.registered.get(version, {MODEL_FILE: moved[-1]} if moved else {})
 
     @property
@@ -95,13 +103,18 @@ class Ledger:
         return numbers
 
     def knows(self, version: int, digest: str) -> bool:
-        """Whether this is the ONNX file that is known under the number; so is every file where none is known."""
+        """Whether this is the ONNX file that is known under the number; so is every file where
+        none is known.
+        """
         return self.files_of(version).get(MODEL_FILE, digest) == digest
 
     @property
     def unchained(self) -> int:
         """How many lines at the beginning were written before there was a chain."""
-        return next((at for at, entry in enumerate(self.entries) if entry is None or "hash" in entry), len(self.entries))
+        return next(
+            (at for at, entry in enumerate(self.entries) if entry is None or "hash" in entry),
+            len(self.entries),
+        )
 
     @property
     def head(self) -> Head:
@@ -115,7 +128,9 @@ class Ledger:
 
 
 def read_ledger(folder: Path) -> Ledger:
-    """The ledger of a model's release folder; empty when there is none. Raises: StoreError when it cannot be read."""
+    """The ledger of a model's release folder; empty when there is none. Raises: StoreError when it cannot be
+    read.
+    """
     path = folder / LEDGER_FILE
     try:
         *lines, rest = read_regular(path, LEDGER_BYTES).split(b"\n")
@@ -137,7 +152,9 @@ def read_head(folder: Path) -> dict[str, Head]:
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise StoreError(f"{folder / HEAD_FILE} cannot be read ({error}); it was edited, put its copy back") from error
+        raise StoreError(
+            f"{folder / HEAD_FILE} cannot be read ({error}); it was edited, put its copy back"
+        ) from error
 
 
 def entry_hash(entry: Entry) -> str:
@@ -152,13 +169,21 @@ def problems(ledger: Ledger, heads: Mapping[str, Head]) -> list[str]:
     unchained, prev = ledger.unchained, ZEROS
     for number, entry in enumerate(ledger.entries[unchained:], unchained + 1):
         if entry is None or "hash" not in entry:
-            found.append(f"line {number} {'cannot be read' if entry is None else 'has no hash'}: it was edited")
+            found.append(
+                f"line {number} {'cannot be read' if entry is None else 'has no hash'}: it was edited"
+            )
             continue
         if entry["hash"] != entry_hash(entry):
             found.append(f"line {number} was edited: its content does not have its hash")
         if entry.get("prev") != prev:
-            found.append(f"line {number} does not follow the line before it: one was removed, inserted or moved")
-        if number == unchained + 1 and unchained and entry.get("before_chain") != digest_of_lines(ledger.lines[:unchained]):
+            found.append(
+                f"line {number} does not follow the line before it: one was removed, inserted or moved"
+            )
+        if (
+            number == unchained + 1
+            and unchained
+            and entry.get("before_chain") != digest_of_lines(ledger.lines[:unchained])
+        ):
             found.append(f"lines 1 to {unchained}, from before the chain, were edited")
         prev = str(entry["hash"])
     return found + [problem for name, head in heads.items() if (problem := _cut_off(ledger, name, head))]
@@ -177,7 +202,8 @@ def demand_whole(folder: Path, heads: Mapping[str, Head]) -> Ledger:
     ledger = read_ledger(folder)
     if found := problems(ledger, heads):
         raise StoreError(
-            f"{folder / LEDGER_FILE}: {found[0]}; see modelyard models history {folder.name} --verify, then put a copy back"
+            f"{folder / LEDGER_FILE}: {found[0]}; see modelyard models history {folder.name} "
+            "--verify, then put a copy back"
         )
     return ledger
 

@@ -1,4 +1,6 @@
-"""A picture file without what its pixels do not need: Pillow would read that piece by piece in Python, unpack it or stumble."""
+"""A picture file without what its pixels do not need: Pillow would read that piece by piece in Python, unpack
+it or stumble.
+"""
 
 from __future__ import annotations
 
@@ -146,6 +148,11 @@ def _too_many(parts: str) -> ValueError:
 
 
 PLAIN: dict[str, Callable[[bytes], bytes]] = {
-    "PNG": _plain_png, "JPEG": _plain_jpeg, "GIF": _plain_gif, "TIFF": plain_tiff, "PPM": _plain_ppm, "AVIF": _plain_avif,
+    "PNG": _plain_png,
+    "JPEG": _plain_jpeg,
+    "GIF": _plain_gif,
+    "TIFF": plain_tiff,
+    "PPM": _plain_ppm,
+    "AVIF": _plain_avif,
     "JPEG2000": check_jpeg2000,
-}  # fmt: skip
+}

@@ -1,7 +1,10 @@
-"""An open image as a model's pixels: upright, eight bits, on the ground of the training data, in the model's size.
+"""An open image as a model's pixels: upright, eight bits, on the ground of the training data, in the model's
+size.
 
-- Greys of more than 8 bits are scaled by the white of the training data; floating-point ones have none and are refused.
-- Transparent parts show the ground. The camera's EXIF orientation is applied. Animated files give their first frame.
+- Greys of more than 8 bits are scaled by the white of the training data; floating-point ones have none and
+  are refused.
+- Transparent parts show the ground. The camera's EXIF orientation is applied. Animated files give their first
+  frame.
 - Other sizes are stretched, padded or cut (`Reading.fit`), bilinear and antialiased.
 """
 
@@ -19,12 +22,19 @@ STRIP_PIXELS = 2**20
 GREYS = frozenset(("1", "L", "I", "I;16", "I;16B", "I;16L"))
 BILINEAR = Image.Resampling.BILINEAR
 TURNS = (
-    Image.Transpose.FLIP_LEFT_RIGHT, Image.Transpose.ROTATE_180, Image.Transpose.FLIP_TOP_BOTTOM, Image.Transpose.TRANSPOSE,
-    Image.Transpose.ROTATE_270, Image.Transpose.TRANSVERSE, Image.Transpose.ROTATE_90,
-)  # fmt: skip
+    Image.Transpose.FLIP_LEFT_RIGHT,
+    Image.Transpose.ROTATE_180,
+    Image.Transpose.FLIP_TOP_BOTTOM,
+    Image.Transpose.TRANSPOSE,
+    Image.Transpose.ROTATE_270,
+    Image.Transpose.TRANSVERSE,
+    Image.Transpose.ROTATE_90,
+)
 """By EXIF orientation, from 2."""
 TURNED = frozenset(("exif", "xmp", "Raw profile type exif", "XML:com.adobe.xmp"))
-"""Where Pillow keeps what an orientation may stand in; looking for it where there is none would take a sixth of the time."""
+"""Where Pillow keeps what an orientation may stand in; looking for it where there is none would take a sixth
+of the time.
+"""
 
 
 @dataclass(slots=True)
@@ -37,7 +47,9 @@ class Seen:
     """Whether a part is transparent, if only half."""
 
 
-def fitted(image: Image.Image, shape: tuple[int, int, int], reading: Reading, seen: Seen) -> NDArray[np.uint8]:
+def fitted(
+    image: Image.Image, shape: tuple[int, int, int], reading: Reading, seen: Seen
+) -> NDArray[np.uint8]:
     """uint8 [H, W, C] of `shape` (C, H, W)."""
     channels, height, width = shape
     mode, is_grey = "L" if channels == 1 else "RGB", image.mode in GREYS and not image.has_transparency_data
@@ -59,11 +71,15 @@ def _resized(flat: Image.Image, size: tuple[int, int], fit: Fit) -> Image.Image:
     across, down = (wanted / had for wanted, had in zip(size, flat.size, strict=True))
     if fit == "pad":
         scale = min(across, down)
-        return flat.resize((max(1, int(flat.width * scale + 0.5)), max(1, int(flat.height * scale + 0.5))), BILINEAR)
+        return flat.resize(
+            (max(1, int(flat.width * scale + 0.5)), max(1, int(flat.height * scale + 0.5))), BILINEAR
+        )
     scale = max(across, down)
     width, height = size[0] / scale, size[1] / scale
     left, top = max(0, (flat.width - width) / 2), max(0, (flat.height - height) / 2)
-    return flat.resize(size, BILINEAR, (left, top, min(left + width, flat.width), min(top + height, flat.height)))
+    return flat.resize(
+        size, BILINEAR, (left, top, min(left + width, flat.width), min(top + height, flat.height))
+    )
 
 
 def _flat(image: Image.Image, mode: str, reading: Reading, seen: Seen) -> Image.Image:
@@ -79,7 +95,9 @@ def _flat(image: Image.Image, mode: str, reading: Reading, seen: Seen) -> Image.
         bottom = min(top + rows, height)
         strip = _eight_bit(image.crop((0, top, width, bottom)), reading, seen).convert(mode)
         start = height - bottom if turn in {3, 4, 6, 7} else top
-        flat.paste(strip.transpose(TURNS[turn - 2]) if turn > 1 else strip, (start, 0) if turn > 4 else (0, start))
+        flat.paste(
+            strip.transpose(TURNS[turn - 2]) if turn > 1 else strip, (start, 0) if turn > 4 else (0, start)
+        )
     return flat
 
 

@@ -1,6 +1,8 @@
-"""The picture formats that are read: a closed list, each told by its first bytes, whatever the file is called.
+"""The picture formats that are read: a closed list, each told by its first bytes, whatever the file is
+called.
 
-Pillow decodes them by itself. What starts another program (EPS), is drawn by the system (WMF) or is no raster stays out.
+Pillow decodes them by itself. What starts another program (EPS), is drawn by the system (WMF) or is no raster
+stays out.
 """
 
 from __future__ import annotations
@@ -8,10 +10,39 @@ from __future__ import annotations
 import re
 import struct
 
-ENDINGS = frozenset((
-    ".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".bmp", ".dib", ".gif", ".tif", ".tiff", ".webp", ".avif",
-    ".avifs", ".jp2", ".j2k", ".jpf", ".jpx", ".j2c", ".jpc", ".ppm", ".pgm", ".pbm", ".pnm", ".tga", ".icb", ".vda", ".vst",
-))  # fmt: skip
+ENDINGS = frozenset(
+    (
+        ".png",
+        ".apng",
+        ".jpg",
+        ".jpeg",
+        ".jpe",
+        ".jfif",
+        ".mpo",
+        ".bmp",
+        ".dib",
+        ".gif",
+        ".tif",
+        ".tiff",
+        ".webp",
+        ".avif",
+        ".avifs",
+        ".jp2",
+        ".j2k",
+        ".jpf",
+        ".jpx",
+        ".j2c",
+        ".jpc",
+        ".ppm",
+        ".pgm",
+        ".pbm",
+        ".pnm",
+        ".tga",
+        ".icb",
+        ".vda",
+        ".vst",
+    )
+)
 """In small letters."""
 CAMERA_ENDINGS = frozenset((".arw", ".cr2", ".dng", ".nef", ".nrw", ".orf", ".pef", ".rw2", ".sr2", ".srw"))
 """Raw data in a TIFF's clothes: Pillow would read the thumbnail."""
@@ -30,14 +61,17 @@ _TGA_ENDINGS = frozenset((".tga", ".icb", ".vda", ".vst"))
 
 
 def kind_of(head: bytes, ending: str) -> str | None:
-    """Pillow's name of the format of a file that begins with `head` (`HEAD_BYTES`, or all); None where it is none of them.
+    """Pillow's name of the format of a file that begins with `head` (`HEAD_BYTES`, or all); None where it is
+    none of them.
 
-    TGA alone has no signature: without its `ending` (small letters, with its dot) each field of its head must be as the
-    format says.
+    TGA alone has no signature: without its `ending` (small letters, with its dot) each field of its head must
+    be as the format says.
     """
     for start, kind in _STARTS.items():
         if head.startswith(start):
-            is_raw = kind == "TIFF" and (head[8:10] == b"CR" or ending in CAMERA_ENDINGS)  # with a small picture first
+            is_raw = kind == "TIFF" and (
+                head[8:10] == b"CR" or ending in CAMERA_ENDINGS
+            )  # with a small picture first
             return None if is_raw else kind
     if head[:4] == b"RIFF" and head[8:16] in {b"WEBPVP8 ", b"WEBPVP8L", b"WEBPVP8X"}:
         return "WEBP"

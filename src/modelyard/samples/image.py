@@ -1,7 +1,8 @@
-"""One image file as pixels, the same in training, prediction and the server; `fitting.py` says what becomes of an open image.
+"""One image file as pixels, the same in training, prediction and the server; `fitting.py` says what becomes
+of an open image.
 
-A file is told by its first bytes and rid of what its pixels do not need (`extras.py`, `tiff.py`, `jpeg2000.py`) before
-Pillow sees it, and its size is bounded before it is decoded.
+A file is told by its first bytes and rid of what its pixels do not need (`extras.py`, `tiff.py`,
+`jpeg2000.py`) before Pillow sees it, and its size is bounded before it is decoded.
 """
 
 from __future__ import annotations
@@ -40,7 +41,9 @@ DEAR = {"WEBP": 2, "TIFF": 2, "AVIF": 2, "JPEG2000": 4}
 SLOW, SLOWNESS = frozenset(("bmp_rle", "ppm", "ppm_plain")), 13
 """Decoders that Pillow has in Python."""
 LARGE, _ALONE = 50_000_000, threading.RLock()
-"""Pictures of more pixels are decoded one at a time: a dozen at once would fill any memory. JPEG is decoded at a fraction."""
+"""Pictures of more pixels are decoded one at a time: a dozen at once would fill any memory. JPEG is decoded
+at a fraction.
+"""
 T = TypeVar("T")
 Images = NDArray[np.uint8]
 
@@ -81,7 +84,9 @@ class Form:
 
 @contextmanager
 def pillow_warnings_hushed() -> Iterator[None]:
-    """Odd metadata, which changes no pixel, is no news for people. Filters are the whole process's: not from threads."""
+    """Odd metadata, which changes no pixel, is no news for people. Filters are the whole process's: not from
+    threads.
+    """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"PIL\.")
         yield
@@ -89,33 +94,47 @@ def pillow_warnings_hushed() -> Iterator[None]:
 
 def read_form(path: Path | BinaryIO, max_pixels: int = MOST_PIXELS) -> Form:
     """Size and mode from the file's head. Raises: UnreadableImage."""
-    return _opened(path, max_pixels, lambda image: Form(*_upright(image), image.mode, 0, image.has_transparency_data))
+    return _opened(
+        path, max_pixels, lambda image: Form(*_upright(image), image.mode, 0, image.has_transparency_data)
+    )
 
 
 def read_image(
-    path: Path | BinaryIO, shape: tuple[int, int, int], reading: Reading = AS_EVER, max_pixels: int = MOST_PIXELS
+    path: Path | BinaryIO,
+    shape: tuple[int, int, int],
+    reading: Reading = AS_EVER,
+    max_pixels: int = MOST_PIXELS,
 ) -> tuple[Form, Images]:
-    """The file's form and its pixels, uint8 [C, H, W] of `shape`; above `max_pixels` none is read. Raises: UnreadableImage."""
+    """The file's form and its pixels, uint8 [C, H, W] of `shape`; above `max_pixels` none is read. Raises:
+    UnreadableImage.
+    """
     form, (pixels_CHW,) = read_on_grounds(path, shape, (reading,), max_pixels)
     return form, pixels_CHW
 
 
 def read_on_grounds(
-    path: Path | BinaryIO, shape: tuple[int, int, int], readings: Sequence[Reading], max_pixels: int = MOST_PIXELS
+    path: Path | BinaryIO,
+    shape: tuple[int, int, int],
+    readings: Sequence[Reading],
+    max_pixels: int = MOST_PIXELS,
 ) -> tuple[Form, list[Images]]:
     """`read_image` for several readings of one file, which is decoded once."""
 
     def pixels(image: Image.Image) -> tuple[Form, list[Images]]:
         (height, width), seen, side = _upright(image), Seen(), 2 * max(shape[1:])
         mode = image.mode
-        image.draft("L" if shape[0] == 1 else "RGB", (side, side))  # JPEG only: decode a large photo at a fraction of its size
+        image.draft(
+            "L" if shape[0] == 1 else "RGB", (side, side)
+        )  # JPEG only: decode a large photo at a fraction of its size
         found = [fitted(image, shape, reading, seen).transpose(2, 0, 1) for reading in readings]
         return Form(height, width, mode, seen.peak, seen.is_clear), found
 
     return _opened(path, max_pixels, pixels)
 
 
-def picture_pixels(picture: str | Path | Image.Image, shape: tuple[int, int, int], reading: Reading = AS_EVER) -> Images:
+def picture_pixels(
+    picture: str | Path | Image.Image, shape: tuple[int, int, int], reading: Reading = AS_EVER
+) -> Images:
     """uint8 [H, W, C] of a file or an open image, brought to `shape` (C, H, W). Raises: UnreadableImage."""
     with pillow_warnings_hushed():
         if not isinstance(picture, Image.Image):
@@ -131,14 +150,21 @@ def _reading(source: Path | BinaryIO) -> Iterator[None]:
         yield
     except UnreadableImage:
         raise
-    except Exception as error:  # Pillow raises nearly everything on broken files: SyntaxError, TypeError, MemoryError, ...
-        reasons: dict[type[Exception], str] = {FileNotFoundError: "no such file", UnidentifiedImageError: "damaged"}
+    except (
+        Exception
+    ) as error:  # Pillow raises nearly everything on broken files: SyntaxError, TypeError, MemoryError, ...
+        reasons: dict[type[Exception], str] = {
+            FileNotFoundError: "no such file",
+            UnidentifiedImageError: "damaged",
+        }
         reason = reasons.get(type(error)) or getattr(error, "strerror", None) or str(error)
         raise UnreadableImage(source, reason.partition("\n")[0] or type(error).__name__) from error
 
 
 def _opened(source: Path | BinaryIO, max_pixels: int, use: Callable[[Image.Image], T]) -> T:
-    """What `use` makes of the file's image, which is opened and not decoded yet. Raises: UnreadableImage, TooLarge."""
+    """What `use` makes of the file's image, which is opened and not decoded yet. Raises: UnreadableImage,
+    TooLarge.
+    """
     with _reading(source):
         picture = read_regular(source, MOST_BYTES) if isinstance(source, Path) else source.read()
         kind = kind_of(picture[:HEAD_BYTES], source.suffix.lower() if isinstance(source, Path) else "")
@@ -166,7 +192,8 @@ def _opened(source: Path | BinaryIO, max_pixels: int, use: Callable[[Image.Image
 
 @contextmanager
 def _pillows_limit_lifted() -> Iterator[None]:
-    """Pillow's own limit is the whole process's. It is lifted only while a picture beyond it is read, one at a time, whose size
+    """Pillow's own limit is the whole process's. It is lifted only while a picture beyond it is read, one at
+    a time, whose size
     is checked here; a server, which allows fewer pixels, never lifts it."""
     with _ALONE:
         before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
@@ -180,7 +207,9 @@ def _check_pixels(source: Path | BinaryIO, image: Image.Image, kind: str, max_pi
     is_slow = bool(image.tile) and image.tile[0][0] in SLOW  # type: ignore[attr-defined]
     most, pixels = max_pixels // (SLOWNESS if is_slow else DEAR.get(kind, 1)), math.prod(image.size)
     if pixels > most:
-        raise TooLarge(source, f"too large: {image.width} x {image.height} = {pixels} pixels, at most {most} are read")
+        raise TooLarge(
+            source, f"too large: {image.width} x {image.height} = {pixels} pixels, at most {most} are read"
+        )
     if max(image.size) > max(MAX_SIDE, max_pixels // PIXELS_A_SIDE):
         raise TooLarge(source, f"too large: {image.width} x {image.height} pixels is too long")
 

@@ -1,4 +1,6 @@
-"""The heads of a JPEG 2000 file: its decoder makes room for whatever tiles, layers and precincts they promise."""
+"""The heads of a JPEG 2000 file: its decoder makes room for whatever tiles, layers and precincts they
+promise.
+"""
 
 from __future__ import annotations
 

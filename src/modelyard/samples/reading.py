@@ -1,4 +1,6 @@
-"""How a picture's file becomes a model's pixels, beyond its size: decided by the training data and kept with the model."""
+"""How a picture's file becomes a model's pixels, beyond its size: decided by the training data and kept with
+the model.
+"""
 
 from __future__ import annotations
 
@@ -18,14 +20,20 @@ CONTRACT_VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """As the training data were read, so are the pictures to be predicted. The defaults are those of manifests of schema 1."""
+    """As the training data were read, so are the pictures to be predicted. The defaults are those of
+    manifests of schema 1.
+    """
 
     fit: Fit = "stretch"
-    """How another shape is brought to the model's: stretched, padded with the ground, or cut to its middle."""
+    """How another shape is brought to the model's: stretched, padded with the ground, or cut to
+    its middle.
+    """
     white: int = DEEPEST
     """The value that is white in greys of more than 8 bits."""
     ground: tuple[int, ...] = (255,)
-    """0..255 for each channel, or one for all: what lies under transparent parts and beside a padded picture."""
+    """0..255 for each channel, or one for all: what lies under transparent parts and beside a
+    padded picture.
+    """
 
     @property
     def told(self) -> str:
@@ -44,7 +52,9 @@ class Reading:
             raise ValueError(f"expected fit, white and ground, received {str(value)[:100]}")
         fit, white, ground = value["fit"], value["white"], value["ground"]
         if fit not in FITS or type(white) is not int or not 0 < white <= DEEPEST or not _is_colour(ground):
-            raise ValueError(f"expected a fit, a white of 1..{DEEPEST} and a ground of 0..255, received {str(value)[:100]}")
+            raise ValueError(
+                f"expected a fit, a white of 1..{DEEPEST} and a ground of 0..255, received {str(value)[:100]}"
+            )
         return cls(fit, white, tuple(ground))
 
 
@@ -52,10 +62,19 @@ def pixel_contract(image_shape: tuple[int, int, int], reading: Reading) -> dict[
     """All that turns a picture into a model's input; `mode` and `resampling` are Pillow's names."""
     height, width, channels = image_shape
     return {
-        "version": CONTRACT_VERSION, "input": "images", "datatype": "uint8", "range": [0, 255], "layout": "NHWC",
-        "height": height, "width": width, "channels": channels, "mode": "L" if channels == 1 else "RGB",
-        "resampling": "bilinear", **asdict(reading), "ground": list(reading.ground * channels)[:channels],
-    }  # fmt: skip
+        "version": CONTRACT_VERSION,
+        "input": "images",
+        "datatype": "uint8",
+        "range": [0, 255],
+        "layout": "NHWC",
+        "height": height,
+        "width": width,
+        "channels": channels,
+        "mode": "L" if channels == 1 else "RGB",
+        "resampling": "bilinear",
+        **asdict(reading),
+        "ground": list(reading.ground * channels)[:channels],
+    }
 
 
 def colour_name(colour: tuple[int, ...]) -> str:
@@ -65,7 +84,11 @@ def colour_name(colour: tuple[int, ...]) -> str:
 
 
 def _is_colour(value: object) -> bool:
-    return isinstance(value, list | tuple) and len(value) in {1, 3} and all(type(v) is int and 0 <= v <= 255 for v in value)
+    return (
+        isinstance(value, list | tuple)
+        and len(value) in {1, 3}
+        and all(type(v) is int and 0 <= v <= 255 for v in value)
+    )
 
 
 AS_EVER = Reading()

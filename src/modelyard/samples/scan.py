@@ -1,4 +1,6 @@
-"""What lies in a folder: its pictures, other files and folders; what systems and programs leave behind is set apart."""
+"""What lies in a folder: its pictures, other files and folders; what systems and programs leave behind is set
+apart.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +17,10 @@ from modelyard.files import open_regular
 from modelyard.samples.formats import ENDINGS, HEAD_BYTES, kind_of
 
 JUNK = re.compile(
-    r"\..*|@eaDir|@Recently.*|@Recycle|@SynoResource|@tmp|#recycle|#snapshot|\$RECYCLE\.BIN|RECYCLER|System Volume Information"
-    r"|lost\+found|found\.\d+|__MACOSX|__pycache__|Network Trash Folder|Temporary Items|~\$.*|Thumbs\.db|ehthumbs.*\.db"
+    r"\..*|@eaDir|@Recently.*|@Recycle|@SynoResource|@tmp|#recycle|#snapshot|\$RECYCLE\.BIN|RECYCLER|System "
+    r"Volume Information"
+    r"|lost\+found|found\.\d+|__MACOSX|__pycache__|Network Trash Folder|Temporary "
+    r"Items|~\$.*|Thumbs\.db|ehthumbs.*\.db"
     r"|desktop\.ini|Icon\r",
     re.IGNORECASE,
 )
@@ -36,7 +40,9 @@ class Scan:
 
 
 def scan_folder(folder: Path) -> Scan:
-    """Look at every file below `folder`; links are followed, once below each folder at the top. Raises: DataError."""
+    """Look at every file below `folder`; links are followed, once below each folder at the top. Raises:
+    DataError.
+    """
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder; expected class_name/*.png below it")
     scan, seen, prefix = Scan(folder), set(), len(str(folder)) + 1
@@ -51,7 +57,9 @@ def scan_folder(folder: Path) -> Scan:
         folders[:] = sorted(name for name in folders if not JUNK.fullmatch(name))
         before, start = len(scan.pictures), f"{here}/" if here else ""
         for name in names:
-            if name[0] != "." and (name[name.rfind(".") :].lower() in ENDINGS or is_picture(f"{parent}/{name}")):
+            if name[0] != "." and (
+                name[name.rfind(".") :].lower() in ENDINGS or is_picture(f"{parent}/{name}")
+            ):
                 scan.pictures.append(start + name)
             elif not JUNK.fullmatch(name):
                 scan.others.append(start + name)
@@ -70,7 +78,9 @@ def is_picture(path: str) -> bool:
 
 
 def _refuse(error: OSError) -> NoReturn:
-    raise DataError(f"{error.filename}: cannot be opened ({error.strerror}); mend the link or remove it") from error
+    raise DataError(
+        f"{error.filename}: cannot be opened ({error.strerror}); mend the link or remove it"
+    ) from error
 
 
 def status_of(path: str) -> os.stat_result:
@@ -82,11 +92,14 @@ def status_of(path: str) -> os.stat_result:
 
 
 def told(paths: Iterable[str]) -> str:
-    """`12 files left out: .heic 8, .txt 4`, with what to do about photos of phones; nothing where there are none."""
+    """`12 files left out: .heic 8, .txt 4`, with what to do about photos of phones; nothing where there are
+    none.
+    """
     counts = Counter(os.path.splitext(path)[1].lower() or "no ending" for path in paths)  # noqa: PTH122
     remedy = ", convert .heic to .jpg" if {".heic", ".heif"} & set(counts) else ""
     remedy += ", unpack or give archives and parquet by themselves" if PACKED & set(counts) else ""
     listed = ", ".join(
-        f"{ending} {count}" for ending, count in sorted(counts.items(), key=lambda kind: (-kind[1], kind[0]))[:8]
+        f"{ending} {count}"
+        for ending, count in sorted(counts.items(), key=lambda kind: (-kind[1], kind[0]))[:8]
     )
     return f"{counts.total()} files left out: {listed}{remedy}" if counts else ""

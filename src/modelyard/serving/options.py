@@ -52,7 +52,9 @@ class ServeOptions:
     """Images in one request."""
     max_connections: int = 4096
     trusted_proxies: tuple[Network, ...] = ()
-    """Who is believed for whom it asks, and may as this machine itself hold more than half of the connections."""
+    """Who is believed for whom it asks, and may as this machine itself hold more than half of the
+    connections.
+    """
     request_timeout_s: float = 30.0
     """A request still waiting for the model after this is answered 504."""
     queue_s: float = 0.1
@@ -64,7 +66,9 @@ class ServeOptions:
     poll_s: float = 0.5
     """Between two looks at the alias files."""
     hang_s: float = 10.0
-    """A worker whose event loop stands still for so long is killed and replaced; it gives a sign each second."""
+    """A worker whose event loop stands still for so long is killed and replaced; it gives a sign
+    each second.
+    """
     load_timeout_s: float = 20.0
     """For a release to open and answer its golden samples, in a process of its own."""
     load_memory_mb: int = 1024

@@ -2,9 +2,9 @@
 
     DIR/<served name>/config.pbtxt, labels.txt, <version>/model.onnx
 
-The names are those of `modelyard serve`: the champion of `mnist` is `mnist`, the best CNN `mnist-cnn`; the version folder
-is the registry's number. So a client that moves to Triton changes its address only. The format: Triton's
-`model_repository` and `model_configuration` pages, and `model_config.proto`.
+The names are those of `modelyard serve`: the champion of `mnist` is `mnist`, the best CNN `mnist-cnn`; the
+version folder is the registry's number. So a client that moves to Triton changes its address only. The
+format: Triton's `model_repository` and `model_configuration` pages, and `model_config.proto`.
 """
 
 from __future__ import annotations
@@ -37,9 +37,11 @@ LABELLED = "probabilities"
 
 
 def export_repository(releases: Path, target: Path) -> list[Pointer]:
-    """Write or update `target`; a new folder appears whole, in an existing one each model is replaced by renames.
+    """Write or update `target`; a new folder appears whole, in an existing one each model is replaced by
+    renames.
 
-    Raises: StoreError when nothing is released or `target` holds anything that was not exported here; BundleError.
+    Raises: StoreError when nothing is released or `target` holds anything that was not exported here;
+    BundleError.
     """
     pointers = list(read_pointers(releases).values())
     if faults := [pointer.fault for pointer in pointers if pointer.fault]:
@@ -58,7 +60,9 @@ def export_repository(releases: Path, target: Path) -> list[Pointer]:
             release = releases / pointer.model / pointer.version
             asyncio.run(trials.attempt(release))
             _write_model(pointer, read_release(release), scratch / pointer.name)
-        write_json(scratch / MARK_FILE, {"models": {pointer.name: int(pointer.version) for pointer in pointers}})
+        write_json(
+            scratch / MARK_FILE, {"models": {pointer.name: int(pointer.version) for pointer in pointers}}
+        )
         if occupied:
             _update(target, scratch, pointers)
     return pointers
@@ -73,7 +77,9 @@ def _write_model(pointer: Pointer, bundle: Bundle, folder: Path) -> None:
 
 
 def _update(target: Path, scratch: Path, pointers: Iterable[Pointer]) -> None:
-    """New version first, then the configuration that names it, then the old one goes: a polling Triton never sees a gap."""
+    """New version first, then the configuration that names it, then the old one goes: a polling Triton never
+    sees a gap.
+    """
     for pointer in pointers:
         new, old = scratch / pointer.name, target / pointer.name
         if not old.exists():
@@ -82,7 +88,9 @@ def _update(target: Path, scratch: Path, pointers: Iterable[Pointer]) -> None:
         (old / pointer.version).mkdir(exist_ok=True)
         for file in (Path(pointer.version, MODEL_FILE), Path(LABELS_FILE), Path(CONFIG_FILE)):
             if not (old / file).exists() or not filecmp.cmp(new / file, old / file, shallow=False):
-                (new / file).replace(old / file)  # an unchanged file keeps its time, by which Triton sees changes
+                (new / file).replace(
+                    old / file
+                )  # an unchanged file keeps its time, by which Triton sees changes
         _remove(old, keep={pointer.version})
     (scratch / MARK_FILE).replace(target / MARK_FILE)
     _remove(target, keep={pointer.name for pointer in pointers})
@@ -95,9 +103,13 @@ def _remove(folder: Path, keep: set[str]) -> None:
 
 
 def triton_config(pointer: Pointer, bundle: Bundle) -> str:
-    """`config.pbtxt` of one model, its tensors read from the ONNX graph. Raises: BundleError for a fixed batch axis."""
+    """`config.pbtxt` of one model, its tensors read from the ONNX graph. Raises: BundleError for a fixed
+    batch axis.
+    """
     session = open_session(bundle.model, threads=1)
-    tensors = [("input", node) for node in session.get_inputs()] + [("output", node) for node in session.get_outputs()]
+    tensors = [("input", node) for node in session.get_inputs()] + [
+        ("output", node) for node in session.get_outputs()
+    ]
     lines = [
         f"name: {json.dumps(pointer.name)}",
         'platform: "onnxruntime_onnx"',
@@ -106,8 +118,10 @@ def triton_config(pointer: Pointer, bundle: Bundle) -> str:
         *(_tensor(field, TensorSpec.from_graph(node.name, node.type, node.shape)) for field, node in tensors),
         f"version_policy {{ specific {{ versions: [{pointer.version}] }} }}",
         "dynamic_batching {}",
-        f'parameters {{ key: "data_digest" value {{ string_value: {json.dumps(bundle.manifest.data_digest)} }} }}',
-        f'parameters {{ key: "reading" value {{ string_value: {json.dumps(as_json(asdict(bundle.manifest.reading)))} }} }}',
+        f'parameters {{ key: "data_digest" value {{ string_value: '
+        f"{json.dumps(bundle.manifest.data_digest)} }} }}",
+        f'parameters {{ key: "reading" value {{ string_value: '
+        f"{json.dumps(as_json(asdict(bundle.manifest.reading)))} }} }}",
     ]
     return "\n".join(lines) + "\n"
 
@@ -116,4 +130,7 @@ def _tensor(field: str, spec: TensorSpec) -> str:
     layout = " format: FORMAT_NHWC" if field == "input" else ""
     labels = f' label_filename: "{LABELS_FILE}"' if spec.name == LABELLED else ""
     dims = list(spec.row_shape)
-    return f"{field} {{ name: {json.dumps(spec.name)} data_type: TYPE_{spec.datatype} dims: {dims}{layout}{labels} }}"
+    return (
+        f"{field} {{ name: {json.dumps(spec.name)} data_type: TYPE_{spec.datatype} dims: "
+        f"{dims}{layout}{labels} }}"
+    )

@@ -1,4 +1,6 @@
-"""Zip and tar archives, hostile ones too: what their heads promise is held to bounds before anything is written."""
+"""Zip and tar archives, hostile ones too: what their heads promise is held to bounds before anything is
+written.
+"""
 
 from __future__ import annotations
 
@@ -30,9 +32,19 @@ TAR_HEAD_BYTES = 1_000_000
 XZ_BYTES = 200_000_000
 """Of memory; the highest preset unpacks in 65 MB."""
 BROKEN = (
-    OSError, EOFError, ValueError, RuntimeError, ArithmeticError, LookupError, MemoryError, struct.error, zipfile.BadZipFile,
-    tarfile.TarError, zlib.error, lzma.LZMAError,
-)  # fmt: skip
+    OSError,
+    EOFError,
+    ValueError,
+    RuntimeError,
+    ArithmeticError,
+    LookupError,
+    MemoryError,
+    struct.error,
+    zipfile.BadZipFile,
+    tarfile.TarError,
+    zlib.error,
+    lzma.LZMAError,
+)
 Member = tuple[str, int, Callable[[], IO[bytes]] | None]
 """Name, bytes, and what opens it; None for a folder."""
 
@@ -55,12 +67,14 @@ class _Bounded:
 def unpack(path: Path, target: Path, most_bytes: int) -> int:
     """Have all files of an archive below `target`; gives their bytes.
 
-    Raises: DataError for one that is damaged, holds links, devices, encrypted files or paths that lead outside, or unpacks to
-    more than `most_bytes` together.
+    Raises: DataError for one that is damaged, holds links, devices, encrypted files or paths that lead
+    outside, or unpacks to more than `most_bytes` together.
     """
     try:
         with open_regular(path) as file:
-            open_members = partial(_members, path, file, min(most_bytes, shutil.disk_usage(target.parent).free))
+            open_members = partial(
+                _members, path, file, min(most_bytes, shutil.disk_usage(target.parent).free)
+            )
             total = sum(size for _, size, _ in open_members())
             for name, size, opened in open_members():
                 place = target / name if opened else target / name / "."
@@ -72,7 +86,9 @@ def unpack(path: Path, target: Path, most_bytes: int) -> int:
                         raise ValueError(f"{name} has another size than its head says")
     except BROKEN as error:
         reason = getattr(error, "strerror", None) or str(error)[:200] or type(error).__name__
-        raise DataError(f"{path}: cannot be unpacked ({reason}); mend it, or unpack it and give the folder") from error
+        raise DataError(
+            f"{path}: cannot be unpacked ({reason}); mend it, or unpack it and give the folder"
+        ) from error
     return total
 
 
@@ -87,13 +103,16 @@ def _members(path: Path, file: IO[bytes], most_bytes: int) -> Iterator[Member]:
         if re.match(r"[/\\]|.:", name) or ".." in parts or "\0" in name:
             raise ValueError(f"{name[:80]} leads outside")
         if number >= MOST_MEMBERS or len(name) > LONGEST_NAME or size < 0:
-            raise ValueError(f"more than {MOST_MEMBERS:,} files, or a name of more than {LONGEST_NAME:,} characters")
+            raise ValueError(
+                f"more than {MOST_MEMBERS:,} files, or a name of more than {LONGEST_NAME:,} characters"
+            )
         if opened and parts in names:
             raise ValueError(f"{name[:80]} is in it twice")
         names.add(parts)
         if (total := total + size) > most_bytes:
             raise DataError(
-                f"{path}: unpacks to more than {most_bytes / 1e9:.3g} GB; allow more by data.max_bytes, or free space"
+                f"{path}: unpacks to more than {most_bytes / 1e9:.3g} GB; allow more by "
+                "data.max_bytes, or free space"
             )
         yield "/".join(parts), size, opened
 
@@ -104,24 +123,41 @@ def _zip(file: IO[bytes]) -> Iterator[Member]:
         bounded.left = sys.maxsize
         for info in archive.infolist():
             if info.flag_bits & 1 or info.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
-                raise ValueError(f"{info.filename[:80]} is encrypted, or packed by another method than deflate")
+                raise ValueError(
+                    f"{info.filename[:80]} is encrypted, or packed by another method than deflate"
+                )
             if stat.S_IFMT(info.external_attr >> 16) not in {0, stat.S_IFREG, stat.S_IFDIR}:
                 raise ValueError(f"{info.filename[:80]} is a link or a device")
-            yield (info.filename, 0, None) if info.is_dir() else (info.filename, info.file_size, partial(archive.open, info))
+            yield (
+                (info.filename, 0, None)
+                if info.is_dir()
+                else (info.filename, info.file_size, partial(archive.open, info))
+            )
 
 
 def _tar(file: IO[bytes], head: bytes) -> Iterator[Member]:
     if head.startswith(b"\xfd7zXZ"):
         lzma.LZMADecompressor(memlimit=XZ_BYTES).decompress(file.read(4096), 1)
         file.seek(0)
-    packed: dict[bytes, Callable[[IO[bytes]], Any]] = {b"\x1f\x8b": gzip.open, b"BZ": bz2.open, b"\xfd7": lzma.open}
+    packed: dict[bytes, Callable[[IO[bytes]], Any]] = {
+        b"\x1f\x8b": gzip.open,
+        b"BZ": bz2.open,
+        b"\xfd7": lzma.open,
+    }
     bounded = _Bounded(packed[head[:2]](file) if head[:2] in packed else file, TAR_HEAD_BYTES)
     with tarfile.open(fileobj=cast(IO[bytes], bounded), mode="r:") as archive:
         while member := archive.next():
-            if not (member.isdir() or member.type in {tarfile.REGTYPE, tarfile.AREGTYPE}) or member.issparse():
+            if (
+                not (member.isdir() or member.type in {tarfile.REGTYPE, tarfile.AREGTYPE})
+                or member.issparse()
+            ):
                 raise ValueError(f"{member.name[:80]} is a link, a device or sparse")
             bounded.left = member.size + TAR_HEAD_BYTES
-            yield (member.name, 0, None) if member.isdir() else (member.name, member.size, partial(_content, archive, member))
+            yield (
+                (member.name, 0, None)
+                if member.isdir()
+                else (member.name, member.size, partial(_content, archive, member))
+            )
             bounded.left = TAR_HEAD_BYTES
             vars(archive).update(members=[], pax_headers={})  # it would keep what a million heads say
 

@@ -1,4 +1,6 @@
-"""The user's cache of folders and imports: packed content under its digest, and small entries that name it."""
+"""The user's cache of folders and imports: packed content under its digest, and small entries
+that name it.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ from modelyard.sources.containers import containers_of, list_plain, list_unpacke
 from modelyard.sources.folder import read_folder
 
 DECODER = f"2, Pillow {PIL.__version__}"
-"""A folder decoded by another one is decoded anew; count it up when `images.py` reads any file differently."""
+"""A folder decoded by another one is decoded anew; count it up when `images.py` reads any file
+differently.
+"""
 
 MOST_BYTES = 100_000_000
 """Of an entry; it names every file that was left out."""
@@ -30,23 +34,31 @@ Entry = dict[str, Any]
 
 
 def load_folder(source: Path, options: FolderOptions, on_progress: OnProgress = unheard) -> Dataset:
-    """The images of a folder, archive, table or parquet file, decoded only when a file or an option has changed.
+    """The images of a folder, archive, table or parquet file, decoded only when a file or an option has
+    changed.
 
-    A change is told by names, sizes and times of the files, as make and git do; an archive is not unpacked for it. A champion
-    of the very size that the images were brought to without it changes nothing.
+    A change is told by names, sizes and times of the files, as make and git do; an archive is not unpacked
+    for it. A champion of the very size that the images were brought to without it changes nothing.
     """
     containers = containers_of(source)
     listing = None if containers else list_plain(source, options)
     told = [[str(path), path.stat().st_size, path.stat().st_mtime_ns] for path in containers]
     state = [told if listing is None else listing.fingerprint, DECODER]
-    asked, before = astuple(replace(options, size_before=None)), options.size_before and list(options.size_before)
+    asked, before = (
+        astuple(replace(options, size_before=None)),
+        options.size_before and list(options.size_before),
+    )
     place = cache_folder() / "folders" / f"{sha256_of_json([str(source), asked])[:16]}.json"
     with _one_at_a_time(place) as scratch:
         entry = read_entry(place)
         if entry is not None and entry["state"] == state and before in entry["sizes"]:
             found = open_entry(entry)
             decoded = found.origin["how decoded"]
-            return found if listing is None else replace(found, origin={**found.origin, "notes": [*listing.notes, *decoded]})
+            return (
+                found
+                if listing is None
+                else replace(found, origin={**found.origin, "notes": [*listing.notes, *decoded]})
+            )
         scratch.mkdir()
         listing = listing or list_unpacked(source, containers, scratch / "unpacked", options)
         dataset = read_folder(listing, options, scratch, on_progress)
@@ -56,7 +68,9 @@ def load_folder(source: Path, options: FolderOptions, on_progress: OnProgress = 
 
 @contextmanager
 def _one_at_a_time(place: Path) -> Iterator[Path]:
-    """Of two that want the same folder one decodes; its scratch folder goes afterwards, or at the next try after a kill."""
+    """Of two that want the same folder one decodes; its scratch folder goes afterwards, or at the next try
+    after a kill.
+    """
     scratch = make_folder(place.parent) / f"{place.stem}.partial"
     with FileLock(place.with_suffix(".lock")):
         shutil.rmtree(scratch, ignore_errors=True)
@@ -67,10 +81,14 @@ def _one_at_a_time(place: Path) -> Iterator[Path]:
 
 
 def store(dataset: Dataset, place: Path, facts: Entry) -> Dataset:
-    """Pack the data set unless its content is there, and let the entry at `place` name it; what no entry names goes."""
+    """Pack the data set unless its content is there, and let the entry at `place` name it; what no entry
+    names goes.
+    """
     packed = pack(dataset, _packed(dataset.digest))
     before = read_entry(place)
-    write_json(place, {"name": dataset.name, "digest": dataset.digest, "origin": dict(dataset.origin)} | facts)
+    write_json(
+        place, {"name": dataset.name, "digest": dataset.digest, "origin": dict(dataset.origin)} | facts
+    )
     if before is not None:
         _sweep(before["digest"])
     return replace(packed, name=dataset.name, origin=dataset.origin)
@@ -78,7 +96,9 @@ def store(dataset: Dataset, place: Path, facts: Entry) -> Dataset:
 
 def open_entry(entry: Entry, *, verify: bool = True) -> Dataset:
     """The verified data set that an entry names. Raises: DataError when it was altered or is gone."""
-    return replace(open_packed(_packed(entry["digest"]), verify=verify), name=entry["name"], origin=entry["origin"])
+    return replace(
+        open_packed(_packed(entry["digest"]), verify=verify), name=entry["name"], origin=entry["origin"]
+    )
 
 
 def read_entry(place: Path) -> Entry | None:
@@ -91,7 +111,9 @@ def read_entry(place: Path) -> Entry | None:
 
 
 def drop_entry(place: Path) -> None:
-    """Forget an entry, and its content where no other entry names it. Runs keep theirs: the blocks are shared."""
+    """Forget an entry, and its content where no other entry names it. Runs keep theirs: the blocks are
+    shared.
+    """
     entry = read_entry(place)
     place.unlink(missing_ok=True)
     if entry is not None:

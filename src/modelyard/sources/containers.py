@@ -29,8 +29,8 @@ def name_of(source: Path) -> str:
 
 
 def containers_of(source: Path) -> list[Path]:
-    """The archive or parquet file that was given, or those of a folder without pictures (or a lone one in it), with
-    tables beside them.
+    """The archive or parquet file that was given, or those of a folder without pictures (or a lone one in
+    it), with tables beside them.
 
     Raises: DataError for a file of another kind.
     """
@@ -38,7 +38,9 @@ def containers_of(source: Path) -> list[Path]:
         if not any(kind.fullmatch(source.name) for kind in (ARCHIVE, PARQUET, TABLE)):
             refuse_file(source)
         return [] if TABLE.fullmatch(source.name) else [source]
-    beside = [folder for folder in source.glob("[!.]*") if folder.is_dir() and not JUNK.fullmatch(folder.name)]
+    beside = [
+        folder for folder in source.glob("[!.]*") if folder.is_dir() and not JUNK.fullmatch(folder.name)
+    ]
     folders = [source, *(folder for folder in beside if len(beside) == 1 or folder.name == "data")]
     inside = [path for folder in folders for path in sorted(folder.glob("[!.]*")) if path.is_file()]
     found = [path for path in inside if ARCHIVE.fullmatch(path.name) or PARQUET.fullmatch(path.name)]
@@ -62,9 +64,12 @@ def list_unpacked(source: Path, containers: list[Path], target: Path, options: F
     beside = [note for note in listing.notes if note.startswith(NOT_USED)]
     if beside and TABLE.fullmatch(containers[-1].name):
         raise DataError(
-            f"{source}: {beside[0]}; take the table away, or give the archive alone, if its folders are the classes"
+            f"{source}: {beside[0]}; take the table away, or give the archive alone, if its "
+            "folders are the classes"
         )
-    return replace(listing, notes=(f"unpacked: {', '.join(path.name for path in containers[:5])}", *listing.notes))
+    return replace(
+        listing, notes=(f"unpacked: {', '.join(path.name for path in containers[:5])}", *listing.notes)
+    )
 
 
 def list_plain(source: Path, options: FolderOptions) -> Listing:
@@ -74,4 +79,6 @@ def list_plain(source: Path, options: FolderOptions) -> Listing:
 
 
 def _list(folder: Path, source: Path, options: FolderOptions, table: str) -> Listing:
-    return list_images(folder, options.validation_as, skip_unreadable=options.skip_unreadable, source=source, table=table)
+    return list_images(
+        folder, options.validation_as, skip_unreadable=options.skip_unreadable, source=source, table=table
+    )

@@ -9,14 +9,30 @@ from pathlib import Path
 
 import numpy as np
 
-from modelyard.data.datasets import Dataset, Images, OnProgress, Split, block_rows, border_colour, make_dataset, unheard
+from modelyard.data.datasets import (
+    Dataset,
+    Images,
+    OnProgress,
+    Split,
+    block_rows,
+    border_colour,
+    make_dataset,
+    unheard,
+)
 from modelyard.data.ground import guess_forms, lies_on_ground, sampled, white_for, with_ground
 from modelyard.data.names import safe_name
 from modelyard.data.options import FolderOptions
 from modelyard.data.packed import write_images
 from modelyard.errors import DataError
 from modelyard.machine.cores import usable_cores
-from modelyard.samples.image import Form, TooLarge, UnreadableImage, pillow_warnings_hushed, read_form, read_image
+from modelyard.samples.image import (
+    Form,
+    TooLarge,
+    UnreadableImage,
+    pillow_warnings_hushed,
+    read_form,
+    read_image,
+)
 from modelyard.samples.reading import LEAST_SIDE, Reading
 from modelyard.sources.containers import name_of
 from modelyard.sources.listing import ImageFile, Listing, check_counts
@@ -42,7 +58,9 @@ class _Decoded:
     too_large: list[str]
 
 
-def read_folder(listing: Listing, options: FolderOptions, scratch: Path, on_progress: OnProgress = unheard) -> Dataset:
+def read_folder(
+    listing: Listing, options: FolderOptions, scratch: Path, on_progress: OnProgress = unheard
+) -> Dataset:
     """Decode every image into packed arrays in `scratch`.
 
     All take the shape that the options or the majority of the files say. It is guessed from a sample, so that
@@ -51,18 +69,32 @@ def read_folder(listing: Listing, options: FolderOptions, scratch: Path, on_prog
     """
     with pillow_warnings_hushed():
         parts, broken, reading = _decode_at_majority(listing, options, scratch, on_progress)
-    check_counts(listing.source, listing.classes, [(parts[0].files, 2, "to train on"), (parts[1].files, 1, "to test on")])
-    train, test = (_split(part.files, scratch, name) for part, name in zip(parts, ("train", "test"), strict=True))
+    check_counts(
+        listing.source,
+        listing.classes,
+        [(parts[0].files, 2, "to train on"), (parts[1].files, 1, "to test on")],
+    )
+    train, test = (
+        _split(part.files, scratch, name) for part, name in zip(parts, ("train", "test"), strict=True)
+    )
     forms = [form for part in parts for form in part.forms]
     if not lies_on_ground(reading, forms):
         reading = replace(reading, ground=border_colour(train))
-    decoded = [*size_notes(forms, options), *reading_notes(reading, parts[0].forms, forms, train.stored_MCHW.shape[1:])]
+    decoded = [
+        *size_notes(forms, options),
+        *reading_notes(reading, parts[0].forms, forms, train.stored_MCHW.shape[1:]),
+    ]
     decoded += [f"{len(broken)} unreadable files left out: {listed(broken)}"] if broken else []
     origin = origin_of(forms) | {"unreadable files left out": broken, "how decoded": decoded}
     origin |= {"notes": [*listing.notes, *decoded]}
     given = sum(file.is_validation for file in parts[0].files)
     dataset = make_dataset(
-        safe_name(name_of(listing.source)), train, test, listing.classes, validation_rows=given, reading=reading
+        safe_name(name_of(listing.source)),
+        train,
+        test,
+        listing.classes,
+        validation_rows=given,
+        reading=reading,
     )
     return replace(dataset, origin=origin, folder=scratch)
 
@@ -70,14 +102,17 @@ def read_folder(listing: Listing, options: FolderOptions, scratch: Path, on_prog
 def _decode_at_majority(
     listing: Listing, options: FolderOptions, scratch: Path, on_progress: OnProgress
 ) -> tuple[list[_Decoded], list[str], Reading]:
-    """Train and test, what could not be read of both, and how they are read; guessed first, like the shape."""
+    """Train and test, what could not be read of both, and how they are read; guessed first, like
+    the shape.
+    """
     paths = [listing.folder / file.path for file in listing.train]
     shape = guess_shape(listing, options)
     guessed = guess_forms(paths, shape, options.max_pixels)
     reading = with_ground(Reading(options.fit, options.white or white_for(guessed)), paths, shape, guessed)
     while True:
         parts = [
-            _decode(listing, part, (shape, reading, options.max_pixels), scratch, on_progress) for part in ("train", "test")
+            _decode(listing, part, (shape, reading, options.max_pixels), scratch, on_progress)
+            for part in ("train", "test")
         ]
         broken = sorted(reason for part in parts for reason in part.broken)
         forms = [form for part in parts for form in part.forms]
@@ -85,16 +120,25 @@ def _decode_at_majority(
             raise _refusal(listing.source, broken, [name for part in parts for name in part.too_large])
         found = target_shape(forms, options)
         if min(found[1:]) < LEAST_SIDE:
-            expected = f"expected images of at least {LEAST_SIDE} x {LEAST_SIDE} pixels, received {found[2]} x {found[1]}"
-            raise DataError(f"{listing.source}: {expected}; give larger ones, or --set data.height=8 --set data.width=8")
-        settled = with_ground(Reading(options.fit, options.white or white_for(parts[0].forms)), paths, found, forms)
+            expected = (
+                f"expected images of at least {LEAST_SIDE} x {LEAST_SIDE} pixels, received {found[2]} "
+                f"x {found[1]}"
+            )
+            raise DataError(
+                f"{listing.source}: {expected}; give larger ones, or --set data.height=8 --set data.width=8"
+            )
+        settled = with_ground(
+            Reading(options.fit, options.white or white_for(parts[0].forms)), paths, found, forms
+        )
         if (found, settled) == (shape, reading):
             return parts, broken, reading
         shape, reading = found, settled
 
 
 def guess_shape(listing: Listing, options: FolderOptions) -> Shape:
-    """Channels, height and width that all images will very likely be brought to, from the heads of some files."""
+    """Channels, height and width that all images will very likely be brought to, from the heads of some
+    files.
+    """
     files = [*listing.train, *listing.test]
     return target_shape(list(sampled(files, lambda file: read_form(listing.folder / file.path))), options)
 
@@ -107,7 +151,9 @@ def _refusal(folder: Path, broken: Sequence[str], too_large: Sequence[str]) -> D
     return DataError(f"{folder}: {told}; mend them or pass --skip-unreadable")
 
 
-def _decode(listing: Listing, part: str, how: tuple[Shape, Reading, int], scratch: Path, on_progress: OnProgress) -> _Decoded:
+def _decode(
+    listing: Listing, part: str, how: tuple[Shape, Reading, int], scratch: Path, on_progress: OnProgress
+) -> _Decoded:
     """All files of a split that can be read, at one shape, read in one way, up to so many pixels."""
     shape = how[0]
     files: tuple[ImageFile, ...] = getattr(listing, part)
@@ -120,7 +166,9 @@ def _decode(listing: Listing, part: str, how: tuple[Shape, Reading, int], scratc
             for start in range(0, len(files), rows):
                 block = files[start : start + rows]
                 tasks = [block[first : first + TASK_FILES] for first in range(0, len(block), TASK_FILES)]
-                answers = pool.map(lambda task: [_try_read(listing.folder, file, how) for file in task], tasks)
+                answers = pool.map(
+                    lambda task: [_try_read(listing.folder, file, how) for file in task], tasks
+                )
                 yield _sort_out([answer for task in answers for answer in task], block, decoded, shape)
                 on_progress(f"decoding {listing.source.name}, {part}", start + len(block), len(files))
 
@@ -128,7 +176,9 @@ def _decode(listing: Listing, part: str, how: tuple[Shape, Reading, int], scratc
     return decoded
 
 
-def _try_read(folder: Path, file: ImageFile, how: tuple[Shape, Reading, int]) -> tuple[Form, Images] | UnreadableImage:
+def _try_read(
+    folder: Path, file: ImageFile, how: tuple[Shape, Reading, int]
+) -> tuple[Form, Images] | UnreadableImage:
     try:
         return read_image(folder / file.path, *how)
     except UnreadableImage as error:
@@ -136,7 +186,10 @@ def _try_read(folder: Path, file: ImageFile, how: tuple[Shape, Reading, int]) ->
 
 
 def _sort_out(
-    answers: Sequence[tuple[Form, Images] | UnreadableImage], files: Sequence[ImageFile], decoded: _Decoded, shape: Shape
+    answers: Sequence[tuple[Form, Images] | UnreadableImage],
+    files: Sequence[ImageFile],
+    decoded: _Decoded,
+    shape: Shape,
 ) -> Images:
     """Note what was read and what was not; the pixels that were, uint8 [B, C, H, W]."""
     images = []

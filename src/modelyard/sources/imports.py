@@ -27,14 +27,21 @@ class Imported:
     """Digest that the name stood for before; None when it was free."""
 
 
-def import_dataset(path: Path, name: str, options: FolderOptions, on_progress: OnProgress = unheard) -> Imported:
-    """Bring a folder (also of IDX files), archive or table into the cache as `name`; what had the name is replaced in one step.
+def import_dataset(
+    path: Path, name: str, options: FolderOptions, on_progress: OnProgress = unheard
+) -> Imported:
+    """Bring a folder (also of IDX files), archive or table into the cache as `name`; what had the name is
+    replaced in one step.
 
     Raises: DataError for a name that is not allowed and for data that are unfit.
     """
     check_name(name)
     path = full_path(path)
-    dataset = as_asked(read_idx_folder(path, name), options) if holds_idx(path) else load_folder(path, options, on_progress)
+    dataset = (
+        as_asked(read_idx_folder(path, name), options)
+        if holds_idx(path)
+        else load_folder(path, options, on_progress)
+    )
     entry = read_entry(_place(name))
     previous = None if entry is None else str(entry["digest"])
     if entry is not None and previous == dataset.digest:
@@ -46,11 +53,20 @@ def import_dataset(path: Path, name: str, options: FolderOptions, on_progress: O
 
 
 def own_name(path: Path) -> str:
-    """What the path is called, made to fit. Raises: DataError where it is the name of data that came from elsewhere."""
+    """What the path is called, made to fit. Raises: DataError where it is the name of data that came from
+    elsewhere.
+    """
     path = full_path(path)
     name = safe_name(name_of(path))
-    if name in import_names() and (other := _entry(name)["origin"]["source"]) != str(path) and os.path.exists(other):  # noqa: PTH110
-        raise DataError(f"{name} was imported from {other}; expected another --name for {path}, or --name {name} to replace it")
+    if (
+        name in import_names()
+        and (other := _entry(name)["origin"]["source"]) != str(path)
+        and os.path.exists(other)  # noqa: PTH110
+    ):
+        raise DataError(
+            f"{name} was imported from {other}; expected another --name for {path}, or --name "
+            f"{name} to replace it"
+        )
     return name
 
 
@@ -58,8 +74,10 @@ def as_asked(dataset: Dataset, options: FolderOptions | None) -> Dataset:
     """Raises: DataError when something is asked for that a data set, decoded long ago, does not have."""
     reading, asked, unasked = dataset.reading, options or FolderOptions(), FolderOptions()
     has = dict(zip(("channels", "height", "width"), dataset.image_shape, strict=True)) | {
-        "fit": reading.fit, "white": reading.white, "validation_as": "validation" if dataset.validation_rows else "test",
-    }  # fmt: skip
+        "fit": reading.fit,
+        "white": reading.white,
+        "validation_as": "validation" if dataset.validation_rows else "test",
+    }
     for option, value in has.items():
         if (wanted := getattr(asked, option)) not in (getattr(unasked, option), value):
             raise DataError(
@@ -92,7 +110,9 @@ def open_import(name: str, *, verify: bool = True) -> Dataset:
 
 
 def remove_import(name: str) -> None:
-    """Forget an imported data set; what was trained on it stays. Raises: DataError when nothing has that name."""
+    """Forget an imported data set; what was trained on it stays. Raises: DataError when nothing has that
+    name.
+    """
     names = import_names()
     if name not in names:
         kind = "built in and stays" if name in BUILT_IN else f"not imported{nearest(name, names)}"

@@ -1,4 +1,6 @@
-"""Classes and splits as folders and file names tell them: `cat/`, `Training/cat/`, `cat/train/`, `cat_001.png`."""
+"""Classes and splits as folders and file names tell them: `cat/`, `Training/cat/`, `cat/train/`,
+`cat_001.png`.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ from modelyard.terminal.printable import listed
 
 WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 FILLING = frozenset(("set", "data", "dataset", "images", "image", "imgs", "img", "split", "folder", "of"))
-SPLIT_WORD = re.compile(r"(?:(train(?:ing|val)?)|(test(?:ing)?)|(val|valid|validation|dev))(?:set|data|images|imgs)?")
+SPLIT_WORD = re.compile(
+    r"(?:(train(?:ing|val)?)|(test(?:ing)?)|(val|valid|validation|dev))(?:set|data|images|imgs)?"
+)
 NUMBERED = re.compile(r"(.*?[^\W\d_].*?)[ _.-]*\(?\d+\)?(?:\.[^.]*)?")
 MADE_BY_MACHINES = re.compile(
     r"(img|image|dscn?|dscf|pic|picture|photo|frame|file|scan|screenshot|pxl|p|untitled)(?![a-z])", re.I
@@ -78,7 +82,10 @@ class _Tree:
     def inside(self, folder: str) -> str:
         """The first folder in which there is a choice, below any number of lone ones around it."""
         while not self.here[folder] and len(full := self.full(folder)) == 1 and (inner := self.full(full[0])):
-            if split_of(full[0]) not in {"", split_within(folder)} and len(set(map(split_of, inner)) - {""}) < 2:
+            if (
+                split_of(full[0]) not in {"", split_within(folder)}
+                and len(set(map(split_of, inner)) - {""}) < 2
+            ):
                 break
             folder = full[0]
         return folder
@@ -90,7 +97,9 @@ def read_layout(scan: Scan) -> Labels:
     root = tree.inside("")
     folders, full = tree.folders[root], tree.full(root)
     splits = {folder: split_of(folder) for folder in folders if split_of(folder) and tree.folders[folder]}
-    if splits and (len(set(splits.values())) > 1 or not any(tree.full(folder) for folder in full if folder not in splits)):
+    if splits and (
+        len(set(splits.values())) > 1 or not any(tree.full(folder) for folder in full if folder not in splits)
+    ):
         return _below_splits(tree, root, splits)
     if labels := None if len(full) > 1 and not all(map(split_of, full)) else _by_file_names(scan):
         return labels
@@ -101,11 +110,18 @@ def read_layout(scan: Scan) -> Labels:
         )
     inner = {folder: {path.rpartition("/")[2] for path in tree.folders[folder]} for folder in full}
     parts = set.union(*inner.values())
-    if min(len(full), len(parts)) > 1 and all(names == parts and not tree.here[folder] for folder, names in inner.items()):
-        deeper = {frozenset(map(os.path.basename, tree.full(split))) for folder in full for split in tree.full(folder)}
+    if min(len(full), len(parts)) > 1 and all(
+        names == parts and not tree.here[folder] for folder, names in inner.items()
+    ):
+        deeper = {
+            frozenset(map(os.path.basename, tree.full(split)))
+            for folder in full
+            for split in tree.full(folder)
+        }
         if not all(map(split_of, parts)) or (len(deeper) == 1 and len(deeper.pop()) > 1):
             raise DataError(
-                f"{_listed(full)} hold the same folders ({_listed(parts)}); give one of them, call the outer ones train and"
+                f"{_listed(full)} hold the same folders ({_listed(parts)}); give one of them, call the "
+                "outer ones train and"
                 " test if they are splits, or put all images of a class into its folder"
             )
         _check_once({part: split_of(part) for part in parts})
@@ -123,16 +139,22 @@ def _below_splits(tree: _Tree, root: str, splits: dict[str, str]) -> Labels:
     _check_once(splits)
     if "train" not in splits.values():
         raise DataError(
-            f"has {_listed(splits)} but no train/; expected the same class folders in both, or none called {_listed(splits)}"
+            f"has {_listed(splits)} but no train/; expected the same class folders in both, or "
+            f"none called {_listed(splits)}"
         )
-    classes = {inner: (inner, split) for part, split in splits.items() for inner in tree.folders[tree.inside(part)]}
+    classes = {
+        inner: (inner, split) for part, split in splits.items() for inner in tree.folders[tree.inside(part)]
+    }
     return _labels(classes, f"class folders below {_listed(splits)}")
 
 
 def _check_once(splits: dict[str, str]) -> None:
     for split in set(splits.values()):
         if len(same := [name for name, stands_for in splits.items() if stands_for == split]) > 1:
-            raise DataError(f"{_listed(same)} all stand for the {split} split; expected one: join them or rename the others")
+            raise DataError(
+                f"{_listed(same)} all stand for the {split} split; "
+                "expected one: join them or rename the others"
+            )
 
 
 def _listed(folders: Iterable[str]) -> str:
@@ -144,9 +166,14 @@ def _labels(folders: dict[str, tuple[str, str]], how: str) -> Labels:
     places = {path: (normal(named.rpartition("/")[2]), split) for path, (named, split) in folders.items()}
     classes = {name for name, _ in places.values()}
     if all(map(split_of, classes)):
-        raise DataError(f"the classes would be {_listed(classes)}, which are names of splits; expected class folders in them")
+        raise DataError(
+            f"the classes would be {_listed(classes)}, which are names of splits; expected class "
+            "folders in them"
+        )
     if len(classes) < 2:
-        raise DataError(f"has one class ({', '.join(classes)}); a classifier needs at least two folders of images")
+        raise DataError(
+            f"has one class ({', '.join(classes)}); a classifier needs at least two folders of images"
+        )
     joined = len(places) > len(set(places.values()))
     notes = ("folders joined whose names differ in Unicode form only",) if joined else ()
 
@@ -156,11 +183,17 @@ def _labels(folders: dict[str, tuple[str, str]], how: str) -> Labels:
             folder = folder.rpartition("/")[0]
         return places.get(folder)
 
-    return Labels(lambda path: place_of_folder(path.rpartition("/")[0]), set(places.values()), (f"read as: {how}", *notes))
+    return Labels(
+        lambda path: place_of_folder(path.rpartition("/")[0]),
+        set(places.values()),
+        (f"read as: {how}", *notes),
+    )
 
 
 def _by_file_names(scan: Scan) -> Labels | None:
-    """`cat_001.png`, `cat (2).png`, `cat.3.png`, in one folder or in one for each split; None where they tell no classes."""
+    """`cat_001.png`, `cat (2).png`, `cat.3.png`, in one folder or in one for each split; None where they tell
+    no classes.
+    """
     places: dict[str, Place] = {}
     for path in scan.pictures:
         split = split_within(path.rpartition("/")[0])

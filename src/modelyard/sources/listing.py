@@ -53,7 +53,9 @@ class Listing:
 
     @property
     def fingerprint(self) -> str:
-        """Changes when a file is added, removed, renamed, resized, relabelled or written anew; no file is read for it."""
+        """Changes when a file is added, removed, renamed, resized, relabelled or written anew; no file is
+        read for it.
+        """
         given = sum(file.is_validation for file in self.train)
         parts = (self.train[: len(self.train) - given], self.train[len(self.train) - given :], self.test)
         rows = [[file.path, file.size, file.modified_ns] for part in parts for file in part]
@@ -71,8 +73,8 @@ def list_images(
 ) -> Listing:
     """The folder's images.
 
-    validation_as: `validation` or `test`, whatever other splits there are; None: test where there is no other.
-    source, table: what stands in messages for the folder, and the only table in it that is looked at.
+    validation_as: `validation` or `test`, whatever other splits there are; None: test where there is no
+    other. source, table: what stands in messages for the folder, and the only table in it that is looked at.
     Raises: DataError when the folder is missing, empty, has one class or too few images of one.
     """
     scan, source = scan_folder(folder), source or folder
@@ -86,7 +88,10 @@ def list_images(
     check_classes(classes)
     numbers = {name: number for number, name in enumerate(classes)}
     parts: dict[str, list[ImageFile]] = {split: [] for split in ("train", *role.values())}
-    target = {(name, split): (parts[role[split]].append, numbers[name], role[split]) for name, split in labels.places}
+    target = {
+        (name, split): (parts[role[split]].append, numbers[name], role[split])
+        for name, split in labels.places
+    }
     strays = []
     for path in scan.pictures:
         if place := labels.place_of(path):
@@ -111,16 +116,21 @@ def list_images(
 
 
 def _read_labels(scan: Scan, table: str, *, skip_unreadable: bool) -> Labels:
-    """By tables that name half of the pictures or more, else by folders, else by file names, else by tables that name few."""
+    """By tables that name half of the pictures or more, else by folders, else by file names, else by tables
+    that name few.
+    """
     labels, misfit = read_tables(scan, table, skip_unreadable=skip_unreadable)
-    if labels and (table or 2 * sum(labels.place_of(path) is not None for path in scan.pictures) >= len(scan.pictures)):
+    if labels and (
+        table or 2 * sum(labels.place_of(path) is not None for path in scan.pictures) >= len(scan.pictures)
+    ):
         return labels
     if table:
         raise DataError(misfit.removeprefix(f"{table}: "))
     try:
         if not scan.pictures:
             raise DataError(
-                f"holds no images{f' ({told(scan.others)})' if scan.others else ''}; expected class_name/*.png|jpg below it"
+                f"holds no images{f' ({told(scan.others)})' if scan.others else ''}; expected "
+                "class_name/*.png|jpg below it"
             )
         found = read_layout(scan)
         if found.is_guess and (labels or misfit):
@@ -135,7 +145,8 @@ def _read_labels(scan: Scan, table: str, *, skip_unreadable: bool) -> Labels:
         names = sorted({place[0] for place in map(found.place_of, scan.pictures) if place})
     if all(map(NO_CLASSES.fullmatch, names)):
         raise DataError(
-            misfit or f"the classes would be {', '.join(names)}; expected a folder for each class{looks_like(scan)}"
+            misfit
+            or f"the classes would be {', '.join(names)}; expected a folder for each class{looks_like(scan)}"
         )
     misfit = "a table that names less than half of the pictures" if labels else misfit
     return replace(found, notes=(*found.notes, f"{NOT_USED}{misfit}")) if misfit else found
@@ -150,7 +161,10 @@ def _roles(labels: Labels, validation_as: str | None) -> dict[str, str]:
 
 def _role_notes(labels: Labels, role: Mapping[str, str]) -> Iterator[str]:
     if (taken := role.get("validation")) == "test":
-        yield "the validation folder is tested on, validation drawn from train; otherwise: --set data.validation_as=validation"
+        yield (
+            "the validation folder is tested on, validation drawn from train; otherwise: --set "
+            "data.validation_as=validation"
+        )
     elif taken:
         yield "the validation folder is the validation split; otherwise: --set data.validation_as=test"
 
@@ -170,7 +184,9 @@ def check_counts(
     wanted: list[tuple[list[ImageFile], int, str]],
     left_out: Mapping[str, list[str]] | None = None,
 ) -> None:
-    """Raises: DataError naming the classes with fewer than so many images where they are wanted, and what else they hold."""
+    """Raises: DataError naming the classes with fewer than so many images where they are wanted, and what
+    else they hold.
+    """
     others = {name: f"; {told(paths)}" for name, paths in (left_out or {}).items() if paths}
     for files, least, where in wanted:
         counts = Counter(file.label for file in files)
@@ -183,10 +199,14 @@ def check_counts(
 
 
 def _check_same_classes(places: Set[Place]) -> None:
-    splits = {split: {name for name, part in places if part == split} for split in {split for _, split in places}}
+    splits = {
+        split: {name for name, part in places if part == split} for split in {split for _, split in places}
+    }
     for part, other in itertools.permutations(sorted(splits, key=("train", "test", "validation").index), 2):
         if other != "validation" and (only := sorted(splits[part] - splits[other])):
-            raise DataError(f"class folders that are only in {part}/: {listed(only)}; expected the same names in {other}/")
+            raise DataError(
+                f"class folders that are only in {part}/: {listed(only)}; expected the same names in {other}/"
+            )
 
 
 def _hold_out(files: Sequence[ImageFile]) -> tuple[list[ImageFile], list[ImageFile]]:

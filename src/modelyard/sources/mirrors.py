@@ -1,4 +1,6 @@
-"""The sites that publish the named data sets, the last source to be asked. A stall ends the attempt within seconds."""
+"""The sites that publish the named data sets, the last source to be asked. A stall ends the attempt within
+seconds.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,12 @@ from modelyard.data.datasets import OnProgress, unheard
 from modelyard.errors import DataError
 from modelyard.sources.cifar import ARCHIVE, ARCHIVE_MD5, MOST_BYTES
 
-TORCHVISION_CLASS = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST", "kmnist": "KMNIST", "cifar10": "CIFAR10"}
+TORCHVISION_CLASS = {
+    "mnist": "MNIST",
+    "fashion-mnist": "FashionMNIST",
+    "kmnist": "KMNIST",
+    "cifar10": "CIFAR10",
+}
 PATIENCE = 8.0
 """Seconds in which the next `LEAST_BYTES` have to arrive."""
 LEAST_BYTES = 16_384
@@ -39,7 +46,9 @@ class _Download(threading.Thread):
         try:
             with urllib.request.urlopen(self.address, timeout=self._patience) as response:
                 self.total = int(response.headers.get("Content-Length") or 0)
-                while self.is_wanted and len(self.content) <= MOST_BYTES and (block := response.read1(1 << 16)):
+                while (
+                    self.is_wanted and len(self.content) <= MOST_BYTES and (block := response.read1(1 << 16))
+                ):
                     self.content += block
                 self.is_whole = self.is_wanted and len(self.content) >= self.total
         except (OSError, ValueError, http.client.HTTPException):
@@ -47,12 +56,15 @@ class _Download(threading.Thread):
 
 
 def fetch_files(name: str, folder: Path, on_progress: OnProgress = unheard) -> None:
-    """Download the files of a built-in data set into `folder`. Raises: SourceMissing when no mirror sends them."""
+    """Download the files of a built-in data set into `folder`. Raises: SourceMissing when no mirror sends
+    them.
+    """
     for file, md5, addresses in _published(name):
         content = download(addresses, md5, on_progress=on_progress)
         if content is None:
             raise SourceMissing(
-                f"{name} is in no local folder and none of its mirrors sends {file}; put its files into a folder"
+                f"{name} is in no local folder and none of its mirrors sends {file}; put its files "
+                "into a folder"
                 f" {name}/ and set MODELYARD_DATA to the folder above it"
             )
         (folder / file).write_bytes(content)
@@ -63,8 +75,8 @@ def download(
 ) -> bytes | None:
     """The content that `md5` names, from whichever address sends it first; None when none does.
 
-    The addresses are asked at the same time. Whatever hangs (look-up, connection, answer, a trickle), the attempt ends
-    when `patience` seconds bring less than `LEAST_BYTES`.
+    The addresses are asked at the same time. Whatever hangs (look-up, connection, answer, a trickle), the
+    attempt ends when `patience` seconds bring less than `LEAST_BYTES`.
     """
     left = list(addresses)
     while left:
@@ -81,7 +93,9 @@ def download(
 
 
 def _race(attempts: Sequence[_Download], patience: float, on_progress: OnProgress) -> _Download | None:
-    """The attempt that ends first, the others being called off once it is ahead; None when all fail or stall."""
+    """The attempt that ends first, the others being called off once it is ahead; None when all
+    fail or stall.
+    """
     mark, due = 0, time.monotonic() + patience
     while time.monotonic() < due:
         running = [attempt for attempt in attempts if attempt.is_whole or attempt.is_alive()]

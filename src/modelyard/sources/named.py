@@ -1,4 +1,6 @@
-"""The built-in data sets and where each is looked for: MODELYARD_DATA, Debian's folder, the publishers' sites."""
+"""The built-in data sets and where each is looked for: MODELYARD_DATA, Debian's folder, the publishers'
+sites.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,18 @@ from modelyard.sources.idx import holds_idx, read_idx_folder
 from modelyard.sources.mirrors import TORCHVISION_CLASS, fetch_files
 
 DIGIT_NAMES = tuple(str(digit) for digit in range(10))
-FASHION_NAMES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
+FASHION_NAMES = (
+    "T-shirt/top",
+    "Trouser",
+    "Pullover",
+    "Dress",
+    "Coat",
+    "Sandal",
+    "Shirt",
+    "Sneaker",
+    "Bag",
+    "Ankle boot",
+)
 KMNIST_NAMES = ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")
 IDX_CLASSES = {"mnist": DIGIT_NAMES, "fashion-mnist": FASHION_NAMES, "kmnist": KMNIST_NAMES}
 

@@ -27,8 +27,12 @@ def _range(values: Sequence[int]) -> dict[str, int]:
     return {"least": min(values), "median": int(median(values)), "most": max(values)}
 
 
-def reading_notes(reading: Reading, train: Sequence[Form], forms: Sequence[Form], shape: tuple[int, ...]) -> list[str]:
-    """What people should know of it, a line each: of training images, and of all (`forms`), read as `shape` (C, H, W)."""
+def reading_notes(
+    reading: Reading, train: Sequence[Form], forms: Sequence[Form], shape: tuple[int, ...]
+) -> list[str]:
+    """What people should know of it, a line each: of training images, and of all (`forms`), read as `shape`
+    (C, H, W).
+    """
     (channels, height, width), notes = shape, []
     if peaks := sorted(form.peak for form in train if form.peak):
         notes.append(f"16-bit greys up to {peaks[-1]}: {reading.white} is white")
@@ -37,10 +41,15 @@ def reading_notes(reading: Reading, train: Sequence[Form], forms: Sequence[Form]
             told = f"WARNING: most files use less than an eighth of data.white={reading.white}, up to {usual}"
             notes.append(f"{told} (--set data.white={2 ** usual.bit_length() - 1} uses the range)")
     if others := sum(not 0.9 < form.width * height / (form.height * width) < 1.11 for form in forms):
-        told = f"{others} of {len(forms)} files have other proportions than {width} x {height}: {FIT_WORDS[reading.fit]}"
+        told = (
+            f"{others} of {len(forms)} files have other proportions than {width} x {height}: "
+            f"{FIT_WORDS[reading.fit]}"
+        )
         notes.append(told + " (--set data.fit=pad or crop keeps them)" * (reading.fit == "stretch"))
     if clear := sum(form.is_clear for form in train):
-        notes.append(f"{clear} training images are transparent in part: they lie on {colour_name(reading.ground)}")
+        notes.append(
+            f"{clear} training images are transparent in part: they lie on {colour_name(reading.ground)}"
+        )
     coloured = sum(form.channels == 3 for form in forms)
     if channels == 1 and coloured:
         told = f"{coloured} of {len(forms)} files are coloured; all are read as grey"

@@ -12,7 +12,8 @@ from modelyard.sources.imports import import_names, open_import
 
 
 def peek(name: str, options: FolderOptions) -> tuple[tuple[int, int, int], int] | None:
-    """Shape (channels, height, width) of the images, very likely, and the number of classes; None: only decoding tells.
+    """Shape (channels, height, width) of the images, very likely, and the number of classes; None: only
+    decoding tells.
 
     Raises: DataError for a folder that is unfit.
     """

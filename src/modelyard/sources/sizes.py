@@ -28,13 +28,21 @@ def _majority(forms: Sequence[Form]) -> tuple[int, int]:
 
 
 def _target_size(majority: tuple[int, int], options: FolderOptions) -> tuple[int, int]:
-    """Height and width: as asked, else the majority's; a larger one is brought to the champion's or to `LONGEST`."""
+    """Height and width: as asked, else the majority's; a larger one is brought to the champion's or to
+    `LONGEST`.
+    """
     height, width = majority
     if max(majority) <= LONGEST:
         return options.height or height, options.width or width
     if options.size_before and not (options.height or options.width):
         return options.size_before
-    scale = options.height / height if options.height else options.width / width if options.width else LONGEST / max(majority)
+    scale = (
+        options.height / height
+        if options.height
+        else options.width / width
+        if options.width
+        else LONGEST / max(majority)
+    )
     follows = [min(MOST, max(min(side, LEAST), round(side * scale))) for side in majority]
     return options.height or follows[0], options.width or follows[1]
 
@@ -46,8 +54,16 @@ def size_notes(forms: Sequence[Form], options: FolderOptions) -> list[str]:
     if max(majority) <= LONGEST or (options.height and options.width):
         return []
     asked = options.height or options.width
-    why = "as asked" if asked else "the champion's size" if options.size_before else f"the longer side {LONGEST}"
+    why = (
+        "as asked"
+        if asked
+        else "the champion's size"
+        if options.size_before
+        else f"the longer side {LONGEST}"
+    )
     return [
-        f"the usual size is {majority[1]} x {majority[0]} pixels; all are brought to {width} x {height} ({why});"
-        f" for another size: --set data.height={2 * height} --set data.width={2 * width} (data import: --height, --width)"
+        f"the usual size is {majority[1]} x {majority[0]} pixels; all are brought to {width} x "
+        f"{height} ({why});"
+        f" for another size: --set data.height={2 * height} --set data.width={2 * width} (data "
+        "import: --height, --width)"
     ]

@@ -18,11 +18,14 @@ from modelyard.sources.named import load_named, where
 from modelyard.sources.unread import check_address
 
 
-def load_dataset(name: str, options: FolderOptions | None = None, on_progress: OnProgress = unheard) -> Dataset:
+def load_dataset(
+    name: str, options: FolderOptions | None = None, on_progress: OnProgress = unheard
+) -> Dataset:
     """The data set `name`, verified, packed in the user's cache on first use.
 
-    A built-in name, then an imported one, then a path (`./mnist` is always one): a folder, an archive, a table or parquet.
-    `auto` is `mnist` where it can be had and `digits` where it cannot; a named one never falls back.
+    A built-in name, then an imported one, then a path (`./mnist` is always one): a folder, an archive, a
+    table or parquet. `auto` is `mnist` where it can be had and `digits` where it cannot; a named one never
+    falls back.
     Raises: DataError for an unknown name, a damaged file or when no source has it.
     """
     if name == "auto":
@@ -36,11 +39,14 @@ def load_dataset(name: str, options: FolderOptions | None = None, on_progress: O
     if os.sep in name or Path(name).exists():
         folder = full_path(name)
         if holds_idx(folder):
-            raise DataError(f"{folder}: holds IDX files; give them a name first: modelyard data import {name} --name NAME")
+            raise DataError(
+                f"{folder}: holds IDX files; give them a name first: modelyard data import {name} --name NAME"
+            )
         return load_folder(folder, options or FolderOptions(), on_progress)
     known = (*BUILT_IN, *imported)
     raise DataError(
-        f"unknown data set {name!r}: expected auto, {', '.join(known)} or the path of an image folder, archive or table"
+        f"unknown data set {name!r}: expected auto, {', '.join(known)} or the path of an image "
+        "folder, archive or table"
         f"{nearest(name, known)}"
     )
 

@@ -25,9 +25,23 @@ from modelyard.terminal.printable import listed
 TABLE = re.compile(r"(?!.*submission)(.+)\.(csv|tsv|jsonl|ndjson)", re.IGNORECASE)
 FILES = re.compile(r"(file|image|img|picture|photo)?(file)?(name|path|id)?s?")
 LABELS = (
-    "label", "labels", "labelname", "class", "classname", "category", "categoryname", "target", "species", "breed", "variety",
-    "diagnosis", "dx", "finelabel", "tag", "y",
-)  # fmt: skip
+    "label",
+    "labels",
+    "labelname",
+    "class",
+    "classname",
+    "category",
+    "categoryname",
+    "target",
+    "species",
+    "breed",
+    "variety",
+    "diagnosis",
+    "dx",
+    "finelabel",
+    "tag",
+    "y",
+)
 SPLITS = ("split", "subset", "partition", "set", "dataset", "fold", "phase", "usage")
 """Names of columns, without case and signs; the first that is there counts."""
 MOST_BYTES, MOST_LINE, MOST_ROWS, MOST_TABLES = 1_000_000_000, 1_000_000, 10_000_000, 20
@@ -50,7 +64,9 @@ def rows_of(path: Path) -> Generator[Row, None, None]:
                     raise ValueError(f"more than {MOST_ROWS:,} rows")
                 yield row
     except (OSError, ValueError, csv.Error) as error:
-        reason = "not in UTF-8" if isinstance(error, UnicodeError) else getattr(error, "strerror", None) or error
+        reason = (
+            "not in UTF-8" if isinstance(error, UnicodeError) else getattr(error, "strerror", None) or error
+        )
         raise DataError(
             f"{path.name}: cannot be read as a table ({reason}); expected UTF-8 text, a row for each picture"
         ) from error
@@ -93,8 +109,14 @@ class _Names:
     """The pictures by every name that a table may give them; nothing else can be reached."""
 
     def __init__(self, scan: Scan) -> None:
-        within = functools.cache(lambda parent: (scan.folder / parent).resolve().is_relative_to(scan.folder.resolve()))
-        paths = (path for path in scan.pictures if within(path.rpartition("/")[0]) and not (scan.folder / path).is_symlink())
+        within = functools.cache(
+            lambda parent: (scan.folder / parent).resolve().is_relative_to(scan.folder.resolve())
+        )
+        paths = (
+            path
+            for path in scan.pictures
+            if within(path.rpartition("/")[0]) and not (scan.folder / path).is_symlink()
+        )
         self.paths = {normal(path): path for path in paths}
         self.bare: dict[tuple[str, str], str] = {}
         """Split and name, with ending and without -> path; "" where there are two of them."""
@@ -123,9 +145,11 @@ class _Read:
 
 
 def read_tables(scan: Scan, only: str, *, skip_unreadable: bool) -> tuple[Labels | None, str]:
-    """Labels by the tables of a folder, or by the `only` one; None where they do not give them, and what is amiss.
+    """Labels by the tables of a folder, or by the `only` one; None where they do not give them, and what is
+    amiss.
 
-    Rows that name no picture or have no label, and pictures with two, are left out where unreadable files are, else amiss.
+    Rows that name no picture or have no label, and pictures with two, are left out where unreadable files
+    are, else amiss.
     """
     tables, read, misfit = [only] if only else list(filter(TABLE.fullmatch, scan.others)), _Read(), ""
     if len(tables) > MOST_TABLES:  # notes of each picture
@@ -164,15 +188,20 @@ def _read_table(folder: Path, table: str, names: _Names, read: _Read) -> None:
 
     def hits(name: str) -> int:
         paths = ((names.find(value := row.get(name, ""), here, table_split), value) for row in first)
-        return sum(1 + path.endswith(value) for path, value in paths if path)  # with its ending it is no number of a row
+        return sum(
+            1 + path.endswith(value) for path, value in paths if path
+        )  # with its ending it is no number of a row
 
     file = max(likely, key=hits, default="")
     if not file or not hits(file):
         raise DataError(
-            f"{table}: names no pictures beside or below it; tables of texts and numbers are not read yet (columns: {found})"
+            f"{table}: names no pictures beside or below it; tables of texts and numbers are not "
+            f"read yet (columns: {found})"
         )
     if "." in file and names.find(file, here, table_split):
-        raise DataError(f"{table}: begins with a picture ({found}); expected a first line of column names: file,label")
+        raise DataError(
+            f"{table}: begins with a picture ({found}); expected a first line of column names: file,label"
+        )
     rest = [name for name in likely if name != file]
     label = label or (rest[0] if len(rest) == 1 else None)
     if label is None:
@@ -189,5 +218,6 @@ def _read_table(folder: Path, table: str, names: _Names, read: _Read) -> None:
             read.faults["give a picture another label or split"].append(value[:80])
             read.doubtful.add(path)
     read.notes.append(
-        f"read as: table {table}, files from {file}, labels from {label}{f', splits from {split}' if split else ''}"
+        f"read as: table {table}, files from {file}, labels from "
+        f"{label}{f', splits from {split}' if split else ''}"
     )

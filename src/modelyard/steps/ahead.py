@@ -1,4 +1,6 @@
-"""Imports that later steps need, made while a training's process starts: it uses one core then, and this one waits."""
+"""Imports that later steps need, made while a training's process starts: it uses one core then, and this one
+waits.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +8,17 @@ import importlib
 import threading
 from contextlib import suppress
 
-LATER = ("scipy.stats", "modelyard.evaluation.plots", "onnxscript", "torch._dynamo", "torch.export", "onnxruntime")
-"""What evaluation and export import; those of torch by the names that its exporter imports late (best effort)."""
+LATER = (
+    "scipy.stats",
+    "modelyard.evaluation.plots",
+    "onnxscript",
+    "torch._dynamo",
+    "torch.export",
+    "onnxruntime",
+)
+"""What evaluation and export import; those of torch by the names that its exporter imports late (best
+effort).
+"""
 
 
 def import_ahead() -> threading.Thread:

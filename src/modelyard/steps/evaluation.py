@@ -32,7 +32,9 @@ def evaluate(request: BuildRequest, home: Home) -> Path:
 
     dataset, model, training = trained_model(request, home)
     splits, cpu = make_splits(dataset, request.recipe.data), torch.device("cpu")
-    validation_NK, test_NK = (predict_logits(model, split, cpu).numpy() for split in (splits.validation, splits.test))
+    validation_NK, test_NK = (
+        predict_logits(model, split, cpu).numpy() for split in (splits.validation, splits.test)
+    )
     temperature = fit_temperature(validation_NK, splits.validation.labels_N)
     answers = Answers(dataset, softmax(test_NK), softmax(test_NK, temperature))
     before = score(answers.uncalibrated_NK, splits.test.labels_N)
@@ -53,7 +55,9 @@ def _write_answers(folder: Path, answers: Answers) -> None:
     """`test.npz` for later comparisons, and the scores of each class as a table."""
     probabilities_NK, labels_N = answers.probabilities_NK, answers.dataset.test.labels_N
     correct_N = probabilities_NK.argmax(1) == labels_N
-    np.savez_compressed(folder / "test.npz", correct=correct_N, probabilities=probabilities_NK.astype(np.float32))
+    np.savez_compressed(
+        folder / "test.npz", correct=correct_N, probabilities=probabilities_NK.astype(np.float32)
+    )
     table = per_class_table(confusion_matrix(probabilities_NK, labels_N), answers.dataset.classes)
     (folder / "per_class.csv").write_text(table)
 

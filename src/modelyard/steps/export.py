@@ -39,7 +39,9 @@ EXAMPLES, GOLDEN = 64, 16
 PATIENCE_S, SECONDS = 3.0, 0.16
 """For trainings to end before latencies are measured, and of each call's measurement."""
 TIMES = frozenset({"train/seconds"})
-"""Metrics that differ each time: in the manifest only, so that the same run makes the same ONNX file, byte for byte."""
+"""Metrics that differ each time: in the manifest only, so that the same run makes the same ONNX file, byte
+for byte.
+"""
 
 
 def export(request: BuildRequest, home: Home) -> Path:
@@ -53,9 +55,19 @@ def export(request: BuildRequest, home: Home) -> Path:
     examples_BHWC = next(pixel_blocks(dataset.test, EXAMPLES))
     with folder_written_whole(folder) as scratch:
         manifest = _manifest(request, dataset, evaluation, training)
-        export_onnx(deployed, manifest.image_shape, scratch / MODEL_FILE, _metadata(manifest), _graph_folder(request, dataset))
-        if request.recipe.model.architecture == "rnn" and not operator_counts(scratch / MODEL_FILE).get("LSTM"):
-            raise ExportError("the exporter unrolled the LSTM into single steps; use the pinned torch of requirements.lock")
+        export_onnx(
+            deployed,
+            manifest.image_shape,
+            scratch / MODEL_FILE,
+            _metadata(manifest),
+            _graph_folder(request, dataset),
+        )
+        if request.recipe.model.architecture == "rnn" and not operator_counts(scratch / MODEL_FILE).get(
+            "LSTM"
+        ):
+            raise ExportError(
+                "the exporter unrolled the LSTM into single steps; use the pinned torch of requirements.lock"
+            )
         golden_BHWC = examples_BHWC[:GOLDEN]
         write_golden(scratch, golden_BHWC, torch_probabilities(deployed, golden_BHWC))
         write_manifest(scratch, manifest)
@@ -67,19 +79,26 @@ def export(request: BuildRequest, home: Home) -> Path:
 
 
 def _graph_folder(request: BuildRequest, dataset: Dataset) -> Path | None:
-    """Where its translated graph is kept; one that is not ours may do anything, so that it is translated each time."""
+    """Where its translated graph is kept; one that is not ours may do anything, so that it is translated each
+    time.
+    """
     model = request.recipe.model
     if isinstance(model, CustomConfig):
         return None
     code = code_digest("models", "export", "data/batches.py")
-    return cache_folder() / graph_name(model.model_dump(mode="json"), dataset.image_shape, len(dataset.classes), code)
+    return cache_folder() / graph_name(
+        model.model_dump(mode="json"), dataset.image_shape, len(dataset.classes), code
+    )
 
 
-def _speed(model: Path, deployed: DeployedModel, images_BHWC: NDArray[np.uint8], home: Home) -> dict[str, float]:
+def _speed(
+    model: Path, deployed: DeployedModel, images_BHWC: NDArray[np.uint8], home: Home
+) -> dict[str, float]:
     """Latency of onnxruntime and of torch eager on the same images, batch 1 and as many as there are.
 
-    No training of this store runs beside it, unless one goes on for longer than `PATIENCE_S`. Torch's is the better of all
-    threads and of one: on a busy machine its threads wait a hundred times as long for each other as they work.
+    No training of this store runs beside it, unless one goes on for longer than `PATIENCE_S`. Torch's is the
+    better of all threads and of one: on a busy machine its threads wait a hundred times as long for each
+    other as they work.
     """
     session, threads = open_session(model), torch.get_num_threads()
     calls: dict[str, Callable[[], object]] = {}
@@ -91,10 +110,14 @@ def _speed(model: Path, deployed: DeployedModel, images_BHWC: NDArray[np.uint8],
         measured = dict(zip(calls, latencies_ms(list(calls.values()), seconds=SECONDS), strict=True))
     torch.set_num_threads(threads)
     metrics = {"onnx/bytes": float(model.stat().st_size), ALONE: float(slots > 0)}
-    for call, latency in sorted(measured.items(), key=lambda pair: -pair[1].p50):  # the better one comes last and stays
+    for call, latency in sorted(
+        measured.items(), key=lambda pair: -pair[1].p50
+    ):  # the better one comes last and stays
         name = "/".join(call.split("/")[:2])
         metrics |= {f"{name}_{part}": value for part, value in asdict(latency).items()}
-    return metrics | {"onnx/images_per_second": len(images_BHWC) * 1e3 / metrics["onnx/latency_batch64_ms_p50"]}
+    return metrics | {
+        "onnx/images_per_second": len(images_BHWC) * 1e3 / metrics["onnx/latency_batch64_ms_p50"]
+    }
 
 
 def _eager(deployed: DeployedModel, images_BHWC: torch.Tensor, threads: int) -> object:
@@ -103,7 +126,9 @@ def _eager(deployed: DeployedModel, images_BHWC: torch.Tensor, threads: int) -> 
     return deployed(images_BHWC)
 
 
-def _manifest(request: BuildRequest, dataset: Dataset, evaluation: dict[str, Any], training: dict[str, Any]) -> Manifest:
+def _manifest(
+    request: BuildRequest, dataset: Dataset, evaluation: dict[str, Any], training: dict[str, Any]
+) -> Manifest:
     channels, height, width = dataset.image_shape
     seconds = training["seconds"]
     train = dataset.train
@@ -111,18 +136,28 @@ def _manifest(request: BuildRequest, dataset: Dataset, evaluation: dict[str, Any
     borders = {OPPOSITE_BORDERS: opposite_borders(samples_NHWC, dataset.reading.ground)}
     size = {f"model/{name}": float(value) for name, value in training["size"].items()}
     return Manifest(
-        model_name=request.dataset, architecture=request.recipe.model.architecture, classes=dataset.classes,
-        image_shape=(height, width, channels), temperature=evaluation["temperature"], data_digest=dataset.digest,
+        model_name=request.dataset,
+        architecture=request.recipe.model.architecture,
+        classes=dataset.classes,
+        image_shape=(height, width, channels),
+        temperature=evaluation["temperature"],
+        data_digest=dataset.digest,
         recipe=request.recipe.made() | {"seed": request.seed},
-        metrics=evaluation["metrics"] | size | borders
+        metrics=evaluation["metrics"]
+        | size
+        | borders
         | {"train/seconds": seconds, "train/best_epoch": float(training["best_epoch"])},
-        environment=_environment(), files={}, reading=dataset.reading,
-    )  # fmt: skip
+        environment=_environment(),
+        files={},
+        reading=dataset.reading,
+    )
 
 
 def _environment() -> dict[str, str]:
     """Package -> version of those of `PACKAGES` that are here (one of the two onnxruntimes is)."""
-    installed = {distribution.name: distribution.version for distribution in importlib.metadata.distributions()}
+    installed = {
+        distribution.name: distribution.version for distribution in importlib.metadata.distributions()
+    }
     return {name: installed[name] for name in PACKAGES if name in installed}
 
 

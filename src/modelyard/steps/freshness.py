@@ -54,18 +54,25 @@ class DataReport:
             return f"{self.dataset}: data unchanged since {self.reference}"
         differences = [f"{row['what']} {row['before']} -> {row['now']}" for row in self.rows]
         differences += [f"{test.what} drifted by {test.effect:.3f}" for test in self.drifted]
-        return f"{self.dataset}: data changed since {self.reference}: {'; '.join(differences) or 'no class or count, no drift'}"
+        return (
+            f"{self.dataset}: data changed since {self.reference}: "
+            f"{'; '.join(differences) or 'no class or count, no drift'}"
+        )
 
     def test_rows(self) -> list[Row]:
         """The tests as a table."""
         return [
             {
-                "what": test.what, "test": test.test, "images": f"{test.before:,} / {test.now:,}",
-                "effect": round(test.effect, 4), "p": f"{test.p_value:.3g}", "p corrected": f"{test.corrected:.3g}",
+                "what": test.what,
+                "test": test.test,
+                "images": f"{test.before:,} / {test.now:,}",
+                "effect": round(test.effect, 4),
+                "p": f"{test.p_value:.3g}",
+                "p corrected": f"{test.corrected:.3g}",
                 "drift": "yes" if test.drifted else "no",
             }
             for test in self.tests
-        ]  # fmt: skip
+        ]
 
     def markdown(self) -> str:
         """The report as a page."""
@@ -88,18 +95,24 @@ def examine(home: Home, prepared: dict[str, str], rules: ValidationConfig) -> Da
     now = read_profile(home, prepared["data_digest"])
     if now is None:
         now = kept_profile(home, open_packed(home.steps / prepared["data_step"], verify=False))
-    now = now.model_copy(update={"name": prepared["dataset"]})  # kept with the content, which two models may share
+    now = now.model_copy(
+        update={"name": prepared["dataset"]}
+    )  # kept with the content, which two models may share
     return report(now, champion_of(home, prepared["dataset"]), rules)
 
 
 def refuse_unfit(found: DataReport) -> None:
     """Raises: DataRefused naming every problem."""
     if found.problems:
-        raise DataRefused(f"{found.dataset}: these data are refused: {'; '.join(found.problems)}", list(found.problems))
+        raise DataRefused(
+            f"{found.dataset}: these data are refused: {'; '.join(found.problems)}", list(found.problems)
+        )
 
 
 def champion_of(home: Home, model: str) -> Reference | None:
-    """What the champion was trained on; None when there is no champion. Raises: StoreError, BundleError for an altered one."""
+    """What the champion was trained on; None when there is no champion. Raises: StoreError, BundleError for
+    an altered one.
+    """
     try:
         folder = released_folder(home, f"{model}@champion")
     except StoreError:
@@ -116,7 +129,8 @@ def _reference(home: Home, folder: Path) -> Reference:
     manifest = read_release(folder).manifest
     height, width, channels = manifest.image_shape
     return Reference(
-        f"{manifest.model_name} version {folder.name}", manifest.classes, (channels, height, width), manifest.data_digest,
+        f"{manifest.model_name} version "
+f"{folder.name}", manifest.classes, (channels, height, width), manifest.data_digest,
         _profile_of_release(home, manifest),
     )  # fmt: skip
 
@@ -141,24 +155,33 @@ def dataset_reference(profile: Profile) -> Reference:
 def report(now: Profile, before: Reference | None, rules: ValidationConfig) -> DataReport:
     """The comparison of two data sets, and whether `now` may be trained on."""
     changed = before is None or before.digest != now.digest
-    tests = compare_profiles(before.profile, now, rules.limits) if changed and before and before.profile else []
+    tests = (
+        compare_profiles(before.profile, now, rules.limits) if changed and before and before.profile else []
+    )
     rows = list(_differences(before, now)) if changed and before else []
     details = list(_details(before.profile, now)) if changed and before and before.profile else []
     name = before.name if before else None
     problems = find_problems(now, before, tests, rules)
-    return DataReport(now.name, now.digest, name, changed, tuple(rows), tuple(details), tuple(tests), tuple(problems))
+    return DataReport(
+        now.name, now.digest, name, changed, tuple(rows), tuple(details), tuple(tests), tuple(problems)
+    )
 
 
 def _differences(before: Reference, now: Profile) -> Iterator[Row]:
     classes = compare_classes(before.classes, now.classes)
     if before.classes != now.classes:
         yield _row("classes", len(before.classes), len(now.classes))
-    changes = [("removed", name, "gone") for name in classes.removed] + [("added", "none", name) for name in classes.added]
+    changes = [("removed", name, "gone") for name in classes.removed] + [
+        ("added", "none", name) for name in classes.added
+    ]
     changes += [("renamed", old, new) for old, new in classes.renamed]
     for what, old, new in changes:
         yield _row(f"class {what}", old, new)
     if before.image_shape != now.image_shape:
-        yield _row("channels x height x width", *("x".join(map(str, shape)) for shape in (before.image_shape, now.image_shape)))
+        yield _row(
+            "channels x height x width",
+            *("x".join(map(str, shape)) for shape in (before.image_shape, now.image_shape)),
+        )
     if before.profile is None:
         yield _row("pixels and counts", "not kept", "not compared")
         return
@@ -169,7 +192,9 @@ def _differences(before: Reference, now: Profile) -> Iterator[Row]:
 def _details(before: Profile, now: Profile) -> Iterator[Row]:
     for part in ("train", "test"):
         old, new = getattr(before, part), getattr(now, part)
-        old_counts, new_counts = (dict(zip(p.classes, s.counts, strict=True)) for p, s in ((before, old), (now, new)))
+        old_counts, new_counts = (
+            dict(zip(p.classes, s.counts, strict=True)) for p, s in ((before, old), (now, new))
+        )
         for name in {**old_counts, **new_counts}:
             yield from _unequal(f"{part} images of {name}", old_counts.get(name, 0), new_counts.get(name, 0))
         yield from _unequal(f"{part} mean pixel by channel", _channels(old, "mean"), _channels(new, "mean"))

@@ -1,4 +1,6 @@
-"""Whether a training fits in this machine's memory: reckoned in milliseconds, and tried where that leaves it open."""
+"""Whether a training fits in this machine's memory: reckoned in milliseconds, and tried where that leaves it
+open.
+"""
 
 from __future__ import annotations
 
@@ -35,16 +37,23 @@ def check_memory(request: BuildRequest, home: Home, cost: Cost | None = None) ->
         measured = measure([training_job(request, home, home.checkpoints / "trial")])[0]
         needed = measured.memory if measured else needed
     if needed > available:
-        (_, height, width), batch = dataset.image_shape, batch_size_for(request.recipe.training, len(dataset.train))
+        (_, height, width), batch = (
+            dataset.image_shape,
+            batch_size_for(request.recipe.training, len(dataset.train)),
+        )
         raise DataError(
-            f"{request.label} on images of {width} x {height} in batches of {batch}: expected at most {available / 1e9:.1f} GB"
-            f" of memory (what is free), needs about {needed / 1e9:.1f} GB; lower data.height and data.width, or"
+            f"{request.label} on images of {width} x {height} in batches of {batch}: expected at "
+            f"most {available / 1e9:.1f} GB"
+            f" of memory (what is free), needs about {needed / 1e9:.1f} GB; lower data.height and "
+            "data.width, or"
             " training.batch_size"
         )
 
 
 def _reckoned(request: BuildRequest, dataset: Dataset) -> float:
-    """Bytes of the process: what a step saves for its gradients, twice, and weights with their averages and moments."""
+    """Bytes of the process: what a step saves for its gradients, twice, and weights with their averages and
+    moments.
+    """
     model = request.recipe.model.build(dataset.image_shape, len(dataset.classes))
     batch = batch_size_for(request.recipe.training, len(dataset.train))
     weights = sum(parameter.nbytes for parameter in model.parameters())

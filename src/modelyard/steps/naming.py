@@ -1,4 +1,6 @@
-"""Which model a run's data belong to: the same path gives the same name, another folder that is called alike another one."""
+"""Which model a run's data belong to: the same path gives the same name, another folder that is called alike
+another one.
+"""
 
 from __future__ import annotations
 
@@ -23,13 +25,16 @@ from modelyard.steps.freshness import champion_of
 MOST_BYTES = 4_000_000
 """Of the record of sources; the oldest are forgotten first."""
 Sources = dict[str, list[str]]
-"""Absolute path of a folder, archive or table -> the models it belongs to: the one that it has unless told otherwise first."""
+"""Absolute path of a folder, archive or table -> the models it belongs to: the one that it has unless told
+otherwise first.
+"""
 
 
 def model_name(home: Home, dataset: str, loaded: Dataset, given: str = "", *, claim: bool = False) -> str:
     """The name of the model that is trained on these data; with `claim` the store remembers it.
 
-    given: what `--name` says; it holds whatever else has that name. Raises: DataError where it may not be given.
+    given: what `--name` says; it holds whatever else has that name. Raises: DataError where it may not be
+    given.
     """
     if given:
         check_name(given)
@@ -43,7 +48,9 @@ def model_name(home: Home, dataset: str, loaded: Dataset, given: str = "", *, cl
             _write(home, source, name, known)
     if name != (given or loaded.name):
         why = f"{loaded.name} is that of other data, or it was named so before"
-        current_progress.get().say(f"NOTE: the model of {source} is {name} ({why}); --name NAME chooses another")
+        current_progress.get().say(
+            f"NOTE: the model of {source} is {name} ({why}); --name NAME chooses another"
+        )
     return name
 
 
@@ -78,7 +85,9 @@ def _spelled(source: Path, name: str) -> Iterator[str]:
 
 
 def _is_free(home: Home, name: str, loaded: Dataset, known: Sources) -> bool:
-    """Whether no model has the name, or one of these data: their folder was moved, or the store is older than the record."""
+    """Whether no model has the name, or one of these data: their folder was moved, or the store is older than
+    the record.
+    """
     owners = [path for path, names in known.items() if name in names]
     if any(map(_exists, owners)):
         return False
@@ -96,7 +105,9 @@ def _exists(path: str) -> bool:
 
 
 def _read(home: Home) -> Sources:
-    """Nothing where there is no record, or none that can be read: then it is as in a store from before there was one."""
+    """Nothing where there is no record, or none that can be read: then it is as in a store from before there
+    was one.
+    """
     try:
         told = parse_json(read_regular(home.state / "sources.json", MOST_BYTES))
         return {path: [name for name in names if LEGAL.fullmatch(name)] for path, names in told.items()}

@@ -20,18 +20,28 @@ from modelyard.steps.requests import BuildRequest, CompareRequest
 
 
 def prepare(  # noqa: PLR0913 - what a request says of its data
-    dataset: str, home: Home, data: DataConfig | None = None, *, skip_unreadable: bool = False, name: str = "",
+    dataset: str,
+    home: Home,
+    data: DataConfig | None = None,
+    *,
+    skip_unreadable: bool = False,
+    name: str = "",
     claim: bool = False,
-) -> dict[str, str]:  # fmt: skip
-    """Verify and pack the data, once for the whole run; gives step name, digest and the model's name (`naming.py`).
+) -> dict[str, str]:
+    """Verify and pack the data, once for the whole run; gives step name, digest and the model's name
+    (`naming.py`).
 
     Photos are brought to the size of the champion that the model has.
     """
     data = data or DataConfig()
-    options = data.folder_options(skip_unreadable=skip_unreadable, size_before=champions_size(home, dataset, name))
+    options = data.folder_options(
+        skip_unreadable=skip_unreadable, size_before=champions_size(home, dataset, name)
+    )
     loaded = load_dataset(dataset, options, current_progress.get().work)
     if dataset == "auto" and loaded.name != "mnist":
-        current_progress.get().say(f"NOTE: no mnist on this machine, this run uses {loaded.name} (modelyard data list)")
+        current_progress.get().say(
+            f"NOTE: no mnist on this machine, this run uses {loaded.name} (modelyard data list)"
+        )
     for note in loaded.origin.get("notes", []):
         current_progress.get().say(f"NOTE: {note}")
     make_splits(loaded, data)
@@ -42,14 +52,21 @@ def prepare(  # noqa: PLR0913 - what a request says of its data
 
 
 def build_requests(request: CompareRequest, prepared: dict[str, str], home: Home) -> list[BuildRequest]:
-    """One for each architecture, on the data of `prepare`. Raises: ConfigError when one that is not ours cannot be built."""
+    """One for each architecture, on the data of `prepare`. Raises: ConfigError when one that is not ours
+    cannot be built.
+    """
     return [
         BuildRequest(
-            recipe=with_first_weights(recipe, home.steps / prepared["data_step"]), label=label, seed=request.seed,
-            device=request.device, in_process=request.in_process, dataset_requested=request.dataset, **prepared,
+            recipe=with_first_weights(recipe, home.steps / prepared["data_step"]),
+            label=label,
+            seed=request.seed,
+            device=request.device,
+            in_process=request.in_process,
+            dataset_requested=request.dataset,
+            **prepared,
         )
         for label, recipe in request.recipes.items()
-    ]  # fmt: skip
+    ]
 
 
 def with_first_weights(recipe: Recipe, data_folder: Path) -> Recipe:
@@ -57,11 +74,14 @@ def with_first_weights(recipe: Recipe, data_folder: Path) -> Recipe:
     if not isinstance(recipe.model, CustomConfig):
         return recipe
     dataset = open_packed(data_folder, verify=False)
-    return recipe.model_copy(update={"model": recipe.model.started(dataset.image_shape, len(dataset.classes))})
+    return recipe.model_copy(
+        update={"model": recipe.model.started(dataset.image_shape, len(dataset.classes))}
+    )
 
 
 def check_model(request: BuildRequest, home: Home) -> None:
-    """Build the model before anything is recorded; one that is not ours is tried in training and exported untrained, too.
+    """Build the model before anything is recorded; one that is not ours is tried in training and exported
+    untrained, too.
 
     Raises: ConfigError, ExportError.
     """

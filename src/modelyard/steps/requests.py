@@ -35,15 +35,27 @@ class CompareRequest(Config):
         """File -> digest of the user's own modules that are imported."""
         models = [recipe.model for recipe in self.recipes.values()]
         return {
-            file: digest for model in models if isinstance(model, CustomConfig) for file, digest in model.own_files().items()
+            file: digest
+            for model in models
+            if isinstance(model, CustomConfig)
+            for file, digest in model.own_files().items()
         }
 
 
 def compare_request(  # noqa: PLR0913 - the words of `modelyard run`
-    dataset: str, *, architectures: Sequence[str], preset: str, assignments: Sequence[str], seed: int, device: str,
-    skip_unreadable: bool, name: str = "",
-) -> CompareRequest:  # fmt: skip
-    """What these words of a command, a program or a schedule mean today. Raises: ConfigError, DeviceError, DataError."""
+    dataset: str,
+    *,
+    architectures: Sequence[str],
+    preset: str,
+    assignments: Sequence[str],
+    seed: int,
+    device: str,
+    skip_unreadable: bool,
+    name: str = "",
+) -> CompareRequest:
+    """What these words of a command, a program or a schedule mean today. Raises: ConfigError, DeviceError,
+    DataError.
+    """
     resolve_device(device)
     if name:
         check_name(name)
@@ -83,7 +95,9 @@ class BuildRequest(Config):
     device: str = "auto"
     in_process: bool = False
     cores: int | None = None
-    """Of the CPU, for a training beside others; None: all. Another number may change the last bits of the weights."""
+    """Of the CPU, for a training beside others; None: all. Another number may change the last bits of the
+    weights.
+    """
 
     @property
     def training_key(self) -> str:
@@ -91,7 +105,9 @@ class BuildRequest(Config):
         made = self.recipe.made()
         made["model"].pop("file", None)  # a module that was moved is the same
         slices = {"recipe": made, "data": self.data_digest, "seed": self.seed}
-        return sha256_of_json(slices | {"code": code_digest("data", "sources", "samples", "models", "training")})[:16]
+        return sha256_of_json(
+            slices | {"code": code_digest("data", "sources", "samples", "models", "training")}
+        )[:16]
 
     @property
     def export_key(self) -> str:
@@ -111,7 +127,12 @@ class BuildRequest(Config):
     @property
     def step_names(self) -> list[str]:
         """Every folder below `steps/` that the build reads or makes."""
-        return [self.data_step, f"train-{self.training_key}", f"evaluate-{self.export_key}", f"export-{self.export_key}"]
+        return [
+            self.data_step,
+            f"train-{self.training_key}",
+            f"evaluate-{self.export_key}",
+            f"export-{self.export_key}",
+        ]
 
 
 @cache
@@ -119,6 +140,8 @@ def code_digest(*rooms: str) -> str:
     """Digest of the source files of some rooms of this package."""
     root = Path(modelyard.__file__).parent
     paths = [
-        path for room in rooms for path in ([root / room] if room.endswith(".py") else sorted((root / room).rglob("*.py")))
+        path
+        for room in rooms
+        for path in ([root / room] if room.endswith(".py") else sorted((root / room).rglob("*.py")))
     ]
     return sha256_of_json([[path.name, sha256_of_file(path)] for path in paths])

@@ -46,7 +46,10 @@ def _say_added_epochs(request: BuildRequest, home: Home) -> None:
     images = len(make_splits(dataset, request.recipe.data).train)
     images = min(images, training.max_train_images or images)
     if (epochs := num_epochs(training, images)) > training.epochs:
-        told = f"NOTE: {request.label}: {images} training images: {epochs} epochs instead of {training.epochs}, so that"
+        told = (
+            f"NOTE: {request.label}: {images} training images: {epochs} epochs instead of "
+            f"{training.epochs}, so that"
+        )
         remedy = f"(--set training.min_steps=0 keeps {training.epochs})"
         current_progress.get().say(f"{told} {training.min_steps} steps are reached {remedy}")
 
@@ -54,10 +57,15 @@ def _say_added_epochs(request: BuildRequest, home: Home) -> None:
 def training_job(request: BuildRequest, home: Home, checkpoint: Path) -> TrainJob:
     """The job that makes a request's weights."""
     return TrainJob(
-        data_folder=str(home.steps / request.data_step), data=request.recipe.data, model=request.recipe.model,
-        training=request.recipe.training, seed=request.seed, device=request.device, checkpoint=str(checkpoint),
+        data_folder=str(home.steps / request.data_step),
+        data=request.recipe.data,
+        model=request.recipe.model,
+        training=request.recipe.training,
+        seed=request.seed,
+        device=request.device,
+        checkpoint=str(checkpoint),
         cores=request.cores,
-    )  # fmt: skip
+    )
 
 
 def trained_model(request: BuildRequest, home: Home) -> tuple[Dataset, nn.Module, dict[str, Any]]:

@@ -53,13 +53,18 @@ class SweepRequest(Config):
 
     def recipes(self, extra: Sequence[str] = ()) -> dict[str, Recipe]:
         """Label -> recipe, with the sweep's assignments and `extra` ones. Raises: ConfigError."""
-        return named_recipes(self.architectures, self.preset, [*self.assignments, *extra], dataset=self.dataset)
+        return named_recipes(
+            self.architectures, self.preset, [*self.assignments, *extra], dataset=self.dataset
+        )
 
     def made_params(self) -> dict[str, str]:
         """What was asked, as the parameters of the sweep's own run."""
         told = self.model_dump(mode="json", exclude={"name", "ranges"}, exclude_defaults=True)
         told |= {"ranges": [chosen.key for chosen in self.ranges]} if self.ranges else {}
-        return {name: " ".join(map(str, value)) if isinstance(value, list) else str(value) for name, value in told.items()}
+        return {
+            name: " ".join(map(str, value)) if isinstance(value, list) else str(value)
+            for name, value in told.items()
+        }
 
 
 def parse_seeds(text: str) -> tuple[int, ...]:
@@ -109,7 +114,9 @@ def check_runner(name: str, address: str = "") -> None:
     if address and name == "local":
         raise ConfigError(f"--address {address} is a cluster's: expected --runner dask or ray with it")
     if RUNNERS[name] and find_spec(RUNNERS[name]) is None:
-        raise ConfigError(f"--runner {name} needs {RUNNERS[name].replace('_', '-')}; install modelyard[{name}]")
+        raise ConfigError(
+            f"--runner {name} needs {RUNNERS[name].replace('_', '-')}; install modelyard[{name}]"
+        )
     _check_answers(address)
 
 
@@ -126,11 +133,17 @@ def _check_answers(address: str) -> None:
 
 
 def check(request: SweepRequest) -> None:
-    """Try every bound of every range before anything starts. Raises: ConfigError naming key, choices or limits."""
+    """Try every bound of every range before anything starts. Raises: ConfigError naming key, choices or
+    limits.
+    """
     if not LEGAL.fullmatch(request.name):
-        raise ConfigError(f"--name {request.name!r}: expected lower-case letters, digits and -_. after a letter or digit")
+        raise ConfigError(
+            f"--name {request.name!r}: expected lower-case letters, digits and -_. after a letter or digit"
+        )
     if request.trials and not request.ranges:
-        raise ConfigError("--trials counts what a search tries: expected a --range with it; a grid is counted by --seeds")
+        raise ConfigError(
+            "--trials counts what a search tries: expected a --range with it; a grid is counted by --seeds"
+        )
     for architecture in request.architectures:
         make_recipe(architecture, request.preset)
     try_models(request.dataset, request.recipes(), skip_unreadable=request.skip_unreadable)
@@ -148,4 +161,6 @@ def claim_name(request: SweepRequest, home: Home) -> None:
         return
     known = SweepRequest.model_validate_json(file.read_bytes()).model_dump(mode="json")
     if changed := [key for key in told if told[key] != known[key]]:
-        raise ConfigError(f"sweep {request.name!r} exists with another {', '.join(changed)}; choose another --name")
+        raise ConfigError(
+            f"sweep {request.name!r} exists with another {', '.join(changed)}; choose another --name"
+        )

@@ -35,9 +35,13 @@ def open_study(folder: Path, architecture: str, seed: int) -> optuna.Study:
     optuna.logging.enable_propagation()
     storage = optuna.storages.JournalStorage(JournalFileBackend(str(folder / JOURNAL_FILE)))
     return optuna.create_study(
-        storage=storage, study_name=architecture, direction="maximize", load_if_exists=True,
-        sampler=optuna.samplers.TPESampler(seed=seed), pruner=optuna.pruners.MedianPruner(n_startup_trials=2, n_warmup_steps=1),
-    )  # fmt: skip
+        storage=storage,
+        study_name=architecture,
+        direction="maximize",
+        load_if_exists=True,
+        sampler=optuna.samplers.TPESampler(seed=seed),
+        pruner=optuna.pruners.MedianPruner(n_startup_trials=2, n_warmup_steps=1),
+    )
 
 
 def put_back_interrupted(study: optuna.Study) -> None:

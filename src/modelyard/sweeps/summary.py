@@ -36,7 +36,11 @@ class TrialResult:
     def describe(self) -> str:
         """One line for people."""
         changes = " ".join(("", *self.assignments))
-        told = f"validation {self.validation_accuracy:.2%}" if self.state == "finished" else f"{self.state}: {self.why}"
+        told = (
+            f"validation {self.validation_accuracy:.2%}"
+            if self.state == "finished"
+            else f"{self.state}: {self.why}"
+        )
         return f"{self.label} seed {self.seed}{changes}  {told}"
 
 
@@ -53,11 +57,17 @@ class Configuration:
         return float(np.mean([result.validation_accuracy for result in self.results]))
 
     def row(self) -> dict[str, Any]:
-        """Mean, standard deviation and Student's 95 % interval over seeds; one seed alone has neither of the two."""
+        """Mean, standard deviation and Student's 95 % interval over seeds; one seed alone has neither of the
+        two.
+        """
         accuracies = np.array([result.validation_accuracy for result in self.results])
         count = len(accuracies)
         deviation = float(accuracies.std(ddof=1)) if count > 1 else None
-        half = None if deviation is None else float(stats.t.ppf((1 + CONFIDENCE) / 2, count - 1)) * deviation / count**0.5
+        half = (
+            None
+            if deviation is None
+            else float(stats.t.ppf((1 + CONFIDENCE) / 2, count - 1)) * deviation / count**0.5
+        )
         return {
             "architecture": self.label, "changes": " ".join(map(_short, self.assignments)), "seeds": count,
             "validation %": _percent(self.mean), "sd": _percent(deviation), "95 % ±": _percent(half),
@@ -83,7 +93,10 @@ def configurations(results: Sequence[TrialResult]) -> list[Configuration]:
     for result in results:
         if result.state == "finished":
             groups[result.label, result.assignments].append(result)
-    made = [Configuration(*key, tuple(sorted(group, key=lambda result: result.seed))) for key, group in groups.items()]
+    made = [
+        Configuration(*key, tuple(sorted(group, key=lambda result: result.seed)))
+        for key, group in groups.items()
+    ]
     return sorted(made, key=lambda configuration: -configuration.mean)
 
 
@@ -103,25 +116,36 @@ def from_record(record: dict[str, Any]) -> TrialResult:
 
 def to_record(result: TrialResult) -> dict[str, Any]:
     """A trial as JSON can hold it, which knows no NaN."""
-    return {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in asdict(result).items()}
+    return {
+        name: None if isinstance(value, float) and math.isnan(value) else value
+        for name, value in asdict(result).items()
+    }
 
 
 def with_earlier(file: Path, results: Sequence[TrialResult]) -> list[TrialResult]:
     """A search that goes on keeps what its summary.json has of before."""
-    earlier = [from_record(trial) for trial in json.loads(file.read_text())["trials"]] if file.exists() else []
+    earlier = (
+        [from_record(trial) for trial in json.loads(file.read_text())["trials"]] if file.exists() else []
+    )
     known = {(result.label, result.seed, result.assignments) for result in results}
-    return [result for result in earlier if (result.label, result.seed, result.assignments) not in known] + list(results)
+    return [
+        result for result in earlier if (result.label, result.seed, result.assignments) not in known
+    ] + list(results)
 
 
 def as_record(results: Sequence[TrialResult]) -> dict[str, Any]:
     """Everything, for summary.json."""
     rows = [configuration.row() for configuration in configurations(results)]
-    states = {state: sum(result.state == state for result in results) for state in ("finished", "pruned", "failed")}
+    states = {
+        state: sum(result.state == state for result in results) for state in ("finished", "pruned", "failed")
+    }
     return {"states": states, "configurations": rows, "trials": [to_record(result) for result in results]}
 
 
 def draw_parallel_coordinates(results: Sequence[TrialResult], path: Path, title: str) -> None:
-    """One line for each finished trial: architecture, what it changes, seed, validation accuracy as the colour."""
+    """One line for each finished trial: architecture, what it changes, seed, validation accuracy as the
+    colour.
+    """
     import matplotlib.pyplot as plt
 
     finished = [result for result in results if result.state == "finished"]
@@ -148,12 +172,23 @@ def draw_parallel_coordinates(results: Sequence[TrialResult], path: Path, title:
 
 
 def _write_ticks(axes: Any, column: int, ticks: list[tuple[float, str]]) -> None:
-    """Beside the axis, over the lines and readable there: left of the first axis, where no line runs, else right."""
-    place: dict[str, Any] = {"xytext": (-4, 0), "ha": "right"} if column == 0 else {"xytext": (4, 0), "ha": "left"}
+    """Beside the axis, over the lines and readable there: left of the first axis, where no line runs, else
+    right.
+    """
+    place: dict[str, Any] = (
+        {"xytext": (-4, 0), "ha": "right"} if column == 0 else {"xytext": (4, 0), "ha": "left"}
+    )
     ground = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1.0}
     for height, text in ticks:
         axes.annotate(
-            text, (column, height), textcoords="offset points", va="center", fontsize=8, parse_math=False, bbox=ground, **place
+            text,
+            (column, height),
+            textcoords="offset points",
+            va="center",
+            fontsize=8,
+            parse_math=False,
+            bbox=ground,
+            **place,
         )
 
 
@@ -173,7 +208,9 @@ def _number(text: str) -> str | float:
 def _scale(values: Sequence[str | float]) -> tuple[dict[str, float], list[tuple[float, str]]]:
     """Value -> height between 0 and 1, and a few heights with their text."""
     numbers = [value for value in values if isinstance(value, float)]
-    distinct: list[Any] = sorted(set(numbers)) if len(numbers) == len(values) else sorted({str(value) for value in values})
+    distinct: list[Any] = (
+        sorted(set(numbers)) if len(numbers) == len(values) else sorted({str(value) for value in values})
+    )
     if isinstance(distinct[0] if distinct else "", float) and len(distinct) > 1:
         low, high = distinct[0], distinct[-1]
         heights = {str(value): (value - low) / (high - low) for value in distinct}

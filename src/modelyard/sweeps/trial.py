@@ -33,16 +33,30 @@ def prepare_worker(parent_ends: int) -> None:
     os.environ.setdefault("GOMP_SPINCOUNT", SPINS)
 
 
-def train_one(build: BuildRequest, sweep: SweepRequest, assignments: tuple[str, ...], on_epoch: OnEpoch) -> TrialResult:
-    """Train and record; what was done before is only looked up. Raises: ModelyardError, of which the run tells."""
+def train_one(
+    build: BuildRequest, sweep: SweepRequest, assignments: tuple[str, ...], on_epoch: OnEpoch
+) -> TrialResult:
+    """Train and record; what was done before is only looked up. Raises: ModelyardError, of which the run
+    tells.
+    """
     home = Home.current()
     tags = {
-        "modelyard.dataset": build.dataset, "modelyard.data_digest": build.data_digest, "label": build.label,
-        "architecture": build.recipe.model.architecture, "sweep": sweep.name, "pipeline_run": f"sweep {sweep.name}",
-    }  # fmt: skip
-    params = build.recipe.made_flat() | {"architecture": build.label, "dataset": build.dataset, "seed": build.seed}
+        "modelyard.dataset": build.dataset,
+        "modelyard.data_digest": build.data_digest,
+        "label": build.label,
+        "architecture": build.recipe.model.architecture,
+        "sweep": sweep.name,
+        "pipeline_run": f"sweep {sweep.name}",
+    }
+    params = build.recipe.made_flat() | {
+        "architecture": build.label,
+        "dataset": build.dataset,
+        "seed": build.seed,
+    }
     name = f"{sweep.name}-{build.label}-{build.seed}"
-    run_id = runs.start_run(home, f"sweep-{sweep.name}-{build.training_key}", name=name, params=params, tags=tags)
+    run_id = runs.start_run(
+        home, f"sweep-{sweep.name}-{build.training_key}", name=name, params=params, tags=tags
+    )
     seen: list[EpochReport] = []
 
     def heard(epoch: EpochReport) -> None:
@@ -68,14 +82,25 @@ def _recorded(build: BuildRequest, run_id: str, assignments: tuple[str, ...], fo
     runs.finish_trial(Home.current(), run_id, _metrics(history))
     seconds = sum(epoch.seconds for epoch in history)
     return TrialResult(
-        build.label, build.seed, assignments, "finished", best.validation_accuracy, best.validation_loss, seconds, run_id
+        build.label,
+        build.seed,
+        assignments,
+        "finished",
+        best.validation_accuracy,
+        best.validation_loss,
+        seconds,
+        run_id,
     )
 
 
 def _metrics(history: list[EpochReport]) -> dict[str, float]:
     best = kept_epoch(history)
     seconds = sum(epoch.seconds for epoch in history)
-    return {"validation/accuracy": best.validation_accuracy, "validation/nll": best.validation_loss, "train/seconds": seconds}
+    return {
+        "validation/accuracy": best.validation_accuracy,
+        "validation/nll": best.validation_loss,
+        "train/seconds": seconds,
+    }
 
 
 def search_one(build: BuildRequest, sweep: SweepRequest, number: int) -> list[TrialResult]:
@@ -91,7 +116,9 @@ def search_one(build: BuildRequest, sweep: SweepRequest, number: int) -> list[Tr
     def ask_whether_to_go_on(epoch: EpochReport) -> None:
         trial.report(epoch.validation_accuracy, epoch.epoch)
         if trial.should_prune():
-            raise GivenUpError(f"given up after epoch {epoch.epoch} with {epoch.validation_accuracy:.2%}: below the median")
+            raise GivenUpError(
+                f"given up after epoch {epoch.epoch} with {epoch.validation_accuracy:.2%}: below the median"
+            )
 
     for seed in sweep.seeds:
         listen: OnEpoch = ask_whether_to_go_on if seed == sweep.seeds[0] else _silent

@@ -1,4 +1,6 @@
-"""All that is printed for people passes here: no name of a file or class colours it, moves the cursor or forges a line."""
+"""All that is printed for people passes here: no name of a file or class colours it, moves the cursor or
+forges a line.
+"""
 
 # rich is imported inside, so that commands without a table start quickly.
 from __future__ import annotations

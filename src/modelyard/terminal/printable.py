@@ -1,4 +1,6 @@
-"""Text of others (names of files and classes, answers, messages of libraries) made safe for where it is shown."""
+"""Text of others (names of files and classes, answers, messages of libraries) made safe for where it is
+shown.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +12,20 @@ from urllib.parse import urlsplit
 MAX_TEXT = 1000
 """Characters of a message; whatever a client or a file holds, an error is a line."""
 UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-"""Controls (C0, DEL, C1), line separators, overrides of the writing direction, and bytes that were no UTF-8."""
+"""Controls (C0, DEL, C1), line separators, overrides of the writing direction, and bytes that
+were no UTF-8.
+"""
 CREDENTIALS = re.compile(r"(\w://)[^\s/'\"<>]*@")
 MARKDOWN = re.compile(r"[\\`*_\[\]|~]|:(?=//)|(?<=www)\.")
 
 
 def printable(text: object) -> str:
-    r"""The text as one line that no terminal obeys (what it would obey is shown as `\x1b`), without passwords in addresses."""
-    plain = UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape", "surrogatepass").decode(), str(text))
+    r"""The text as one line that no terminal obeys (what it would obey is shown as `\x1b`), without passwords
+    in addresses.
+    """
+    plain = UNPRINTABLE.sub(
+        lambda found: found[0].encode("unicode_escape", "surrogatepass").decode(), str(text)
+    )
     return CREDENTIALS.sub(r"\1", plain)
 
 
@@ -27,7 +35,9 @@ def shortened(text: str) -> str:
 
 
 def elided(text: str, most: int) -> str:
-    """At most so many characters: the beginning and a little of the end, where names of classes often differ."""
+    """At most so many characters: the beginning and a little of the end, where names of classes
+    often differ.
+    """
     return text if len(text) <= most else f"{text[: most - 1 - most // 4]}…{text[-(most // 4) :]}"
 
 

@@ -28,7 +28,8 @@ NOTE = "its process was killed; the same command goes on from the last checkpoin
 def reconcile(home: Home) -> list[str]:
     """Put right what killed processes of this machine left in the store; says what was done, a line each.
 
-    Safe beside living runs: a run, training, folder or file is only touched when the process that it belongs to is gone.
+    Safe beside living runs: a run, training, folder or file is only touched when the process that it belongs
+    to is gone.
     """
     if not home.database.exists():
         return []
@@ -56,7 +57,9 @@ def _mark_killed(home: Home) -> Iterator[str]:
         workers = run.data.tags.get(PROCESS_TAG, "").split()
         if workers and all(is_gone(name, home) for name in workers):
             client.set_tag(run.info.run_id, "mlflow.note.content", NOTE)
-            client.set_terminated(run.info.run_id, "KILLED", _last_sign(client, run.info.run_id, run.info.start_time))
+            client.set_terminated(
+                run.info.run_id, "KILLED", _last_sign(client, run.info.run_id, run.info.start_time)
+            )
             yield f"marked {run.info.run_name} as killed: {NOTE}"
 
 
@@ -75,7 +78,11 @@ def _remove_scraps(home: Home) -> Iterator[str]:
                 if SCRATCH.fullmatch(path.name) and path.is_dir() and is_abandoned(path):
                     shutil.rmtree(path)
                     yield f"removed {path}: its writer is gone"
-                elif (match := TEMPORARY.fullmatch(path.name)) and is_abandoned(path) and not psutil.pid_exists(int(match[1])):
+                elif (
+                    (match := TEMPORARY.fullmatch(path.name))
+                    and is_abandoned(path)
+                    and not psutil.pid_exists(int(match[1]))
+                ):
                     path.unlink()
                     yield f"removed {path}: its writer is gone"
 

@@ -35,7 +35,8 @@ def relocate(home: Home) -> str:
     """Repair a moved store; gives what was done in one line.
 
     The database is copied first and changed in one transaction; what fails afterwards puts the copy back.
-    Raises: StoreError where there is no store, its artifacts are not here, or MLflow cannot read them afterwards.
+    Raises: StoreError where there is no store, its artifacts are not here, or MLflow cannot read them
+    afterwards.
     """
     if not home.database.exists():
         raise StoreError(f"there is no store at {home.root}; name the moved one by MODELYARD_HOME")
@@ -54,9 +55,12 @@ def relocate(home: Home) -> str:
     except (MlflowException, ModelyardError, sqlite3.Error, OSError) as error:
         put_back(home, copy)
         reason = str(error).splitlines()[0][:200]
-        raise StoreError(f"the relocated store cannot be read ({reason}); the database is as it was") from error
+        raise StoreError(
+            f"the relocated store cannot be read ({reason}); the database is as it was"
+        ) from error
     return (
-        f"relocated from {before} to {now}: {changed} paths, {schedules} schedules; {files} files of the newest run and"
+        f"relocated from {before} to {now}: {changed} paths, {schedules} schedules; {files} "
+        "files of the newest run and"
         f" {models} models were read; the copy from before is {copy}"
     )
 
@@ -69,25 +73,31 @@ def made_at(home: Home) -> str:
     except sqlite3.Error as error:
         raise StoreError(f"{home.database} cannot be read: {error}; see modelyard doctor") from error
     if found is None:
-        raise StoreError(f"{home.database} holds no experiment {EXPERIMENT!r}: it is not a store of Modelyard")
+        raise StoreError(
+            f"{home.database} holds no experiment {EXPERIMENT!r}: it is not a store of Modelyard"
+        )
     return found[1]
 
 
 def _rewrite(home: Home, before: str, now: str) -> int:
-    """Our own prefix only, whole path parts only; all columns or none. A path is compared as text, never as a pattern."""
+    """Our own prefix only, whole path parts only; all columns or none. A path is compared as text, never as a
+    pattern.
+    """
     changed = 0
     with closing(sqlite3.connect(home.database, timeout=5)) as connection, connection:
         connection.execute("BEGIN EXCLUSIVE")
         for table, column in PLACES:
             changed += connection.execute(
-                f"UPDATE {table} SET {column} = ? || substr({column}, ?) WHERE {column} = ? OR substr({column}, 1, ?) = ?",
+                f"UPDATE {table} SET {column} = ? || substr({column}, ?) WHERE {column} = ? OR "
+                f"substr({column}, 1, ?) = ?",
                 [now, len(before) + 1, before, len(before) + 1, f"{before}/"],
             ).rowcount
     return changed
 
 
 def rewrite_schedules(home: Home, before: Path) -> int:
-    """Tell the runs of schedules where the store is, or they would go on in the old place; gives how many schedules.
+    """Tell the runs of schedules where the store is, or they would go on in the old place; gives how many
+    schedules.
 
     Raises: sqlite3.Error.
     """
@@ -103,11 +113,16 @@ def rewrite_schedules(home: Home, before: Path) -> int:
 
 
 def _verify(home: Home) -> tuple[int, int]:
-    """By MLflow's client: the newest run's files are listed and downloaded, each model's newest version is loaded."""
+    """By MLflow's client: the newest run's files are listed and downloaded, each model's newest version is
+    loaded.
+    """
     client, experiment = open_store(home)
     runs = client.search_runs([experiment], "attributes.status = 'FINISHED'", max_results=1)
     files = sum(_read_files(client, run.info.run_id) for run in runs)
-    newest = {version.name: version.version for version in client.search_model_versions(order_by=["version_number ASC"])}
+    newest = {
+        version.name: version.version
+        for version in client.search_model_versions(order_by=["version_number ASC"])
+    }
     for name, number in newest.items():
         mlflow.onnx.load_model(f"models:/{name}/{number}")
     return files, len(newest)

@@ -25,7 +25,12 @@ from modelyard.terminal.printable import in_markdown
 from modelyard.tracking.store import open_for_writing, open_store
 
 logger = logging.getLogger(__name__)
-KEY_TAG, GROUP_TAG, PROCESS_TAG, TRAINING_TAG = "modelyard.key", "pipeline_run", "modelyard.process", "modelyard.training"
+KEY_TAG, GROUP_TAG, PROCESS_TAG, TRAINING_TAG = (
+    "modelyard.key",
+    "pipeline_run",
+    "modelyard.process",
+    "modelyard.training",
+)
 NOTE_TAG = "mlflow.note.content"
 """What MLflow's page shows as the run's description; it renders Markdown."""
 RunFields = dict[str, Any]
@@ -40,18 +45,28 @@ def start_run(home: Home, key: str, *, name: str, params: RunFields, tags: dict[
         if found:
             run_id: str = found[0].info.run_id
             if found[0].info.status != "FINISHED":
-                client.set_tag(run_id, PROCESS_TAG, _with_this_process(home, found[0].data.tags.get(PROCESS_TAG, "")))
+                client.set_tag(
+                    run_id, PROCESS_TAG, _with_this_process(home, found[0].data.tags.get(PROCESS_TAG, ""))
+                )
                 client.update_run(run_id, status="RUNNING")
                 _describe(client, found[0], params, tags)
             return run_id
-        run = client.create_run(experiment, tags=tags | {KEY_TAG: key, PROCESS_TAG: own_identity(home)}, run_name=name)
+        run = client.create_run(
+            experiment, tags=tags | {KEY_TAG: key, PROCESS_TAG: own_identity(home)}, run_name=name
+        )
         _describe(client, run, params, tags)
         return str(run.info.run_id)
 
 
 def _describe(client: MlflowClient, run: Run, params: RunFields, tags: dict[str, str]) -> None:
-    """Parameters and data of a run, unless it has them: a kill after the run was made may have left them out."""
-    flat = [Param(name, str(value)) for name, value in params.items() if value is not None and name not in run.data.params]
+    """Parameters and data of a run, unless it has them: a kill after the run was made may have
+    left them out.
+    """
+    flat = [
+        Param(name, str(value))
+        for name, value in params.items()
+        if value is not None and name not in run.data.params
+    ]
     if flat:
         client.log_batch(run.info.run_id, params=flat)
     if run.inputs is None or not run.inputs.dataset_inputs:
@@ -66,17 +81,26 @@ def _with_this_process(home: Home, names: str) -> str:
 
 def source_tags() -> dict[str, str]:
     """Who started the run and from which commit, under MLflow's own names."""
-    tags = {"mlflow.user": getpass.getuser(), "mlflow.source.name": "modelyard run", "mlflow.source.type": "LOCAL"}
+    tags = {
+        "mlflow.user": getpass.getuser(),
+        "mlflow.source.name": "modelyard run",
+        "mlflow.source.type": "LOCAL",
+    }
     git = shutil.which("git")
     if git is None:
         return tags
-    head = subprocess.run([git, "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, check=False)
+    head = subprocess.run(
+        [git, "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, check=False
+    )
     return tags | ({"mlflow.source.git.commit": head.stdout.strip()} if head.returncode == 0 else {})
 
 
 def _log_dataset(client: MlflowClient, run_id: str, tags: dict[str, str]) -> None:
     dataset = Dataset(
-        tags["modelyard.dataset"], tags["modelyard.data_digest"][:16], "local", json.dumps(tags["modelyard.dataset"])
+        tags["modelyard.dataset"],
+        tags["modelyard.data_digest"][:16],
+        "local",
+        json.dumps(tags["modelyard.dataset"]),
     )
     client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
 
@@ -111,8 +135,12 @@ def is_finished(home: Home, run_id: str) -> bool:
     return bool(client.get_run(run_id).info.status == "FINISHED")
 
 
-def finish_run(home: Home, run_id: str, metrics: dict[str, float], report: Path, model_id: str | None = None) -> None:
-    """Final metrics, bound to the data set and the model that it logged, and the evaluation's report; the run is FINISHED."""
+def finish_run(
+    home: Home, run_id: str, metrics: dict[str, float], report: Path, model_id: str | None = None
+) -> None:
+    """Final metrics, bound to the data set and the model that it logged, and the evaluation's report; the run
+    is FINISHED.
+    """
     client, _ = open_for_writing(home, run_id)
     tags = client.get_run(run_id).data.tags
     now = int(time.time() * 1000)
@@ -128,7 +156,9 @@ def finish_run(home: Home, run_id: str, metrics: dict[str, float], report: Path,
 
 
 def finish_trial(home: Home, run_id: str, metrics: dict[str, float], *, pruned: str = "") -> None:
-    """Final metrics of a training without a model to register; one that was given up is KILLED and says why."""
+    """Final metrics of a training without a model to register; one that was given up is KILLED
+    and says why.
+    """
     client, _ = open_for_writing(home, run_id)
     now = int(time.time() * 1000)
     client.log_batch(run_id, [Metric(name, value, now, 0) for name, value in metrics.items()])
@@ -188,7 +218,9 @@ def unfinished_steps(home: Home) -> set[str]:
     steps: set[str] = set()
     token = ""
     while token is not None:
-        page = client.search_runs([experiment], "attributes.status = 'RUNNING'", max_results=1000, page_token=token or None)
+        page = client.search_runs(
+            [experiment], "attributes.status = 'RUNNING'", max_results=1000, page_token=token or None
+        )
         for tags in (run.data.tags for run in page):
             key = tags.get(KEY_TAG, "")
             steps |= {f"evaluate-{key}", f"export-{key}", tags.get(TRAINING_TAG, "")}

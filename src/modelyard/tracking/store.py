@@ -29,7 +29,8 @@ RELOCATE = "move it back or run: modelyard doctor --relocate"
 
 
 def open_store(home: Home) -> tuple[MlflowClient, str]:
-    """The client and the experiment's id, empty for a reader where there is none; creates the store on first use.
+    """The client and the experiment's id, empty for a reader where there is none; creates the store on first
+    use.
 
     Raises: StoreError when the database is locked, outdated or damaged, or the store was moved.
     """
@@ -47,7 +48,9 @@ def open_store(home: Home) -> tuple[MlflowClient, str]:
 
 
 def open_for_writing(home: Home, run_id: str = "") -> tuple[MlflowClient, str]:
-    """As `open_store`; an experiment or run that somebody deleted in MLflow is restored, with a line. Raises: StoreError."""
+    """As `open_store`; an experiment or run that somebody deleted in MLflow is restored, with a line. Raises:
+    StoreError.
+    """
     client, experiment = open_store(home)
     say = current_progress.get().say
     if client.get_experiment(experiment).lifecycle_stage == LifecycleStage.DELETED:
@@ -68,7 +71,10 @@ def _open(home: Home, uri: str, *, is_new: bool) -> tuple[MlflowClient, str]:
         found, client = None if is_new else _stored(home), MlflowClient(uri, uri)
         if found is None and is_for_reading(home):
             return client, ""
-        experiment, place = found or (client.create_experiment(EXPERIMENT, str(home.artifacts)), str(home.artifacts))
+        experiment, place = found or (
+            client.create_experiment(EXPERIMENT, str(home.artifacts)),
+            str(home.artifacts),
+        )
     except (MlflowException, SQLAlchemyError, sqlite3.Error) as error:
         raise StoreError(f"{home.database} cannot be opened: {_cause(error)}") from error
     if place != str(home.artifacts):
@@ -77,7 +83,9 @@ def _open(home: Home, uri: str, *, is_new: bool) -> tuple[MlflowClient, str]:
 
 
 def _stored(home: Home) -> tuple[str, str] | None:
-    """Our experiment's id and place; None where there is none yet, as after a first run was killed. Raises: StoreError."""
+    """Our experiment's id and place; None where there is none yet, as after a first run was killed. Raises:
+    StoreError.
+    """
     with closing(sqlite3.connect(read_only(home), uri=True)) as connection:
         if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'experiments'").fetchone() is None:
             return None
@@ -89,7 +97,9 @@ def _stored(home: Home) -> tuple[str, str] | None:
 
 
 def stored_experiment(connection: sqlite3.Connection, home: Home) -> tuple[str, str] | None:
-    """Our experiment's id and place, whatever somebody named it or deleted: told by its place; of a moved store by its name."""
+    """Our experiment's id and place, whatever somebody named it or deleted: told by its place; of a moved
+    store by its name.
+    """
     found = connection.execute(
         "SELECT experiment_id, artifact_location FROM experiments WHERE name = ? OR artifact_location LIKE ?"
         " ORDER BY artifact_location = ? DESC, name = ? DESC",
@@ -104,7 +114,9 @@ def is_for_reading(home: Home) -> bool:
 
 
 def read_only(home: Home) -> str:
-    """SQLite's name of the database, to read it. Where nobody writes there is no log, and a reader can make none: immutable."""
+    """SQLite's name of the database, to read it. Where nobody writes there is no log, and a reader can make
+    none: immutable.
+    """
     rests = is_for_reading(home) and not home.database.with_name(f"{home.database.name}-wal").exists()
     return f"file:{quote(str(home.database))}?mode=ro{'&immutable=1' if rests else ''}"
 
@@ -112,7 +124,8 @@ def read_only(home: Home) -> str:
 def schema_is_current(home: Home) -> bool:
     """Whether the database was made or upgraded by this version of MLflow.
 
-    MLflow itself refuses an outdated one only where no table is missing; else it migrates in place, without a copy.
+    MLflow itself refuses an outdated one only where no table is missing; else it migrates in place, without a
+    copy.
     """
     with closing(sqlite3.connect(read_only(home), uri=True)) as connection:
         return _is_current(connection)

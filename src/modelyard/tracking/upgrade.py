@@ -35,7 +35,14 @@ def upgrade(home: Home) -> str:
             _migrate(home)
             if problem := _problem(home, wanted):
                 raise StoreError(problem)
-        except (MlflowException, SQLAlchemyError, sqlite3.Error, OSError, StoreError, KeyboardInterrupt) as error:
+        except (
+            MlflowException,
+            SQLAlchemyError,
+            sqlite3.Error,
+            OSError,
+            StoreError,
+            KeyboardInterrupt,
+        ) as error:
             put_back(home, copy)
             reason = str(error).strip().splitlines()[:1] or ["stopped"]
             raise StoreError(
@@ -57,7 +64,9 @@ def _revision(home: Home) -> str:
         with closing(sqlite3.connect(home.database, timeout=5)) as connection:
             found = connection.execute("SELECT version_num FROM alembic_version").fetchone()
     except sqlite3.Error as error:
-        raise StoreError(f"{home.database} cannot be read: {error}; put a copy back or move it away") from error
+        raise StoreError(
+            f"{home.database} cannot be read: {error}; put a copy back or move it away"
+        ) from error
     if found is None:
         raise StoreError(f"{home.database} has no schema revision: MLflow did not make it")
     return str(found[0])

@@ -1,4 +1,6 @@
-"""The moving average of a model's weights (Polyak and Juditsky 1992), which is what is evaluated and exported."""
+"""The moving average of a model's weights (Polyak and Juditsky 1992), which is what is evaluated and
+exported.
+"""
 
 from __future__ import annotations
 

@@ -39,19 +39,31 @@ class Pace:
     def __enter__(self) -> None:
         self._since = time.perf_counter()
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._cost, self._since = time.perf_counter() - self._since, time.perf_counter()
         self.total += self._cost
 
 
 def save_checkpoint(
-    path: Path, models: dict[str, nn.Module], optimizer: torch.optim.Optimizer, others: dict[str, Tensor], progress: Progress
+    path: Path,
+    models: dict[str, nn.Module],
+    optimizer: torch.optim.Optimizer,
+    others: dict[str, Tensor],
+    progress: Progress,
 ) -> None:
     """Write models (by role), optimizer state, other tensors (by name) and JSON progress in one replace."""
-    tensors = {f"{role}.{name}": value for role, model in models.items() for name, value in model.state_dict().items()}
+    tensors = {
+        f"{role}.{name}": value
+        for role, model in models.items()
+        for name, value in model.state_dict().items()
+    }
     tensors |= {f"others.{name}": value for name, value in others.items()}
     for index, state in optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer.{index}.{name}": value for name, value in state.items() if isinstance(value, Tensor)}
+        tensors |= {
+            f"optimizer.{index}.{name}": value for name, value in state.items() if isinstance(value, Tensor)
+        }
     contiguous = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
     write_atomically(path, save(contiguous, {"progress": json.dumps(progress)}))
 
@@ -76,7 +88,9 @@ def load_checkpoint(
 
 
 def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {name[len(prefix) + 1 :]: value for name, value in tensors.items() if name.startswith(f"{prefix}.")}
+    return {
+        name[len(prefix) + 1 :]: value for name, value in tensors.items() if name.startswith(f"{prefix}.")
+    }
 
 
 def _restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
@@ -87,5 +101,7 @@ def _restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tens
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
     for parameter, moments in optimizer.state.items():
         for key, value in moments.items():
-            if value.shape == parameter.shape:  # the parameter's memory format too, or the fused kernel rounds otherwise
+            if (
+                value.shape == parameter.shape
+            ):  # the parameter's memory format too, or the fused kernel rounds otherwise
                 moments[key] = torch.empty_like(parameter).copy_(value)

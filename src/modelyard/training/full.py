@@ -10,7 +10,9 @@ import torch
 from modelyard.errors import TrainingError
 
 FULL = ("out of memory", "ALLOC_FAILED", "can't allocate memory")
-"""What CUDA, cuBLAS and torch's CPU allocator say; only torch's own CUDA allocator has an error of its own."""
+"""What CUDA, cuBLAS and torch's CPU allocator say; only torch's own CUDA allocator has an error
+of its own.
+"""
 
 
 @contextmanager
@@ -22,8 +24,10 @@ def told_when_full(device: torch.device, batch_size: int) -> Iterator[None]:
         if not isinstance(error, torch.OutOfMemoryError) and not any(sign in str(error) for sign in FULL):
             raise
         raise TrainingError(
-            f"the memory of {device} ran out in batches of {batch_size} images{_room(device)}; lower training.batch_size"
-            f" or end what else holds it{' (nvidia-smi)' * (device.type == 'cuda')}; the checkpoint of good epochs is kept"
+            f"the memory of {device} ran out in batches of {batch_size} images{_room(device)}; "
+            "lower training.batch_size"
+            f" or end what else holds it{' (nvidia-smi)' * (device.type == 'cuda')}; the "
+            "checkpoint of good epochs is kept"
         ) from error
 
 
@@ -33,5 +37,8 @@ def _room(device: torch.device) -> str:
         if device.type == "cuda":
             free, total = torch.cuda.mem_get_info(device)
             others = total - free - torch.cuda.memory_reserved(device)
-            return f" ({total / 1e9:.1f} GB, {max(0, others) / 1e9:.1f} of them held outside this training's tensors)"
+            return (
+                f" ({total / 1e9:.1f} GB, {max(0, others) / 1e9:.1f} of them held outside this "
+                "training's tensors)"
+            )
     return ""

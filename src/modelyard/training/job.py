@@ -34,10 +34,16 @@ from modelyard.training.full import told_when_full
 from modelyard.training.loop import train
 from modelyard.training.precision import resolve_device
 
-WEIGHTS_FILE, RESULT_FILE, JOB_FILE, ERRORS_FILE = "weights.safetensors", "training.json", "job.json", "stderr.log"
+WEIGHTS_FILE, RESULT_FILE, JOB_FILE, ERRORS_FILE = (
+    "weights.safetensors",
+    "training.json",
+    "job.json",
+    "stderr.log",
+)
 PROBES_FILE = "precision.json"
 SPINS = "1000"
-"""OpenMP threads that spin for long starve each other as soon as another process needs a core; none makes small
+"""OpenMP threads that spin for long starve each other as soon as another process needs a core; none makes
+small
 batches slow (figures: docs/decisions.md)."""
 OnEpoch = Callable[[EpochReport], None]
 
@@ -59,7 +65,8 @@ class TrainJob(Config):
 def run_job(job: TrainJob, out: Path, on_epoch: OnEpoch) -> None:
     """Train in this process; leaves weights and `training.json` in `out`.
 
-    Raises: TrainingError when the loss is not finite or the device's memory does not suffice; a checkpoint stays.
+    Raises: TrainingError when the loss is not finite or the device's memory does not suffice; a checkpoint
+    stays.
     """
     dataset = open_packed(Path(job.data_folder), verify=False)
     device = resolve_device(job.device)
@@ -112,8 +119,16 @@ def run_job_in_subprocess(job: TrainJob, out: Path, on_epoch: OnEpoch) -> None:
     if messages:
         logging.getLogger(__name__).info("stderr of the training:\n%s", "\n".join(messages))
     if code:
-        kind = ModelyardError if code == ModelyardError.exit_code else TrainingKilledError if code < 0 else TrainingError
-        raise kind(expected or (messages[-1] if messages else f"training ended with code {code} (out of memory?)"))
+        kind = (
+            ModelyardError
+            if code == ModelyardError.exit_code
+            else TrainingKilledError
+            if code < 0
+            else TrainingError
+        )
+        raise kind(
+            expected or (messages[-1] if messages else f"training ended with code {code} (out of memory?)")
+        )
 
 
 def serve_job(out: Path) -> int:
@@ -132,7 +147,9 @@ def serve_job(out: Path) -> int:
 
 
 def answers() -> TextIO:
-    """This process's standard output, for answers alone: what an own module prints from now on goes nowhere."""
+    """This process's standard output, for answers alone: what an own module prints from now on
+    goes nowhere.
+    """
     stream = os.fdopen(os.dup(1), "w")
     with Path(os.devnull).open("w") as nowhere:
         os.dup2(nowhere.fileno(), 1)

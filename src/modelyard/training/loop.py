@@ -1,4 +1,5 @@
-"""The training loop. A run is a pure function of (recipe, data, seed) on a CPU; on CUDA kernels may add in any order.
+"""The training loop. A run is a pure function of (recipe, data, seed) on a CPU; on CUDA kernels may add in
+any order.
 
 B batch, C channels, H height, W width, K classes, N images.
 """
@@ -56,7 +57,8 @@ def train(  # noqa: PLR0913 - what a run is a function of, and who is told
 
     `probe_memory` is the file in which the answers of the precision probe are kept.
 
-    Raises: TrainingError for less than two images, or when the loss is not finite; the last good checkpoint stays.
+    Raises: TrainingError for less than two images, or when the loss is not finite; the last good checkpoint
+    stays.
     """
     began = time.perf_counter()
     feed = ImageFeed(_some(splits.train, config.max_train_images or len(splits.train)), device)
@@ -80,12 +82,20 @@ def train(  # noqa: PLR0913 - what a run is a function of, and who is told
     assert state.best is not None
     seconds = time.perf_counter() - began
     return TrainResult(
-        state.models["best"].eval(), state.history, state.precision, state.best.epoch, len(feed), seconds, pace.total
+        state.models["best"].eval(),
+        state.history,
+        state.precision,
+        state.best.epoch,
+        len(feed),
+        seconds,
+        pace.total,
     )
 
 
 def predict_logits(model: nn.Module, split: Split, device: torch.device, batch_size: int = 512) -> Tensor:
-    """float32 logits [N, K] on the CPU, in evaluation mode; computed in float32 but where autocast says otherwise."""
+    """float32 logits [N, K] on the CPU, in evaluation mode; computed in float32 but where autocast says
+    otherwise.
+    """
     was_training = model.training
     model.eval()
     logits: list[Tensor] = []
@@ -102,7 +112,9 @@ def predict_logits(model: nn.Module, split: Split, device: torch.device, batch_s
 def _some(split: Split, count: int) -> Split:
     """At most `count` images, evenly spaced: those of a folder come class by class. Raises: TrainingError."""
     if min(count, len(split)) < 2:  # batch norm has no variance of one
-        raise TrainingError(f"expected at least 2 images to train on, received {min(count, len(split))}; allow or add more")
+        raise TrainingError(
+            f"expected at least 2 images to train on, received {min(count, len(split))}; allow or add more"
+        )
     return split.take(np.arange(count) * len(split) // count) if count < len(split) else split
 
 
@@ -120,7 +132,9 @@ def _is_stale(state: TrainState, config: TrainingConfig) -> bool:
     return bool(config.patience and best and len(state.history) - best.epoch >= config.patience)
 
 
-def _epoch(state: TrainState, config: TrainingConfig, feed: ImageFeed, validation: Split, plan: tuple[int, int]) -> EpochReport:
+def _epoch(
+    state: TrainState, config: TrainingConfig, feed: ImageFeed, validation: Split, plan: tuple[int, int]
+) -> EpochReport:
     """One pass and its validation; `plan` is (seed, epochs). All randomness follows from (seed, epoch)."""
     started, epoch = time.perf_counter(), len(state.history)
     seed, epochs = plan
@@ -146,7 +160,8 @@ def _epoch(state: TrainState, config: TrainingConfig, feed: ImageFeed, validatio
     train_loss = losses.item() / max(1, step - first)
     if not math.isfinite(train_loss):
         raise TrainingError(
-            f"the loss of epoch {epoch + 1} is not finite ({train_loss}); lower training.optimizer.learning_rate"
+            f"the loss of epoch {epoch + 1} is not finite ({train_loss}); lower "
+            "training.optimizer.learning_rate"
             f" (now {config.optimizer.learning_rate:g}); the checkpoint of {epoch} good epochs is kept"
         )
     with autocast(state.precision, feed.labels_N.device):
@@ -169,20 +184,26 @@ def calibrated_loss(logits_NK: Tensor, labels_N: Tensor) -> float:
 
     Late epochs are more often right and too sure of it, which the temperature of the exported graph mends.
     """
-    return min(functional.cross_entropy(logits_NK / temperature, labels_N).item() for temperature in TEMPERATURES)
+    return min(
+        functional.cross_entropy(logits_NK / temperature, labels_N).item() for temperature in TEMPERATURES
+    )
 
 
 Batch = tuple[Tensor, Tensor, Tensor | None]
 """Images [B, C, H, W], labels [B], and what each class counts [K]."""
 
 
-def _step(forward: Callable[[Tensor], Tensor], state: TrainState, batch: Batch, config: TrainingConfig, rate: float) -> Tensor:
+def _step(
+    forward: Callable[[Tensor], Tensor], state: TrainState, batch: Batch, config: TrainingConfig, rate: float
+) -> Tensor:
     """One optimizer step; gives the detached losses [B], weighted."""
     images_BCHW, labels_B, weights_K = batch
     model, optimizer = state.models["model"], state.optimizer
     with autocast(state.precision, images_BCHW.device):
         logits_BK = forward(images_BCHW.contiguous(memory_format=torch.channels_last))
-    losses_B = functional.cross_entropy(logits_BK.float(), labels_B, label_smoothing=config.label_smoothing, reduction="none")
+    losses_B = functional.cross_entropy(
+        logits_BK.float(), labels_B, label_smoothing=config.label_smoothing, reduction="none"
+    )
     if weights_K is not None:
         losses_B = losses_B * weights_K[labels_B]
     optimizer.zero_grad(set_to_none=True)

@@ -31,9 +31,14 @@ class OptimizerConfig(Config):
         """An optimizer over `model`'s parameters."""
         decayed = [parameter for parameter in model.parameters() if parameter.ndim > 1]
         others = [parameter for parameter in model.parameters() if parameter.ndim <= 1]
-        groups = [{"params": decayed, "weight_decay": self.weight_decay}, {"params": others, "weight_decay": 0.0}]
+        groups = [
+            {"params": decayed, "weight_decay": self.weight_decay},
+            {"params": others, "weight_decay": 0.0},
+        ]
         if self.name == "sgd":
-            return torch.optim.SGD(groups, lr=self.learning_rate, momentum=self.momentum, nesterov=self.momentum > 0)
+            return torch.optim.SGD(
+                groups, lr=self.learning_rate, momentum=self.momentum, nesterov=self.momentum > 0
+            )
         return torch.optim.AdamW(groups, lr=self.learning_rate, betas=(self.momentum, 0.99), fused=True)
 
     def rate_at(self, step: int, num_steps: int) -> float:

@@ -29,7 +29,9 @@ def resolve_device(name: str) -> torch.device:
     if name not in ("auto", "cpu", "cuda"):
         raise DeviceError(f"--device expects auto, cpu or cuda, received {name!r}")
     if name == "cuda" and not torch.cuda.is_available():
-        raise DeviceError("--device cuda: torch sees no CUDA device; use --device cpu or mend the driver (modelyard doctor)")
+        raise DeviceError(
+            "--device cuda: torch sees no CUDA device; use --device cpu or mend the driver (modelyard doctor)"
+        )
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
 
 
@@ -39,16 +41,24 @@ def autocast(precision: str, device: torch.device) -> AbstractContextManager[Non
     return torch.autocast(device.type, kinds[precision], enabled=precision != "fp32")
 
 
-def choose_precision(model: nn.Module, images_BCHW: Tensor, labels_B: Tensor, memory: Path | None = None) -> str:
+def choose_precision(
+    model: nn.Module, images_BCHW: Tensor, labels_B: Tensor, memory: Path | None = None
+) -> str:
     """What `probe_precision` found the first time for such a model and batch on this machine.
 
-    A probe is a measurement and may come out otherwise on a busy machine: with `memory` (a JSON file) equal trainings
-    on one machine run in one precision, and so give the same weights.
+    A probe is a measurement and may come out otherwise on a busy machine: with `memory` (a JSON file) equal
+    trainings on one machine run in one precision, and so give the same weights.
     """
-    device = torch.cuda.get_device_name(images_BCHW.device) if images_BCHW.is_cuda else torch.backends.cpu.get_cpu_capability()
+    device = (
+        torch.cuda.get_device_name(images_BCHW.device)
+        if images_BCHW.is_cuda
+        else torch.backends.cpu.get_cpu_capability()
+    )
     if device == NO_BF16:
         return "fp32"
-    question = sha256_of_json([torch.__version__, device, torch.get_num_threads(), repr(model), list(images_BCHW.shape)])
+    question = sha256_of_json(
+        [torch.__version__, device, torch.get_num_threads(), repr(model), list(images_BCHW.shape)]
+    )
     known = json.loads(memory.read_text()) if memory is not None and memory.exists() else {}
     if question not in known:
         known[question] = probe_precision(model, images_BCHW, labels_B)
@@ -61,7 +71,11 @@ def probe_precision(model: nn.Module, images_BCHW: Tensor, labels_B: Tensor) -> 
     """fp32 or a 16-bit type, whichever trains a copy of `model` faster on this machine (about one second)."""
     random_state = torch.get_rng_state()
     # CUDA devices before Ampere only emulate bf16
-    half = "fp16" if images_BCHW.is_cuda and not torch.cuda.is_bf16_supported(including_emulation=False) else "bf16"
+    half = (
+        "fp16"
+        if images_BCHW.is_cuda and not torch.cuda.is_bf16_supported(including_emulation=False)
+        else "bf16"
+    )
     speed = {name: _steps_per_second(model, images_BCHW, labels_B, name) for name in ("fp32", half)}
     torch.set_rng_state(random_state)
     return half if speed[half] > NEEDED_GAIN * speed["fp32"] else "fp32"

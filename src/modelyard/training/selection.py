@@ -1,6 +1,7 @@
 """Which images an epoch trains on, and what a class counts. N images, M of them chosen, K classes.
 
-All at first, then the hard ones and some of the others; each class as often as it occurs, or all equally often.
+All at first, then the hard ones and some of the others; each class as often as it occurs, or all equally
+often.
 """
 
 from __future__ import annotations
@@ -14,14 +15,19 @@ ClassWeights = Literal["none", "balanced"]
 Sampling = Literal["natural", "balanced"]
 
 HARD_PART = 0.5
-"""Of the chosen images; the rest is drawn from all others, so that none is forgotten and no wrong label rules."""
+"""Of the chosen images; the rest is drawn from all others, so that none is forgotten and no wrong label
+rules.
+"""
 
 
-def choose_images(losses_N: Tensor, share: float, generator: torch.Generator, balanced_N: Tensor | None = None) -> Tensor:
+def choose_images(
+    losses_N: Tensor, share: float, generator: torch.Generator, balanced_N: Tensor | None = None
+) -> Tensor:
     """Row numbers int64 [M] in random order; `share` of all, half of them those with the largest last loss.
 
-    Most images are learnt in one epoch and teach nothing more (selective backprop: Jiang et al. 2019). `losses_N` is
-    infinite where an image was not seen yet. With labels `balanced_N` as many rows, but of each class equally many.
+    Most images are learnt in one epoch and teach nothing more (selective backprop: Jiang et al. 2019).
+    `losses_N` is infinite where an image was not seen yet. With labels `balanced_N` as many rows, but of each
+    class equally many.
     """
     count, hard_part = num_chosen(len(losses_N), share), HARD_PART if share < 1 else 0.0
     if balanced_N is not None:
@@ -33,14 +39,19 @@ def choose_images(losses_N: Tensor, share: float, generator: torch.Generator, ba
     return chosen_M[torch.randperm(count, generator=generator)]
 
 
-def _balanced(losses_N: Tensor, labels_N: Tensor, count: int, hard_part: float, generator: torch.Generator) -> Tensor:
+def _balanced(
+    losses_N: Tensor, labels_N: Tensor, count: int, hard_part: float, generator: torch.Generator
+) -> Tensor:
     """Of each class equally many rows, up to one; no row comes again before all others of its class came."""
     sizes = torch.bincount(labels_N).tolist()
     by_class = [rows for rows in torch.split(labels_N.argsort(stable=True), sizes) if len(rows)]
     chosen: list[Tensor] = []
     for place, number in enumerate(torch.randperm(len(by_class), generator=generator).tolist()):
         rows, wanted = by_class[number], count // len(by_class) + (place < count % len(by_class))
-        chosen += [rows.repeat(wanted // len(rows)), rows[_some(losses_N[rows], wanted % len(rows), hard_part, generator)]]
+        chosen += [
+            rows.repeat(wanted // len(rows)),
+            rows[_some(losses_N[rows], wanted % len(rows), hard_part, generator)],
+        ]
     return torch.cat(chosen)
 
 
@@ -52,7 +63,8 @@ def _some(losses_N: Tensor, count: int, hard_part: float, generator: torch.Gener
 
 
 def class_weights(labels_N: Tensor, kind: ClassWeights) -> Tensor | None:
-    """What an image of each class counts, float32 [K]: N / (classes x images of the class), 1 in the mean over the images.
+    """What an image of each class counts, float32 [K]: N / (classes x images of the class), 1 in the mean
+    over the images.
 
     None where all count alike; 0 for a class without images.
     """

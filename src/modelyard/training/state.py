@@ -19,7 +19,9 @@ class TrainState:
     """Models by role, optimizer, loss scale, precision, what each image cost last and the epochs so far."""
 
     models: dict[str, nn.Module]
-    """`model` is trained, `average` is the mean of its weights, `best` the average of the best validation epoch."""
+    """`model` is trained, `average` is the mean of its weights, `best` the average of the best validation
+    epoch.
+    """
     optimizer: torch.optim.Optimizer
     scaler: torch.amp.GradScaler
     precision: str
@@ -28,7 +30,9 @@ class TrainState:
     history: list[EpochReport] = field(default_factory=list)
 
     @classmethod
-    def fresh(cls, model: nn.Module, optimizer: torch.optim.Optimizer, num_images: int, precision: str) -> TrainState:
+    def fresh(
+        cls, model: nn.Module, optimizer: torch.optim.Optimizer, num_images: int, precision: str
+    ) -> TrainState:
         """Before the first epoch. fp16 needs its loss scaled (Micikevicius et al. 2018)."""
         models = {"model": model, "average": copy.deepcopy(model), "best": copy.deepcopy(model)}
         device = next(model.parameters()).device
@@ -36,8 +40,12 @@ class TrainState:
         return cls(models, optimizer, scaler, precision, torch.full((num_images,), torch.inf, device=device))
 
     @classmethod
-    def restored(cls, model: nn.Module, optimizer: torch.optim.Optimizer, num_images: int, path: Path) -> TrainState:
-        """After the last epoch of a checkpoint, in its precision. Raises: TrainingError when the file is damaged."""
+    def restored(
+        cls, model: nn.Module, optimizer: torch.optim.Optimizer, num_images: int, path: Path
+    ) -> TrainState:
+        """After the last epoch of a checkpoint, in its precision. Raises: TrainingError when the file is
+        damaged.
+        """
         state = cls.fresh(model, optimizer, num_images, "fp32")
         progress = load_checkpoint(path, state.models, optimizer, {"losses": state.losses_N})
         state.precision = progress["precision"]

@@ -1,6 +1,7 @@
 """What a training will take: a few of its steps, done in a process of their own before it begins.
 
-`python -m modelyard.training.trial` reads jobs, a JSON line each, and answers each with what its fork measured, or null.
+`python -m modelyard.training.trial` reads jobs, a JSON line each, and answers each with what its fork
+measured, or null.
 """
 
 from __future__ import annotations
@@ -32,10 +33,13 @@ from modelyard.training.precision import PROBE_SECONDS, autocast, resolve_device
 from modelyard.training.selection import num_chosen
 
 FEW, STEP_SECONDS, SLOW_SECONDS = 4, 0.15, 0.6
-"""Images of the first steps; how long a step of the others may take: it has fewer images where they are large. Where the
+"""Images of the first steps; how long a step of the others may take: it has fewer images where they are
+large. Where the
 first took `SLOW_SECONDS` there are no others."""
 SHORT_SECONDS, SHORT_STEPS = 0.05, 5
-"""Epochs of a trial have one step, or several short ones: what else an epoch does would weigh too much beside one."""
+"""Epochs of a trial have one step, or several short ones: what else an epoch does would weigh too much beside
+one.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,23 +97,42 @@ def _trial(job: TrainJob) -> tuple[float, float, float]:
     images = min(len(splits.train), job.training.max_train_images or len(splits.train))
     batch = min(images, batch_size_for(job.training, images))
 
-    def steps(rows: int, count: int, rounds: int, precision: str, memory: Path | None = None) -> tuple[TrainResult, float, int]:
+    def steps(
+        rows: int, count: int, rounds: int, precision: str, memory: Path | None = None
+    ) -> tuple[TrainResult, float, int]:
         """What came of them, seconds of one, bytes held at most."""
         changes = {
-            "epochs": rounds, "min_steps": 0, "batch_size": rows, "min_steps_per_epoch": 1, "max_train_images": 0,
-            "hard_share": 1.0, "patience": 0, "compile": False, "precision": precision,
-        }  # fmt: skip
-        few = Splits(splits.train.take(np.arange(rows * count) % images), splits.validation.take(np.arange(2) % 1), splits.test)
+            "epochs": rounds,
+            "min_steps": 0,
+            "batch_size": rows,
+            "min_steps_per_epoch": 1,
+            "max_train_images": 0,
+            "hard_share": 1.0,
+            "patience": 0,
+            "compile": False,
+            "precision": precision,
+        }
+        few = Splits(
+            splits.train.take(np.arange(rows * count) % images),
+            splits.validation.take(np.arange(2) % 1),
+            splits.test,
+        )
         config = TrainingConfig.model_validate(job.training.model_dump() | changes)
         result = train(model, few, config, seed=job.seed, device=device, probe_memory=memory)
-        return result, min(report.seconds for report in result.history) / count, _peak()  # the others waited for a core
+        return (
+            result,
+            min(report.seconds for report in result.history) / count,
+            _peak(),
+        )  # the others waited for a core
 
     few, low, base = min(FEW, batch), _peak(), 0
     result, step, high = steps(rows := few, 1, 2, "fp32")
     if step < SLOW_SECONDS and few < batch:
         low, base, rows = high, few, min(batch, max(2 * few, int(few * STEP_SECONDS / step)))
         count, precision = SHORT_STEPS if step * rows / few < SHORT_SECONDS else 1, job.training.precision
-        result, step, high = steps(rows, count, 4, precision, cache_folder() / PROBES_FILE if rows == batch else None)
+        result, step, high = steps(
+            rows, count, 4, precision, cache_folder() / PROBES_FILE if rows == batch else None
+        )
     epochs, most = num_epochs(job.training, images), evaluated_rows(dataset.image_shape)
     held_out = min(len(splits.validation), 2 * rows, most)
     began = time.perf_counter()

@@ -11,11 +11,14 @@ from modelyard.errors import ConfigError, RequestError
 from modelyard.serving.http.exchange import Request
 from modelyard.serving.processes.events import log_event
 
-OPEN_PATHS = frozenset({"/", "/openapi.json", "/ping", "/health", "/v2/health/live", "/v2/health/ready", "/favicon.ico"})
+OPEN_PATHS = frozenset(
+    {"/", "/openapi.json", "/ping", "/health", "/v2/health/live", "/v2/health/ready", "/favicon.ico"}
+)
 
 
 class Tokens:
-    """The tokens of a file: one a line, `#` begins a comment; `load` behind it lets it load and unload models.
+    """The tokens of a file: one a line, `#` begins a comment; `load` behind it lets it load and unload
+    models.
 
     Only their digests stay in memory.
     """
@@ -46,7 +49,9 @@ class Tokens:
         self._digests = [(hashlib.sha256(token.encode()).digest(), bool(rights)) for token, *rights in rows]
         self._stamp = stamp
         if stat.st_mode & 0o077:
-            log_event("token file is open to others", {"path": self._path, "remedy": f"chmod 600 {self._path}"})
+            log_event(
+                "token file is open to others", {"path": self._path, "remedy": f"chmod 600 {self._path}"}
+            )
 
     def refresh(self) -> None:
         """Follow the file; while it cannot be read the last tokens hold."""
@@ -59,10 +64,14 @@ class Tokens:
             self._complaint = str(error)
 
     def allow(self, authorization: bytes | None, *, to_load: bool = False) -> bool:
-        """Whether an Authorization header carries one of the tokens, or one that may load, in constant time."""
+        """Whether an Authorization header carries one of the tokens, or one that may load, in
+        constant time.
+        """
         scheme, _, token = (authorization or b"").partition(b" ")
         digest = hashlib.sha256(token.strip()).digest()
-        matches = [hmac.compare_digest(digest, known) and may_load >= to_load for known, may_load in self._digests]
+        matches = [
+            hmac.compare_digest(digest, known) and may_load >= to_load for known, may_load in self._digests
+        ]
         return any(matches) and scheme.lower() == b"bearer"
 
 
@@ -84,5 +93,8 @@ class Callers:
         """Raises: RequestError (403)."""
         authorization = request.headers.get(b"authorization")
         if not self._allow_load and not (self._tokens and self._tokens.allow(authorization, to_load=True)):
-            told = "load and unload are off; start the server with --allow-load, or mark a token with `load` in the token file"
+            told = (
+                "load and unload are off; start the server with --allow-load, or mark a token with "
+                "`load` in the token file"
+            )
             raise RequestError(told, HTTPStatus.FORBIDDEN, "load")

@@ -10,7 +10,9 @@ from modelyard.errors import RequestError
 REQUEST_BYTES = 1024
 """What a request is counted for beside its body and what is longer of its head."""
 SMALL_BYTES = 32 * 1024
-"""A sender that holds no more may take any room, others three quarters: large requests never shut out small ones."""
+"""A sender that holds no more may take any room, others three quarters: large requests never shut out small
+ones.
+"""
 Refuse = Callable[[RequestError], None]
 """Has a sender let go of the body that is arriving."""
 

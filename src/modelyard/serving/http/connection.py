@@ -1,4 +1,6 @@
-"""One client's connection: its requests are answered in order, within limits, without ASGI or a queue beside its own."""
+"""One client's connection: its requests are answered in order, within limits, without ASGI or a queue beside
+its own.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ LINGER_S = 2.0
 class Connection(asyncio.Protocol):
     """Reads requests, hands them on one by one and writes their answers."""
 
-    def __init__(self, answering: Answering, open_connections: set[Connection], on_closed: Callable[[], None]) -> None:
+    def __init__(
+        self, answering: Answering, open_connections: set[Connection], on_closed: Callable[[], None]
+    ) -> None:
         self._answering = answering
         self._budget = answering.budget
         self._all = open_connections
@@ -32,7 +36,9 @@ class Connection(asyncio.Protocol):
         self._reader = MessageReader(self)
         self._waiting: deque[Arrived] = deque()
         self._arriving = self._held = self._max_body_bytes = 0
-        """Bytes of the budget for the request that is arriving and for all of this connection; how long its body may be."""
+        """Bytes of the budget for the request that is arriving and for all of this connection; how long its
+        body may be.
+        """
         self._whole = b""
         """The data that are parsed just now, if a request begins with them."""
         self._task: asyncio.Task[None] | None = None
@@ -41,9 +47,13 @@ class Connection(asyncio.Protocol):
         self._may_write: asyncio.Event | None = None
         """While the client does not read its answers."""
         self._is_lingering = False
-        """Whether only the client's end is waited for: closing on what it still sends would take our answer from it."""
+        """Whether only the client's end is waited for: closing on what it still sends would take our answer
+        from it.
+        """
         self._since = self._loop.time()
-        """When the request that is arriving began, the last answer was written, or the client stopped reading."""
+        """When the request that is arriving began, the last answer was written, or the client stopped
+        reading.
+        """
         self._is_arriving = True
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -75,7 +85,9 @@ class Connection(asyncio.Protocol):
         """Take a whole request without parsing its head again."""
         cost = REQUEST_BYTES + len(data)
         request = self._answering.heads.read(data)
-        if request is None or self._budget.held + cost > self._budget.large_limit:  # the other way makes room or refuses
+        if (
+            request is None or self._budget.held + cost > self._budget.large_limit
+        ):  # the other way makes room or refuses
             return False
         self._budget.held += cost
         self._held += cost
@@ -85,7 +97,9 @@ class Connection(asyncio.Protocol):
         return True
 
     def eof_received(self) -> bool:
-        """A client that closed its half after a whole request still gets its answer: true keeps the other half open."""
+        """A client that closed its half after a whole request still gets its answer: true keeps the other
+        half open.
+        """
         self._stop_listening()
         return self._task is not None
 
@@ -183,13 +197,19 @@ class Connection(asyncio.Protocol):
             self._transport.close()
 
     def expire(self, read_timeout_s: float, idle_timeout_s: float) -> None:
-        """Close when a request has been arriving, or the connection has been silent or unread, for too long."""
+        """Close when a request has been arriving, or the connection has been silent or unread,
+        for too long.
+        """
         elapsed = self._loop.time() - self._since
         if self._may_write or self._is_lingering:
             if elapsed > (read_timeout_s if self._may_write else LINGER_S):
                 self._transport.abort()
         elif self._is_arriving and self._transport.is_reading() and elapsed > read_timeout_s:
-            self.refuse(RequestError(f"the request did not arrive within {read_timeout_s} s", HTTPStatus.REQUEST_TIMEOUT))
+            self.refuse(
+                RequestError(
+                    f"the request did not arrive within {read_timeout_s} s", HTTPStatus.REQUEST_TIMEOUT
+                )
+            )
         elif self._task is None and elapsed > idle_timeout_s:
             self._transport.close()
 

@@ -42,7 +42,10 @@ class Request:
     def json_object(self) -> dict[str, object]:
         """The body as a JSON object; an empty body is an empty object. Raises: RequestError (400, 413)."""
         if len(self.body) > MAX_OBJECT_BYTES:
-            limit = f"expected a JSON object of at most {MAX_OBJECT_BYTES} bytes (no files), received {len(self.body)}"
+            limit = (
+                f"expected a JSON object of at most {MAX_OBJECT_BYTES} bytes (no files), received "
+                f"{len(self.body)}"
+            )
             raise RequestError(limit, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
         value = parse_json(self.body) if self.body else {}
         if not isinstance(value, dict):
@@ -63,12 +66,16 @@ class WrongMethod(RequestError):
     """The path is right, the method is not; the answer lists those that are (RFC 9110, 15.5.6)."""
 
     def __init__(self, request: Request, method: str) -> None:
-        super().__init__(f"{request.path} takes {method}, received {request.method}", HTTPStatus.METHOD_NOT_ALLOWED)
+        super().__init__(
+            f"{request.path} takes {method}, received {request.method}", HTTPStatus.METHOD_NOT_ALLOWED
+        )
         self.allow = b"GET, HEAD" if method == "GET" else method.encode()
 
 
 def parse_json(text: bytes) -> object:
-    """A JSON value, after a byte order mark too; NaN and infinities are no JSON. Raises: RequestError (400)."""
+    """A JSON value, after a byte order mark too; NaN and infinities are no JSON. Raises:
+    RequestError (400).
+    """
     try:
         return orjson.loads(text.removeprefix(BOM_UTF8))
     except orjson.JSONDecodeError as error:

@@ -1,5 +1,5 @@
-"""Which hosts this server answers for. A page can have a name of its own resolve to this machine (DNS rebinding), so names
-count only when they are known; an address cannot be rebound.
+"""Which hosts this server answers for. A page can have a name of its own resolve to this machine (DNS
+rebinding), so names count only when they are known; an address cannot be rebound.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ HOST = re.compile(rf"(\[[0-9a-fA-F:.]+(?:%[\w.-]+)?\]|{HOST_NAME.pattern})(?::(\
 
 
 def is_loopback(name: str) -> bool | None:
-    """Whether only this machine can be meant; None for a name of which that is not known. Nobody can register names
-    below `localhost` (RFC 6761).
+    """Whether only this machine can be meant; None for a name of which that is not known. Nobody can register
+    names below `localhost` (RFC 6761).
     """
     try:
         return ip_address(name.strip("[]")).is_loopback
@@ -48,7 +48,9 @@ class Hosts:
         self._accepted: set[bytes] = set()
 
     def check(self, host: bytes) -> None:
-        """Raises: RequestError, 400 for what is no host and 421 for one that this server does not answer for."""
+        """Raises: RequestError, 400 for what is no host and 421 for one that this server does not
+        answer for.
+        """
         if host in self._accepted:
             return
         found = HOST.fullmatch(host.decode("latin-1"))
@@ -56,7 +58,10 @@ class Hosts:
             raise RequestError("header Host: expected one name or address, and perhaps a port")
         name = plain_name(found[1])
         if is_loopback(name) is None and name not in self._names:
-            told = f"this server does not answer for the host {name}; if it should, start it with --allowed-host {name}"
+            told = (
+                f"this server does not answer for the host {name}; if it should, start it with "
+                f"--allowed-host {name}"
+            )
             raise RequestError(told, HTTPStatus.MISDIRECTED_REQUEST)
         if len(self._accepted) < MAX_ACCEPTED:
             self._accepted.add(host)

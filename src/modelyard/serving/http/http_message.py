@@ -28,7 +28,9 @@ _date = [b""]
 
 
 def incoming(method: bytes, url: bytes, headers: dict[bytes, bytes], version: str) -> Request:
-    """The request whose head this is, without its body. Raises: RequestError (400, 417, 501) when it cannot be read."""
+    """The request whose head this is, without its body. Raises: RequestError (400, 417, 501) when it cannot
+    be read.
+    """
     if b"host" not in headers and version not in {"0.9", "1.0"}:
         raise RequestError("not HTTP/1.1: the header Host is missing")
     if url.startswith(b"/"):

@@ -1,6 +1,7 @@
 """What one request for a model may hold: rows, and the JSON that they can need.
 
-Reading JSON holds the interpreter's lock, in whichever thread: what is read at once is what all others wait for.
+Reading JSON holds the interpreter's lock, in whichever thread: what is read at once is what all others wait
+for.
 """
 
 from __future__ import annotations
@@ -47,12 +48,16 @@ class Limits:
             raise RequestError(f"expected 1 to {self.max_rows} rows, received {num_rows}")
 
     def check_json(self, body: bytes, *, has_files: bool = False) -> None:
-        """Raises: RequestError (413) for JSON that would keep the others waiting; files are large, and quickly read."""
+        """Raises: RequestError (413) for JSON that would keep the others waiting; files are large, and
+        quickly read.
+        """
         max_bytes = self.max_units * UNIT_BYTES if has_files else self.max_json_bytes
         if len(body) > max_bytes or (len(body) > LARGE_BYTES and _units(body) > self.max_units):
             raise RequestError(
-                f"expected JSON of at most {max_bytes} bytes and {self.max_units} integers (a fraction, list or text "
-                f"counts as several), received {len(body)} bytes; send fewer rows, or binary data to /v2/models/M/infer "
+                f"expected JSON of at most {max_bytes} bytes and {self.max_units} integers (a "
+                "fraction, list or text "
+                f"counts as several), received {len(body)} bytes; send fewer rows, or binary data to "
+                "/v2/models/M/infer "
                 "(Inference-Header-Content-Length), or a picture file to /predict",
                 HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
             )
@@ -64,7 +69,9 @@ def _units(body: bytes) -> int:
 
 
 class Turns:
-    """Large JSON is read one body at a time, and after each for as long as it took none: others are answered."""
+    """Large JSON is read one body at a time, and after each for as long as it took none: others
+    are answered.
+    """
 
     def __init__(self) -> None:
         self._reading = asyncio.Lock()

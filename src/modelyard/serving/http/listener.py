@@ -1,7 +1,8 @@
 """Where clients come in: the supervisor accepts each connection and hands it to the worker with the fewest.
 
-A listening socket that the workers share would not do: one of them takes most of the connections. One socket for each
-(SO_REUSEPORT) spreads few connections by chance only, and those that wait at a killed worker's are lost.
+A listening socket that the workers share would not do: one of them takes most of the connections. One socket
+for each (SO_REUSEPORT) spreads few connections by chance only, and those that wait at a killed worker's are
+lost.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ ACCEPTS = 64
 REST_S = 0.1
 """Before the next try after a connection could not be accepted."""
 TOO_MANY = (
-    b"HTTP/1.1 503 Service Unavailable\r\nx-content-type-options: nosniff\r\ncontent-type: application/json\r\n"
+    b"HTTP/1.1 503 Service Unavailable\r\nx-content-type-options: nosniff\r\ncontent-type: "
+    b"application/json\r\n"
     b'content-length: 33\r\nretry-after: 1\r\nconnection: close\r\n\r\n{"error":"too many connections"}\n'
 )
 
@@ -39,8 +41,12 @@ class Listener:
         self._places = places
         self._counters = counters
         self._socket = _bind(options.host, options.port, "--port")
-        self._grpc = None if options.grpc_port is None else _bind(options.host, options.grpc_port, "--grpc-port")
-        """Never listens: another process does, which has the address from here, also when it is started anew."""
+        self._grpc = (
+            None if options.grpc_port is None else _bind(options.host, options.grpc_port, "--grpc-port")
+        )
+        """Never listens: another process does, which has the address from here, also when it is
+        started anew.
+        """
         self.rests_until = 0.0
 
     @property
@@ -60,7 +66,9 @@ class Listener:
         try:
             self._socket.listen(BACKLOG)
         except OSError as error:
-            raise ConfigError(f"cannot listen at {self.url}: {error.strerror}; choose another --port or --host") from error
+            raise ConfigError(
+                f"cannot listen at {self.url}: {error.strerror}; choose another --port or --host"
+            ) from error
 
     def tell(self, names: list[str], workers: int, seconds: float) -> None:
         """In the log, and to whoever started the server."""
@@ -125,12 +133,16 @@ def _refuse(connection: socket.socket) -> None:
 def _bind(host: str, port: int, option: str) -> socket.socket:
     """A socket that owns the address and does not listen yet. Raises: ConfigError."""
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
         listener = socket.socket(family, kind, protocol)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         listener.bind(address)
         listener.setblocking(False)
     except OSError as error:
-        raise ConfigError(f"cannot listen on {host}:{port}: {error.strerror}; choose another {option} or --host") from error
+        raise ConfigError(
+            f"cannot listen on {host}:{port}: {error.strerror}; choose another {option} or --host"
+        ) from error
     return listener

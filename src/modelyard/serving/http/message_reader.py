@@ -1,4 +1,6 @@
-"""The bytes of a connection as requests: framed by httptools, bounded and made plain here (HTTP/1.1, RFC 9112)."""
+"""The bytes of a connection as requests: framed by httptools, bounded and made plain here (HTTP/1.1, RFC
+9112).
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,8 @@ class MessageReader:
         self.is_inside = False
         """Whether the parser is within a request."""
         self._told = self._untold = 0
-        """Bytes that the parser has told of in this step, and those of earlier ones that it has not: headers that are
+        """Bytes that the parser has told of in this step, and those of earlier ones that it has not: headers
+        that are
         not whole, blanks, what is written behind the sizes of chunks."""
         self._body: bytes | bytearray = b""
         self._begin()
@@ -60,7 +63,11 @@ class MessageReader:
                 self._parser.feed_data(part)
                 self._untold = max(0, self._untold + len(part) - self._told)
                 if self._untold > MAX_HEADER_BYTES:
-                    return self._too_long() if self._in_headers else RequestError("not HTTP/1.1: chunk extensions are too long")
+                    return (
+                        self._too_long()
+                        if self._in_headers
+                        else RequestError("not HTTP/1.1: chunk extensions are too long")
+                    )
         except httptools.HttpParserUpgrade:  # offered to nobody: the request itself is an ordinary one
             return None
         except httptools.HttpParserError as error:
@@ -72,7 +79,9 @@ class MessageReader:
         return None
 
     def close(self) -> None:
-        """Let go of all that was read: the parser and this hold each other, and the body until garbage is searched for."""
+        """Let go of all that was read: the parser and this hold each other, and the body until garbage is
+        searched for.
+        """
         self._parser = None
         self._begin()
 
@@ -96,14 +105,18 @@ class MessageReader:
         if name in self._headers and name in SINGLE:
             raise RequestError(f"header {name.decode()}: expected once")
         before, value = self._headers.get(name), value.strip()
-        self._headers[name] = value if before is None else b"%b, %b" % (before[-MAX_LIST_BYTES:], value)  # RFC 9110, 5.3
+        self._headers[name] = (
+            value if before is None else b"%b, %b" % (before[-MAX_LIST_BYTES:], value)
+        )  # RFC 9110, 5.3
         if len(self._headers) > MAX_HEADERS:
             raise self._too_long()
 
     def on_headers_complete(self) -> None:
         self._in_headers = False
         self._header_bytes = 0
-        self.head = incoming(self._parser.get_method(), self._url, self._headers, self._parser.get_http_version())
+        self.head = incoming(
+            self._parser.get_method(), self._url, self._headers, self._parser.get_http_version()
+        )
         self._receiver.on_head(self.head)
 
     def on_body(self, body: bytes) -> None:
@@ -120,7 +133,9 @@ class MessageReader:
         self.is_inside = False
         request, request.body = self.head, bytes(self._body)
         parser = self._parser
-        goes_on = parser.should_keep_alive() and parser.get_http_version() != "1.0" and not parser.should_upgrade()
+        goes_on = (
+            parser.should_keep_alive() and parser.get_http_version() != "1.0" and not parser.should_upgrade()
+        )
         self._begin()
         self._receiver.on_request(request, goes_on)
 
@@ -138,4 +153,6 @@ class MessageReader:
             self._receiver.hold(more)
 
     def _too_long(self, status: int = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE) -> RequestError:
-        return RequestError(f"address and headers exceed {MAX_HEADER_BYTES} bytes or {MAX_HEADERS} headers", status)
+        return RequestError(
+            f"address and headers exceed {MAX_HEADER_BYTES} bytes or {MAX_HEADERS} headers", status
+        )

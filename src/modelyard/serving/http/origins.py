@@ -29,7 +29,9 @@ def read_origin(text: str) -> Origin | None:
 
 
 def is_of_host(origin: Origin | None, host: str, scheme: str = "") -> bool:
-    """Whether a request with this Host asks a server of this origin; its scheme is the page's own where none is known."""
+    """Whether a request with this Host asks a server of this origin; its scheme is the page's own where none
+    is known.
+    """
     return origin is not None and read_origin(f"{scheme or origin[0]}://{host}") == origin
 
 
@@ -40,14 +42,17 @@ class Origins:
         """Raises: ConfigError for what is no origin."""
         found = {url: read_origin(url.removesuffix("/")) for url in urls}
         if wrong := [url for url, origin in found.items() if origin is None]:
-            raise ConfigError(f"--origin {quoted(wrong[0])}: expected scheme, host and perhaps a port: https://app.example.org")
+            raise ConfigError(
+                f"--origin {quoted(wrong[0])}: expected scheme, host and perhaps a port: https://app.example.org"
+            )
         self.named = frozenset(origin for origin in found.values() if origin)
 
     def check(self, head: Request, *, by_proxy: bool) -> None:
         """No orders from a page of another site that this machine's browser happens to show.
 
-        Sec-Fetch-Site is a browser's own word, which no page can write: it still holds where a proxy made another Host. It
-        says nothing of whose name that is, so Host is looked at before. Raises: RequestError (403).
+        Sec-Fetch-Site is a browser's own word, which no page can write: it still holds where a proxy made
+        another Host. It says nothing of whose name that is, so Host is looked at before. Raises: RequestError
+        (403).
         """
         if not head.headers.get(b"origin") or head.method in {"GET", "HEAD"}:
             return
@@ -56,8 +61,12 @@ class Origins:
         origin = read_origin(given)
         if origin in self.named or site in {"same-origin", "none"}:
             return
-        if site in {"same-site", "cross-site"} or not is_of_host(origin, host, scheme if by_proxy and scheme in PORTS else ""):
-            told = f"pages of another origin may give no orders: Origin is {quoted(given)}, Host {quoted(host)}"
+        if site in {"same-site", "cross-site"} or not is_of_host(
+            origin, host, scheme if by_proxy and scheme in PORTS else ""
+        ):
+            told = (
+                f"pages of another origin may give no orders: Origin is {quoted(given)}, Host {quoted(host)}"
+            )
             remedy = f"; if its pages may, start the server with --origin {given[:80]}" if origin else ""
             raise RequestError(told + remedy, HTTPStatus.FORBIDDEN)
 
@@ -65,7 +74,9 @@ class Origins:
         """Leave for a page of a named origin to ask; None for OPTIONS that asks for none."""
         if b"access-control-request-method" not in request.headers or not self._names(request):
             return None
-        return Response(HTTPStatus.NO_CONTENT, [(b"access-control-" + name, value) for name, value in LEAVE.items()], b"")
+        return Response(
+            HTTPStatus.NO_CONTENT, [(b"access-control-" + name, value) for name, value in LEAVE.items()], b""
+        )
 
     def permit(self, request: Request, response: Response) -> None:
         """Let pages of named origins read this answer."""

@@ -22,8 +22,8 @@ OWN_DESCRIPTORS = 32
 class Places:
     """A byte for each connection that each worker may hold, 1 while it is taken.
 
-    The supervisor takes a place with each connection that it hands over, the worker leaves it when the connection
-    ends, and a dead worker's are cleared. Nothing is counted up and down, so no count can drift.
+    The supervisor takes a place with each connection that it hands over, the worker leaves it when the
+    connection ends, and a dead worker's are cleared. Nothing is counted up and down, so no count can drift.
     """
 
     def __init__(self, workers: int, limit: int) -> None:
@@ -41,7 +41,9 @@ class Places:
         return self._memory[:].count(1)
 
     def may_take(self, peer: str, taken: int) -> bool:
-        """Whether there is room while so many are taken: no peer with a name may hold more than half of the places."""
+        """Whether there is room while so many are taken: no peer with a name may hold more than half of the
+        places.
+        """
         share = max(1, self.limit // 2)
         if not peer or taken < share:
             return taken < self.limit
@@ -72,7 +74,9 @@ class Shared:
 
 @lru_cache(1024)
 def peer_of(address: str, trusted: tuple[Network, ...]) -> str:
-    """Whose connection it is: an IPv4 address or an IPv6 network of /64; empty for this machine and trusted proxies."""
+    """Whose connection it is: an IPv4 address or an IPv6 network of /64; empty for this machine and trusted
+    proxies.
+    """
     given = _read(address)
     if given.is_loopback or is_trusted(address, trusted):
         return ""
@@ -86,7 +90,9 @@ def is_trusted(address: str, trusted: tuple[Network, ...]) -> bool:
 
 
 def client_of(address: str, forwarded_for: bytes, trusted: tuple[Network, ...]) -> str:
-    """Who asked: the last in X-Forwarded-For behind trusted proxies; what stands left of that may be invented."""
+    """Who asked: the last in X-Forwarded-For behind trusted proxies; what stands left of that may be
+    invented.
+    """
     for hop in reversed(forwarded_for.decode("latin-1").split(",")[-MAX_HOPS:]):
         if not is_trusted(address, trusted):
             break
@@ -105,7 +111,8 @@ def _read(address: str) -> IPv4Address | IPv6Address:
 
 
 def affordable_connections(wanted: int) -> int:
-    """How many of the wanted connections a worker has descriptors for, after the soft limit was raised to the hard one.
+    """How many of the wanted connections a worker has descriptors for, after the soft limit was raised to the
+    hard one.
 
     Raises: ConfigError when there is none.
     """
@@ -117,5 +124,7 @@ def affordable_connections(wanted: int) -> int:
         return wanted
     affordable = min(wanted, soft - max(OWN_DESCRIPTORS, soft // 4))
     if affordable < 1:
-        raise ConfigError(f"expected more than {OWN_DESCRIPTORS} file descriptors, received {soft}; raise ulimit -n")
+        raise ConfigError(
+            f"expected more than {OWN_DESCRIPTORS} file descriptors, received {soft}; raise ulimit -n"
+        )
     return affordable

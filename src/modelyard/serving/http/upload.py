@@ -21,7 +21,8 @@ from modelyard.serving.http.exchange import Request, Response, json_response
 from modelyard.serving.models.served import Served
 
 MAX_PIXELS = 13_000_000
-"""A telephone's photo (4,080 x 3,072); larger ones are refused from their head. Reading takes up to 8 bytes a pixel; of
+"""A telephone's photo (4,080 x 3,072); larger ones are refused from their head. Reading takes up to 8 bytes a
+pixel; of
 the formats that take more (`images.DEAR`) fewer pixels are read."""
 MAX_WAITING, MAX_WAIT_S = 64, 5.0
 MAX_PARTS, MAX_BOUNDARY = 100, 70
@@ -38,11 +39,15 @@ class Pictures:
         self._thread = ThreadPoolExecutor(1, "pictures", initializer=HUSH)
         self._turn = asyncio.Lock()
         self._waiting = 0
-        with suppress(OSError, AttributeError):  # glibc alone keeps large blocks for later, once it has had them
+        with suppress(
+            OSError, AttributeError
+        ):  # glibc alone keeps large blocks for later, once it has had them
             ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, 2**20)
 
     async def predict(self, served: Served, request: Request) -> Response:
-        """Label and probabilities of one picture, and warnings if it looks wrong. Raises: RequestError (400, 503)."""
+        """Label and probabilities of one picture, and warnings if it looks wrong. Raises: RequestError (400,
+        503).
+        """
         started = time.perf_counter()
         shape, reading = served.manifest.image_shape, served.manifest.reading
         if (invert := request.query("invert") or "0") not in {"0", "1"}:
@@ -54,47 +59,71 @@ class Pictures:
         names = [spec.name for spec in served.engine.outputs]
         probabilities_K = outputs[names.index("probabilities")][0].tolist()
         best = max(range(len(probabilities_K)), key=probabilities_K.__getitem__)
-        return json_response({
-            "label": served.manifest.classes[best], "probability": probabilities_K[best],
-            "probabilities": dict(zip(served.manifest.classes, probabilities_K, strict=True)),
-            "model": served.name, "version": served.version, "ms": round((time.perf_counter() - started) * 1e3, 3),
-            **({"warnings": warned} if warned else {}),
-        })  # fmt: skip
+        return json_response(
+            {
+                "label": served.manifest.classes[best],
+                "probability": probabilities_K[best],
+                "probabilities": dict(zip(served.manifest.classes, probabilities_K, strict=True)),
+                "model": served.name,
+                "version": served.version,
+                "ms": round((time.perf_counter() - started) * 1e3, 3),
+                **({"warnings": warned} if warned else {}),
+            }
+        )
 
     async def pixels(self, request: Request, image_shape: tuple[int, int, int], reading: Reading) -> bytes:
-        """Raw pixels [H, W, C]. A request that is cancelled, or waits too long, before its turn is let go of and never read."""
+        """Raw pixels [H, W, C]. A request that is cancelled, or waits too long, before its turn is let go of
+        and never read.
+        """
         self._waiting += 1
         try:
             if self._waiting > MAX_WAITING:
                 raise TimeoutError
             async with asyncio.timeout(MAX_WAIT_S):
                 await self._turn.acquire()
-            return await self._begin(request, image_shape, reading)  # in no variable: an error holds this frame
+            return await self._begin(
+                request, image_shape, reading
+            )  # in no variable: an error holds this frame
         except TimeoutError:
             told = "too many pictures are waiting; try again later"
             raise RequestError(told, HTTPStatus.SERVICE_UNAVAILABLE) from None
         finally:
             self._waiting -= 1
 
-    def _begin(self, request: Request, image_shape: tuple[int, int, int], reading: Reading) -> asyncio.Future[bytes]:
+    def _begin(
+        self, request: Request, image_shape: tuple[int, int, int], reading: Reading
+    ) -> asyncio.Future[bytes]:
         """The thread goes on though the request is cancelled, and the turn ends with it."""
-        pixels = asyncio.get_running_loop().run_in_executor(self._thread, read_pixels, request, image_shape, reading)
+        pixels = asyncio.get_running_loop().run_in_executor(
+            self._thread, read_pixels, request, image_shape, reading
+        )
         pixels.add_done_callback(lambda _: self._turn.release())
         return asyncio.shield(pixels)
 
 
 def read_pixels(request: Request, image_shape: tuple[int, int, int], how: Reading) -> bytes:
-    """Raw pixels [H, W, C] of a picture, fitted to the model's size as `modelyard predict` does. Raises: RequestError."""
+    """Raw pixels [H, W, C] of a picture, fitted to the model's size as `modelyard predict` does. Raises:
+    RequestError.
+    """
     from modelyard.samples.formats import NAMES
-    from modelyard.samples.image import TooLarge, UnreadableImage, read_image  # Pillow: only who asks for it pays
+    from modelyard.samples.image import (
+        TooLarge,
+        UnreadableImage,
+        read_image,
+    )  # Pillow: only who asks for it pays
 
     height, width, channels = image_shape
     try:
-        _, image_CHW = read_image(io.BytesIO(picture_bytes(request)), (channels, height, width), how, MAX_PIXELS)
+        _, image_CHW = read_image(
+            io.BytesIO(picture_bytes(request)), (channels, height, width), how, MAX_PIXELS
+        )
     except TooLarge as error:
         raise RequestError(f"the picture is {error.reason}; scale it down") from None
     except UnreadableImage as error:
-        told = f"the picture is not readable ({error.reason}); expected {NAMES}; try: curl --data-binary @digit.png URL/predict"
+        told = (
+            f"the picture is not readable ({error.reason}); expected {NAMES}; try: curl "
+            "--data-binary @digit.png URL/predict"
+        )
         raise RequestError(told) from None
     return image_CHW.transpose(1, 2, 0).tobytes()
 
@@ -106,7 +135,11 @@ def picture_bytes(request: Request) -> bytes:
         return request.body
     _, _, boundary = content_type.partition(b"boundary=")
     boundary = boundary.split(b";")[0].strip().strip(b'"')
-    for part in request.body.split(b"--" + boundary, MAX_PARTS)[1:MAX_PARTS] if 0 < len(boundary) <= MAX_BOUNDARY else []:
+    for part in (
+        request.body.split(b"--" + boundary, MAX_PARTS)[1:MAX_PARTS]
+        if 0 < len(boundary) <= MAX_BOUNDARY
+        else []
+    ):
         head, separator, content = part.partition(b"\r\n\r\n")
         if separator and b"filename=" in head.lower():
             return content.removesuffix(b"\r\n")

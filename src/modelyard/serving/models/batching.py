@@ -1,7 +1,7 @@
 """Batches without a timer: a batch is what waits while the model is busy.
 
-A quick batch runs inline on the event loop, a slow one on the worker's runner thread; which is which was measured
-when the model was loaded.
+A quick batch runs inline on the event loop, a slow one on the worker's runner thread; which is which was
+measured when the model was loaded.
 """
 
 from __future__ import annotations
@@ -39,7 +39,9 @@ class Waiting:
 class Batcher:
     """The queue in front of one served model version."""
 
-    def __init__(self, engine: Engine, counters: memoryview[int], *, runner: Executor, queue_s: float) -> None:
+    def __init__(
+        self, engine: Engine, counters: memoryview[int], *, runner: Executor, queue_s: float
+    ) -> None:
         self.engine = engine
         self.counters = counters
         self._sizes = metrics.BatchSizes(counters)
@@ -58,7 +60,9 @@ class Batcher:
         """
         now = time.perf_counter_ns()
         if self._queue:
-            is_late = now - self._queue[0].arrived_ns > self._queue_ns  # the model may be slower than when it was loaded
+            is_late = (
+                now - self._queue[0].arrived_ns > self._queue_ns
+            )  # the model may be slower than when it was loaded
             if is_late or self._queued_rows + num_rows > self._max_queued_rows:
                 raise RequestError("the model is overloaded; try again later", HTTPStatus.SERVICE_UNAVAILABLE)
         answer: asyncio.Future[Outputs] = self._loop.create_future()
@@ -83,15 +87,21 @@ class Batcher:
                 lambda done: self._deliver_then_next(batch, done)
             )
 
-    def _deliver_then_next(self, batch: list[Waiting], done: asyncio.Future[Sequence[Outputs | Exception]]) -> None:
+    def _deliver_then_next(
+        self, batch: list[Waiting], done: asyncio.Future[Sequence[Outputs | Exception]]
+    ) -> None:
         self._deliver(batch, done.result())
         self._next()
 
     def _take(self) -> tuple[list[Waiting], int]:
-        """Waiting requests up to the row cap, at least one, without those given up; the late are answered 504."""
+        """Waiting requests up to the row cap, at least one, without those given up; the late are answered
+        504.
+        """
         batch: list[Waiting] = []
         num_rows, cap, now = 0, self.engine.row_cap, time.perf_counter_ns()
-        while self._queue and (not batch or (num_rows + self._queue[0].num_rows <= cap and self.engine.mergeable)):
+        while self._queue and (
+            not batch or (num_rows + self._queue[0].num_rows <= cap and self.engine.mergeable)
+        ):
             waiting = self._queue.popleft()
             self._queued_rows -= waiting.num_rows
             if waiting.deadline_ns < now or waiting.answer.cancelled():
@@ -102,7 +112,9 @@ class Batcher:
         return batch, num_rows
 
     def _compute(self, batch: list[Waiting], num_rows: int) -> Sequence[Outputs | Exception]:
-        """The answer of each request. When a batch fails each is tried alone, so that one never spoils another."""
+        """The answer of each request. When a batch fails each is tried alone, so that one never spoils
+        another.
+        """
         try:
             return self._run(batch, num_rows)
         except Exception as error:  # onnxruntime's errors have no common base

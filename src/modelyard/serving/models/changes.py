@@ -35,7 +35,9 @@ class Changes:
     def begin(self, change: Change, children: Collection[Child]) -> None:
         """Pass it on to every worker, also to those that are still starting."""
         if len(self._pending) >= MAX_CHANGES:
-            change.asker.tell("changed", change.ticket, f"{MAX_CHANGES} loads and unloads are on their way; try again later")
+            change.asker.tell(
+                "changed", change.ticket, f"{MAX_CHANGES} loads and unloads are on their way; try again later"
+            )
             return
         self._remember(change.order, change.name)
         self._pending[change.ticket] = change

@@ -1,4 +1,5 @@
-"""One bundle in one onnxruntime session: opened, checked against its golden samples and timed before it answers.
+"""One bundle in one onnxruntime session: opened, checked against its golden samples and timed before it
+answers.
 
 B batch, H height, W width, C channels, K classes.
 """
@@ -48,7 +49,9 @@ class Engine:
         self.inline_rows = int(INLINE_S / self.row_seconds)
 
     def run(self, rows: NDArray[Any]) -> list[NDArray[Any]]:
-        """All outputs for rows [B, ...]; more rows than `row_cap` go through in pieces, so that memory stays small."""
+        """All outputs for rows [B, ...]; more rows than `row_cap` go through in pieces, so that memory stays
+        small.
+        """
         if len(rows) <= self.row_cap or not self.mergeable:
             return self._session.run(self._names, {self.input.name: rows})  # type: ignore[no-any-return]
         pieces = [self.run(rows[start : start + self.row_cap]) for start in range(0, len(rows), self.row_cap)]
@@ -59,7 +62,8 @@ class Engine:
         found = {output.name: output.row_shape for output in self.outputs if output.name in expected}
         if self.input.name != INPUT or self.input.row_shape != self.manifest.image_shape or found != expected:
             raise BundleError(
-                f"{self.folder}: expected input {INPUT!r} {list(self.manifest.image_shape)} and output {expected}, "
+                f"{self.folder}: expected input {INPUT!r} {list(self.manifest.image_shape)} and output "
+                f"{expected}, "
                 f"received {self.input.name!r} {list(self.input.row_shape)} and {found}; export it again"
             )
 
@@ -67,14 +71,22 @@ class Engine:
         try:
             golden_BHWC, expected_BK = bundle.samples()
             at = self._names.index(PROBABILITIES)  # one by one: the best batch is not known yet
-            singles = (self._session.run(self._names, {self.input.name: image[None]})[at] for image in golden_BHWC)
+            singles = (
+                self._session.run(self._names, {self.input.name: image[None]})[at] for image in golden_BHWC
+            )
             found_BK = np.concatenate([*singles])
         except ModelyardError:
             raise
         except Exception as error:  # onnxruntime's and numpy's errors have no common base
-            raise BundleError(f"{self.folder}: cannot answer its golden samples ({error}); export it again") from error
-        if found_BK.shape != expected_BK.shape or not np.allclose(found_BK, expected_BK, rtol=0, atol=TOLERANCE):
-            raise ParityError(f"{self.folder} does not give its golden answers within {TOLERANCE} here; export it again")
+            raise BundleError(
+                f"{self.folder}: cannot answer its golden samples ({error}); export it again"
+            ) from error
+        if found_BK.shape != expected_BK.shape or not np.allclose(
+            found_BK, expected_BK, rtol=0, atol=TOLERANCE
+        ):
+            raise ParityError(
+                f"{self.folder} does not give its golden answers within {TOLERANCE} here; export it again"
+            )
         return golden_BHWC
 
     def _rows_are_independent(self, rows: NDArray[Any]) -> bool:
@@ -94,7 +106,8 @@ class Engine:
         cap, row_seconds = 1, float("inf")
         for size in BATCH_SIZES if self.mergeable else BATCH_SIZES[:1]:
             seconds = (
-                self._best_seconds(np.resize(golden_BHWC, (size, *self.input.row_shape)), tuning_s) + BATCH_COST_S
+                self._best_seconds(np.resize(golden_BHWC, (size, *self.input.row_shape)), tuning_s)
+                + BATCH_COST_S
             ) / size
             if seconds > 0.97 * row_seconds:
                 break

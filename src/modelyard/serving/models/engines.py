@@ -48,5 +48,8 @@ class Engines:
         if bundle.digests[MANIFEST_FILE] != tried:
             raise BundleError(f"{folder} was replaced while it was tried; set the alias anew")
         if not bundle.is_recorded:
-            log_event("unrecorded", {"model": key[0], "version": key[1], "told": "no ledger knows it; it is served as it is"})
+            log_event(
+                "unrecorded",
+                {"model": key[0], "version": key[1], "told": "no ledger knows it; it is served as it is"},
+            )
         return await asyncio.to_thread(Engine, bundle, provider=self._options.provider)

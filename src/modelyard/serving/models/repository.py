@@ -1,4 +1,6 @@
-"""The models one worker serves: loaded beside the old ones, checked, swapped at once, dropped when drained."""
+"""The models one worker serves: loaded beside the old ones, checked, swapped at once, dropped
+when drained.
+"""
 
 from __future__ import annotations
 
@@ -23,10 +25,17 @@ PINNED_VERSIONS = 4
 
 
 class Repository(Roster):
-    """Served names and what stands behind them now; each name is followed by a task of its own, so that none waits."""
+    """Served names and what stands behind them now; each name is followed by a task of its own, so that none
+    waits.
+    """
 
     def __init__(
-        self, options: ServeOptions, metrics: WorkerMetrics, runner: Executor, unloaded: frozenset[str], trials: Trials
+        self,
+        options: ServeOptions,
+        metrics: WorkerMetrics,
+        runner: Executor,
+        unloaded: frozenset[str],
+        trials: Trials,
     ) -> None:
         super().__init__(unloaded)
         self._options = options
@@ -39,7 +48,9 @@ class Repository(Roster):
         self._looking = asyncio.Lock()
 
     async def start(self) -> None:
-        """The first load; what takes more than half of a trial's time is served later. Raises: StoreError when nothing is."""
+        """The first load; what takes more than half of a trial's time is served later. Raises: StoreError
+        when nothing is.
+        """
         demand_readable(self._options.releases)
         await self.refresh()
         if self._following:
@@ -48,17 +59,26 @@ class Repository(Roster):
             await asyncio.wait(self._loads(), return_when=asyncio.FIRST_COMPLETED)
         if not self.current:
             reasons = "; ".join(f"{name}: {reason}" for name, (_, reason) in self.refused.items())
-            nobody = f"no such alias of {', '.join(self._options.models) or 'any model'} in {self._options.releases}"
-            raise StoreError(f"nothing to serve: {(reasons or nobody)[: 4 * MAX_TEXT]}; see modelyard models list")
+            nobody = (
+                f"no such alias of {', '.join(self._options.models) or 'any model'} in "
+                f"{self._options.releases}"
+            )
+            raise StoreError(
+                f"nothing to serve: {(reasons or nobody)[: 4 * MAX_TEXT]}; see modelyard models list"
+            )
 
     def _loads(self) -> list[asyncio.Task[None]]:
         return [task for _, task in self._following.values()]
 
     async def refresh(self) -> None:
-        """Look at the alias files: begin to load what is new, drop what is gone. A version that is refused changes nothing."""
+        """Look at the alias files: begin to load what is new, drop what is gone. A version that is refused
+        changes nothing.
+        """
         async with self._looking:
             options = self._options
-            self.pointers = await asyncio.to_thread(read_pointers, options.releases, options.models, options.aliases)
+            self.pointers = await asyncio.to_thread(
+                read_pointers, options.releases, options.models, options.aliases
+            )
         for name in {*self._following, *self.current, *self.refused} - self.pointers.keys():
             self._drop(name, "its alias is gone")
         for name, pointer in self.pointers.items():
@@ -71,7 +91,9 @@ class Repository(Roster):
             return self._following[name][0] != pointer
         serving = self.current.get(name)
         refused = self.refused.get(name)
-        return (serving is None or serving.version != pointer.version) and (refused is None or refused[0] != pointer)
+        return (serving is None or serving.version != pointer.version) and (
+            refused is None or refused[0] != pointer
+        )
 
     def _stop_following(self, name: str) -> None:
         if name in self._following:
@@ -89,7 +111,9 @@ class Repository(Roster):
         del self._following[name]
 
     async def _make(self, pointer: Pointer) -> Served | str:
-        """What serves a version, or why it is refused, for clients: whatever goes wrong with a release harms no other."""
+        """What serves a version, or why it is refused, for clients: whatever goes wrong with a release harms
+        no other.
+        """
         try:
             if pointer.fault:
                 raise StoreError(pointer.fault)
@@ -98,9 +122,18 @@ class Repository(Roster):
         except Exception as error:
             serving, is_foreseen = self.current.get(pointer.name), isinstance(error, ModelyardError)
             reason = shortened(str(error) if is_foreseen else repr(error))
-            told = {"model": pointer.name, "version": pointer.version, "serving": serving and serving.version, "reason": reason}
+            told = {
+                "model": pointer.name,
+                "version": pointer.version,
+                "serving": serving and serving.version,
+                "reason": reason,
+            }
             log_event("refused", told)
-            return reason.replace(f"{self._options.releases}/", "") if is_foreseen else "it cannot be opened; see the log"
+            return (
+                reason.replace(f"{self._options.releases}/", "")
+                if is_foreseen
+                else "it cannot be opened; see the log"
+            )
 
     def _drop(self, name: str, why: str) -> None:
         """Requests that hold the old version finish on it; then its memory goes with the last of them."""
@@ -123,7 +156,11 @@ class Repository(Roster):
         if version not in self.versions(name):
             raise RequestError(f"model {quoted(name)} has no version {quoted(version)}", HTTPStatus.NOT_FOUND)
         key = (name, version)
-        found = self._pinned.get(key) or self._unfit.get(key) or await self._make(Pointer(name, CHAMPION, version, (0, 0)))
+        found = (
+            self._pinned.get(key)
+            or self._unfit.get(key)
+            or await self._make(Pointer(name, CHAMPION, version, (0, 0)))
+        )
         if isinstance(found, str):
             self._unfit[key] = found
             raise RequestError(f"version {version} is refused: {found}", HTTPStatus.NOT_FOUND)
@@ -134,14 +171,20 @@ class Repository(Roster):
         return found
 
     def versions(self, name: str) -> list[str]:
-        """The versions that can be asked for: a champion's name stands for all of its model's, an alias for one."""
+        """The versions that can be asked for: a champion's name stands for all of its model's, an alias for
+        one.
+        """
         pointer = self.pointers.get(name)
         if pointer is None or name in self.unloaded:
             return []
-        return known_versions(self._options.releases, name) if pointer.alias == CHAMPION else [pointer.version]
+        return (
+            known_versions(self._options.releases, name) if pointer.alias == CHAMPION else [pointer.version]
+        )
 
     async def expect(self, name: str) -> None:
-        """Look for a name, on disk too when it is not known yet. Raises: RequestError (400) when there is no such alias."""
+        """Look for a name, on disk too when it is not known yet. Raises: RequestError (400) when there is no
+        such alias.
+        """
         if name not in self.pointers:
             await self.refresh()
         if name not in self.pointers:
@@ -171,8 +214,18 @@ class Repository(Roster):
         for name, pointer in self.pointers.items():
             serving = self.current.get(name)
             for version in self.versions(name) or [pointer.version]:
-                ready = (serving is not None and serving.version == version) or (name, version) in self._pinned
-                rows.append({"name": name, "version": version, "state": "READY" if ready else "UNAVAILABLE", "reason": ""})
+                ready = (serving is not None and serving.version == version) or (
+                    name,
+                    version,
+                ) in self._pinned
+                rows.append(
+                    {
+                        "name": name,
+                        "version": version,
+                        "state": "READY" if ready else "UNAVAILABLE",
+                        "reason": "",
+                    }
+                )
                 if not ready:
                     rows[-1]["reason"] = self._reason(name, version)
         return rows

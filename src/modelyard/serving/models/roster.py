@@ -33,7 +33,10 @@ class Roster:
         """
         self.check_champion()
         if not self.champions and len(self.current) != 1:
-            told = f"no champion is released; name a model (?model=NAME): {', '.join(self.current) or 'none is served'}"
+            told = (
+                "no champion is released; name a model (?model=NAME): "
+                f"{', '.join(self.current) or 'none is served'}"
+            )
             raise RequestError(told, HTTPStatus.NOT_FOUND)
         return [*self.champions, *self.current][0]
 
@@ -45,7 +48,9 @@ class Roster:
 
     @property
     def missing(self) -> list[str]:
-        """Names that should be served and are not; of those still being loaded only the champion that answers first."""
+        """Names that should be served and are not; of those still being loaded only the champion that answers
+        first.
+        """
         expected = {*self.champions[:1], *self.refused, *(self.unloaded & set(self.champions))}
         return sorted(expected - self.current.keys())
 

@@ -23,7 +23,13 @@ class Served:
     """What a request for one name and version meets."""
 
     def __init__(
-        self, pointer: Pointer, engine: Engine, *, options: ServeOptions, metrics: WorkerMetrics, runner: Executor
+        self,
+        pointer: Pointer,
+        engine: Engine,
+        *,
+        options: ServeOptions,
+        metrics: WorkerMetrics,
+        runner: Executor,
     ) -> None:
         self.pointer = pointer
         self.name, self.version = pointer.name, pointer.version
@@ -35,7 +41,9 @@ class Served:
         self.writer = ResponseWriter(self.name, self.version, engine.outputs, self.manifest.classes)
         self._batcher = Batcher(engine, self.counters, runner=runner, queue_s=options.queue_s)
         self.timeout_s = options.request_timeout_s
-        self._most_rows = max(1, min(options.max_rows, (options.max_body_bytes - CACHED_BYTES) // engine.input.row_bytes))
+        self._most_rows = max(
+            1, min(options.max_rows, (options.max_body_bytes - CACHED_BYTES) // engine.input.row_bytes)
+        )
 
     def submit(self, rows: bytes, num_rows: int, timeout_s: float | None = None) -> Awaitable[Outputs]:
         """All outputs for these rows. Raises: RequestError (503, 504, 500)."""
@@ -44,31 +52,46 @@ class Served:
     def metadata(self, versions: list[str]) -> dict[str, object]:
         """V2 model metadata, from the graph."""
         return {
-            "name": self.name, "versions": versions, "platform": PLATFORM,
-            "inputs": [self.engine.input.metadata()], "outputs": [output.metadata() for output in self.engine.outputs],
-        }  # fmt: skip
+            "name": self.name,
+            "versions": versions,
+            "platform": PLATFORM,
+            "inputs": [self.engine.input.metadata()],
+            "outputs": [output.metadata() for output in self.engine.outputs],
+        }
 
     def config(self) -> dict[str, object]:
         """Triton's model configuration of the model_configuration extension."""
         kind = "KIND_CPU" if self.engine.provider == "CPUExecutionProvider" else "KIND_GPU"
         return {
-            "name": self.name, "platform": PLATFORM, "backend": "onnxruntime",
+            "name": self.name,
+            "platform": PLATFORM,
+            "backend": "onnxruntime",
             "max_batch_size": self._most_rows,
-            "dynamic_batching": {"preferred_batch_size": [self.engine.row_cap], "max_queue_delay_microseconds": 0},
+            "dynamic_batching": {
+                "preferred_batch_size": [self.engine.row_cap],
+                "max_queue_delay_microseconds": 0,
+            },
             "version_policy": {"specific": {"versions": [int(self.version)]}},
             "input": [_config_entry(self.engine.input) | {"format": "FORMAT_NHWC"}],
             "output": [_config_entry(output) for output in self.engine.outputs],
             "instance_group": [{"kind": kind, "count": 1}],
-        }  # fmt: skip
+        }
 
     def card(self) -> dict[str, object]:
         """For people and the page."""
         manifest = self.manifest
         return {
-            "name": self.name, "version": self.version, "alias": self.pointer.alias, "architecture": manifest.architecture,
-            "classes": manifest.classes, "image_shape": manifest.image_shape, "reading": asdict(manifest.reading),
-            "data_digest": manifest.data_digest, "metrics": manifest.metrics, "ready": True,
-        }  # fmt: skip
+            "name": self.name,
+            "version": self.version,
+            "alias": self.pointer.alias,
+            "architecture": manifest.architecture,
+            "classes": manifest.classes,
+            "image_shape": manifest.image_shape,
+            "reading": asdict(manifest.reading),
+            "data_digest": manifest.data_digest,
+            "metrics": manifest.metrics,
+            "ready": True,
+        }
 
 
 def _config_entry(spec: TensorSpec) -> dict[str, object]:

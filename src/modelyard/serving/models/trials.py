@@ -1,7 +1,9 @@
-"""A release is tried in a process of its own before it is loaded: what hangs or eats memory is ended there, and refused.
+"""A release is tried in a process of its own before it is loaded: what hangs or eats memory is ended there,
+and refused.
 
-The worker starts one small process before it has threads or sessions; that one is forked for each trial, which costs
-milliseconds and shares all that is imported. A trial always uses onnxruntime's CPU provider: another is asked by the worker.
+The worker starts one small process before it has threads or sessions; that one is forked for each trial,
+which costs milliseconds and shares all that is imported. A trial always uses onnxruntime's CPU provider:
+another is asked by the worker.
 """
 
 from __future__ import annotations
@@ -40,7 +42,9 @@ class Trials:
         self._process, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         gc.freeze()  # a search for garbage would touch, and so copy, what both share
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # Python counts OpenBLAS's threads, which end for a fork
+            warnings.simplefilter(
+                "ignore", DeprecationWarning
+            )  # Python counts OpenBLAS's threads, which end for a fork
             self._pid = os.fork()
         if not self._pid:
             _wait_for_trials(theirs, timeout_s, memory_mb)
@@ -54,13 +58,18 @@ class Trials:
                 try:
                     socket.send_fds(self._process, [os.fsencode(folder)], [theirs.fileno()])
                 except OSError as error:
-                    raise BundleError(f"{folder} cannot be tried ({error.strerror}); start the server again") from error
+                    raise BundleError(
+                        f"{folder} cannot be tried ({error.strerror}); start the server again"
+                    ) from error
                 theirs.close()
                 ours.setblocking(False)
                 answer = (await asyncio.get_running_loop().sock_recv(ours, _BYTES)).decode()
         digest, _, refusal = answer.partition(" ")
         if refusal or not digest:
-            ended = f"{folder} did not answer its golden samples within {self._timeout_s:g} s, or without ending its process"
+            ended = (
+                f"{folder} did not answer its golden samples within {self._timeout_s:g} s, or without "
+                "ending its process"
+            )
             raise BundleError(refusal or ended)
         return digest
 
@@ -99,7 +108,10 @@ def _try(folder: Path, answer: int, timeout_s: float, memory_mb: int) -> NoRetur
         Engine(bundle, provider="CPUExecutionProvider", tuning_s=0)
         told = bundle.digests[MANIFEST_FILE]
     except BaseException as error:
-        reason = str(error) or f"{folder} cannot be opened: {type(error).__name__} (--load-memory-mb is {memory_mb})"
+        reason = (
+            str(error)
+            or f"{folder} cannot be opened: {type(error).__name__} (--load-memory-mb is {memory_mb})"
+        )
         told = f" {reason[:MAX_TEXT]}"
     finally:
         with suppress(OSError):  # nobody wants to know any more

@@ -13,11 +13,15 @@ from modelyard.serving.http.exchange import Request, Response
 FOLDER = Path(__file__).parent
 OPENAPI = FOLDER / "openapi.json"
 TYPES = {
-    ".html": b"text/html; charset=utf-8", ".css": b"text/css; charset=utf-8", ".js": b"text/javascript; charset=utf-8",
+    ".html": b"text/html; charset=utf-8", ".css": b"text/css; charset=utf-8", ".js": b"text/javascript; "
+b"charset=utf-8",
     ".json": b"application/json", ".svg": b"image/svg+xml", ".png": b"image/png", ".ico": b"image/x-icon",
 }  # fmt: skip
 SAFETY = [
-    (b"content-security-policy", b"default-src 'self'; img-src 'self' data: blob:; frame-ancestors 'none'; base-uri 'none'"),
+    (
+        b"content-security-policy",
+        b"default-src 'self'; img-src 'self' data: blob:; frame-ancestors 'none'; base-uri 'none'",
+    ),
     (b"referrer-policy", b"no-referrer"),
     (b"cache-control", b"no-cache"),
 ]
@@ -29,8 +33,14 @@ def page_file(request: Request) -> Response:
     if path is None or not path.is_file():
         raise RequestError(f"nothing at {request.path}", HTTPStatus.NOT_FOUND)
     content, etag = _read(path)
-    headers = [*SAFETY, (b"content-type", TYPES.get(path.suffix, b"application/octet-stream")), (b"etag", etag)]
-    if etag in request.headers.get(b"if-none-match", b""):  # of several, or weak (W/), as nginx makes it where it packs
+    headers = [
+        *SAFETY,
+        (b"content-type", TYPES.get(path.suffix, b"application/octet-stream")),
+        (b"etag", etag),
+    ]
+    if etag in request.headers.get(
+        b"if-none-match", b""
+    ):  # of several, or weak (W/), as nginx makes it where it packs
         return Response(HTTPStatus.NOT_MODIFIED, headers, b"")
     return Response(HTTPStatus.OK, headers, content)
 

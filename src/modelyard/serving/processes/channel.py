@@ -44,7 +44,9 @@ class Channel:
         self._end.close()
 
     def send(self, *message: str) -> None:
-        """A text that is too long is shortened. Raises: OSError when the other side is gone or reads nothing any more."""
+        """A text that is too long is shortened. Raises: OSError when the other side is gone or reads nothing
+        any more.
+        """
         self._end.send(json.dumps([shortened(text) for text in message]).encode())
 
     def hand_over(self, connection: socket.socket, place: int) -> None:
@@ -62,6 +64,8 @@ class Channel:
         for descriptor in descriptors:
             os.close(descriptor)
         message: Message | None = json.loads(data) if data else None
-        if message is not None and not (isinstance(message, list) and all(isinstance(text, str) for text in message)):
+        if message is not None and not (
+            isinstance(message, list) and all(isinstance(text, str) for text in message)
+        ):
             raise ValueError(f"expected a list of texts, received {data[:100]!r}")
         return message

@@ -16,7 +16,9 @@ from modelyard.serving.processes.events import log_event
 from modelyard.serving.processes.metrics import BEAT, own
 
 SILENT_S = 2.0
-"""A worker whose event loop stands still for so long gets no connections until it turns again; it beats each second."""
+"""A worker whose event loop stands still for so long gets no connections until it turns again; it beats each
+second.
+"""
 START_S = 60.0
 """The least that a worker may stand still before it is ready."""
 PAUSE_S = 0.25
@@ -106,7 +108,9 @@ class Crew:
         return child
 
     def watch(self, now: float) -> list[Child]:
-        """End those that stand still; gives the ready ones that turn. While this process stood still itself nobody did."""
+        """End those that stand still; gives the ready ones that turn. While this process stood still itself
+        nobody did.
+        """
         gap, self._watched = now - self._watched, now
         takers = []
         for child in self.children.values():
@@ -121,7 +125,9 @@ class Crew:
         return takers
 
     def reap(self, now: float) -> Iterator[tuple[Child, int]]:
-        """Those that are gone, with their exit codes; their successors start at once, or later if they did not get ready."""
+        """Those that are gone, with their exit codes; their successors start at once, or later if they did
+        not get ready.
+        """
         with suppress(ChildProcessError):
             while (ended := os.waitpid(-1, os.WNOHANG))[0]:
                 child = self.children.pop(ended[0], None)

@@ -11,6 +11,11 @@ from datetime import UTC, datetime
 
 def log_event(event: str, fields: Mapping[str, object]) -> None:
     """Write one line; a single `write`, so that lines of several workers never mix."""
-    line = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), "event": event, "pid": os.getpid(), **fields}
+    line = {
+        "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        "event": event,
+        "pid": os.getpid(),
+        **fields,
+    }
     with suppress(OSError):  # nobody reads standard error any more
         os.write(2, json.dumps(line, default=str).encode() + b"\n")

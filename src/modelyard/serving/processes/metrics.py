@@ -15,37 +15,60 @@ QUEUE_NS, INPUT_NS, INFER_NS, OUTPUT_NS, PENDING, LAST_MS = range(5, 11)
 FAILURES = 11
 """First of the failures: one count for each of `FAILURE_REASONS`."""
 FAILURE_REASONS = ("REJECTED", "CANCELED", "BACKEND", "OTHER")
-"""Triton's: the queue was too long, the client has gone, the model failed, anything else (most often a bad request)."""
+"""Triton's: the queue was too long, the client has gone, the model failed, anything else (most often a bad
+request).
+"""
 _FAILURE_OF = {503: 0, 504: 0, 500: 2}
 BUCKETS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 HISTOGRAM = FAILURES + len(FAILURE_REASONS)
 """First of the latency counts: one for each of `BUCKETS_S` and one above."""
 BATCHES = HISTOGRAM + len(BUCKETS_S) + 1
-"""First of the batches: for each size that came itself, executions, and nanoseconds of input, infer and output."""
+"""First of the batches: for each size that came itself, executions, and nanoseconds of input, infer and
+output.
+"""
 BATCH_FIELDS, BATCH_SIZES = 5, 128
 FIELDS = BATCHES + BATCH_FIELDS * BATCH_SIZES
 
 BEAT = 0
-"""Grows while a worker's event loop turns and stands still with it. The fields 1 to 5 count its answers of 1xx to 5xx."""
+"""Grows while a worker's event loop turns and stands still with it. The fields 1 to 5 count its answers of
+1xx to 5xx.
+"""
 REFUSED = 6
 """First of the refusals: one count for each of `REASONS`."""
 REFUSALS = {
-    400: "bad_input", 401: "token", 403: "origin", 404: "not_found", 405: "method", 408: "slow_client", 413: "too_large",
-    414: "too_large", 415: "bad_input", 417: "http", 421: "host", 431: "too_large", 500: "fault", 501: "http",
-    503: "busy", 504: "timeout",
-}  # fmt: skip
+    400: "bad_input",
+    401: "token",
+    403: "origin",
+    404: "not_found",
+    405: "method",
+    408: "slow_client",
+    413: "too_large",
+    414: "too_large",
+    415: "bad_input",
+    417: "http",
+    421: "host",
+    431: "too_large",
+    500: "fault",
+    501: "http",
+    503: "busy",
+    504: "timeout",
+}
 """Why a request was refused, from its status; an error may have a reason of its own."""
 REASONS = (*dict.fromkeys(REFUSALS.values()), "connections", "load", "not_ready", "other")
 WORKER_FIELDS = 32
 NAME_BYTES = 512
 RECORDS = 1024
-"""Model versions a worker can count apart; untouched ones take no memory. The last counts all that come after."""
+"""Model versions a worker can count apart; untouched ones take no memory. The last counts all that come
+after.
+"""
 RECORD_BYTES = NAME_BYTES + 8 * FIELDS
 WORKER_BYTES = 8 * WORKER_FIELDS + RECORDS * RECORD_BYTES
 OTHERS = ("other", "0")
 PARENT = -1
 Totals = dict[tuple[str, str], tuple[list[int], dict[int, list[int]]]]
-"""(model, version) -> its counters, and for each batch size executions and nanoseconds of input, infer and output."""
+"""(model, version) -> its counters, and for each batch size executions and nanoseconds of input, infer and
+output.
+"""
 
 
 def allocate(workers: int) -> mmap.mmap:
@@ -65,7 +88,9 @@ def count_refusal(own: memoryview[int], status: int, reason: str = "") -> None:
 
 def count_failure(counters: memoryview[int], error: BaseException, duration_ns: int = 0) -> None:
     """Count an inference request without an answer."""
-    reason = 1 if isinstance(error, asyncio.CancelledError) else _FAILURE_OF.get(getattr(error, "status", 0), 3)
+    reason = (
+        1 if isinstance(error, asyncio.CancelledError) else _FAILURE_OF.get(getattr(error, "status", 0), 3)
+    )
     counters[FAILURES + reason] += 1
     counters[FAILURE_NS] += duration_ns
 
@@ -161,6 +186,8 @@ def _names(view: memoryview[int], start: int) -> list[tuple[str, str]]:
         first = start + 8 * WORKER_FIELDS + index * RECORD_BYTES
         if not view[first]:
             break
-        model, _, version = bytes(view[first : first + NAME_BYTES]).rstrip(b"\0").decode(errors="replace").partition("\n")
+        model, _, version = (
+            bytes(view[first : first + NAME_BYTES]).rstrip(b"\0").decode(errors="replace").partition("\n")
+        )
         names.append((model, version))
     return names

@@ -1,7 +1,8 @@
 """The parent of the workers: it has what they share in memory, and is never in the way of a request.
 
-It starts a worker anew when one dies or hangs, passes loads and unloads on to all, and drains them on SIGTERM. Once
-the server is open only a signal ends it: a worker that misbehaves is replaced, a fault of its own is logged.
+It starts a worker anew when one dies or hangs, passes loads and unloads on to all, and drains them on
+SIGTERM. Once the server is open only a signal ends it: a worker that misbehaves is replaced, a fault of its
+own is logged.
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ from modelyard.serving.processes.events import log_event
 TURN_S = 0.2
 """Between two looks at the workers, at most."""
 WARM = ("asyncio", "http", "httptools", "numpy", "orjson", "uvloop")
-"""Imported before the first fork: a worker starts in half the time. Not onnxruntime, which has threads and an open database."""
+"""Imported before the first fork: a worker starts in half the time. Not onnxruntime, which has threads and an
+open database.
+"""
 
 
 class Supervisor:
@@ -39,7 +42,10 @@ class Supervisor:
         """Raises: ConfigError when there are too few file descriptors."""
         connections = affordable_connections(options.max_connections)
         if connections < options.max_connections:
-            log_event("fewer connections", {"asked": options.max_connections, "limit": connections, "reason": "ulimit -n"})
+            log_event(
+                "fewer connections",
+                {"asked": options.max_connections, "limit": connections, "reason": "ulimit -n"},
+            )
         self._options = replace(options, max_connections=connections)
         self._shared = Shared(metrics.allocate(options.processes), Places(options.processes, connections))
         self._crew = Crew(self._options, self._shared, self._live_as_worker)
@@ -56,7 +62,9 @@ class Supervisor:
 
     def run(self) -> int:
         """The exit code. Raises: ConfigError when the address cannot be had."""
-        self._listener = Listener(self._options, self._shared.places, metrics.own(self._shared.counters, metrics.PARENT))
+        self._listener = Listener(
+            self._options, self._shared.places, metrics.own(self._shared.counters, metrics.PARENT)
+        )
         self._options = replace(self._options, grpc_address=self._listener.grpc_address)
         for module in WARM:
             import_module(module)
@@ -140,7 +148,9 @@ class Supervisor:
         except BlockingIOError:
             return False
         except Exception as error:
-            reason = "" if isinstance(error, OSError) else f"its message cannot be read: {error!r}"  # "": it is gone
+            reason = (
+                "" if isinstance(error, OSError) else f"its message cannot be read: {error!r}"
+            )  # "": it is gone
         self._selector.unregister(child.channel)
         child.end(reason)
         return False

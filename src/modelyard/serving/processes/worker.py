@@ -35,7 +35,9 @@ GARBAGE_THRESHOLDS = (20_000, 20, 20)
 TOLD_NAMES = 10
 """When the server is ready; all of them are in the log and in `/models`."""
 SWITCH_S = 0.0005
-"""For which the thread that reads pictures may hold the interpreter against the event loop; 5 ms by default."""
+"""For which the thread that reads pictures may hold the interpreter against the event loop; 5 ms
+by default.
+"""
 LAST_REQUESTS_S = 1.0
 """While draining: for requests that are already on their way over connections that look idle."""
 
@@ -43,7 +45,9 @@ LAST_REQUESTS_S = 1.0
 class Worker:
     """Serves until the supervisor says `drain` or is gone."""
 
-    def __init__(self, options: ServeOptions, channel: Channel, index: int, shared: Shared, trials: Trials) -> None:
+    def __init__(
+        self, options: ServeOptions, channel: Channel, index: int, shared: Shared, trials: Trials
+    ) -> None:
         self._options = options
         self._channel = channel
         self._is_grpc = index == options.workers
@@ -65,7 +69,9 @@ class Worker:
         self._start(self._tick())
         await self._repository.start()
         callers, change = Callers(self._tokens, allow_load=self._options.allow_load), self._change_everywhere
-        self._handlers = Handlers(self._repository, self._shared.counters, callers=callers, change_model=change)
+        self._handlers = Handlers(
+            self._repository, self._shared.counters, callers=callers, change_model=change
+        )
         self._answering = Answering(self._handlers, self._options, self._metrics.own)
         loop.add_reader(self._channel.fileno(), self._read_channel)
         loop.add_signal_handler(signal.SIGTERM, self._stop.set)
@@ -79,7 +85,11 @@ class Worker:
 
             self._grpc = await GrpcFront(self._options, self._handlers, self._answering, self._tokens).open()
         names = sorted(self._repository.current)
-        self._tell("ready", *names[:TOLD_NAMES], *([f"{len(names) - TOLD_NAMES} more"] if len(names) > TOLD_NAMES else []))
+        self._tell(
+            "ready",
+            *names[:TOLD_NAMES],
+            *([f"{len(names) - TOLD_NAMES} more"] if len(names) > TOLD_NAMES else []),
+        )
         await self._stop.wait()
         await self._drain()
 
@@ -156,7 +166,9 @@ class Worker:
         try:
             failure = await asyncio.wait_for(self._changes[ticket], CHANGE_TIMEOUT_S)
         except TimeoutError:
-            raise RequestError(f"not every worker did {order} {name!r} in time", HTTPStatus.GATEWAY_TIMEOUT) from None
+            raise RequestError(
+                f"not every worker did {order} {name!r} in time", HTTPStatus.GATEWAY_TIMEOUT
+            ) from None
         finally:
             del self._changes[ticket]
         if failure:
@@ -189,7 +201,9 @@ class Worker:
             await asyncio.sleep(0.02)
 
 
-def run_worker(options: ServeOptions, channel: Channel, index: int, shared: Shared, unloaded: frozenset[str]) -> None:
+def run_worker(
+    options: ServeOptions, channel: Channel, index: int, shared: Shared, unloaded: frozenset[str]
+) -> None:
     """A worker's whole life. Raises: ModelyardError when it cannot start."""
 
     async def live() -> None:

@@ -50,7 +50,9 @@ class Answering:
         self.heads = KnownHeads()
         self._origins = Origins(options.origins)
         self._proxies = options.trusted_proxies
-        self._hosts = Hosts([options.host, *options.allowed_hosts, *(name for _, name, _ in self._origins.named)])
+        self._hosts = Hosts(
+            [options.host, *options.allowed_hosts, *(name for _, name, _ in self._origins.named)]
+        )
         self._access_log = options.access_log
         self._id_prefix = os.urandom(4).hex().encode()
         self._ids = itertools.count(1)
@@ -61,11 +63,15 @@ class Answering:
         return self._handlers.draining
 
     def check_head(self, head: Request, client: str) -> int:
-        """The most bytes that its body may have; none is read of what a head speaks against. Raises: RequestError."""
+        """The most bytes that its body may have; none is read of what a head speaks against. Raises:
+        RequestError.
+        """
         if (host := head.headers.get(b"host")) is not None:
             self._hosts.check(host)
         self._origins.check(head, by_proxy=is_trusted(client, self._proxies))
-        limit = self._max_body_bytes if head.method == "POST" else MAX_OBJECT_BYTES  # nothing else needs any, nor a token
+        limit = (
+            self._max_body_bytes if head.method == "POST" else MAX_OBJECT_BYTES
+        )  # nothing else needs any, nor a token
         num_bytes = int(head.headers.get(b"content-length", 0))
         if num_bytes or b"transfer-encoding" in head.headers:
             self._handlers.check_head(head)
@@ -93,8 +99,12 @@ class Answering:
         except RequestError as error:
             response = self._refuse(request, error)
         except Exception:
-            log_event("fault", {"id": request_id.decode(), "path": request.path, "trace": traceback.format_exc()})
-            response = self._refuse(request, RequestError("the server failed; its log has the request id", 500))
+            log_event(
+                "fault", {"id": request_id.decode(), "path": request.path, "trace": traceback.format_exc()}
+            )
+            response = self._refuse(
+                request, RequestError("the server failed; its log has the request id", 500)
+            )
         finally:
             self.budget.held -= num_unpacked
         self._counters[response.status // 100] += 1
@@ -106,7 +116,12 @@ class Answering:
             self._origins.permit(request, response)
         if self._access_log or response.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             client = client_of(client, headers.get(b"x-forwarded-for", b""), self._proxies)
-            told = {"id": request_id.decode(), "client": client, "method": request.method, "path": request.path}
+            told = {
+                "id": request_id.decode(),
+                "client": client,
+                "method": request.method,
+                "path": request.path,
+            }
             elapsed_ms = round((time.perf_counter() - started) * 1e3, 3)
             log_event("request", {**told, "status": int(response.status), "ms": elapsed_ms})
         return response
@@ -122,7 +137,9 @@ class Answering:
         return b"%b-%x" % (self._id_prefix, next(self._ids))
 
     async def _unpack(self, body: bytes, encoding: bytes) -> bytes:
-        """The plain body, counted in the budget; others are answered between its pieces. Raises: RequestError."""
+        """The plain body, counted in the budget; others are answered between its pieces. Raises:
+        RequestError.
+        """
         plain = bytearray()
         try:
             for piece in unpack(body, encoding):
@@ -140,4 +157,6 @@ class Answering:
 
 def too_large(limit: int) -> RequestError:
     """For a body beyond the limit, packed or not."""
-    return RequestError(f"the body is larger than {limit} bytes; send fewer rows", HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+    return RequestError(
+        f"the body is larger than {limit} bytes; send fewer rows", HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+    )

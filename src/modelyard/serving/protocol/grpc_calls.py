@@ -1,4 +1,6 @@
-"""What gRPC's calls ask, put as the HTTP requests that ask the same: both fronts accept, refuse, count and log alike."""
+"""What gRPC's calls ask, put as the HTTP requests that ask the same: both fronts accept, refuse, count and
+log alike.
+"""
 
 from __future__ import annotations
 
@@ -36,12 +38,17 @@ ASKED: dict[str, tuple[str, Callable[[Any], str]]] = {
     "ModelReady": ("", lambda call: f"{_model(call.name, call.version)}/ready"),
     "ModelMetadata": ("", lambda call: _model(call.name, call.version)),
     "ModelConfig": ("config", lambda call: f"{_model(call.name, call.version)}/config"),
-    "ModelStatistics": ("", lambda call: f"{_model(call.name, call.version) if call.name else '/v2/models'}/stats"),
+    "ModelStatistics": (
+        "",
+        lambda call: f"{_model(call.name, call.version) if call.name else '/v2/models'}/stats",
+    ),
     "RepositoryIndex": ("models", lambda _: "/v2/repository/index"),
     "RepositoryModelLoad": ("", lambda call: f"/v2/repository/models/{call.model_name}/load"),
     "RepositoryModelUnload": ("", lambda call: f"/v2/repository/models/{call.model_name}/unload"),
 }
-"""The field that all of the JSON answer goes to, if it is one, and the path. Orders are POST, all others GET."""
+"""The field that all of the JSON answer goes to, if it is one, and the path. Orders are POST, all
+others GET.
+"""
 
 
 class Calls:
@@ -72,14 +79,26 @@ class Calls:
         return ParseDict({field: told} if field else told, answer, ignore_unknown_fields=True)
 
     async def ask(
-        self, path: str, context: Any, body: bytes = b"", *, header_bytes: int = 0, refusal: RequestError | None = None
+        self,
+        path: str,
+        context: Any,
+        body: bytes = b"",
+        *,
+        header_bytes: int = 0,
+        refusal: RequestError | None = None,
     ) -> Response:
-        """What the HTTP server answers to the same caller; `refusal`: what was found wrong before. Raises: RequestError."""
+        """What the HTTP server answers to the same caller; `refusal`: what was found wrong before. Raises:
+        RequestError.
+        """
         token = dict(context.invocation_metadata()).get("authorization", "").encode()
         headers = {b"authorization": token} | ({LENGTH: b"%d" % header_bytes} if header_bytes else {})
         request = Request("POST" if body or refusal else "GET", path, b"", headers, body)
-        client = unquote(context.peer()).partition(":")[2].rpartition(":")[0].strip("[]")  # ipv6:%5B::1%5D:4711
-        response = await self._answering.answer(Arrived(request, goes_on=True, cost=0, refusal=refusal), client)
+        client = (
+            unquote(context.peer()).partition(":")[2].rpartition(":")[0].strip("[]")
+        )  # ipv6:%5B::1%5D:4711
+        response = await self._answering.answer(
+            Arrived(request, goes_on=True, cost=0, refusal=refusal), client
+        )
         if response.status >= HTTPStatus.BAD_REQUEST:
             raise RequestError(orjson.loads(response.body).get("error", "not ready"), response.status)
         return response
@@ -96,7 +115,9 @@ class Calls:
         path = f"{_model(call.model_name, call.model_version)}/infer"
         served = await self._find(call.model_name, call.model_version, path, context)
         try:
-            header, tensor = read_call(call, served.engine.input, served.limits.max_rows, context.time_remaining())
+            header, tensor = read_call(
+                call, served.engine.input, served.limits.max_rows, context.time_remaining()
+            )
         except RequestError as error:
             count_failure(served.counters, error)
             await self.ask(path, context, refusal=error)

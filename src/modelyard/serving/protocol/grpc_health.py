@@ -41,15 +41,21 @@ class Health:
         """Raises: RequestError (404)."""
         status = self._status(call.service)
         if status == HealthCheckResponse.SERVICE_UNKNOWN:
-            raise RequestError(f"unknown service {quoted(call.service)}; expected a model or no name", HTTPStatus.NOT_FOUND)
+            raise RequestError(
+                f"unknown service {quoted(call.service)}; expected a model or no name", HTTPStatus.NOT_FOUND
+            )
         return HealthCheckResponse(status=status)
 
     async def list(self, _: Any, __: Any) -> Any:
         names = [*SERVERS, *self._handlers.repository.pointers]
-        return HealthListResponse(statuses={name: HealthCheckResponse(status=self._status(name)) for name in names})
+        return HealthListResponse(
+            statuses={name: HealthCheckResponse(status=self._status(name)) for name in names}
+        )
 
     async def watch(self, service: str, ending: asyncio.Future[None], poll_s: float) -> AsyncIterator[Any]:
-        """Each status that differs from the last, until the server ends; only the first where too many watch."""
+        """Each status that differs from the last, until the server ends; only the first where too
+        many watch.
+        """
         self._watchers += 1
         try:
             told = None

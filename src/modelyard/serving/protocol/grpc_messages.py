@@ -21,9 +21,11 @@ CONTENTS = {
 NUMPY: dict[str, type[np.generic]] = dict(DATATYPES.values())
 
 
-def read_call(request: Any, spec: TensorSpec, max_rows: int, remaining_s: float | None) -> tuple[bytes, bytes]:
-    """A ModelInferRequest as the JSON header and the tensor's bytes of a binary V2 request for at most `max_rows` rows; the
-    call's deadline is a timeout, if it has none that is shorter. Raises: RequestError.
+def read_call(
+    request: Any, spec: TensorSpec, max_rows: int, remaining_s: float | None
+) -> tuple[bytes, bytes]:
+    """A ModelInferRequest as the JSON header and the tensor's bytes of a binary V2 request for at most
+    `max_rows` rows; the call's deadline is a timeout, if it has none that is shorter. Raises: RequestError.
     """
     if (count := max(len(request.inputs), len(request.raw_input_contents))) > 1 or not request.inputs:
         raise RequestError(f"expected the model's one input, received {count}")
@@ -32,7 +34,9 @@ def read_call(request: Any, spec: TensorSpec, max_rows: int, remaining_s: float 
     if request.ByteSize() - tensor_bytes > HEAD_BYTES:
         raise RequestError(f"expected at most {HEAD_BYTES} bytes beside the tensor")
     if request.raw_input_contents and given.contents.ListFields():
-        raise RequestError(f"input {quoted(given.name)}: expected raw_input_contents or contents, received both")
+        raise RequestError(
+            f"input {quoted(given.name)}: expected raw_input_contents or contents, received both"
+        )
     tensor = b"".join(request.raw_input_contents)
     if given.datatype == spec.datatype and not request.raw_input_contents:
         tensor = _pack(given, spec, max_rows * spec.row_bytes)
@@ -49,7 +53,9 @@ def read_call(request: Any, spec: TensorSpec, max_rows: int, remaining_s: float 
         header["id"] = request.id
     if request.outputs:
         binary = {"binary_data": True}
-        header["outputs"] = [{"name": one.name, "parameters": _parameters(one) | binary} for one in request.outputs]
+        header["outputs"] = [
+            {"name": one.name, "parameters": _parameters(one) | binary} for one in request.outputs
+        ]
     return orjson.dumps(header), tensor
 
 
@@ -57,12 +63,18 @@ def _pack(given: Any, spec: TensorSpec, max_bytes: int) -> bytes:
     """The bytes of typed contents. Raises: RequestError."""
     field = CONTENTS.get(given.datatype)
     if field is None:
-        raise RequestError(f"input {quoted(given.name)}: {given.datatype} is read from raw_input_contents only")
+        raise RequestError(
+            f"input {quoted(given.name)}: {given.datatype} is read from raw_input_contents only"
+        )
     if others := [told.name for told, _ in given.contents.ListFields() if told.name != field]:
-        raise RequestError(f"input {quoted(given.name)}: expected {given.datatype} in {field}, received {others[0]}")
+        raise RequestError(
+            f"input {quoted(given.name)}: expected {given.datatype} in {field}, received {others[0]}"
+        )
     values = getattr(given.contents, field)
     if len(values) * spec.dtype.itemsize > max_bytes:
-        raise RequestError(f"input {quoted(given.name)}: expected at most {max_bytes} bytes, received more rows")
+        raise RequestError(
+            f"input {quoted(given.name)}: expected at most {max_bytes} bytes, received more rows"
+        )
     return to_bytes(list(values), spec, has_booleans=False)
 
 
@@ -73,7 +85,9 @@ def _parameters(message: Any) -> dict[str, Any]:
 
 
 def write_answer(header: dict[str, Any], tensors: bytes, *, raw: bool) -> Any:
-    """A ModelInferResponse from the JSON header and tensors of a binary V2 answer; raw contents answer raw ones."""
+    """A ModelInferResponse from the JSON header and tensors of a binary V2 answer; raw contents answer raw
+    ones.
+    """
     answer = protocol.ModelInferResponse(
         model_name=header["model_name"], model_version=header["model_version"], id=header.get("id", "")
     )

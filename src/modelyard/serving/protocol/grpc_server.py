@@ -1,10 +1,11 @@
-"""Open Inference Protocol V2 over gRPC: one more process of the server's crew, beside the workers that answer HTTP.
+"""Open Inference Protocol V2 over gRPC: one more process of the server's crew, beside the workers that answer
+HTTP.
 
-It follows promotions, loads and unloads as the workers do, is started anew as they are and counts into the same memory.
-For conformance, not for speed: gRPC in Python costs more than this server's models.
+It follows promotions, loads and unloads as the workers do, is started anew as they are and counts into the
+same memory. For conformance, not for speed: gRPC in Python costs more than this server's models.
 
-`:authority` is not checked, as Host is over HTTP: grpc.aio does not tell it. No page can call here under a rebound name:
-browsers speak HTTP/2 over TLS alone, and this port speaks it in plain text alone.
+`:authority` is not checked, as Host is over HTTP: grpc.aio does not tell it. No page can call here under a
+rebound name: browsers speak HTTP/2 over TLS alone, and this port speaks it in plain text alone.
 """
 
 from __future__ import annotations
@@ -34,14 +35,20 @@ from modelyard.serving.protocol.grpc_health import HEALTH, INFERENCE, Health
 from modelyard.serving.protocol.handlers import Handlers
 
 CODES = {
-    400: grpc.StatusCode.INVALID_ARGUMENT, 401: grpc.StatusCode.UNAUTHENTICATED, 403: grpc.StatusCode.PERMISSION_DENIED,
-    404: grpc.StatusCode.NOT_FOUND, 413: grpc.StatusCode.RESOURCE_EXHAUSTED, 501: grpc.StatusCode.UNIMPLEMENTED,
-    503: grpc.StatusCode.UNAVAILABLE, 504: grpc.StatusCode.DEADLINE_EXCEEDED,
-}  # fmt: skip
+    400: grpc.StatusCode.INVALID_ARGUMENT,
+    401: grpc.StatusCode.UNAUTHENTICATED,
+    403: grpc.StatusCode.PERMISSION_DENIED,
+    404: grpc.StatusCode.NOT_FOUND,
+    413: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    501: grpc.StatusCode.UNIMPLEMENTED,
+    503: grpc.StatusCode.UNAVAILABLE,
+    504: grpc.StatusCode.DEADLINE_EXCEEDED,
+}
 """HTTP status -> gRPC's; others are INTERNAL."""
 OPEN_CALLS = (f"/{INFERENCE}/ServerLive", f"/{INFERENCE}/ServerReady", f"/{HEALTH}/")
 UNSUPPORTED = tuple(
-    f"/{INFERENCE}/{name}" for name in ("SystemSharedMemory", "CudaSharedMemory", "TraceSetting", "LogSettings")
+    f"/{INFERENCE}/{name}"
+    for name in ("SystemSharedMemory", "CudaSharedMemory", "TraceSetting", "LogSettings")
 )
 """How Triton's other calls begin."""
 MAX_CALLS = 256
@@ -60,9 +67,13 @@ class Gate(grpc.aio.ServerInterceptor):  # type: ignore[misc]
     async def intercept_service(self, continuation: Callable[[Any], Awaitable[Any]], details: Any) -> Any:
         given, method = dict(details.invocation_metadata).get("authorization", ""), details.method
         if self._tokens and not method.startswith(OPEN_CALLS) and not self._tokens.allow(given.encode()):
-            return self._refusal(method, RequestError("expected the metadata authorization: Bearer <token>", 401))
+            return self._refusal(
+                method, RequestError("expected the metadata authorization: Bearer <token>", 401)
+            )
         if method.startswith(UNSUPPORTED):
-            return self._refusal(method, RequestError("shared memory, tracing and log settings are not supported", 501))
+            return self._refusal(
+                method, RequestError("shared memory, tracing and log settings are not supported", 501)
+            )
         return await continuation(details)
 
     def _refusal(self, method: str, error: RequestError) -> grpc.RpcMethodHandler:
@@ -75,21 +86,27 @@ class Gate(grpc.aio.ServerInterceptor):  # type: ignore[misc]
 
 
 def _service(file: Any, behaviours: Mapping[str, Behaviour], name: str = "") -> grpc.GenericRpcHandler:
-    """The service of a file. All calls are streams here, as one message is one too: how long to wait is up to this server."""
+    """The service of a file. All calls are streams here, as one message is one too: how long to wait is up to
+    this server.
+    """
     (service,) = file.services_by_name.values()
     handlers = {}
     for method in service.methods:
         if method.name in behaviours:
             given, told = GetMessageClass(method.input_type), GetMessageClass(method.output_type)
             behaviour = behaviours[method.name]
-            handlers[method.name] = grpc.stream_stream_rpc_method_handler(behaviour, given.FromString, told.SerializeToString)
+            handlers[method.name] = grpc.stream_stream_rpc_method_handler(
+                behaviour, given.FromString, told.SerializeToString
+            )
     return grpc.method_handlers_generic_handler(name or service.full_name, handlers)
 
 
 class GrpcFront:
     """What clients reach at the port."""
 
-    def __init__(self, options: ServeOptions, handlers: Handlers, answering: Answering, tokens: Tokens | None) -> None:
+    def __init__(
+        self, options: ServeOptions, handlers: Handlers, answering: Answering, tokens: Tokens | None
+    ) -> None:
         self._options = options
         self._repository = handlers.repository
         self._calls, self._health = Calls(handlers.repository, answering), Health(handlers)
@@ -106,13 +123,17 @@ class GrpcFront:
     async def open(self) -> GrpcFront:
         """Raises: ConfigError when another process listens there by now."""
         plain = self._calls.by_name | {"Check": self._health.check, "List": self._health.list}
-        behaviours: dict[str, Behaviour] = {name: partial(self._answer, answer) for name, answer in plain.items()}
+        behaviours: dict[str, Behaviour] = {
+            name: partial(self._answer, answer) for name, answer in plain.items()
+        }
         behaviours["ModelStreamInfer"] = partial(self._answer, self._calls.infer_in_stream, is_patient=True)
         behaviours["Watch"] = self._watch
         behaviours["ServerReflectionInfo"] = aio.ReflectionServicer([INFERENCE, HEALTH]).ServerReflectionInfo
         services = [_service(file.DESCRIPTOR, behaviours) for file in (service_pb2, health_pb2)]
         for version in ("v1", "v1alpha"):  # which differ in their name alone
-            services.append(_service(reflection_pb2.DESCRIPTOR, behaviours, f"grpc.reflection.{version}.ServerReflection"))
+            services.append(
+                _service(reflection_pb2.DESCRIPTOR, behaviours, f"grpc.reflection.{version}.ServerReflection")
+            )
         self._server.add_generic_rpc_handlers(tuple(services))
         address = self._options.grpc_address
         try:
@@ -128,20 +149,26 @@ class GrpcFront:
         await self._server.stop(self._options.drain_s)
 
     async def _next(self, messages: Messages, context: Any, timeout_s: float | None) -> Any:
-        """The next message of a call, None behind the last; without a timeout it is waited for until the server ends."""
+        """The next message of a call, None behind the last; without a timeout it is waited for until the
+        server ends.
+        """
         read = asyncio.ensure_future(anext(messages, None))
         ends = {read} if timeout_s else {read, self._ending}
         await asyncio.wait(ends, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
         if not read.done():
             read.cancel()
             code = grpc.StatusCode.DEADLINE_EXCEEDED if timeout_s else grpc.StatusCode.UNAVAILABLE
-            await context.abort(code, f"no message within {timeout_s:g} s" if timeout_s else "the server ends")
+            await context.abort(
+                code, f"no message within {timeout_s:g} s" if timeout_s else "the server ends"
+            )
         try:
             return read.result()
         except DecodeError:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "the bytes are no message of this call")
 
-    async def _answer(self, answer: Answer, messages: Messages, context: Any, *, is_patient: bool = False) -> Messages:
+    async def _answer(
+        self, answer: Answer, messages: Messages, context: Any, *, is_patient: bool = False
+    ) -> Messages:
         """An answer to each message of a call; `is_patient`: however long the next one takes."""
         reading, timeout_s = aiter(messages), None if is_patient else self._options.read_timeout_s
         while (message := await self._next(reading, context, timeout_s)) is not None:

@@ -11,7 +11,14 @@ import modelyard
 from modelyard.errors import RequestError, quoted
 from modelyard.serving.http import upload
 from modelyard.serving.http.auth import Callers
-from modelyard.serving.http.exchange import JSON_TYPE, Request, Response, WrongMethod, error_response, json_response
+from modelyard.serving.http.exchange import (
+    JSON_TYPE,
+    Request,
+    Response,
+    WrongMethod,
+    error_response,
+    json_response,
+)
 from modelyard.serving.http.limits import LARGE_BYTES, Turns
 from modelyard.serving.models.repository import Repository
 from modelyard.serving.models.served import Served
@@ -22,8 +29,13 @@ from modelyard.serving.protocol import invocations
 from modelyard.serving.protocol.infer_head import NO_SHARED_MEMORY, parameters_of
 
 EXTENSIONS = (
-    "binary_tensor_data", "classification", "model_configuration", "model_repository", "parameters", "statistics",
-)  # fmt: skip
+    "binary_tensor_data",
+    "classification",
+    "model_configuration",
+    "model_repository",
+    "parameters",
+    "statistics",
+)
 SHARED_MEMORY_PATHS = ("/v2/systemsharedmemory/", "/v2/cudasharedmemory/")
 Handler = Callable[[Request], Awaitable[Response]]
 ChangeModel = Callable[[str, str], Awaitable[None]]
@@ -33,7 +45,9 @@ ChangeModel = Callable[[str, str], Awaitable[None]]
 class Handlers:
     """What one worker answers."""
 
-    def __init__(self, repository: Repository, memory: mmap.mmap, *, callers: Callers, change_model: ChangeModel) -> None:
+    def __init__(
+        self, repository: Repository, memory: mmap.mmap, *, callers: Callers, change_model: ChangeModel
+    ) -> None:
         self.repository = repository
         self.draining = False
         self._turns, self._pictures = Turns(), upload.Pictures()
@@ -41,15 +55,24 @@ class Handlers:
         self._callers = callers
         self._change_model = change_model
         self._fixed: dict[str, tuple[str, Handler]] = {
-            "/v2": ("GET", self._server_metadata), "/v2/": ("GET", self._server_metadata),
-            "/v2/health/live": ("GET", self._live), "/v2/health/ready": ("GET", self._ready),
-            "/v2/models": ("GET", self._model_names), "/v2/models/stats": ("GET", self._all_statistics),
+            "/v2": ("GET", self._server_metadata),
+            "/v2/": ("GET", self._server_metadata),
+            "/v2/health/live": ("GET", self._live),
+            "/v2/health/ready": ("GET", self._ready),
+            "/v2/models": ("GET", self._model_names),
+            "/v2/models/stats": ("GET", self._all_statistics),
             "/v2/repository/index": ("POST", self._index),
-            "/ping": ("GET", self._ping), "/health": ("GET", self._ping), "/version": ("GET", self._version),
-            "/invocations": ("POST", self._invocations), "/predict": ("POST", self._predict),
-            "/models": ("GET", self._models), "/metrics": ("GET", self._metrics),
-            "/": ("GET", self._page), "/openapi.json": ("GET", self._page), "/favicon.ico": ("GET", self._page),
-        }  # fmt: skip
+            "/ping": ("GET", self._ping),
+            "/health": ("GET", self._ping),
+            "/version": ("GET", self._version),
+            "/invocations": ("POST", self._invocations),
+            "/predict": ("POST", self._predict),
+            "/models": ("GET", self._models),
+            "/metrics": ("GET", self._metrics),
+            "/": ("GET", self._page),
+            "/openapi.json": ("GET", self._page),
+            "/favicon.ico": ("GET", self._page),
+        }
         self._verbs: dict[str, tuple[str, Callable[[Served, str | None], object]]] = {
             "": ("GET", lambda served, _: served.metadata(repository.versions(served.name))),
             "ready": ("GET", lambda served, _: {"name": served.name, "ready": True}),
@@ -114,14 +137,20 @@ class Handlers:
         with Counted(served.counters):
             header_length = request.headers.get(b"inference-header-content-length")
             if header_length is None and len(request.body) > LARGE_BYTES:
-                head, rows = await self._turns.read(request.body, partial(served.reader.read, None, request.body))
+                head, rows = await self._turns.read(
+                    request.body, partial(served.reader.read, None, request.body)
+                )
             else:
                 head, rows = served.reader.read(header_length, request.body)
             outputs = await served.submit(rows, head.num_rows, head.timeout_s)
             return served.writer.write(head, outputs)
 
-    async def _counted(self, request: Request, answer: Callable[[Served, Request], Awaitable[Response]]) -> Response:
-        served = await self.repository.find(request.query("model") or self.repository.default_name(), request.query("version"))
+    async def _counted(
+        self, request: Request, answer: Callable[[Served, Request], Awaitable[Response]]
+    ) -> Response:
+        served = await self.repository.find(
+            request.query("model") or self.repository.default_name(), request.query("version")
+        )
         with Counted(served.counters):
             return await answer(served, request)
 
@@ -135,7 +164,9 @@ class Handlers:
         return json_response(statistics(totals(self._memory)))
 
     async def _server_metadata(self, _: Request) -> Response:
-        return json_response({"name": "modelyard", "version": modelyard.__version__, "extensions": EXTENSIONS})
+        return json_response(
+            {"name": "modelyard", "version": modelyard.__version__, "extensions": EXTENSIONS}
+        )
 
     async def _live(self, _: Request) -> Response:
         return json_response({"live": True})
@@ -154,7 +185,9 @@ class Handlers:
 
     async def _ping(self, _: Request) -> Response:
         self.repository.check_champion()
-        return Response(HTTPStatus.OK if self.repository.current else HTTPStatus.NOT_FOUND, [JSON_TYPE], b"\n")
+        return Response(
+            HTTPStatus.OK if self.repository.current else HTTPStatus.NOT_FOUND, [JSON_TYPE], b"\n"
+        )
 
     async def _version(self, _: Request) -> Response:
         return Response(HTTPStatus.OK, [JSON_TYPE], invocations.MLFLOW_VERSION.encode())
@@ -176,15 +209,21 @@ class Handlers:
         ready_only = request.json_object().get("ready")
         if not isinstance(ready_only, bool | None):
             raise RequestError(f"ready: expected true or false, received {quoted(ready_only)}")
-        return json_response([row for row in self.repository.index() if not ready_only or row["state"] == "READY"])
+        return json_response(
+            [row for row in self.repository.index() if not ready_only or row["state"] == "READY"]
+        )
 
     async def _change(self, request: Request) -> Response:
         """`/v2/repository/models/M/load` and `/unload`."""
         name, _, order = request.path[len("/v2/repository/models/") :].rpartition("/")
         if order not in {"load", "unload"} or not name:
             raise RequestError(f"nothing at {request.path}", HTTPStatus.NOT_FOUND)
-        if others := sorted(parameters_of(request.json_object(), f"the {order}").keys() - {"unload_dependents"}):
-            raise RequestError(f"parameter {quoted(others[0])} is not supported: a version is loaded as it was released")
+        if others := sorted(
+            parameters_of(request.json_object(), f"the {order}").keys() - {"unload_dependents"}
+        ):
+            raise RequestError(
+                f"parameter {quoted(others[0])} is not supported: a version is loaded as it was released"
+            )
         await self._change_model(order, name)
         return Response(HTTPStatus.OK, [JSON_TYPE], b"")
 

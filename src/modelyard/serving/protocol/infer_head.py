@@ -12,7 +12,9 @@ from modelyard.serving.protocol.tensors import TensorSpec
 
 MAX_AXES = 64
 """numpy's."""
-NO_SHARED_MEMORY = "shared memory is not supported (GET /v2 lists the extensions); send and read tensors in the bodies"
+NO_SHARED_MEMORY = (
+    "shared memory is not supported (GET /v2 lists the extensions); send and read tensors in the bodies"
+)
 
 
 class Wanted(NamedTuple):
@@ -70,12 +72,21 @@ class HeadReader:
             raise RequestError(f"unexpected input {quoted(given.get('name'))}; the model has {spec.name!r}")
         if given.get("datatype") != spec.datatype:
             received = quoted(given.get("datatype"))
-            raise RequestError(f"input {spec.name!r}: expected datatype {spec.datatype}, received {received}{spec.remedy}")
+            raise RequestError(
+                f"input {spec.name!r}: expected datatype {spec.datatype}, received {received}{spec.remedy}"
+            )
         shape = given.get("shape")
-        if not isinstance(shape, list) or not shape or set(map(type, shape[:MAX_AXES])) - {int, float} or shape[0] % 1:
+        if (
+            not isinstance(shape, list)
+            or not shape
+            or set(map(type, shape[:MAX_AXES])) - {int, float}
+            or shape[0] % 1
+        ):
             raise RequestError(f"input {spec.name!r}: shape must be a list of integers")
         if len(shape) > MAX_AXES or tuple(shape[1:]) != spec.row_shape:
-            raise RequestError(f"input {spec.name!r}: expected shape {[-1, *spec.row_shape]}, received {quoted(shape)}")
+            raise RequestError(
+                f"input {spec.name!r}: expected shape {[-1, *spec.row_shape]}, received {quoted(shape)}"
+            )
         self._limits.check_rows(shape[0])
         return int(shape[0])
 
@@ -101,18 +112,25 @@ class HeadReader:
     def _wanted_one(self, output: dict[str, object], binary: bool) -> Wanted:
         names = [known.name for known in self._outputs]
         if output.get("name") not in names:
-            raise RequestError(f"unexpected output {quoted(output.get('name'))}; the model has {', '.join(names)}")
+            raise RequestError(
+                f"unexpected output {quoted(output.get('name'))}; the model has {', '.join(names)}"
+            )
         index = names.index(str(output["name"]))
         parameters = parameters_of(output, "an output")
         top = parameters.get("classification", 0)
         spec = self._outputs[index]
         if type(top) is not int or top < 0 or (top and len(spec.row_shape) != 1):
-            raise RequestError(f"classification: expected a number of classes of a score vector, received {quoted(top)}")
-        return Wanted(index, _flag(parameters, "binary_data", binary), min(top, *spec.row_shape) if top else 0)
+            raise RequestError(
+                f"classification: expected a number of classes of a score vector, received {quoted(top)}"
+            )
+        return Wanted(
+            index, _flag(parameters, "binary_data", binary), min(top, *spec.row_shape) if top else 0
+        )
 
 
 def parameters_of(owner: dict[str, object], what: str) -> dict[str, object]:
-    """Of a request, an input or an output; null is none. Raises: RequestError (400) for shared memory, and for what is no
+    """Of a request, an input or an output; null is none. Raises: RequestError (400) for shared memory, and
+    for what is no
     string, number or boolean."""
     given = owner.get("parameters")
     parameters = {} if given is None else _object(given, f"parameters of {what}")
@@ -120,7 +138,9 @@ def parameters_of(owner: dict[str, object], what: str) -> dict[str, object]:
         if name.startswith("shared_memory"):
             raise RequestError(f"parameter {quoted(name)} of {what}: {NO_SHARED_MEMORY}")
         if type(value) not in (str, int, float, bool):
-            raise RequestError(f"parameter {quoted(name)}: expected a string, number or boolean, received {quoted(value)}")
+            raise RequestError(
+                f"parameter {quoted(name)}: expected a string, number or boolean, received {quoted(value)}"
+            )
     return parameters
 
 

@@ -96,10 +96,17 @@ class RequestReader:
 
     @staticmethod
     def _is_frame(frame: tuple[bytes, bytes]) -> bool:
-        """Whether another list in its place is sure to be read alike: the name stands there once, and not in a string."""
+        """Whether another list in its place is sure to be read alike: the name stands there once, and not in
+        a string.
+        """
         before, after = frame
         both = before + after
-        return before.rstrip().endswith(DATA) and both.count(b'"data"') == 1 and b"\\" not in both and len(both) <= CACHED_BYTES
+        return (
+            before.rstrip().endswith(DATA)
+            and both.count(b'"data"') == 1
+            and b"\\" not in both
+            and len(both) <= CACHED_BYTES
+        )
 
     def _read_json_whole(self, body: bytes) -> InferRequest:
         head, data = self._head_reader.read(body)

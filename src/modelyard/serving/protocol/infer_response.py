@@ -23,7 +23,9 @@ MARK = "the numbers go here"
 class ResponseWriter:
     """Writes answers of one model version."""
 
-    def __init__(self, name: str, version: str, outputs: tuple[TensorSpec, ...], classes: tuple[str, ...]) -> None:
+    def __init__(
+        self, name: str, version: str, outputs: tuple[TensorSpec, ...], classes: tuple[str, ...]
+    ) -> None:
         self._name = name
         self._version = version
         self._outputs = outputs
@@ -55,20 +57,26 @@ class ResponseWriter:
                 self._headers.clear()
             self._headers[key] = known
         header, fields = known
-        return Response(HTTPStatus.OK, [*fields], header + b"".join([outputs[at].tobytes() for at, _, _ in head.wanted]))
+        return Response(
+            HTTPStatus.OK, [*fields], header + b"".join([outputs[at].tobytes() for at, _, _ in head.wanted])
+        )
 
     def _write_numbers(self, head: Head, outputs: list[NDArray[Any]]) -> Response:
         """All outputs as JSON numbers: what stands around them is kept."""
         key = (head.num_rows, head.wanted)
         known = self._frames.get(key)
         if known is None:
-            whole = self._header(head, [self._tensor(wanted, outputs, []) | {"data": [MARK]} for wanted in head.wanted])
+            whole = self._header(
+                head, [self._tensor(wanted, outputs, []) | {"data": [MARK]} for wanted in head.wanted]
+            )
             if len(self._frames) >= CACHED_HEADERS:
                 self._frames.clear()
             known = self._frames[key] = whole.split(orjson.dumps([MARK]))
         parts = [known[0]]
         for wanted, after in zip(head.wanted, known[1:], strict=True):
-            numbers = orjson.dumps(np.ascontiguousarray(outputs[wanted.output]).reshape(-1), option=orjson.OPT_SERIALIZE_NUMPY)
+            numbers = orjson.dumps(
+                np.ascontiguousarray(outputs[wanted.output]).reshape(-1), option=orjson.OPT_SERIALIZE_NUMPY
+            )
             if b"n" in numbers:  # null stands for what is no number; false has none
                 self._tensor(wanted, outputs, [])
             parts += (numbers, after)
@@ -110,7 +118,9 @@ class ResponseWriter:
         return self._classes[index] if index < len(self._classes) else ""
 
 
-def _classification(name: str, best: list[list[str]], wanted: Wanted, buffers: list[bytes]) -> dict[str, object]:
+def _classification(
+    name: str, best: list[list[str]], wanted: Wanted, buffers: list[bytes]
+) -> dict[str, object]:
     entry: dict[str, object] = {"name": name, "datatype": "BYTES", "shape": [len(best), wanted.top]}
     flat = [text for row in best for text in row]
     if not wanted.binary:

@@ -23,7 +23,12 @@ from modelyard.serving.protocol.tensors import TensorSpec, flatten, to_bytes
 
 MLFLOW_VERSION = "3.17.2"
 """Of the scoring protocol spoken here; what /version answers."""
-ERROR_CODES = {401: "UNAUTHENTICATED", 403: "PERMISSION_DENIED", 404: "RESOURCE_DOES_NOT_EXIST", 503: "TEMPORARILY_UNAVAILABLE"}
+ERROR_CODES = {
+    401: "UNAUTHENTICATED",
+    403: "PERMISSION_DENIED",
+    404: "RESOURCE_DOES_NOT_EXIST",
+    503: "TEMPORARILY_UNAVAILABLE",
+}
 """Status -> MLflow's name; all others below 500 are BAD_REQUEST, above INTERNAL_ERROR."""
 FILE = "b64"
 FIELDS = ("dataframe_records", "dataframe_split", "inputs", "instances")
@@ -39,11 +44,17 @@ async def invoke(turns: Turns, pictures: Pictures, served: Served, request: Requ
         try:
             async with asyncio.timeout(served.timeout_s):
                 files = map(request.with_body, rows)
-                rows = b"".join([await pictures.pixels(file, manifest.image_shape, manifest.reading) for file in files])
+                rows = b"".join(
+                    [await pictures.pixels(file, manifest.image_shape, manifest.reading) for file in files]
+                )
         except TimeoutError:
-            raise RequestError("the pictures were not read in time; send fewer", HTTPStatus.GATEWAY_TIMEOUT) from None
+            raise RequestError(
+                "the pictures were not read in time; send fewer", HTTPStatus.GATEWAY_TIMEOUT
+            ) from None
     outputs = await served.submit(rows, len(rows) // spec.row_bytes)
-    predictions = {spec.name: output.tolist() for spec, output in zip(served.engine.outputs, outputs, strict=True)}
+    predictions = {
+        spec.name: output.tolist() for spec, output in zip(served.engine.outputs, outputs, strict=True)
+    }
     return Response(HTTPStatus.OK, [JSON_TYPE], json.dumps({"predictions": predictions}).encode())
 
 
@@ -55,7 +66,10 @@ def _check_type(request: Request) -> None:
     if values.get("charset", "utf-8").lower() != "utf-8":
         raise UnsupportedType("The scoring server only supports UTF-8", HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
     if mime_type != "application/json" or set(values) - {"charset"}:
-        told = f"This predictor only supports the content type application/json here. Got {quoted(content_type)}."
+        told = (
+            "This predictor only supports the content type application/json here. Got "
+            f"{quoted(content_type)}."
+        )
         raise UnsupportedType(told, HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
 
 
@@ -72,7 +86,11 @@ def error_answer(error: RequestError) -> Response:
     if isinstance(error, UnsupportedType):
         return Response(error.status, [(b"content-type", b"text/plain; charset=utf-8")], str(error).encode())
     other = "INTERNAL_ERROR" if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR else "BAD_REQUEST"
-    code = "INVALID_PARAMETER_VALUE" if isinstance(error, SchemaViolation) else ERROR_CODES.get(error.status, other)
+    code = (
+        "INVALID_PARAMETER_VALUE"
+        if isinstance(error, SchemaViolation)
+        else ERROR_CODES.get(error.status, other)
+    )
     response = error_response(error)
     response.body = json.dumps({"error_code": code, "message": str(error), "error": str(error)}).encode()
     return response
@@ -83,11 +101,16 @@ def read_rows(request: Request, spec: TensorSpec, limits: Limits) -> bytes | lis
     limits.check_json(request.body, has_files=b'"b64"' in request.body)
     body = parse_json(request.body)
     if not isinstance(body, dict):
-        raise RequestError(f"The input must be a JSON dictionary with exactly one of {FIELDS}. Received {type(body).__name__}.")
+        raise RequestError(
+            f"The input must be a JSON dictionary with exactly one of {FIELDS}. Received "
+            f"{type(body).__name__}."
+        )
     found = [field for field in FIELDS if field in body]
     if len(found) != 1:
         received = quoted(", ".join(body))
-        raise RequestError(f"The input must be a JSON dictionary with exactly one of {FIELDS}. Received {received}.")
+        raise RequestError(
+            f"The input must be a JSON dictionary with exactly one of {FIELDS}. Received {received}."
+        )
     if found[0].startswith("dataframe"):
         value, row_shape = _column(found[0], body[found[0]], spec.name), [math.prod(spec.row_shape)]
     else:
@@ -107,7 +130,9 @@ def _is_file(value: Any) -> bool:
 
 
 def _files(texts: list[Any], spec: TensorSpec, limits: Limits) -> list[bytes]:
-    """No more than their pixels, which may be far larger than they, could have come as JSON. Raises: RequestError."""
+    """No more than their pixels, which may be far larger than they, could have come as JSON. Raises:
+    RequestError.
+    """
     limits.check_rows(len(texts))
     most = limits.max_units * UNIT_BYTES // spec.row_bytes
     if len(texts) > max(1, most):
@@ -119,7 +144,9 @@ def _decode(text: Any) -> bytes:
     try:
         return base64.b64decode("".join(text.split()), validate=True)
     except (AttributeError, ValueError):  # no text; no base64
-        raise RequestError(f"{FILE}: expected a picture file in base64 alone, received {quoted(text)}") from None
+        raise RequestError(
+            f"{FILE}: expected a picture file in base64 alone, received {quoted(text)}"
+        ) from None
 
 
 def _tensor(value: Any, name: str) -> Any:
@@ -156,7 +183,9 @@ def _column(field: str, frame: Any, name: str) -> list[Any]:
     return [row[at] for row in frame["data"]]
 
 
-def _rows_bytes(value: Any, row_shape: list[int], spec: TensorSpec, limits: Limits, *, has_booleans: bool) -> bytes:
+def _rows_bytes(
+    value: Any, row_shape: list[int], spec: TensorSpec, limits: Limits, *, has_booleans: bool
+) -> bytes:
     rows = len(value) if isinstance(value, list) else 0
     if rows:
         limits.check_rows(rows)
@@ -165,8 +194,12 @@ def _rows_bytes(value: Any, row_shape: list[int], spec: TensorSpec, limits: Limi
             raise RequestError(f"expected a list of rows of shape {row_shape}")
         flat = flatten(value, [rows, *row_shape])
     except RequestError as error:
-        to_bytes(_innermost(value), spec, has_booleans=True)  # what is no tensor is another error than another shape
-        raise SchemaViolation(f"Shape of input does not match expected shape {(-1, *spec.row_shape)}: {error}") from None
+        to_bytes(
+            _innermost(value), spec, has_booleans=True
+        )  # what is no tensor is another error than another shape
+        raise SchemaViolation(
+            f"Shape of input does not match expected shape {(-1, *spec.row_shape)}: {error}"
+        ) from None
     return to_bytes(flat, spec, has_booleans=has_booleans)
 
 

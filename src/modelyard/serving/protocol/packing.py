@@ -15,7 +15,9 @@ WINDOW_BITS = {b"gzip": 31, b"x-gzip": 31, b"deflate": 15}
 STEP = 256 * 1024
 """Bytes of a piece: a fraction of a millisecond."""
 FREE_BYTES, MAX_RATIO = 4 * 2**20, 50
-"""What has been read of a body may unpack to the one and so many times its size beyond: a thousand blank digits in JSON do."""
+"""What has been read of a body may unpack to the one and so many times its size beyond: a thousand blank
+digits in JSON do.
+"""
 WORTH_BYTES = 200
 """Smaller bodies gain nothing."""
 WEIGHT = re.compile(rb"q=(0(?:\.\d{0,3})?|1(?:\.0{0,3})?)")
@@ -24,7 +26,10 @@ WEIGHT = re.compile(rb"q=(0(?:\.\d{0,3})?|1(?:\.0{0,3})?)")
 def unpack(body: bytes, encoding: bytes) -> Iterator[bytes]:
     """The plain body in pieces. Raises: RequestError (400, 413, 415)."""
     if encoding not in WINDOW_BITS:
-        raise RequestError(f"content-encoding {quoted(encoding)}: expected gzip or deflate", HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
+        raise RequestError(
+            f"content-encoding {quoted(encoding)}: expected gzip or deflate",
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+        )
     unpacker = zlib.decompressobj(WINDOW_BITS[encoding])
     room = FREE_BYTES
     for start in range(0, len(body), STEP):
@@ -49,9 +54,12 @@ def unpack(body: bytes, encoding: bytes) -> Iterator[bytes]:
 def pack(request: Request, response: Response, accepted: bytes) -> None:
     """Pack the body as the client likes it; level 1, as answers are short-lived.
 
-    Below /v2 those of /infer only: Triton packs no others, and its clients ask for gzip everywhere and unpack no others.
+    Below /v2 those of /infer only: Triton packs no others, and its clients ask for gzip everywhere and unpack
+    no others.
     """
-    is_open = (request.method == "POST" and request.path.endswith("/infer")) or not request.path.startswith("/v2")
+    is_open = (request.method == "POST" and request.path.endswith("/infer")) or not request.path.startswith(
+        "/v2"
+    )
     if response.status != HTTPStatus.OK or len(response.body) < WORTH_BYTES or not is_open:
         return
     if name := preferred_coding(accepted):
@@ -62,7 +70,9 @@ def pack(request: Request, response: Response, accepted: bytes) -> None:
 
 @lru_cache(64)
 def preferred_coding(accepted: bytes) -> bytes | None:
-    """What an Accept-Encoding header likes best, gzip before deflate; None is the plain body (RFC 9110, 12.5.3)."""
+    """What an Accept-Encoding header likes best, gzip before deflate; None is the plain body (RFC 9110,
+    12.5.3).
+    """
     weights: dict[bytes, float] = {}
     for offer in accepted.lower().split(b","):
         name, _, weight = (part.strip() for part in offer.partition(b";"))

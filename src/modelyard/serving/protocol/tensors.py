@@ -14,15 +14,26 @@ import numpy as np
 from modelyard.errors import BundleError, RequestError, quoted
 
 DATATYPES = {
-    "tensor(bool)": ("BOOL", np.bool_), "tensor(uint8)": ("UINT8", np.uint8), "tensor(uint16)": ("UINT16", np.uint16),
-    "tensor(uint32)": ("UINT32", np.uint32), "tensor(uint64)": ("UINT64", np.uint64), "tensor(int8)": ("INT8", np.int8),
-    "tensor(int16)": ("INT16", np.int16), "tensor(int32)": ("INT32", np.int32), "tensor(int64)": ("INT64", np.int64),
-    "tensor(float16)": ("FP16", np.float16), "tensor(float)": ("FP32", np.float32), "tensor(double)": ("FP64", np.float64),
-}  # fmt: skip
+    "tensor(bool)": ("BOOL", np.bool_),
+    "tensor(uint8)": ("UINT8", np.uint8),
+    "tensor(uint16)": ("UINT16", np.uint16),
+    "tensor(uint32)": ("UINT32", np.uint32),
+    "tensor(uint64)": ("UINT64", np.uint64),
+    "tensor(int8)": ("INT8", np.int8),
+    "tensor(int16)": ("INT16", np.int16),
+    "tensor(int32)": ("INT32", np.int32),
+    "tensor(int64)": ("INT64", np.int64),
+    "tensor(float16)": ("FP16", np.float16),
+    "tensor(float)": ("FP32", np.float32),
+    "tensor(double)": ("FP64", np.float64),
+}
 """onnxruntime's type -> V2 datatype and numpy type."""
 EXACT_INTEGERS = 2.0**53
 """Beyond it a float64 stands for several integers (IEEE 754)."""
-RAW_PIXELS = '; send raw pixels, normalisation is in the model; pictures go to /predict, or as {"b64": ...} to /invocations'
+RAW_PIXELS = (
+    "; send raw pixels, normalisation is in the model; pictures go to /predict, or as "
+    '{"b64": ...} to /invocations'
+)
 FLOATS = {2: "FP16", 4: "FP32", 8: "FP64"}
 """Bytes of a value -> the datatype that it probably is where one byte is wanted."""
 NO_FIT = (TypeError, ValueError, OverflowError)
@@ -42,8 +53,15 @@ class TensorSpec:
     def from_graph(cls, name: str, onnx_type: str, shape: list[int | str | None]) -> TensorSpec:
         """Raises: BundleError unless the batch axis is free and all others are fixed."""
         fixed = [extent for extent in shape[1:] if isinstance(extent, int) and extent > 0]
-        if onnx_type not in DATATYPES or not shape or isinstance(shape[0], int) or len(fixed) != len(shape) - 1:
-            raise BundleError(f"tensor {name!r} is {onnx_type} {shape}; expected numbers with only the batch axis free")
+        if (
+            onnx_type not in DATATYPES
+            or not shape
+            or isinstance(shape[0], int)
+            or len(fixed) != len(shape) - 1
+        ):
+            raise BundleError(
+                f"tensor {name!r} is {onnx_type} {shape}; expected numbers with only the batch axis free"
+            )
         datatype, scalar = DATATYPES[onnx_type]
         return cls(name, datatype, np.dtype(scalar), tuple(fixed))
 
@@ -60,11 +78,16 @@ class TensorSpec:
     def wrong_size(self, num_rows: int, received: int) -> RequestError:
         """For the bytes of a tensor that has others; floats where pixels belong are told."""
         expected = num_rows * self.row_bytes
-        told = f"{self.name}: expected {expected} bytes for shape {[num_rows, *self.row_shape]}, received {received}"
+        told = (
+            f"{self.name}: expected {expected} bytes for shape {[num_rows, *self.row_shape]}, "
+            f"received {received}"
+        )
         times, rest = divmod(received, expected)
         if rest or times not in FLOATS or self.datatype != "UINT8":
             return RequestError(told)
-        return RequestError(f"{told}; this looks like {FLOATS[times]} data (or {times * num_rows} rows){RAW_PIXELS}")
+        return RequestError(
+            f"{told}; this looks like {FLOATS[times]} data (or {times * num_rows} rows){RAW_PIXELS}"
+        )
 
     @property
     def remedy(self) -> str:
