@@ -31,10 +31,11 @@ from benchmarks.textbook.folders import write_folder
 from modelyard.data.datasets import Split
 from modelyard.data.options import FolderOptions
 from modelyard.data.splits import Splits, make_splits
+from modelyard.evaluation.predict import predict_logits
 from modelyard.recipes import named_recipes
 from modelyard.sources.cache import load_folder
 from modelyard.sources.sources import load_dataset
-from modelyard.training.loop import predict_logits, train
+from modelyard.training.loop import train
 
 CPU = torch.device("cpu")
 GROUP = Path("/sys/fs/cgroup/memory")

@@ -31,13 +31,13 @@ from benchmarks.textbook.evidence import Evidence, Mark, machine, mean_accuracy,
 from benchmarks.textbook.loop import TEXTBOOKS
 from modelyard.data.datasets import Dataset
 from modelyard.data.packed import open_packed
+from modelyard.evaluation.predict import predict_logits
 from modelyard.home import Home
 from modelyard.recipes import named_recipes
 from modelyard.steps import prepare
 from modelyard.steps.requests import BuildRequest
 from modelyard.steps.training import training_job
 from modelyard.training.job import load_trained, run_job_in_subprocess
-from modelyard.training.loop import predict_logits
 
 
 @dataclass(frozen=True, slots=True)

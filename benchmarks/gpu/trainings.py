@@ -15,10 +15,11 @@ from benchmarks.gpu.part import Bench
 from modelyard.data.datasets import Dataset
 from modelyard.data.packed import open_packed
 from modelyard.data.splits import make_splits
+from modelyard.evaluation.predict import predict_logits
 from modelyard.progress import EpochReport
 from modelyard.recipes import Recipe, named_recipes
 from modelyard.training.job import JOB_FILE, RESULT_FILE, WEIGHTS_FILE, TrainJob, load_trained, run_job
-from modelyard.training.loop import predict_logits, train
+from modelyard.training.loop import train
 
 TINY = ("training.max_train_images=64", "training.batch_size=32", "training.min_steps=0")
 """Changes of every recipe in a dry run."""

@@ -12,11 +12,12 @@ from modelyard.data.batches import ImageFeed
 from modelyard.data.datasets import Dataset, Split
 from modelyard.data.splits import DataConfig, Splits, make_splits
 from modelyard.errors import TrainingError
+from modelyard.evaluation.predict import calibrated_loss, predict_logits
 from modelyard.progress import EpochReport
 from modelyard.recipes import ARCHITECTURES, PRESETS, make_recipe, named_recipes
 from modelyard.training import loop
 from modelyard.training.config import TrainingConfig, batch_size_for, num_epochs, steps_before, steps_of_epoch
-from modelyard.training.loop import calibrated_loss, predict_logits, train
+from modelyard.training.loop import train
 
 ALL = (*ARCHITECTURES, "lenet", "lstm", "vit")
 CPU = torch.device("cpu")

@@ -12,12 +12,12 @@ import torch
 from modelyard.data.splits import make_splits
 from modelyard.evaluation.calibration import fit_temperature, softmax
 from modelyard.evaluation.metrics import confusion_matrix, lowest_recalls, never_given, per_class_table, score
+from modelyard.evaluation.predict import predict_logits
 from modelyard.files import folder_written_whole, seal, write_json
 from modelyard.home import Home
 from modelyard.steps.finished import evaluation_is_done
 from modelyard.steps.requests import BuildRequest
 from modelyard.steps.training import trained_model
-from modelyard.training.loop import predict_logits
 
 if TYPE_CHECKING:
     from modelyard.evaluation.plots import Answers

@@ -19,9 +19,10 @@ from torch.nn import functional
 
 from modelyard.data.augmentation import augment
 from modelyard.data.batches import ImageFeed, to_unit_range
-from modelyard.data.datasets import Split, evaluated_rows
+from modelyard.data.datasets import Split
 from modelyard.data.splits import Splits
 from modelyard.errors import TrainingError
+from modelyard.evaluation.predict import calibrated_loss, predict_logits
 from modelyard.progress import EpochReport
 from modelyard.training.averaging import Averaging, decay_at
 from modelyard.training.checkpoint import Pace
@@ -92,23 +93,6 @@ def train(  # noqa: PLR0913 - what a run is a function of, and who is told
     )
 
 
-def predict_logits(model: nn.Module, split: Split, device: torch.device, batch_size: int = 512) -> Tensor:
-    """float32 logits [N, K] on the CPU, in evaluation mode; computed in float32 but where autocast says
-    otherwise.
-    """
-    was_training = model.training
-    model.eval()
-    logits: list[Tensor] = []
-    batch_size = evaluated_rows(split.stored_MCHW.shape[1:], batch_size)
-    with torch.inference_mode():
-        for start in range(0, len(split), batch_size):
-            images_BCHW = torch.from_numpy(split.gather(slice(start, start + batch_size))).to(device)
-            images_BCHW = to_unit_range(images_BCHW).contiguous(memory_format=torch.channels_last)
-            logits.append(model(images_BCHW).float().cpu())
-    model.train(was_training)
-    return torch.cat(logits)
-
-
 def _some(split: Split, count: int) -> Split:
     """At most `count` images, evenly spaced: those of a folder come class by class. Raises: TrainingError."""
     if min(count, len(split)) < 2:  # batch norm has no variance of one
@@ -173,20 +157,6 @@ def _epoch(
         (logits_NK.argmax(1) == labels_N).float().mean().item(), rate, seconds,
         seconds * (steps - step) / max(1, step - first), calibrated_loss(logits_NK, labels_N),
     )  # fmt: skip
-
-
-TEMPERATURES = tuple(2 ** (step / 8) for step in range(-8, 17))
-"""0.5 to 4."""
-
-
-def calibrated_loss(logits_NK: Tensor, labels_N: Tensor) -> float:
-    """Mean cross-entropy, nats, at the best of `TEMPERATURES` (Guo et al. 2017).
-
-    Late epochs are more often right and too sure of it, which the temperature of the exported graph mends.
-    """
-    return min(
-        functional.cross_entropy(logits_NK / temperature, labels_N).item() for temperature in TEMPERATURES
-    )
 
 
 Batch = tuple[Tensor, Tensor, Tensor | None]

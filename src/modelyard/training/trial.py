@@ -23,12 +23,13 @@ from modelyard.data.batches import RESIDENT_SHARE, free_bytes
 from modelyard.data.datasets import evaluated_rows
 from modelyard.data.packed import open_packed
 from modelyard.data.splits import Splits, make_splits
+from modelyard.evaluation.predict import predict_logits
 from modelyard.home import cache_folder
 from modelyard.machine.memory import available_bytes
 from modelyard.models.size import measure_size
 from modelyard.training.config import TrainingConfig, batch_size_for, num_epochs
 from modelyard.training.job import PROBES_FILE, SPINS, TrainJob, answers
-from modelyard.training.loop import TrainResult, predict_logits, train
+from modelyard.training.loop import TrainResult, train
 from modelyard.training.precision import PROBE_SECONDS, autocast, resolve_device
 from modelyard.training.selection import num_chosen
 
