@@ -1,5 +1,6 @@
-"""What a torch model answers to images, and the loss it will have once calibrated. B batch, C channels, H height,
-W width, K classes, N images.
+"""What a torch model predicts for images, and the loss it will have once calibrated.
+
+B batch, C channels, H height, W width, K classes, N images.
 """
 
 from __future__ import annotations
