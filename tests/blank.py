@@ -18,10 +18,9 @@ from modelyard.home import Home
 from modelyard.tracking.relocation import relocate
 
 FIXTURES = Path(__file__).parent / "fixtures"
-"""A folder for each commit that made a store, at /srv/modelyard: two versions of `digits` (one an own module), two schedules.
-
-0dba254 holds the prepared data. 2f58f3d holds every step's folder but the data's, without pictures; a forced promotion and its
-rollback; an alias of the user's; an alert that is recorded and one that waits for a webhook.
+"""A folder for each commit that made a store, at /srv/modelyard: two versions of `digits` (one an own module) and
+two schedules. 0dba254 holds the prepared data. 2f58f3d holds the folders of the other steps, without pictures; a forced
+promotion and its rollback; a user's alias; an alert that is recorded and one that waits for a webhook.
 """
 MIGRATE = {
     "mlflow.db": (

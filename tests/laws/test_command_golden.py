@@ -1,6 +1,6 @@
-"""The command line stays: every command's options with their defaults, and the keys and types of every `--json` answer.
+"""The command line stays: each command's options and defaults, and the keys and types of each `--json` answer.
 
-Not what `run`, `sweep` and `schedule` answer: that takes a training or a server of Prefect's (tests of the flows).
+Not what `run`, `sweep` and `schedule` answer: that takes a training or a Prefect server (tests of the flows).
 """
 
 from __future__ import annotations

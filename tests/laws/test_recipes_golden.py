@@ -1,4 +1,4 @@
-"""No preset's value moves: what the weights and the bundle are made of, for every architecture, preset and named data set."""
+"""No preset's value moves: what the weights are made of, for every architecture, preset and named data set."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ OWN = "from torch import nn\n\n\nclass Net(nn.Module):\n    pass\n"
 
 
 def made(architecture: str, preset: str, dataset: str) -> dict[str, Any]:
-    """Dotted key -> value of all that a training's key is made of but data, seed and code; what is None is left out.
+    """Dotted key -> value of all that a training's key is made of but data, seed and code.
 
-    Nor is it told where an own module lies and which version of a library is installed.
+    Left out: what is None, where an own module lies, which version of a library is installed.
     """
     (recipe,) = named_recipes([architecture], preset, dataset=dataset).values()
     values = _flat(recipe.made())
@@ -44,7 +44,7 @@ def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def present(folder: Path) -> dict[str, Any]:
-    """Architecture -> preset and data -> values: all of the first, then what others have of their own (None: have not)."""
+    """Architecture -> preset and data -> all values of `standard` on a folder, then what others have of their own."""
     own = folder / "own.py"
     own.write_text(OWN)
     tree: dict[str, Any] = {"judged": judged(), "labels": {}}

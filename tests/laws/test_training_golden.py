@@ -1,8 +1,8 @@
-"""A training gives what it gave: losses of every epoch and the norm of every parameter, for each architecture and setting.
+"""A training gives what it gave: losses by epoch and the norm of every parameter, for each architecture.
 
 Another CPU rounds differently (and a ReLU at zero makes more of it), which the tolerances allow; another
-order, seed, schedule or average is far outside. On the machine that wrote the values, weights and losses are the
-same to the last bit where no example is chosen by its loss.
+order, seed, schedule or average is far outside. On the machine that wrote the values, weights and losses are
+the same to the last bit where no example is chosen by its loss.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class Trained:
 
 
 def trained(digits: Dataset, architecture: str, setting: str, checkpoint: Path | None = None) -> Trained:
-    """The small model of the architecture; with a checkpoint it is interrupted after the first epoch and goes on."""
+    """A small model; with a checkpoint the training is interrupted after its first epoch and goes on."""
     changes = [f"training.{change}" for change in (*SHORT, *SETTINGS.get(setting, ()))]
     preset = "tiny" if architecture in ("cnn", "rnn", "transformer") else "smoke"
     (recipe,) = named_recipes([architecture], preset, [*changes, *OF_ONE.get((architecture, setting), ())]).values()
