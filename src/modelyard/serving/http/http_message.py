@@ -11,11 +11,9 @@ import httptools
 
 from modelyard.errors import RequestError
 from modelyard.serving.http.exchange import Request, Response
+from modelyard.serving.http.headers import status_line
 
-STATUS_LINES = {
-    int(status): b"HTTP/1.1 %d %b\r\nx-content-type-options: nosniff\r\n" % (status, status.phrase.encode())
-    for status in HTTPStatus
-}
+STATUS_LINES = {int(status): status_line(status) for status in HTTPStatus}
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 HEAD_END = b"\r\n\r\n"
 KNOWN_HEADS, KNOWN_HEAD_BYTES = 1024, 2048

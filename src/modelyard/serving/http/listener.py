@@ -11,8 +11,10 @@ import socket
 import time
 from collections.abc import Collection
 from contextlib import suppress
+from http import HTTPStatus
 
 from modelyard.errors import ConfigError
+from modelyard.serving.http.headers import status_line
 from modelyard.serving.http.places import Places, peer_of
 from modelyard.serving.options import ServeOptions
 from modelyard.serving.processes.crew import Child
@@ -25,10 +27,9 @@ ACCEPTS = 64
 """At one go, so that nothing else waits long."""
 REST_S = 0.1
 """Before the next try after a connection could not be accepted."""
-TOO_MANY = (
-    b"HTTP/1.1 503 Service Unavailable\r\nx-content-type-options: nosniff\r\ncontent-type: "
-    b"application/json\r\n"
-    b'content-length: 33\r\nretry-after: 1\r\nconnection: close\r\n\r\n{"error":"too many connections"}\n'
+TOO_MANY = status_line(HTTPStatus.SERVICE_UNAVAILABLE) + (
+    b"content-type: application/json\r\ncontent-length: 33\r\nretry-after: 1\r\nconnection: close\r\n\r\n"
+    b'{"error":"too many connections"}\n'
 )
 
 
