@@ -79,7 +79,7 @@ def refresh_date() -> None:
 
 class KnownHeads:
     """Heads of requests that were accepted before, on any connection of a worker, so that equal bytes need
-    not be parsed again (measured: docs/serving.md).
+    not be parsed again (measured: docs/results.md).
     """
 
     def __init__(self) -> None:

@@ -72,7 +72,7 @@ class RequestReader:
         return head
 
     def _read_json(self, body: bytes) -> InferRequest:
-        """Read JSON; a head whose text was read before is not read again (measured: docs/serving.md)."""
+        """Read JSON; a head whose text was read before is not read again (measured: docs/results.md)."""
         start = body.find(b"[", body.find(DATA))
         end = body.find(b"]", start) + 1
         frame = body[:start], body[end:]
