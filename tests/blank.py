@@ -19,9 +19,11 @@ from filelock import FileLock
 from modelyard.home import Home
 from modelyard.tracking.relocation import relocate
 
-FORMER = Path(__file__).parent / "fixtures" / "0dba254" / "store.tar.xz"
-"""A store of that commit, made at /srv/modelyard: two versions of `digits` (one an own module), two
-schedules.
+FIXTURES = Path(__file__).parent / "fixtures"
+"""A folder for each commit that made a store, at /srv/modelyard: two versions of `digits` (one an own module)
+and two schedules. 0dba254 holds the prepared data. 2f58f3d holds the folders of the other steps, without
+pictures; a forced promotion and its rollback; a user's alias; an alert that is recorded and one that waits
+for a webhook.
 """
 MIGRATE = {
     "mlflow.db": (
@@ -77,9 +79,9 @@ class Templates:
         return home
 
 
-def former_store(folder: Path) -> Home:
-    """The earlier edition's store, moved to `folder/mlruns`; its own module is `folder/own.py`."""
-    with tarfile.open(FORMER) as archive:
+def former_store(folder: Path, commit: str = "0dba254") -> Home:
+    """The store that an earlier commit made, moved to `folder/mlruns`; its own module is `folder/own.py`."""
+    with tarfile.open(FIXTURES / commit / "store.tar.xz") as archive:
         archive.extractall(folder, filter="data")
     home = Home(folder / "mlruns")
     relocate(home)
