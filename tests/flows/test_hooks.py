@@ -62,4 +62,4 @@ def test_a_hook_survives_a_store_that_cannot_be_written(
 ) -> None:
     (store / "runs").write_text("no folder")
     tell_failure(compare, a_run(), failed(ValueError("x")))
-    assert "could not be told" in caplog.text
+    assert "could not be recorded or sent" in caplog.text
