@@ -6,7 +6,6 @@ import os
 from pathlib import Path
 
 from modelyard.data.datasets import Dataset, OnProgress, unheard
-from modelyard.data.names import BUILT_IN, nearest
 from modelyard.data.options import FolderOptions
 from modelyard.errors import DataError
 from modelyard.files import full_path
@@ -15,6 +14,7 @@ from modelyard.sources.idx import holds_idx
 from modelyard.sources.imports import as_asked, describe_import, import_names, open_import
 from modelyard.sources.mirrors import SourceMissing
 from modelyard.sources.named import load_named, where
+from modelyard.sources.names import BUILT_IN, nearest
 from modelyard.sources.unread import check_address
 
 
