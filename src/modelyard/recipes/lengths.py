@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from modelyard.config import change
 from modelyard.data.augmentation import AugmentConfig
 from modelyard.sources.known import Traits
 from modelyard.training.config import TrainingConfig
@@ -77,10 +78,5 @@ def augmentation(data: Traits, *, shift: int = 2, erase: int = 0) -> AugmentConf
 
 def strong_augmentation(data: Traits, *, shift: int = 2, erase: int = 0) -> AugmentConfig:
     """Turned and brought nearer, too, as `quality` does."""
-    return AugmentConfig(
-        shift=0 if data.centred else shift,
-        rotate=0.0 if data.centred else 10.0,
-        scale=0.1,
-        flip=data.mirrors,
-        erase=erase,
-    )
+    augment = augmentation(data, shift=shift, erase=erase)
+    return change(augment, rotate=0.0 if data.centred else 10.0, scale=0.1)
