@@ -46,6 +46,8 @@ class BuiltIn:
     """IDX file -> sha256 of its decompressed content, as published with the original files."""
 
 
+AUTO = ("mnist", "digits")
+"""What `auto` stands for: the first of them that can be had; the last needs no network."""
 GREY, COLOUR = (1, 28, 28), (3, 32, 32)
 DIGITS = tuple("0123456789")
 KNOWN: Mapping[str, BuiltIn] = {

@@ -8,7 +8,7 @@ from modelyard.sources.containers import containers_of, list_plain
 from modelyard.sources.folder import guess_shape
 from modelyard.sources.idx import holds_idx
 from modelyard.sources.imports import import_names, open_import
-from modelyard.sources.known import KNOWN, UNKNOWN, Traits
+from modelyard.sources.known import AUTO, KNOWN, UNKNOWN, Traits
 from modelyard.sources.named import is_here
 
 
@@ -18,7 +18,7 @@ def describe(dataset: str) -> Traits:
     `auto` stands for what it would be without the network. Raises: DataError for an import that cannot be
     opened.
     """
-    name = ("mnist" if is_here("mnist") else "digits") if dataset == "auto" else dataset
+    name = next(filter(is_here, AUTO)) if dataset == "auto" else dataset
     if name in KNOWN:
         return KNOWN[name].traits
     if name in import_names():
