@@ -15,7 +15,7 @@ from modelyard.errors import ModelyardError, TrainingKilledError
 from modelyard.home import Home
 from modelyard.progress import EpochReport, current_progress
 from modelyard.promotion import automatic
-from modelyard.recipes import Recipe
+from modelyard.recipes.recipe import Recipe
 from modelyard.registry import aliases
 from modelyard.registry import versions as registry
 from modelyard.registry.vouching import name_back
