@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import configparser
 import os
-import signal
 import socket
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
 
-import psutil
 import pytest
 from supervisor.options import ServerOptions
 
@@ -239,21 +236,3 @@ def test_damaged_state_is_none(home: Home) -> None:
     home.state.mkdir(parents=True)
     (home.state / "up.json").write_text('{"process": ')
     assert read_state(home) is None
-
-
-@pytest.mark.fault("a parent of many processes is killed", how="SIGKILL of the parent alone")
-def test_a_bound_process_ends_with_its_parent() -> None:
-    sleeper = [sys.executable, "-m", "modelyard.machine.bound", "SIGKILL", "sleep", "60"]
-    code = f"import subprocess; print(subprocess.Popen({sleeper!r}).pid, flush=True); input()"
-    parent = subprocess.Popen(
-        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    assert parent.stdout is not None
-    child = psutil.Process(int(parent.stdout.readline()))
-    deadline = time.monotonic() + 10
-    while child.cmdline()[:1] != ["sleep"] and time.monotonic() < deadline:
-        time.sleep(0.02)
-    os.kill(parent.pid, signal.SIGKILL)
-    parent.communicate()
-    gone, _ = psutil.wait_procs([child], timeout=5)
-    assert gone == [child]
