@@ -6,13 +6,14 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from modelyard.bundle import PARITY_TOLERANCE
 from modelyard.config import Config
 
 
 class GatesConfig(Config):
     """What a candidate has to pass; None is no limit."""
 
-    parity: float = Field(1e-4, gt=0, le=1)
+    parity: float = Field(PARITY_TOLERANCE, gt=0, le=1)
     """Largest difference of a probability between torch and onnxruntime, on the test images and on the golden
     samples.
     """

@@ -17,7 +17,7 @@ from mlflow.models import ModelSignature
 from mlflow.tracking import MlflowClient
 from mlflow.types import ColSpec, Schema, TensorSpec
 
-from modelyard.bundle import MODEL_FILE, Bundle, Manifest, as_json, open_bundle, read_bundle
+from modelyard.bundle import MODEL_FILE, PARITY_TOLERANCE, Bundle, Manifest, as_json, open_bundle, read_bundle
 from modelyard.errors import ParityError
 from modelyard.files import folder_written_whole, is_plain_name
 from modelyard.home import Home
@@ -166,7 +166,7 @@ def _check_logged_copy(client: MlflowClient, model_id: str, bundle: Bundle) -> N
     location = Path(client.get_logged_model(model_id).artifact_location)
     images_BHWC, probabilities_BK = bundle.samples()
     found_BK = classify(open_session(location / MODEL_FILE), images_BHWC)
-    if not np.allclose(found_BK, probabilities_BK, atol=1e-4):
+    if not np.allclose(found_BK, probabilities_BK, atol=PARITY_TOLERANCE):
         raise ParityError(
             f"the copy MLflow stored at {location} does not answer as {bundle.folder}; nothing was registered"
         )
