@@ -14,7 +14,8 @@ from modelyard.inference.files import predict_files, released_folder
 from modelyard.registry import history
 from modelyard.registry import versions as registry
 from modelyard.registry.aliases import Move, move_alias, registry_head
-from modelyard.releases.ledger import problems, read_ledger
+from modelyard.releases.chain import problems
+from modelyard.releases.ledger import read_ledger
 from tests.blank import former_store
 from tests.serving.conftest import running
 

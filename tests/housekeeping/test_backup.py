@@ -20,7 +20,7 @@ from modelyard.registry import history
 from modelyard.registry import versions as registry
 from modelyard.registry.aliases import Move, move_alias
 from modelyard.registry.standing import discrepancies
-from modelyard.releases.folders import read_pointers
+from modelyard.releases.pointers import read_pointers
 from modelyard.tracking.store import open_store
 from tests.blank import former_store
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import ast
+from functools import cache
 from pathlib import Path
+
+import pytest
 
 from modelyard.bundle import PARITY_TOLERANCE
 
@@ -15,6 +18,22 @@ def test_the_parity_tolerance_is_declared_once() -> None:
     files = [ROOT / "src/modelyard/bundle.py", *(ROOT / "benchmarks/peers").rglob("*.py")]
     files += [file for room in rooms for file in room.rglob("*.py")]
     assert holding(files, PARITY_TOLERANCE) == {"bundle.py"}
+
+
+@pytest.mark.parametrize("name", [".alias", "ledger.jsonl", "ledger.head"])
+def test_the_files_of_a_release_folder_are_named_in_one_room(name: str) -> None:
+    files = [file for package in ("src", "flows") for file in (ROOT / package).rglob("*.py")]
+    spelled = {file.parent.name for file in files for text in texts(file) if name in text}
+    assert spelled == {"releases"}
+
+
+@cache
+def texts(file: Path) -> list[str]:
+    """What a module says, but for docstrings and comments."""
+    nodes = list(ast.walk(ast.parse(file.read_text())))
+    said = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
+    constants = [node for node in nodes if isinstance(node, ast.Constant) and id(node) not in said]
+    return [node.value for node in constants if isinstance(node.value, str)]
 
 
 def holding(files: list[Path], value: object) -> set[str]:

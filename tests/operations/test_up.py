@@ -25,10 +25,10 @@ from modelyard.alerts.record import read_record
 from modelyard.cli.operate import ui
 from modelyard.errors import ConfigError
 from modelyard.home import Home
-from modelyard.operations import supervision
 from modelyard.operations.parts import NAMES
 from modelyard.operations.sign_in import SignIn, auth_file, make_auth
 from modelyard.operations.state import running_state
+from modelyard.operations.status import part_statuses
 from tests.blank import Templates
 from tests.operations.test_supervision import free_ports
 
@@ -75,7 +75,7 @@ def command(folder: Path) -> Iterator[Command]:
 
 
 def rows(home: Home) -> dict[str, Any]:
-    return {row["part"]: row for row in supervision.rows(home)}
+    return {part.name: part.as_row() for part in part_statuses(home)}
 
 
 @pytest.fixture(scope="module")
@@ -330,7 +330,7 @@ def test_a_killed_part_is_started_again(home: Home) -> None:
     while time.monotonic() < deadline:
         now = rows(home)
         if all(
-            now[name]["pid"] != before[name]["pid"] and supervision.is_ready(now[name])
+            now[name]["pid"] != before[name]["pid"] and now[name]["state"] in {"ready", "running"}
             for name in ("worker", "serve")
         ):
             break

@@ -18,9 +18,9 @@ from modelyard.promotion import automatic
 from modelyard.promotion.difference import difference
 from modelyard.promotion.judging import GATES_TAG, Judgement, keep
 from modelyard.promotion.limits import GatesConfig
-from modelyard.registry import ledger
 from modelyard.registry import versions as registry
 from modelyard.registry.aliases import Move, move_alias
+from modelyard.releases import ledger_writer
 from modelyard.releases.ledger import HEAD_FILE, LEDGER_FILE, read_ledger
 from modelyard.serving.triton import export_repository
 from modelyard.tracking.store import open_store
@@ -270,7 +270,7 @@ def test_versions_from_before_registrations_are_entered_once_and_aloud(
         path.unlink()
     client, _ = open_store(home)
     client.set_registered_model_tag("lit", "modelyard.ledger_head", "")
-    ledger.append(
+    ledger_writer.append(
         folder, [{name: move[name] for name in move if name not in {"prev", "hash"}} for move in moves]
     )
     assert "not entered yet: 1, 2, 3, 4" in models("history", "lit", "--verify")[1]

@@ -12,11 +12,13 @@ from mlflow.tracking import MlflowClient
 
 from modelyard.errors import AliasMovedError
 from modelyard.home import Home
-from modelyard.registry import aliases, ledger
+from modelyard.registry import aliases
 from modelyard.registry.aliases import Move, move_alias, registry_head
 from modelyard.registry.lineage import lineage
 from modelyard.registry.versions import Version
-from modelyard.releases.ledger import problems, read_head, read_ledger
+from modelyard.releases import ledger_writer
+from modelyard.releases.chain import problems
+from modelyard.releases.ledger import read_head, read_ledger
 
 
 def a_move(model: str, to: int, digest: str = "") -> Move:
@@ -44,8 +46,8 @@ def climb(root: Path, model: str, steps: int) -> None:
 def die_after(root: Path, model: str, place: str, to: int) -> None:
     """Move the champion and be killed right after the ledger, the registry or the alias file was written."""
     holder, name = {
-        "ledger": (ledger, "append"), "registry": (MlflowClient, "set_registered_model_alias"),
-        "file": (aliases, "_write_pointer"), "head": (ledger, "write_head"),
+        "ledger": (ledger_writer, "append"), "registry": (MlflowClient, "set_registered_model_alias"),
+        "file": (aliases, "write_pointer"), "head": (ledger_writer, "write_head"),
     }[place]  # fmt: skip
     original: Callable[..., Any] = getattr(holder, name)
 

@@ -16,7 +16,8 @@ import pytest
 from modelyard.errors import AliasMovedError, StoreError
 from modelyard.home import Home
 from modelyard.registry.aliases import move_alias, put_back, registry_head, settle
-from modelyard.releases.ledger import HEAD_FILE, LEDGER_FILE, problems, read_head, read_ledger
+from modelyard.releases.chain import problems
+from modelyard.releases.ledger import HEAD_FILE, LEDGER_FILE, read_head, read_ledger
 from modelyard.tracking.store import open_store
 from tests.blank import Templates
 from tests.registry.movers import a_move, agreed, champion, climb, die_after

@@ -22,10 +22,10 @@ from modelyard.progress import SilentProgress, current_progress
 from modelyard.promotion import automatic
 from modelyard.promotion.limits import GatesConfig
 from modelyard.promotion.repairs import NOT_SETTLED, settle_all
-from modelyard.registry import ledger
 from modelyard.registry import versions as registry
 from modelyard.registry.standing import discrepancies
 from modelyard.registry.vouching import HEAD_TAG, name_back
+from modelyard.releases import ledger_writer
 from modelyard.releases.ledger import read_ledger
 from modelyard.tracking import runs
 from modelyard.tracking.store import open_store
@@ -51,7 +51,7 @@ def made(tmp_path_factory: pytest.TempPathFactory, templates: Templates) -> Home
     first = a_version(home, "sound", fooled=False, validation=0.9, digest=DATA)
     a_version(home, "fooled", fooled=True, validation=0.95, digest=DATA)
     assert automatic.promote(home, [first], data_of(home), GatesConfig()).promoted
-    ledger.append(home.releases / "unlit", [{"model": "unlit", "action": "none"}])
+    ledger_writer.append(home.releases / "unlit", [{"model": "unlit", "action": "none"}])
     client, _ = open_store(home)
     client.create_registered_model("unlit", {HEAD_TAG: str(read_ledger(home.releases / "unlit").head)})
     shutil.copytree(home.releases, home.root / "kept")

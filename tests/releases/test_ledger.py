@@ -13,18 +13,10 @@ import pytest
 from modelyard.errors import StoreError
 from modelyard.home import Home
 from modelyard.progress import SilentProgress, current_progress
-from modelyard.registry import history, ledger
-from modelyard.releases.ledger import (
-    HEAD_FILE,
-    LEDGER_FILE,
-    Entry,
-    Head,
-    demand_whole,
-    entry_hash,
-    problems,
-    read_head,
-    read_ledger,
-)
+from modelyard.registry import history
+from modelyard.releases import ledger_writer
+from modelyard.releases.chain import demand_whole, problems
+from modelyard.releases.ledger import HEAD_FILE, LEDGER_FILE, Entry, Head, entry_hash, read_head, read_ledger
 
 Lines = list[bytes]
 
@@ -44,8 +36,8 @@ def move(to: int, why: str = "because") -> Entry:
 def folder(tmp_path: Path) -> Path:
     """A ledger of five entries and its head."""
     for to in range(1, 6):
-        ledger.append(tmp_path, [move(to)])
-    ledger.write_head(tmp_path, read_ledger(tmp_path).head)
+        ledger_writer.append(tmp_path, [move(to)])
+    ledger_writer.write_head(tmp_path, read_ledger(tmp_path).head)
     return tmp_path
 
 
@@ -115,7 +107,7 @@ def test_a_head_kept_elsewhere_shows_a_cut_whose_own_head_was_cut_too(folder: Pa
     elsewhere = {"the registry": read_ledger(folder).head}
     lines = (folder / LEDGER_FILE).read_bytes().splitlines(keepends=True)
     (folder / LEDGER_FILE).write_bytes(b"".join(lines[:4]))
-    ledger.write_head(folder, read_ledger(folder).head)
+    ledger_writer.write_head(folder, read_ledger(folder).head)
     assert found(folder) == []
     assert found(folder, elsewhere) == ["the end was cut off after line 4: the registry knows 5 lines"]
     assert Head.parse(str(elsewhere["the registry"])) == elsewhere["the registry"]
@@ -143,8 +135,8 @@ def test_a_move_made_while_it_is_looked_at_is_no_tampering(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def read_late(folder: Path) -> dict[str, Head]:
-        ledger.append(folder, [move(6)])
-        ledger.write_head(folder, read_ledger(folder).head)
+        ledger_writer.append(folder, [move(6)])
+        ledger_writer.write_head(folder, read_ledger(folder).head)
         return read_head(folder)
 
     releases = folder / "releases"
@@ -180,7 +172,7 @@ def test_a_torn_last_line_is_put_aside_and_no_entry_is_lost(
     path.write_bytes(whole + torn)
     assert len(read_ledger(folder).moves) == 5
     assert found(folder) == []
-    ledger.append(folder, [move(6)])
+    ledger_writer.append(folder, [move(6)])
     assert [entry["to"] for entry in read_ledger(folder).moves] == [1, 2, 3, 4, 5, 6]
     assert found(folder) == []
     assert [file.read_bytes() for file in folder.glob("ledger.torn-*")] == [torn]
@@ -191,7 +183,7 @@ def test_an_entry_that_lacks_only_its_end_of_line_counts(folder: Path, heard: li
     path = folder / LEDGER_FILE
     path.write_bytes(path.read_bytes()[:-1])
     assert found(folder) == []
-    ledger.append(folder, [move(6)])
+    ledger_writer.append(folder, [move(6)])
     assert (len(read_ledger(folder).moves), found(folder), heard) == (6, [], [])
 
 
@@ -205,7 +197,7 @@ def test_older_lines_are_read_continued_and_sealed(tmp_path: Path) -> None:
     path = tmp_path / LEDGER_FILE
     path.write_text("".join(json.dumps(move(to)) + "\n" for to in (1, 2)))
     assert (read_ledger(tmp_path).unchained, found(tmp_path)) == (2, [])
-    ledger.append(tmp_path, [move(3), move(4)])
+    ledger_writer.append(tmp_path, [move(3), move(4)])
     assert [entry["to"] for entry in read_ledger(tmp_path).moves] == [1, 2, 3, 4]
     assert (read_ledger(tmp_path).unchained, found(tmp_path)) == (2, [])
     path.write_bytes(path.read_bytes().replace(b'"to": 1', b'"to": 7'))
@@ -221,14 +213,14 @@ def test_a_full_disk_leaves_the_ledger_as_it_was(tmp_path: Path) -> None:
     if mounted.returncode:
         pytest.skip("this user may not mount a tmpfs")
     try:
-        ledger.append(disk, [move(1)])
+        ledger_writer.append(disk, [move(1)])
         before = (disk / LEDGER_FILE).read_bytes()
         with pytest.raises(
             StoreError, match="No space left on device; nothing was moved; free space and try again"
         ):
-            ledger.append(disk, [move(2, "x" * 20_000)])
+            ledger_writer.append(disk, [move(2, "x" * 20_000)])
         assert (disk / LEDGER_FILE).read_bytes() == before
-        ledger.append(disk, [move(2)])
+        ledger_writer.append(disk, [move(2)])
         assert found(disk) == []
     finally:
         subprocess.run(["umount", disk], check=True)

@@ -187,33 +187,30 @@ def _ask_child(module: str, *words: str) -> str:
 def _show_until_ready(home: Home) -> None:
     """A line for each part as soon as it is ready."""
     from modelyard.operations import supervision
+    from modelyard.operations.status import part_statuses
 
     started, shown = time.monotonic(), set[str]()
     while True:
-        found = supervision.rows(home)
-        for row in found:
-            if supervision.is_ready(row) and row["part"] not in shown:
-                shown.add(row["part"])
-                echo(
-                    f"{row['part']:>8}  {row['state']} after {time.monotonic() - started:.0f} s  "
-                    f"{row['address']}"
-                )
-        if len(shown) == len(found):
+        parts = part_statuses(home)
+        for part in parts:
+            if part.is_ready and part.name not in shown:
+                shown.add(part.name)
+                echo(f"{part.name:>8}  {part.state} after {time.monotonic() - started:.0f} s  {part.address}")
+        if len(shown) == len(parts):
             return
         if time.monotonic() - started > supervision.READY_SECONDS:
-            late = [row for row in found if row["part"] not in shown]
-            echo(*(f"{row['part']:>8}  {row['state']}; see {row['log']}" for row in late))
+            late = [part for part in parts if part.name not in shown]
+            echo(*(f"{part.name:>8}  {part.state}; see {part.log}" for part in late))
             return
         time.sleep(0.2)
 
 
 def status(as_json: JsonOption = False) -> None:
     """What of `modelyard up` runs, since when and where."""
-    from modelyard.operations import supervision
+    from modelyard.operations.status import part_statuses
 
-    print_rows(
-        supervision.rows(Home.current()), "modelyard up", as_json, "nothing runs; start it with: modelyard up"
-    )
+    rows = [part.as_row() for part in part_statuses(Home.current())]
+    print_rows(rows, "modelyard up", as_json, "nothing runs; start it with: modelyard up")
 
 
 def down() -> None:

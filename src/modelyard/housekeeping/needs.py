@@ -16,8 +16,8 @@ from modelyard.home import Home
 from modelyard.machine.leases import EVERYTHING, names_in_use
 from modelyard.registry.lineage import pointers
 from modelyard.registry.versions import Version, model_names, release_folder, versions
-from modelyard.releases.folders import read_pointers
 from modelyard.releases.ledger import read_ledger
+from modelyard.releases.pointers import read_pointers
 from modelyard.tracking.runs import training_of, unfinished_steps
 from modelyard.training.job import JOB_FILE, RESULT_FILE
 

@@ -17,11 +17,12 @@ from modelyard.promotion.gates import verdict_rows
 from modelyard.promotion.judging import Judgement, judge, keep
 from modelyard.promotion.limits import GatesConfig
 from modelyard.registry.aliases import Move, move_alias, settle
-from modelyard.registry.lineage import CHAMPION, answering, lineage, pointers
+from modelyard.registry.lineage import answering, lineage, pointers
 from modelyard.registry.standing import tell_discrepancies
 from modelyard.registry.versions import Version, versions
 from modelyard.registry.vouching import told_by_release
 from modelyard.releases.ledger import read_ledger
+from modelyard.releases.pointers import CHAMPION
 
 ATTEMPTS = 20
 """How often a candidate is judged anew because another process changed the champion meanwhile."""

@@ -12,10 +12,11 @@ from modelyard.promotion.automatic import holder, judged_anew, leader
 from modelyard.promotion.gates import GateVerdict, failed, parity, refusals, verdict_rows
 from modelyard.promotion.judging import gates_of, judge, keep
 from modelyard.registry.aliases import Move, move_alias, settle
-from modelyard.registry.lineage import CHAMPION, PREVIOUS, Lineage, lineage, pointers
+from modelyard.registry.lineage import Lineage, lineage, pointers
 from modelyard.registry.standing import tell_discrepancies
 from modelyard.registry.versions import Version, model_names, versions
 from modelyard.releases.ledger import read_ledger
+from modelyard.releases.pointers import CHAMPION, PREVIOUS
 
 ALIAS = re.compile(r"(?!v?\d+$|latest$)[a-z][a-z0-9_-]*")
 """What MLflow, a file name and `model@alias` can all bear."""

@@ -15,14 +15,15 @@ from modelyard.home import Home
 from modelyard.machine.identity import is_gone
 from modelyard.promotion.manual import promote_version
 from modelyard.promotion.record import record_file
-from modelyard.registry import ledger
 from modelyard.registry.aliases import locked, pointer, put_back, settle, settle_locked
-from modelyard.registry.lineage import CHAMPION, PREVIOUS, answering, pointers
+from modelyard.registry.lineage import answering, pointers
 from modelyard.registry.standing import Discrepancy, discrepancies
 from modelyard.registry.versions import model_names, registered, versions
 from modelyard.registry.vouching import find_model
+from modelyard.releases import ledger_writer
 from modelyard.releases.folders import known_versions
 from modelyard.releases.ledger import DELETE, LOST, WITHDRAW, read_ledger
+from modelyard.releases.pointers import CHAMPION, PREVIOUS
 from modelyard.tracking.runs import PROCESS_TAG
 from modelyard.tracking.store import EXPERIMENT, open_for_writing, open_store
 
@@ -91,7 +92,7 @@ def _lose(home: Home, model: str, number: int) -> str:
     with locked(home, model) as (client, folder):
         settle_locked(client, folder)
         if number not in read_ledger(folder).gone:
-            ledger.append(
+            ledger_writer.append(
                 folder,
                 [{"model": model, "action": LOST, "version": number, "why": "it is not in MLflow any more"}],
             )
@@ -119,7 +120,7 @@ def withdraw(home: Home, model: str, alias: str, why: str) -> str:
             reason = "points to nothing" if before is None else "follows champion"
             raise StoreError(f"{alias} of {model} cannot be withdrawn: it {reason}")
         ended = {"model": model, "alias": alias, "action": WITHDRAW, "from": before, "to": None, "why": why}
-        ledger.append(folder, [ended])
+        ledger_writer.append(folder, [ended])
         settle_locked(client, folder)
     return f"{alias} of {model}: version {before} -> none, {why}"
 
@@ -161,7 +162,7 @@ def delete(home: Home, reference: str, why: str) -> str:
             {"alias": alias, "action": WITHDRAW, "from": number, "to": None} for alias, number in held.items()
         ]
         ended += [{"action": DELETE, "version": number} for number in sorted(chosen)]
-        ledger.append(folder, [{"model": model, "why": why} | entry for entry in ended])
+        ledger_writer.append(folder, [{"model": model, "why": why} | entry for entry in ended])
         for path in [folder / str(number) for number in chosen]:
             record_file(path).unlink(missing_ok=True)
             shutil.rmtree(path, ignore_errors=True)

@@ -13,25 +13,17 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from modelyard.errors import AliasMovedError, StoreError
-from modelyard.files import check_space, make_folder, read_regular, write_atomically
+from modelyard.files import check_space, make_folder
 from modelyard.home import Home
 from modelyard.progress import current_progress
-from modelyard.registry import ledger
 from modelyard.registry.entering import enter_versions
 from modelyard.registry.lineage import answering, owed_move, pointers
 from modelyard.registry.versions import Version, registered
 from modelyard.registry.vouching import HEAD_TAG, find_model, name_back
-from modelyard.releases.ledger import (
-    LEDGER_FILE,
-    LOST,
-    RENUMBER,
-    Entry,
-    Head,
-    Ledger,
-    demand_whole,
-    read_head,
-    read_ledger,
-)
+from modelyard.releases import ledger_writer
+from modelyard.releases.chain import demand_whole
+from modelyard.releases.ledger import LEDGER_FILE, LOST, RENUMBER, Entry, Head, Ledger, read_head, read_ledger
+from modelyard.releases.pointers import write_pointer
 from modelyard.tracking.store import open_store
 
 
@@ -78,7 +70,7 @@ def move_alias(home: Home, move: Move, *, expected: int | None) -> None:
         check_space(home.root)
         told = {"onnx_sha256": move.version.digest, "why": move.why, "evidence": move.evidence}
         entry = {"model": model, "alias": move.alias, "action": move.action, "from": before, "to": to} | told
-        size = ledger.append(folder, [entry])
+        size = ledger_writer.append(folder, [entry])
         try:
             settle_locked(client, folder)
         except Exception:
@@ -168,7 +160,7 @@ def settle_locked(client: MlflowClient, folder: Path) -> dict[int, str]:
         return known
     entries = found.moves
     while owed := owed_move(folder.name, entries, known):
-        ledger.append(folder, [owed])
+        ledger_writer.append(folder, [owed])
         entries = read_ledger(folder).moves
         if owed["action"] in {LOST, RENUMBER}:
             current_progress.get().say(f"NOTE: {owed['alias']} of {folder.name}: {owed['why']}")
@@ -178,7 +170,7 @@ def settle_locked(client: MlflowClient, folder: Path) -> dict[int, str]:
     }
     _point(client, folder, moved)
     for alias, entry in pointers(entries).items():
-        _write_pointer(folder / f"{alias}.alias", answering(folder, entry))
+        write_pointer(folder, alias, answering(folder, entry))
     _remember_head(client, folder)
     return known
 
@@ -191,8 +183,8 @@ def _take_back(client: MlflowClient, folder: Path, size: int) -> None:
     }
     _point(client, folder, undone)
     for alias, number in undone.items():
-        _write_pointer(folder / f"{alias}.alias", number)
-    ledger.cut_back(folder, size)
+        write_pointer(folder, alias, number)
+    ledger_writer.cut_back(folder, size)
 
 
 def _point(client: MlflowClient, folder: Path, wanted: dict[str, int | None]) -> None:
@@ -206,21 +198,10 @@ def _point(client: MlflowClient, folder: Path, wanted: dict[str, int | None]) ->
             client.set_registered_model_alias(folder.name, alias, str(number))
 
 
-def _write_pointer(path: Path, number: int | None) -> None:
-    if number is None:
-        path.unlink(missing_ok=True)
-        return
-    content = f"{number}\n".encode()
-    with suppress(OSError):
-        if read_regular(path, len(content)) == content:
-            return
-    write_atomically(path, content)
-
-
 def _remember_head(client: MlflowClient, folder: Path) -> None:
     """Last of all, so that no head is ever ahead of its ledger."""
     head = read_ledger(folder).head
-    ledger.write_head(folder, head)
+    ledger_writer.write_head(folder, head)
     try:
         if client.get_registered_model(folder.name).tags.get(HEAD_TAG) != str(head):
             client.set_registered_model_tag(folder.name, HEAD_TAG, str(head))

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 from modelyard.bundle import MODEL_FILE, read_bundle
 from modelyard.errors import BundleError, ConfigError, StoreError
 from modelyard.home import Home
+from modelyard.releases.chain import problems
 from modelyard.releases.folders import demand_recorded, known_versions
-from modelyard.releases.ledger import LEDGER_FILE, Entry, Ledger, problems, read_head, read_ledger
+from modelyard.releases.ledger import Entry, Ledger, models_with_ledger, read_head, read_ledger
 
 if TYPE_CHECKING:
     from modelyard.registry.standing import Discrepancy
@@ -133,7 +134,7 @@ def _altered(
 
 
 def _no_ledger(home: Home, model: str) -> StoreError:
-    known = ", ".join(path.parent.name for path in sorted(home.releases.glob(f"*/{LEDGER_FILE}")))
+    known = ", ".join(models_with_ledger(home.releases))
     return StoreError(
         f"no ledger of {model!r} in {home.releases}: "
         f"{f'there are {known}' if known else 'nothing was promoted'}"

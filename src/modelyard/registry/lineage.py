@@ -12,8 +12,7 @@ from pathlib import Path
 from modelyard.errors import BundleError
 from modelyard.releases.folders import read_release
 from modelyard.releases.ledger import LOST, RENUMBER, Entry
-
-CHAMPION, PREVIOUS = "champion", "previous"
+from modelyard.releases.pointers import CHAMPION, PREVIOUS
 
 
 @dataclass(frozen=True, slots=True)

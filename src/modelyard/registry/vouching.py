@@ -18,7 +18,7 @@ from modelyard.errors import StoreError
 from modelyard.files import parse_json, read_regular, sha256_of_file
 from modelyard.home import Home
 from modelyard.progress import current_progress
-from modelyard.releases.ledger import LEDGER_FILE, Head, read_ledger
+from modelyard.releases.ledger import Head, models_with_ledger, read_ledger
 from modelyard.tracking.store import open_store
 
 SCORES = ("accuracy", "nll")
@@ -46,7 +46,7 @@ def renamed(models: Mapping[str, RegisteredModel], releases: Path) -> dict[str, 
     """
     heads = {name: model.tags.get(HEAD_TAG, "") for name, model in models.items()}
     strayed = {name: head for name, head in heads.items() if head and not _remembers(releases / name, head)}
-    folders = [path.parent for path in sorted(releases.glob(f"*/{LEDGER_FILE}"))] if strayed else []
+    folders = [releases / name for name in models_with_ledger(releases)] if strayed else []
     found = {
         name: next((path.name for path in folders if _remembers(path, head)), "")
         for name, head in strayed.items()

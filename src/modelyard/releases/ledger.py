@@ -1,5 +1,5 @@
-"""Reading a model's ledger: JSON lines in a hash chain, so that what was altered shows. `tracking.ledger`
-writes it.
+"""Reading a model's ledger: JSON lines in a hash chain, so that what was altered shows (`releases.chain`).
+`releases.ledger_writer` writes it.
 
 Each entry has the hash of the one before it (`prev`) and its own (`hash`: sha256 of its canonical JSON
 without that key). Lines from before the chain have neither; the first entry of the chain seals them by their
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import NoneType
@@ -144,6 +144,11 @@ def read_ledger(folder: Path) -> Ledger:
     return Ledger(lines, [_parse(line) for line in lines], rest)
 
 
+def models_with_ledger(releases: Path) -> list[str]:
+    """Names of the models that have one, in their order."""
+    return sorted(path.parent.name for path in releases.glob(f"*/{LEDGER_FILE}"))
+
+
 def read_head(folder: Path) -> dict[str, Head]:
     """The end that the file beside the ledger remembers. Raises: StoreError when it cannot be read."""
     try:
@@ -157,57 +162,6 @@ def read_head(folder: Path) -> dict[str, Head]:
         ) from error
 
 
-def entry_hash(entry: Entry) -> str:
-    """sha256 of the entry's canonical JSON (sorted keys, no spaces, ASCII) without its own hash."""
-    told = {name: value for name, value in entry.items() if name != "hash"}
-    return hashlib.sha256(json.dumps(told, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
-
-
-def problems(ledger: Ledger, heads: Mapping[str, Head]) -> list[str]:
-    """What was altered, each naming its line; `heads` are the ends that others remember, by their names."""
-    found: list[str] = []
-    unchained, prev = ledger.unchained, ZEROS
-    for number, entry in enumerate(ledger.entries[unchained:], unchained + 1):
-        if entry is None or "hash" not in entry:
-            found.append(
-                f"line {number} {'cannot be read' if entry is None else 'has no hash'}: it was edited"
-            )
-            continue
-        if entry["hash"] != entry_hash(entry):
-            found.append(f"line {number} was edited: its content does not have its hash")
-        if entry.get("prev") != prev:
-            found.append(
-                f"line {number} does not follow the line before it: one was removed, inserted or moved"
-            )
-        if (
-            number == unchained + 1
-            and unchained
-            and entry.get("before_chain") != digest_of_lines(ledger.lines[:unchained])
-        ):
-            found.append(f"lines 1 to {unchained}, from before the chain, were edited")
-        prev = str(entry["hash"])
-    return found + [problem for name, head in heads.items() if (problem := _cut_off(ledger, name, head))]
-
-
-def _cut_off(ledger: Ledger, name: str, head: Head) -> str | None:
-    if len(ledger.lines) < head.entries:
-        return f"the end was cut off after line {len(ledger.lines)}: {name} knows {head.entries} lines"
-    if ledger.hash_at(head.entries) != head.hash:
-        return f"line {head.entries} is not the one that {name} knows: the end was written anew"
-    return None
-
-
-def demand_whole(folder: Path, heads: Mapping[str, Head]) -> Ledger:
-    """The ledger, if nothing in it was altered. Raises: StoreError with the first that was."""
-    ledger = read_ledger(folder)
-    if found := problems(ledger, heads):
-        raise StoreError(
-            f"{folder / LEDGER_FILE}: {found[0]}; see modelyard models history {folder.name} "
-            "--verify, then put a copy back"
-        )
-    return ledger
-
-
 def _parse(line: bytes) -> Entry | None:
     try:
         entry = parse_json(line)
@@ -216,6 +170,7 @@ def _parse(line: bytes) -> Entry | None:
     return entry if isinstance(entry, dict) else None
 
 
-def digest_of_lines(lines: Sequence[bytes]) -> str:
-    """What the first entry of a chain says of the lines before it."""
-    return hashlib.sha256(b"\n".join(lines)).hexdigest()
+def entry_hash(entry: Entry) -> str:
+    """sha256 of the entry's canonical JSON (sorted keys, no spaces, ASCII) without its own hash."""
+    told = {name: value for name, value in entry.items() if name != "hash"}
+    return hashlib.sha256(json.dumps(told, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

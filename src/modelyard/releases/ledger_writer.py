@@ -15,6 +15,7 @@ from pathlib import Path
 from modelyard.errors import StoreError
 from modelyard.files import make_folder, open_as_folder, write_atomically, write_json
 from modelyard.progress import current_progress
+from modelyard.releases.chain import digest_of_lines
 from modelyard.releases.ledger import (
     HEAD_FILE,
     LEDGER_FILE,
@@ -22,7 +23,6 @@ from modelyard.releases.ledger import (
     Entry,
     Head,
     Ledger,
-    digest_of_lines,
     entry_hash,
     read_head,
     read_ledger,
