@@ -27,6 +27,24 @@ def test_the_files_of_a_release_folder_are_named_in_one_room(name: str) -> None:
     assert spelled == {"releases"}
 
 
+def test_what_is_private_to_mlflow_is_used_in_one_file() -> None:
+    modules = [file for package in ("src", "flows") for file in (ROOT / package).rglob("*.py")]
+    assert {file.name for file in modules if private_to_mlflow(file)} == {"mlflow_internals.py"}
+
+
+def private_to_mlflow(file: Path) -> list[str]:
+    """Private names that a module imports from MLflow, and private variables of its server."""
+    imports = [node for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.ImportFrom)]
+    names = [
+        alias.name
+        for node in imports
+        if (node.module or "").split(".")[0] == "mlflow"
+        for alias in node.names
+        if alias.name.startswith("_") or "._" in f"{node.module}"
+    ]
+    return names + [text for text in texts(file) if text.startswith("_MLFLOW")]
+
+
 @cache
 def texts(file: Path) -> list[str]:
     """What a module says, but for docstrings and comments."""

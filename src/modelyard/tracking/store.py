@@ -7,14 +7,12 @@ import os
 import sqlite3
 import sys
 from contextlib import closing
-from functools import cache
 from urllib.parse import quote
 
 import mlflow
 from filelock import FileLock
 from mlflow.entities import LifecycleStage
 from mlflow.exceptions import MlflowException
-from mlflow.store.db.utils import _get_latest_schema_revision
 from mlflow.tracking import MlflowClient
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -22,6 +20,7 @@ from modelyard.errors import ModelyardError, StoreError
 from modelyard.files import make_folder
 from modelyard.home import Home
 from modelyard.progress import current_progress
+from modelyard.tracking.mlflow_internals import latest_revision
 
 EXPERIMENT = "modelyard"
 UPGRADE = "run: modelyard store upgrade (it copies the file first)"
@@ -134,12 +133,6 @@ def schema_is_current(home: Home) -> bool:
 def _is_current(connection: sqlite3.Connection) -> bool:
     (found,) = connection.execute("SELECT version_num FROM alembic_version").fetchone()
     return bool(found == latest_revision())
-
-
-@cache
-def latest_revision() -> str:
-    """The schema of the MLflow that is installed."""
-    return str(_get_latest_schema_revision())  # type: ignore[no-untyped-call]
 
 
 def _cause(error: Exception) -> str:
