@@ -47,20 +47,17 @@ def facts(home: Home, version: Version) -> Facts:
     images_BHWC, expected_BK = bundle.samples()
     found_BK = classify(open_session(bundle.model), images_BHWC)
     golden = float(np.abs(found_BK - expected_BK).max()) if found_BK.shape == expected_BK.shape else NAN
-    told, classes = bundle.manifest.metrics, bundle.manifest.classes
+    metrics, classes = bundle.manifest.metrics, bundle.manifest.classes
     return Facts(
         # unlike max(), keeps NaN
-        difference=float(np.maximum(golden, told.get("onnx/max_difference", golden))),
-        accuracy=told.get("test/accuracy", NAN),
-        ece=told.get("test/ece", NAN),
-        latency_ms_p50=told.get("onnx/latency_ms_p50", NAN),
-        latency_ms_p99=told.get("onnx/latency_ms_p99", NAN),
-        megabytes=len(bundle.model) / 1e6,
+        difference=float(np.maximum(golden, metrics.get("onnx/max_difference", golden))),
+        accuracy=metrics.get("test/accuracy", NAN),
         num_classes=len(classes),
-        majority_share=told.get("test/majority_share", NAN),
-        recalls=of_classes(told, RECALL, classes),
-        never_given=told.get(f"{NEVER_GIVEN}/count", NAN),
-        never_given_names=tuple(of_classes(told, NEVER_GIVEN, classes)),
+        metrics=metrics | {"onnx/bytes": float(len(bundle.model))},
+        majority_share=metrics.get("test/majority_share", NAN),
+        recalls=of_classes(metrics, RECALL, classes),
+        never_given=metrics.get(f"{NEVER_GIVEN}/count", NAN),
+        never_given_names=tuple(of_classes(metrics, NEVER_GIVEN, classes)),
     )
 
 
