@@ -29,8 +29,8 @@ def test_its_versions_and_ledger_are_read(home: Home) -> None:
     found = registry.versions(home, "digits")
     assert [(version.number, version.tags["label"]) for version in found] == [(1, "cnn"), (2, "own.Net")]
     assert {alias for version in found for alias in version.aliases} == {"cnn", "champion", "custom"}
-    told, altered = history.verify(home, "digits")
-    assert (told.split(",")[0], altered) == ("3 entries", [])
+    ledger = history.verify(home, "digits")
+    assert (ledger.checked.split(",")[0], ledger.problems) == ("3 entries", [])
 
 
 def test_its_bundles_answer_as_they_did(home: Home, tmp_path: Path) -> None:

@@ -74,6 +74,10 @@ def command(folder: Path) -> Iterator[Command]:
     run("down")
 
 
+def is_ready(row: dict[str, Any]) -> bool:
+    return row["state"] in {"ready", "running", "waiting for a first release"}
+
+
 def rows(home: Home) -> dict[str, Any]:
     return {part.name: part.as_row() for part in part_statuses(home)}
 
@@ -330,8 +334,7 @@ def test_a_killed_part_is_started_again(home: Home) -> None:
     while time.monotonic() < deadline:
         now = rows(home)
         if all(
-            now[name]["pid"] != before[name]["pid"] and now[name]["state"] in {"ready", "running"}
-            for name in ("worker", "serve")
+            now[name]["pid"] != before[name]["pid"] and is_ready(now[name]) for name in ("worker", "serve")
         ):
             break
         time.sleep(0.2)

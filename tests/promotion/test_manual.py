@@ -86,7 +86,7 @@ def test_a_version_that_failed_a_gate_needs_force_and_the_ledger_tells(home: Hom
 
     code, told, _ = models("promote", f"lit@{FOOLED}", "--force", "--reason", "demo")
     assert (code, pointers(home)) == (0, {"champion": FOOLED, "previous": SOUND})
-    entry = next(entry for entry in read_ledger(home.releases / "lit").moves if entry["to"] == FOOLED)
+    entry = next(move.entry for move in read_ledger(home.releases / "lit").moves if move.to == FOOLED)
     assert entry["why"] == "demo (forced although it failed overall, per class, calibration change)"
     assert (entry["evidence"]["forced"], entry["evidence"]["failed"]) == (
         True,
@@ -265,7 +265,7 @@ def test_versions_from_before_registrations_are_entered_once_and_aloud(
     entered.
     """
     folder = home.releases / "lit"
-    moves = read_ledger(folder).moves
+    moves = [move.entry for move in read_ledger(folder).moves]
     for path in (folder / LEDGER_FILE, folder / HEAD_FILE):
         path.unlink()
     client, _ = open_store(home)

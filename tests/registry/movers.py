@@ -70,8 +70,8 @@ def agreed(home: Home, model: str) -> dict[str, int]:
         home.releases / model,
     )
     found = read_ledger(folder)
-    told = {entry["alias"]: entry["to"] for entry in found.moves}
-    told = {alias: number for alias, number in told.items() if number is not None}
+    last = {move.alias: move.to for move in found.moves}
+    told = {alias: number for alias, number in last.items() if number is not None}
     registered = {alias: int(number) for alias, number in client.get_registered_model(model).aliases.items()}
     files = {path.stem: int(path.read_text()) for path in folder.glob("*.alias")}
     assert told == registered == files

@@ -66,9 +66,9 @@ def test_processes_at_once_lose_no_move(home: Home, model: str, processes: ForkS
     for process in climbers:
         process.join()
     assert [process.exitcode for process in climbers] == [0, 0, 0]
-    moves = [entry for entry in read_ledger(home.releases / model).moves if entry["alias"] == "champion"]
-    assert [(entry["from"], entry["to"]) for entry in moves] == [(to - 1 or None, to) for to in range(1, 10)]
-    assert len({entry["why"] for entry in moves}) == 3
+    moves = [move for move in read_ledger(home.releases / model).moves if move.alias == "champion"]
+    assert [(move.before, move.to) for move in moves] == [(to - 1 or None, to) for to in range(1, 10)]
+    assert len({move.why for move in moves}) == 3
     assert agreed(home, model) == {"champion": 9, "previous": 8}
 
 

@@ -46,7 +46,7 @@ def found(folder: Path, heads: dict[str, Head] | None = None) -> list[str]:
 
 
 def test_entries_are_chained_from_zeros_by_their_canonical_digest(folder: Path) -> None:
-    entries = read_ledger(folder).moves
+    entries = [move.entry for move in read_ledger(folder).moves]
     assert [entry["to"] for entry in entries] == [1, 2, 3, 4, 5]
     assert entries[0]["prev"] == "0" * 64
     assert [entry["prev"] for entry in entries[1:]] == [entry["hash"] for entry in entries[:-1]]
@@ -127,7 +127,7 @@ def test_entries_of_odd_types_are_no_moves_and_no_registrations(folder: Path, en
     odd += b'{"action": "register", "version": [], "files": {}}\n'
     path.write_bytes(odd + path.read_bytes() + b'{"hash": []}' + ended)
     read = read_ledger(folder)
-    assert ([entry["to"] for entry in read.moves], read.registered) == ([1, 2, 3, 4, 5], {})
+    assert ([move.to for move in read.moves], read.registered) == ([1, 2, 3, 4, 5], {})
     assert found(folder)
 
 
@@ -143,7 +143,7 @@ def test_a_move_made_while_it_is_looked_at_is_no_tampering(
     releases.mkdir()
     shutil.copytree(folder, releases / "fruit", ignore=shutil.ignore_patterns("releases"))
     monkeypatch.setattr(history, "read_head", read_late)
-    assert history.verify(Home(folder), "fruit", ask_registry=False)[1] == []
+    assert history.verify(Home(folder), "fruit", ask_registry=False).problems == []
 
 
 class Heard(SilentProgress):
@@ -173,7 +173,7 @@ def test_a_torn_last_line_is_put_aside_and_no_entry_is_lost(
     assert len(read_ledger(folder).moves) == 5
     assert found(folder) == []
     ledger_writer.append(folder, [move(6)])
-    assert [entry["to"] for entry in read_ledger(folder).moves] == [1, 2, 3, 4, 5, 6]
+    assert [move.to for move in read_ledger(folder).moves] == [1, 2, 3, 4, 5, 6]
     assert found(folder) == []
     assert [file.read_bytes() for file in folder.glob("ledger.torn-*")] == [torn]
     assert "was torn" in heard[0]
@@ -198,7 +198,7 @@ def test_older_lines_are_read_continued_and_sealed(tmp_path: Path) -> None:
     path.write_text("".join(json.dumps(move(to)) + "\n" for to in (1, 2)))
     assert (read_ledger(tmp_path).unchained, found(tmp_path)) == (2, [])
     ledger_writer.append(tmp_path, [move(3), move(4)])
-    assert [entry["to"] for entry in read_ledger(tmp_path).moves] == [1, 2, 3, 4]
+    assert [move.to for move in read_ledger(tmp_path).moves] == [1, 2, 3, 4]
     assert (read_ledger(tmp_path).unchained, found(tmp_path)) == (2, [])
     path.write_bytes(path.read_bytes().replace(b'"to": 1', b'"to": 7'))
     assert found(tmp_path) == ["lines 1 to 2, from before the chain, were edited"]

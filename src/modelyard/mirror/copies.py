@@ -43,6 +43,14 @@ class Link:
     experiment: str
 
 
+@dataclass(frozen=True, slots=True)
+class ModelCopy:
+    """A logged model here and its copy there."""
+
+    here: LoggedModel
+    there: LoggedModel
+
+
 def send_run(ends: Link, local: LocalRun, sent: Sent) -> None:
     """Make the server's copy equal to this run, and say in `sent` what is known of it. Raises:
     RemoteError.
@@ -95,8 +103,8 @@ def _send_fields(ends: Link, run: Run, there: Run) -> None:
         ends.client.log_inputs(run_id, missing)
 
 
-def _send_model(ends: Link, model_id: str, there: Run, sent: Sent) -> tuple[LoggedModel, LoggedModel]:
-    """A logged model with its files; gives the one here and the one there."""
+def _send_model(ends: Link, model_id: str, there: Run, sent: Sent) -> ModelCopy:
+    """A logged model with its files."""
     model = ends.local.get_logged_model(model_id)
     with asking(ends.remote):
         copy = _model_there(ends, model, there, sent)
@@ -108,7 +116,7 @@ def _send_model(ends: Link, model_id: str, there: Run, sent: Sent) -> tuple[Logg
         if copy.model_id not in {output.model_id for output in outputs}:
             ends.client.log_outputs(there.info.run_id, [LoggedModelOutput(copy.model_id, 0)])
     sent.models[model_id] = copy.model_id
-    return model, copy
+    return ModelCopy(model, copy)
 
 
 def _model_there(ends: Link, model: LoggedModel, there: Run, sent: Sent) -> LoggedModel:
@@ -151,13 +159,17 @@ def history(client: MlflowClient, run: Run) -> list[Metric]:
     return [metric for key in run.data.metrics for metric in client.get_metric_history(run.info.run_id, key)]
 
 
-def _send_metrics(ends: Link, run: Run, there: Run, models: list[tuple[LoggedModel, LoggedModel]]) -> None:
+def _send_metrics(ends: Link, run: Run, there: Run, models: list[ModelCopy]) -> None:
     """The values that the run, or the model they are bound to, lacks there."""
     wanted = history(ends.local, run)
     with asking(ends.remote):
         known = {point(metric) for metric in history(ends.client, there)}
-        bound = {_moment(metric): (metric, copy) for model, copy in models for metric in model.metrics or ()}
-        arrived = {_moment(metric) for _, copy in models for metric in copy.metrics or ()}
+        bound = {
+            _moment(metric): BoundMetric(metric, str(copy.there.model_id))
+            for copy in models
+            for metric in copy.here.metrics or ()
+        }
+        arrived = {_moment(metric) for copy in models for metric in copy.there.metrics or ()}
         missing = [
             _bound(metric, bound.get(_moment(metric)), there.info.run_id)
             for metric in wanted
@@ -172,13 +184,20 @@ def _moment(metric: Metric) -> tuple[str, int, int]:
     return point(metric)[:3]
 
 
-def _bound(metric: Metric, binding: tuple[Metric, LoggedModel] | None, run_id: str) -> Metric:
+@dataclass(frozen=True, slots=True)
+class BoundMetric:
+    """A metric that belongs to a logged model, and the id of that model's copy."""
+
+    here: Metric
+    model_there: str
+
+
+def _bound(metric: Metric, binding: BoundMetric | None, run_id: str) -> Metric:
     if binding is None:
         return Metric(metric.key, metric.value, metric.timestamp, metric.step)
-    here, copy = binding
     return Metric(
-        metric.key, metric.value, metric.timestamp, metric.step, model_id=copy.model_id, run_id=run_id,
-        dataset_name=here.dataset_name, dataset_digest=here.dataset_digest,
+        metric.key, metric.value, metric.timestamp, metric.step, model_id=binding.model_there, run_id=run_id,
+        dataset_name=binding.here.dataset_name, dataset_digest=binding.here.dataset_digest,
     )  # fmt: skip
 
 

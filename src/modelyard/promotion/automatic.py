@@ -17,7 +17,7 @@ from modelyard.promotion.gates import verdict_rows
 from modelyard.promotion.judging import Judgement, judge, keep
 from modelyard.promotion.limits import GatesConfig
 from modelyard.registry.aliases import Move, move_alias, settle
-from modelyard.registry.lineage import answering, lineage, pointers
+from modelyard.registry.lineage import last_moves, lineage, serving_version
 from modelyard.registry.standing import tell_discrepancies
 from modelyard.registry.versions import Version, versions
 from modelyard.registry.vouching import told_by_release
@@ -35,11 +35,16 @@ Outcome = TypeVar("Outcome")
 class Verdict:
     """A promotion decision and its reason."""
 
-    promoted: bool
+    chosen: Version | None
+    """The candidate that is to be champion; None leaves the champion as it is."""
     why: str
     evidence: dict[str, Any]
     judgements: tuple[Judgement, ...] = ()
     """One for each candidate that was judged."""
+
+    @property
+    def promoted(self) -> bool:
+        return self.chosen is not None
 
     @property
     def refused(self) -> bool:
@@ -63,12 +68,12 @@ def promote(home: Home, candidates: list[Version], data: Path, gates: GatesConfi
     settle(home, candidates[0].name)
 
     def once() -> Verdict:
-        verdict, chosen = _choose(home, candidates, data, gates)
+        verdict = _choose(home, candidates, data, gates)
         for judgement in verdict.judgements:
             keep(home, judgement)
             _follow_architecture(home, judgement)
-        if chosen is not None:
-            move = Move(chosen, CHAMPION, verdict.why, evidence=verdict.evidence)
+        if verdict.chosen is not None:
+            move = Move(verdict.chosen, CHAMPION, verdict.why, evidence=verdict.evidence)
             move_alias(home, move, expected=verdict.evidence["champion_version"])
         return verdict
 
@@ -87,9 +92,7 @@ def judged_anew(once: Callable[[], Outcome]) -> Outcome:
     return once()
 
 
-def _choose(
-    home: Home, candidates: list[Version], data: Path, gates: GatesConfig
-) -> tuple[Verdict, Version | None]:
+def _choose(home: Home, candidates: list[Version], data: Path, gates: GatesConfig) -> Verdict:
     """The best candidate that may lead, if one may; all are judged, so that each has its verdicts."""
     known = versions(home, candidates[0].name)
     champion = leader(home, candidates[0].name, known)
@@ -101,13 +104,14 @@ def _choose(
     for judgement in judgements:
         version = judgement.version
         if champion is not None and version.number == champion.number:
-            return Verdict(False, _join(refused, "it is the champion already"), {}, judgements), None
-        reason, good = _compare(judgement, champion)
+            return Verdict(None, _join(refused, "it is the champion already"), {}, judgements)
+        comparison = _compare(judgement, champion)
         if version.digest in withdrawn:
-            reason, good = "a rollback withdrew it; promote it by hand", False
-        if good:
-            return Verdict(True, _join(refused, reason), _evidence(judgement, champion), judgements), version
-        refused.setdefault(reason, []).append(version.number)
+            comparison = Comparison("a rollback withdrew it; promote it by hand")
+        if comparison.may_lead:
+            why = _join(refused, comparison.reason)
+            return Verdict(version, why, _evidence(judgement, champion), judgements)
+        refused.setdefault(comparison.reason, []).append(version.number)
     unknown = [
         judgement.version for judgement in judgements if judgement.not_compared and not judgement.failed
     ]
@@ -115,9 +119,8 @@ def _choose(
         f"to promote it by hand: modelyard models promote {version.name}@{version.number}"
         for version in unknown[:1]
     ]
-    return Verdict(
-        False, "; ".join([_join(refused), *manual]), _evidence(judgements[0], champion), judgements
-    ), None
+    why = "; ".join([_join(refused), *manual])
+    return Verdict(None, why, _evidence(judgements[0], champion), judgements)
 
 
 def _join(refused: dict[str, list[int]], outcome: str = "") -> str:
@@ -131,7 +134,15 @@ def _join(refused: dict[str, list[int]], outcome: str = "") -> str:
     return "; ".join([outcome] * bool(outcome) + told)
 
 
-def _compare(judgement: Judgement, champion: Version | None) -> tuple[str, bool]:
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Whether a candidate may lead, and why."""
+
+    reason: str
+    may_lead: bool = False
+
+
+def _compare(judgement: Judgement, champion: Version | None) -> Comparison:
     """Why a candidate may lead or not: the objective, then the gates.
 
     Validation scores on different data say nothing of each other; there the test on the candidate's images
@@ -141,13 +152,13 @@ def _compare(judgement: Judgement, champion: Version | None) -> tuple[str, bool]
     changed = champion is not None and data_changed(version, champion)
     is_equal = champion is not None and champion.is_lost and objective(version) == objective(champion)
     if champion is not None and not (changed or is_equal or objective(version) > objective(champion)):
-        return f"not better on validation than version {champion.number}", False
+        return Comparison(f"not better on validation than version {champion.number}")
     if judgement.refusals:
-        return f"{REFUSED}, {judgement.refusals}", False
+        return Comparison(f"{REFUSED}, {judgement.refusals}")
     if champion is None:
-        return "first champion", True
+        return Comparison("first champion", may_lead=True)
     if judgement.not_compared:
-        return f"{NOT_COMPARED}: {judgement.not_compared}", False
+        return Comparison(f"{NOT_COMPARED}: {judgement.not_compared}")
     overall = judgement.find("overall")
     better = "trained on changed data" if changed else f"better on validation than version {champion.number}"
     better = (
@@ -155,7 +166,7 @@ def _compare(judgement: Judgement, champion: Version | None) -> tuple[str, bool]
         if is_equal
         else better
     )
-    return f"{better}, {overall.reason}", True
+    return Comparison(f"{better}, {overall.reason}", may_lead=True)
 
 
 def _evidence(judgement: Judgement, champion: Version | None) -> dict[str, Any]:
@@ -178,11 +189,11 @@ def holder(known: list[Version], alias: str) -> Version | None:
 def leader(home: Home, model: str, known: list[Version]) -> Version | None:
     """The champion; one that is served though MLflow has it no more as its release tells of it."""
     folder = home.releases_of(model)
-    entry = pointers(read_ledger(folder).moves).get(CHAMPION)
-    number = None if entry is None else answering(folder, entry)
-    if entry is None or number is None or entry["to"] is not None:
+    last = last_moves(read_ledger(folder).moves).get(CHAMPION)
+    number = None if last is None else serving_version(folder, last)
+    if last is None or number is None or last.to is not None:
         return holder(known, CHAMPION)
-    return Version(model, number, told_by_release(folder / str(number), entry["onnx_sha256"]), (), "")
+    return Version(model, number, told_by_release(folder / str(number), last.onnx_sha256), (), "")
 
 
 def _follow_architecture(home: Home, judgement: Judgement) -> None:

@@ -12,7 +12,7 @@ from modelyard.promotion.automatic import holder, judged_anew, leader
 from modelyard.promotion.gates import GateVerdict, failed, parity, refusals, verdict_rows
 from modelyard.promotion.judging import gates_of, judge, keep
 from modelyard.registry.aliases import Move, move_alias, settle
-from modelyard.registry.lineage import Lineage, lineage, pointers
+from modelyard.registry.lineage import Lineage, last_moves, lineage
 from modelyard.registry.standing import tell_discrepancies
 from modelyard.registry.versions import Version, model_names, versions
 from modelyard.releases.ledger import read_ledger
@@ -82,8 +82,8 @@ def _promote_once(home: Home, candidate: Version, alias: str, reason: str, force
     champion = leader(home, candidate.name, known)
     now = champion if alias == CHAMPION else holder(known, alias)
     name = f"{candidate.name}@{candidate.number}"
-    is_told = alias in pointers(read_ledger(home.releases_of(candidate.name)).moves)
-    if is_told and now is not None and now.number == candidate.number:
+    is_in_ledger = alias in last_moves(read_ledger(home.releases_of(candidate.name)).moves)
+    if is_in_ledger and now is not None and now.number == candidate.number:
         return f"{name} is {alias} already; nothing was moved"
     verdicts = _verdicts(home, candidate, alias, champion)
     refused = refusals(verdicts)

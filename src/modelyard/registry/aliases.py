@@ -17,12 +17,21 @@ from modelyard.files import check_space, make_folder
 from modelyard.home import Home
 from modelyard.progress import current_progress
 from modelyard.registry.entering import enter_versions
-from modelyard.registry.lineage import answering, owed_move, pointers
+from modelyard.registry.lineage import last_moves, owed_move, serving_version
 from modelyard.registry.versions import Version, registered
 from modelyard.registry.vouching import HEAD_TAG, find_model, name_back
 from modelyard.releases import ledger_writer
 from modelyard.releases.chain import demand_whole
-from modelyard.releases.ledger import LEDGER_FILE, LOST, RENUMBER, Entry, Head, Ledger, read_head, read_ledger
+from modelyard.releases.ledger import (
+    LEDGER_FILE,
+    LOST,
+    RENUMBER,
+    AliasMove,
+    Head,
+    Ledger,
+    read_head,
+    read_ledger,
+)
 from modelyard.releases.pointers import write_pointer
 from modelyard.tracking.store import open_store
 
@@ -50,13 +59,13 @@ def move_alias(home: Home, move: Move, *, expected: int | None) -> None:
     model, to = move.version.name, move.version.number
     with locked(home, model) as (client, folder):
         known = settle_locked(client, folder)
-        entries = read_ledger(folder).moves
-        before = pointer(client, folder, entries, move.alias)
+        moves = read_ledger(folder).moves
+        before = version_of_alias(client, folder, moves, move.alias)
         if before != expected:
             raise AliasMovedError(
                 f"{model}@{move.alias} moved to version {before} meanwhile; look at it and try again"
             )
-        if before == to and move.alias in pointers(entries):
+        if before == to and move.alias in last_moves(moves):
             return
         theirs = client.get_registered_model(model).aliases.get(move.alias)
         if theirs is not None and int(theirs) not in {before, to}:
@@ -93,7 +102,8 @@ def put_back(home: Home, model: str, alias: str) -> None:
     """Make MLflow say of an alias what the ledger says, whatever somebody did to it there."""
     with locked(home, model) as (client, folder):
         settle_locked(client, folder)
-        _point(client, folder, {alias: pointers(read_ledger(folder).moves).get(alias, {}).get("to")})
+        last = last_moves(read_ledger(folder).moves).get(alias)
+        _point(client, folder, {alias: last.to if last else None})
 
 
 def record(home: Home, version: Version) -> None:
@@ -136,10 +146,10 @@ def _tagged_head(client: MlflowClient, model: str) -> dict[str, Head]:
     return {}
 
 
-def pointer(client: MlflowClient, folder: Path, entries: list[Entry], alias: str) -> int | None:
+def version_of_alias(client: MlflowClient, folder: Path, moves: list[AliasMove], alias: str) -> int | None:
     """By the ledger; by the registry for an alias that the ledger does not know."""
-    if entry := pointers(entries).get(alias):
-        return answering(folder, entry)
+    if move := last_moves(moves).get(alias):
+        return serving_version(folder, move)
     number = client.get_registered_model(folder.name).aliases.get(alias)
     return None if number is None else int(number)
 
@@ -158,19 +168,17 @@ def settle_locked(client: MlflowClient, folder: Path) -> dict[int, str]:
     }
     if not found.lines or model is None:
         return known
-    entries = found.moves
-    while owed := owed_move(folder.name, entries, known):
+    moves = found.moves
+    while owed := owed_move(folder.name, moves, known):
         ledger_writer.append(folder, [owed])
-        entries = read_ledger(folder).moves
+        moves = read_ledger(folder).moves
         if owed["action"] in {LOST, RENUMBER}:
             current_progress.get().say(f"NOTE: {owed['alias']} of {folder.name}: {owed['why']}")
     since = max((head.entries for head in _tagged_head(client, folder.name).values()), default=0)
-    moved = {
-        entry["alias"]: entry["to"] for entry in Ledger(entries=read_ledger(folder).entries[since:]).moves
-    }
-    _point(client, folder, moved)
-    for alias, entry in pointers(entries).items():
-        write_pointer(folder, alias, answering(folder, entry))
+    new = Ledger(entries=read_ledger(folder).entries[since:]).moves
+    _point(client, folder, {move.alias: move.to for move in new})
+    for alias, move in last_moves(moves).items():
+        write_pointer(folder, alias, serving_version(folder, move))
     _remember_head(client, folder)
     return known
 
@@ -178,9 +186,8 @@ def settle_locked(client: MlflowClient, folder: Path) -> dict[int, str]:
 def _take_back(client: MlflowClient, folder: Path, size: int) -> None:
     """Undo the entries after the first `size` bytes of the ledger, the ledger last."""
     kept = (folder / LEDGER_FILE).read_bytes()[:size].count(b"\n")
-    undone = {
-        entry["alias"]: entry["from"] for entry in filter(None, reversed(read_ledger(folder).entries[kept:]))
-    }
+    new = Ledger(entries=read_ledger(folder).entries[kept:]).moves
+    undone = {move.alias: move.before for move in reversed(new)}
     _point(client, folder, undone)
     for alias, number in undone.items():
         write_pointer(folder, alias, number)

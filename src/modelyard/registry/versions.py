@@ -22,7 +22,7 @@ from modelyard.errors import ParityError
 from modelyard.files import folder_written_whole, is_plain_name
 from modelyard.home import Home
 from modelyard.registry.descriptions import model_description, version_description
-from modelyard.registry.lineage import pointers
+from modelyard.registry.lineage import last_moves
 from modelyard.registry.vouching import all_models, digest_of_stored, find_model, told_by_release
 from modelyard.releases.folders import known_versions
 from modelyard.releases.ledger import Ledger, read_ledger
@@ -189,7 +189,7 @@ def registered(client: MlflowClient, folder: Path, model: RegisteredModel | None
     if model is None:
         return []
     ledger = read_ledger(folder) if is_plain_name(folder.name) else Ledger()
-    aliases = model.aliases | {alias: entry["to"] for alias, entry in pointers(ledger.moves).items()}
+    aliases = model.aliases | {alias: move.to for alias, move in last_moves(ledger.moves).items()}
     made = [
         _version(client, folder, ledger, aliases, found)
         for found in client.search_model_versions(f"name={folder.name!r}")

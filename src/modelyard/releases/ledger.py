@@ -11,9 +11,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from types import NoneType
 from typing import Any
 
 from modelyard.bundle import MODEL_FILE
@@ -31,8 +30,6 @@ DELETE, WITHDRAW, LOST, RENUMBER = "delete", "withdraw", "lost", "renumber"
 or, where the
 same file is registered under another number, that number's beginning."""
 Entry = dict[str, Any]
-MOVE = {"alias": (str,), "from": (int, NoneType), "to": (int, NoneType)}
-"""What tells the move of an alias."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +52,29 @@ class Head:
 
 
 @dataclass(frozen=True, slots=True)
+class AliasMove:
+    """An entry that moves an alias; texts are empty where an entry from before they were written has none."""
+
+    alias: str
+    before: int | None
+    to: int | None
+    """Version; None: the alias was taken away."""
+    action: str = ""
+    onnx_sha256: str = ""
+    """Of the version moved to."""
+    time: str = ""
+    who: str = ""
+    why: str = ""
+    entry: Entry = field(default_factory=dict)
+    """All of it, as it lies in the ledger."""
+
+    @classmethod
+    def read(cls, entry: Entry) -> AliasMove:
+        texts = {name: str(entry.get(name, "")) for name in ("action", "onnx_sha256", "time", "who", "why")}
+        return cls(entry["alias"], entry["from"], entry["to"], **texts, entry=entry)
+
+
+@dataclass(frozen=True, slots=True)
 class Ledger:
     """A ledger as it lies on disk."""
 
@@ -65,13 +85,9 @@ class Ledger:
     """The beginning of an entry whose writer was killed or met a full disk."""
 
     @property
-    def moves(self) -> list[Entry]:
+    def moves(self) -> list[AliasMove]:
         """The moves of aliases that can be read, oldest first."""
-        return [
-            entry
-            for entry in filter(None, self.entries)
-            if all(isinstance(entry.get(name, ...), MOVE[name]) for name in MOVE)
-        ]
+        return [AliasMove.read(entry) for entry in filter(None, self.entries) if _is_move(entry)]
 
     @property
     def registered(self) -> dict[int, dict[str, str]]:
@@ -87,9 +103,7 @@ class Ledger:
         """File name -> sha256; of a version from before registrations only its ONNX file's, if an alias moved
         to it.
         """
-        moved = [
-            move["onnx_sha256"] for move in self.moves if move["to"] == version and move.get("onnx_sha256")
-        ]
+        moved = [move.onnx_sha256 for move in self.moves if move.to == version and move.onnx_sha256]
         return self.registered.get(version, {MODEL_FILE: moved[-1]} if moved else {})
 
     @property
@@ -160,6 +174,11 @@ def read_head(folder: Path) -> dict[str, Head]:
         raise StoreError(
             f"{folder / HEAD_FILE} cannot be read ({error}); it was edited, put its copy back"
         ) from error
+
+
+def _is_move(entry: Entry) -> bool:
+    ends = [entry.get(end, "") for end in ("from", "to")]
+    return isinstance(entry.get("alias"), str) and all(end is None or isinstance(end, int) for end in ends)
 
 
 def _parse(line: bytes) -> Entry | None:

@@ -69,7 +69,7 @@ def made_at(home: Home) -> str:
         raise StoreError(
             f"{home.database} holds no experiment {EXPERIMENT!r}: it is not a store of Modelyard"
         )
-    return found[1]
+    return found.artifacts
 
 
 def _rewrite(home: Home, before: str, now: str) -> int:
