@@ -13,7 +13,8 @@ from modelyard.home import Home
 from modelyard.inference.files import predict_files, released_folder
 from modelyard.registry import history
 from modelyard.registry import versions as registry
-from modelyard.registry.aliases import Move, move_alias, registry_head
+from modelyard.registry.aliases import Move, move_alias
+from modelyard.registry.heads import registry_head
 from modelyard.releases.chain import problems
 from modelyard.releases.ledger import read_ledger
 from tests.blank import former_store

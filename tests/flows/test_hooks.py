@@ -15,7 +15,8 @@ from flows.hooks import tell_crash, tell_failure, tell_refusal
 from modelyard.alerts.record import read_record
 from modelyard.errors import DataRefused
 from modelyard.home import Home
-from modelyard.promotion.automatic import NOT_COMPARED, REFUSED, Verdict
+from modelyard.promotion.automatic import Verdict
+from modelyard.promotion.comparison import NOT_COMPARED, REFUSED
 
 
 @flow

@@ -22,7 +22,7 @@ import pytest
 from playwright.sync_api import Browser, expect, sync_playwright
 
 from modelyard.alerts.record import read_record
-from modelyard.cli.operate import ui
+from modelyard.cli.pages import ui
 from modelyard.errors import ConfigError
 from modelyard.home import Home
 from modelyard.operations.parts import NAMES

@@ -13,7 +13,8 @@ from mlflow.tracking import MlflowClient
 from modelyard.errors import AliasMovedError
 from modelyard.home import Home
 from modelyard.registry import aliases
-from modelyard.registry.aliases import Move, move_alias, registry_head
+from modelyard.registry.aliases import Move, move_alias
+from modelyard.registry.heads import registry_head
 from modelyard.registry.lineage import lineage
 from modelyard.registry.versions import Version
 from modelyard.releases import ledger_writer

@@ -15,7 +15,8 @@ import pytest
 
 from modelyard.errors import AliasMovedError, StoreError
 from modelyard.home import Home
-from modelyard.registry.aliases import move_alias, put_back, registry_head, settle
+from modelyard.registry.aliases import move_alias, put_back, settle
+from modelyard.registry.heads import registry_head
 from modelyard.releases.chain import problems
 from modelyard.releases.ledger import HEAD_FILE, LEDGER_FILE, read_head, read_ledger
 from modelyard.tracking.store import open_store

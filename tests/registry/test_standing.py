@@ -19,7 +19,7 @@ from modelyard.data.packed import pack
 from modelyard.home import Home
 from modelyard.inference.files import released_folder
 from modelyard.progress import SilentProgress, current_progress
-from modelyard.promotion import automatic
+from modelyard.promotion import automatic, comparison
 from modelyard.promotion.limits import GatesConfig
 from modelyard.promotion.repairs import settle_all
 from modelyard.registry import versions as registry
@@ -205,7 +205,7 @@ def test_no_run_is_blocked_and_what_differs_then_is_told(
     new = a_version(home, "new", fooled=True, validation=0.97, digest=DATA)
     assert new.number > FOOLED, "a number is never given twice"
     verdict = run(home, new.number)
-    assert not verdict.promoted and automatic.REFUSED in verdict.why, "it is compared with what is served"
+    assert not verdict.promoted and comparison.REFUSED in verdict.why, "it is compared with what is served"
     assert served(home) == SOUND
     theirs = client.get_registered_model("lit").aliases.get("champion")
     assert theirs == SOUND or any("champion" in line for line in said), "no silent difference"

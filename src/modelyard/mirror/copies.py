@@ -5,8 +5,6 @@ Nothing is sent on trust in an earlier attempt: each part is compared with what 
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
 from pathlib import Path
 
 from mlflow.entities import (
@@ -14,41 +12,21 @@ from mlflow.entities import (
     LoggedModel,
     LoggedModelOutput,
     LoggedModelStatus,
-    Metric,
     Param,
     Run,
     RunTag,
     ViewType,
 )
-from mlflow.tracking import MlflowClient
 
-from modelyard.mirror.remote import Remote, asking
+from modelyard.mirror.metrics import ModelCopy, send_metrics
+from modelyard.mirror.remote import Link, asking
 from modelyard.mirror.sent import LocalRun, Sent, files_of
 from modelyard.mirror.uploads import send_files
 
 RUN_TAG, MODEL_TAG = "modelyard.local_run", "modelyard.local_model"
-METRICS_AT_ONCE, FIELDS_AT_ONCE = 1000, 100
-"""Limits of MLflow's server."""
+FIELDS_AT_ONCE = 100
+"""Limit of MLflow's server."""
 UNFINISHED = ("RUNNING", "SCHEDULED")
-
-
-@dataclass(frozen=True, slots=True)
-class Link:
-    """Both ends of a mirror: the store's name and client, the server with its client and experiment."""
-
-    store: str
-    local: MlflowClient
-    remote: Remote
-    client: MlflowClient
-    experiment: str
-
-
-@dataclass(frozen=True, slots=True)
-class ModelCopy:
-    """A logged model here and its copy there."""
-
-    here: LoggedModel
-    there: LoggedModel
 
 
 def send_run(ends: Link, local: LocalRun, sent: Sent) -> None:
@@ -63,7 +41,7 @@ def send_run(ends: Link, local: LocalRun, sent: Sent) -> None:
     with asking(ends.remote):
         _send_fields(ends, local.run, there)
     models = [_send_model(ends, model, there, sent) for model in local.models]
-    _send_metrics(ends, local.run, there, models)
+    send_metrics(ends, local.run, there, models)
     send_files(files_of(Path(local.run.info.artifact_uri)), there.info.artifact_uri, ends.remote, sent.files)
     with asking(ends.remote):
         _send_status(ends, local.run, there)
@@ -138,67 +116,6 @@ def _model_there(ends: Link, model: LoggedModel, there: Run, sent: Sent) -> Logg
         model.params,
         model.model_type,
     )
-
-
-Point = tuple[str, int, int, str]
-
-
-def point(metric: Metric) -> Point:
-    """What makes a metric's value the same one; text, as NaN is not equal to itself."""
-    value = float(metric.value)
-    return (
-        str(metric.key),
-        int(metric.step),
-        int(metric.timestamp),
-        "nan" if math.isnan(value) else repr(value),
-    )
-
-
-def history(client: MlflowClient, run: Run) -> list[Metric]:
-    """Every value of every metric."""
-    return [metric for key in run.data.metrics for metric in client.get_metric_history(run.info.run_id, key)]
-
-
-def _send_metrics(ends: Link, run: Run, there: Run, models: list[ModelCopy]) -> None:
-    """The values that the run, or the model they are bound to, lacks there."""
-    wanted = history(ends.local, run)
-    with asking(ends.remote):
-        known = {point(metric) for metric in history(ends.client, there)}
-        bound = {
-            _moment(metric): BoundMetric(metric, str(copy.there.model_id))
-            for copy in models
-            for metric in copy.here.metrics or ()
-        }
-        arrived = {_moment(metric) for copy in models for metric in copy.there.metrics or ()}
-        missing = [
-            _bound(metric, bound.get(_moment(metric)), there.info.run_id)
-            for metric in wanted
-            if point(metric) not in known or (_moment(metric) in bound and _moment(metric) not in arrived)
-        ]
-        for start in range(0, len(missing), METRICS_AT_ONCE):
-            ends.client.log_batch(there.info.run_id, metrics=missing[start : start + METRICS_AT_ONCE])
-
-
-def _moment(metric: Metric) -> tuple[str, int, int]:
-    """A point without its value: MLflow keeps a model's NaN as 0."""
-    return point(metric)[:3]
-
-
-@dataclass(frozen=True, slots=True)
-class BoundMetric:
-    """A metric that belongs to a logged model, and the id of that model's copy."""
-
-    here: Metric
-    model_there: str
-
-
-def _bound(metric: Metric, binding: BoundMetric | None, run_id: str) -> Metric:
-    if binding is None:
-        return Metric(metric.key, metric.value, metric.timestamp, metric.step)
-    return Metric(
-        metric.key, metric.value, metric.timestamp, metric.step, model_id=binding.model_there, run_id=run_id,
-        dataset_name=binding.here.dataset_name, dataset_digest=binding.here.dataset_digest,
-    )  # fmt: skip
 
 
 def _send_status(ends: Link, run: Run, there: Run) -> None:

@@ -18,8 +18,8 @@ from modelyard.errors import RemoteError, StoreError, UnreachableError
 from modelyard.files import make_folder
 from modelyard.home import Home
 from modelyard.machine.store_mark import store_id
-from modelyard.mirror.copies import Link, send_run
-from modelyard.mirror.remote import Remote, asking
+from modelyard.mirror.copies import send_run
+from modelyard.mirror.remote import Link, Remote, asking
 from modelyard.mirror.sent import LocalModel, LocalRun, Record, Sent, count_waiting, local_models, local_runs
 from modelyard.mirror.version_copies import send_versions
 from modelyard.tracking.store import EXPERIMENT, open_store

@@ -13,7 +13,15 @@ from typing import Any, TypeVar
 from modelyard.bundle import MODEL_FILE
 from modelyard.errors import AliasMovedError
 from modelyard.home import Home
-from modelyard.promotion.gates import verdict_rows
+from modelyard.promotion.comparison import (
+    NOT_COMPARED,
+    REFUSED,
+    Comparison,
+    compare,
+    data_changed,
+    evidence,
+    objective,
+)
 from modelyard.promotion.judging import Judgement, judge, keep
 from modelyard.promotion.limits import GatesConfig
 from modelyard.registry.aliases import Move, move_alias, settle
@@ -26,8 +34,6 @@ from modelyard.releases.pointers import CHAMPION
 
 ATTEMPTS = 20
 """How often a candidate is judged anew because another process changed the champion meanwhile."""
-REFUSED = "refused by its gates"
-NOT_COMPARED = "cannot be compared with the champion"
 Outcome = TypeVar("Outcome")
 
 
@@ -52,11 +58,6 @@ class Verdict:
         refusal.
         """
         return not self.promoted and (REFUSED in self.why or NOT_COMPARED in self.why)
-
-
-def objective(version: Version) -> tuple[float, float]:
-    """Validation accuracy, then validation likelihood; higher is better."""
-    return version.score("validation_accuracy"), -version.score("validation_nll")
 
 
 def promote(home: Home, candidates: list[Version], data: Path, gates: GatesConfig) -> Verdict:
@@ -105,12 +106,12 @@ def _choose(home: Home, candidates: list[Version], data: Path, gates: GatesConfi
         version = judgement.version
         if champion is not None and version.number == champion.number:
             return Verdict(None, _join(refused, "it is the champion already"), {}, judgements)
-        comparison = _compare(judgement, champion)
+        comparison = compare(judgement, champion)
         if version.digest in withdrawn:
             comparison = Comparison("a rollback withdrew it; promote it by hand")
         if comparison.may_lead:
             why = _join(refused, comparison.reason)
-            return Verdict(version, why, _evidence(judgement, champion), judgements)
+            return Verdict(version, why, evidence(judgement, champion), judgements)
         refused.setdefault(comparison.reason, []).append(version.number)
     unknown = [
         judgement.version for judgement in judgements if judgement.not_compared and not judgement.failed
@@ -120,7 +121,7 @@ def _choose(home: Home, candidates: list[Version], data: Path, gates: GatesConfi
         for version in unknown[:1]
     ]
     why = "; ".join([_join(refused), *manual])
-    return Verdict(None, why, _evidence(judgements[0], champion), judgements)
+    return Verdict(None, why, evidence(judgements[0], champion), judgements)
 
 
 def _join(refused: dict[str, list[int]], outcome: str = "") -> str:
@@ -132,53 +133,6 @@ def _join(refused: dict[str, list[int]], outcome: str = "") -> str:
         for reason, numbers in refused.items()
     ]
     return "; ".join([outcome] * bool(outcome) + told)
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """Whether a candidate may lead, and why."""
-
-    reason: str
-    may_lead: bool = False
-
-
-def _compare(judgement: Judgement, champion: Version | None) -> Comparison:
-    """Why a candidate may lead or not: the objective, then the gates.
-
-    Validation scores on different data say nothing of each other; there the test on the candidate's images
-    decides, and where there can be none, a person.
-    """
-    version = judgement.version
-    changed = champion is not None and data_changed(version, champion)
-    is_equal = champion is not None and champion.is_lost and objective(version) == objective(champion)
-    if champion is not None and not (changed or is_equal or objective(version) > objective(champion)):
-        return Comparison(f"not better on validation than version {champion.number}")
-    if judgement.refusals:
-        return Comparison(f"{REFUSED}, {judgement.refusals}")
-    if champion is None:
-        return Comparison("first champion", may_lead=True)
-    if judgement.not_compared:
-        return Comparison(f"{NOT_COMPARED}: {judgement.not_compared}")
-    overall = judgement.find("overall")
-    better = "trained on changed data" if changed else f"better on validation than version {champion.number}"
-    better = (
-        f"as good on validation as version {champion.number}, which MLflow has no more"
-        if is_equal
-        else better
-    )
-    return Comparison(f"{better}, {overall.reason}", may_lead=True)
-
-
-def _evidence(judgement: Judgement, champion: Version | None) -> dict[str, Any]:
-    evidence: dict[str, Any] = {"validation_accuracy": objective(judgement.version)[0]}
-    if champion is not None:
-        evidence["champion_validation_accuracy"] = objective(champion)[0]
-    number = None if champion is None else champion.number
-    return evidence | {"champion_version": number, "verdicts": verdict_rows(judgement.verdicts)}
-
-
-def data_changed(candidate: Version, other: Version) -> bool:
-    return candidate.tags.get("data_digest") != other.tags.get("data_digest")
 
 
 def holder(known: list[Version], alias: str) -> Version | None:

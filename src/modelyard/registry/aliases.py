@@ -17,21 +17,13 @@ from modelyard.files import check_space, make_folder
 from modelyard.home import Home
 from modelyard.progress import current_progress
 from modelyard.registry.entering import enter_versions
+from modelyard.registry.heads import remember_head, tagged_head
 from modelyard.registry.lineage import last_moves, owed_move, serving_version
 from modelyard.registry.versions import Version, registered
-from modelyard.registry.vouching import HEAD_TAG, find_model, name_back
+from modelyard.registry.vouching import find_model, name_back
 from modelyard.releases import ledger_writer
 from modelyard.releases.chain import demand_whole
-from modelyard.releases.ledger import (
-    LEDGER_FILE,
-    LOST,
-    RENUMBER,
-    AliasMove,
-    Head,
-    Ledger,
-    read_head,
-    read_ledger,
-)
+from modelyard.releases.ledger import LEDGER_FILE, LOST, RENUMBER, AliasMove, Ledger, read_head, read_ledger
 from modelyard.releases.pointers import write_pointer
 from modelyard.tracking.store import open_store
 
@@ -113,12 +105,6 @@ def record(home: Home, version: Version) -> None:
         return
 
 
-def registry_head(home: Home, model: str) -> dict[str, Head]:
-    """The end of the ledger that the registry remembers. Raises: StoreError."""
-    client, _ = open_store(home)
-    return _tagged_head(client, model)
-
-
 @contextmanager
 def locked(home: Home, model: str, *, new: int | None = None) -> Iterator[tuple[MlflowClient, Path]]:
     """Nobody else moves an alias meanwhile. Raises: StoreError for an altered ledger, and where the registry
@@ -129,21 +115,13 @@ def locked(home: Home, model: str, *, new: int | None = None) -> Iterator[tuple[
     with FileLock(make_folder(home.locks) / "alias.lock"):
         try:
             name_back(home)
-            demand_whole(folder, read_head(folder) | _tagged_head(client, model))
+            demand_whole(folder, read_head(folder) | tagged_head(client, model))
             enter_versions(client, folder, new)
             yield client, folder
         except MlflowException as error:
             raise StoreError(
                 f"the registry refused to move an alias of {model}: {str(error).splitlines()[0][:160]}"
             ) from error
-
-
-def _tagged_head(client: MlflowClient, model: str) -> dict[str, Head]:
-    """None where the tag was deleted, or edited so that it says nothing."""
-    model_there = find_model(client, model)
-    with suppress(ValueError):
-        return {"the registry": Head.parse(model_there.tags.get(HEAD_TAG, ""))} if model_there else {}
-    return {}
 
 
 def version_of_alias(client: MlflowClient, folder: Path, moves: list[AliasMove], alias: str) -> int | None:
@@ -174,12 +152,12 @@ def settle_locked(client: MlflowClient, folder: Path) -> dict[int, str]:
         moves = read_ledger(folder).moves
         if owed["action"] in {LOST, RENUMBER}:
             current_progress.get().say(f"NOTE: {owed['alias']} of {folder.name}: {owed['why']}")
-    since = max((head.entries for head in _tagged_head(client, folder.name).values()), default=0)
+    since = max((head.entries for head in tagged_head(client, folder.name).values()), default=0)
     new = Ledger(entries=read_ledger(folder).entries[since:]).moves
     _point(client, folder, {move.alias: move.to for move in new})
     for alias, move in last_moves(moves).items():
         write_pointer(folder, alias, serving_version(folder, move))
-    _remember_head(client, folder)
+    remember_head(client, folder)
     return known
 
 
@@ -203,16 +181,3 @@ def _point(client: MlflowClient, folder: Path, wanted: dict[str, int | None]) ->
             client.delete_registered_model_alias(folder.name, alias)
         elif number is not None and (found is None or int(found) != number):
             client.set_registered_model_alias(folder.name, alias, str(number))
-
-
-def _remember_head(client: MlflowClient, folder: Path) -> None:
-    """Last of all, so that no head is ever ahead of its ledger."""
-    head = read_ledger(folder).head
-    ledger_writer.write_head(folder, head)
-    try:
-        if client.get_registered_model(folder.name).tags.get(HEAD_TAG) != str(head):
-            client.set_registered_model_tag(folder.name, HEAD_TAG, str(head))
-    except MlflowException:
-        current_progress.get().say(
-            f"NOTE: the registry did not remember the ledger of {folder.name}; the next move does"
-        )

@@ -98,9 +98,7 @@ def verify(home: Home, model: str, *, ask_registry: bool = True) -> Verification
     files: dict[int, dict[str, str]] = {}
     differing: list[Discrepancy] = []
     if ask_registry:
-        from modelyard.registry.aliases import (
-            registry_head,
-        )  # MLflow's import takes longer than all else here
+        from modelyard.registry.heads import registry_head  # imports MLflow, which takes long
         from modelyard.registry.standing import discrepancies
         from modelyard.registry.versions import versions as registered
 
