@@ -14,11 +14,11 @@ from modelyard.data.packed import pack
 from modelyard.evaluation.significance import mcnemar_p_value
 from modelyard.home import Home
 from modelyard.promotion import automatic
-from modelyard.promotion.answers import pair_up
 from modelyard.promotion.judging import judge
 from modelyard.promotion.limits import GatesConfig
 from modelyard.promotion.manual import promote_version
 from modelyard.promotion.pairs import Pair
+from modelyard.promotion.predictions import pair_up
 from modelyard.registry import versions as registry
 from modelyard.releases.ledger import AliasMove, read_ledger
 from modelyard.samples.reading import Reading

@@ -15,7 +15,7 @@ import pytest
 
 from modelyard.errors import AliasMovedError, StoreError
 from modelyard.home import Home
-from modelyard.registry.aliases import move_alias, put_back, settle
+from modelyard.registry.aliases import move_alias, restore_alias, settle
 from modelyard.registry.heads import registry_head
 from modelyard.releases.chain import problems
 from modelyard.releases.ledger import HEAD_FILE, LEDGER_FILE, read_head, read_ledger
@@ -117,7 +117,7 @@ def test_what_serves_is_the_ledgers_and_an_alias_moved_in_mlflow_waits_for_a_per
     settle(home, model)
     assert (home.releases / model / "champion.alias").read_text() == "1\n"
     assert client.get_registered_model(model).aliases == {"champion": 5}
-    put_back(home, model, "champion")
+    restore_alias(home, model, "champion")
     assert agreed(home, model) == {"champion": 1}
 
 

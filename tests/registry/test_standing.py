@@ -24,7 +24,7 @@ from modelyard.promotion.limits import GatesConfig
 from modelyard.promotion.repairs import settle_all
 from modelyard.registry import versions as registry
 from modelyard.registry.standing import discrepancies
-from modelyard.registry.vouching import HEAD_TAG, name_back
+from modelyard.registry.vouching import HEAD_TAG, restore_names
 from modelyard.releases import ledger_writer
 from modelyard.releases.ledger import read_ledger
 from modelyard.tracking import runs
@@ -201,7 +201,7 @@ def test_no_run_is_blocked_and_what_differs_then_is_told(
 ) -> None:
     for kind in DAYS[day][0]:
         KINDS[kind][0](client)
-    name_back(home)
+    restore_names(home)
     new = a_version(home, "new", fooled=True, validation=0.97, digest=DATA)
     assert new.number > FOOLED, "a number is never given twice"
     verdict = run(home, new.number)

@@ -26,9 +26,9 @@ from modelyard.promotion.judging import Judgement, judge, keep
 from modelyard.promotion.limits import GatesConfig
 from modelyard.registry.aliases import Move, move_alias, settle
 from modelyard.registry.lineage import last_moves, lineage, serving_version
-from modelyard.registry.standing import tell_discrepancies
+from modelyard.registry.standing import report_discrepancies
 from modelyard.registry.versions import Version, versions
-from modelyard.registry.vouching import told_by_release
+from modelyard.registry.vouching import vouched_tags
 from modelyard.releases.ledger import read_ledger
 from modelyard.releases.pointers import CHAMPION
 
@@ -79,7 +79,7 @@ def promote(home: Home, candidates: list[Version], data: Path, gates: GatesConfi
         return verdict
 
     verdict = judged_anew(once)
-    tell_discrepancies(home, candidates[0].name)
+    report_discrepancies(home, candidates[0].name)
     return verdict
 
 
@@ -147,7 +147,7 @@ def leader(home: Home, model: str, known: list[Version]) -> Version | None:
     number = None if last is None else serving_version(folder, last)
     if last is None or number is None or last.to is not None:
         return holder(known, CHAMPION)
-    return Version(model, number, told_by_release(folder / str(number), last.onnx_sha256), (), "")
+    return Version(model, number, vouched_tags(folder / str(number), last.onnx_sha256), (), "")
 
 
 def _follow_architecture(home: Home, judgement: Judgement) -> None:

@@ -7,13 +7,13 @@ import re
 from modelyard.errors import PromotionError, StoreError
 from modelyard.home import Home
 from modelyard.machine.leases import in_use
-from modelyard.promotion.answers import data_folder, facts, released
 from modelyard.promotion.automatic import holder, judged_anew, leader
 from modelyard.promotion.gates import GateVerdict, failed, parity, refusals, verdict_rows
 from modelyard.promotion.judging import gates_of, judge, keep
+from modelyard.promotion.predictions import data_folder, facts, released
 from modelyard.registry.aliases import Move, move_alias, settle
 from modelyard.registry.lineage import Lineage, last_moves, lineage
-from modelyard.registry.standing import tell_discrepancies
+from modelyard.registry.standing import report_discrepancies
 from modelyard.registry.versions import Version, model_names, versions
 from modelyard.releases.ledger import read_ledger
 from modelyard.releases.pointers import CHAMPION, PREVIOUS
@@ -73,7 +73,7 @@ def promote_version(
         candidate = find_version(home, reference)
         released(home, candidate)
         done = judged_anew(lambda: _promote_once(home, candidate, alias, reason, force))
-    tell_discrepancies(home, candidate.name)
+    report_discrepancies(home, candidate.name)
     return done
 
 
@@ -140,7 +140,7 @@ def rollback(home: Home, name: str, to: int | None = None, *, reason: str = "") 
         released(home, version)
         why = reason or f"rolled back from version {leads or 'none'}"
         move_alias(home, Move(version, CHAMPION, why, action="rollback"), expected=leads)
-    tell_discrepancies(home, name)
+    report_discrepancies(home, name)
     return f"champion of {name}: version {leads or 'none'} -> {target}, {why}"
 
 

@@ -16,7 +16,7 @@ from modelyard.home import Home
 from modelyard.machine.identity import is_gone
 from modelyard.promotion.manual import promote_version
 from modelyard.promotion.record import record_file
-from modelyard.registry.aliases import locked, put_back, settle, settle_locked, version_of_alias
+from modelyard.registry.aliases import locked, restore_alias, settle, settle_locked, version_of_alias
 from modelyard.registry.lineage import last_moves, serving_version
 from modelyard.registry.standing import Discrepancy, discrepancies
 from modelyard.registry.versions import model_names, registered, versions
@@ -114,7 +114,7 @@ def _settle_alias(home: Home, model: str, alias: str, *, adopt: bool) -> str:
     client, _ = open_store(home)
     number = client.get_registered_model(model).aliases.get(alias)
     if not adopt or alias == PREVIOUS:
-        put_back(home, model, alias)
+        restore_alias(home, model, alias)
         return "put back"
     if number is None:
         return withdraw(home, model, alias, ADOPTED)

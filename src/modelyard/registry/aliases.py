@@ -1,4 +1,4 @@
-"""Moving aliases: the ledger says what is so, the registry and the files that serving reads follow it."""
+"""Moving aliases: the ledger decides, the registry and the alias files that serving reads follow it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from modelyard.registry.entering import enter_versions
 from modelyard.registry.heads import remember_head, tagged_head
 from modelyard.registry.lineage import last_moves, owed_move, serving_version
 from modelyard.registry.versions import Version, registered
-from modelyard.registry.vouching import find_model, name_back
+from modelyard.registry.vouching import find_model, restore_names
 from modelyard.releases import ledger_writer
 from modelyard.releases.chain import demand_whole
 from modelyard.releases.ledger import LEDGER_FILE, LOST, RENUMBER, AliasMove, Ledger, read_head, read_ledger
@@ -90,8 +90,8 @@ def settle(home: Home, model: str) -> None:
         settle_locked(client, folder)
 
 
-def put_back(home: Home, model: str, alias: str) -> None:
-    """Make MLflow say of an alias what the ledger says, whatever somebody did to it there."""
+def restore_alias(home: Home, model: str, alias: str) -> None:
+    """Set an alias in MLflow to what the ledger says."""
     with locked(home, model) as (client, folder):
         settle_locked(client, folder)
         last = last_moves(read_ledger(folder).moves).get(alias)
@@ -114,7 +114,7 @@ def locked(home: Home, model: str, *, new: int | None = None) -> Iterator[tuple[
     folder = home.releases_of(model)
     with FileLock(make_folder(home.locks) / "alias.lock"):
         try:
-            name_back(home)
+            restore_names(home)
             demand_whole(folder, read_head(folder) | tagged_head(client, model))
             enter_versions(client, folder, new)
             yield client, folder
@@ -173,7 +173,7 @@ def _take_back(client: MlflowClient, folder: Path, size: int) -> None:
 
 
 def _point(client: MlflowClient, folder: Path, wanted: dict[str, int | None]) -> None:
-    """Make the registry say so."""
+    """Set aliases in the registry: alias -> version, None deletes it."""
     aliases = client.get_registered_model(folder.name).aliases
     for alias, number in wanted.items():
         found = aliases.get(alias)

@@ -1,6 +1,4 @@
-"""What the ledger's moves amount to: who leads, who led before, what was withdrawn, which moves follow from
-them.
-"""
+"""What follows from the ledger's moves: champion, former champions, withdrawn versions, moves still owed."""
 
 from __future__ import annotations
 

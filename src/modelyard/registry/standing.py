@@ -1,5 +1,5 @@
-"""What MLflow says otherwise than ledger and releases, because somebody deleted, renamed, moved or edited it
-there.
+"""Where MLflow differs from ledger and releases, because somebody deleted, renamed, moved or edited
+something there.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from modelyard.tracking.store import EXPERIMENT, open_store
 
 @dataclass(frozen=True, slots=True)
 class Discrepancy:
-    """One thing that MLflow says otherwise than the ledger."""
+    """One difference between MLflow and the ledger."""
 
     model: str
     """Empty for the experiment, which belongs to none."""
@@ -90,8 +90,8 @@ def discrepancies(home: Home, model: str = "") -> list[Discrepancy]:
     return found
 
 
-def tell_discrepancies(home: Home, model: str) -> None:
-    """A line each, to whoever watches."""
+def report_discrepancies(home: Home, model: str) -> None:
+    """Print each difference as a line."""
     for found in discrepancies(home, model):
         current_progress.get().say(f"NOTE: {found}")
 

@@ -23,7 +23,7 @@ from modelyard.files import folder_written_whole, is_plain_name
 from modelyard.home import Home
 from modelyard.registry.descriptions import model_description, version_description
 from modelyard.registry.lineage import last_moves
-from modelyard.registry.vouching import all_models, digest_of_stored, find_model, told_by_release
+from modelyard.registry.vouching import all_models, digest_of_stored, find_model, vouched_tags
 from modelyard.releases.folders import known_versions
 from modelyard.releases.ledger import Ledger, read_ledger
 from modelyard.samples.reading import pixel_contract
@@ -203,7 +203,7 @@ def _version(
     number, digest = int(found.version), found.tags.get("onnx_sha256", "")
     if not (digest and ledger.knows(number, digest)):  # another file, or somebody edited the tag
         digest = digest_of_stored(client, found) or digest
-    vouched = told_by_release(folder / str(number), digest)
+    vouched = vouched_tags(folder / str(number), digest)
     names = [
         alias
         for alias, to in aliases.items()

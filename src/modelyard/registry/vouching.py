@@ -1,6 +1,4 @@
-"""By what models and versions are known beside names and tags, which anybody can edit in MLflow: ledger, file
-and release.
-"""
+"""Recognising models and versions by ledger, file and release: names and tags anybody can edit in MLflow."""
 
 from __future__ import annotations
 
@@ -66,10 +64,8 @@ def _remembers(folder: Path, head: str) -> bool:
     return False
 
 
-def name_back(home: Home) -> None:
-    """Give models that were renamed in MLflow the names again that data, releases and ledgers have, with a
-    line each.
-    """
+def restore_names(home: Home) -> None:
+    """Undo renames of models in MLflow, with a line each: data and releases have the former names."""
     client, _ = open_store(home)
     found = renamed(all_models(client), home.releases)
     places = {
@@ -94,7 +90,7 @@ def digest_of_stored(client: MlflowClient, found: ModelVersion) -> str:
     return ""
 
 
-def told_by_release(release: Path, digest: str) -> dict[str, str]:
+def vouched_tags(release: Path, digest: str) -> dict[str, str]:
     """The tags that a release vouches for if its ONNX file has this digest."""
     try:
         manifest = Manifest.from_json(parse_json(read_regular(release / MANIFEST_FILE, MANIFEST_BYTES)))

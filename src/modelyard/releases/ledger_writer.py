@@ -1,6 +1,4 @@
-"""Writing a model's ledger (`modelyard.releases.ledger`): entries are appended, synced, and taken back if
-nobody was told.
-"""
+"""Writing a model's ledger (`releases.ledger`): entries are appended and synced, or cut off again."""
 
 from __future__ import annotations
 
@@ -66,7 +64,7 @@ def append(folder: Path, moves: Sequence[Entry]) -> int:
 
 
 def cut_back(folder: Path, size: int) -> None:
-    """Take back entries that nobody was told of."""
+    """Take back the entries after the first `size` bytes, where a move could not be completed."""
     with suppress(OSError):
         os.truncate(folder / LEDGER_FILE, size)
 

@@ -1,4 +1,4 @@
-"""What two versions answer to the same test images, and what is known of one alone. N images, K classes."""
+"""Two versions' predictions on the same test images, and what was measured of one. N images, K classes."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def data_folder(home: Home, version: Version) -> Path:
 
 
 def pair_up(home: Home, candidate: Version, champion: Version, data: Path) -> Pair | str:
-    """Both versions' answers to the test images of `data` whose classes both know; a sentence where one
+    """Both versions' predictions on the test images of `data` whose classes both know; a sentence where one
     cannot read them.
     """
     dataset = open_packed(data, verify=False)
