@@ -18,7 +18,7 @@ from modelyard.bundle import open_bundle
 from modelyard.home import Home
 from modelyard.inference.files import predict_files, released_folder
 from modelyard.promotion.manual import promote_version, rollback
-from modelyard.promotion.repairs import NOT_SETTLED, settle_all
+from modelyard.promotion.repairs import settle_all
 from modelyard.registry import history
 from modelyard.registry.standing import discrepancies
 from modelyard.registry.versions import versions
@@ -208,18 +208,18 @@ def test_a_registry_that_people_edit_blocks_nothing_and_differs_aloud(
     )
     assert f"NOTE: {other} of digits: version {board[other]} is not in MLflow any more" in again.stderr
     assert client.get_registered_model("digits").aliases["champion"] == 4 == served(home)
-    assert [done for _, done in settle_all(home) if done.startswith(NOT_SETTLED)] == []
+    assert [each.done for each in settle_all(home) if each.failed] == []
     (last,) = set(board.values()) - {champion.number, board[other]}
     promote_version(home, f"digits@{last}", force=True)
     assert "-> 4, rolled back" in rollback(home, "digits")
     client.rename_registered_model("digits", "ciphers")
     (found,) = discrepancies(home)
     assert "named ciphers in MLflow" in str(found)
-    assert (served(home), history.verify(home, "digits")[1]) == (4, [str(found)])
-    assert [done for _, done in settle_all(home)] == ["named back"]
+    assert (served(home), history.verify(home, "digits").problems) == (4, [str(found)])
+    assert [each.done for each in settle_all(home)] == ["named back"]
     assert [version.number for version in versions(home, "digits")] == [last, 4]
     assert read_release(released_folder(home, "digits@champion")).is_recorded, "what a server loads"
-    assert history.verify(home, "digits")[1] == []
+    assert history.verify(home, "digits").problems == []
 
 
 def served(home: Home) -> int:

@@ -26,6 +26,7 @@ from modelyard.machine.identity import identity
 from modelyard.machine.store_mark import StoreMark
 from modelyard.operations import supervision
 from modelyard.operations.state import UpState, running_state, write_state
+from modelyard.operations.status import part_statuses
 from modelyard.recipes.words import Words
 from tests.elsewhere import elsewhere
 
@@ -114,4 +115,4 @@ def test_an_up_of_another_container_is_told_and_not_sent_the_string(
     with pytest.raises(ConfigError, match=f"runs already on .* {there}"):
         supervision.refuse_second(home)
     with pytest.raises(StoreError, match=f"supervisor {there} does not answer"):
-        supervision.rows(home)
+        part_statuses(home)

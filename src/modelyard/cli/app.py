@@ -21,8 +21,9 @@ from flows.session import run_compare
 from modelyard.cli.alerts import alerts_app
 from modelyard.cli.data import data_app
 from modelyard.cli.models import models_app
-from modelyard.cli.operate import down, env, restart, status, ui, up
+from modelyard.cli.operate import down, env, restart, status, up
 from modelyard.cli.options import PRESETS_HELP, JsonOption, LabelsOption, SkipOption, print_rows, with_labels
+from modelyard.cli.pages import ui
 from modelyard.cli.predict import predict
 from modelyard.cli.registry import delete, repair, withdraw
 from modelyard.cli.repository import repository_app

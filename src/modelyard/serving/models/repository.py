@@ -10,7 +10,8 @@ from concurrent.futures import Executor
 from http import HTTPStatus
 
 from modelyard.errors import ModelyardError, RequestError, StoreError, quoted
-from modelyard.releases.folders import CHAMPION, Pointer, demand_readable, known_versions, read_pointers
+from modelyard.releases.folders import demand_readable, known_versions
+from modelyard.releases.pointers import CHAMPION, Pointer, read_pointers
 from modelyard.serving.models.engines import Engines, Key
 from modelyard.serving.models.roster import Roster
 from modelyard.serving.models.served import Served

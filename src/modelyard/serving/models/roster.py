@@ -7,7 +7,7 @@ from collections.abc import Set
 from http import HTTPStatus
 
 from modelyard.errors import RequestError, quoted
-from modelyard.releases.folders import CHAMPION, Pointer
+from modelyard.releases.pointers import CHAMPION, Pointer
 from modelyard.serving.models.served import Served
 
 
