@@ -6,6 +6,7 @@ import pytest
 
 from modelyard.errors import ConfigError, DataError
 from modelyard.recipes import ARCHITECTURES, PRESETS, make_recipe, named_recipes
+from modelyard.samples import ImageForm
 from modelyard.sources.sources import load_dataset
 from modelyard.training.config import steps_before
 
@@ -36,7 +37,9 @@ def test_only_what_is_trained_on_mirror_images_is_asked_about_them(architecture:
 
 
 def parameters(architecture: str, preset: str, dataset: str = "mnist") -> int:
-    model = named_recipes([architecture], preset, dataset=dataset)[architecture].model.build((1, 28, 28), 10)
+    model = named_recipes([architecture], preset, dataset=dataset)[architecture].model.build(
+        ImageForm(1, 28, 28), 10
+    )
     return sum(parameter.numel() for parameter in model.parameters())
 
 

@@ -15,7 +15,7 @@ from http import HTTPStatus
 from typing import TypeVar
 
 from modelyard.errors import RequestError
-from modelyard.serving.protocol.tensors import TensorSpec
+from modelyard.serving.protocol.tensors import WireTensor
 
 T = TypeVar("T")
 HEAD_BYTES = 64 * 1024
@@ -37,7 +37,7 @@ class Limits:
     max_units: int
 
     @classmethod
-    def of(cls, spec: TensorSpec, max_rows: int, max_json_bytes: int) -> Limits:
+    def of(cls, spec: WireTensor, max_rows: int, max_json_bytes: int) -> Limits:
         """`max_json_bytes` of all models, however much `max_rows` rows of this one can need."""
         needed = max_rows * math.prod(spec.row_shape) * VALUE_BYTES + HEAD_BYTES
         return cls(max_rows, min(needed, max_json_bytes), max_json_bytes // UNIT_BYTES)
