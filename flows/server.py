@@ -11,6 +11,7 @@ import os
 import socket
 import sys
 import threading
+from pathlib import Path
 from typing import Any
 
 import uvicorn
@@ -20,10 +21,14 @@ from flows.door import Door
 from flows.ephemeral import GO
 from modelyard.files import make_folder
 from modelyard.home import Home
+from modelyard.machine.databases import make_blank
 from modelyard.machine.identity import identity
 from modelyard.machine.quick_exit import leave
 from modelyard.operations.parts import bind
 from modelyard.operations.sign_in import SignIn, make_auth, restart_when_changed
+
+DUMPS = Path(__file__).parent / "dumps"
+"""Blank databases of Prefect."""
 
 
 class _Server(uvicorn.Server):
@@ -35,6 +40,7 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         with self._lock:
+            make_blank(Home.current().prefect / "prefect.db", DUMPS, "prefect")
             await super().startup(sockets)
 
     def end_with_parent(self) -> None:

@@ -8,6 +8,7 @@ import sqlite3
 import sys
 from contextlib import closing
 from functools import cache
+from pathlib import Path
 from urllib.parse import quote
 
 import mlflow
@@ -21,9 +22,12 @@ from sqlalchemy.exc import SQLAlchemyError
 from modelyard.errors import ModelyardError, StoreError
 from modelyard.files import make_folder
 from modelyard.home import Home
+from modelyard.machine.databases import make_blank
 from modelyard.progress import current_progress
 
 EXPERIMENT = "modelyard"
+DUMPS = Path(__file__).parent / "dumps"
+"""Blank databases of MLflow."""
 UPGRADE = "run: modelyard store upgrade (it copies the file first)"
 RELOCATE = "move it back or run: modelyard doctor --relocate"
 
@@ -40,6 +44,7 @@ def open_store(home: Home) -> tuple[MlflowClient, str]:
         return _open(home, f"sqlite+pysqlite:///{read_only(home)}&uri=true", is_new=False)
     with FileLock(make_folder(home.locks) / "store.lock"):
         is_new = not home.database.exists()
+        make_blank(home.database, DUMPS, "mlflow")
         opened = _open(home, f"sqlite:///{home.database}", is_new=is_new)
         if is_new:
             with closing(sqlite3.connect(home.database)) as connection:
