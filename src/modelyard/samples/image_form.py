@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelyard.samples.names import BATCH, IMAGE, Names
-from modelyard.samples.tensors import TensorSpec
+from modelyard.samples.tensors import Encoding, TensorSpec
 
 LARGEST = 2**26
 """Values of one image."""
@@ -83,7 +83,7 @@ class ImageForm:
 
 
 @dataclass(frozen=True, slots=True)
-class Pixels:
+class Pixels(Encoding):
     """The encoding of images."""
 
     name: ClassVar[str] = "pixels"

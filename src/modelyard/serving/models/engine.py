@@ -59,13 +59,12 @@ class Engine:
 
     def _check_signature(self) -> None:
         taken = self.manifest.signature.input
-        expected = {PROBABILITIES: (len(self.manifest.classes),)}
+        expected = {spec.name: spec.row_shape for spec in self.manifest.signature.outputs}
         found = {output.name: output.row_shape for output in self.outputs if output.name in expected}
         if self.input.name != taken.name or self.input.row_shape != taken.row_shape or found != expected:
             raise BundleError(
-                f"{self.folder}: expected input {taken.name!r} {list(taken.row_shape)} and output "
-                f"{expected}, "
-                f"received {self.input.name!r} {list(self.input.row_shape)} and {found}; export it again"
+                f"{self.folder}: expected input {taken.name!r} {list(taken.row_shape)} and outputs "
+                f"{expected}, received {self.input.name!r} {list(self.input.row_shape)} and {found}; export it again"
             )
 
     def _check_golden(self, bundle: Bundle) -> NDArray[Any]:
