@@ -56,22 +56,30 @@ def save_checkpoint(path: Path, tensors: dict[str, Tensor], numbers: dict[str, A
     write_atomically(path, save(contiguous, {"schema": SCHEMA, "numbers": json.dumps(numbers)}))
 
 
-def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
-    """Tensors by name and numbers; None where there is no file, or, with a warning, one of another version.
+def is_readable(path: Path) -> bool:
+    """Whether there is a checkpoint of this version; one of another is warned of.
 
     Raises: TrainingError when the file is damaged.
     """
     if not path.exists():
-        return None
+        return False
     with told_when_damaged(path):
-        content = path.read_bytes()
-        tensors = load(content)
-        (header_size,) = struct.unpack("<Q", content[:8])
-        metadata = json.loads(content[8 : 8 + header_size])["__metadata__"]
-        if metadata.get("schema") == SCHEMA:
-            return tensors, json.loads(metadata["numbers"])
-    logger.warning("checkpoint %s is of another version of modelyard: the training begins anew", path)
-    return None
+        is_ours: bool = _metadata(path.read_bytes()).get("schema") == SCHEMA
+    if not is_ours:
+        logger.warning("checkpoint %s is of another version of modelyard: the training begins anew", path)
+    return is_ours
+
+
+def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Tensors by name and numbers. Raises whatever a damaged file gives: see `told_when_damaged`."""
+    content = path.read_bytes()
+    return load(content), json.loads(_metadata(content)["numbers"])
+
+
+def _metadata(content: bytes) -> dict[str, str]:
+    (header_size,) = struct.unpack("<Q", content[:8])
+    metadata: dict[str, str] = json.loads(content[8 : 8 + header_size])["__metadata__"]
+    return metadata
 
 
 @contextmanager

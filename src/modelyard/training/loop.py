@@ -18,7 +18,13 @@ from modelyard.data.splits import Splits
 from modelyard.errors import TrainingError
 from modelyard.evaluation.predict import evaluation_mode
 from modelyard.progress import EpochReport
-from modelyard.training.checkpoint import Pace, load_checkpoint, save_checkpoint, told_when_damaged
+from modelyard.training.checkpoint import (
+    Pace,
+    is_readable,
+    load_checkpoint,
+    save_checkpoint,
+    told_when_damaged,
+)
 from modelyard.training.config import TrainingConfig
 from modelyard.training.kernels import equal_seeds_equal_weights
 from modelyard.training.parts import Parts, first_precision, make_after_steps, make_parts, make_update
@@ -86,13 +92,13 @@ def _begun(
     network = parts.placement.place(parts.objective.network(model))
     optimizer, device = config.optimizer.build(network), parts.placement.device
     state = TrainState.fresh(network, optimizer, len(parts.feed), averaged=config.ema_decay > 0)
-    kept = load_checkpoint(checkpoint) if checkpoint is not None else None
-    if checkpoint is not None and kept is not None:
+    if checkpoint is not None and parts.placement.agree(is_readable(checkpoint)):
         with told_when_damaged(checkpoint):
-            parts.placement.restore(state, kept[0])
-            state.load_numbers(kept[1], device)
-        return state
-    state.use(parts.placement.agree(first_precision(network, config, parts, memory)), device)
+            tensors, numbers = load_checkpoint(checkpoint)
+            parts.placement.restore(state, tensors)
+            state.load_numbers(numbers, device)
+    else:
+        state.use(parts.placement.agree(first_precision(network, config, parts, memory)), device)
     return state
 
 
