@@ -18,7 +18,9 @@ from modelyard.data.packed import open_packed
 from modelyard.data.splits import make_splits
 from modelyard.evaluation.predict import predict_logits
 from modelyard.progress import EpochReport
-from modelyard.recipes import Recipe, named_recipes
+from modelyard.recipes.named import make_recipe
+from modelyard.recipes.recipe import Recipe
+from modelyard.sources.peek import describe
 from modelyard.training import loop
 from modelyard.training.job import JOB_FILE, RESULT_FILE, WEIGHTS_FILE, TrainJob, load_trained, run_job
 from modelyard.training.loop import train
@@ -31,9 +33,8 @@ TINY = ("training.max_train_images=64", "training.batch_size=32", "training.min_
 
 def recipe_of(bench: Bench, architecture: str, preset: str, changes: Sequence[str] = ()) -> Recipe:
     """A recipe for MNIST."""
-    return named_recipes(
-        [architecture], preset, [*changes, *(TINY if bench.is_dry else ())], dataset="mnist"
-    )[architecture]
+    recipe = make_recipe(architecture, preset, describe("mnist"))
+    return recipe.override([*changes, *(TINY if bench.is_dry else ())])
 
 
 def any_kernels() -> AbstractContextManager[object]:

@@ -12,7 +12,7 @@ from modelyard.data.datasets import Dataset
 from modelyard.data.packed import pack
 from modelyard.errors import TrainingError
 from modelyard.progress import EpochReport
-from modelyard.recipes import make_recipe
+from modelyard.recipes.named import make_recipe
 from modelyard.training import precision
 from modelyard.training.full import told_when_full
 from modelyard.training.job import WEIGHTS_FILE, TrainJob, run_job

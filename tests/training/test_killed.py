@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from modelyard.data.datasets import Dataset
 from modelyard.data.packed import pack
 from modelyard.progress import EpochReport
-from modelyard.recipes import make_recipe
+from modelyard.recipes.named import make_recipe
 from modelyard.training.job import WEIGHTS_FILE, TrainJob, run_job
 
 CHILD = """

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from modelyard.data.datasets import Dataset
 from modelyard.data.splits import DataConfig, Splits, make_splits
-from modelyard.recipes import make_recipe
+from modelyard.recipes.named import make_recipe
 from modelyard.training import loop, parts
 from modelyard.training.checkpoint import Pace
 from modelyard.training.loop import TrainResult, train

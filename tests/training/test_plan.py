@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import torch
 
-from modelyard.recipes import ARCHITECTURES, PRESETS, make_recipe
+from modelyard.recipes.cnn import PRESETS
+from modelyard.recipes.named import ARCHITECTURES, make_recipe
 from modelyard.training.config import TrainingConfig, batch_size_for, num_epochs, steps_before
 from modelyard.training.plan import TrainingPlan
 from modelyard.training.samplers import AnySampler, Balanced, Hard, Shuffled

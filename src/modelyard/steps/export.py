@@ -142,7 +142,7 @@ def _manifest(
         image_shape=(height, width, channels),
         temperature=evaluation["temperature"],
         data_digest=dataset.digest,
-        recipe=request.recipe.made() | {"seed": request.seed},
+        recipe=request.recipe.recorded() | {"seed": request.seed},
         metrics=evaluation["metrics"]
         | size
         | borders
