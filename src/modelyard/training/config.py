@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 from pydantic import Field
 
 from modelyard.config import Config
 from modelyard.data.augmentation import AugmentConfig
+from modelyard.training.drawing import num_batches, num_chosen
 from modelyard.training.optim import OptimizerConfig
 from modelyard.training.precision import Precision
-from modelyard.training.selection import ClassWeights, Sampling, num_chosen
+
+ClassWeights = Literal["none", "balanced"]
+Sampling = Literal["natural", "balanced"]
 
 
 class TrainingConfig(Config):
@@ -68,8 +72,7 @@ def steps_of_epoch(config: TrainingConfig, num_images: int, epoch: int) -> int:
     one is none.
     """
     images = num_chosen(num_images, config.hard_share) if epoch else num_images
-    full, rest = divmod(images, batch_size_for(config, num_images))
-    return full + (rest > 1)
+    return num_batches(images, batch_size_for(config, num_images))
 
 
 def steps_before(config: TrainingConfig, num_images: int, epoch: int) -> int:
