@@ -18,7 +18,8 @@ from modelyard.data.splits import make_splits
 from modelyard.evaluation.predict import predict_logits
 from modelyard.progress import EpochReport
 from modelyard.recipes import Recipe, named_recipes
-from modelyard.training.job import JOB_FILE, RESULT_FILE, WEIGHTS_FILE, TrainJob, load_trained, run_job
+from modelyard.training.fitted import RESULT_FILE, WEIGHTS_FILE, open_fitted
+from modelyard.training.job import JOB_FILE, TrainJob, run_job
 from modelyard.training.loop import train
 
 TINY = ("training.max_train_images=64", "training.batch_size=32", "training.min_steps=0")
@@ -100,9 +101,7 @@ class Training:
     def model(self) -> tuple[torch.nn.Module, Dataset]:
         """The trained model, on the CPU, and the data."""
         dataset = open_packed(Path(self.job.data_folder), verify=False)
-        model = self.job.model.build(dataset.image_shape, len(dataset.classes))
-        load_trained(self.out, model)
-        return model, dataset
+        return open_fitted(self.out).network, dataset
 
     def accuracy(self, device: str) -> float:
         """Of the finished training on the test images."""

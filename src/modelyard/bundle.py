@@ -17,7 +17,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from modelyard.errors import BundleError
-from modelyard.files import is_plain_name, parse_json, read_regular, sha256_of_file, write_json
+from modelyard.files import STEP_FILE, is_plain_name, parse_json, read_regular, sha256_of_file, write_json
 from modelyard.samples.reading import Reading
 
 SCHEMA_VERSION, FIRST_SCHEMA = 2, 1
@@ -26,6 +26,8 @@ MODEL_BYTES, MANIFEST_BYTES, GOLDEN_BYTES = 2**31, 4 * 2**20, 256 * 2**20
 """Nothing larger is read; protobuf allows no larger model."""
 GOLDEN_ROWS = 256
 LARGEST_IMAGE, MOST_CLASSES = 2**26, 2**17
+ALONE = "latency/alone"
+"""Metric: 1.0 where no training of the same store ran beside the measurement of latencies, else 0.0."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,7 +180,7 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
 
 
 def read_bundle(folder: Path) -> Bundle:
-    """A bundle whose files are all as they were sealed, and no others.
+    """A bundle whose files are all as they were sealed, and no others but a step's record.
 
     Raises: BundleError when a file is missing, altered, too much or too large, or the manifest unreadable.
     """
@@ -193,7 +195,7 @@ def read_bundle(folder: Path) -> Bundle:
         found = {name: hashlib.sha256(content).hexdigest() for name, content in held.items()}
         for name in manifest.files.keys() - found.keys():
             found[name] = hashlib.sha256(read_regular(folder / name, GOLDEN_BYTES)).hexdigest()
-        unlisted = {path.name for path in folder.iterdir()} - found.keys()
+        unlisted = {path.name for path in folder.iterdir()} - found.keys() - {STEP_FILE}
     except (OSError, ValueError) as error:
         reason = str(error if isinstance(error, ValueError) else error.strerror)[:200]
         raise BundleError(

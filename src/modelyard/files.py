@@ -11,7 +11,7 @@ import stat
 import time
 import uuid
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from io import BufferedReader
 from pathlib import Path
@@ -24,7 +24,7 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-SEAL_FILE = "sha256.json"
+SEAL_FILE, STEP_FILE = "sha256.json", "step.json"
 YOUNG_SECONDS = 60.0
 NEEDED_BYTES = 1_000_000
 """With less room neither database can take another record."""
@@ -96,17 +96,25 @@ def sha256_of_json(value: object) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
-def seal(folder: Path) -> None:
-    """Record the digest of every file in `folder`."""
-    write_json(folder / SEAL_FILE, {path.name: sha256_of_file(path) for path in sorted(folder.iterdir())})
+def seal(folder: Path, record: Mapping[str, object] | None = None) -> None:
+    """Record the digest of every file in `folder`; of a step's, with the record of how it was made."""
+    files = {path.name: sha256_of_file(path) for path in sorted(folder.iterdir())}
+    if record is None:
+        write_json(folder / SEAL_FILE, files)
+    else:
+        write_json(folder / STEP_FILE, {**record, "files": files})
 
 
 def is_sealed(folder: Path) -> bool:
-    """Whether every file of `folder` is there and as it was when it was sealed."""
+    """Whether `folder` holds the files that it was sealed with, as they were, and no others."""
     try:
-        digests = json.loads((folder / SEAL_FILE).read_text())
-        return all(sha256_of_file(folder / name) == digest for name, digest in digests.items())
-    except (OSError, ValueError):
+        step, lone = folder / STEP_FILE, folder / SEAL_FILE
+        digests = json.loads(step.read_text())["files"] if step.exists() else json.loads(lone.read_text())
+        names = {path.name for path in folder.iterdir()} - {STEP_FILE, SEAL_FILE}
+        return names == digests.keys() and all(
+            sha256_of_file(folder / name) == digest for name, digest in digests.items()
+        )
+    except (OSError, ValueError, KeyError, AttributeError):
         return False
 
 

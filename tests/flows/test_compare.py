@@ -100,7 +100,7 @@ def _kill_training(run: subprocess.Popen[str]) -> None:
     """SIGKILL for the training alone, as the kernel does when memory runs out."""
     while run.poll() is None:
         for child in psutil.Process(run.pid).children():
-            if "modelyard.training" in words_of(child):
+            if "modelyard.steps.train" in words_of(child):
                 child.kill()
                 return
         time.sleep(0.05)

@@ -16,9 +16,11 @@ from modelyard.errors import DataError
 from modelyard.home import Home
 from modelyard.models.size import measure_size
 from modelyard.recipes import ARCHITECTURES, make_recipe
-from modelyard.steps import check_memory, memory, prepare
+from modelyard.steps import memory
+from modelyard.steps.memory import check_memory
+from modelyard.steps.nodes import training_job
+from modelyard.steps.preparation import prepare
 from modelyard.steps.requests import BuildRequest, compare_request
-from modelyard.steps.training import training_job
 from modelyard.training.trial import Cost, measure
 from tests.data.samples import image_folder
 

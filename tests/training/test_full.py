@@ -14,8 +14,9 @@ from modelyard.errors import TrainingError
 from modelyard.progress import EpochReport
 from modelyard.recipes import make_recipe
 from modelyard.training import loop, precision
+from modelyard.training.fitted import WEIGHTS_FILE
 from modelyard.training.full import told_when_full
-from modelyard.training.job import WEIGHTS_FILE, TrainJob, run_job
+from modelyard.training.job import TrainJob, run_job
 
 FULL = (
     torch.OutOfMemoryError(

@@ -11,15 +11,16 @@ from typing import Any
 
 from modelyard.bundle import MANIFEST_BYTES, MANIFEST_FILE, Manifest
 from modelyard.errors import StoreError
-from modelyard.files import parse_json, read_regular
+from modelyard.files import STEP_FILE, parse_json, read_regular
 from modelyard.home import Home
 from modelyard.machine.leases import EVERYTHING, names_in_use
 from modelyard.registry.lineage import pointers
 from modelyard.registry.versions import Version, model_names, release_folder, versions
 from modelyard.releases.folders import read_pointers
 from modelyard.releases.ledger import read_ledger
-from modelyard.tracking.runs import training_of, unfinished_steps
-from modelyard.training.job import JOB_FILE, RESULT_FILE
+from modelyard.tracking.runs import steps_of, unfinished_steps
+from modelyard.training.fitted import RESULT_FILE
+from modelyard.training.job import JOB_FILE
 
 Release = tuple[str, int]
 """Model and version."""
@@ -75,23 +76,40 @@ def _pointed(folder: Path, moves: int) -> set[int]:
 
 
 def _steps_of(home: Home, kept: Iterable[Version]) -> Iterator[str]:
-    """The steps that these versions came from."""
-    trained = {folder.name: _trained_by(folder) for folder in home.steps.glob("train-*")}
+    """The steps that these versions came from: as their run and tags name them, and what those were made
+    from."""
+    trained = {
+        result.parent.name: _trained_by(result.parent) for result in home.steps.glob(f"*/{RESULT_FILE}")
+    }
     for version in kept:
-        yield from (version.tags.get("bundle", ""), version.tags.get("evaluation", ""))
-        yield f"data-{version.tags.get('data_digest', '')[:16]}"
-        if training := training_of(home, version.run_id):
-            yield training
-        else:  # made before runs named their training: every training of the same recipe on the same data
-            made = _recipe(release_folder(home, version))
+        data = home.data_step(version.tags.get("data_digest", "")).name
+        named = {version.tags.get("bundle", ""), version.tags.get("evaluation", ""), data}
+        named |= steps_of(home, version.run_id)
+        yield from named.union(*(_made_from(home.steps / name) for name in named if name))
+        if not steps_of(
+            home, version.run_id
+        ):  # made before runs named their training: every training of the same recipe on the same data
+            made = _recipe(home, release_folder(home, version))
             yield from (
-                name for name, job in trained.items() if all(made.get(part) == job[part] for part in job)
+                name
+                for name, job in trained.items()
+                if job and all(made.get(part) == job[part] for part in job)
             )
 
 
+def _made_from(folder: Path) -> set[str]:
+    """The names of the steps that a step's folder was made from, as its record tells."""
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        return set(parse_json(read_regular(folder / STEP_FILE, MANIFEST_BYTES))["parents"])
+    return set()
+
+
 def _trained_by(folder: Path) -> dict[str, Any]:
-    """The slices of the recipe that a training had, as far as it tells."""
+    """The slices of the recipe that a training had, as far as it tells; none of one with a `step.json`: such
+    a training is named by its runs."""
     told: dict[str, Any] = {}
+    if (folder / STEP_FILE).exists():
+        return told
     for name in (RESULT_FILE, JOB_FILE):
         with suppress(OSError, ValueError):
             told |= json.loads((folder / name).read_text())
@@ -100,9 +118,9 @@ def _trained_by(folder: Path) -> dict[str, Any]:
     return {part: told[part] for part in SLICES if part in told}
 
 
-def _recipe(release: Path) -> dict[str, Any]:
+def _recipe(home: Home, release: Path) -> dict[str, Any]:
     try:
         told = Manifest.from_json(parse_json(read_regular(release / MANIFEST_FILE, MANIFEST_BYTES)))
-        return told.recipe | {"step": f"data-{told.data_digest[:16]}"}
+        return told.recipe | {"step": home.data_step(told.data_digest).name}
     except (OSError, ValueError):
         return {}

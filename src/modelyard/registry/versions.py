@@ -19,7 +19,7 @@ from mlflow.types import ColSpec, Schema, TensorSpec
 
 from modelyard.bundle import MODEL_FILE, Bundle, Manifest, as_json, open_bundle, read_bundle
 from modelyard.errors import ParityError
-from modelyard.files import folder_written_whole, is_plain_name
+from modelyard.files import STEP_FILE, folder_written_whole, is_plain_name
 from modelyard.home import Home
 from modelyard.registry.descriptions import model_description, version_description
 from modelyard.registry.lineage import pointers
@@ -218,7 +218,7 @@ def publish(home: Home, version: Version, bundle: Path) -> None:
     target = release_folder(home, version)
     if not target.exists():
         with folder_written_whole(target) as scratch:
-            shutil.copytree(bundle, scratch, dirs_exist_ok=True)
+            shutil.copytree(bundle, scratch, ignore=shutil.ignore_patterns(STEP_FILE), dirs_exist_ok=True)
 
 
 def release_folder(home: Home, version: Version) -> Path:
