@@ -56,7 +56,8 @@ def _names(home: Home, policy: Policy = NOW) -> set[str]:
 def test_what_nothing_needs_goes_and_records_stay(home: Home) -> None:
     found = _names(home)
     assert found == {
-        "data-1", "train-1", "evaluate-1", "export-1", "train-1.safetensors", "run-20260101-000000-999999999.log",
+        "data-1", "train-1", "evaluate-1", "export-1", "train-1.safetensors",
+        "run-20260101-000000-999999999.log",
     }  # fmt: skip
     assert {item.path.name for item in remove_rubbish(home, NOW)} == found
     assert not any(home.steps.iterdir())

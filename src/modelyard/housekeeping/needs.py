@@ -76,25 +76,23 @@ def _pointed(folder: Path, moves: int) -> set[int]:
 
 
 def _steps_of(home: Home, kept: Iterable[Version]) -> Iterator[str]:
-    """The steps that these versions came from: as their run and tags name them, and what those were made
-    from."""
-    trained = {
-        result.parent.name: _trained_by(result.parent) for result in home.steps.glob(f"*/{RESULT_FILE}")
-    }
+    """The steps that these versions came from: as run and tags name them, and what those were made from."""
+    results = [result for result in home.steps.glob(f"*/{RESULT_FILE}") if not _is_recorded(result.parent)]
+    trained = {result.parent.name: _trained_by(result.parent) for result in results}
     for version in kept:
         data = home.data_step(version.tags.get("data_digest", "")).name
         named = {version.tags.get("bundle", ""), version.tags.get("evaluation", ""), data}
-        named |= steps_of(home, version.run_id)
-        yield from named.union(*(_made_from(home.steps / name) for name in named if name))
-        if not steps_of(
-            home, version.run_id
-        ):  # made before runs named their training: every training of the same recipe on the same data
+        of_run = steps_of(home, version.run_id)
+        yield from named.union(of_run, *(_made_from(home.steps / name) for name in named if name))
+        if not of_run:  # made before runs named their training: every one of the same recipe on the same data
             made = _recipe(home, release_folder(home, version))
             yield from (
-                name
-                for name, job in trained.items()
-                if job and all(made.get(part) == job[part] for part in job)
+                name for name, job in trained.items() if all(made.get(part) == job[part] for part in job)
             )
+
+
+def _is_recorded(folder: Path) -> bool:
+    return (folder / STEP_FILE).exists()
 
 
 def _made_from(folder: Path) -> set[str]:
@@ -105,11 +103,8 @@ def _made_from(folder: Path) -> set[str]:
 
 
 def _trained_by(folder: Path) -> dict[str, Any]:
-    """The slices of the recipe that a training had, as far as it tells; none of one with a `step.json`: such
-    a training is named by its runs."""
+    """The slices of the recipe that a training without a record had, as far as it tells."""
     told: dict[str, Any] = {}
-    if (folder / STEP_FILE).exists():
-        return told
     for name in (RESULT_FILE, JOB_FILE):
         with suppress(OSError, ValueError):
             told |= json.loads((folder / name).read_text())

@@ -27,10 +27,12 @@ def run_in_child(
     """
     told = os.environ | {PARENT_VARIABLE: identity(os.getpid())} | environment
     command = [sys.executable, "-P", "-m", module, str(out)]
-    with (out / ERRORS_FILE).open("w+") as errors:
-        process = subprocess.Popen(
+    with (
+        (out / ERRORS_FILE).open("w+") as errors,
+        subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=errors, text=True, start_new_session=True, env=told
-        )
+        ) as process,
+    ):
         try:
             expected = ""
             for line in process.stdout or ():
