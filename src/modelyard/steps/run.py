@@ -62,10 +62,10 @@ def run_step(node: Node, how: How) -> Path:
     given = {parent.step.name: parent.folder(home) for parent in node.parents}
     with _turn(node, how):
         if not is_done(node, home):  # another process may have done it meanwhile
-            body = importlib.import_module(node.step.body)
+            body, seals = importlib.import_module(node.step.body), _seals(given)
             with folder_written_whole(folder) as scratch:
                 done = body.run(node.slice, given, scratch, how)
-                seal(scratch, node.record() | done | {"parents": _seals(given)})
+                seal(scratch, node.record() | done | {"parents": seals})
     checkpoint_of(node, home).unlink(missing_ok=True)
     return folder
 
