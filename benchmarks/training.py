@@ -32,7 +32,8 @@ from benchmarks.textbook.loop import TEXTBOOKS
 from modelyard.data.datasets import Dataset
 from modelyard.data.packed import open_packed
 from modelyard.home import Home
-from modelyard.recipes import named_recipes
+from modelyard.recipes.named import make_recipe
+from modelyard.sources.peek import describe
 from modelyard.steps.nodes import training_job
 from modelyard.steps.preparation import prepare
 from modelyard.steps.requests import BuildRequest
@@ -161,7 +162,7 @@ def measure(options: argparse.Namespace, evidence: Evidence, home: Home) -> None
         for architecture in dict.fromkeys(row.architecture for row in chosen):
             for title, (preset, *changes) in CANDIDATES[architecture].items() if seed < options.seeds else ():
                 name = f"{architecture} {title}"
-                recipe = named_recipes([architecture], preset, changes, dataset="mnist")[architecture]
+                recipe = make_recipe(architecture, preset, describe("mnist")).override(changes)
                 request = BuildRequest(recipe=recipe, label=architecture, seed=seed, **prepared)
                 if not evidence.of(name, seed):
                     measure_ours(request, home, name, evidence)

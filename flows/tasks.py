@@ -14,10 +14,10 @@ from modelyard.errors import ModelyardError, TrainingKilledError
 from modelyard.home import Home
 from modelyard.progress import EpochReport, current_progress
 from modelyard.promotion import automatic
-from modelyard.recipes import Recipe
+from modelyard.recipes.recipe import Recipe
 from modelyard.registry import aliases
 from modelyard.registry import versions as registry
-from modelyard.registry.vouching import name_back
+from modelyard.registry.vouching import restore_names
 from modelyard.steps import preparation
 from modelyard.steps.memory import check_memory
 from modelyard.steps.nodes import evaluate_node, export_node, how_of, nodes
@@ -101,7 +101,7 @@ def run_step(node: Node, request: BuildRequest, run_id: str) -> str:
 def register(request: BuildRequest, run_id: str) -> int:
     home, bundle = Home.current(), export_node(request).folder(Home.current())
     with FileLock(home.locks / f"{bundle.name}.lock"):  # two equal commands at once make one version
-        name_back(home)
+        restore_names(home)
         version = registry.find_registered(home, bundle)
         current_progress.get().step(request.label, "registration", done=version is not None)
         if version is None:

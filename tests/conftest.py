@@ -48,9 +48,9 @@ def shared_cache(shared_folder: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def templates(shared_folder: Path) -> Templates:
+def templates() -> Templates:
     """What a store is copied from where its making is not the point."""
-    return Templates(shared_folder / "templates")
+    return Templates()
 
 
 @pytest.fixture

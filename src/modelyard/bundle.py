@@ -25,6 +25,9 @@ MODEL_FILE, MANIFEST_FILE, GOLDEN_FILE = "model.onnx", "manifest.json", "golden.
 MODEL_BYTES, MANIFEST_BYTES, GOLDEN_BYTES = 2**31, 4 * 2**20, 256 * 2**20
 """Nothing larger is read; protobuf allows no larger model."""
 GOLDEN_ROWS = 256
+PARITY_TOLERANCE = 1e-4
+"""Largest absolute difference of a probability between a graph and what it was made from, or between two
+machines; float32 kernels of two libraries differ by about 1e-6."""
 LARGEST_IMAGE, MOST_CLASSES = 2**26, 2**17
 ALONE = "latency/alone"
 """Metric: 1.0 where no training of the same store ran beside the measurement of latencies, else 0.0."""

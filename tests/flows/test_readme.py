@@ -1,56 +1,150 @@
-"""The README's commands work, one after the other, from an empty store on."""
+"""The commands of the README and of docs/commands.md work, one after the other; every link of every page
+leads somewhere.
+"""
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
-from tests.data.samples import modelyard
 from tests.flows.command import ROOT, SMALL, environment_below
 
+README, COMMANDS = ROOT / "README.md", ROOT / "docs" / "commands.md"
+DOCS = sorted((ROOT / "docs").glob("*.md"))
+UNTIL_CTRL_C = ("ui", "serve", "up")
+IN_TURN = """
+import json, sys
+from modelyard.cli import app as cli
+for words in json.loads(sys.argv[1]):
+    print(end="\\0")
+    sys.argv = ["modelyard", *words]
+    try:
+        cli.main()
+    except SystemExit as ended:
+        if ended.code:
+            sys.exit(f"{words}: exit code {ended.code}")
+"""
+"""Commands in one process, which imports torch, MLflow and Prefect once; a zero byte before what
+each prints.
+"""
 
-def readme_commands() -> list[list[str]]:
-    """Words of each `modelyard` line in the README's list of commands, but for the one that ends
-    with Ctrl-C.
+
+def commands_of(page: Path) -> list[list[str]]:
+    """Words of each `modelyard` line, but for those that end with Ctrl-C."""
+    lines = re.findall(r"^    modelyard (.*)$", page.read_text(), re.MULTILINE)
+    return [
+        words
+        for words in (shlex.split(line, comments=True) for line in lines)
+        if words[0] not in UNTIL_CTRL_C
+    ]
+
+
+def small(words: list[str], *, planned: bool) -> list[str]:
+    """A run with one small model, or no more than its plan; other commands as they are."""
+    if words[0] != "run":
+        return words
+    plan = ["--plan"] if planned else []
+    return [
+        *words,
+        "--preset",
+        "smoke",
+        "-a",
+        "rnn",
+        *SMALL,
+        "--set",
+        "gates.every_class=false",
+        "--seed",
+        "1",
+        *plan,
+    ]
+
+
+def ten_shades(folder: Path) -> None:
+    """Ten grey pictures of each of ten classes, of the size of digits, whose graph is then translated
+    already.
     """
-    section = (ROOT / "README.md").read_text().split("## Commands")[1].split("\n## ")[0]
-    lines = re.findall(r"^    modelyard (.*)$", section, re.MULTILINE)
-    return [shlex.split(line, comments=True) for line in lines if not line.startswith(("ui", "serve", "up"))]
+    generator = np.random.default_rng(0)
+    for shade in range(10):
+        (folder / f"shade-{shade}").mkdir(parents=True)
+        for number in range(10):
+            pixels_HW = generator.integers(25 * shade, 25 * shade + 20, (8, 8), np.uint8)
+            Image.fromarray(pixels_HW).save(folder / f"shade-{shade}" / f"{number}.png")
 
 
-def test_the_commands_of_the_readme_work(
-    store: Path, shared_cache: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """`run` as a process of its own and with one small model; the others in this one, which saves their
-    imports.
+def anchors(page: Path) -> set[str]:
+    """What GitHub calls the headings of a page."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_the_commands_work(warm_store: Path, shared_cache: Path) -> None:
+    """The README's runs train (tests/flows/test_compare.py begins with an empty store); those of the other
+    page are planned.
     """
-    commands, environment = readme_commands(), environment_below(store, shared_cache)
-    assert len(commands) >= 8
-    monkeypatch.setenv("MODELYARD_CACHE", str(shared_cache))
-    monkeypatch.chdir(store)
-    for words in commands:
-        if words[0] == "run":
-            command = [
-                sys.executable,
-                "-m",
-                "modelyard",
-                *words,
-                "-a",
-                "rnn",
-                *SMALL,
-                "--set",
-                "gates.every_class=false",
-            ]
-            done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-            code, said, complained = done.returncode, done.stdout, done.stderr
-        else:
-            code = modelyard(*words)
-            said, complained = capsys.readouterr()
-        assert code == 0, (words, complained)
-        assert said.strip(), words
-    assert (store / "sheet.png").stat().st_size > 10_000
+    readme, others = (
+        commands_of(README),
+        [words for words in commands_of(COMMANDS) if words not in commands_of(README)],
+    )
+    assert len(readme) >= 6
+    assert len(others) >= 10
+    commands = [small(words, planned=False) for words in readme] + [
+        small(words, planned=True) for words in others
+    ]
+    ten_shades(warm_store / "path" / "to" / "images")
+    done = subprocess.run(
+        [sys.executable, "-c", IN_TURN, json.dumps(commands)],
+        env=environment_below(warm_store, shared_cache),
+        cwd=warm_store,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    printed = done.stdout.split("\0")[1:]
+    assert [words for words, said in zip(commands, printed, strict=True) if not said.strip()] == []
+    assert (warm_store / "sheet.png").stat().st_size > 10_000
+    releases = warm_store / "runs" / "releases"
+    assert {path.parts[-3] for path in releases.glob("*/1/model.onnx")} == {"digits", "images"}
+
+
+def test_make_knows_what_the_readme_asks_of_it() -> None:
+    asked = set(re.findall(r"^    make ([a-z-]+)", README.read_text(), re.MULTILINE))
+    assert asked == {"run", "test"}
+    assert asked <= set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+
+
+def test_the_readme_is_read_in_three_minutes() -> None:
+    assert README.stat().st_size <= 6_500
+
+
+@pytest.mark.parametrize("page", [README, ROOT / "CHANGELOG.md", *DOCS], ids=lambda page: page.name)
+def test_every_link_leads_somewhere(page: Path) -> None:
+    """Links to files and headings of the project, and names of pages in backticks; addresses of others are
+    not asked.
+    """
+    text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    dead = [name for name in re.findall(r"`(docs/[\w/.-]+|[\w-]+\.md)`", text) if not lies(page, name)]
+    for target in re.findall(r"\]\((?!https?:)([^)\s]+)\)", text):
+        path, _, heading = target.partition("#")
+        other = page.parent / path if path else page
+        if not other.exists() or (heading and heading not in anchors(other)):
+            dead.append(target)
+    assert dead == []
+
+
+def lies(page: Path, name: str) -> bool:
+    """Whether a page that another names in backticks is there, beside it or from the root."""
+    return (page.parent / name).exists() or (ROOT / name).exists()
+
+
+def test_the_list_of_pages_names_each() -> None:
+    listed = (ROOT / "docs" / "README.md").read_text()
+    assert [page.name for page in DOCS if f"({page.name})" not in listed] == ["README.md"]

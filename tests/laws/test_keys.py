@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from modelyard.home import Home
-from modelyard.recipes import ARCHITECTURES, make_recipe
+from modelyard.recipes.named import ARCHITECTURES, make_recipe
 from modelyard.steps import closure
 from modelyard.steps.closure import Module, is_left_out, members_of, parse_module, read_module
 from modelyard.steps.nodes import nodes
@@ -112,7 +112,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
 
 def test_a_body_runs_no_other_module_of_ours(home: Home, shared_cache: Path) -> None:
     small = ["training.epochs=1", "training.min_steps=0", "training.max_train_images=64"]
-    recipe = make_recipe("cnn", "smoke", "digits").override([*small, "training.precision=fp32"])
+    recipe = make_recipe("cnn", "smoke").override([*small, "training.precision=fp32"])
     asked = BuildRequest(recipe=recipe, label="cnn", seed=0, **prepare("digits", home))
     folders = {}
     for node in nodes(asked):

@@ -15,7 +15,7 @@ from modelyard.data.packed import pack
 from modelyard.errors import DataRefused, StoreError
 from modelyard.home import Home
 from modelyard.inspection.validation import ValidationConfig
-from modelyard.recipes import make_recipe
+from modelyard.recipes.named import make_recipe
 from modelyard.releases.ledger import LEDGER_FILE
 from modelyard.steps.freshness import examine, refuse_unfit
 from modelyard.steps.nodes import nodes

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -15,12 +16,12 @@ from modelyard.files import STEP_FILE, seal
 from modelyard.home import Home
 from modelyard.machine.how import How
 from modelyard.machine.identity import PARENT_VARIABLE, identity
-from modelyard.recipes import make_recipe
+from modelyard.recipes.named import make_recipe
 from modelyard.steps import closure, step
 from modelyard.steps.nodes import nodes, train_node
 from modelyard.steps.requests import BuildRequest
 from modelyard.steps.run import is_done, needed, seal_of, waiting
-from modelyard.steps.step import Node, made
+from modelyard.steps.step import Node
 from modelyard.steps.train import job_of, train_in_child
 from modelyard.training.config import TrainingConfig
 from modelyard.training.job import JOB_FILE
@@ -147,10 +148,10 @@ def test_a_new_field_that_is_absent_moves_no_key_and_one_that_is_there_does(requ
     assert isinstance(slice, TrainSlice)
     fields = dict(slice) | {"training": WiderTraining(**dict(slice.training))}
     wider = WiderSlice(**fields)
-    assert made(wider) == made(slice)
-    assert made(wider.model_copy(update={"pretrain": TrainingConfig()})) != made(slice)
+    assert wider.made() == slice.made()
+    assert wider.model_copy(update={"pretrain": TrainingConfig()}).made() != slice.made()
     sharp = WiderTraining(sharpness=1.0, **dict(slice.training))
-    assert made(wider.model_copy(update={"training": sharp})) != made(slice)
+    assert wider.model_copy(update={"training": sharp}).made() != slice.made()
 
 
 @pytest.mark.parametrize(
@@ -205,4 +206,4 @@ def test_a_child_whose_parent_is_gone_before_it_looks_does_nothing(
     (tmp_path / JOB_FILE).write_text(job_of(node.slice, tmp_path, How(Home(tmp_path))).model_dump_json())
     command = [sys.executable, "-P", "-m", "modelyard.steps.train", str(tmp_path)]
     done = subprocess.run(command, env=os.environ | {PARENT_VARIABLE: dead}, capture_output=True, check=False)
-    assert (done.returncode, done.stdout) == (1, b"")
+    assert (done.returncode, done.stdout) == (-signal.SIGKILL, b"")

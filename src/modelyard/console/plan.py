@@ -11,10 +11,11 @@ from typing import Any
 from modelyard.data.packed import open_packed
 from modelyard.data.splits import make_splits
 from modelyard.home import Home
+from modelyard.recipes.request import CompareRequest
 from modelyard.steps.memory import check_memory
 from modelyard.steps.nodes import nodes, training_job
 from modelyard.steps.preparation import build_requests, check_model, prepare
-from modelyard.steps.requests import BuildRequest, CompareRequest
+from modelyard.steps.requests import BuildRequest
 from modelyard.steps.run import checkpoint_of, waiting
 from modelyard.steps.step import Node
 from modelyard.training.config import TrainingConfig, num_epochs, steps_before

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from modelyard.errors import ModelyardError, TrainingError, TrainingKilledError
-from modelyard.machine.identity import PARENT_VARIABLE, identity
+from modelyard.machine.bound import bound_environment
 
 ERRORS_FILE = "stderr.log"
 
@@ -25,7 +25,7 @@ def run_in_child(
 
     Raises: TrainingError; TrainingKilledError when it was killed; ModelyardError for a wrong input.
     """
-    told = os.environ | {PARENT_VARIABLE: identity(os.getpid())} | environment
+    told = bound_environment() | environment
     command = [sys.executable, "-P", "-m", module, str(out)]
     with (
         (out / ERRORS_FILE).open("w+") as errors,

@@ -20,7 +20,6 @@ from modelyard.data.datasets import (
     unheard,
 )
 from modelyard.data.ground import guess_forms, lies_on_ground, sampled, white_for, with_ground
-from modelyard.data.names import safe_name
 from modelyard.data.options import FolderOptions
 from modelyard.data.packed import write_images
 from modelyard.errors import DataError
@@ -36,6 +35,7 @@ from modelyard.samples.image import (
 from modelyard.samples.reading import LEAST_SIDE, Reading
 from modelyard.sources.containers import name_of
 from modelyard.sources.listing import ImageFile, Listing, check_counts
+from modelyard.sources.names import safe_name
 from modelyard.sources.origin import origin_of, reading_notes
 from modelyard.sources.sizes import size_notes, target_shape
 from modelyard.terminal.printable import listed

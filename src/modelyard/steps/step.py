@@ -14,9 +14,6 @@ from modelyard.files import sha256_of_json
 from modelyard.home import Home
 from modelyard.steps.closure import code_digest, members_of
 
-NOT_MADE = {"data": {"max_pixels", "max_bytes"}, "model": {"file"}}
-"""Of a slice, what bounds reading, and paths: the digest of what lies there is in it."""
-
 
 @dataclass(frozen=True, slots=True)
 class Package:
@@ -58,7 +55,7 @@ class Step:
         """This step on these values and what these steps make."""
         code = code_digest(self.body, members_of(slice))
         versions = {package.name: package.counted for package in self.packages}
-        depends = [self.name, made(slice), [parent.identity for parent in parents], code, versions]
+        depends = [self.name, slice.made(), [parent.identity for parent in parents], code, versions]
         return Node(self, slice, parents, sha256_of_json(depends)[:16], code=code)
 
 
@@ -92,7 +89,7 @@ class Node:
         """What `step.json` tells of what was asked."""
         versions = {package.name: package.installed for package in self.step.packages}
         return {
-            "name": self.step.name, "key": self.key, "slice": made(self.slice), "code": self.code,
+            "name": self.step.name, "key": self.key, "slice": self.slice.made(), "code": self.code,
             "versions": versions,
         }  # fmt: skip
 
@@ -103,9 +100,3 @@ def _installed(name: str, other: str) -> str:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
         return importlib.metadata.version(other)
-
-
-def made(slice: Config) -> dict[str, Any]:
-    """A slice as it enters a key, JSON. Without None, so that a new field whose default is None moves
-    no key."""
-    return slice.model_dump(mode="json", exclude=NOT_MADE, exclude_none=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import sys
 from collections.abc import Mapping
@@ -18,7 +17,6 @@ from modelyard.machine.bound import bind_to_parent
 from modelyard.machine.child import run_in_child
 from modelyard.machine.cores import usable_cores
 from modelyard.machine.how import How, OnEpoch
-from modelyard.machine.identity import PARENT_VARIABLE, lives_here
 from modelyard.progress import EpochReport, current_progress
 from modelyard.terminal.printable import shortened
 from modelyard.training.config import num_epochs
@@ -100,9 +98,6 @@ def _demand_code(job: TrainJob) -> None:
 def main() -> int:
     """End with the parent, which may be gone already; then the job."""
     bind_to_parent(signal.SIGKILL)
-    parent = os.environ.get(PARENT_VARIABLE, "")
-    if parent and not lives_here(parent):
-        return TrainingError.exit_code
     return serve(Path(sys.argv[1]))
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from modelyard.config import Config
+from modelyard.config import Config, Part, fields_of
 from modelyard.data.splits import DataConfig
 from modelyard.models import AnyModelConfig
 from modelyard.training.config import TrainingConfig
@@ -35,4 +35,6 @@ class ExportSlice(TrainSlice):
 
     def recipe(self) -> dict[str, Any]:
         """As the bundle tells it: all but what bounds reading."""
-        return self.model_dump(mode="json", exclude={"dataset": True, "data": {"max_pixels", "max_bytes"}})
+        return self.model_dump(
+            mode="json", exclude={"dataset": True, "data": set(fields_of(DataConfig, Part.HOW))}
+        )
