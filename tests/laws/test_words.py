@@ -40,6 +40,8 @@ FIXED = {
     "evaluation.metrics": "images: a column of the classes' table",
     "promotion.difference": "images: rows of `models diff --json`",
     "training.config": "max_train_images: a key of recipes",
+    "training.parts": "max_train_images: a key of recipes",
+    "steps.train": "max_train_images: a key of recipes",
     "training.job": "image_shape, train_images: training.json",
     "evaluation.board": "pictures: a row of a card",
     "console.tables": "images: rows of `models diff --json`",
@@ -47,9 +49,9 @@ FIXED = {
 }
 """Module -> its words, and what holds them: another word would lose something that is kept."""
 TO_BE_RENAMED = {
-    "data.datasets", "data.batches", "promotion.pairs", "registry.descriptions",
-    "serving.protocol.infer_request", "steps.freshness", "steps.training", "training.loop",
-    "training.precision", "training.selection", "training.state", "training.trial",
+    "data.batches", "data.datasets", "evaluation.predict", "promotion.pairs", "registry.descriptions",
+    "serving.protocol.infer_request", "steps.freshness", "training.loop", "training.objectives.classification",
+    "training.precision", "training.trial",
 }  # fmt: skip
 """Rooms that every kind passes through: this list only ever becomes shorter."""
 
