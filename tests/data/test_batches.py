@@ -34,7 +34,7 @@ def test_every_image_comes_once_with_its_label(digits: Dataset) -> None:
     images = torch.cat([images_BCHW for _, images_BCHW, _ in batches]).numpy()
     labels = torch.cat([labels_B for _, _, labels_B in batches]).tolist()
     got = sorted((image.tobytes(), label) for image, label in zip(images, labels, strict=True))
-    wanted = zip(digits.test.images_NCHW, digits.test.labels_N.tolist(), strict=True)
+    wanted = zip(digits.test.in_memory, digits.test.labels_N.tolist(), strict=True)
     assert got == sorted((image.tobytes(), label) for image, label in wanted)
 
 

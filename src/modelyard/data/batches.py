@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from modelyard.data.datasets import Images, Split
+from modelyard.data.datasets import Samples, Split
 from modelyard.machine.memory import available_bytes
 
 READERS, BATCHES_AHEAD = 4, 8
@@ -31,9 +31,9 @@ class ImageFeed:
         self._split, self._device = split, device
         self.labels_N = torch.tensor(split.labels_N, device=device)
         is_resident = split.nbytes < free_bytes(device) * RESIDENT_SHARE if resident is None else resident
-        self._images_NCHW = torch.from_numpy(split.images_NCHW).to(device) if is_resident else None
+        self._images_NCHW = torch.from_numpy(split.in_memory).to(device) if is_resident else None
         if not is_resident:
-            _expect_random_reads(split.stored_MCHW)
+            _expect_random_reads(split.samples)
 
     def __len__(self) -> int:
         return len(self.labels_N)
@@ -69,9 +69,9 @@ class ImageFeed:
                 yield rows_B, *read.result()
 
 
-def _expect_random_reads(images_NCHW: Images) -> None:
+def _expect_random_reads(samples: Samples) -> None:
     """Tell the kernel not to read 128 KB around every image of a mapped file."""
-    base: object = images_NCHW
+    base: object = samples
     while isinstance(base, np.ndarray):
         base = base.base
     if isinstance(base, mmap.mmap) and hasattr(mmap, "MADV_RANDOM"):

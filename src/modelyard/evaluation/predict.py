@@ -1,6 +1,6 @@
-"""What a torch model predicts for images, and the loss it will have once calibrated.
+"""What a torch model predicts for samples, and the loss it will have once calibrated.
 
-B batch, C channels, H height, W width, K classes, N images.
+B batch, K classes, N samples.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ def predict_logits(model: nn.Module, split: Split, device: torch.device, batch_s
     was_training = model.training
     model.eval()
     logits: list[Tensor] = []
-    batch_size = evaluated_rows(split.stored_MCHW.shape[1:], batch_size)
+    batch_size = evaluated_rows(split.form, batch_size)
     with torch.inference_mode():
         for start in range(0, len(split), batch_size):
-            images_BCHW = torch.from_numpy(split.gather(slice(start, start + batch_size))).to(device)
-            images_BCHW = to_unit_range(images_BCHW).contiguous(memory_format=torch.channels_last)
-            logits.append(model(images_BCHW).float().cpu())
+            samples_B = torch.from_numpy(split.gather(slice(start, start + batch_size))).to(device)
+            samples_B = to_unit_range(samples_B).contiguous(memory_format=torch.channels_last)
+            logits.append(model(samples_B).float().cpu())
     model.train(was_training)
     return torch.cat(logits)
 
