@@ -52,7 +52,7 @@ def test_steps_end_in_a_bundle_with_parity(
     bundle = export(request, home)
     manifest = open_bundle(bundle)
     assert manifest.metrics["onnx/max_difference"] < 1e-4
-    assert manifest.form == ImageForm(28, 28, 1)
+    assert manifest.form == ImageForm(1, 28, 28)
     assert manifest.metrics["latency/alone"] == 1.0
     for call in (
         "onnx/latency_ms",
