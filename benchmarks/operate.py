@@ -29,6 +29,7 @@ import psutil
 from modelyard.home import Home
 from modelyard.machine.identity import PREFIX
 from modelyard.operations.state import running_state
+from modelyard.releases.ledger import LEDGER_FILE
 
 PORTS = ("--prefect-port", "4262", "--mlflow-port", "5062", "--serve-port", "9762")
 RUN = ("run", "-d", "digits", "--preset", "smoke", "-a", "cnn", "-a", "rnn", "--set", "training.epochs=2")
@@ -72,7 +73,7 @@ def memory_mb() -> dict[str, float]:
 
 def until_served(*words: str) -> tuple[float, float]:
     """Seconds until another version answers: from the command's start, and from the ledger's line."""
-    before, ledger = served_version(), Home.current().releases / "digits" / "ledger.jsonl"
+    before, ledger = served_version(), Home.current().releases / "digits" / LEDGER_FILE
     lines, moved = ledger.read_bytes().count(b"\n"), None
     start = time.perf_counter()
     command = subprocess.Popen([sys.executable, "-m", "modelyard", *words], stdout=subprocess.DEVNULL)

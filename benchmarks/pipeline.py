@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from modelyard.home import Home
-from modelyard.recipes import named_recipes
+from modelyard.recipes.named import named
+from modelyard.recipes.words import Words
 from modelyard.steps import prepare
 from modelyard.steps.requests import BuildRequest
 from modelyard.steps.training import training_job
@@ -59,7 +60,7 @@ def bare_seconds(dataset: str, preset: str, seed: int, home: Home) -> float:
     """
     prepared = prepare(dataset, home)
     start = time.perf_counter()
-    for label, recipe in named_recipes([], preset, dataset=dataset).items():
+    for label, recipe in named(Words(dataset=dataset, preset=preset)).items():
         request = BuildRequest(recipe=recipe, label=label, seed=seed, **prepared)
         with tempfile.TemporaryDirectory() as folder:
             job = training_job(request, home, Path(folder) / "checkpoint.safetensors")

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.textbook.evidence import machine
-from modelyard.recipes import ARCHITECTURES
+from modelyard.recipes.named import ARCHITECTURES
 
 COLUMNS = {"validation %": 2, "test %": 2, "NLL": 4, "ECE %": 2, "p50 ms": 3, "train s": 0}
 """Column of the board -> decimals."""

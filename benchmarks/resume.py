@@ -22,7 +22,8 @@ import time
 from pathlib import Path
 
 from modelyard.home import Home
-from modelyard.recipes import ARCHITECTURES, named_recipes
+from modelyard.recipes.named import ARCHITECTURES, named
+from modelyard.recipes.words import Words
 from modelyard.steps import prepare
 from modelyard.steps.requests import BuildRequest
 from modelyard.steps.training import training_job
@@ -80,7 +81,13 @@ def main() -> int:
         home = Home(Path(name) / "runs")
         prepared = prepare(options.dataset, home)
         for preset in options.presets:
-            for label, recipe in named_recipes(wanted, preset, options.set, dataset=options.dataset).items():
+            words = Words(
+                dataset=options.dataset,
+                architectures=tuple(wanted),
+                preset=preset,
+                assignments=tuple(options.set),
+            )
+            for label, recipe in named(words).items():
                 request = BuildRequest(recipe=recipe, label=label, seed=options.seed, **prepared)
                 folder = Path(name) / f"{label}-{preset}"
                 folder.mkdir()

@@ -32,8 +32,9 @@ from modelyard.data.datasets import Split
 from modelyard.data.options import FolderOptions
 from modelyard.data.splits import Splits, make_splits
 from modelyard.evaluation.predict import predict_logits
-from modelyard.recipes import named_recipes
+from modelyard.recipes.named import make_recipe
 from modelyard.sources.cache import load_folder
+from modelyard.sources.peek import describe
 from modelyard.sources.sources import load_dataset
 from modelyard.training.loop import train
 
@@ -64,9 +65,8 @@ def random_split(count: int, shape: tuple[int, int, int], stored: np.ndarray | N
 
 def epoch_seconds(split: Split, preset: str, changes: tuple[str, ...] = ()) -> tuple[float, int]:
     """Of one epoch of the CNN without validation worth mentioning, and the model's parameters."""
-    recipe = named_recipes(
-        ["cnn"], preset, ["training.epochs=1", "training.min_steps=0", *changes], dataset="mnist"
-    )["cnn"]
+    recipe = make_recipe("cnn", preset, describe("mnist"))
+    recipe = recipe.override(["training.epochs=1", "training.min_steps=0", *changes])
     torch.manual_seed(0)
     model = recipe.model.build(split.form, 10)
     few = split.take(np.arange(100))
@@ -80,9 +80,8 @@ def data_rows(options: argparse.Namespace) -> Iterator[Row]:
     """
     dataset = load_dataset(options.dataset)
     for count in (1000, 3000, 10_000, 30_000, 60_000):
-        recipe = named_recipes(["cnn"], "standard", [f"training.max_train_images={count}"], dataset="mnist")[
-            "cnn"
-        ]
+        recipe = make_recipe("cnn", "standard", describe("mnist"))
+        recipe = recipe.override([f"training.max_train_images={count}"])
         splits = make_splits(dataset, recipe.data)
         torch.manual_seed(0)
         result = train(recipe.model.build(dataset.form, 10), splits, recipe.training, seed=0, device=CPU)

@@ -33,6 +33,7 @@ from benchmarks.peers.servers import HERE, Server, Start, all_servers
 from modelyard.bundle import MODEL_FILE, open_bundle
 from modelyard.home import Home
 from modelyard.inference.files import released_folder
+from modelyard.releases.pointers import CHAMPION, write_pointer
 
 CONCURRENCIES = (1, 16, 64)
 SERVER_CORE, BOTH_CORES = "0", "0,1"
@@ -56,7 +57,7 @@ def prepare(options: argparse.Namespace, scratch: Path) -> Bench:
     name = open_bundle(found).model_name
     release = scratch / "home" / "releases" / name / found.name
     shutil.copytree(found, release)
-    (release.parent / "champion.alias").write_text(f"{found.name}\n")
+    write_pointer(release.parent, CHAMPION, int(found.name))
     return Bench(scratch, release, scratch / "home", make_samples(release), options.seconds)
 
 

@@ -33,7 +33,8 @@ from pathlib import Path
 
 from modelyard.home import Home
 from modelyard.machine.cores import usable_cores
-from modelyard.recipes import named_recipes
+from modelyard.recipes.named import named
+from modelyard.recipes.words import Words
 from modelyard.steps import prepare
 from modelyard.steps.requests import BuildRequest
 from modelyard.steps.training import training_job
@@ -66,9 +67,10 @@ class Asked:
     def builds(self, home: Home) -> list[BuildRequest]:
         """Its trainings."""
         prepared, cores = prepare("digits", home), max(1, usable_cores() // WORKERS)
+        words = Words(dataset="digits", preset="smoke", assignments=tuple(self.assignments))
         return [
             BuildRequest(recipe=recipe, label=label, seed=seed, cores=cores, **prepared)
-            for label, recipe in named_recipes([], "smoke", self.assignments, dataset="digits").items()
+            for label, recipe in named(words).items()
             for seed in self.seeds
         ]
 

@@ -33,7 +33,8 @@ from modelyard.data.datasets import Dataset
 from modelyard.data.packed import open_packed
 from modelyard.evaluation.predict import predict_logits
 from modelyard.home import Home
-from modelyard.recipes import named_recipes
+from modelyard.recipes.named import make_recipe
+from modelyard.sources.peek import describe
 from modelyard.steps import prepare
 from modelyard.steps.requests import BuildRequest
 from modelyard.steps.training import training_job
@@ -162,7 +163,7 @@ def measure(options: argparse.Namespace, evidence: Evidence, home: Home) -> None
         for architecture in dict.fromkeys(row.architecture for row in chosen):
             for title, (preset, *changes) in CANDIDATES[architecture].items() if seed < options.seeds else ():
                 name = f"{architecture} {title}"
-                recipe = named_recipes([architecture], preset, changes, dataset="mnist")[architecture]
+                recipe = make_recipe(architecture, preset, describe("mnist")).override(changes)
                 request = BuildRequest(recipe=recipe, label=architecture, seed=seed, **prepared)
                 if not evidence.of(name, seed):
                     measure_ours(request, home, name, evidence)

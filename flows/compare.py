@@ -17,8 +17,9 @@ from modelyard.evaluation.board import board_markdown, board_row, table_rows
 from modelyard.home import Home
 from modelyard.machine.leases import in_use
 from modelyard.promotion.judging import verdict_table
+from modelyard.recipes.request import CompareRequest
 from modelyard.steps import build_requests
-from modelyard.steps.requests import BuildRequest, CompareRequest
+from modelyard.steps.requests import BuildRequest
 from modelyard.terminal.printable import in_markdown
 from modelyard.tracking import runs
 

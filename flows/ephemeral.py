@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from modelyard.files import make_folder
 from modelyard.home import Home
+from modelyard.machine.bound import bound_environment
 from modelyard.machine.identity import lives_here
 from modelyard.operations.sign_in import make_auth
 from modelyard.operations.state import read_state
@@ -78,10 +79,9 @@ def ephemeral_server(home: Home) -> Iterator[OwnServer]:
         with _joined(server):
             yield server
     finally:
-        if not server.is_serving:
-            server.process.kill()
+        server.process.terminate() if server.is_serving else server.process.kill()
         try:
-            server.process.communicate(timeout=5)  # the end of its stdin is what it waits for
+            server.process.communicate(timeout=5)
         except subprocess.TimeoutExpired:
             server.process.kill()
             server.process.wait()
@@ -112,6 +112,6 @@ def _start(home: Home) -> OwnServer:
         told = {"PREFECT_API_BLOCKS_REGISTER_ON_START": "false", "PREFECT_SERVER_API_AUTH_STRING": auth}
         process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=log, stderr=log, pass_fds=[listener.fileno()],
-            start_new_session=True, env=os.environ | told,
+            start_new_session=True, env=bound_environment() | told,
         )  # fmt: skip
         return OwnServer(f"http://127.0.0.1:{listener.getsockname()[1]}", auth, process)

@@ -25,12 +25,13 @@ from prefect.workers.process import ProcessJobConfiguration, ProcessWorker, Proc
 from pydantic import PrivateAttr, ValidationError
 
 from flows.reconciliation import owned_tags
-from flows.refresh import ENTRYPOINT, RefreshRequest, refresh
+from flows.refresh import ENTRYPOINT, refresh
 from modelyard.alerts.record import alert
 from modelyard.home import Home
 from modelyard.machine.identity import own_identity
 from modelyard.machine.store_mark import StoreMark
 from modelyard.models.own_modules import ONLY_RECORDED
+from modelyard.recipes.words import Words
 
 VARIABLES = {"MODELYARD_CACHE", "MODELYARD_DATA", "MODELYARD_HOME"}
 """What `modelyard schedule add` writes into a deployment."""
@@ -87,7 +88,7 @@ def _pairs(env: object) -> list[tuple[str, object]]:
 def wrong_parameters(parameters: dict[str, Any]) -> str:
     """What is not of a schedule; empty where all is."""
     try:
-        RefreshRequest.model_validate(parameters.get("request"))
+        Words.model_validate(parameters.get("request"))
         if (store := parameters.get("store")) is not None:
             StoreMark.model_validate(store)
     except ValidationError as error:

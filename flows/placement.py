@@ -7,16 +7,17 @@ from pathlib import Path
 
 from flows.guard import VARIABLES
 from flows.schedule import NewSchedule
+from modelyard.config import change
 from modelyard.errors import ConfigError
 from modelyard.files import full_path
 from modelyard.home import Home
 from modelyard.machine.store_mark import make_mark
 from modelyard.models.own_modules import record
 from modelyard.operations.work_pool import POOL
-from modelyard.recipes import named_recipes
+from modelyard.recipes.named import named
+from modelyard.recipes.request import compare_request
 from modelyard.sources.imports import is_named
 from modelyard.sources.sources import load_dataset
-from modelyard.steps.requests import compare_request
 from modelyard.terminal.echo import echo
 
 
@@ -27,14 +28,14 @@ def placed(new: NewSchedule, *, own_server: bool) -> NewSchedule:
     """
     home, dataset = Home.current(), new.request.dataset
     if own_server:
-        new = new.model_copy(update={"store": make_mark(home)})
+        new = change(new, store=make_mark(home))
     if new.pool != POOL or not own_server:
         return _elsewhere(new)
     if not is_named(dataset) and Path(dataset).exists():
         dataset = str(Path(dataset).resolve())  # a worker has another working directory
     architectures = tuple(map(from_anywhere, new.request.architectures))
-    request = new.request.model_copy(update={"dataset": dataset, "architectures": architectures})
-    wanted = compare_request(**request.model_dump())
+    request = change(new.request, dataset=dataset, architectures=architectures)
+    wanted = compare_request(request)
     data = next(iter(wanted.recipes.values())).data
     load_dataset(dataset, data.folder_options(skip_unreadable=request.skip_unreadable))
     record(home, wanted.own_modules())
@@ -42,14 +43,14 @@ def placed(new: NewSchedule, *, own_server: bool) -> NewSchedule:
         "MODELYARD_HOME": str(home.root)
     }
     environment = {name: str(Path(value).expanduser().resolve()) for name, value in told.items()}
-    return new.model_copy(update={"request": request, "environment": environment})
+    return change(new, request=request, environment=environment)
 
 
 def _elsewhere(new: NewSchedule) -> NewSchedule:
     request = new.request
     files = [file for name in request.architectures if (file := _file(name))]
     if not files:  # what such a file is can be said only where it is
-        named_recipes(request.architectures, request.preset, request.assignments, dataset=request.dataset)
+        named(request)
     is_name = is_named(request.dataset) or ("/" not in request.dataset and not Path(request.dataset).exists())
     needed = [request.dataset, *files]
     for path in needed[is_name:]:

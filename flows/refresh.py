@@ -18,13 +18,13 @@ from prefect.states import Cancelled, Completed
 
 from flows.hooks import tell_crash, tell_failure
 from flows.reconciliation import claim
-from modelyard.config import Config
 from modelyard.files import make_folder
 from modelyard.home import Home
 from modelyard.machine.bound import bind_to_parent
 from modelyard.machine.identity import own_identity
 from modelyard.machine.leases import in_use
 from modelyard.machine.store_mark import StoreMark
+from modelyard.recipes.words import Words
 
 if TYPE_CHECKING:
     from modelyard.steps.requests import BuildRequest
@@ -34,24 +34,8 @@ ENTRYPOINT = "flows.refresh.refresh"
 """By module, so that it is found wherever the package is installed."""
 
 
-class RefreshRequest(Config):
-    """What a schedule keeps: words, from which each run makes the recipes of its day."""
-
-    dataset: str
-    architectures: tuple[str, ...] = ()
-    """Empty: the three tuned ones."""
-    preset: str = "standard"
-    assignments: tuple[str, ...] = ()
-    """As `--set` takes them."""
-    seed: int = 0
-    device: str = "auto"
-    skip_unreadable: bool = False
-    name: str = ""
-    """The model's; empty: that of the data."""
-
-
 @flow(flow_run_name="refresh {request.dataset}", on_failure=[tell_failure], on_crashed=[tell_crash])
-def refresh(request: RefreshRequest, store: StoreMark | None = None) -> dict[str, Any] | State[Any]:
+def refresh(request: Words, store: StoreMark | None = None) -> dict[str, Any] | State[Any]:
     """What `compare` gives; or a state that says why nothing was to be done. `store`: in which alone it
     works.
     """
@@ -68,14 +52,14 @@ def refresh(request: RefreshRequest, store: StoreMark | None = None) -> dict[str
         return Cancelled(message="an earlier run of this schedule is still at work")
 
 
-def _refresh(request: RefreshRequest) -> dict[str, Any] | State[Any]:
+def _refresh(request: Words) -> dict[str, Any] | State[Any]:
     from flows.compare import compare, prepared_builds
     from flows.freshness import examine_data
     from modelyard.mirror.background import mirrored
-    from modelyard.steps.requests import compare_request
+    from modelyard.recipes.request import compare_request
     from modelyard.tracking.reconcile import reconcile
 
-    wanted = compare_request(**request.model_dump())
+    wanted = compare_request(request)
     with in_use(Home.current()):
         builds = prepared_builds(wanted)
         if unchanged := _unchanged(builds):

@@ -22,11 +22,12 @@ from prefect.types.names import WITHOUT_BANNED_CHARACTERS
 from pydantic import Field, TypeAdapter, ValidationError
 
 from flows.guard import VARIABLES, wrong_parameters
-from flows.refresh import ENTRYPOINT, RefreshRequest, refresh
+from flows.refresh import ENTRYPOINT, refresh
 from modelyard.config import Config
 from modelyard.errors import ConfigError
 from modelyard.machine.store_mark import StoreMark
 from modelyard.operations.work_pool import POOL
+from modelyard.recipes.words import Words
 from modelyard.terminal.printable import listed
 
 NAME = re.compile(WITHOUT_BANNED_CHARACTERS)
@@ -40,7 +41,7 @@ class NewSchedule(Config):
     name: str
     cron: str = ""
     timezone: str = ""
-    request: RefreshRequest
+    request: Words
     pool: str = POOL
     environment: dict[str, str] = Field(default_factory=dict)
     """Variables of its runs, such as where the data are."""
@@ -147,10 +148,10 @@ def changed(name: str, told: Mapping[str, Any], labels: int | None = None) -> Ne
         found = find(client, name)
     request = found.parameters.get("request")
     words = {**request, **told} if isinstance(request, dict) else told
-    words = {key: words[key] for key in RefreshRequest.model_fields if key in words}
+    words = {key: words[key] for key in Words.model_fields if key in words}
     if wrong := wrong_parameters({"request": words}):
         raise ConfigError(f"the words of {name!r} were edited in Prefect ({wrong:.200}); tell these anew")
-    known = RefreshRequest.model_validate(words)
+    known = Words.model_validate(words)
     if labels is not None:
         kept = [word for word in known.assignments if not word.startswith("data.labels=")]
         known = known.model_copy(update={"assignments": (*kept, f"data.labels={labels}")})

@@ -8,6 +8,7 @@ with it.
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import sys
 import threading
@@ -21,9 +22,9 @@ from flows.door import Door
 from flows.ephemeral import GO
 from modelyard.files import make_folder
 from modelyard.home import Home
+from modelyard.machine.bound import bind_to_parent
 from modelyard.machine.databases import make_blank
 from modelyard.machine.identity import identity
-from modelyard.machine.quick_exit import leave
 from modelyard.operations.parts import bind
 from modelyard.operations.sign_in import SignIn, make_auth, restart_when_changed
 
@@ -43,11 +44,6 @@ class _Server(uvicorn.Server):
             make_blank(Home.current().prefect / "prefect.db", DUMPS, "prefect")
             await super().startup(sockets)
 
-    def end_with_parent(self) -> None:
-        """The parent holds the other end of stdin: however it dies, the kernel closes it."""
-        sys.stdin.buffer.read()
-        self.should_exit = True
-
 
 def _prefect(listener: socket.socket, *, ephemeral: bool) -> Any:
     """Prefect's application; its settings are read when it is imported."""
@@ -59,15 +55,14 @@ def _prefect(listener: socket.socket, *, ephemeral: bool) -> Any:
 
 
 def serve_run(descriptor: str, lock: str) -> None:
-    """Once told to go, serve until the parent is gone; a parent that was asked something wrong
-    never says so.
+    """Import, wait for the parent's word that it needs a server, then serve until SIGTERM, which also the
+    parent's end brings: uvicorn finishes what it holds.
     """
+    bind_to_parent(signal.SIGTERM)
     listener = socket.socket(fileno=int(descriptor))
     server = _Server(Door(_prefect(listener, ephemeral=True)), lock)
     if sys.stdin.buffer.readline() == GO:
-        threading.Thread(target=server.end_with_parent, daemon=True).start()
         server.run(sockets=[listener])
-    leave()
 
 
 def serve_up(port: str, *names: str) -> None:

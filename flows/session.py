@@ -4,20 +4,28 @@ progress.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from modelyard.home import Home
 
 if TYPE_CHECKING:
-    from modelyard.steps.requests import CompareRequest
+    from modelyard.recipes.recipe import Recipe
+    from modelyard.recipes.request import CompareRequest
+    from modelyard.recipes.words import Words
 
 Request = TypeVar("Request")
 
 
-def run_compare(make_request: Callable[[], CompareRequest]) -> dict[str, Any]:
-    """Run the flow `compare`. Raises: ModelyardError."""
+def run_compare(words: Words, recipes: Mapping[str, Recipe] | None = None) -> dict[str, Any]:
+    """Run the flow `compare`, with the recipes of these words or with chosen ones. Raises: ModelyardError."""
+
+    def make_request() -> CompareRequest:
+        from modelyard.recipes.request import CompareRequest, compare_request
+
+        return compare_request(words) if recipes is None else CompareRequest.of(words, recipes)
+
     with flow_session(make_request) as request:
         from flows.compare import compare
         from modelyard.models.own_modules import record

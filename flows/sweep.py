@@ -18,7 +18,8 @@ from modelyard.home import Home
 from modelyard.machine.leases import in_use
 from modelyard.machine.store_mark import StoreMark, make_mark
 from modelyard.progress import current_progress
-from modelyard.steps.requests import BuildRequest, CompareRequest
+from modelyard.recipes.request import CompareRequest
+from modelyard.steps.requests import BuildRequest
 from modelyard.sweeps import search, summary
 from modelyard.sweeps.request import SweepRequest
 from modelyard.sweeps.summary import TrialResult
@@ -54,10 +55,7 @@ def sweep(request: SweepRequest, cores: int) -> dict[str, Any]:
 
 
 def _builds(request: SweepRequest, cores: int) -> list[BuildRequest]:
-    wanted = CompareRequest(
-        dataset=request.dataset, recipes=request.recipes(), device=request.device, in_process=True,
-        skip_unreadable=request.skip_unreadable, name=request.model_name,
-    )  # fmt: skip
+    wanted = CompareRequest.of(request.words, request.recipes(), in_process=True)
     builds = [build.model_copy(update={"cores": cores}) for build in prepared_builds(wanted)]
     for build in builds:
         tasks.check_model(build)

@@ -15,10 +15,10 @@ from modelyard.errors import ModelyardError, TrainingKilledError
 from modelyard.home import Home
 from modelyard.progress import EpochReport, current_progress
 from modelyard.promotion import automatic
-from modelyard.recipes import Recipe
+from modelyard.recipes.recipe import Recipe
 from modelyard.registry import aliases
 from modelyard.registry import versions as registry
-from modelyard.registry.vouching import name_back
+from modelyard.registry.vouching import restore_names
 from modelyard.steps.requests import BuildRequest
 from modelyard.tracking import runs
 from modelyard.training.job import read_history
@@ -104,7 +104,7 @@ def export(request: BuildRequest) -> str:
 def register(request: BuildRequest, run_id: str) -> int:
     home, bundle = Home.current(), request.bundle_folder(Home.current())
     with FileLock(home.locks / f"{bundle.name}.lock"):  # two equal commands at once make one version
-        name_back(home)
+        restore_names(home)
         version = registry.find_registered(home, bundle)
         current_progress.get().step(request.label, "registration", done=version is not None)
         if version is None:

@@ -2,7 +2,7 @@
 
 Prefect's own process worker on the pool `modelyard`, with two things beside it: it starts nothing but this
 project's flow (`flows.guard`), and flow runs whose process is gone are marked, and those of a schedule are
-put back, so that they go on from their last checkpoint.
+put back, so that they go on from their last checkpoint. It also sends the alerts that wait for a webhook.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from contextlib import suppress
 import httpx
 
 from flows.ephemeral import own_address
+from modelyard.alerts.record import send_regularly
 from modelyard.home import Home
 from modelyard.machine.environment import configure
 from modelyard.operations.sign_in import make_auth, restart_when_changed
@@ -62,6 +63,7 @@ def main() -> None:
     """
     home = Home.current()
     configure(home)
+    threading.Thread(target=send_regularly, args=(home,), daemon=True).start()
     _wait_for_server(os.environ["PREFECT_API_URL"])
     if own_address(home) is not None:
         auth = os.environ["PREFECT_API_AUTH_STRING"] = make_auth(home)

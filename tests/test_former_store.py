@@ -13,8 +13,10 @@ from modelyard.home import Home
 from modelyard.inference.files import predict_files, released_folder
 from modelyard.registry import history
 from modelyard.registry import versions as registry
-from modelyard.registry.aliases import Move, move_alias, registry_head
-from modelyard.releases.ledger import problems, read_ledger
+from modelyard.registry.aliases import Move, move_alias
+from modelyard.registry.heads import registry_head
+from modelyard.releases.chain import problems
+from modelyard.releases.ledger import read_ledger
 from tests.blank import former_store
 from tests.serving.conftest import running
 
@@ -41,8 +43,8 @@ def test_its_versions_and_ledger_are_read(home: Home, commit: str) -> None:
     found = registry.versions(home, "digits")
     assert [(version.number, version.tags["label"]) for version in found] == [(1, "cnn"), (2, "own.Net")]
     assert {version.number: set(version.aliases) for version in found} == ALIASES[commit]
-    told, altered = history.verify(home, "digits")
-    assert (told.split(",")[0], altered) == (f"{ENTRIES[commit]} entries", [])
+    ledger = history.verify(home, "digits")
+    assert (ledger.checked.split(",")[0], ledger.problems) == (f"{ENTRIES[commit]} entries", [])
 
 
 def test_its_bundles_answer_as_they_did(home: Home, tmp_path: Path) -> None:

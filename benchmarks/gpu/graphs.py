@@ -17,7 +17,7 @@ from benchmarks.gpu.part import Bench
 from benchmarks.gpu.steps import FP32
 from benchmarks.gpu.trainings import epoch_ms, recipe_of
 from benchmarks.textbook.evidence import spread
-from modelyard.recipes import Recipe
+from modelyard.recipes.recipe import Recipe
 from modelyard.samples import ImageForm
 
 WARM, REPEATS, STEPS = 5, 5, 100

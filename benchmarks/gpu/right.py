@@ -14,7 +14,8 @@ from benchmarks.gpu.part import Bench, apart, ended
 from benchmarks.gpu.trainings import DETERMINISTIC, Training, peak_memory, recipe_of
 from modelyard.errors import ModelyardError
 from modelyard.progress import EpochReport
-from modelyard.recipes import ARCHITECTURES, PRESETS
+from modelyard.recipes.cnn import PRESETS
+from modelyard.recipes.named import ARCHITECTURES
 
 FEW_EPOCHS = ("training.epochs=2", "training.min_steps=0")
 FLOOR = 0.5

@@ -20,7 +20,7 @@ from benchmarks.textbook.evidence import spread
 from modelyard.data import batches
 from modelyard.data.datasets import Split
 from modelyard.data.splits import Splits
-from modelyard.recipes import cnn
+from modelyard.recipes.named import make_recipe
 from modelyard.samples import ImageForm
 from modelyard.training import loop
 from modelyard.training.averaging import Averaging
@@ -190,7 +190,7 @@ def _epoch_seconds(bench: Bench, splits: Splits, side: int) -> list[float]:
         "precision=fp32",
         *(["batch_size=32"] if bench.is_dry else []),
     ]
-    recipe = cnn("standard")
+    recipe = make_recipe("cnn", "standard")
     model, seconds = recipe.model.build(ImageForm(3, side, side), 10), list[float]()
     loop.train(
         model, splits, recipe.training.override(short), seed=0, device=torch.device(bench.device),

@@ -17,7 +17,9 @@ from modelyard.data.packed import open_packed
 from modelyard.data.splits import make_splits
 from modelyard.evaluation.predict import predict_logits
 from modelyard.progress import EpochReport
-from modelyard.recipes import Recipe, named_recipes
+from modelyard.recipes.named import make_recipe
+from modelyard.recipes.recipe import Recipe
+from modelyard.sources.peek import describe
 from modelyard.training.job import JOB_FILE, RESULT_FILE, WEIGHTS_FILE, TrainJob, load_trained, run_job
 from modelyard.training.loop import train
 
@@ -29,9 +31,8 @@ DETERMINISTIC = {"CUBLAS_WORKSPACE_CONFIG": ":4096:8"}
 
 def recipe_of(bench: Bench, architecture: str, preset: str, changes: Sequence[str] = ()) -> Recipe:
     """A recipe for MNIST."""
-    return named_recipes(
-        [architecture], preset, [*changes, *(TINY if bench.is_dry else ())], dataset="mnist"
-    )[architecture]
+    recipe = make_recipe(architecture, preset, describe("mnist"))
+    return recipe.override([*changes, *(TINY if bench.is_dry else ())])
 
 
 def ask_for_determinism() -> None:

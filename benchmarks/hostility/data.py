@@ -60,9 +60,9 @@ def _read_idx(folder: Path) -> None:
 
 
 def _read_module(folder: Path) -> None:
-    from modelyard.recipes import make_recipe
+    from modelyard.recipes.named import make_recipe
 
-    make_recipe(f"{folder}/net.py:Net", "smoke", "digits")
+    make_recipe(f"{folder}/net.py:Net", "smoke")
 
 
 def _file(name: str, make: Spoil, folder: Path) -> None:

@@ -18,12 +18,11 @@ from numpy.typing import NDArray
 from benchmarks.peers.formats import Format
 from benchmarks.peers.process import Running
 from benchmarks.peers.servers import HERE
-from modelyard.bundle import read_bundle
+from modelyard.bundle import PARITY_TOLERANCE, read_bundle
 
 BODIES = 64
 VERIFIERS = 16
 ROUNDS = 4
-TOLERANCE = 1e-4
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +76,7 @@ def verify(server: Running, form: Format, samples: Samples) -> float:
 
     with ThreadPoolExecutor(VERIFIERS) as pool:
         worst = max(pool.map(ask, range(VERIFIERS)))
-    if not worst <= TOLERANCE:
+    if not worst <= PARITY_TOLERANCE:
         raise SystemExit(f"{form.name} at port {server.port}: answers differ from onnxruntime by {worst:.2g}")
     return worst
 

@@ -56,15 +56,13 @@ def run(
     """
     configure(Home.current())
     from flows.session import run_compare
-    from modelyard.steps.requests import CompareRequest, compare_request
+    from modelyard.recipes.words import Words
 
-    def request() -> CompareRequest:
-        return compare_request(
-            dataset, architectures=architectures, preset=preset, assignments=assignments,
-            seed=seed, device=device, skip_unreadable=skip_unreadable, name=name,
-        )  # fmt: skip
-
-    result = _beside_a_loop(lambda: run_compare(request))
+    words = Words(
+        dataset=dataset, architectures=tuple(architectures), preset=preset, assignments=tuple(assignments),
+        seed=seed, device=device, skip_unreadable=skip_unreadable, name=name,
+    )  # fmt: skip
+    result = _beside_a_loop(lambda: run_compare(words))
     return RunResult(result["dataset"], result["board"], result["promoted"], result["why"])
 
 

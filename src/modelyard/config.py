@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Sequence
-from typing import Any, Self
+from collections.abc import Iterator, Sequence
+from enum import Enum
+from typing import Any, Self, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -13,6 +14,17 @@ from modelyard.errors import ConfigError
 
 FREE = "kwargs"
 """A field of this name takes whatever keys it is given."""
+
+
+class Part(Enum):
+    """What a field decides, in its `Annotated`; one without belongs to what is made."""
+
+    MADE = "made"
+    """The answer, by more than rounding: it is in the keys of steps."""
+    HOW = "how"
+    """Time, memory, rounding: in no key."""
+    JUDGED = "judged"
+    """What is said of a result: in no key."""
 
 
 class Config(BaseModel):
@@ -24,21 +36,56 @@ class Config(BaseModel):
         """Dotted key -> leaf value, in declaration order."""
         return dict(_leaves(self.model_dump(mode="json"), ""))
 
+    def made(self) -> dict[str, Any]:
+        """The fields that are `Part.MADE`, here and below, as JSON.
+
+        Without those that are None: a new field that is None by default changes nothing.
+        """
+        tree = self.model_dump(mode="json")
+        return {
+            name: value.made() if isinstance(value, Config) else tree[name]
+            for name, value in self
+            if value is not None and name in fields_of(type(self), Part.MADE)
+        }
+
     def override(self, assignments: Sequence[str]) -> Self:
         """A copy with `dotted.key=value` assignments applied; values are JSON or plain text.
 
+        A part that is None is made from its defaults when a key below it is assigned; `part=null` takes it
+        away.
         Raises: ConfigError naming the dotted path and the nearest or legal choices.
         """
-        tree = self.model_dump(mode="json")
+        tree, legal = self.model_dump(mode="json"), list(_keys(type(self), self, ""))
         for assignment in assignments:
             key, separator, text = assignment.partition("=")
             if not separator:
                 raise ConfigError(f"--set expects key=value, received {assignment!r}")
-            _assign(tree, key.strip(), _parse(text.strip()), [*self.flatten(), *_free_keys(tree, "")])
-        try:
-            return type(self).model_validate(tree)
-        except ValidationError as error:
-            raise ConfigError(_describe(error)) from None
+            _assign(tree, key.strip(), _parse(text.strip()), legal)
+        return _validated(type(self), tree)
+
+
+AnyConfig = TypeVar("AnyConfig", bound=Config)
+
+
+def fields_of(kind: type[Config], part: Part) -> list[str]:
+    """The names of those that decide this."""
+    marks = {
+        name: next((mark for mark in field.metadata if isinstance(mark, Part)), Part.MADE)
+        for name, field in kind.model_fields.items()
+    }
+    return [name for name, mark in marks.items() if mark is part]
+
+
+def change(config: AnyConfig, **fields: object) -> AnyConfig:
+    """A copy with other values of some fields, validated as a new one is. Raises: ConfigError."""
+    return _validated(type(config), dict(config) | fields)
+
+
+def _validated(kind: type[AnyConfig], fields: dict[str, Any]) -> AnyConfig:
+    try:
+        return kind.model_validate(fields)
+    except ValidationError as error:
+        raise ConfigError(_describe(error)) from None
 
 
 def _leaves(tree: dict[str, Any], prefix: str) -> list[tuple[str, Any]]:
@@ -51,23 +98,38 @@ def _leaves(tree: dict[str, Any], prefix: str) -> list[tuple[str, Any]]:
     return pairs
 
 
-def _free_keys(tree: dict[str, Any], prefix: str) -> list[str]:
-    parts = {name: value for name, value in tree.items() if isinstance(value, dict)}
-    below = [
-        key for name, value in parts.items() if name != FREE for key in _free_keys(value, f"{prefix}{name}.")
-    ]
-    return [f"{prefix}{FREE}.NAME", *below] if FREE in parts else below
+def _keys(kind: type[Config], config: Config | None, prefix: str) -> Iterator[str]:
+    """What may be assigned in `config`, or in one of this kind that is still to be made."""
+    for name, field in kind.model_fields.items():
+        part = getattr(config, name, None)
+        below = [type(part)] if isinstance(part, Config) else list(_kinds(field.annotation))
+        if name == FREE:
+            yield f"{prefix}{FREE}.NAME"
+        elif not below or type(None) in get_args(field.annotation):
+            yield f"{prefix}{name}"
+        for member in below:
+            yield from _keys(member, part if isinstance(part, Config) else None, f"{prefix}{name}.")
+
+
+def _kinds(annotation: Any) -> Iterator[type[Config]]:
+    """The classes of `Config` of which a field may be one."""
+    if isinstance(annotation, type) and issubclass(annotation, Config):
+        yield annotation
+    for argument in get_args(annotation):
+        yield from _kinds(argument)
 
 
 def _assign(tree: dict[str, Any], key: str, value: object, legal: list[str]) -> None:
     *parents, leaf = key.split(".")
-    for parent in parents:
-        tree = tree.get(parent) if isinstance(tree, dict) else None  # type: ignore[assignment]
-    is_free = parents[-1:] == [FREE] and isinstance(tree, dict) and leaf.isidentifier()
-    if key not in legal and not is_free:
+    is_free = f"{'.'.join(parents)}.NAME" in legal and leaf.isidentifier()
+    if not is_free and key not in legal:
         nearest = difflib.get_close_matches(key, legal, n=1, cutoff=0.5)
         hint = f"did you mean {nearest[0]}? " if nearest else ""
         raise ConfigError(f"unknown recipe key {key!r}: {hint}legal keys: {', '.join(legal)}")
+    for parent in parents:
+        if not isinstance(tree.get(parent), dict):
+            tree[parent] = {}
+        tree = tree[parent]
     tree[leaf] = value
 
 

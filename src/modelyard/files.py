@@ -1,4 +1,4 @@
-"""Writing and checking files so that a crash never leaves half of one behind."""
+"""Reading, writing and checking files; a crash never leaves half of one behind."""
 
 from __future__ import annotations
 
@@ -32,9 +32,7 @@ LONGEST_NAME = 200
 
 
 def is_plain_name(name: str) -> bool:
-    """Whether `name` may be one part of a path: no separator, nothing hidden or unprintable, so that it leads
-    nowhere else.
-    """
+    """Whether `name` may be one part of a path: no separator, nothing hidden or unprintable."""
     return (
         0 < len(name) <= LONGEST_NAME
         and name[0] != "."
@@ -44,11 +42,7 @@ def is_plain_name(name: str) -> bool:
 
 
 def open_regular(path: Path) -> BufferedReader:
-    """A regular file, opened for reading; a FIFO, which would hang, and a device, which never ends, are not
-    opened.
-
-    Raises: OSError.
-    """
+    """A regular file, opened for reading. Raises: OSError, also for a FIFO (it would hang) or a device."""
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     descriptor = os.open(path, flags)  # not Path.open: without O_NONBLOCK it waits for a FIFO's writer
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -79,9 +73,7 @@ def _refuse_constant(name: str) -> NoReturn:
 
 
 def full_path(text: str | Path) -> Path:
-    """Absolute, `~` and links followed; what names no user or no file, or leads in a circle,
-    stays as it is.
-    """
+    """Absolute, `~` and links followed as far as they lead to something."""
     return Path(os.path.realpath(os.path.expanduser(text)))  # noqa: PTH111 - pathlib raises RuntimeError
 
 
@@ -111,7 +103,7 @@ def is_sealed(folder: Path) -> bool:
 
 
 def _refused(path: Path, error: OSError) -> StoreError:
-    """numpy tells a full disk in bytes requested and written, without the system's word for it."""
+    """numpy reports a full disk without the system's own text for it."""
     remedy = "run as its owner" if isinstance(error, PermissionError) else "free space"
     return StoreError(
         f"cannot write {path}: {error.strerror or error}; {remedy} or choose another MODELYARD_HOME"
@@ -123,10 +115,8 @@ def write_atomically(path: Path, content: bytes, *, private: bool = False) -> No
 
     Raises: StoreError when the disk is full or the folder cannot be written.
     """
-    temporary, mode = (
-        path.with_name(f".{path.name}.{os.getpid()}-{uuid.uuid4().hex[:8]}.tmp"),
-        0o600 if private else 0o666,
-    )
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{uuid.uuid4().hex[:8]}.tmp")
+    mode = 0o600 if private else 0o666
     try:
         make_folder(path.parent)
         with open(temporary, "wb", opener=lambda name, flags: os.open(name, flags, mode)) as stream:
@@ -150,8 +140,8 @@ def write_json(path: Path, value: object) -> None:
 def read_private(path: Path) -> str:
     """A file of mode 0600; empty where it is lost, unreadable, not regular, or open to others."""
     with suppress(OSError, ValueError), open_regular(path) as stream:
-        found = os.fstat(stream.fileno())
-        if not found.st_mode & 0o077 and found.st_uid == os.geteuid():
+        status = os.fstat(stream.fileno())
+        if not status.st_mode & 0o077 and status.st_uid == os.geteuid():
             return stream.read().decode()
     return ""
 
@@ -168,9 +158,7 @@ def make_folder(path: Path) -> Path:
 
 
 def open_as_folder(path: Path) -> None:
-    """In a folder that `modelyard store share` opened, open what is new as well, whatever the umask;
-    elsewhere do nothing.
-    """
+    """In a folder that `modelyard store share` opened, open what is new as well, whatever the umask."""
     mode = stat.S_IMODE(path.parent.stat().st_mode)
     if mode & 0o2070 == 0o2050:  # its group reads, does not write, and is that of new files
         path.chmod(mode if path.is_dir() else mode & 0o666)
@@ -231,9 +219,7 @@ def lock_folder(folder: Path, *, shared: bool = False) -> int | None:
 
 
 def hold_folder(folder: Path, owner: object) -> None:
-    """Say that `owner` uses a folder, as long as it lives: housekeeping of this machine leaves it where it
-    is.
-    """
+    """As long as `owner` lives, housekeeping of this machine does not remove the folder."""
     with suppress(FileNotFoundError):
         descriptor = lock_folder(folder, shared=True)
         if descriptor is not None:

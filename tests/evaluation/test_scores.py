@@ -18,6 +18,7 @@ from modelyard.evaluation.metrics import (
     lowest_recalls,
     never_given,
     of_classes,
+    per_class,
     score,
 )  # fmt: skip
 from modelyard.evaluation.plots import Answers, draw_report
@@ -65,16 +66,28 @@ def test_uneven_classes_are_not_hidden_by_accuracy(
     )
 
 
-def test_balanced_accuracy_is_scikit_learns() -> None:
-    from sklearn.metrics import balanced_accuracy_score
+@pytest.mark.parametrize("classes", [2, 5, 11])
+def test_scores_are_scikit_learns(classes: int) -> None:
+    """To the last bit, so that either may compute them; F1 has another formula there and rounds otherwise."""
+    from sklearn import metrics
 
-    generator = np.random.default_rng(0)
-    labels_N, probabilities_NK = (
-        generator.choice(5, 300, p=[0.6, 0.2, 0.1, 0.06, 0.04]),
-        generator.random((300, 5)),
+    generator = np.random.default_rng(classes)
+    logits_NK = 3 * generator.normal(size=(700, classes)).astype(np.float32)
+    labels_N = np.concatenate([np.arange(classes), generator.integers(0, classes, 700 - classes)])
+    probabilities_NK = softmax(logits_NK, 1.3)
+    answers_N, every = probabilities_NK.argmax(1), range(classes)
+    matrix_KK = confusion_matrix(probabilities_NK, labels_N)
+    precision_K, recall_K, f1_K = per_class(matrix_KK)
+    theirs = metrics.precision_recall_fscore_support(labels_N, answers_N, labels=every, zero_division=0)
+    assert np.array_equal(matrix_KK, metrics.confusion_matrix(labels_N, answers_N, labels=every))
+    assert np.array_equal(precision_K, theirs[0]) and np.array_equal(recall_K, theirs[1])
+    assert f1_K == pytest.approx(theirs[2], rel=1e-14)
+    scores = score(probabilities_NK, labels_N)
+    assert scores.balanced_accuracy == metrics.balanced_accuracy_score(labels_N, answers_N)
+    assert scores.brier == metrics.brier_score_loss(
+        labels_N, probabilities_NK, labels=every, scale_by_half=False
     )
-    expected = balanced_accuracy_score(labels_N, probabilities_NK.argmax(1))
-    assert score(probabilities_NK, labels_N).balanced_accuracy == pytest.approx(expected)
+    assert scores.nll == metrics.log_loss(labels_N, probabilities_NK, labels=every)
 
 
 def test_always_the_majority_scores_exactly_the_majoritys_share() -> None:

@@ -15,7 +15,7 @@ from modelyard.export.graphs import GRAPH_FILE, graph_name
 from modelyard.export.onnx import DeployedModel, export_onnx
 from modelyard.export.parity import torch_probabilities
 from modelyard.inference.session import classify, open_session
-from modelyard.recipes import ARCHITECTURES, make_recipe
+from modelyard.recipes.named import ARCHITECTURES, make_recipe
 from modelyard.samples import ImageForm
 
 HEIGHT, WIDTH, CHANNELS, CLASSES = 14, 22, 3, 7

@@ -1,6 +1,4 @@
-"""The real command on a real store: killed, told to end, its training killed, each time gone on with; rerun,
-predict.
-"""
+"""The real command on a real store: killed and gone on with, its training killed; rerun, predict."""
 
 from __future__ import annotations
 
@@ -16,12 +14,11 @@ import psutil
 import pytest
 from PIL import Image
 
-from modelyard.alerts.record import read_record
 from modelyard.bundle import open_bundle
 from modelyard.home import Home
 from modelyard.inference.files import predict_files, released_folder
 from modelyard.promotion.manual import promote_version, rollback
-from modelyard.promotion.repairs import NOT_SETTLED, settle_all
+from modelyard.promotion.repairs import settle_all
 from modelyard.registry import history
 from modelyard.registry.standing import discrepancies
 from modelyard.registry.versions import versions
@@ -30,7 +27,9 @@ from modelyard.sources.sources import load_dataset
 from modelyard.tracking.reconcile import NOTE, reconcile
 from modelyard.tracking.store import open_store
 from tests.blank import Templates
-from tests.flows.command import ROOT, RUN, environment_below, started, started_until, words_of
+from tests.flows.command import ROOT, RUN, environment_below, started_until, words_of
+
+TRAINING = "modelyard.training"
 
 
 @pytest.fixture(scope="module")
@@ -69,53 +68,31 @@ def killed(environment: dict[str, str], home: Home) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def terminated(killed: dict[str, Any], environment: dict[str, str], home: Home) -> dict[str, Any]:
-    """The same command again, told to end in the third training."""
+def finished(killed: dict[str, Any], environment: dict[str, str]) -> dict[str, Any]:
+    """The same command again, to its end, though its third training is killed once."""
     assert killed["checkpoints"]
-    process, family, said = started_until(RUN, environment, "transformer  epoch 1/2")
-    process.terminate()
-    said += process.communicate()[1]
-    client, experiment = open_store(home)
-    (run,) = client.search_runs([experiment], "attributes.status = 'KILLED'")
-    return {
-        "code": process.returncode,
-        "stderr": said,
-        "left": psutil.wait_procs(family, timeout=10)[1],
-        "run": run,
-    }
-
-
-@pytest.fixture(scope="module")
-def finished(terminated: dict[str, Any], environment: dict[str, str]) -> dict[str, Any]:
-    """The same command a third time, to its end, though its training is killed once."""
-    assert terminated["code"]
-    process = started(RUN, environment)
+    process, _, said = started_until(RUN, environment, "transformer  epoch 1/2")
     _kill_training(process)
-    result, said = process.communicate()
-    assert process.returncode == 0, said
-    return {"stderr": said, "result": json.loads(result)}
+    result, rest = process.communicate()
+    assert process.returncode == 0, said + rest
+    return {"stderr": said + rest, "result": json.loads(result)}
 
 
 def _kill_training(run: subprocess.Popen[str]) -> None:
     """SIGKILL for the training alone, as the kernel does when memory runs out."""
-    while run.poll() is None:
-        for child in psutil.Process(run.pid).children():
-            if "modelyard.training" in words_of(child):
-                child.kill()
-                return
-        time.sleep(0.05)
+    (training,) = [child for child in psutil.Process(run.pid).children() if TRAINING in words_of(child)]
+    training.kill()
 
 
 @pytest.mark.fault("a run is killed in the second of three trainings", how="SIGKILL of `modelyard run`")
 def test_after_a_kill_the_first_is_not_repeated_and_the_second_goes_on(
-    killed: dict[str, Any], terminated: dict[str, Any]
+    killed: dict[str, Any], finished: dict[str, Any]
 ) -> None:
     assert killed["orphans"] == []
     assert len(killed["checkpoints"]) == 1
-    assert "cnn  training: done before, skipped" in terminated["stderr"]
-    assert "rnn  epoch 1/2" not in terminated["stderr"]
-    assert "rnn  epoch 2/2" in terminated["stderr"]
-    assert "transformer  epoch 1/2" in terminated["stderr"]
+    assert "cnn  training: done before, skipped" in finished["stderr"]
+    assert "rnn  epoch 1/2" not in finished["stderr"]
+    assert "rnn  epoch 2/2" in finished["stderr"]
 
 
 def test_reconciling_marks_the_killed_run_and_removes_its_scratch_folder(killed: dict[str, Any]) -> None:
@@ -141,26 +118,15 @@ def test_all_that_a_run_leaves_is_its_owners_alone(finished: dict[str, Any], hom
     ] == []
 
 
-@pytest.mark.fault("a run is told to end in its training", how="SIGTERM to `modelyard run`")
-def test_a_terminated_run_is_marked_leaves_nothing_and_tells_how_to_go_on(
-    terminated: dict[str, Any], home: Home
-) -> None:
-    assert terminated["code"] == 128 + signal.SIGTERM
-    assert "run the same command again to go on from the last checkpoint" in terminated["stderr"]
-    assert terminated["left"] == []
-    assert terminated["run"].data.tags["label"] == "transformer"
-    assert [entry["kind"] for entry in read_record(home)] == ["crash"]
-
-
 @pytest.mark.fault("a training is killed under its run", how="SIGKILL of the training alone")
 def test_a_killed_training_is_started_again_and_goes_on(
-    finished: dict[str, Any], terminated: dict[str, Any], home: Home
+    killed: dict[str, Any], finished: dict[str, Any], home: Home
 ) -> None:
     assert finished["stderr"].count("transformer  training ...") == 2
-    assert "transformer  epoch 1/2" not in finished["stderr"]
+    assert finished["stderr"].count("transformer  epoch 1/2") == 1
     assert "transformer  epoch 2/2" in finished["stderr"]
     client, _ = open_store(home)
-    assert client.get_run(terminated["run"].info.run_id).info.status == "FINISHED"
+    assert client.get_run(killed["run"].info.run_id).info.status == "FINISHED"
 
 
 def test_every_architecture_is_recorded_registered_and_released(finished: dict[str, Any], home: Home) -> None:
@@ -242,18 +208,18 @@ def test_a_registry_that_people_edit_blocks_nothing_and_differs_aloud(
     )
     assert f"NOTE: {other} of digits: version {board[other]} is not in MLflow any more" in again.stderr
     assert client.get_registered_model("digits").aliases["champion"] == 4 == served(home)
-    assert [done for _, done in settle_all(home) if done.startswith(NOT_SETTLED)] == []
+    assert [each.done for each in settle_all(home) if each.failed] == []
     (last,) = set(board.values()) - {champion.number, board[other]}
     promote_version(home, f"digits@{last}", force=True)
     assert "-> 4, rolled back" in rollback(home, "digits")
     client.rename_registered_model("digits", "ciphers")
     (found,) = discrepancies(home)
     assert "named ciphers in MLflow" in str(found)
-    assert (served(home), history.verify(home, "digits")[1]) == (4, [str(found)])
-    assert [done for _, done in settle_all(home)] == ["named back"]
+    assert (served(home), history.verify(home, "digits").problems) == (4, [str(found)])
+    assert [each.done for each in settle_all(home)] == ["named back"]
     assert [version.number for version in versions(home, "digits")] == [last, 4]
     assert read_release(released_folder(home, "digits@champion")).is_recorded, "what a server loads"
-    assert history.verify(home, "digits")[1] == []
+    assert history.verify(home, "digits").problems == []
 
 
 def served(home: Home) -> int:

@@ -21,7 +21,7 @@ from modelyard.files import sha256_of_file
 from modelyard.home import Home
 from modelyard.models import own_code
 from modelyard.models.own_modules import ONLY_RECORDED, record
-from modelyard.recipes import named_recipes
+from modelyard.recipes.named import make_recipe
 from modelyard.samples import ImageForm
 
 HOME = Home(Path("/store"))
@@ -139,8 +139,7 @@ def test_a_scheduled_module_is_one_that_was_recorded_and_not_edited(
 
     def imported(*changes: str) -> None:
         own_code.load.cache_clear()
-        for recipe in named_recipes([f"{net}:Net"], "smoke", changes).values():
-            recipe.model.build(ImageForm(1, 28, 28), 10)
+        make_recipe(f"{net}:Net", "smoke").override(changes).model.build(ImageForm(1, 28, 28), 10)
 
     def refused(why: str, *changes: str) -> None:
         with pytest.raises(ConfigError, match=why):

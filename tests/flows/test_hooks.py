@@ -15,7 +15,8 @@ from flows.hooks import tell_crash, tell_failure, tell_refusal
 from modelyard.alerts.record import read_record
 from modelyard.errors import DataRefused
 from modelyard.home import Home
-from modelyard.promotion.automatic import NOT_COMPARED, REFUSED, Verdict
+from modelyard.promotion.automatic import Verdict
+from modelyard.promotion.comparison import NOT_COMPARED, REFUSED
 
 
 @flow
@@ -45,13 +46,12 @@ def test_each_end_is_told_by_its_kind(store: Path) -> None:
 
 
 def test_a_refusal_is_told_once_and_being_no_better_is_not(store: Path) -> None:
-    tell_refusal("lit", Verdict(False, "not better on validation than version 1", {"champion_version": 1}))
+    tell_refusal("lit", Verdict(None, "not better on validation than version 1", {"champion_version": 1}))
     for champion in (1, 1, 2):
-        tell_refusal("lit", Verdict(False, f"{REFUSED}, overall: worse", {"champion_version": champion}))
+        tell_refusal("lit", Verdict(None, f"{REFUSED}, overall: worse", {"champion_version": champion}))
     for _ in range(2):
         tell_refusal(
-            "lit",
-            Verdict(False, f"{NOT_COMPARED}: classes of version 3 are gone: a", {"champion_version": 3}),
+            "lit", Verdict(None, f"{NOT_COMPARED}: classes of version 3 are gone: a", {"champion_version": 3})
         )
     told = [(entry["kind"], entry["facts"]["champion"]) for entry in read_record(Home(store / "runs"))]
     assert told == [("refused", 1), ("refused", 2), ("refused", 3)]
@@ -62,4 +62,4 @@ def test_a_hook_survives_a_store_that_cannot_be_written(
 ) -> None:
     (store / "runs").write_text("no folder")
     tell_failure(compare, a_run(), failed(ValueError("x")))
-    assert "could not be told" in caplog.text
+    assert "could not be recorded or sent" in caplog.text

@@ -18,7 +18,7 @@ from flows import sweep
 from flows.ephemeral import own_address
 from flows.hooks import tell_failure
 from flows.reconciliation import GRACE, _is_gone
-from flows.refresh import RefreshRequest, refresh
+from flows.refresh import refresh
 from flows.sweep import _result
 from modelyard.errors import AnotherStoreError, ConfigError, StoreError
 from modelyard.home import Home
@@ -26,6 +26,8 @@ from modelyard.machine.identity import identity
 from modelyard.machine.store_mark import StoreMark
 from modelyard.operations import supervision
 from modelyard.operations.state import UpState, running_state, write_state
+from modelyard.operations.status import part_statuses
+from modelyard.recipes.words import Words
 from tests.elsewhere import elsewhere
 
 MARK = StoreMark(id="0" * 16, host="driver", root="/driver/runs", lease="1-2.json")
@@ -41,7 +43,7 @@ def run_search() -> None:
 
 
 def run_schedule() -> None:
-    refresh.fn(RefreshRequest(dataset="digits"), MARK)
+    refresh.fn(Words(dataset="digits"), MARK)
 
 
 @pytest.mark.parametrize("work", [run_trial, run_search, run_schedule])
@@ -113,4 +115,4 @@ def test_an_up_of_another_container_is_told_and_not_sent_the_string(
     with pytest.raises(ConfigError, match=f"runs already on .* {there}"):
         supervision.refuse_second(home)
     with pytest.raises(StoreError, match=f"supervisor {there} does not answer"):
-        supervision.rows(home)
+        part_statuses(home)

@@ -38,7 +38,7 @@ from flows.ephemeral import ephemeral_server, is_own
 from flows.placement import placed
 from flows.processes import _wait_until_ready
 from flows.reconciliation import MAX_ATTEMPTS, PUT_BACK, claim, reconcile
-from flows.refresh import ENTRYPOINT, RefreshRequest, _cover_missed
+from flows.refresh import ENTRYPOINT, _cover_missed
 from flows.schedule import NewSchedule, parse_cron
 from modelyard.cli import schedule as cli_schedule
 from modelyard.errors import ConfigError, StoreError
@@ -46,7 +46,9 @@ from modelyard.home import Home
 from modelyard.machine.identity import identity
 from modelyard.machine.store_mark import StoreMark
 from modelyard.operations.work_pool import POOL
-from modelyard.steps.requests import BuildRequest, CompareRequest, compare_request
+from modelyard.recipes.request import CompareRequest, compare_request
+from modelyard.recipes.words import Words
+from modelyard.steps.requests import BuildRequest
 from modelyard.sweeps.request import SweepRequest
 from modelyard.tracking.relocation import rewrite_schedules
 from tests.blank import Templates
@@ -72,10 +74,7 @@ def client(tmp_path_factory: pytest.TempPathFactory, templates: Templates) -> It
 def nightly(client: SyncPrefectClient) -> Iterator[str]:
     schedule.add(
         NewSchedule(
-            name="nightly",
-            cron="0 2 * * *",
-            timezone="Europe/Berlin",
-            request=RefreshRequest(dataset="digits"),
+            name="nightly", cron="0 2 * * *", timezone="Europe/Berlin", request=Words(dataset="digits")
         )
     )
     yield "nightly"
@@ -145,14 +144,12 @@ def test_a_schedule_is_listed_and_not_added_twice(client: SyncPrefectClient, nig
     assert str(row["next"].tzinfo) == "Europe/Berlin"
     with pytest.raises(ConfigError, match=r"schedule 'nightly' exists; .*modelyard schedule change nightly"):
         schedule.add(
-            NewSchedule(
-                name=nightly, cron="0 3 * * *", timezone="UTC", request=RefreshRequest(dataset="digits")
-            )
+            NewSchedule(name=nightly, cron="0 3 * * *", timezone="UTC", request=Words(dataset="digits"))
         )
     with pytest.raises(ConfigError, match="unknown schedule 'nihgtly': expected nightly"):
         schedule.remove("nihgtly")
     deployment = schedule.find(client, nightly)
-    assert RefreshRequest.model_validate(deployment.parameters["request"]) == RefreshRequest(dataset="digits")
+    assert Words.model_validate(deployment.parameters["request"]) == Words(dataset="digits")
     assert "store" not in deployment.parameters
 
 
@@ -262,8 +259,8 @@ def test_a_change_keeps_the_history(client: SyncPrefectClient, nightly: str) -> 
     schedule.change(new.model_copy(update={"timezone": "Asia/Tokyo", "environment": store, "store": mark}))
     schedule.change(schedule.changed(nightly, {}, 300).model_copy(update={"cron": "0 3 * * *"}))
     found = schedule.find(client, nightly)
-    told = RefreshRequest(dataset="digits", preset="smoke", assignments=("data.labels=300",))
-    assert (found.id, RefreshRequest.model_validate(found.parameters["request"])) == (before, told)
+    told = Words(dataset="digits", preset="smoke", assignments=("data.labels=300",))
+    assert (found.id, Words.model_validate(found.parameters["request"])) == (before, told)
     assert StoreMark.model_validate(found.parameters["store"]) == mark, "whose it is, is no word"
     assert found.job_variables == {"env": {"MODELYARD_DATA": "/data", **store}}
     assert found.schedules[0].schedule == CronSchedule(cron="0 3 * * *", timezone="Asia/Tokyo")
@@ -400,7 +397,7 @@ def test_the_schedules_of_a_moved_store_run_where_it_is_now(client: SyncPrefectC
     stores = {"ours": "/was/here", "theirs": "/was/here-too"}
     for name, store in stores.items():
         told = {"MODELYARD_HOME": store, "MODELYARD_DATA": "/was/here/data"}
-        request = RefreshRequest(dataset="digits")
+        request = Words(dataset="digits")
         schedule.add(
             NewSchedule(name=name, cron="0 2 * * *", timezone="UTC", request=request, environment=told)
         )
@@ -433,7 +430,7 @@ def test_prefects_file_holds_deployments_that_load() -> None:
     assert whole["pull"] == []
     assert deployment["entrypoint"] == ENTRYPOINT
     assert load_flow_from_entrypoint(deployment["entrypoint"]).name == "refresh"
-    assert RefreshRequest.model_validate(deployment["parameters"]["request"]).dataset == "auto"
+    assert Words.model_validate(deployment["parameters"]["request"]).dataset == "auto"
     assert isinstance(parse_cron(**deployment["schedules"][0]), CronSchedule)
 
 
@@ -454,7 +451,7 @@ def test_a_schedule_keeps_its_models_name_and_where_its_data_are(
         model,
         str(store / "images"),
     )
-    assert compare_request(**added[0].request.model_dump()).name == model
+    assert compare_request(added[0].request).name == model
     assert (
         modelyard(
             "schedule", "add", "compare", "--cron", "0 2 * * *", "-d", "images", "--model-name", "No Name"
@@ -493,7 +490,7 @@ def test_nothing_of_this_machine_goes_into_another_ones_pool(
     )
 
     def new(dataset: str, *architectures: str) -> NewSchedule:
-        request = RefreshRequest(dataset=dataset, architectures=architectures)
+        request = Words(dataset=dataset, architectures=architectures)
         asked = NewSchedule(name="x", cron="@daily", timezone="UTC", pool=pool, request=request)
         return placed(asked, own_server=is_own(Home.current()))
 

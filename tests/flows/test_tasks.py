@@ -11,8 +11,9 @@ from modelyard import steps
 from modelyard.bundle import MODEL_FILE, open_bundle
 from modelyard.home import Home
 from modelyard.housekeeping.rubbish import Policy, remove_rubbish
-from modelyard.recipes import make_recipe
+from modelyard.recipes.named import make_recipe
 from modelyard.registry import versions as registry
+from modelyard.sources.peek import describe
 from modelyard.steps.requests import BuildRequest
 from modelyard.tracking import runs
 from modelyard.tracking.store import open_store
@@ -29,7 +30,7 @@ def home(warm_store: Path) -> Home:
 def built(home: Home) -> tuple[str, int]:
     """The tasks of flow `build` without Prefect's engine: MLflow run and version."""
     request = BuildRequest(
-        recipe=make_recipe("cnn", "smoke", "digits").override(SMALL),
+        recipe=make_recipe("cnn", "smoke", describe("digits")).override(SMALL),
         label="cnn",
         seed=0,
         in_process=True,

@@ -20,7 +20,7 @@ from modelyard.registry import history
 from modelyard.registry import versions as registry
 from modelyard.registry.aliases import Move, move_alias
 from modelyard.registry.standing import discrepancies
-from modelyard.releases.folders import read_pointers
+from modelyard.releases.pointers import read_pointers
 from modelyard.tracking.store import open_store
 from tests.blank import former_store
 
@@ -67,7 +67,7 @@ def test_a_store_that_differs_from_mlflow_is_restored_as_it_was(tmp_path: Path) 
     backup(used, tmp_path / "differs.tar")
     restore(there, tmp_path / "differs.tar")
     (found,) = discrepancies(there)
-    assert history.verify(there, "digits")[1] == [str(found)]
+    assert history.verify(there, "digits").problems == [str(found)]
 
 
 def test_ledger_registry_and_releases_agree_although_aliases_move_meanwhile(tmp_path: Path) -> None:
@@ -96,7 +96,7 @@ def test_ledger_registry_and_releases_agree_although_aliases_move_meanwhile(tmp_
     }
     served = {pointer.alias: int(pointer.version) for pointer in pointers.values()}
     assert served | {"previous": 0} == aliases | {"previous": 0}
-    assert history.verify(there, "digits")[1] == []
+    assert history.verify(there, "digits").problems == []
 
 
 @pytest.mark.parametrize("moves", [0, 1, 4])

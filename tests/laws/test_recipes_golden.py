@@ -7,7 +7,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from modelyard.recipes import named_recipes
+from modelyard.recipes.named import named
+from modelyard.recipes.words import Words
 from tests.laws import golden
 
 ARCHITECTURES = (
@@ -32,8 +33,8 @@ def made(architecture: str, preset: str, dataset: str) -> dict[str, Any]:
 
     Left out: what is None, where an own module lies, which version of a library is installed.
     """
-    (recipe,) = named_recipes([architecture], preset, dataset=dataset).values()
-    values = _flat(recipe.made())
+    (recipe,) = named(Words(dataset=dataset, architectures=(architecture,), preset=preset)).values()
+    values = _flat(recipe.recorded())
     values.pop("model.file", None)
     if values["model.architecture"] in ("torchvision", "timm"):
         del values["model.source_digest"]
@@ -42,7 +43,7 @@ def made(architecture: str, preset: str, dataset: str) -> dict[str, Any]:
 
 def judged() -> dict[str, Any]:
     """The same of what no key is made of, in any recipe."""
-    (recipe,) = named_recipes(["cnn"], "standard").values()
+    (recipe,) = named(Words(dataset="", architectures=("cnn",))).values()
     in_keys = made("cnn", "standard", "")
     return {key: value for key, value in _flat(recipe.model_dump(mode="json")).items() if key not in in_keys}
 
@@ -64,7 +65,7 @@ def present(folder: Path) -> dict[str, Any]:
     tree: dict[str, Any] = {"judged": judged(), "labels": {}}
     for architecture in ARCHITECTURES:
         word = architecture.replace("own.py", str(own))
-        tree["labels"][architecture] = next(iter(named_recipes([word], "standard")))
+        tree["labels"][architecture] = next(iter(named(Words(dataset="", architectures=(word,)))))
         first = made(word, "standard", DATA[0])
         tree[architecture] = {"all": first}
         for preset in PRESETS:

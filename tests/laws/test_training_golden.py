@@ -21,7 +21,8 @@ import torch
 from modelyard.data.datasets import Dataset
 from modelyard.data.splits import DataConfig, make_splits
 from modelyard.progress import EpochReport
-from modelyard.recipes import named_recipes
+from modelyard.recipes.named import named
+from modelyard.recipes.words import Words
 from modelyard.samples import ImageForm
 from modelyard.sources.sources import load_dataset
 from modelyard.training.loop import train
@@ -106,9 +107,8 @@ def trained(digits: Dataset, architecture: str, setting: str, checkpoint: Path |
     """A small model; with a checkpoint the training is interrupted after its first epoch and goes on."""
     changes = [f"training.{change}" for change in (*SHORT, *SETTINGS.get(setting, ()))]
     preset = "tiny" if architecture in ("cnn", "rnn", "transformer") else "smoke"
-    (recipe,) = named_recipes(
-        [architecture], preset, [*changes, *OF_ONE.get((architecture, setting), ())]
-    ).values()
+    words = Words(dataset="", architectures=(architecture,), preset=preset, assignments=tuple(changes))
+    (recipe,) = named(words, OF_ONE.get((architecture, setting), ())).values()
     small = Dataset(digits.name, digits.train.take(np.arange(IMAGES)), digits.test, digits.classes, "")
     splits = make_splits(small, DataConfig())
 

@@ -27,7 +27,7 @@ from modelyard.home import Home
 from modelyard.machine.environment import callers_files, configure, private_files
 from modelyard.machine.sharing import close_root, share, unshare
 from modelyard.operations.sign_in import auth_file, make_auth
-from modelyard.registry import ledger
+from modelyard.releases import ledger_writer
 from tests.readers import as_user
 from tests.serving.bundles import Linear, images, release, write_bundle
 
@@ -85,7 +85,7 @@ def move_on(home: Home, version: int) -> None:
             "who": "x",
             "why": "y",
         }
-        ledger.append(home.releases / "fruit", [entry])
+        ledger_writer.append(home.releases / "fruit", [entry])
         write_json(home.releases / "fruit" / f"{version}.gates.json", {})
         write_atomically(home.releases / "fruit" / "champion.alias", f"{version}\n".encode())
 

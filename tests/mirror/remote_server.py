@@ -24,7 +24,8 @@ from mlflow.tracking import MlflowClient
 from modelyard.files import sha256_of_file
 from modelyard.home import Home
 from modelyard.machine.store_mark import store_id
-from modelyard.mirror.copies import MODEL_TAG, RUN_TAG, history, point
+from modelyard.mirror.copies import MODEL_TAG, RUN_TAG
+from modelyard.mirror.metrics import history, point
 from modelyard.mirror.sent import files_of, local_models, local_runs
 from modelyard.mirror.version_copies import VERSION_TAG
 from modelyard.tracking.store import EXPERIMENT, open_store

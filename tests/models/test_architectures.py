@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from modelyard.models import CnnConfig, TransformerConfig
 from modelyard.models.cnn import _Resize
 from modelyard.models.size import measure_size
-from modelyard.recipes import ARCHITECTURES, make_recipe
+from modelyard.recipes.named import ARCHITECTURES, make_recipe
 from modelyard.samples import ImageForm
 
 ALL = (*ARCHITECTURES, "lenet", "lstm", "vit")

@@ -13,10 +13,12 @@ from modelyard.data.packed import pack
 from modelyard.errors import ConfigError, ExportError
 from modelyard.home import Home
 from modelyard.models import CustomConfig, own_code
-from modelyard.recipes import make_recipe, named_recipes
+from modelyard.recipes.named import make_recipe, named
+from modelyard.recipes.request import compare_request
+from modelyard.recipes.words import Words
 from modelyard.samples import ImageForm
 from modelyard.steps import check_model
-from modelyard.steps.requests import BuildRequest, compare_request
+from modelyard.steps.requests import BuildRequest
 from tests.bundles import lit_dataset
 from tests.data.samples import image_folder
 
@@ -71,7 +73,7 @@ def test_a_sound_module_passes_and_is_named_after_its_file(tmp_path: Path) -> No
     (tmp_path / "nets.py").write_text(
         f"from __future__ import annotations\n{SOURCE}"
     )  # dataclasses then need their module
-    assert list(named_recipes([f"{tmp_path}/nets.py:Fine"], "smoke")) == ["nets.Fine"]
+    assert list(named(Words(dataset="", architectures=(f"{tmp_path}/nets.py:Fine",)))) == ["nets.Fine"]
 
 
 @pytest.mark.parametrize(
@@ -318,10 +320,8 @@ def test_two_files_of_one_name_have_two_labels(tmp_path: Path) -> None:
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "nets.py").write_text(SOURCE)
-    assert list(named_recipes([f"{tmp_path}/{folder}/nets.py:Fine" for folder in "ab"], "smoke")) == [
-        "nets.Fine",
-        "b.nets.Fine",
-    ]
+    names = tuple(f"{tmp_path}/{folder}/nets.py:Fine" for folder in "ab")
+    assert list(named(Words(dataset="", architectures=names))) == ["nets.Fine", "b.nets.Fine"]
 
 
 def test_what_does_not_fit_is_told_before_any_image_is_decoded(
@@ -334,15 +334,7 @@ def test_what_does_not_fit_is_told_before_any_image_is_decoded(
         source = SOURCE.replace("return self.layer", f"assert images.shape[2] != {height}; return self.layer")
         (tmp_path / "nets.py").write_text(source)
         with pytest.raises(ConfigError, match=r"nets\.py:Fine: fails \(AssertionError"):
-            compare_request(
-                dataset,
-                architectures=[f"{tmp_path}/nets.py:Fine"],
-                preset="smoke",
-                assignments=(),
-                seed=0,
-                device="cpu",
-                skip_unreadable=False,
-            )
+            compare_request(Words(dataset=dataset, architectures=(f"{tmp_path}/nets.py:Fine",)))
 
 
 def test_an_edit_of_the_source_is_another_model(tmp_path: Path) -> None:

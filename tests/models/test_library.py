@@ -9,7 +9,8 @@ import torch
 
 from modelyard.errors import ConfigError
 from modelyard.models import CustomConfig, library
-from modelyard.recipes import named_recipes
+from modelyard.recipes.named import named
+from modelyard.recipes.words import Words
 from modelyard.samples import ImageForm
 
 NAMES = [
@@ -31,8 +32,9 @@ def test_it_answers_for_grey_and_coloured_images_and_can_be_trained(name: str, c
 
 
 def test_its_name_is_its_label_and_its_arguments_are_given() -> None:
-    recipe = named_recipes(["torchvision:resnet18"], "smoke", ["model.kwargs.zero_init_residual=true"])[
-        "torchvision:resnet18"
+    name, assignments = "torchvision:resnet18", ("model.kwargs.zero_init_residual=true",)
+    recipe = named(Words(dataset="digits", architectures=(name,), preset="smoke", assignments=assignments))[
+        name
     ]
     model = recipe.model.build(ImageForm(1, 28, 28), 10)
     assert float(model.get_parameter("layer1.0.bn2.weight").detach().abs().max()) == 0

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import configparser
 import os
-import signal
 import socket
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
 
-import psutil
 import pytest
 from supervisor.options import ServerOptions
 
@@ -25,10 +22,11 @@ from modelyard.errors import ConfigError, StoreError
 from modelyard.files import make_folder
 from modelyard.home import Home
 from modelyard.machine.identity import identity
-from modelyard.operations import sign_in, supervision
+from modelyard.operations import sign_in, status, supervision, supervisord
 from modelyard.operations.parts import NAMES, bind, hold, make_parts
 from modelyard.operations.sign_in import auth_file, make_auth
 from modelyard.operations.state import UpState, read_state, remove_state, running_state, write_state
+from modelyard.operations.status import part_state, part_statuses
 from modelyard.operations.work_pool import worker_state
 
 
@@ -49,7 +47,7 @@ def free_ports() -> dict[str, int]:
 
 
 def test_every_part_is_bound_to_the_supervisor_and_started_again(home: Home) -> None:
-    text = supervision._configuration(home, make_parts(home, free_ports()), Path("/tmp/socket"))
+    text = supervisord.configuration(home, make_parts(home, free_ports()), Path("/tmp/socket"))
     parsed = configparser.ConfigParser()
     parsed.read_string(text)
     for name in NAMES:
@@ -62,7 +60,7 @@ def test_every_part_is_bound_to_the_supervisor_and_started_again(home: Home) -> 
 def test_supervisord_takes_a_store_of_any_name(home: Home) -> None:
     file, options = make_folder(home.logs).with_name("supervisord.conf"), ServerOptions()
     make_folder(home.state)
-    file.write_text(supervision._configuration(home, make_parts(home, free_ports()), home.state / "up.sock"))
+    file.write_text(supervisord.configuration(home, make_parts(home, free_ports()), home.state / "up.sock"))
     options.realize(["--configuration", str(file)])
     logs = {group.name: group.process_configs[0].stdout_logfile for group in options.process_group_configs}
     assert logs == {name: f"{home.logs}/{name}.log" for name in NAMES}
@@ -97,10 +95,10 @@ def test_the_socket_of_a_deep_store_is_in_a_new_folder_of_this_user(
     deep, base = Home(tmp_path / ("x" * 120)), Path(tempfile.mkdtemp())
     monkeypatch.setattr(tempfile, "tempdir", str(base))
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(base) if runtime else str(base / "gone"))
-    first, second = supervision._socket_path(deep), supervision._socket_path(deep)
+    first, second = supervisord.socket_path(deep), supervisord.socket_path(deep)
     assert first != second and first.is_relative_to(base)
     assert first.parent.stat().st_mode & 0o777 == 0o700
-    assert len(os.fsencode(first)) <= supervision.MAX_SOCKET_PATH
+    assert len(os.fsencode(first)) <= supervisord.MAX_SOCKET_PATH
     for path in (first, second):
         write_state(deep, UpState(process="", socket=str(path), addresses={}))
         remove_state(deep)
@@ -180,7 +178,7 @@ def test_the_string_goes_to_our_own_server_alone(home: Home, monkeypatch: pytest
 
 
 def test_what_ran_is_told_from_what_runs(home: Home) -> None:
-    assert (running_state(home), supervision.rows(home), supervision.stop(home)) == (None, [], False)
+    assert (running_state(home), part_statuses(home), supervision.stop(home)) == (None, [], False)
     with pytest.raises(ConfigError, match="nothing runs; start it with: modelyard up"):
         supervision.restart(home, "worker")
     process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
@@ -192,25 +190,25 @@ def test_what_ran_is_told_from_what_runs(home: Home) -> None:
     ):
         supervision.refuse_second(home)
     with pytest.raises(StoreError, match="the supervisor does not answer"):
-        supervision.rows(home)
+        part_statuses(home)
     process.kill()
     process.communicate()
     assert running_state(home) is None
     with pytest.raises(
         StoreError, match="was killed and its parts ended with it; start it with: modelyard up"
     ):
-        supervision.rows(home)
+        part_statuses(home)
     assert not supervision.stop(home)
     assert read_state(home) is None
 
 
 def test_a_part_that_is_slow_is_not_told_to_be_starting(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(supervision, "PATIENCE", 0.2)
+    monkeypatch.setattr(status, "PATIENCE", 0.2)
     info = {"name": "mlflow", "statename": "RUNNING"}
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        assert supervision._state(home, info, address) == "no answer in 0.2 s"
-    assert supervision._state(home, info, address) == "starting"
+        assert part_state(home, info, address) == "no answer in 0.2 s"
+    assert part_state(home, info, address) == "starting"
 
 
 @pytest.mark.parametrize(
@@ -239,21 +237,3 @@ def test_damaged_state_is_none(home: Home) -> None:
     home.state.mkdir(parents=True)
     (home.state / "up.json").write_text('{"process": ')
     assert read_state(home) is None
-
-
-@pytest.mark.fault("a parent of many processes is killed", how="SIGKILL of the parent alone")
-def test_a_bound_process_ends_with_its_parent() -> None:
-    sleeper = [sys.executable, "-m", "modelyard.machine.bound", "SIGKILL", "sleep", "60"]
-    code = f"import subprocess; print(subprocess.Popen({sleeper!r}).pid, flush=True); input()"
-    parent = subprocess.Popen(
-        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    assert parent.stdout is not None
-    child = psutil.Process(int(parent.stdout.readline()))
-    deadline = time.monotonic() + 10
-    while child.cmdline()[:1] != ["sleep"] and time.monotonic() < deadline:
-        time.sleep(0.02)
-    os.kill(parent.pid, signal.SIGKILL)
-    parent.communicate()
-    gone, _ = psutil.wait_procs([child], timeout=5)
-    assert gone == [child]

@@ -22,13 +22,13 @@ import pytest
 from playwright.sync_api import Browser, expect, sync_playwright
 
 from modelyard.alerts.record import read_record
-from modelyard.cli.operate import ui
+from modelyard.cli.pages import ui
 from modelyard.errors import ConfigError
 from modelyard.home import Home
-from modelyard.operations import supervision
 from modelyard.operations.parts import NAMES
 from modelyard.operations.sign_in import SignIn, auth_file, make_auth
 from modelyard.operations.state import running_state
+from modelyard.operations.status import part_statuses
 from tests.blank import Templates
 from tests.operations.test_supervision import free_ports
 
@@ -74,8 +74,12 @@ def command(folder: Path) -> Iterator[Command]:
     run("down")
 
 
+def is_ready(row: dict[str, Any]) -> bool:
+    return row["state"] in {"ready", "running", "waiting for a first release"}
+
+
 def rows(home: Home) -> dict[str, Any]:
-    return {row["part"]: row for row in supervision.rows(home)}
+    return {part.name: part.as_row() for part in part_statuses(home)}
 
 
 @pytest.fixture(scope="module")
@@ -330,8 +334,7 @@ def test_a_killed_part_is_started_again(home: Home) -> None:
     while time.monotonic() < deadline:
         now = rows(home)
         if all(
-            now[name]["pid"] != before[name]["pid"] and supervision.is_ready(now[name])
-            for name in ("worker", "serve")
+            now[name]["pid"] != before[name]["pid"] and is_ready(now[name]) for name in ("worker", "serve")
         ):
             break
         time.sleep(0.2)

@@ -14,13 +14,13 @@ from modelyard.data.packed import pack
 from modelyard.evaluation.significance import mcnemar_p_value
 from modelyard.home import Home
 from modelyard.promotion import automatic
-from modelyard.promotion.answers import pair_up
 from modelyard.promotion.judging import judge
 from modelyard.promotion.limits import GatesConfig
 from modelyard.promotion.manual import promote_version
 from modelyard.promotion.pairs import Pair
+from modelyard.promotion.predictions import pair_up
 from modelyard.registry import versions as registry
-from modelyard.releases.ledger import read_ledger
+from modelyard.releases.ledger import AliasMove, read_ledger
 from modelyard.samples.reading import Reading
 from tests.blank import Templates
 from tests.bundles import lit_dataset
@@ -45,7 +45,7 @@ def leader(home: Home, alias: str = "champion") -> int:
     return int((home.releases / "lit" / f"{alias}.alias").read_text())
 
 
-def ledger(home: Home) -> list[dict[str, object]]:
+def ledger(home: Home) -> list[AliasMove]:
     return read_ledger(home.releases / "lit").moves
 
 
@@ -78,7 +78,7 @@ def test_promotion_follows_objective_and_the_paired_test(home: Home, data: tuple
         first.number,
         better.number,
     )
-    moves = [(entry["alias"], entry["from"], entry["to"]) for entry in ledger(home)]
+    moves = [(move.alias, move.before, move.to) for move in ledger(home)]
     assert moves[-3:] == [("cnn", fooled.number, better.number), ("champion", first.number, better.number),
                           ("previous", None, first.number)]  # fmt: skip
 

@@ -12,9 +12,8 @@ from modelyard.promotion.gates import Facts, failed, judge_gates, refusals
 from modelyard.promotion.limits import GatesConfig
 from modelyard.promotion.pairs import Pair
 
-SOUND = Facts(
-    1e-7, accuracy=0.9, ece=0.01, latency_ms_p50=0.2, latency_ms_p99=0.4, megabytes=0.5, num_classes=5
-)
+METRICS = {"test/ece": 0.01, "onnx/latency_ms_p50": 0.2, "onnx/latency_ms_p99": 0.4, "onnx/bytes": 500_000.0}
+SOUND = Facts(1e-7, accuracy=0.9, num_classes=5, metrics=METRICS)
 LABELS_N = np.arange(500, dtype=np.int64) % 5
 NAN = float("nan")
 
@@ -94,22 +93,34 @@ def verdict(name: str, gates: GatesConfig, facts: Facts = SOUND, compared: Pair 
             {"never_given": 200.0, "never_given_names": ("a", "b", "c")},
             "gives a, b, c and 197 more on",
         ),
-        ("calibration", {"max_ece": 0.02}, {}, {"ece": 0.03}, "ECE 0.0300, at most 0.02 allowed"),
+        (
+            "calibration",
+            {"max_ece": 0.02},
+            {},
+            {"metrics": {"test/ece": 0.03}},
+            "ECE 0.0300, at most 0.02 allowed",
+        ),
         (
             "latency p50",
             {"max_latency_ms_p50": 0.3},
             {},
-            {"latency_ms_p50": 0.31},
+            {"metrics": {"onnx/latency_ms_p50": 0.31}},
             "0.310 ms, at most 0.3 allowed",
         ),
         (
             "latency p99",
             {"max_latency_ms_p99": 0.5},
             {},
-            {"latency_ms_p99": NAN},
+            {"metrics": {}},
             "not measured, at most 0.5 allowed",
         ),
-        ("size", {"max_megabytes": 0.5}, {}, {"megabytes": 0.501}, "0.501 MB, at most 0.5 allowed"),
+        (
+            "size",
+            {"max_megabytes": 0.5},
+            {},
+            {"metrics": {"onnx/bytes": 501_000.0}},
+            "0.501 MB, at most 0.5 allowed",
+        ),
     ],
 )
 def test_a_measured_gate_passes_within_its_limit_alone(
@@ -123,9 +134,9 @@ def test_a_measured_gate_passes_within_its_limit_alone(
 
 
 def test_without_a_budget_nothing_is_refused_and_the_value_is_kept() -> None:
-    found = verdict("latency p99", GatesConfig(), replace(SOUND, latency_ms_p99=1e6))
+    found = verdict("latency p99", GatesConfig(), replace(SOUND, metrics={"onnx/latency_ms_p99": 1e6}))
     assert (found.passed, found.value, found.limit) == (True, 1e6, None)
-    assert verdict("size", GatesConfig(), replace(SOUND, megabytes=NAN)).value is None, "JSON has no NaN"
+    assert verdict("size", GatesConfig(), replace(SOUND, metrics={})).value is None, "JSON has no NaN"
 
 
 @pytest.mark.parametrize("name", ["recall", "every class"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from modelyard.errors import ConfigError
-from modelyard.recipes import make_recipe
+from modelyard.recipes.named import make_recipe
 from modelyard.steps.requests import BuildRequest
 
 

@@ -18,9 +18,9 @@ from modelyard.promotion import automatic
 from modelyard.promotion.difference import difference
 from modelyard.promotion.judging import GATES_TAG, Judgement, keep
 from modelyard.promotion.limits import GatesConfig
-from modelyard.registry import ledger
 from modelyard.registry import versions as registry
 from modelyard.registry.aliases import Move, move_alias
+from modelyard.releases import ledger_writer
 from modelyard.releases.ledger import HEAD_FILE, LEDGER_FILE, read_ledger
 from modelyard.serving.triton import export_repository
 from modelyard.tracking.store import open_store
@@ -86,7 +86,7 @@ def test_a_version_that_failed_a_gate_needs_force_and_the_ledger_tells(home: Hom
 
     code, told, _ = models("promote", f"lit@{FOOLED}", "--force", "--reason", "demo")
     assert (code, pointers(home)) == (0, {"champion": FOOLED, "previous": SOUND})
-    entry = next(entry for entry in read_ledger(home.releases / "lit").moves if entry["to"] == FOOLED)
+    entry = next(move.entry for move in read_ledger(home.releases / "lit").moves if move.to == FOOLED)
     assert entry["why"] == "demo (forced although it failed overall, per class, calibration change)"
     assert (entry["evidence"]["forced"], entry["evidence"]["failed"]) == (
         True,
@@ -265,12 +265,12 @@ def test_versions_from_before_registrations_are_entered_once_and_aloud(
     entered.
     """
     folder = home.releases / "lit"
-    moves = read_ledger(folder).moves
+    moves = [move.entry for move in read_ledger(folder).moves]
     for path in (folder / LEDGER_FILE, folder / HEAD_FILE):
         path.unlink()
     client, _ = open_store(home)
     client.set_registered_model_tag("lit", "modelyard.ledger_head", "")
-    ledger.append(
+    ledger_writer.append(
         folder, [{name: move[name] for name in move if name not in {"prev", "hash"}} for move in moves]
     )
     assert "not entered yet: 1, 2, 3, 4" in models("history", "lit", "--verify")[1]

@@ -12,11 +12,14 @@ from mlflow.tracking import MlflowClient
 
 from modelyard.errors import AliasMovedError
 from modelyard.home import Home
-from modelyard.registry import aliases, ledger
-from modelyard.registry.aliases import Move, move_alias, registry_head
+from modelyard.registry import aliases
+from modelyard.registry.aliases import Move, move_alias
+from modelyard.registry.heads import registry_head
 from modelyard.registry.lineage import lineage
 from modelyard.registry.versions import Version
-from modelyard.releases.ledger import problems, read_head, read_ledger
+from modelyard.releases import ledger_writer
+from modelyard.releases.chain import problems
+from modelyard.releases.ledger import read_head, read_ledger
 
 
 def a_move(model: str, to: int, digest: str = "") -> Move:
@@ -44,8 +47,8 @@ def climb(root: Path, model: str, steps: int) -> None:
 def die_after(root: Path, model: str, place: str, to: int) -> None:
     """Move the champion and be killed right after the ledger, the registry or the alias file was written."""
     holder, name = {
-        "ledger": (ledger, "append"), "registry": (MlflowClient, "set_registered_model_alias"),
-        "file": (aliases, "_write_pointer"), "head": (ledger, "write_head"),
+        "ledger": (ledger_writer, "append"), "registry": (MlflowClient, "set_registered_model_alias"),
+        "file": (aliases, "write_pointer"), "head": (ledger_writer, "write_head"),
     }[place]  # fmt: skip
     original: Callable[..., Any] = getattr(holder, name)
 
@@ -68,8 +71,8 @@ def agreed(home: Home, model: str) -> dict[str, int]:
         home.releases / model,
     )
     found = read_ledger(folder)
-    told = {entry["alias"]: entry["to"] for entry in found.moves}
-    told = {alias: number for alias, number in told.items() if number is not None}
+    last = {move.alias: move.to for move in found.moves}
+    told = {alias: number for alias, number in last.items() if number is not None}
     registered = {alias: int(number) for alias, number in client.get_registered_model(model).aliases.items()}
     files = {path.stem: int(path.read_text()) for path in folder.glob("*.alias")}
     assert told == registered == files

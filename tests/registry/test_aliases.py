@@ -15,8 +15,10 @@ import pytest
 
 from modelyard.errors import AliasMovedError, StoreError
 from modelyard.home import Home
-from modelyard.registry.aliases import move_alias, put_back, registry_head, settle
-from modelyard.releases.ledger import HEAD_FILE, LEDGER_FILE, problems, read_head, read_ledger
+from modelyard.registry.aliases import move_alias, restore_alias, settle
+from modelyard.registry.heads import registry_head
+from modelyard.releases.chain import problems
+from modelyard.releases.ledger import HEAD_FILE, LEDGER_FILE, read_head, read_ledger
 from modelyard.tracking.store import open_store
 from tests.blank import Templates
 from tests.registry.movers import a_move, agreed, champion, climb, die_after
@@ -65,9 +67,9 @@ def test_processes_at_once_lose_no_move(home: Home, model: str, processes: ForkS
     for process in climbers:
         process.join()
     assert [process.exitcode for process in climbers] == [0, 0, 0]
-    moves = [entry for entry in read_ledger(home.releases / model).moves if entry["alias"] == "champion"]
-    assert [(entry["from"], entry["to"]) for entry in moves] == [(to - 1 or None, to) for to in range(1, 10)]
-    assert len({entry["why"] for entry in moves}) == 3
+    moves = [move for move in read_ledger(home.releases / model).moves if move.alias == "champion"]
+    assert [(move.before, move.to) for move in moves] == [(to - 1 or None, to) for to in range(1, 10)]
+    assert len({move.why for move in moves}) == 3
     assert agreed(home, model) == {"champion": 9, "previous": 8}
 
 
@@ -115,7 +117,7 @@ def test_what_serves_is_the_ledgers_and_an_alias_moved_in_mlflow_waits_for_a_per
     settle(home, model)
     assert (home.releases / model / "champion.alias").read_text() == "1\n"
     assert client.get_registered_model(model).aliases == {"champion": 5}
-    put_back(home, model, "champion")
+    restore_alias(home, model, "champion")
     assert agreed(home, model) == {"champion": 1}
 
 

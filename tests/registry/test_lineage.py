@@ -5,17 +5,15 @@ from __future__ import annotations
 import pytest
 
 from modelyard.registry.lineage import lineage
-from modelyard.releases.ledger import Entry
+from modelyard.releases.ledger import AliasMove
 
 
-def entries(*moves: int | str) -> list[Entry]:
+def promoted(*moves: int | str) -> list[AliasMove]:
     """Promotions to the numbers, and rollbacks to those written as `<2`."""
-    made: list[Entry] = []
+    made: list[AliasMove] = []
     for move in moves:
         to, action = (move, "promote") if isinstance(move, int) else (int(move.removeprefix("<")), "rollback")
-        made.append(
-            {"alias": "champion", "from": made[-1]["to"] if made else None, "to": to, "action": action}
-        )
+        made.append(AliasMove("champion", made[-1].to if made else None, to, action))
     return made
 
 
@@ -37,7 +35,7 @@ def entries(*moves: int | str) -> list[Entry]:
 def test_a_rollback_goes_back_and_never_forth(
     moves: tuple[int | str, ...], path: tuple[int, ...], withdrawn: set[int]
 ) -> None:
-    found = lineage(entries(*moves))
+    found = lineage(promoted(*moves))
     assert found.path == path
     assert found.champion == (path[-1] if path else None)
     assert found.previous == (path[-2] if len(path) > 1 else None)
@@ -45,9 +43,9 @@ def test_a_rollback_goes_back_and_never_forth(
 
 
 def test_moves_from_before_there_were_actions_are_promotions() -> None:
-    old = [{"alias": "champion", "from": None, "to": 1}, {"alias": "cnn", "from": None, "to": 9}]
-    assert lineage([*old, {"alias": "champion", "from": 1, "to": 2}]).path == (1, 2)
+    old = [AliasMove("champion", None, 1), AliasMove("cnn", None, 9)]
+    assert lineage([*old, AliasMove("champion", 1, 2)]).path == (1, 2)
 
 
 def test_a_ledger_begun_anew_knows_who_led_before() -> None:
-    assert lineage([{"alias": "champion", "from": 3, "to": 4, "action": "promote"}]).path == (3, 4)
+    assert lineage([AliasMove("champion", 3, 4, "promote")]).path == (3, 4)

@@ -19,13 +19,13 @@ from modelyard.data.packed import pack
 from modelyard.home import Home
 from modelyard.inference.files import released_folder
 from modelyard.progress import SilentProgress, current_progress
-from modelyard.promotion import automatic
+from modelyard.promotion import automatic, comparison
 from modelyard.promotion.limits import GatesConfig
-from modelyard.promotion.repairs import NOT_SETTLED, settle_all
-from modelyard.registry import ledger
+from modelyard.promotion.repairs import settle_all
 from modelyard.registry import versions as registry
 from modelyard.registry.standing import discrepancies
-from modelyard.registry.vouching import HEAD_TAG, name_back
+from modelyard.registry.vouching import HEAD_TAG, restore_names
+from modelyard.releases import ledger_writer
 from modelyard.releases.ledger import read_ledger
 from modelyard.tracking import runs
 from modelyard.tracking.store import open_store
@@ -51,7 +51,7 @@ def made(tmp_path_factory: pytest.TempPathFactory, templates: Templates) -> Home
     first = a_version(home, "sound", fooled=False, validation=0.9, digest=DATA)
     a_version(home, "fooled", fooled=True, validation=0.95, digest=DATA)
     assert automatic.promote(home, [first], data_of(home), GatesConfig()).promoted
-    ledger.append(home.releases / "unlit", [{"model": "unlit", "action": "none"}])
+    ledger_writer.append(home.releases / "unlit", [{"model": "unlit", "action": "none"}])
     client, _ = open_store(home)
     client.create_registered_model("unlit", {HEAD_TAG: str(read_ledger(home.releases / "unlit").head)})
     shutil.copytree(home.releases, home.root / "kept")
@@ -190,7 +190,7 @@ def test_it_is_told_and_settled(home: Home, client: MlflowClient, kinds: list[st
         KINDS[kind][0](client)
     told = "\n".join(map(str, discrepancies(home)))
     assert [kind for kind in kinds if KINDS[kind][1] not in told] == []
-    assert [done for _, done in settle_all(home) if done.startswith(NOT_SETTLED)] == []
+    assert [each.done for each in settle_all(home) if each.failed] == []
     assert [each.kind for each in discrepancies(home)] == [left] * bool(left)
     assert served(home) == SOUND, "a deleted record ends no serving"
 
@@ -201,11 +201,11 @@ def test_no_run_is_blocked_and_what_differs_then_is_told(
 ) -> None:
     for kind in DAYS[day][0]:
         KINDS[kind][0](client)
-    name_back(home)
+    restore_names(home)
     new = a_version(home, "new", fooled=True, validation=0.97, digest=DATA)
     assert new.number > FOOLED, "a number is never given twice"
     verdict = run(home, new.number)
-    assert not verdict.promoted and automatic.REFUSED in verdict.why, "it is compared with what is served"
+    assert not verdict.promoted and comparison.REFUSED in verdict.why, "it is compared with what is served"
     assert served(home) == SOUND
     theirs = client.get_registered_model("lit").aliases.get("champion")
     assert theirs == SOUND or any("champion" in line for line in said), "no silent difference"
@@ -251,7 +251,7 @@ def test_the_same_file_registered_anew_takes_the_aliases(
     assert [line.partition(":")[0] for line in said] == ["NOTE"] * 2 and "version 3 is the same file" in said[
         0
     ]
-    assert [entry["action"] for entry in read_ledger(home.releases / "lit").moves[-2:]] == ["renumber"] * 2
+    assert [move.action for move in read_ledger(home.releases / "lit").moves[-2:]] == ["renumber"] * 2
 
 
 def test_a_champion_that_was_lost_leads_until_another_does(
@@ -260,11 +260,11 @@ def test_a_champion_that_was_lost_leads_until_another_does(
     client.delete_model_version("lit", "1")
     assert not run(home).promoted
     (lost,) = [
-        entry
-        for entry in read_ledger(home.releases / "lit").moves
-        if entry["action"] == "lost" and entry["alias"] == "champion"
+        move
+        for move in read_ledger(home.releases / "lit").moves
+        if move.action == "lost" and move.alias == "champion"
     ]
-    assert (lost["from"], lost["to"], served(home)) == (SOUND, None, SOUND)
+    assert (lost.before, lost.to, served(home)) == (SOUND, None, SOUND)
     assert "nothing to roll back to" in models("rollback", "lit")[2]
     assert models("promote", "lit@2", "--force")[0] == 0
     assert (served(home), discrepancies(home)) == (FOOLED, [])
@@ -298,9 +298,9 @@ def test_what_a_person_moved_in_mlflow_is_adopted_through_the_gates(
     assert any("--adopt" in line for line in said), "a run leaves it and tells both remedies"
     code, told, _ = models("repair", "--adopt")
     moves = [
-        (entry["alias"], entry["to"])
-        for entry in read_ledger(home.releases / "lit").moves
-        if entry["why"] == "adopted from MLflow"
+        (move.alias, move.to)
+        for move in read_ledger(home.releases / "lit").moves
+        if move.why == "adopted from MLflow"
     ]
     if force:
         assert (code, moves, discrepancies(home)) == (0, [("best", FOOLED)], [])

@@ -18,7 +18,7 @@ from modelyard.errors import BundleError, StoreError
 from modelyard.home import Home
 from modelyard.inference.files import released_folder
 from modelyard.inference.session import open_session
-from modelyard.registry import ledger
+from modelyard.releases import ledger_writer
 from modelyard.releases.folders import read_release
 from modelyard.releases.ledger import LEDGER_FILE, REGISTER
 from modelyard.serving.models.trials import Trials
@@ -38,7 +38,7 @@ ALIASES = {
 def register(folder: Path) -> Path:
     """Enter a release into its model's ledger."""
     entry = {"action": REGISTER, "version": int(folder.name), "files": read_bundle(folder).digests}
-    ledger.append(folder.parent, [entry])
+    ledger_writer.append(folder.parent, [entry])
     return folder
 
 

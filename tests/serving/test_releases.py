@@ -6,7 +6,7 @@ import threading
 import time
 from pathlib import Path
 
-from modelyard.releases.folders import read_pointers
+from modelyard.releases.pointers import read_pointers
 from tests.serving.bundles import point
 
 MOVES = 60

@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 
 from modelyard.errors import RequestError
-from modelyard.releases.folders import Pointer
+from modelyard.releases.pointers import Pointer
 from modelyard.serving.models.roster import Roster
 
 

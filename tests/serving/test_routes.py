@@ -19,6 +19,7 @@ from modelyard.inference.files import predict_files
 from modelyard.serving.__main__ import read_options
 from modelyard.serving.http.auth import Tokens
 from modelyard.serving.http.exchange import Request, Response
+from modelyard.serving.http.headers import EVERY_ANSWER
 from modelyard.serving.page import files as page_files
 from modelyard.serving.protocol.packing import pack
 from tests.serving.bundles import IMAGE_SHAPE, Linear, release
@@ -239,14 +240,15 @@ def test_no_path_or_query_is_a_fault(client: httpx.Client, server: Server) -> No
 
 
 def test_no_answer_is_guessed_at(client: httpx.Client) -> None:
-    """L18: every answer says that it is what it calls itself, once."""
+    """L18: every answer says that it is what it calls itself, once. And so it is with any other header."""
     answers = [
         client.get(path) for path in ("/", "/models", "/nothing", "/metrics", "/ping", "/openapi.json")
     ]
     answers += [client.post("/predict", content=b"x"), client.get("/v2", headers={"Host": "evil.example"})]
-    assert [answer.headers.get_list("x-content-type-options") for answer in answers] == [["nosniff"]] * len(
-        answers
-    )
+    assert EVERY_ANSWER[b"x-content-type-options"] == b"nosniff"
+    for name, value in EVERY_ANSWER.items():
+        for answer in answers:
+            assert answer.headers.get_list(name.decode()) == [value.decode()], answer.url
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from http import HTTPStatus
 from pathlib import Path
 
 import httpx
@@ -19,6 +20,7 @@ import numpy as np
 import psutil
 import pytest
 
+from modelyard.serving.http.headers import status_line
 from tests.serving.bundles import IMAGE_SHAPE, Linear, images, release, slow
 from tests.serving.conftest import Serve, Server
 
@@ -258,7 +260,7 @@ def test_too_many_connections_are_refused(releases: Path, serve: Serve) -> None:
     held = [httpx.Client(base_url=server.url) for _ in range(2)]
     assert all(client.get("/v2/health/live").status_code == 200 for client in held)
     refused = raw(server, b"")
-    assert refused.startswith(b"HTTP/1.1 503 ") and b"nosniff" in refused  # L18
+    assert refused.startswith(status_line(HTTPStatus.SERVICE_UNAVAILABLE)) and b"nosniff" in refused  # L18
     held[0].close()
     server.wait_for(lambda: httpx.get(f"{server.url}/v2/health/live").status_code == 200)
     held[1].close()

@@ -140,7 +140,7 @@ def test_a_run_shares_the_blocks_of_the_cache_and_is_named_safely(store: Path) -
 
 
 def test_equal_content_of_two_names_is_trained_once_and_registered_twice(store: Path) -> None:
-    from modelyard.recipes import make_recipe
+    from modelyard.recipes.named import make_recipe
 
     home, recipe = Home(store / "runs"), make_recipe("cnn", "smoke")
     cats, pets = (

@@ -15,7 +15,7 @@ from modelyard.data.packed import pack
 from modelyard.errors import DataRefused, StoreError
 from modelyard.home import Home
 from modelyard.inspection.validation import ValidationConfig
-from modelyard.recipes import make_recipe
+from modelyard.recipes.named import make_recipe
 from modelyard.releases.ledger import LEDGER_FILE
 from modelyard.steps import examine, prepare, refuse_unfit
 from modelyard.steps.requests import BuildRequest

@@ -15,10 +15,12 @@ from modelyard.console.plan import plan_rows
 from modelyard.errors import DataError
 from modelyard.home import Home
 from modelyard.models.size import measure_size
-from modelyard.recipes import ARCHITECTURES, make_recipe
+from modelyard.recipes.named import ARCHITECTURES, make_recipe
+from modelyard.recipes.request import compare_request
+from modelyard.recipes.words import Words
 from modelyard.samples import ImageForm
 from modelyard.steps import check_memory, memory, prepare
-from modelyard.steps.requests import BuildRequest, compare_request
+from modelyard.steps.requests import BuildRequest
 from modelyard.steps.training import training_job
 from modelyard.training.trial import Cost, measure
 from tests.data.samples import image_folder
@@ -83,15 +85,8 @@ def test_a_short_trial_tells_memory_and_seconds(request_of_photos: BuildRequest)
 def test_a_plan_says_what_each_training_takes(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = image_folder(store / "images", {"a": 6, "b": 6})
     monkeypatch.setattr(plan, "measure", lambda jobs: [Cost(1.25e9, 4.25, 2e8) for _ in jobs])
-    request = compare_request(
-        str(root),
-        architectures=["rnn"],
-        preset="smoke",
-        assignments=[],
-        seed=0,
-        device="cpu",
-        skip_unreadable=False,
-    )
+    words = Words(dataset=str(root), architectures=("rnn",), preset="smoke", device="cpu")
+    request = compare_request(words)
     rows = {row["step"]: (row["memory"], row["seconds"]) for row in plan_rows(request, Home.current())}
     assert rows == {"train": (1250, 4.2), "evaluate": (1400, None), "export": (1400, None)}
 

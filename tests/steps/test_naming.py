@@ -12,13 +12,13 @@ import pytest
 
 from modelyard.console import plan
 from modelyard.data.datasets import Dataset
-from modelyard.data.names import LEGAL, safe_name
 from modelyard.errors import DataError
 from modelyard.home import Home
 from modelyard.progress import SilentProgress
+from modelyard.recipes.request import CompareRequest
+from modelyard.sources.names import LEGAL, safe_name
 from modelyard.steps import naming, prepare
 from modelyard.steps.naming import MOST_BYTES, model_name
-from modelyard.steps.requests import CompareRequest
 from tests.bundles import lit_bundle, lit_dataset
 from tests.data.samples import image_folder, modelyard
 

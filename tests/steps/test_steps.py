@@ -16,8 +16,9 @@ from modelyard.export.parity import check_parity
 from modelyard.home import Home
 from modelyard.inference.session import open_session
 from modelyard.progress import SilentProgress
-from modelyard.recipes import ARCHITECTURES, make_recipe
+from modelyard.recipes.named import ARCHITECTURES, make_recipe
 from modelyard.samples import ImageForm
+from modelyard.sources.peek import describe
 from modelyard.sources.sources import load_dataset
 from modelyard.steps import (
     evaluate,
@@ -43,7 +44,7 @@ def test_steps_end_in_a_bundle_with_parity(
     architecture: str, home: Home, shared_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MODELYARD_CACHE", str(shared_cache))
-    recipe = make_recipe(architecture, "smoke", "digits").override(SMALL)
+    recipe = make_recipe(architecture, "smoke", describe("digits")).override(SMALL)
     request = BuildRequest(
         recipe=recipe, label=architecture, seed=0, in_process=True, **prepare("digits", home)
     )

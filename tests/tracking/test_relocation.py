@@ -13,7 +13,8 @@ import pytest
 from modelyard.errors import StoreError
 from modelyard.home import Home
 from modelyard.tracking import relocation, runs
-from modelyard.tracking.relocation import PLACES, relocate
+from modelyard.tracking.mlflow_internals import PLACES
+from modelyard.tracking.relocation import relocate
 from modelyard.tracking.store import open_store
 from tests.blank import Templates
 from tests.registry.versions import a_version

@@ -21,7 +21,7 @@ from modelyard.home import Home
 from modelyard.machine.sharing import share
 from modelyard.registry.aliases import move_alias
 from modelyard.registry.standing import discrepancies
-from modelyard.registry.vouching import told_by_release
+from modelyard.registry.vouching import vouched_tags
 from modelyard.tracking import store
 from modelyard.tracking.relocation import relocate
 from modelyard.tracking.store import open_store, read_only, schema_is_current
@@ -128,7 +128,7 @@ def test_a_reader_of_a_shared_store_needs_no_lock_and_writes_nothing(made: Home,
     folder = release(made.releases, 1, Linear.seeded(1))
     digest = sha256_of_file(folder / MODEL_FILE)
     client.create_model_version(
-        "fruit", "nowhere", tags={"validation_accuracy": "0.5"} | told_by_release(folder, digest)
+        "fruit", "nowhere", tags={"validation_accuracy": "0.5"} | vouched_tags(folder, digest)
     )
     move_alias(made, a_move("fruit", 1, digest), expected=None)
     home = Home(Path(shutil.copytree(made.root, tmp_path / "nobody has it open")))

@@ -12,7 +12,7 @@ from modelyard.data.datasets import Dataset
 from modelyard.data.packed import pack
 from modelyard.errors import TrainingError
 from modelyard.progress import EpochReport
-from modelyard.recipes import make_recipe
+from modelyard.recipes.named import make_recipe
 from modelyard.samples import ImageForm
 from modelyard.training import loop, precision
 from modelyard.training.full import told_when_full

@@ -14,8 +14,10 @@ from modelyard.data.splits import DataConfig, Splits, make_splits
 from modelyard.errors import TrainingError
 from modelyard.evaluation.predict import calibrated_loss, predict_logits
 from modelyard.progress import EpochReport
-from modelyard.recipes import ARCHITECTURES, PRESETS, make_recipe, named_recipes
+from modelyard.recipes.cnn import PRESETS
+from modelyard.recipes.named import ARCHITECTURES, make_recipe
 from modelyard.samples import ImageForm
+from modelyard.sources.peek import describe
 from modelyard.training import loop
 from modelyard.training.config import TrainingConfig, batch_size_for, num_epochs, steps_before, steps_of_epoch
 from modelyard.training.loop import train
@@ -63,7 +65,7 @@ def test_resume_equals_no_interruption_bit_for_bit(
         "training.batch_size=64",
         "training.precision=fp32",
     ]
-    config = named_recipes([architecture], preset, changes, dataset=dataset)[architecture].training
+    config = make_recipe(architecture, preset, describe(dataset)).override(changes).training
 
     def run(checkpoint: Path, stop_after: int) -> dict[str, torch.Tensor]:
         torch.manual_seed(3)

@@ -1,6 +1,7 @@
-"""What a person should hear of when nobody watches: into the store's record and the log, and to webhooks.
+"""Alerts: failures and findings that somebody should hear of, in the log and in the store's record.
 
-An alert never raises into the run it tells of and never holds it up for longer than `BUDGET_SECONDS`.
+Where `MODELYARD_WEBHOOK` names addresses, an alert also waits in a file of its own until each of them has
+taken it. A process of `modelyard.alerts.webhooks` sends it: started for each alert, and by `modelyard up`.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import platform
 import subprocess
 import sys
 import threading
+import time
 import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -23,11 +25,11 @@ from modelyard.home import Home
 
 Kind = Literal["failure", "crash", "refused", "drift", "data-refused", "test"]
 BUDGET_SECONDS = 2.0
-"""A disk that hangs costs a run this much and no more; the alert goes on in the background while the run
+"""How long an alert may hold up a run, on a disk that hangs; it goes on in the background while the run
 lives.
 """
-MOST_WAITING = 500
-"""Alerts kept for webhooks that do not answer; of more the oldest are given up. The record has them all."""
+ROUND_SECONDS = 300.0
+"""How often `modelyard up` sends what waits."""
 VARIABLE = "MODELYARD_WEBHOOK"
 
 logger = logging.getLogger("modelyard.alerts.record")
@@ -35,32 +37,30 @@ Entry = dict[str, Any]
 
 
 def alert(home: Home, kind: Kind, title: str, facts: Mapping[str, Any]) -> None:
-    """Record an alert and hand it to the webhooks that MODELYARD_WEBHOOK names. Never raises."""
+    """Record an alert and start to send it. Never raises; takes at most `BUDGET_SECONDS`."""
     try:
-        work = threading.Thread(target=_tell, args=(home, kind, title, dict(facts)), daemon=True)
+        work = threading.Thread(target=_record_and_send, args=(home, kind, title, dict(facts)), daemon=True)
         work.start()
         work.join(BUDGET_SECONDS)
         if work.is_alive():
             logger.warning(
                 "alert %r is not recorded after %s s; it goes on in the background", title, BUDGET_SECONDS
             )
-    except Exception:  # whatever it is, the run is worth more
-        logger.exception("alert %r could not be told", title)
+    except Exception:  # an alert must not end the run that it is about
+        logger.exception("alert %r could not be recorded or sent", title)
 
 
-def _tell(home: Home, kind: Kind, title: str, facts: Mapping[str, Any]) -> None:
+def _record_and_send(home: Home, kind: Kind, title: str, facts: Mapping[str, Any]) -> None:
     try:
         logger.warning("ALERT %s: %s", kind, title)
-        entry = record(home, kind, title, facts)
-        if os.environ.get(VARIABLE):
-            send_in_background(home)
-            logger.info("alert %s is on its way to the webhooks", entry["id"])
+        record(home, kind, title, facts)
+        send_in_background(home)
     except Exception:
-        logger.exception("alert %r could not be told", title)
+        logger.exception("alert %r could not be recorded or sent", title)
 
 
 def record(home: Home, kind: Kind, title: str, facts: Mapping[str, Any]) -> Entry:
-    """Keep an alert in the store and, where there are webhooks, among those that wait to be delivered.
+    """Add an alert to the record and, where there are webhooks, to those that wait.
 
     It waits before it is in the record: killed between the two, it is still delivered.
     """
@@ -70,25 +70,13 @@ def record(home: Home, kind: Kind, title: str, facts: Mapping[str, Any]) -> Entr
         "kind": kind,
         "title": title,
         "host": platform.node(),
-        "facts": {name: _plain(fact) for name, fact in facts.items()},
+        "facts": json.loads(json.dumps(dict(facts), default=str)),
     }
     if os.environ.get(VARIABLE):
-        write_json(
-            waiting_folder(home) / f"{entry['time'].replace(':', '')}-{entry['id']}.json",
-            entry | {"delivered": []},
-        )
-        _give_up_oldest(home)
+        name = f"{entry['time'].replace(':', '')}-{entry['id']}.json"
+        write_json(waiting_folder(home) / name, entry | {"delivered": []})
     _append(record_file(home), entry)
     return entry
-
-
-def _plain(fact: object) -> object:
-    """JSON takes it as it is, or as text."""
-    try:
-        json.dumps(fact)
-    except (TypeError, ValueError):
-        return str(fact)
-    return fact
 
 
 def _append(path: Path, entry: Entry) -> None:
@@ -99,26 +87,29 @@ def _append(path: Path, entry: Entry) -> None:
         os.write(stream.fileno(), (b"\n" if torn else b"") + json.dumps(entry).encode() + b"\n")
 
 
-def _give_up_oldest(home: Home) -> None:
-    waiting = waiting_files(home)
-    for path in waiting[: max(0, len(waiting) - MOST_WAITING)]:
-        path.unlink(missing_ok=True)
-
-
 def send_in_background(home: Home) -> None:
-    """Start a process that delivers what waits and then ends; it outlives this one."""
-    log = make_folder(home.logs) / "alerts-sender.log"
-    with log.open("ab") as stream:
+    """Where webhooks are named and alerts wait, start a process that sends them; it outlives this one.
+
+    Raises: OSError, StoreError.
+    """
+    if not (os.environ.get(VARIABLE) and waiting_files(home)):
+        return
+    command = [sys.executable, "-P", "-m", "modelyard.alerts.webhooks", str(home.root)]
+    with (make_folder(home.logs) / "alerts-sender.log").open("ab") as log:
         process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "modelyard.alerts.webhooks", str(home.root)],
-            stdin=subprocess.DEVNULL,
-            stdout=stream,
-            stderr=stream,
-            start_new_session=True,
+            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
         )
-    threading.Thread(
-        target=process.wait, daemon=True
-    ).start()  # it leaves no zombie while this process lives on
+    threading.Thread(target=process.wait, daemon=True).start()  # so that it leaves no zombie
+
+
+def send_regularly(home: Home, seconds: float = ROUND_SECONDS) -> None:
+    """Send what waits, now and every `seconds`, for ever."""
+    while True:
+        try:
+            send_in_background(home)
+        except Exception:  # a disk that is full or away now may be back in the next round
+            logger.exception("alerts that wait could not be sent")
+        time.sleep(seconds)
 
 
 def read_record(home: Home) -> list[Entry]:
@@ -138,14 +129,12 @@ def read_record(home: Home) -> list[Entry]:
 
 
 def was_told(home: Home, kind: Kind, facts: Mapping[str, Any]) -> bool:
-    """Whether the store has an alert of this kind with these facts, so that it need not be told
-    every night.
+    """Whether the record has an alert of this kind with these facts, so that a nightly run need not repeat
+    it.
     """
     try:
         told = [entry["facts"] for entry in read_record(home) if entry["kind"] == kind]
-        return any(
-            all(name in known and known[name] == fact for name, fact in facts.items()) for known in told
-        )
+        return any(known | dict(facts) == known for known in told)
     except (OSError, LookupError, TypeError):  # the record cannot be read: better told twice than never
         return False
 

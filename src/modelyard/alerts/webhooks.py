@@ -1,7 +1,7 @@
-"""Delivering alerts: JSON by POST, retried, each webhook once.
+"""Posting alerts to webhooks as JSON, with retries; each webhook gets each alert once.
 
-At least once, to be exact: a sender that is killed between the answer and its note of it sends again, with
-the same `id`. `python -m modelyard.alerts.webhooks STORE` delivers what waits and ends.
+At least once, to be exact: a sender that is killed after a webhook took an alert and before it noted that
+sends it again, with the same `id`. `python -m modelyard.alerts.webhooks STORE` sends what waits and ends.
 """
 
 from __future__ import annotations
@@ -13,14 +13,15 @@ import logging
 import os
 import signal
 import sys
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from filelock import FileLock, Timeout
+from urllib3.exceptions import MaxRetryError
+from urllib3.util.retry import Retry
 
 from modelyard.alerts.record import VARIABLE, Entry, waiting_files, waiting_folder
 from modelyard.errors import ConfigError, ModelyardError, StoreError
@@ -28,12 +29,12 @@ from modelyard.files import make_folder, write_json
 from modelyard.home import Home
 from modelyard.terminal.printable import is_http, printable
 
-PAUSES = (0.0, 1.0, 4.0, 15.0)
-"""Seconds before each try of one sender; the next alert tries again."""
+RETRY = Retry(total=4, backoff_factor=1)
+"""One try, and up to four more after 0, 2, 4 and 8 seconds; what is refused then waits for the next round."""
 ANSWER_SECONDS = 5.0
 """For the connection and for each part of the answer."""
-SENDER_SECONDS = 120
-"""The kernel ends a background sender that is not done by then; what it did not deliver waits."""
+PROCESS_SECONDS = 280
+"""When the kernel ends a sender that is not done, before the next round; what it did not deliver waits."""
 
 
 @dataclass(slots=True)
@@ -42,7 +43,7 @@ class Delivery:
 
     delivered: int = 0
     failures: dict[str, str] = field(default_factory=dict)
-    """Webhook, without its secret part -> what went wrong with it last."""
+    """Webhook, without its secret part -> why it did not take an alert."""
 
 
 def addresses() -> list[str]:
@@ -50,11 +51,8 @@ def addresses() -> list[str]:
     named = [address.strip() for address in os.environ.get(VARIABLE, "").split(",") if address.strip()]
     for number, address in enumerate(named, start=1):
         if not is_http(address):
-            raise ConfigError(
-                f"{VARIABLE}: expected http:// or https:// addresses separated by commas, number "
-                f"{number} is none"
-                f" (it begins with {address[:6]!r})"
-            )
+            expected = f"{VARIABLE}: expected http:// or https:// addresses separated by commas"
+            raise ConfigError(f"{expected}, number {number} is none (it begins with {address[:6]!r})")
     return named
 
 
@@ -65,74 +63,46 @@ def shown(address: str) -> str:
     return f"{parts.scheme}://{parts.hostname}{port}/..."
 
 
-def deliver(home: Home, pauses: Sequence[float] = PAUSES, answer_seconds: float = ANSWER_SECONDS) -> Delivery:
-    """Send what waits to every webhook that has not taken it yet. One sender at a time in a store.
+def deliver(home: Home, retry: Retry | None = None) -> Delivery:
+    """Send what waits to every webhook that has not taken it yet; `retry` is `RETRY` where none is given.
 
-    Raises: ConfigError for an illegal address, StoreError when the store cannot be written.
+    Raises: ConfigError for an illegal address, StoreError while another process sends.
     """
     named, done = addresses(), Delivery()
-    with _turn(home) as is_mine:
-        for pause in pauses if is_mine else ():
-            files = waiting_files(home)
-            if not files or not named:
-                break
-            time.sleep(pause)
-            done.failures = {}
-            for path in files:
-                _send_one(path, named, done, answer_seconds)
-            if not done.failures:
-                break
+    lock = FileLock(make_folder(waiting_folder(home)) / ".sending.lock")
+    while named and not done.failures and waiting_files(home):  # also what came while the lock was held
+        try:
+            with lock.acquire(timeout=0):
+                for number, address in enumerate(named, start=1):
+                    if failure := _send_all(home, address, named, done, retry or RETRY):
+                        done.failures[f"webhook {number}, {shown(address)},"] = failure
+        except Timeout:
+            raise StoreError("another process is sending alerts; see: modelyard alerts list") from None
     return done
 
 
-@contextmanager
-def _turn(home: Home) -> Iterator[bool]:
-    """One sends and one waits; a third need not (False): the one that waits will find what the third came
-    for.
+def _send_all(home: Home, address: str, named: Sequence[str], done: Delivery, retry: Retry) -> str | None:
+    """What waits for one webhook, oldest first, until one is not taken: then the rest goes on waiting.
+
+    Gives why it was not taken, or None.
     """
-    folder = make_folder(waiting_folder(home))
-    sending, following = FileLock(folder / ".sending.lock"), FileLock(folder / ".following.lock")
-    try:
-        following.acquire(timeout=0)
-    except Timeout:
-        yield False
-        return
-    try:
-        sending.acquire(timeout=SENDER_SECONDS)
-    except Timeout:
-        raise StoreError(
-            f"another sender of alerts is at work for {SENDER_SECONDS} s already; try again later"
-        ) from None
-    finally:
-        following.release()
-    try:
-        yield True
-    finally:
-        sending.release()
-
-
-def _send_one(path: Path, named: Sequence[str], done: Delivery, answer_seconds: float) -> None:
-    """A webhook that failed in this round is left alone until the next."""
-    try:
-        entry = json.loads(path.read_bytes())
-        taken = list(entry.pop("delivered"))
-    except FileNotFoundError:  # given up meanwhile
-        return
-    except (ValueError, KeyError, TypeError, AttributeError):
-        path.rename(path.with_suffix(".damaged"))
-        return
-    for number, address in enumerate(named, start=1):
-        mark, label = _mark(address), f"webhook {number}, {shown(address)},"
-        if mark in taken or label in done.failures:
+    for path in waiting_files(home):
+        try:
+            entry = json.loads(path.read_bytes())
+        except ValueError:  # a damaged disk; the record may still have the alert
+            path.unlink()
             continue
-        if failure := post(address, entry, answer_seconds):
-            done.failures[label] = failure
-            continue
-        taken.append(mark)
-        done.delivered += 1
-        write_json(path, entry | {"delivered": taken})
-    if {_mark(address) for address in named} <= set(taken):
-        path.unlink(missing_ok=True)
+        delivered = entry.pop("delivered")
+        if _mark(address) not in delivered:
+            if failure := _retried(partial(post, address, entry), retry):
+                return failure
+            done.delivered += 1
+            delivered.append(_mark(address))
+        if set(map(_mark, named)) <= set(delivered):
+            path.unlink()
+        else:
+            write_json(path, entry | {"delivered": delivered})
+    return None
 
 
 def _mark(address: str) -> str:
@@ -140,16 +110,27 @@ def _mark(address: str) -> str:
     return hashlib.sha256(address.encode()).hexdigest()[:16]
 
 
-def post(address: str, entry: Entry, answer_seconds: float) -> str | None:
+def _retried(post_once: Callable[[], str | None], retry: Retry) -> str | None:
+    """None, or the failure of the last try."""
+    while failure := post_once():
+        try:
+            retry = retry.increment()
+        except MaxRetryError:
+            return failure
+        retry.sleep()
+    return None
+
+
+def post(address: str, entry: Entry) -> str | None:
     """None when the webhook took it (2xx), else what went wrong. Redirects are not followed: a POST would
-    become a GET.
+    become a GET. Of the answer only the head is read.
     """
     import httpx
 
     logging.getLogger("httpx").setLevel(logging.WARNING)  # at INFO it logs the whole address
     try:
         with httpx.stream(
-            "POST", address, json=payload(entry), timeout=answer_seconds, follow_redirects=False
+            "POST", address, json=payload(entry), timeout=ANSWER_SECONDS, follow_redirects=False
         ) as answer:
             return None if answer.is_success else f"it answered {answer.status_code}"
     except Exception as error:  # their texts may hold the address
@@ -166,9 +147,9 @@ def payload(entry: Entry) -> dict[str, object]:
 
 
 def main(store: str) -> int:
-    """Deliver in the background; its output is the sender's log."""
+    """Send what waits and end; the output is a log."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    signal.alarm(SENDER_SECONDS)
+    signal.alarm(PROCESS_SECONDS)
     try:
         done = deliver(Home(Path(store)))
     except (ModelyardError, OSError) as error:

@@ -59,17 +59,18 @@ def alerts_send() -> None:
 def _send(home: Home) -> None:
     """Exit code 1 when something still waits."""
     from modelyard.alerts.record import waiting_files
-    from modelyard.alerts.webhooks import addresses, deliver
+    from modelyard.alerts.webhooks import RETRY, addresses, deliver
 
     if not addresses() and waiting_files(home):
         count, remedy = len(waiting_files(home)), "set it, then modelyard alerts send"
         echo(f"modelyard: {count} waiting, but MODELYARD_WEBHOOK names no address; {remedy}", err=True)
         raise typer.Exit(1)
-    done = deliver(home, pauses=(0.0, 1.0))
+    done = deliver(home, RETRY.new(total=1))  # one more try: somebody waits for the answer
     echo(f"delivered: {done.delivered}, waiting: {len(waiting_files(home))}")
     for address, failure in done.failures.items():
         echo(
-            f"modelyard: {address} did not take it: {failure}; it is kept and sent with the next alert",
+            f"modelyard: {address} did not take it: {failure}; it is kept, and sent with the next alert"
+            " or by modelyard up",
             err=True,
         )
     if done.failures:

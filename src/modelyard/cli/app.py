@@ -12,7 +12,7 @@ import signal
 import sys
 import traceback
 from contextlib import redirect_stdout
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -21,8 +21,9 @@ from flows.session import run_compare
 from modelyard.cli.alerts import alerts_app
 from modelyard.cli.data import data_app
 from modelyard.cli.models import models_app
-from modelyard.cli.operate import down, env, restart, status, ui, up
+from modelyard.cli.operate import down, env, restart, status, up
 from modelyard.cli.options import PRESETS_HELP, JsonOption, LabelsOption, SkipOption, print_rows, with_labels
+from modelyard.cli.pages import ui
 from modelyard.cli.predict import predict
 from modelyard.cli.registry import delete, repair, withdraw
 from modelyard.cli.repository import repository_app
@@ -37,9 +38,6 @@ from modelyard.machine.environment import configure, private_files
 from modelyard.machine.sharing import told_to_reader
 from modelyard.terminal.echo import echo
 from modelyard.terminal.printable import printable
-
-if TYPE_CHECKING:
-    from modelyard.steps.requests import CompareRequest
 
 app = typer.Typer(
     rich_markup_mode="markdown",
@@ -136,30 +134,22 @@ def run(
     on from its last epoch. Without --architecture the three tuned ones are compared: cnn, rnn and
     transformer.
     """
+    from modelyard.recipes.words import Words
 
-    def request() -> CompareRequest:
-        from modelyard.steps.requests import compare_request
-
-        return compare_request(
-            dataset,
-            architectures=architecture or [],
-            preset=preset,
-            assignments=with_labels(assignments, labels),
-            seed=seed,
-            device=device,
-            skip_unreadable=skip_unreadable,
-            name=name,
-        )
-
+    words = Words(
+        dataset=dataset, architectures=tuple(architecture or ()), preset=preset, seed=seed, device=device,
+        assignments=with_labels(assignments, labels), skip_unreadable=skip_unreadable, name=name,
+    )  # fmt: skip
     if plan:
         from modelyard.console.plan import plan_rows
         from modelyard.progress import ConsoleProgress
+        from modelyard.recipes.request import compare_request
 
         with redirect_stdout(sys.stderr), ConsoleProgress():  # what an own module prints is no result
-            rows = plan_rows(request(), Home.current())
+            rows = plan_rows(compare_request(words), Home.current())
         return print_rows(rows, f"plan for {dataset}: memory in MB", as_json)
     with redirect_stdout(sys.stderr):
-        result = run_compare(request)
+        result = run_compare(words)
     if as_json:
         echo(json.dumps(result))
     else:

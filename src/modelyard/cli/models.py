@@ -120,27 +120,28 @@ def models_history(
     home = Home.current()
     if verify:
         return _verify(home, model, as_json)
-    entries = history.moves(home, model, alias)
+    moves = history.alias_moves(home, model, alias)
     if at is None:
-        rows, title = entries if as_json else history.move_rows(entries), f"{model}: moves of aliases"
+        rows = [move.entry for move in moves] if as_json else history.move_rows(moves)
+        title = f"{model}: moves of aliases"
     else:
         moment = history.parse_time(at)
         rows, title = history.served_at(home, model, moment), f"{model} at {moment:%Y-%m-%d %H:%M:%S} UTC"
         rows = [row for row in rows if alias in {None, row["alias"]}]
         if not rows and not as_json:
-            raise ConfigError(f"nothing was released then: the first move was at {entries[0]['time']}")
+            raise ConfigError(f"nothing was released then: the first move was at {moves[0].time}")
     return print_rows(rows, title, as_json)
 
 
 def _verify(home: Home, model: str, as_json: bool) -> None:
     from modelyard.registry.history import verify
 
-    told, problems = verify(home, model)
+    found = verify(home, model)
     if as_json:
-        echo(json.dumps({"model": model, "whole": not problems, "checked": told, "problems": problems}))
+        echo(json.dumps({"model": model, "whole": not found.problems} | asdict(found)))
     else:
-        echo(f"{model}: {'ALTERED' if problems else 'whole'}, {told}", *problems)
-    if problems:
+        echo(f"{model}: {'ALTERED' if found.problems else 'whole'}, {found.checked}", *found.problems)
+    if found.problems:
         raise typer.Exit(1)
 
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import subprocess
 import sys
 import time
-import webbrowser
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
@@ -17,7 +15,6 @@ import typer
 from modelyard.cli.options import JsonOption, print_rows
 from modelyard.errors import ConfigError, StoreError
 from modelyard.home import Home
-from modelyard.machine.environment import callers_files
 from modelyard.terminal.echo import echo
 
 if TYPE_CHECKING:
@@ -49,18 +46,19 @@ def up(
     """
     from modelyard.operations import supervision
     from modelyard.operations.parts import NAMES, make_parts
+    from modelyard.operations.sign_in import page_link
 
     home = Home.current()
     supervision.refuse_second(home)
-    _make_store(home)
+    make_store(home)
     ports = {"mlflow": mlflow_port, "prefect": prefect_port, "serve": serve_port}
     chosen = tuple(name for name in NAMES if name not in (without or []))
     parts = make_parts(
         home, ports, (*chosen, *(name for name in without or [] if name not in NAMES)), allowed_host or ()
     )
-    with _running(home, parts, detach=detach):
+    with running(home, parts, detach=detach):
         if sys.stdout.isatty() and (
-            link := _sign_in_link(home)
+            link := page_link(home)
         ):  # in a service's journal it would be read by others
             echo(f"Prefect's page, once and within ten minutes (again: modelyard ui): {link}")
         if detach:
@@ -73,37 +71,8 @@ def up(
         supervision.wait(home)
 
 
-def ui(
-    mlflow_port: MlflowPort = 5000,
-    prefect_port: PrefectPort = 4200,
-    allowed_host: AllowedHost = None,
-    browser: Annotated[bool, typer.Option(help="Open both pages in the browser.")] = True,
-) -> None:
-    """Show the MLflow and Prefect pages: those of `modelyard up` where it runs, else until Ctrl-C."""
-    from modelyard.operations import supervision
-    from modelyard.operations.parts import make_parts
-    from modelyard.operations.state import running_state
-
-    home = Home.current()
-    if running_state(home) is not None:
-        if allowed_host:
-            raise ConfigError(
-                "modelyard up runs already: end it (modelyard down) and give --allowed-host to modelyard up"
-            )
-        return _show_pages(home, browser)
-    parts = make_parts(
-        home, {"mlflow": mlflow_port, "prefect": prefect_port}, ("prefect", "mlflow"), allowed_host or ()
-    )
-    _make_store(home)
-    with _running(home, parts, detach=False):
-        _show_pages(home, browser)
-        echo("Ctrl-C ends both")
-        supervision.wait(home)
-    return None
-
-
 @contextmanager
-def _running(home: Home, parts: list[Part], *, detach: bool) -> Iterator[None]:
+def running(home: Home, parts: list[Part], *, detach: bool) -> Iterator[None]:
     """Start the parts, which Ctrl-C ends."""
     from modelyard.operations import supervision
 
@@ -116,63 +85,14 @@ def _running(home: Home, parts: list[Part], *, detach: bool) -> Iterator[None]:
         supervision.stop(home)
 
 
-def _show_pages(home: Home, browser: bool) -> None:
-    """Print the addresses, and open the first two where a person is watching. Raises: ConfigError when `up`
-    has no pages.
-    """
-    from modelyard.operations.state import running_state
-
-    state = running_state(home)
-    if state is None or not {"mlflow", "prefect"} <= set(state.addresses):
-        raise ConfigError(
-            "modelyard up runs without these pages; end it (modelyard down) and start it with "
-            "prefect and mlflow"
-        )
-    addresses = json.loads(_ask_child("modelyard.operations.pages", state.addresses["mlflow"])) | {
-        "flows": _sign_in_link(home)
-    }
-    for title, address in addresses.items():
-        echo(
-            f"{title:>16}: {address}"
-            + " (signs a browser in, once and within ten minutes)" * (title == "flows")
-        )
-        if browser and sys.stdout.isatty() and title != "last comparison":
-            with callers_files():  # what is downloaded there
-                webbrowser.open(address if title == "runs" else _redirect(home))
-
-
-def _redirect(home: Home) -> str:
-    """A file that leads to Prefect's page: the arguments of what opens a browser are seen by everybody on the
-    machine.
-    """
-    from modelyard.files import write_atomically
-
-    page = home.state / "sign-in.html"
-    write_atomically(
-        page, f'<meta http-equiv="refresh" content="0; url={_sign_in_link(home)}">'.encode(), private=True
-    )
-    return page.as_uri()
-
-
-def _sign_in_link(home: Home) -> str:
-    """Prefect's page with a new ticket; empty where none is served."""
-    from modelyard.operations.sign_in import SignIn, make_auth
-    from modelyard.operations.state import running_state
-
-    state = running_state(home)
-    if state is None or "prefect" not in state.addresses:
-        return ""
-    return SignIn(make_auth(home), state.process).link(state.addresses["prefect"])
-
-
-def _make_store(home: Home) -> None:
+def make_store(home: Home) -> None:
     """Raises: StoreError."""
     if not home.database.exists():
         echo(f"making the run store {home.root} ...")
-        _ask_child("modelyard.tracking.store")
+        ask_child("modelyard.tracking.store")
 
 
-def _ask_child(module: str, *words: str) -> str:
+def ask_child(module: str, *words: str) -> str:
     """What a process that ends prints: this one stays, and would keep what that needs. Raises: StoreError."""
     done = subprocess.run(
         [sys.executable, "-P", "-m", module, *words], capture_output=True, text=True, check=False
@@ -187,33 +107,30 @@ def _ask_child(module: str, *words: str) -> str:
 def _show_until_ready(home: Home) -> None:
     """A line for each part as soon as it is ready."""
     from modelyard.operations import supervision
+    from modelyard.operations.status import part_statuses
 
     started, shown = time.monotonic(), set[str]()
     while True:
-        found = supervision.rows(home)
-        for row in found:
-            if supervision.is_ready(row) and row["part"] not in shown:
-                shown.add(row["part"])
-                echo(
-                    f"{row['part']:>8}  {row['state']} after {time.monotonic() - started:.0f} s  "
-                    f"{row['address']}"
-                )
-        if len(shown) == len(found):
+        parts = part_statuses(home)
+        for part in parts:
+            if part.is_ready and part.name not in shown:
+                shown.add(part.name)
+                echo(f"{part.name:>8}  {part.state} after {time.monotonic() - started:.0f} s  {part.address}")
+        if len(shown) == len(parts):
             return
         if time.monotonic() - started > supervision.READY_SECONDS:
-            late = [row for row in found if row["part"] not in shown]
-            echo(*(f"{row['part']:>8}  {row['state']}; see {row['log']}" for row in late))
+            late = [part for part in parts if part.name not in shown]
+            echo(*(f"{part.name:>8}  {part.state}; see {part.log}" for part in late))
             return
         time.sleep(0.2)
 
 
 def status(as_json: JsonOption = False) -> None:
     """What of `modelyard up` runs, since when and where."""
-    from modelyard.operations import supervision
+    from modelyard.operations.status import part_statuses
 
-    print_rows(
-        supervision.rows(Home.current()), "modelyard up", as_json, "nothing runs; start it with: modelyard up"
-    )
+    rows = [part.as_row() for part in part_statuses(Home.current())]
+    print_rows(rows, "modelyard up", as_json, "nothing runs; start it with: modelyard up")
 
 
 def down() -> None:

@@ -26,9 +26,9 @@ LabelsOption = Annotated[
 MOST_ROWS = 40
 
 
-def with_labels(assignments: list[str] | None, labels: int) -> list[str]:
+def with_labels(assignments: list[str] | None, labels: int) -> tuple[str, ...]:
     """The words of `--set` with those of `--labels`."""
-    return [*(assignments or []), *([f"data.labels={labels}"] if labels else [])]
+    return (*(assignments or ()), *([f"data.labels={labels}"] if labels else ()))
 
 
 def print_rows(rows: list[dict[str, Any]], title: str, as_json: bool, none: str = "") -> None:

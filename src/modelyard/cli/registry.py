@@ -32,25 +32,22 @@ def repair(
     What can be restored is; else its aliases end, in the ledger too, and releases stay. Exit code 1: not all
     was settled.
     """
-    from modelyard.promotion.repairs import NOT_SETTLED, settle_all
+    from modelyard.promotion.repairs import Settlement, settle_all
     from modelyard.registry.standing import discrepancies
 
     home = Home.current()
     with ConsoleProgress():
-        pairs = (
-            [(each, "") for each in discrepancies(home, model)]
+        settled = (
+            [Settlement(each, "") for each in discrepancies(home, model)]
             if dry_run
             else list(settle_all(home, model, adopt=adopt))
         )
     if as_json:
-        echo(json.dumps([asdict(found) | {"done": done} for found, done in pairs]))
+        echo(json.dumps([asdict(each.discrepancy) | {"done": each.done} for each in settled]))
     else:
-        echo(
-            *(f"{found}{f' -> {done}' if done else ''}" for found, done in pairs)
-            if pairs
-            else ["nothing differs"]
-        )
-    if any(done.startswith(NOT_SETTLED) for _, done in pairs):
+        lines = [f"{each.discrepancy}{f' -> {each.done}' if each.done else ''}" for each in settled]
+        echo(*(lines or ["nothing differs"]))
+    if any(each.failed for each in settled):
         raise typer.Exit(1)
 
 

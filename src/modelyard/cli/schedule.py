@@ -80,15 +80,15 @@ def schedule_add(
         raise ConfigError(f"unknown flow {flow!r}: expected compare")
     from flows.ephemeral import is_own
     from flows.placement import placed
-    from flows.refresh import RefreshRequest
     from flows.schedule import NewSchedule, add, check_names, parse_cron
+    from modelyard.recipes.words import Words
 
     chosen = name or Path(dataset).name
     parse_cron(cron, timezone)
     check_names(chosen, pool)
-    request = RefreshRequest(
+    request = Words(
         dataset=dataset, architectures=tuple(architecture or ()), preset=preset, seed=seed, device=device,
-        assignments=tuple(with_labels(assignments, labels)), skip_unreadable=skip_unreadable, name=model_name,
+        assignments=with_labels(assignments, labels), skip_unreadable=skip_unreadable, name=model_name,
     )  # fmt: skip
     new = NewSchedule(name=chosen, cron=cron, timezone=timezone, request=request, pool=pool)
     new = placed(new, own_server=is_own(Home.current()))

@@ -57,7 +57,7 @@ def sweep(
     gives up what falls behind.
     """
     from modelyard.machine.cores import usable_cores
-    from modelyard.recipes import ARCHITECTURES
+    from modelyard.recipes.named import ARCHITECTURES
     from modelyard.sweeps.request import SweepRequest, check, parse_range, parse_seeds
 
     parsed = tuple(parse_range(text) for text in ranges or ())
@@ -66,7 +66,7 @@ def sweep(
         dataset=dataset,
         architectures=tuple(architecture or ARCHITECTURES),
         preset=preset,
-        assignments=tuple(with_labels(assignments, labels)),
+        assignments=with_labels(assignments, labels),
         seeds=parse_seeds(seeds),
         ranges=parsed,
         trials=trials or (20 if parsed else 0),
@@ -125,13 +125,8 @@ def _compare_best(request: SweepRequest, found: dict[str, Any]) -> None:
     """Each architecture's best configuration with its first seed; what is trained is not trained again."""
     from flows.session import run_compare
     from modelyard.console.tables import print_board
-    from modelyard.steps.requests import CompareRequest
     from modelyard.sweeps.summary import best_by_label, configurations, from_record
 
     best = best_by_label(configurations([from_record(trial) for trial in found["trials"]]))
     recipes = {label: request.recipes(chosen.assignments)[label] for label, chosen in best.items()}
-    wanted = CompareRequest(
-        dataset=request.dataset, recipes=recipes, seed=request.seeds[0], device=request.device,
-        skip_unreadable=request.skip_unreadable, name=request.model_name,
-    )  # fmt: skip
-    print_board(run_compare(lambda: wanted))
+    print_board(run_compare(request.words, recipes))

@@ -104,8 +104,8 @@ def _database(home: Home) -> str:
         )
     except sqlite3.Error as error:
         return f"cannot be read: {error}; put a copy back or move it away"
-    if found and found[1] != str(home.artifacts):
-        return f"moved: made for {found[1]}, now at {home.artifacts}; {RELOCATE}"
+    if found and found.artifacts != str(home.artifacts):
+        return f"moved: made for {found.artifacts}, now at {home.artifacts}; {RELOCATE}"
     return str(check) if schema_is_current(home) else f"an older schema; {UPGRADE}"
 
 
@@ -132,17 +132,17 @@ def _ledgers(home: Home, *, ask_registry: bool) -> dict[str, str]:
     """Whether each model's ledger is as it was written; a registry that cannot be read is not asked what it
     remembers.
     """
-    from modelyard.registry.history import verify
+    from modelyard.registry.history import Verification, verify
 
     report: dict[str, str] = {}
     for folder in sorted(
         path for path in home.releases.glob("*") if path.is_dir() and is_plain_name(path.name)
     ):
         try:
-            told, problems = verify(home, folder.name, ask_registry=ask_registry)
+            ledger = verify(home, folder.name, ask_registry=ask_registry)
         except (ModelyardError, OSError) as error:
-            told, problems = "", [str(error)]
+            ledger = Verification("", [str(error)])
         report[f"ledger of {folder.name}"] = (
-            f"ALTERED: {'; '.join(problems)}" if problems else f"whole: {told}"
+            f"ALTERED: {'; '.join(ledger.problems)}" if ledger.problems else f"whole: {ledger.checked}"
         )
     return report

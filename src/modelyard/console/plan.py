@@ -11,6 +11,7 @@ from typing import Any
 from modelyard.data.packed import open_packed
 from modelyard.data.splits import make_splits
 from modelyard.home import Home
+from modelyard.recipes.request import CompareRequest
 from modelyard.steps import (
     build_requests,
     check_memory,
@@ -20,7 +21,7 @@ from modelyard.steps import (
     prepare,
     training_is_done,
 )
-from modelyard.steps.requests import BuildRequest, CompareRequest
+from modelyard.steps.requests import BuildRequest
 from modelyard.steps.training import training_job
 from modelyard.training.config import TrainingConfig, num_epochs, steps_before
 from modelyard.training.job import RESULT_FILE

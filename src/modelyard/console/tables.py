@@ -18,43 +18,12 @@ from modelyard.inference.files import released_folder
 from modelyard.promotion.record import describe_record
 from modelyard.terminal.echo import console, echo
 
-WORDS = (
-    "architecture",
-    "name",
-    "aliases",
-    "class",
-    "step",
-    "state",
-    "why",
-    "alias",
-    "who",
-    "action",
-    "onnx_sha256",
-    "since",
-    "key",
-    "metric",
-    "label",
-    "what",
-    "test",
-    "kind",
-    "title",
-    "time",
-    "changes",
-    "part",
-    "address",
-    "log",
-    "dataset",
-    "cron",
-    "every",
-    "timezone",
-    "pool",
-    "run",
-    "due",
-    "next",
-    "last",
-    "result",
-    "recall %",
-)
+WORDS = frozenset({
+    "architecture", "name", "aliases", "class", "step", "state", "why", "alias", "who", "action",
+    "onnx_sha256", "since", "key", "metric", "label", "what", "test", "kind", "title", "time", "changes",
+    "part", "address", "log", "dataset", "cron", "every", "timezone", "pool", "run", "due", "next", "last",
+    "result", "recall %",
+})  # fmt: skip
 """Columns of text; all others are numbers and stand to the right."""
 WIDE = 260
 """Characters of a line where there is no terminal; of a board with a row for each architecture."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field
 
-from modelyard.config import Config
+from modelyard.config import Config, Part
 from modelyard.data.datasets import Dataset, Labels, Rows, Split
 from modelyard.data.options import FolderOptions
 from modelyard.errors import DataError
@@ -38,9 +38,9 @@ class DataConfig(Config):
     """Image folders: what a folder val/ is; None: the validation split beside test/, the test split without
     one.
     """
-    max_pixels: int = Field(MOST_PIXELS, ge=1)
+    max_pixels: Annotated[int, Part.HOW] = Field(MOST_PIXELS, ge=1)
     """Image folders: no picture with more pixels is read."""
-    max_bytes: int = Field(32_000_000_000, ge=1)
+    max_bytes: Annotated[int, Part.HOW] = Field(32_000_000_000, ge=1)
     """Archives and tables with images inside: what all of their files may unpack to together."""
     split_seed: int = Field(0, ge=0)
     """Seed of the split; kept apart from the training seed so that seeds compare on equal images."""

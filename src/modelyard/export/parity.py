@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from modelyard.bundle import MODEL_FILE, read_bundle
+from modelyard.bundle import MODEL_FILE, PARITY_TOLERANCE, read_bundle
 from modelyard.data.datasets import Split, evaluated_rows
 from modelyard.errors import ParityError
 from modelyard.export.onnx import DeployedModel
@@ -22,8 +22,6 @@ from modelyard.inference.session import classify, open_session
 BATCH_SIZES = (1, 2, 7, 64)
 FEW = 128
 """Images compared at each batch size."""
-TOLERANCE = 1e-4
-"""Largest absolute difference of a probability; float32 kernels of two libraries differ by about 1e-6."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +88,9 @@ def _compare(found_BK: NDArray[np.float32], expected_BK: NDArray[np.float32]) ->
 
 
 def _demand(report: ParityReport) -> None:
-    if not report.max_difference <= TOLERANCE or report.label_mismatches:
+    if not report.max_difference <= PARITY_TOLERANCE or report.label_mismatches:
         raise ParityError(
             f"onnxruntime and torch disagree on {report.label_mismatches} of {report.samples} "
-            "labels; largest difference of"
-            f" a probability {report.max_difference:.2e}, allowed {TOLERANCE:.0e}; nothing was registered"
+            f"labels; largest difference of a probability {report.max_difference:.2e}, allowed "
+            f"{PARITY_TOLERANCE:.0e}; nothing was registered"
         )

@@ -156,7 +156,7 @@ def _settled(home: Home) -> str:
     altered = [
         f"{model}: {problem}"
         for model in models
-        for problem in verify(home, model)[1]
+        for problem in verify(home, model).problems
         if problem not in differing
     ]
     if altered:

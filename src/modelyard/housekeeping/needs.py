@@ -14,10 +14,10 @@ from modelyard.errors import StoreError
 from modelyard.files import parse_json, read_regular
 from modelyard.home import Home
 from modelyard.machine.leases import EVERYTHING, names_in_use
-from modelyard.registry.lineage import pointers
+from modelyard.registry.lineage import last_moves
 from modelyard.registry.versions import Version, model_names, release_folder, versions
-from modelyard.releases.folders import read_pointers
 from modelyard.releases.ledger import read_ledger
+from modelyard.releases.pointers import read_pointers
 from modelyard.tracking.runs import training_of, unfinished_steps
 from modelyard.training.job import JOB_FILE, RESULT_FILE
 
@@ -67,11 +67,11 @@ def find_needs(home: Home, moves: int) -> Needs:
 
 def _pointed(folder: Path, moves: int) -> set[int]:
     """Versions that an alias file, an alias by the ledger or one of its last moves names."""
-    entries = read_ledger(folder).moves
-    told = [*pointers(entries).values(), *(entries[-moves:] if moves else [])]
-    numbers = {int(entry[end]) for entry in told for end in ("from", "to") if entry[end] is not None}
-    pointers_of_files = read_pointers(folder.parent, (folder.name,)).values()
-    return numbers | {int(pointer.version) for pointer in pointers_of_files if not pointer.fault}
+    known = read_ledger(folder).moves
+    chosen = [*last_moves(known).values(), *(known[-moves:] if moves else [])]
+    numbers = {number for move in chosen for number in (move.before, move.to) if number is not None}
+    pointers = read_pointers(folder.parent, (folder.name,)).values()
+    return numbers | {int(pointer.version) for pointer in pointers if not pointer.fault}
 
 
 def _steps_of(home: Home, kept: Iterable[Version]) -> Iterator[str]:

@@ -19,7 +19,8 @@ from modelyard.errors import DataError, StoreError
 from modelyard.home import Home
 from modelyard.inference.doubts import doubts
 from modelyard.inference.session import classify, open_session
-from modelyard.releases.folders import CHAMPION, is_version, read_pointers, read_release
+from modelyard.releases.folders import read_release
+from modelyard.releases.pointers import CHAMPION, is_version, models_with, read_pointer
 from modelyard.samples.formats import NAMES
 from modelyard.samples.image import picture_pixels
 from modelyard.samples.names import PROBABILITIES
@@ -37,7 +38,7 @@ def released_folder(home: Home, model: str = "") -> Path:
     name, _, alias = model.partition("@")
     name, alias = name or _only_name(home), alias or CHAMPION
     folder = home.releases_of(name)
-    pointer = next(iter(read_pointers(home.releases, (name,), (alias,)).values()), None)
+    pointer = read_pointer(home.releases, name, alias)
     if pointer and pointer.fault:
         raise StoreError(pointer.fault)
     number = pointer.version if pointer else alias
@@ -50,7 +51,7 @@ def released_folder(home: Home, model: str = "") -> Path:
 
 
 def _only_name(home: Home) -> str:
-    names = sorted(path.parent.name for path in home.releases.glob("*/champion.alias"))
+    names = models_with(home.releases)
     if len(names) != 1:
         raise StoreError(
             f"--model expects one of {', '.join(names)}"

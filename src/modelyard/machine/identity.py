@@ -1,5 +1,5 @@
-"""Processes by where their id counts, id and start, so that neither a reused id nor another container's is
-mistaken for one.
+"""Identities of processes: host, boot and process namespace, id and start, as an id is reused and counts only
+in its own container.
 """
 
 from __future__ import annotations

@@ -1,6 +1,4 @@
-"""What living processes work on, so that housekeeping leaves it alone. The kernel ends a killed process's
-lease.
-"""
+"""Claims of processes on step folders, which housekeeping respects; a killed process's claim ends with it."""
 
 from __future__ import annotations
 

@@ -1,14 +1,15 @@
-"""Mirroring beside a run, in a process of its own: it can neither slow the run down nor end it.
+"""Mirroring while a run works, in a background process that can neither slow the run down nor end it.
 
-`python -m modelyard.mirror.background` looks every few seconds for what is new; told to finish on stdin it
-sends the rest and goes; when its run is gone, however it died, it goes at once. Killed at any moment it
-leaves nothing that the next sync does not put right.
+`python -m modelyard.mirror.background` looks every few seconds for what is new. When its stdin is closed it
+sends the rest and ends; when the run itself ends, however, it ends at once. Killed at any moment it leaves
+nothing that the next sync does not put right.
 """
 
 from __future__ import annotations
 
 import logging
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -18,11 +19,11 @@ from contextlib import contextmanager, suppress
 
 from modelyard.files import make_folder
 from modelyard.home import Home
+from modelyard.machine.bound import bind_to_parent, bound_environment
 from modelyard.mirror.remote import Remote, configured_remote
 from modelyard.terminal.printable import printable
 
 logger = logging.getLogger(__name__)
-FINISH = b"finish\n"
 EVERY_SECONDS, END_SECONDS, BROKEN_END_SECONDS = 10.0, 15.0, 3.0
 NICENESS = 10
 
@@ -53,17 +54,14 @@ def _start(home: Home) -> subprocess.Popen[bytes]:
     with (make_folder(home.logs) / "mirror.log").open("ab") as log:
         command = [sys.executable, "-P", "-m", "modelyard.mirror.background"]
         return subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True
-        )
+            command, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True,
+            env=bound_environment(),
+        )  # fmt: skip
 
 
 def _finish(process: subprocess.Popen[bytes], seconds: float) -> None:
-    if process.stdin is not None:
-        with suppress(OSError):
-            process.stdin.write(FINISH)
-            process.stdin.flush()
     try:
-        process.wait(timeout=seconds)
+        process.communicate(timeout=seconds)  # closes its stdin
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
@@ -78,9 +76,10 @@ def _say_what_waits(home: Home, remote: Remote, say: Callable[[str], None]) -> N
 
 
 def main() -> None:
-    """Send what is new until told to finish."""
+    """Send what is new until stdin is closed."""
+    bind_to_parent(signal.SIGKILL)
     finish = threading.Event()
-    threading.Thread(target=_heed_parent, args=(finish,), daemon=True).start()
+    threading.Thread(target=_wait_for_end, args=(finish,), daemon=True).start()
     with suppress(OSError):
         os.nice(NICENESS)
     home, remote = Home.current(), configured_remote()
@@ -97,12 +96,9 @@ def main() -> None:
             print(time.strftime("%F %T"), type(error).__name__, printable(error), flush=True)  # noqa: T201 - into mirror.log
 
 
-def _heed_parent(finish: threading.Event) -> None:
-    """The run holds the other end of stdin: however it dies, the kernel closes it."""
-    if sys.stdin.buffer.readline() == FINISH:
-        finish.set()
-    else:
-        os._exit(0)
+def _wait_for_end(finish: threading.Event) -> None:
+    sys.stdin.buffer.read()
+    finish.set()
 
 
 if __name__ == "__main__":

@@ -5,8 +5,6 @@ Nothing is sent on trust in an earlier attempt: each part is compared with what 
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
 from pathlib import Path
 
 from mlflow.entities import (
@@ -14,33 +12,21 @@ from mlflow.entities import (
     LoggedModel,
     LoggedModelOutput,
     LoggedModelStatus,
-    Metric,
     Param,
     Run,
     RunTag,
     ViewType,
 )
-from mlflow.tracking import MlflowClient
 
-from modelyard.mirror.remote import Remote, asking
+from modelyard.mirror.metrics import ModelCopy, send_metrics
+from modelyard.mirror.remote import Link, asking
 from modelyard.mirror.sent import LocalRun, Sent, files_of
 from modelyard.mirror.uploads import send_files
 
 RUN_TAG, MODEL_TAG = "modelyard.local_run", "modelyard.local_model"
-METRICS_AT_ONCE, FIELDS_AT_ONCE = 1000, 100
-"""Limits of MLflow's server."""
+FIELDS_AT_ONCE = 100
+"""Limit of MLflow's server."""
 UNFINISHED = ("RUNNING", "SCHEDULED")
-
-
-@dataclass(frozen=True, slots=True)
-class Link:
-    """Both ends of a mirror: the store's name and client, the server with its client and experiment."""
-
-    store: str
-    local: MlflowClient
-    remote: Remote
-    client: MlflowClient
-    experiment: str
 
 
 def send_run(ends: Link, local: LocalRun, sent: Sent) -> None:
@@ -55,7 +41,7 @@ def send_run(ends: Link, local: LocalRun, sent: Sent) -> None:
     with asking(ends.remote):
         _send_fields(ends, local.run, there)
     models = [_send_model(ends, model, there, sent) for model in local.models]
-    _send_metrics(ends, local.run, there, models)
+    send_metrics(ends, local.run, there, models)
     send_files(files_of(Path(local.run.info.artifact_uri)), there.info.artifact_uri, ends.remote, sent.files)
     with asking(ends.remote):
         _send_status(ends, local.run, there)
@@ -95,8 +81,8 @@ def _send_fields(ends: Link, run: Run, there: Run) -> None:
         ends.client.log_inputs(run_id, missing)
 
 
-def _send_model(ends: Link, model_id: str, there: Run, sent: Sent) -> tuple[LoggedModel, LoggedModel]:
-    """A logged model with its files; gives the one here and the one there."""
+def _send_model(ends: Link, model_id: str, there: Run, sent: Sent) -> ModelCopy:
+    """A logged model with its files."""
     model = ends.local.get_logged_model(model_id)
     with asking(ends.remote):
         copy = _model_there(ends, model, there, sent)
@@ -108,7 +94,7 @@ def _send_model(ends: Link, model_id: str, there: Run, sent: Sent) -> tuple[Logg
         if copy.model_id not in {output.model_id for output in outputs}:
             ends.client.log_outputs(there.info.run_id, [LoggedModelOutput(copy.model_id, 0)])
     sent.models[model_id] = copy.model_id
-    return model, copy
+    return ModelCopy(model, copy)
 
 
 def _model_there(ends: Link, model: LoggedModel, there: Run, sent: Sent) -> LoggedModel:
@@ -130,56 +116,6 @@ def _model_there(ends: Link, model: LoggedModel, there: Run, sent: Sent) -> Logg
         model.params,
         model.model_type,
     )
-
-
-Point = tuple[str, int, int, str]
-
-
-def point(metric: Metric) -> Point:
-    """What makes a metric's value the same one; text, as NaN is not equal to itself."""
-    value = float(metric.value)
-    return (
-        str(metric.key),
-        int(metric.step),
-        int(metric.timestamp),
-        "nan" if math.isnan(value) else repr(value),
-    )
-
-
-def history(client: MlflowClient, run: Run) -> list[Metric]:
-    """Every value of every metric."""
-    return [metric for key in run.data.metrics for metric in client.get_metric_history(run.info.run_id, key)]
-
-
-def _send_metrics(ends: Link, run: Run, there: Run, models: list[tuple[LoggedModel, LoggedModel]]) -> None:
-    """The values that the run, or the model they are bound to, lacks there."""
-    wanted = history(ends.local, run)
-    with asking(ends.remote):
-        known = {point(metric) for metric in history(ends.client, there)}
-        bound = {_moment(metric): (metric, copy) for model, copy in models for metric in model.metrics or ()}
-        arrived = {_moment(metric) for _, copy in models for metric in copy.metrics or ()}
-        missing = [
-            _bound(metric, bound.get(_moment(metric)), there.info.run_id)
-            for metric in wanted
-            if point(metric) not in known or (_moment(metric) in bound and _moment(metric) not in arrived)
-        ]
-        for start in range(0, len(missing), METRICS_AT_ONCE):
-            ends.client.log_batch(there.info.run_id, metrics=missing[start : start + METRICS_AT_ONCE])
-
-
-def _moment(metric: Metric) -> tuple[str, int, int]:
-    """A point without its value: MLflow keeps a model's NaN as 0."""
-    return point(metric)[:3]
-
-
-def _bound(metric: Metric, binding: tuple[Metric, LoggedModel] | None, run_id: str) -> Metric:
-    if binding is None:
-        return Metric(metric.key, metric.value, metric.timestamp, metric.step)
-    here, copy = binding
-    return Metric(
-        metric.key, metric.value, metric.timestamp, metric.step, model_id=copy.model_id, run_id=run_id,
-        dataset_name=here.dataset_name, dataset_digest=here.dataset_digest,
-    )  # fmt: skip
 
 
 def _send_status(ends: Link, run: Run, there: Run) -> None:

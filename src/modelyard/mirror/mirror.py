@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 from filelock import FileLock, Timeout
@@ -18,8 +18,8 @@ from modelyard.errors import RemoteError, StoreError, UnreachableError
 from modelyard.files import make_folder
 from modelyard.home import Home
 from modelyard.machine.store_mark import store_id
-from modelyard.mirror.copies import Link, send_run
-from modelyard.mirror.remote import Remote, asking
+from modelyard.mirror.copies import send_run
+from modelyard.mirror.remote import Link, Remote, asking
 from modelyard.mirror.sent import LocalModel, LocalRun, Record, Sent, count_waiting, local_models, local_runs
 from modelyard.mirror.version_copies import send_versions
 from modelyard.tracking.store import EXPERIMENT, open_store
@@ -53,21 +53,32 @@ def sync(
 
 
 def _sync(home: Home, remote: Remote, say: Say, verify: bool) -> Outcome:
-    record, done, problem = Record(home, remote), set[str](), ""
+    record, problem = Record(home, remote), ""
+    request = Request(remote, say, verify)
     for attempt in range(ROUNDS):
         time.sleep(PAUSE_SECONDS * attempt)
-        problem = _one_round(home, record, (remote, say, done, verify))
+        problem = _one_round(home, record, request)
         if not problem:
             break
     record.note(problem)
-    return Outcome(len(done), count_waiting(home, remote), problem)
+    return Outcome(len(request.sent), count_waiting(home, remote), problem)
 
 
-def _one_round(home: Home, record: Record, progress: tuple[Remote, Say, set[str], bool]) -> str:
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What one sync is to do, and the keys of the runs that it has sent."""
+
+    remote: Remote
+    say: Say
+    verify: bool
+    sent: set[str] = field(default_factory=set)
+
+
+def _one_round(home: Home, record: Record, request: Request) -> str:
     """Try each thing that waits once; gives the last problem. A server that cannot be asked ends
     the round.
     """
-    remote, say, done, verify = progress
+    verify = request.verify
     runs = [run for run in local_runs(home) if record.is_waiting(run.key, run.fingerprint, verify)]
     models = [
         model for model in local_models(home) if record.is_waiting(model.key, model.fingerprint, verify)
@@ -76,12 +87,12 @@ def _one_round(home: Home, record: Record, progress: tuple[Remote, Say, set[str]
         return ""
     problems: list[str] = []
     try:
-        ends = _connect(home, remote)
+        ends = _connect(home, request.remote)
         for number, run in enumerate(runs, 1):
             problems.append(_attempt(record, run, partial(send_run, ends, run), verify))
             if not problems[-1]:
-                done.add(run.key)
-            say(f"{number}/{len(runs)}  {run.name}{problems[-1] and ': ' + problems[-1]}")
+                request.sent.add(run.key)
+            request.say(f"{number}/{len(runs)}  {run.name}{problems[-1] and ': ' + problems[-1]}")
         for model in models:
             problems.append(_attempt(record, model, partial(send_versions, ends, model, record), verify))
     except RemoteError as error:

@@ -71,6 +71,17 @@ class Remote:
             return False
 
 
+@dataclass(frozen=True, slots=True)
+class Link:
+    """Both ends of a mirror: the store's name and client, the server with its client and experiment."""
+
+    store: str
+    local: MlflowClient
+    remote: Remote
+    client: MlflowClient
+    experiment: str
+
+
 def configured_remote() -> Remote | None:
     """The server named by `MODELYARD_REMOTE` (or an http `MLFLOW_TRACKING_URI`). Raises: ConfigError for
     another address.

@@ -1,6 +1,6 @@
-"""What the store holds, in short, and what of it is known to have arrived at a server.
+"""Digests of what the store holds, and a record of what has arrived at a server.
 
-The server itself tells what it has; this record only makes "nothing to do" quick and saves repeated
+The server is asked before anything is sent; the record only makes "nothing to do" quick and saves repeated
 downloads.
 """
 

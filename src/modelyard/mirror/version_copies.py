@@ -11,8 +11,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from modelyard.errors import RemoteError
-from modelyard.mirror.copies import Link
-from modelyard.mirror.remote import asking
+from modelyard.mirror.remote import Link, asking
 from modelyard.mirror.sent import LocalModel, Record, Sent
 
 VERSION_TAG = "modelyard.local_version"

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from modelyard.errors import ConfigError
 from modelyard.home import Home
 from modelyard.serving.http.hosts import check_names, plain_name
+from modelyard.tracking.mlflow_internals import server_variables
 
 NAMES = ("prefect", "mlflow", "worker", "serve")
 HEALTH = {"prefect": "/api/health", "mlflow": "/health", "serve": "/v2/health/ready"}
@@ -93,17 +94,11 @@ def _event_keeping() -> dict[str, str]:
 
 
 def _mlflow(home: Home, hosts: Sequence[str]) -> dict[str, str]:
-    """As `mlflow server` sets them for its workers, which are two processes more and 240 MB.
-
-    Its own list of hosts takes any name that begins as a private address, as 10.evil.example, so it is not
-    used.
+    """MLflow's own list of hosts is not used: it takes any name that begins as a private address, such as
+    10.evil.example.
     """
     ours = [f"http{s}://{name}{port}" for name in hosts for s in ("", "s") for port in ("", ":*")]
-    return {
-        "_MLFLOW_SERVER_FILE_STORE": f"sqlite:///{home.database}",
-        "_MLFLOW_SERVER_ARTIFACT_ROOT": str(home.artifacts),
-        "_MLFLOW_SGI_NAME": "uvicorn",
-        "_MLFLOW_IN_JOB_EXECUTOR": "false",
+    return server_variables(home.database, home.artifacts) | {
         "MLFLOW_SERVER_ALLOWED_HOSTS": ",".join(
             f"{name},{name}:*" for name in ("localhost", "127.0.0.1", *hosts)
         ),

@@ -7,16 +7,11 @@ from __future__ import annotations
 import os
 import sys
 import time
-from pathlib import Path
 
 from modelyard.home import Home
+from modelyard.releases.pointers import has_pointers
 
 POLL_S = 0.5
-
-
-def has_release(home: Home) -> bool:
-    """Whether any alias points to a version."""
-    return next(Path(home.releases).glob("*/*.alias"), None) is not None
 
 
 def main(port: str, *names: str) -> None:
@@ -24,7 +19,7 @@ def main(port: str, *names: str) -> None:
     machine's.
     """
     home = Home.current()
-    while not has_release(home):
+    while not has_pointers(home.releases):
         time.sleep(POLL_S)
     command = [sys.executable, "-P", "-m", "modelyard.serving", "--port", port, "--workers", "1"]
     command += [word for name in names for word in ("--allowed-host", name)]

@@ -20,6 +20,7 @@ from filelock import FileLock
 from modelyard.errors import StoreError
 from modelyard.files import make_folder, read_private, write_atomically
 from modelyard.home import Home
+from modelyard.operations.state import running_state
 
 PATH = "/sign-in"
 TICKET_SECONDS = 600
@@ -87,3 +88,11 @@ class SignIn:
     def sign(self, words: str) -> str:
         """`session` signed is what a browser sends instead of the string."""
         return hmac.digest(self.auth.encode(), f"{self.supervisor} {words}".encode(), "sha256").hex()
+
+
+def page_link(home: Home) -> str:
+    """Prefect's page with a new ticket; empty where none is served."""
+    state = running_state(home)
+    if state is None or "prefect" not in state.addresses:
+        return ""
+    return SignIn(make_auth(home), state.process).link(state.addresses["prefect"])

@@ -1,4 +1,4 @@
-"""Where `modelyard up` says what it runs; every other command looks here for its Prefect server."""
+"""The record of a running `modelyard up`, in which other commands find its Prefect server."""
 
 from __future__ import annotations
 

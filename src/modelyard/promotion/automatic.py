@@ -13,20 +13,27 @@ from typing import Any, TypeVar
 from modelyard.bundle import MODEL_FILE
 from modelyard.errors import AliasMovedError
 from modelyard.home import Home
-from modelyard.promotion.gates import verdict_rows
+from modelyard.promotion.comparison import (
+    NOT_COMPARED,
+    REFUSED,
+    Comparison,
+    compare,
+    data_changed,
+    evidence,
+    objective,
+)
 from modelyard.promotion.judging import Judgement, judge, keep
 from modelyard.promotion.limits import GatesConfig
 from modelyard.registry.aliases import Move, move_alias, settle
-from modelyard.registry.lineage import CHAMPION, answering, lineage, pointers
-from modelyard.registry.standing import tell_discrepancies
+from modelyard.registry.lineage import last_moves, lineage, serving_version
+from modelyard.registry.standing import report_discrepancies
 from modelyard.registry.versions import Version, versions
-from modelyard.registry.vouching import told_by_release
+from modelyard.registry.vouching import vouched_tags
 from modelyard.releases.ledger import read_ledger
+from modelyard.releases.pointers import CHAMPION
 
 ATTEMPTS = 20
 """How often a candidate is judged anew because another process changed the champion meanwhile."""
-REFUSED = "refused by its gates"
-NOT_COMPARED = "cannot be compared with the champion"
 Outcome = TypeVar("Outcome")
 
 
@@ -34,11 +41,16 @@ Outcome = TypeVar("Outcome")
 class Verdict:
     """A promotion decision and its reason."""
 
-    promoted: bool
+    chosen: Version | None
+    """The candidate that is to be champion; None leaves the champion as it is."""
     why: str
     evidence: dict[str, Any]
     judgements: tuple[Judgement, ...] = ()
     """One for each candidate that was judged."""
+
+    @property
+    def promoted(self) -> bool:
+        return self.chosen is not None
 
     @property
     def refused(self) -> bool:
@@ -46,11 +58,6 @@ class Verdict:
         refusal.
         """
         return not self.promoted and (REFUSED in self.why or NOT_COMPARED in self.why)
-
-
-def objective(version: Version) -> tuple[float, float]:
-    """Validation accuracy, then validation likelihood; higher is better."""
-    return version.score("validation_accuracy"), -version.score("validation_nll")
 
 
 def promote(home: Home, candidates: list[Version], data: Path, gates: GatesConfig) -> Verdict:
@@ -62,17 +69,17 @@ def promote(home: Home, candidates: list[Version], data: Path, gates: GatesConfi
     settle(home, candidates[0].name)
 
     def once() -> Verdict:
-        verdict, chosen = _choose(home, candidates, data, gates)
+        verdict = _choose(home, candidates, data, gates)
         for judgement in verdict.judgements:
             keep(home, judgement)
             _follow_architecture(home, judgement)
-        if chosen is not None:
-            move = Move(chosen, CHAMPION, verdict.why, evidence=verdict.evidence)
+        if verdict.chosen is not None:
+            move = Move(verdict.chosen, CHAMPION, verdict.why, evidence=verdict.evidence)
             move_alias(home, move, expected=verdict.evidence["champion_version"])
         return verdict
 
     verdict = judged_anew(once)
-    tell_discrepancies(home, candidates[0].name)
+    report_discrepancies(home, candidates[0].name)
     return verdict
 
 
@@ -86,9 +93,7 @@ def judged_anew(once: Callable[[], Outcome]) -> Outcome:
     return once()
 
 
-def _choose(
-    home: Home, candidates: list[Version], data: Path, gates: GatesConfig
-) -> tuple[Verdict, Version | None]:
+def _choose(home: Home, candidates: list[Version], data: Path, gates: GatesConfig) -> Verdict:
     """The best candidate that may lead, if one may; all are judged, so that each has its verdicts."""
     known = versions(home, candidates[0].name)
     champion = leader(home, candidates[0].name, known)
@@ -100,13 +105,14 @@ def _choose(
     for judgement in judgements:
         version = judgement.version
         if champion is not None and version.number == champion.number:
-            return Verdict(False, _join(refused, "it is the champion already"), {}, judgements), None
-        reason, good = _compare(judgement, champion)
+            return Verdict(None, _join(refused, "it is the champion already"), {}, judgements)
+        comparison = compare(judgement, champion)
         if version.digest in withdrawn:
-            reason, good = "a rollback withdrew it; promote it by hand", False
-        if good:
-            return Verdict(True, _join(refused, reason), _evidence(judgement, champion), judgements), version
-        refused.setdefault(reason, []).append(version.number)
+            comparison = Comparison("a rollback withdrew it; promote it by hand")
+        if comparison.may_lead:
+            why = _join(refused, comparison.reason)
+            return Verdict(version, why, evidence(judgement, champion), judgements)
+        refused.setdefault(comparison.reason, []).append(version.number)
     unknown = [
         judgement.version for judgement in judgements if judgement.not_compared and not judgement.failed
     ]
@@ -114,9 +120,8 @@ def _choose(
         f"to promote it by hand: modelyard models promote {version.name}@{version.number}"
         for version in unknown[:1]
     ]
-    return Verdict(
-        False, "; ".join([_join(refused), *manual]), _evidence(judgements[0], champion), judgements
-    ), None
+    why = "; ".join([_join(refused), *manual])
+    return Verdict(None, why, evidence(judgements[0], champion), judgements)
 
 
 def _join(refused: dict[str, list[int]], outcome: str = "") -> str:
@@ -130,45 +135,6 @@ def _join(refused: dict[str, list[int]], outcome: str = "") -> str:
     return "; ".join([outcome] * bool(outcome) + told)
 
 
-def _compare(judgement: Judgement, champion: Version | None) -> tuple[str, bool]:
-    """Why a candidate may lead or not: the objective, then the gates.
-
-    Validation scores on different data say nothing of each other; there the test on the candidate's images
-    decides, and where there can be none, a person.
-    """
-    version = judgement.version
-    changed = champion is not None and data_changed(version, champion)
-    is_equal = champion is not None and champion.is_lost and objective(version) == objective(champion)
-    if champion is not None and not (changed or is_equal or objective(version) > objective(champion)):
-        return f"not better on validation than version {champion.number}", False
-    if judgement.refusals:
-        return f"{REFUSED}, {judgement.refusals}", False
-    if champion is None:
-        return "first champion", True
-    if judgement.not_compared:
-        return f"{NOT_COMPARED}: {judgement.not_compared}", False
-    overall = judgement.find("overall")
-    better = "trained on changed data" if changed else f"better on validation than version {champion.number}"
-    better = (
-        f"as good on validation as version {champion.number}, which MLflow has no more"
-        if is_equal
-        else better
-    )
-    return f"{better}, {overall.reason}", True
-
-
-def _evidence(judgement: Judgement, champion: Version | None) -> dict[str, Any]:
-    evidence: dict[str, Any] = {"validation_accuracy": objective(judgement.version)[0]}
-    if champion is not None:
-        evidence["champion_validation_accuracy"] = objective(champion)[0]
-    number = None if champion is None else champion.number
-    return evidence | {"champion_version": number, "verdicts": verdict_rows(judgement.verdicts)}
-
-
-def data_changed(candidate: Version, other: Version) -> bool:
-    return candidate.tags.get("data_digest") != other.tags.get("data_digest")
-
-
 def holder(known: list[Version], alias: str) -> Version | None:
     """The version that an alias points to."""
     return next((version for version in known if alias in version.aliases), None)
@@ -177,11 +143,11 @@ def holder(known: list[Version], alias: str) -> Version | None:
 def leader(home: Home, model: str, known: list[Version]) -> Version | None:
     """The champion; one that is served though MLflow has it no more as its release tells of it."""
     folder = home.releases_of(model)
-    entry = pointers(read_ledger(folder).moves).get(CHAMPION)
-    number = None if entry is None else answering(folder, entry)
-    if entry is None or number is None or entry["to"] is not None:
+    last = last_moves(read_ledger(folder).moves).get(CHAMPION)
+    number = None if last is None else serving_version(folder, last)
+    if last is None or number is None or last.to is not None:
         return holder(known, CHAMPION)
-    return Version(model, number, told_by_release(folder / str(number), entry["onnx_sha256"]), (), "")
+    return Version(model, number, vouched_tags(folder / str(number), last.onnx_sha256), (), "")
 
 
 def _follow_architecture(home: Home, judgement: Judgement) -> None:

@@ -11,8 +11,8 @@ from modelyard.data.datasets import Dataset
 from modelyard.data.packed import open_packed
 from modelyard.errors import DataError, StoreError
 from modelyard.home import Home
-from modelyard.promotion.answers import data_folder, pair_up, released
 from modelyard.promotion.pairs import Pair
+from modelyard.promotion.predictions import data_folder, pair_up, released
 from modelyard.registry.versions import Version
 
 METRICS = (

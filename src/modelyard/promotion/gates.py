@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from modelyard.promotion.limits import GatesConfig
+from modelyard.promotion.limits import AtMost, GatesConfig
 from modelyard.promotion.pairs import Change, Pair
 
 TOLD_CLASSES = 2
@@ -33,11 +33,9 @@ class Facts:
     difference: float
     """Largest difference of a probability between torch and onnxruntime."""
     accuracy: float
-    ece: float
-    latency_ms_p50: float
-    latency_ms_p99: float
-    megabytes: float
     num_classes: int
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    """The manifest's, and `onnx/bytes` of the released file."""
     majority_share: float = math.nan
     """Share of test of its largest class."""
     recalls: Mapping[str, float] = field(default_factory=dict)
@@ -50,16 +48,15 @@ class Facts:
 
 def judge_gates(gates: GatesConfig, facts: Facts, pair: Pair | str) -> list[GateVerdict]:
     """All verdicts in a fixed order; where there is no pair to compare, `pair` says why."""
+    calibration, *measured = [_measured(gate, limit, facts) for gate, limit in gates.measured()]
     return [
         parity(gates, facts),
         _accuracy(gates, facts),
         _compared("overall", pair, lambda found: _overall(gates, found)),
         _compared("per class", pair, lambda found: _per_class(gates, found)),
-        _at_most("calibration", facts.ece, gates.max_ece, "ECE {:.4f}"),
+        calibration,
         _compared("calibration change", pair, lambda found: _calibration_change(gates, found)),
-        _at_most("latency p50", facts.latency_ms_p50, gates.max_latency_ms_p50, "{:.3f} ms"),
-        _at_most("latency p99", facts.latency_ms_p99, gates.max_latency_ms_p99, "{:.3f} ms"),
-        _at_most("size", facts.megabytes, gates.max_megabytes, "{:.3f} MB"),
+        *measured,
         _recall(gates, facts),
         _every_class(gates, facts),
     ]
@@ -96,6 +93,11 @@ def _at_most(name: str, value: float, limit: float | None, wording: str) -> Gate
         return GateVerdict(name, True, _number(value), None, f"{found}, no limit set")
     passed = value <= limit  # NaN is not
     return GateVerdict(name, passed, _number(value), limit, f"{found}, at most {limit:g} allowed")
+
+
+def _measured(gate: AtMost, limit: float | None, facts: Facts) -> GateVerdict:
+    value = facts.metrics.get(gate.metric, math.nan) / gate.unit
+    return _at_most(gate.gate, value, limit, gate.wording)
 
 
 def _accuracy(gates: GatesConfig, facts: Facts) -> GateVerdict:

@@ -11,10 +11,10 @@ from typing import Any
 from modelyard.errors import StoreError
 from modelyard.files import write_json
 from modelyard.home import Home
-from modelyard.promotion.answers import facts, pair_up
 from modelyard.promotion.gates import GateVerdict, judge_gates, refusals, verdict_rows
 from modelyard.promotion.limits import GatesConfig
 from modelyard.promotion.pairs import Pair
+from modelyard.promotion.predictions import facts, pair_up
 from modelyard.promotion.record import read_record, record_file
 from modelyard.registry.versions import Version, release_folder
 from modelyard.tracking.store import open_store

@@ -7,15 +7,16 @@ import re
 from modelyard.errors import PromotionError, StoreError
 from modelyard.home import Home
 from modelyard.machine.leases import in_use
-from modelyard.promotion.answers import data_folder, facts, released
 from modelyard.promotion.automatic import holder, judged_anew, leader
 from modelyard.promotion.gates import GateVerdict, failed, parity, refusals, verdict_rows
 from modelyard.promotion.judging import gates_of, judge, keep
+from modelyard.promotion.predictions import data_folder, facts, released
 from modelyard.registry.aliases import Move, move_alias, settle
-from modelyard.registry.lineage import CHAMPION, PREVIOUS, Lineage, lineage, pointers
-from modelyard.registry.standing import tell_discrepancies
+from modelyard.registry.lineage import Lineage, last_moves, lineage
+from modelyard.registry.standing import report_discrepancies
 from modelyard.registry.versions import Version, model_names, versions
 from modelyard.releases.ledger import read_ledger
+from modelyard.releases.pointers import CHAMPION, PREVIOUS
 
 ALIAS = re.compile(r"(?!v?\d+$|latest$)[a-z][a-z0-9_-]*")
 """What MLflow, a file name and `model@alias` can all bear."""
@@ -72,7 +73,7 @@ def promote_version(
         candidate = find_version(home, reference)
         released(home, candidate)
         done = judged_anew(lambda: _promote_once(home, candidate, alias, reason, force))
-    tell_discrepancies(home, candidate.name)
+    report_discrepancies(home, candidate.name)
     return done
 
 
@@ -81,8 +82,8 @@ def _promote_once(home: Home, candidate: Version, alias: str, reason: str, force
     champion = leader(home, candidate.name, known)
     now = champion if alias == CHAMPION else holder(known, alias)
     name = f"{candidate.name}@{candidate.number}"
-    is_told = alias in pointers(read_ledger(home.releases_of(candidate.name)).moves)
-    if is_told and now is not None and now.number == candidate.number:
+    is_in_ledger = alias in last_moves(read_ledger(home.releases_of(candidate.name)).moves)
+    if is_in_ledger and now is not None and now.number == candidate.number:
         return f"{name} is {alias} already; nothing was moved"
     verdicts = _verdicts(home, candidate, alias, champion)
     refused = refusals(verdicts)
@@ -139,7 +140,7 @@ def rollback(home: Home, name: str, to: int | None = None, *, reason: str = "") 
         released(home, version)
         why = reason or f"rolled back from version {leads or 'none'}"
         move_alias(home, Move(version, CHAMPION, why, action="rollback"), expected=leads)
-    tell_discrepancies(home, name)
+    report_discrepancies(home, name)
     return f"champion of {name}: version {leads or 'none'} -> {target}, {why}"
 
 

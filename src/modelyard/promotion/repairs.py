@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from mlflow.exceptions import MlflowException
 
@@ -15,22 +16,32 @@ from modelyard.home import Home
 from modelyard.machine.identity import is_gone
 from modelyard.promotion.manual import promote_version
 from modelyard.promotion.record import record_file
-from modelyard.registry import ledger
-from modelyard.registry.aliases import locked, pointer, put_back, settle, settle_locked
-from modelyard.registry.lineage import CHAMPION, PREVIOUS, answering, pointers
+from modelyard.registry.aliases import locked, restore_alias, settle, settle_locked, version_of_alias
+from modelyard.registry.lineage import last_moves, serving_version
 from modelyard.registry.standing import Discrepancy, discrepancies
 from modelyard.registry.versions import model_names, registered, versions
 from modelyard.registry.vouching import find_model
+from modelyard.releases import ledger_writer
 from modelyard.releases.folders import known_versions
 from modelyard.releases.ledger import DELETE, LOST, WITHDRAW, read_ledger
+from modelyard.releases.pointers import CHAMPION, PREVIOUS
 from modelyard.tracking.runs import PROCESS_TAG
 from modelyard.tracking.store import EXPERIMENT, open_for_writing, open_store
 
-ADOPTED, NOT_SETTLED = "adopted from MLflow", "not settled"
+ADOPTED = "adopted from MLflow"
 
 
-def settle_all(home: Home, model: str = "", *, adopt: bool = False) -> Iterator[tuple[Discrepancy, str]]:
-    """Settle each discrepancy, of one model or of all; gives it and what was done, or why nothing was.
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """One discrepancy and what was done about it, or why nothing was."""
+
+    discrepancy: Discrepancy
+    done: str
+    failed: bool = False
+
+
+def settle_all(home: Home, model: str = "", *, adopt: bool = False) -> Iterator[Settlement]:
+    """Settle each discrepancy, of one model or of all.
 
     adopt: an alias that was moved in MLflow is moved in the ledger, through the gates; else MLflow gets the
     ledger's.
@@ -41,9 +52,9 @@ def settle_all(home: Home, model: str = "", *, adopt: bool = False) -> Iterator[
     ]:  # a missing model hides the rest
         tried.append(new[0])
         try:
-            yield new[0], _settle(home, new[0], adopt=adopt)
+            yield Settlement(new[0], _settle(home, new[0], adopt=adopt))
         except (ModelyardError, MlflowException) as error:
-            yield new[0], f"{NOT_SETTLED}: {str(error).splitlines()[0]}"
+            yield Settlement(new[0], f"not settled: {str(error).splitlines()[0]}", failed=True)
 
 
 def _settle(home: Home, found: Discrepancy, *, adopt: bool) -> str:
@@ -91,7 +102,7 @@ def _lose(home: Home, model: str, number: int) -> str:
     with locked(home, model) as (client, folder):
         settle_locked(client, folder)
         if number not in read_ledger(folder).gone:
-            ledger.append(
+            ledger_writer.append(
                 folder,
                 [{"model": model, "action": LOST, "version": number, "why": "it is not in MLflow any more"}],
             )
@@ -103,7 +114,7 @@ def _settle_alias(home: Home, model: str, alias: str, *, adopt: bool) -> str:
     client, _ = open_store(home)
     number = client.get_registered_model(model).aliases.get(alias)
     if not adopt or alias == PREVIOUS:
-        put_back(home, model, alias)
+        restore_alias(home, model, alias)
         return "put back"
     if number is None:
         return withdraw(home, model, alias, ADOPTED)
@@ -114,12 +125,12 @@ def withdraw(home: Home, model: str, alias: str, why: str) -> str:
     """End an alias; gives what was done in one line. Raises: StoreError."""
     with locked(home, model) as (client, folder):
         settle_locked(client, folder)
-        before = pointer(client, folder, read_ledger(folder).moves, alias)
+        before = version_of_alias(client, folder, read_ledger(folder).moves, alias)
         if before is None or alias == PREVIOUS:
             reason = "points to nothing" if before is None else "follows champion"
             raise StoreError(f"{alias} of {model} cannot be withdrawn: it {reason}")
         ended = {"model": model, "alias": alias, "action": WITHDRAW, "from": before, "to": None, "why": why}
-        ledger.append(folder, [ended])
+        ledger_writer.append(folder, [ended])
         settle_locked(client, folder)
     return f"{alias} of {model}: version {before} -> none, {why}"
 
@@ -144,8 +155,8 @@ def delete(home: Home, reference: str, why: str) -> str:
             )
         named = {alias: int(number) for alias, number in found.aliases.items()} if found else {}
         named |= {
-            alias: answering(folder, entry) or 0
-            for alias, entry in pointers(read_ledger(folder).moves).items()
+            alias: serving_version(folder, move) or 0
+            for alias, move in last_moves(read_ledger(folder).moves).items()
         }
         held = {alias: number for alias, number in named.items() if number in chosen}
         if held and (wanted or CHAMPION in held):
@@ -161,7 +172,7 @@ def delete(home: Home, reference: str, why: str) -> str:
             {"alias": alias, "action": WITHDRAW, "from": number, "to": None} for alias, number in held.items()
         ]
         ended += [{"action": DELETE, "version": number} for number in sorted(chosen)]
-        ledger.append(folder, [{"model": model, "why": why} | entry for entry in ended])
+        ledger_writer.append(folder, [{"model": model, "why": why} | entry for entry in ended])
         for path in [folder / str(number) for number in chosen]:
             record_file(path).unlink(missing_ok=True)
             shutil.rmtree(path, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Moving aliases: the ledger says what is so, the registry and the files that serving reads follow it."""
+"""Moving aliases: the ledger decides, the registry and the alias files that serving reads follow it."""
 
 from __future__ import annotations
 
@@ -13,25 +13,18 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from modelyard.errors import AliasMovedError, StoreError
-from modelyard.files import check_space, make_folder, read_regular, write_atomically
+from modelyard.files import check_space, make_folder
 from modelyard.home import Home
 from modelyard.progress import current_progress
-from modelyard.registry import ledger
 from modelyard.registry.entering import enter_versions
-from modelyard.registry.lineage import answering, owed_move, pointers
+from modelyard.registry.heads import remember_head, tagged_head
+from modelyard.registry.lineage import last_moves, owed_move, serving_version
 from modelyard.registry.versions import Version, registered
-from modelyard.registry.vouching import HEAD_TAG, find_model, name_back
-from modelyard.releases.ledger import (
-    LEDGER_FILE,
-    LOST,
-    RENUMBER,
-    Entry,
-    Head,
-    Ledger,
-    demand_whole,
-    read_head,
-    read_ledger,
-)
+from modelyard.registry.vouching import find_model, restore_names
+from modelyard.releases import ledger_writer
+from modelyard.releases.chain import demand_whole
+from modelyard.releases.ledger import LEDGER_FILE, LOST, RENUMBER, AliasMove, Ledger, read_head, read_ledger
+from modelyard.releases.pointers import write_pointer
 from modelyard.tracking.store import open_store
 
 
@@ -58,13 +51,13 @@ def move_alias(home: Home, move: Move, *, expected: int | None) -> None:
     model, to = move.version.name, move.version.number
     with locked(home, model) as (client, folder):
         known = settle_locked(client, folder)
-        entries = read_ledger(folder).moves
-        before = pointer(client, folder, entries, move.alias)
+        moves = read_ledger(folder).moves
+        before = version_of_alias(client, folder, moves, move.alias)
         if before != expected:
             raise AliasMovedError(
                 f"{model}@{move.alias} moved to version {before} meanwhile; look at it and try again"
             )
-        if before == to and move.alias in pointers(entries):
+        if before == to and move.alias in last_moves(moves):
             return
         theirs = client.get_registered_model(model).aliases.get(move.alias)
         if theirs is not None and int(theirs) not in {before, to}:
@@ -78,7 +71,7 @@ def move_alias(home: Home, move: Move, *, expected: int | None) -> None:
         check_space(home.root)
         told = {"onnx_sha256": move.version.digest, "why": move.why, "evidence": move.evidence}
         entry = {"model": model, "alias": move.alias, "action": move.action, "from": before, "to": to} | told
-        size = ledger.append(folder, [entry])
+        size = ledger_writer.append(folder, [entry])
         try:
             settle_locked(client, folder)
         except Exception:
@@ -97,11 +90,12 @@ def settle(home: Home, model: str) -> None:
         settle_locked(client, folder)
 
 
-def put_back(home: Home, model: str, alias: str) -> None:
-    """Make MLflow say of an alias what the ledger says, whatever somebody did to it there."""
+def restore_alias(home: Home, model: str, alias: str) -> None:
+    """Set an alias in MLflow to what the ledger says."""
     with locked(home, model) as (client, folder):
         settle_locked(client, folder)
-        _point(client, folder, {alias: pointers(read_ledger(folder).moves).get(alias, {}).get("to")})
+        last = last_moves(read_ledger(folder).moves).get(alias)
+        _point(client, folder, {alias: last.to if last else None})
 
 
 def record(home: Home, version: Version) -> None:
@@ -109,12 +103,6 @@ def record(home: Home, version: Version) -> None:
     with locked(home, version.name, new=version.number):
         # the promotion that follows settles the rest: the next version may be the file that an alias lost
         return
-
-
-def registry_head(home: Home, model: str) -> dict[str, Head]:
-    """The end of the ledger that the registry remembers. Raises: StoreError."""
-    client, _ = open_store(home)
-    return _tagged_head(client, model)
 
 
 @contextmanager
@@ -126,8 +114,8 @@ def locked(home: Home, model: str, *, new: int | None = None) -> Iterator[tuple[
     folder = home.releases_of(model)
     with FileLock(make_folder(home.locks) / "alias.lock"):
         try:
-            name_back(home)
-            demand_whole(folder, read_head(folder) | _tagged_head(client, model))
+            restore_names(home)
+            demand_whole(folder, read_head(folder) | tagged_head(client, model))
             enter_versions(client, folder, new)
             yield client, folder
         except MlflowException as error:
@@ -136,18 +124,10 @@ def locked(home: Home, model: str, *, new: int | None = None) -> Iterator[tuple[
             ) from error
 
 
-def _tagged_head(client: MlflowClient, model: str) -> dict[str, Head]:
-    """None where the tag was deleted, or edited so that it says nothing."""
-    model_there = find_model(client, model)
-    with suppress(ValueError):
-        return {"the registry": Head.parse(model_there.tags.get(HEAD_TAG, ""))} if model_there else {}
-    return {}
-
-
-def pointer(client: MlflowClient, folder: Path, entries: list[Entry], alias: str) -> int | None:
+def version_of_alias(client: MlflowClient, folder: Path, moves: list[AliasMove], alias: str) -> int | None:
     """By the ledger; by the registry for an alias that the ledger does not know."""
-    if entry := pointers(entries).get(alias):
-        return answering(folder, entry)
+    if move := last_moves(moves).get(alias):
+        return serving_version(folder, move)
     number = client.get_registered_model(folder.name).aliases.get(alias)
     return None if number is None else int(number)
 
@@ -166,37 +146,34 @@ def settle_locked(client: MlflowClient, folder: Path) -> dict[int, str]:
     }
     if not found.lines or model is None:
         return known
-    entries = found.moves
-    while owed := owed_move(folder.name, entries, known):
-        ledger.append(folder, [owed])
-        entries = read_ledger(folder).moves
+    moves = found.moves
+    while owed := owed_move(folder.name, moves, known):
+        ledger_writer.append(folder, [owed])
+        moves = read_ledger(folder).moves
         if owed["action"] in {LOST, RENUMBER}:
             current_progress.get().say(f"NOTE: {owed['alias']} of {folder.name}: {owed['why']}")
-    since = max((head.entries for head in _tagged_head(client, folder.name).values()), default=0)
-    moved = {
-        entry["alias"]: entry["to"] for entry in Ledger(entries=read_ledger(folder).entries[since:]).moves
-    }
-    _point(client, folder, moved)
-    for alias, entry in pointers(entries).items():
-        _write_pointer(folder / f"{alias}.alias", answering(folder, entry))
-    _remember_head(client, folder)
+    since = max((head.entries for head in tagged_head(client, folder.name).values()), default=0)
+    new = Ledger(entries=read_ledger(folder).entries[since:]).moves
+    _point(client, folder, {move.alias: move.to for move in new})
+    for alias, move in last_moves(moves).items():
+        write_pointer(folder, alias, serving_version(folder, move))
+    remember_head(client, folder)
     return known
 
 
 def _take_back(client: MlflowClient, folder: Path, size: int) -> None:
     """Undo the entries after the first `size` bytes of the ledger, the ledger last."""
     kept = (folder / LEDGER_FILE).read_bytes()[:size].count(b"\n")
-    undone = {
-        entry["alias"]: entry["from"] for entry in filter(None, reversed(read_ledger(folder).entries[kept:]))
-    }
+    new = Ledger(entries=read_ledger(folder).entries[kept:]).moves
+    undone = {move.alias: move.before for move in reversed(new)}
     _point(client, folder, undone)
     for alias, number in undone.items():
-        _write_pointer(folder / f"{alias}.alias", number)
-    ledger.cut_back(folder, size)
+        write_pointer(folder, alias, number)
+    ledger_writer.cut_back(folder, size)
 
 
 def _point(client: MlflowClient, folder: Path, wanted: dict[str, int | None]) -> None:
-    """Make the registry say so."""
+    """Set aliases in the registry: alias -> version, None deletes it."""
     aliases = client.get_registered_model(folder.name).aliases
     for alias, number in wanted.items():
         found = aliases.get(alias)
@@ -204,27 +181,3 @@ def _point(client: MlflowClient, folder: Path, wanted: dict[str, int | None]) ->
             client.delete_registered_model_alias(folder.name, alias)
         elif number is not None and (found is None or int(found) != number):
             client.set_registered_model_alias(folder.name, alias, str(number))
-
-
-def _write_pointer(path: Path, number: int | None) -> None:
-    if number is None:
-        path.unlink(missing_ok=True)
-        return
-    content = f"{number}\n".encode()
-    with suppress(OSError):
-        if read_regular(path, len(content)) == content:
-            return
-    write_atomically(path, content)
-
-
-def _remember_head(client: MlflowClient, folder: Path) -> None:
-    """Last of all, so that no head is ever ahead of its ledger."""
-    head = read_ledger(folder).head
-    ledger.write_head(folder, head)
-    try:
-        if client.get_registered_model(folder.name).tags.get(HEAD_TAG) != str(head):
-            client.set_registered_model_tag(folder.name, HEAD_TAG, str(head))
-    except MlflowException:
-        current_progress.get().say(
-            f"NOTE: the registry did not remember the ledger of {folder.name}; the next move does"
-        )

@@ -11,7 +11,7 @@ from mlflow.tracking import MlflowClient
 from modelyard.bundle import MODEL_FILE, read_bundle
 from modelyard.errors import BundleError
 from modelyard.progress import current_progress
-from modelyard.registry import ledger
+from modelyard.releases import ledger_writer
 from modelyard.releases.folders import demand_recorded, known_versions
 from modelyard.releases.ledger import REGISTER, Entry, Ledger, read_ledger
 
@@ -30,7 +30,7 @@ def enter_versions(client: MlflowClient, folder: Path, new: int | None) -> None:
     ]
     entries = [entry for number in lacking if (entry := _entry(client, folder / str(number), found))]
     if entries:
-        ledger.append(folder, entries)
+        ledger_writer.append(folder, entries)
     if older := [str(entry["version"]) for entry in entries if entry["version"] != new]:
         told = (
             f"the files of {folder.name}@{', '.join(older)} were entered into its ledger and are "

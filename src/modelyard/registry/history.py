@@ -5,6 +5,7 @@ nothing.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,36 +13,39 @@ from typing import TYPE_CHECKING, Any
 from modelyard.bundle import MODEL_FILE, read_bundle
 from modelyard.errors import BundleError, ConfigError, StoreError
 from modelyard.home import Home
+from modelyard.releases.chain import problems
 from modelyard.releases.folders import demand_recorded, known_versions
-from modelyard.releases.ledger import LEDGER_FILE, Entry, Ledger, problems, read_head, read_ledger
+from modelyard.releases.ledger import AliasMove, Ledger, models_with_ledger, read_head, read_ledger
 
 if TYPE_CHECKING:
     from modelyard.registry.standing import Discrepancy
 
 
-def moves(home: Home, model: str, alias: str | None = None) -> list[Entry]:
+def alias_moves(home: Home, model: str, alias: str | None = None) -> list[AliasMove]:
     """A model's moves, oldest first. Raises: StoreError when the model or the alias has none."""
-    if not (entries := read_ledger(home.releases_of(model)).moves):
+    if not (moves := read_ledger(home.releases_of(model)).moves):
         raise _no_ledger(home, model)
-    if alias is not None and not (entries := [entry for entry in entries if entry["alias"] == alias]):
-        known = ", ".join(sorted({str(entry["alias"]) for entry in moves(home, model)}))
+    if alias is None:
+        return moves
+    if not (chosen := [move for move in moves if move.alias == alias]):
+        known = ", ".join(sorted({move.alias for move in moves}))
         raise StoreError(f"alias {alias!r} of {model} was never set: expected one of {known}")
-    return entries
+    return chosen
 
 
-def move_rows(entries: list[Entry]) -> list[dict[str, Any]]:
+def move_rows(moves: list[AliasMove]) -> list[dict[str, Any]]:
     """What a table shows of each move."""
     return [
         {
-            "time (UTC)": _instant(entry["time"]).strftime("%Y-%m-%d %H:%M:%S"),
-            "alias": entry["alias"],
-            "from": "" if entry["from"] is None else entry["from"],
-            "to": "" if entry["to"] is None else entry["to"],
-            "action": entry.get("action", ""),
-            "who": entry["who"],
-            "why": entry["why"],
+            "time (UTC)": _instant(move.time).strftime("%Y-%m-%d %H:%M:%S"),
+            "alias": move.alias,
+            "from": "" if move.before is None else move.before,
+            "to": "" if move.to is None else move.to,
+            "action": move.action,
+            "who": move.who,
+            "why": move.why,
         }
-        for entry in entries
+        for move in moves
     ]
 
 
@@ -64,19 +68,27 @@ def served_at(home: Home, model: str, moment: datetime) -> list[dict[str, Any]]:
     """One row for each alias: its version at that moment, since when, and the digest of the file that
     answered.
     """
-    known = {entry["alias"]: entry for entry in moves(home, model) if _instant(entry["time"]) <= moment}
+    last = {move.alias: move for move in alias_moves(home, model) if _instant(move.time) <= moment}
     return [
         {
-            "alias": alias, "version": entry["to"], "since": entry["time"],
-            "onnx_sha256": entry.get("onnx_sha256") or _digest_of_release(home, model, entry["to"]),
+            "alias": alias, "version": move.to, "since": move.time,
+            "onnx_sha256": move.onnx_sha256 or _digest_of_release(home, model, move.to),
         }
-        for alias, entry in known.items()
-        if entry["to"] is not None
+        for alias, move in last.items()
+        if move.to is not None
     ]  # fmt: skip
 
 
-def verify(home: Home, model: str, *, ask_registry: bool = True) -> tuple[str, list[str]]:
-    """What was looked at, and what was altered in a model's ledger and releases (nothing: an empty list).
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What of a model's ledger and releases was looked at, and what of it was altered."""
+
+    checked: str
+    problems: list[str]
+
+
+def verify(home: Home, model: str, *, ask_registry: bool = True) -> Verification:
+    """Compare ledger, releases and registry with each other.
 
     ask_registry: compare with what it remembers, too. Raises: StoreError for a model that has neither
     releases nor anybody who remembers a ledger.
@@ -86,9 +98,7 @@ def verify(home: Home, model: str, *, ask_registry: bool = True) -> tuple[str, l
     files: dict[int, dict[str, str]] = {}
     differing: list[Discrepancy] = []
     if ask_registry:
-        from modelyard.registry.aliases import (
-            registry_head,
-        )  # MLflow's import takes longer than all else here
+        from modelyard.registry.heads import registry_head  # imports MLflow, which takes long
         from modelyard.registry.standing import discrepancies
         from modelyard.registry.versions import versions as registered
 
@@ -101,22 +111,19 @@ def verify(home: Home, model: str, *, ask_registry: bool = True) -> tuple[str, l
     found = read_ledger(folder)
     if not (folder.is_dir() or heads):
         raise _no_ledger(home, model)
-    told = [f"{len(found.lines)} entries"]
+    checked = [f"{len(found.lines)} entries"]
     if found.unchained:
         sealed = "sealed by the next" if len(found.lines) > found.unchained else "not sealed yet"
-        told.append(f"the first {found.unchained} from before the chain, {sealed}")
-    told.append(f"end known to {' and '.join(heads) or 'nobody else yet'}")
+        checked.append(f"the first {found.unchained} from before the chain, {sealed}")
+    checked.append(f"end known to {' and '.join(heads) or 'nobody else yet'}")
     if found.torn:
-        told.append(f"a torn last line of {len(found.torn)} bytes, which the next move puts aside")
+        checked.append(f"a torn last line of {len(found.torn)} bytes, which the next move puts aside")
     versions = known_versions(home.releases, model)
-    told.append(f"releases: {len(versions)}")
+    checked.append(f"releases: {len(versions)}")
     if unknown := [version for version in versions if int(version) not in found.registered]:
-        told.append(f"not entered yet: {', '.join(unknown)}")
-    return ", ".join(told), [
-        *problems(found, heads),
-        *_altered(folder, versions, found, files),
-        *map(str, differing),
-    ]
+        checked.append(f"not entered yet: {', '.join(unknown)}")
+    altered = [*problems(found, heads), *_altered(folder, versions, found, files), *map(str, differing)]
+    return Verification(", ".join(checked), altered)
 
 
 def _altered(
@@ -133,7 +140,7 @@ def _altered(
 
 
 def _no_ledger(home: Home, model: str) -> StoreError:
-    known = ", ".join(path.parent.name for path in sorted(home.releases.glob(f"*/{LEDGER_FILE}")))
+    known = ", ".join(models_with_ledger(home.releases))
     return StoreError(
         f"no ledger of {model!r} in {home.releases}: "
         f"{f'there are {known}' if known else 'nothing was promoted'}"

@@ -1,6 +1,4 @@
-"""What the ledger's moves amount to: who leads, who led before, what was withdrawn, which moves follow from
-them.
-"""
+"""What follows from the ledger's moves: champion, former champions, withdrawn versions, moves still owed."""
 
 from __future__ import annotations
 
@@ -11,9 +9,8 @@ from pathlib import Path
 
 from modelyard.errors import BundleError
 from modelyard.releases.folders import read_release
-from modelyard.releases.ledger import LOST, RENUMBER, Entry
-
-CHAMPION, PREVIOUS = "champion", "previous"
+from modelyard.releases.ledger import LOST, RENUMBER, AliasMove, Entry
+from modelyard.releases.pointers import CHAMPION, PREVIOUS
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +36,7 @@ class Lineage:
         return self.path[-2] if len(self.path) > 1 else None
 
 
-def lineage(entries: Sequence[Entry], known: Container[int] | None = None) -> Lineage:
+def lineage(moves: Sequence[AliasMove], known: Container[int] | None = None) -> Lineage:
     """Replay the champion's moves: a promotion goes on, a rollback goes back to where it says.
 
     `known`: the versions that are registered still; others are left out of the path.
@@ -47,20 +44,20 @@ def lineage(entries: Sequence[Entry], known: Container[int] | None = None) -> Li
     path: list[int | None] = []
     withdrawn: set[int] = set()
     ever: dict[int, None] = {}
-    for entry in entries:
-        if entry["to"] is not None and entry.get("action") == RENUMBER:
-            path = [entry["to"] if version == entry["from"] else version for version in path]
-            withdrawn = {entry["to"] if version == entry["from"] else version for version in withdrawn}
-        if entry["alias"] != CHAMPION:
+    for move in moves:
+        to = move.to
+        if to is not None and move.action == RENUMBER:
+            path = [to if version == move.before else version for version in path]
+            withdrawn = {to if version == move.before else version for version in withdrawn}
+        if move.alias != CHAMPION:
             continue
-        if entry["to"] is None:
+        if to is None:
             path.append(None)
             continue
-        to = int(entry["to"])
         path = [version for version in path if version is not None]
-        if not ever and entry["from"] is not None:  # led before this ledger began
-            path, ever = [int(entry["from"])], {int(entry["from"]): None}
-        if entry.get("action") == "rollback" and to in path[:-1]:
+        if not ever and move.before is not None:  # led before this ledger began
+            path, ever = [move.before], {move.before: None}
+        if move.action == "rollback" and to in path[:-1]:
             at = len(path) - 2 - path[-2::-1].index(to)
             withdrawn |= {version for version in path[at + 1 :] if version is not None}
             del path[at + 1 :]
@@ -73,66 +70,70 @@ def lineage(entries: Sequence[Entry], known: Container[int] | None = None) -> Li
     return Lineage(tuple(path), frozenset(withdrawn), tuple(ever))
 
 
-def pointers(entries: Sequence[Entry]) -> dict[str, Entry]:
+def last_moves(moves: Sequence[AliasMove]) -> dict[str, AliasMove]:
     """Alias -> the move that it owes its version to; its `to` is None where the alias was taken away."""
-    return {str(entry["alias"]): entry for entry in entries}
+    return {move.alias: move for move in moves}
 
 
-def answering(folder: Path, entry: Entry) -> int | None:
+def serving_version(folder: Path, move: AliasMove) -> int | None:
     """The version that answers for an alias after this move of it.
 
     A champion whose version was deleted in MLflow leads on from its release, if that is whole, until another
-    does: who tidies a page has not decided that nothing be served. So candidates are compared with it still.
+    is promoted: deleting a version on MLflow's page is no decision to serve nothing.
     """
-    if entry["alias"] == CHAMPION and entry.get("action") == LOST and entry["to"] is None:
+    if move.alias == CHAMPION and move.action == LOST and move.to is None and move.before is not None:
         with suppress(BundleError):
-            read_release(folder / str(entry["from"]))
-            return int(entry["from"])
-    return None if entry["to"] is None else int(entry["to"])
+            read_release(folder / str(move.before))
+            return move.before
+    return move.to
 
 
-def owed_move(model: str, entries: Sequence[Entry], known: Mapping[int, str]) -> Entry | None:
-    """The next move that is owed; `known`: the versions that MLflow has as the ledger knows them -> sha256 of
-    the ONNX file.
+def owed_move(model: str, moves: Sequence[AliasMove], known: Mapping[int, str]) -> Entry | None:
+    """The entry of the next move that is owed; `known`: the versions that MLflow has as the ledger knows them
+    -> sha256 of the ONNX file.
     """
     return next(
-        filter(None, (_strayed(entry, known) for entry in pointers(entries).values())),
-        _follow(model, entries, known),
+        filter(None, (_strayed(model, move, known) for move in last_moves(moves).values())),
+        _follow(model, moves, known),
     )
 
 
-def _strayed(entry: Entry, known: Mapping[int, str]) -> Entry | None:
+def _strayed(model: str, move: AliasMove, known: Mapping[int, str]) -> Entry | None:
     """To where its file is registered now, for an alias whose version is not there; to nothing where it is
     nowhere.
     """
-    was_lost = entry.get("action") == LOST
-    number = entry["from"] if was_lost else entry["to"]
+    was_lost = move.action == LOST
+    number = move.before if was_lost else move.to
     if number is None or (number in known and not was_lost):
         return None
-    digest = entry.get("onnx_sha256", "")
+    digest = move.onnx_sha256
     same = max((version for version, found in known.items() if digest and found == digest), default=None)
     if same is None and was_lost:
         return None
     why = f"version {number} is {'not in MLflow any more' if same != number else 'in MLflow again'}"
     why += f", version {same} is the same file" if same not in {None, number} else ""
-    kept = {name: entry[name] for name in ("model", "alias")} | {"onnx_sha256": digest, "why": why}
-    return kept | {"action": LOST if same is None else RENUMBER, "from": number, "to": same}
+    return {
+        "model": model,
+        "alias": move.alias,
+        "onnx_sha256": digest,
+        "why": why,
+        "action": LOST if same is None else RENUMBER,
+        "from": number,
+        "to": same,
+    }
 
 
-def _follow(model: str, entries: Sequence[Entry], known: Mapping[int, str]) -> Entry | None:
+def _follow(model: str, moves: Sequence[AliasMove], known: Mapping[int, str]) -> Entry | None:
     """The move that `previous` owes to the champion's last one: to what a rollback would go to."""
-    champions = lineage(entries, known)
-    last = pointers(entries).get(PREVIOUS)
-    before = None if last is None else last["to"]
+    champions, last = lineage(moves, known), last_moves(moves)
+    before = last[PREVIOUS].to if PREVIOUS in last else None
     if before == champions.previous:
         return None
-    cause = pointers(entries)[CHAMPION]
-    digest = next(
-        (entry.get("onnx_sha256", "") for entry in reversed(entries) if entry["to"] == champions.previous), ""
-    )
+    cause = last[CHAMPION]
+    digest = next((move.onnx_sha256 for move in reversed(moves) if move.to == champions.previous), "")
     return {
-        "time": cause["time"],
-        "who": cause["who"],
+        "time": cause.time,
+        "who": cause.who,
         "model": model,
         "alias": PREVIOUS,
         "action": "follow",

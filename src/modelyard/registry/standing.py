@@ -1,5 +1,5 @@
-"""What MLflow says otherwise than ledger and releases, because somebody deleted, renamed, moved or edited it
-there.
+"""Where MLflow differs from ledger and releases, because somebody deleted, renamed, moved or edited
+something there.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from modelyard.errors import StoreError
 from modelyard.files import is_plain_name
 from modelyard.home import Home
 from modelyard.progress import current_progress
-from modelyard.registry.lineage import answering, pointers
+from modelyard.registry.lineage import last_moves, serving_version
 from modelyard.registry.versions import registered
 from modelyard.registry.vouching import all_models, renamed
 from modelyard.releases.ledger import Ledger, read_ledger
@@ -26,7 +26,7 @@ from modelyard.tracking.store import EXPERIMENT, open_store
 
 @dataclass(frozen=True, slots=True)
 class Discrepancy:
-    """One thing that MLflow says otherwise than the ledger."""
+    """One difference between MLflow and the ledger."""
 
     model: str
     """Empty for the experiment, which belongs to none."""
@@ -90,8 +90,8 @@ def discrepancies(home: Home, model: str = "") -> list[Discrepancy]:
     return found
 
 
-def tell_discrepancies(home: Home, model: str) -> None:
-    """A line each, to whoever watches."""
+def report_discrepancies(home: Home, model: str) -> None:
+    """Print each difference as a line."""
     for found in discrepancies(home, model):
         current_progress.get().say(f"NOTE: {found}")
 
@@ -99,9 +99,7 @@ def tell_discrepancies(home: Home, model: str) -> None:
 def _of_missing(folder: Path, now: str) -> Iterator[Discrepancy]:
     """Of a model that MLflow has not, or by another name now."""
     ledger, name = read_ledger(folder), folder.name
-    if ledger.registered.keys() - ledger.gone or any(
-        entry["to"] for entry in pointers(ledger.moves).values()
-    ):
+    if ledger.registered.keys() - ledger.gone or any(move.to for move in last_moves(ledger.moves).values()):
         anew = "" if now else "modelyard run on its data registers it anew, or "
         told = (
             f"named {now}" if now else "deleted",
@@ -115,7 +113,7 @@ def _of_model(
     client: MlflowClient, folder: Path, model: RegisteredModel, deleted: set[str]
 ) -> Iterator[Discrepancy]:
     ledger, name, remedy = read_ledger(folder), folder.name, f"modelyard models repair {folder.name}"
-    ours = pointers(ledger.moves)
+    ours = last_moves(ledger.moves)
     living = {number: files for number, files in ledger.registered.items() if number not in ledger.gone}
     known = {version.number: version for version in registered(client, folder, model)}
     absent = {
@@ -124,7 +122,7 @@ def _of_model(
         if number not in known or known[number].digest != files[MODEL_FILE]
     }
     for number, files in living.items():
-        names = ", ".join(alias for alias, entry in ours.items() if entry["to"] == number) or "no alias"
+        names = ", ".join(alias for alias, move in ours.items() if move.to == number) or "no alias"
         if (version := known.get(number)) is None:
             yield Discrepancy(
                 name, "version", str(number), "deleted", f"registered in the ledger ({names})", remedy
@@ -154,9 +152,9 @@ def _of_model(
 def _of_aliases(
     folder: Path, ledger: Ledger, theirs: dict[str, int], absent: set[int]
 ) -> Iterator[Discrepancy]:
-    ours, name = pointers(ledger.moves), folder.name
+    ours, name = last_moves(ledger.moves), folder.name
     for alias in sorted({*theirs, *ours}):
-        there, here = theirs.get(alias), ours[alias]["to"] if alias in ours else None
+        there, here = theirs.get(alias), ours[alias].to if alias in ours else None
         if here in absent and there in {None, here}:
             continue  # told with its version
         if here != there:
@@ -169,7 +167,7 @@ def _of_aliases(
                 f"{f'version {here}' if here else 'none'} in the ledger",
             )
             yield Discrepancy(name, "alias", alias, *told, remedy, there or here)
-        elif here is None and alias in ours and (served := answering(folder, ours[alias])):
+        elif here is None and alias in ours and (served := serving_version(folder, ours[alias])):
             remedy = (
                 f"modelyard run on its data, or modelyard models promote {name}@VERSION, or withdraw "
                 f"{name}@{alias}"

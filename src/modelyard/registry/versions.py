@@ -17,13 +17,13 @@ from mlflow.models import ModelSignature
 from mlflow.tracking import MlflowClient
 from mlflow.types import Schema, TensorSpec
 
-from modelyard.bundle import MODEL_FILE, Bundle, as_json, open_bundle, read_bundle
+from modelyard.bundle import MODEL_FILE, PARITY_TOLERANCE, Bundle, as_json, open_bundle, read_bundle
 from modelyard.errors import ParityError
 from modelyard.files import folder_written_whole, is_plain_name
 from modelyard.home import Home
 from modelyard.registry.descriptions import model_description, version_description
-from modelyard.registry.lineage import pointers
-from modelyard.registry.vouching import all_models, digest_of_stored, find_model, told_by_release
+from modelyard.registry.lineage import last_moves
+from modelyard.registry.vouching import all_models, digest_of_stored, find_model, vouched_tags
 from modelyard.releases.folders import known_versions
 from modelyard.releases.ledger import Ledger, read_ledger
 from modelyard.samples import tensors as samples
@@ -171,7 +171,7 @@ def _check_logged_copy(client: MlflowClient, model_id: str, bundle: Bundle) -> N
     location = Path(client.get_logged_model(model_id).artifact_location)
     raw, probabilities_BK = bundle.samples()
     found_BK = classify(open_session(location / MODEL_FILE), raw)
-    if not np.allclose(found_BK, probabilities_BK, atol=1e-4):
+    if not np.allclose(found_BK, probabilities_BK, atol=PARITY_TOLERANCE):
         raise ParityError(
             f"the copy MLflow stored at {location} does not answer as {bundle.folder}; nothing was registered"
         )
@@ -194,7 +194,7 @@ def registered(client: MlflowClient, folder: Path, model: RegisteredModel | None
     if model is None:
         return []
     ledger = read_ledger(folder) if is_plain_name(folder.name) else Ledger()
-    aliases = model.aliases | {alias: entry["to"] for alias, entry in pointers(ledger.moves).items()}
+    aliases = model.aliases | {alias: move.to for alias, move in last_moves(ledger.moves).items()}
     made = [
         _version(client, folder, ledger, aliases, found)
         for found in client.search_model_versions(f"name={folder.name!r}")
@@ -208,7 +208,7 @@ def _version(
     number, digest = int(found.version), found.tags.get("onnx_sha256", "")
     if not (digest and ledger.knows(number, digest)):  # another file, or somebody edited the tag
         digest = digest_of_stored(client, found) or digest
-    vouched = told_by_release(folder / str(number), digest)
+    vouched = vouched_tags(folder / str(number), digest)
     names = [
         alias
         for alias, to in aliases.items()

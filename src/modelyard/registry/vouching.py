@@ -1,6 +1,4 @@
-"""By what models and versions are known beside names and tags, which anybody can edit in MLflow: ledger, file
-and release.
-"""
+"""Recognising models and versions by ledger, file and release: names and tags anybody can edit in MLflow."""
 
 from __future__ import annotations
 
@@ -18,7 +16,7 @@ from modelyard.errors import StoreError
 from modelyard.files import parse_json, read_regular, sha256_of_file
 from modelyard.home import Home
 from modelyard.progress import current_progress
-from modelyard.releases.ledger import LEDGER_FILE, Head, read_ledger
+from modelyard.releases.ledger import Head, models_with_ledger, read_ledger
 from modelyard.tracking.store import open_store
 
 SCORES = ("accuracy", "nll")
@@ -46,7 +44,7 @@ def renamed(models: Mapping[str, RegisteredModel], releases: Path) -> dict[str, 
     """
     heads = {name: model.tags.get(HEAD_TAG, "") for name, model in models.items()}
     strayed = {name: head for name, head in heads.items() if head and not _remembers(releases / name, head)}
-    folders = [path.parent for path in sorted(releases.glob(f"*/{LEDGER_FILE}"))] if strayed else []
+    folders = [releases / name for name in models_with_ledger(releases)] if strayed else []
     found = {
         name: next((path.name for path in folders if _remembers(path, head)), "")
         for name, head in strayed.items()
@@ -66,10 +64,8 @@ def _remembers(folder: Path, head: str) -> bool:
     return False
 
 
-def name_back(home: Home) -> None:
-    """Give models that were renamed in MLflow the names again that data, releases and ledgers have, with a
-    line each.
-    """
+def restore_names(home: Home) -> None:
+    """Undo renames of models in MLflow, with a line each: data and releases have the former names."""
     client, _ = open_store(home)
     found = renamed(all_models(client), home.releases)
     places = {
@@ -94,7 +90,7 @@ def digest_of_stored(client: MlflowClient, found: ModelVersion) -> str:
     return ""
 
 
-def told_by_release(release: Path, digest: str) -> dict[str, str]:
+def vouched_tags(release: Path, digest: str) -> dict[str, str]:
     """The tags that a release vouches for if its ONNX file has this digest."""
     try:
         manifest = Manifest.from_json(parse_json(read_regular(release / MANIFEST_FILE, MANIFEST_BYTES)))

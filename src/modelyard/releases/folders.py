@@ -1,40 +1,20 @@
-"""The release folders: `<model>/<alias>.alias`, which say what is to be served, and `<model>/<version>/`, a
-bundle each.
+"""The release folders `<model>/<version>/`, a bundle each. What of them is to be served the alias files say
+(`releases.pointers`), what they were when they were registered the ledger (`releases.ledger`).
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from modelyard.bundle import MANIFEST_BYTES, MANIFEST_FILE, Bundle, Manifest, read_bundle
 from modelyard.errors import BundleError, StoreError
-from modelyard.files import is_plain_name, open_regular, parse_json, read_regular
-from modelyard.releases.ledger import demand_whole, read_head
-
-CHAMPION = "champion"
-ALIAS_BYTES, LONGEST_VERSION = 256, 18
-
-
-@dataclass(frozen=True, slots=True)
-class Pointer:
-    """An alias as its file was read: which version of which model it names."""
-
-    model: str
-    alias: str
-    version: str
-    stamp: tuple[int, int]
-    """Inode and time of the alias file: an alias set anew is another pointer, even to the same version."""
-    fault: str = ""
-    """Why the file names no version."""
-
-    @property
-    def name(self) -> str:
-        """Served name: the champion has the model's own, others `<model>-<alias>`."""
-        return self.model if self.alias == CHAMPION else f"{self.model}-{self.alias}"
+from modelyard.files import parse_json, read_regular
+from modelyard.releases.chain import demand_whole
+from modelyard.releases.ledger import read_head
+from modelyard.releases.pointers import CHAMPION, is_version, read_pointer
 
 
 def demand_readable(releases: Path) -> None:
@@ -53,55 +33,9 @@ def demand_readable(releases: Path) -> None:
         return
 
 
-def read_pointers(
-    releases: Path, models: tuple[str, ...] = (), aliases: tuple[str, ...] = ()
-) -> dict[str, Pointer]:
-    """Served name -> pointer for all or the chosen models and aliases."""
-    pointers: dict[str, Pointer] = {}
-    for file in _alias_files(releases):
-        names = file.parent.name, file.stem
-        wanted = (not models or names[0] in models) and (not aliases or names[1] in aliases)
-        if wanted and all(map(is_plain_name, names)):
-            pointer = _read(file)
-            if pointer and (pointer.name not in pointers or pointer.alias == CHAMPION):
-                pointers[pointer.name] = pointer
-    return pointers
-
-
-def _alias_files(releases: Path) -> Iterator[Path]:
-    """In their order; a folder that goes meanwhile has none."""
-    for folder in sorted(releases.glob("*")):
-        with suppress(OSError):
-            yield from sorted(folder.glob("*.alias"))
-
-
-def _read(file: Path) -> Pointer | None:
-    """None for a file that is gone.
-
-    Version and stamp are of one open file: a rename between two looks would give an old version a new stamp.
-    """
-    try:
-        with open_regular(file) as stream:
-            text, status = stream.read(ALIAS_BYTES), os.fstat(stream.fileno())
-        stamp, fault = (status.st_ino, status.st_mtime_ns), ""
-    except FileNotFoundError:
-        return None
-    except (
-        OSError
-    ) as error:  # it may be no file that can be read: an alias that cannot be followed is told of, once
-        text, stamp, fault = b"", (0, 0), str(error.strerror)
-    version = text.decode("ascii", "replace").strip()
-    if not is_version(version):
-        version, fault = (
-            "",
-            f"{file} names no version ({fault or repr(version[:LONGEST_VERSION])}); set the alias anew",
-        )
-    return Pointer(file.parent.name, file.stem, version, stamp, fault)
-
-
 def champion_size(releases: Path, model: str) -> tuple[int, int] | None:
     """Height and width of the images that a model's champion takes; None without one that can be read."""
-    pointer = _read(releases / model / f"{CHAMPION}.alias")
+    pointer = read_pointer(releases, model, CHAMPION)
     if pointer is None or pointer.fault:
         return None
     try:
@@ -109,11 +43,6 @@ def champion_size(releases: Path, model: str) -> tuple[int, int] | None:
         return Manifest.from_json(parse_json(text)).form.size
     except (OSError, ValueError):
         return None
-
-
-def is_version(text: str) -> bool:
-    """Whether this is a version's number and so the name of its folder."""
-    return text.isascii() and text.isdecimal() and len(text) <= LONGEST_VERSION
 
 
 def known_versions(releases: Path, model: str) -> list[str]:

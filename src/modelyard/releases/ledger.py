@@ -1,5 +1,5 @@
-"""Reading a model's ledger: JSON lines in a hash chain, so that what was altered shows. `tracking.ledger`
-writes it.
+"""Reading a model's ledger: JSON lines in a hash chain, so that what was altered shows (`releases.chain`).
+`releases.ledger_writer` writes it.
 
 Each entry has the hash of the one before it (`prev`) and its own (`hash`: sha256 of its canonical JSON
 without that key). Lines from before the chain have neither; the first entry of the chain seals them by their
@@ -10,10 +10,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from types import NoneType
 from typing import Any
 
 from modelyard.bundle import MODEL_FILE
@@ -31,8 +30,6 @@ DELETE, WITHDRAW, LOST, RENUMBER = "delete", "withdraw", "lost", "renumber"
 or, where the
 same file is registered under another number, that number's beginning."""
 Entry = dict[str, Any]
-MOVE = {"alias": (str,), "from": (int, NoneType), "to": (int, NoneType)}
-"""What tells the move of an alias."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +52,29 @@ class Head:
 
 
 @dataclass(frozen=True, slots=True)
+class AliasMove:
+    """An entry that moves an alias; texts are empty where an entry from before they were written has none."""
+
+    alias: str
+    before: int | None
+    to: int | None
+    """Version; None: the alias was taken away."""
+    action: str = ""
+    onnx_sha256: str = ""
+    """Of the version moved to."""
+    time: str = ""
+    who: str = ""
+    why: str = ""
+    entry: Entry = field(default_factory=dict)
+    """All of it, as it lies in the ledger."""
+
+    @classmethod
+    def read(cls, entry: Entry) -> AliasMove:
+        texts = {name: str(entry.get(name, "")) for name in ("action", "onnx_sha256", "time", "who", "why")}
+        return cls(entry["alias"], entry["from"], entry["to"], **texts, entry=entry)
+
+
+@dataclass(frozen=True, slots=True)
 class Ledger:
     """A ledger as it lies on disk."""
 
@@ -65,13 +85,9 @@ class Ledger:
     """The beginning of an entry whose writer was killed or met a full disk."""
 
     @property
-    def moves(self) -> list[Entry]:
+    def moves(self) -> list[AliasMove]:
         """The moves of aliases that can be read, oldest first."""
-        return [
-            entry
-            for entry in filter(None, self.entries)
-            if all(isinstance(entry.get(name, ...), MOVE[name]) for name in MOVE)
-        ]
+        return [AliasMove.read(entry) for entry in filter(None, self.entries) if _is_move(entry)]
 
     @property
     def registered(self) -> dict[int, dict[str, str]]:
@@ -87,9 +103,7 @@ class Ledger:
         """File name -> sha256; of a version from before registrations only its ONNX file's, if an alias moved
         to it.
         """
-        moved = [
-            move["onnx_sha256"] for move in self.moves if move["to"] == version and move.get("onnx_sha256")
-        ]
+        moved = [move.onnx_sha256 for move in self.moves if move.to == version and move.onnx_sha256]
         return self.registered.get(version, {MODEL_FILE: moved[-1]} if moved else {})
 
     @property
@@ -144,6 +158,11 @@ def read_ledger(folder: Path) -> Ledger:
     return Ledger(lines, [_parse(line) for line in lines], rest)
 
 
+def models_with_ledger(releases: Path) -> list[str]:
+    """Names of the models that have one, in their order."""
+    return sorted(path.parent.name for path in releases.glob(f"*/{LEDGER_FILE}"))
+
+
 def read_head(folder: Path) -> dict[str, Head]:
     """The end that the file beside the ledger remembers. Raises: StoreError when it cannot be read."""
     try:
@@ -157,55 +176,9 @@ def read_head(folder: Path) -> dict[str, Head]:
         ) from error
 
 
-def entry_hash(entry: Entry) -> str:
-    """sha256 of the entry's canonical JSON (sorted keys, no spaces, ASCII) without its own hash."""
-    told = {name: value for name, value in entry.items() if name != "hash"}
-    return hashlib.sha256(json.dumps(told, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
-
-
-def problems(ledger: Ledger, heads: Mapping[str, Head]) -> list[str]:
-    """What was altered, each naming its line; `heads` are the ends that others remember, by their names."""
-    found: list[str] = []
-    unchained, prev = ledger.unchained, ZEROS
-    for number, entry in enumerate(ledger.entries[unchained:], unchained + 1):
-        if entry is None or "hash" not in entry:
-            found.append(
-                f"line {number} {'cannot be read' if entry is None else 'has no hash'}: it was edited"
-            )
-            continue
-        if entry["hash"] != entry_hash(entry):
-            found.append(f"line {number} was edited: its content does not have its hash")
-        if entry.get("prev") != prev:
-            found.append(
-                f"line {number} does not follow the line before it: one was removed, inserted or moved"
-            )
-        if (
-            number == unchained + 1
-            and unchained
-            and entry.get("before_chain") != digest_of_lines(ledger.lines[:unchained])
-        ):
-            found.append(f"lines 1 to {unchained}, from before the chain, were edited")
-        prev = str(entry["hash"])
-    return found + [problem for name, head in heads.items() if (problem := _cut_off(ledger, name, head))]
-
-
-def _cut_off(ledger: Ledger, name: str, head: Head) -> str | None:
-    if len(ledger.lines) < head.entries:
-        return f"the end was cut off after line {len(ledger.lines)}: {name} knows {head.entries} lines"
-    if ledger.hash_at(head.entries) != head.hash:
-        return f"line {head.entries} is not the one that {name} knows: the end was written anew"
-    return None
-
-
-def demand_whole(folder: Path, heads: Mapping[str, Head]) -> Ledger:
-    """The ledger, if nothing in it was altered. Raises: StoreError with the first that was."""
-    ledger = read_ledger(folder)
-    if found := problems(ledger, heads):
-        raise StoreError(
-            f"{folder / LEDGER_FILE}: {found[0]}; see modelyard models history {folder.name} "
-            "--verify, then put a copy back"
-        )
-    return ledger
+def _is_move(entry: Entry) -> bool:
+    ends = [entry.get(end, "") for end in ("from", "to")]
+    return isinstance(entry.get("alias"), str) and all(end is None or isinstance(end, int) for end in ends)
 
 
 def _parse(line: bytes) -> Entry | None:
@@ -216,6 +189,7 @@ def _parse(line: bytes) -> Entry | None:
     return entry if isinstance(entry, dict) else None
 
 
-def digest_of_lines(lines: Sequence[bytes]) -> str:
-    """What the first entry of a chain says of the lines before it."""
-    return hashlib.sha256(b"\n".join(lines)).hexdigest()
+def entry_hash(entry: Entry) -> str:
+    """sha256 of the entry's canonical JSON (sorted keys, no spaces, ASCII) without its own hash."""
+    told = {name: value for name, value in entry.items() if name != "hash"}
+    return hashlib.sha256(json.dumps(told, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

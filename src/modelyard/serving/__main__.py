@@ -39,8 +39,8 @@ RANGES = {
     "drain_s": (0, MOST_S),
     "queue_s": (0, MOST_S),
 }
-"""Others are at least 1, or 0.01 s, and at most what gRPC takes. Of a larger port the system would take the
-last 16 bits.
+"""Bounds of options; others are at least 1, or 0.01 s, and at most what gRPC takes. The system would take the
+last 16 bits of a larger port.
 """
 GRPC_PACKAGES = ("grpc", "grpc_health", "grpc_reflection", "tritonclient")
 
@@ -86,7 +86,7 @@ def read_options(arguments: list[str]) -> ServeOptions:
         metavar="URL",
         help="a site whose pages may ask; repeatable",
     )
-    told = "address or network of a proxy: believed for whom it asks, and no limit of connections; repeatable"
+    told = "a proxy (address or network) whose X-Forwarded-For is believed; repeatable"
     add("--trusted-proxy", dest="trusted_proxies", action="append", default=[], metavar="ADDRESS", help=told)
     kinds = {field.name: type(field.default) for field in fields(ServeOptions)}
     for name, what in LIMITS.items():

@@ -1,4 +1,4 @@
-"""What a server is told at its start. Imports nothing heavy: the supervisor reads it too."""
+"""The options of a server. Imports nothing heavy: the supervisor reads it too."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 
 DEFAULT_PORT = 9700
-"""Away from Prefect (4200 and 8000-8999), MLflow (5000) and Prometheus (9090)."""
+"""Not used by Prefect (4200 and 8000-8999), MLflow (5000) or Prometheus (9090)."""
 Network = IPv4Network | IPv6Network
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServeOptions:
-    """Where the models are, where to listen and what is too much."""
+    """Where the models are, where to listen, and the limits."""
 
     releases: Path
     """Folder of `<model>/<version>/` bundles and `<model>/<alias>.alias` files."""
@@ -27,7 +27,7 @@ class ServeOptions:
     grpc_port: int | None = None
     """For V2 over gRPC too, in a process of its own; 0 takes a free one."""
     grpc_address: str = ""
-    """Where that is, once it is known."""
+    """The address of gRPC, once it is known."""
     workers: int = 1
     """Processes that answer HTTP."""
     provider: str = "CPUExecutionProvider"
@@ -52,8 +52,8 @@ class ServeOptions:
     """Images in one request."""
     max_connections: int = 4096
     trusted_proxies: tuple[Network, ...] = ()
-    """Who is believed for whom it asks, and may as this machine itself hold more than half of the
-    connections.
+    """Proxies whose X-Forwarded-For is believed, and which may hold more than half of the connections, as
+    this machine itself may.
     """
     request_timeout_s: float = 30.0
     """A request still waiting for the model after this is answered 504."""

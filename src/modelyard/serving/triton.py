@@ -22,7 +22,8 @@ from modelyard.bundle import MODEL_FILE, Bundle, as_json
 from modelyard.errors import StoreError
 from modelyard.files import folder_written_whole, write_json
 from modelyard.inference.session import open_session
-from modelyard.releases.folders import Pointer, read_pointers, read_release
+from modelyard.releases.folders import read_release
+from modelyard.releases.pointers import Pointer, read_pointers
 from modelyard.samples.names import PROBABILITIES
 from modelyard.serving.models.trials import Trials
 from modelyard.serving.options import ServeOptions

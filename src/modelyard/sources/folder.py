@@ -11,7 +11,6 @@ import numpy as np
 
 from modelyard.data.datasets import Dataset, OnProgress, Samples, Split, block_rows, make_dataset, unheard
 from modelyard.data.ground import guess_forms, lies_on_ground, sampled, white_for, with_ground
-from modelyard.data.names import safe_name
 from modelyard.data.options import FolderOptions
 from modelyard.data.packed import write_samples
 from modelyard.errors import DataError
@@ -29,6 +28,7 @@ from modelyard.samples.image_form import ImageForm
 from modelyard.samples.reading import AS_EVER, LEAST_SIDE, Reading
 from modelyard.sources.containers import name_of
 from modelyard.sources.listing import ImageFile, Listing, check_counts
+from modelyard.sources.names import safe_name
 from modelyard.sources.origin import origin_of, reading_notes
 from modelyard.sources.sizes import size_notes, target_form
 from modelyard.terminal.printable import listed

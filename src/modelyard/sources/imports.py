@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from modelyard.data.datasets import Dataset, OnProgress, unheard
-from modelyard.data.names import BUILT_IN, RESERVED, check_name, nearest, safe_name
 from modelyard.data.options import FolderOptions
 from modelyard.errors import DataError
 from modelyard.files import full_path
@@ -16,6 +15,7 @@ from modelyard.home import cache_folder
 from modelyard.sources.cache import Entry, drop_entry, load_folder, open_entry, read_entry, store
 from modelyard.sources.containers import name_of
 from modelyard.sources.idx import holds_idx, read_idx_folder
+from modelyard.sources.names import BUILT_IN, RESERVED, check_name, nearest, safe_name
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,13 +16,8 @@ from typing import Any
 from modelyard.data.datasets import OnProgress, unheard
 from modelyard.errors import DataError
 from modelyard.sources.cifar import ARCHIVE, ARCHIVE_MD5, MOST_BYTES
+from modelyard.sources.known import KNOWN
 
-TORCHVISION_CLASS = {
-    "mnist": "MNIST",
-    "fashion-mnist": "FashionMNIST",
-    "kmnist": "KMNIST",
-    "cifar10": "CIFAR10",
-}
 PATIENCE = 8.0
 """Seconds in which the next `LEAST_BYTES` have to arrive."""
 LEAST_BYTES = 16_384
@@ -117,7 +112,7 @@ def _published(name: str) -> list[tuple[str, str, list[str]]]:
     """File, md5 and addresses of all files of a data set, as torchvision lists them."""
     import torchvision
 
-    source: Any = getattr(torchvision.datasets, TORCHVISION_CLASS[name])
-    if name == "cifar10":  # the pickled version's neighbour
+    source: Any = getattr(torchvision.datasets, KNOWN[name].torchvision)
+    if KNOWN[name].layout == "cifar":  # the pickled version's neighbour
         return [(ARCHIVE, ARCHIVE_MD5, [source.url.rpartition("/")[0] + f"/{ARCHIVE}"])]
     return [(file, md5, [mirror + file for mirror in source.mirrors]) for file, md5 in source.resources]

@@ -6,15 +6,16 @@ import os
 from pathlib import Path
 
 from modelyard.data.datasets import Dataset, OnProgress, unheard
-from modelyard.data.names import BUILT_IN, nearest
 from modelyard.data.options import FolderOptions
 from modelyard.errors import DataError
 from modelyard.files import full_path
 from modelyard.sources.cache import load_folder
 from modelyard.sources.idx import holds_idx
 from modelyard.sources.imports import as_asked, describe_import, import_names, open_import
+from modelyard.sources.known import AUTO
 from modelyard.sources.mirrors import SourceMissing
 from modelyard.sources.named import load_named, where
+from modelyard.sources.names import BUILT_IN, nearest
 from modelyard.sources.unread import check_address
 
 
@@ -57,7 +58,8 @@ def available() -> dict[str, str]:
 
 
 def _load_auto(on_progress: OnProgress) -> Dataset:
+    wanted, otherwise = AUTO
     try:
-        return load_named("mnist", on_progress)
+        return load_named(wanted, on_progress)
     except SourceMissing:
-        return load_named("digits", on_progress)
+        return load_named(otherwise, on_progress)

@@ -138,7 +138,7 @@ def _manifest(
         signature=Signature.of_classifier(dataset.form, len(dataset.classes)),
         temperature=evaluation["temperature"],
         data_digest=dataset.digest,
-        recipe=request.recipe.made() | {"seed": request.seed},
+        recipe=request.recipe.recorded() | {"seed": request.seed},
         metrics=evaluation["metrics"]
         | size
         | borders

@@ -13,13 +13,13 @@ from pathlib import Path
 from filelock import FileLock
 
 from modelyard.data.datasets import Dataset
-from modelyard.data.names import LEGAL, LONGEST, check_name, safe_name
 from modelyard.files import full_path, make_folder, parse_json, read_regular, write_atomically
 from modelyard.home import Home
 from modelyard.progress import current_progress
 from modelyard.releases.folders import champion_size
 from modelyard.sources.containers import name_of
 from modelyard.sources.imports import is_named
+from modelyard.sources.names import LEGAL, LONGEST, check_name, safe_name
 from modelyard.steps.freshness import champion_of
 
 MOST_BYTES = 4_000_000

@@ -13,10 +13,11 @@ from modelyard.home import Home
 from modelyard.inspection.profile import kept_profile
 from modelyard.models import CustomConfig
 from modelyard.progress import current_progress
-from modelyard.recipes import Recipe
+from modelyard.recipes.recipe import Recipe
+from modelyard.recipes.request import CompareRequest
 from modelyard.sources.sources import load_dataset
 from modelyard.steps.naming import champions_size, model_name
-from modelyard.steps.requests import BuildRequest, CompareRequest
+from modelyard.steps.requests import BuildRequest
 
 
 def prepare(  # noqa: PLR0913 - what a request says of its data

@@ -10,12 +10,14 @@ from importlib.util import find_spec
 from urllib.parse import urlsplit
 
 from modelyard.config import Config
-from modelyard.data.names import LEGAL
 from modelyard.errors import ConfigError
 from modelyard.files import write_json
 from modelyard.home import Home
-from modelyard.recipes import Recipe, make_recipe, named_recipes
-from modelyard.steps.requests import try_models
+from modelyard.recipes.named import make_recipe, named
+from modelyard.recipes.recipe import Recipe
+from modelyard.recipes.request import try_models
+from modelyard.recipes.words import Words
+from modelyard.sources.names import LEGAL
 
 REQUEST_FILE = "request.json"
 RUNNERS = {"local": "", "dask": "prefect_dask", "ray": "prefect_ray"}
@@ -51,11 +53,15 @@ class SweepRequest(Config):
     skip_unreadable: bool = False
     model_name: str = ""
 
+    @property
+    def words(self) -> Words:
+        """As for one run, with the first seed."""
+        shared = {"dataset", "architectures", "preset", "assignments", "device", "skip_unreadable"}
+        return Words(seed=self.seeds[0], name=self.model_name, **self.model_dump(include=shared))
+
     def recipes(self, extra: Sequence[str] = ()) -> dict[str, Recipe]:
         """Label -> recipe, with the sweep's assignments and `extra` ones. Raises: ConfigError."""
-        return named_recipes(
-            self.architectures, self.preset, [*self.assignments, *extra], dataset=self.dataset
-        )
+        return named(self.words, extra)
 
     def made_params(self) -> dict[str, str]:
         """What was asked, as the parameters of the sweep's own run."""
@@ -146,7 +152,7 @@ def check(request: SweepRequest) -> None:
         )
     for architecture in request.architectures:
         make_recipe(architecture, request.preset)
-    try_models(request.dataset, request.recipes(), skip_unreadable=request.skip_unreadable)
+    try_models(request.words, request.recipes())
     for chosen in request.ranges:
         for value in chosen.choices or (chosen.low, chosen.high):
             request.recipes([as_text(chosen, value)])

@@ -1,1 +1,1 @@
-"""The only room that knows MLflow: runs, registry, releases."""
+"""MLflow's store on this disk: opening, runs, reconciliation, relocation, upgrade."""

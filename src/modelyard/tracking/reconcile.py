@@ -1,4 +1,4 @@
-"""After a kill: what the dead left behind is marked, ended or removed, and only that."""
+"""After a kill: runs, processes and files of processes that are gone are marked, ended or removed."""
 
 from __future__ import annotations
 

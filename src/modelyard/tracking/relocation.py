@@ -16,16 +16,9 @@ from modelyard.errors import ModelyardError, StoreError
 from modelyard.files import check_space, make_folder
 from modelyard.home import Home
 from modelyard.tracking.backup import copy_database, put_back
+from modelyard.tracking.mlflow_internals import PLACES
 from modelyard.tracking.store import EXPERIMENT, open_store, stored_experiment
 
-PLACES = (
-    ("experiments", "artifact_location"),
-    ("runs", "artifact_uri"),
-    ("logged_models", "artifact_location"),
-    ("model_versions", "source"),
-    ("model_versions", "storage_location"),
-)
-"""Every column in which MLflow keeps an absolute path of ours."""
 SUFFIX = "moved"
 STORE_OF_A_SCHEDULE = "$.env.MODELYARD_HOME"
 """In Prefect's database the only place that names the store: what the runs of a deployment are told."""
@@ -76,7 +69,7 @@ def made_at(home: Home) -> str:
         raise StoreError(
             f"{home.database} holds no experiment {EXPERIMENT!r}: it is not a store of Modelyard"
         )
-    return found[1]
+    return found.artifacts
 
 
 def _rewrite(home: Home, before: str, now: str) -> int:

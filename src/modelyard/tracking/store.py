@@ -7,7 +7,7 @@ import os
 import sqlite3
 import sys
 from contextlib import closing
-from functools import cache
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
@@ -15,7 +15,6 @@ import mlflow
 from filelock import FileLock
 from mlflow.entities import LifecycleStage
 from mlflow.exceptions import MlflowException
-from mlflow.store.db.utils import _get_latest_schema_revision
 from mlflow.tracking import MlflowClient
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -24,12 +23,22 @@ from modelyard.files import make_folder
 from modelyard.home import Home
 from modelyard.machine.databases import make_blank
 from modelyard.progress import current_progress
+from modelyard.tracking.mlflow_internals import latest_revision
 
 EXPERIMENT = "modelyard"
 DUMPS = Path(__file__).parent / "dumps"
 """Blank databases of MLflow."""
 UPGRADE = "run: modelyard store upgrade (it copies the file first)"
 RELOCATE = "move it back or run: modelyard doctor --relocate"
+
+
+@dataclass(frozen=True, slots=True)
+class Experiment:
+    """Our experiment in MLflow's database."""
+
+    id: str
+    artifacts: str
+    """The folder of its artifacts as the database knows it."""
 
 
 def open_store(home: Home) -> tuple[MlflowClient, str]:
@@ -76,19 +85,19 @@ def _open(home: Home, uri: str, *, is_new: bool) -> tuple[MlflowClient, str]:
         found, client = None if is_new else _stored(home), MlflowClient(uri, uri)
         if found is None and is_for_reading(home):
             return client, ""
-        experiment, place = found or (
-            client.create_experiment(EXPERIMENT, str(home.artifacts)),
-            str(home.artifacts),
-        )
+        if found is None:
+            return client, client.create_experiment(EXPERIMENT, str(home.artifacts))
     except (MlflowException, SQLAlchemyError, sqlite3.Error) as error:
         raise StoreError(f"{home.database} cannot be opened: {_cause(error)}") from error
-    if place != str(home.artifacts):
-        raise StoreError(f"the store was moved: it was made at {place}, now at {home.artifacts}; {RELOCATE}")
-    return client, experiment
+    if found.artifacts != str(home.artifacts):
+        raise StoreError(
+            f"the store was moved: it was made at {found.artifacts}, now at {home.artifacts}; {RELOCATE}"
+        )
+    return client, found.id
 
 
-def _stored(home: Home) -> tuple[str, str] | None:
-    """Our experiment's id and place; None where there is none yet, as after a first run was killed. Raises:
+def _stored(home: Home) -> Experiment | None:
+    """Our experiment; None where there is none yet, as after a first run was killed. Raises:
     StoreError.
     """
     with closing(sqlite3.connect(read_only(home), uri=True)) as connection:
@@ -101,8 +110,8 @@ def _stored(home: Home) -> tuple[str, str] | None:
         return stored_experiment(connection, home)
 
 
-def stored_experiment(connection: sqlite3.Connection, home: Home) -> tuple[str, str] | None:
-    """Our experiment's id and place, whatever somebody named it or deleted: told by its place; of a moved
+def stored_experiment(connection: sqlite3.Connection, home: Home) -> Experiment | None:
+    """Our experiment, whatever somebody named it or deleted: told by its place; of a moved
     store by its name.
     """
     found = connection.execute(
@@ -110,7 +119,7 @@ def stored_experiment(connection: sqlite3.Connection, home: Home) -> tuple[str, 
         " ORDER BY artifact_location = ? DESC, name = ? DESC",
         [EXPERIMENT, f"%/{home.artifacts.name}", str(home.artifacts), EXPERIMENT],
     ).fetchone()
-    return None if found is None else (str(found[0]), str(found[1]))
+    return None if found is None else Experiment(str(found[0]), str(found[1]))
 
 
 def is_for_reading(home: Home) -> bool:
@@ -139,12 +148,6 @@ def schema_is_current(home: Home) -> bool:
 def _is_current(connection: sqlite3.Connection) -> bool:
     (found,) = connection.execute("SELECT version_num FROM alembic_version").fetchone()
     return bool(found == latest_revision())
-
-
-@cache
-def latest_revision() -> str:
-    """The schema of the MLflow that is installed."""
-    return str(_get_latest_schema_revision())  # type: ignore[no-untyped-call]
 
 
 def _cause(error: Exception) -> str:

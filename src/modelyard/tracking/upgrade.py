@@ -5,17 +5,15 @@ from __future__ import annotations
 import sqlite3
 from contextlib import closing
 
-import sqlalchemy
 from filelock import FileLock
 from mlflow.exceptions import MlflowException
-from mlflow.store.db.utils import _upgrade_db
 from sqlalchemy.exc import SQLAlchemyError
 
 from modelyard.errors import StoreError
 from modelyard.files import check_space, make_folder
 from modelyard.home import Home
 from modelyard.tracking.backup import copy_database, put_back
-from modelyard.tracking.store import latest_revision
+from modelyard.tracking.mlflow_internals import latest_revision, migrate
 
 
 def upgrade(home: Home) -> str:
@@ -32,7 +30,7 @@ def upgrade(home: Home) -> str:
         check_space(home.root)
         copy = copy_database(home, found)
         try:
-            _migrate(home)
+            migrate(home.database)
             if problem := _problem(home, wanted):
                 raise StoreError(problem)
         except (
@@ -49,14 +47,6 @@ def upgrade(home: Home) -> str:
                 f"the upgrade from schema {found} failed ({reason[0][:200]}); the database is as it was"
             ) from error
     return f"{home.database}: schema {found} -> {wanted}; the copy from before is {copy}"
-
-
-def _migrate(home: Home) -> None:
-    engine = sqlalchemy.create_engine(f"sqlite:///{home.database}")
-    try:
-        _upgrade_db(engine)  # type: ignore[no-untyped-call]
-    finally:
-        engine.dispose()
 
 
 def _revision(home: Home) -> str:

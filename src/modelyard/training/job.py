@@ -24,7 +24,7 @@ from modelyard.data.splits import DataConfig, make_splits
 from modelyard.errors import ModelyardError, TrainingError, TrainingKilledError
 from modelyard.files import write_json
 from modelyard.home import cache_folder
-from modelyard.machine.identity import PARENT_VARIABLE, identity
+from modelyard.machine.bound import bound_environment
 from modelyard.models import AnyModelConfig, CustomConfig
 from modelyard.models.size import measure_size
 from modelyard.progress import EpochReport
@@ -97,7 +97,7 @@ def run_job(job: TrainJob, out: Path, on_epoch: OnEpoch) -> None:
 def run_job_in_subprocess(job: TrainJob, out: Path, on_epoch: OnEpoch) -> None:
     """The same in a process group of its own, which ends with this call whatever happens."""
     (out / JOB_FILE).write_text(job.model_dump_json())
-    environment = os.environ | {"GOMP_SPINCOUNT": SPINS, PARENT_VARIABLE: identity(os.getpid())}
+    environment = bound_environment() | {"GOMP_SPINCOUNT": SPINS}
     command = [sys.executable, "-P", "-m", "modelyard.training", str(out)]
     with (out / ERRORS_FILE).open("w+") as errors:
         process = subprocess.Popen(

@@ -1,4 +1,4 @@
-"""Who may ask: the bearers of tokens from a file that may change while the server runs."""
+"""Bearer tokens: who may call, from a file that may change while the server runs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ OPEN_PATHS = frozenset(
 
 
 class Tokens:
-    """The tokens of a file: one a line, `#` begins a comment; `load` behind it lets it load and unload
+    """The tokens of a file: one a line, `#` begins a comment; a token followed by `load` may load and unload
     models.
 
     Only their digests stay in memory.
@@ -28,7 +28,7 @@ class Tokens:
         self._path = path
         self._stamp = (0, 0)
         self._digests: list[tuple[bytes, bool]] = []
-        """Each with whether it may load."""
+        """The digest of each token, and whether it may load."""
         self._complaint = ""
         try:
             self._read()
@@ -54,7 +54,7 @@ class Tokens:
             )
 
     def refresh(self) -> None:
-        """Follow the file; while it cannot be read the last tokens hold."""
+        """Read the file again if it changed; while it cannot be read the last tokens stay valid."""
         try:
             self._read()
             self._complaint = ""
@@ -64,8 +64,8 @@ class Tokens:
             self._complaint = str(error)
 
     def allow(self, authorization: bytes | None, *, to_load: bool = False) -> bool:
-        """Whether an Authorization header carries one of the tokens, or one that may load, in
-        constant time.
+        """Whether an Authorization header carries one of the tokens (with a right to load, where that is
+        asked), compared in constant time.
         """
         scheme, _, token = (authorization or b"").partition(b" ")
         digest = hashlib.sha256(token.strip()).digest()

@@ -1,4 +1,4 @@
-"""How many bytes of requests a worker holds at once, whoever sent them."""
+"""The memory that the requests of all connections of one worker may take together."""
 
 from __future__ import annotations
 
@@ -8,27 +8,29 @@ from http import HTTPStatus
 from modelyard.errors import RequestError
 
 REQUEST_BYTES = 1024
-"""What a request is counted for beside its body and what is longer of its head."""
+"""What a request counts for, in addition to its body and to the part of its head that is longer than this."""
 SMALL_BYTES = 32 * 1024
-"""A sender that holds no more may take any room, others three quarters: large requests never shut out small
-ones.
+"""A sender that holds no more may use the whole budget, others three quarters of it: large requests never
+shut out small ones.
 """
 Refuse = Callable[[RequestError], None]
-"""Has a sender let go of the body that is arriving."""
+"""Makes a sender drop the body that is arriving."""
 
 
 class BodyBudget:
-    """When there is no room, the sender that grew large last gives way, so that those before it end."""
+    """Bytes held for requests. When there is no room, the sender that became large last is refused, so that
+    those before it can finish.
+    """
 
     def __init__(self, limit: int) -> None:
         self.held = 0
-        """Whoever lets go of a request takes its bytes off."""
+        """Bytes held now; whoever releases a request subtracts its bytes."""
         self._limit = limit
         self.large_limit = limit * 3 // 4
         self._large: dict[Refuse, None] = {}
 
     def take(self, num_bytes: int, size: int, refuse: Refuse | None = None) -> None:
-        """Room for more bytes of a sender that holds `size` with them. Raises: RequestError (503)."""
+        """Reserve more bytes for a sender that holds `size` with them. Raises: RequestError (503)."""
         self.held += num_bytes
         limit = self._limit if size <= SMALL_BYTES else self.large_limit
         if refuse is not None and size > SMALL_BYTES:
@@ -42,5 +44,5 @@ class BodyBudget:
             newest(error)
 
     def end(self, refuse: Refuse) -> None:
-        """All of its body is there, or it sends no more."""
+        """The body of a sender is complete, or it sends no more."""
         self._large.pop(refuse, None)

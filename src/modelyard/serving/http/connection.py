@@ -1,6 +1,4 @@
-"""One client's connection: its requests are answered in order, within limits, without ASGI or a queue beside
-its own.
-"""
+"""The connection of one client: its requests are answered in order and within limits."""
 
 from __future__ import annotations
 
@@ -18,12 +16,12 @@ from modelyard.serving.http.message_reader import MessageReader
 from modelyard.serving.protocol.answering import Answering, Arrived, too_large
 
 MAX_PIPELINED = 16
-"""Requests of one connection that may wait for the answers before theirs; then nothing more is read."""
+"""Requests of one connection that may wait for the answers before theirs; at this number reading stops."""
 LINGER_S = 2.0
 
 
 class Connection(asyncio.Protocol):
-    """Reads requests, hands them on one by one and writes their answers."""
+    """Reads requests, answers them one by one and writes the answers."""
 
     def __init__(
         self, answering: Answering, open_connections: set[Connection], on_closed: Callable[[], None]
@@ -36,24 +34,22 @@ class Connection(asyncio.Protocol):
         self._reader = MessageReader(self)
         self._waiting: deque[Arrived] = deque()
         self._arriving = self._held = self._max_body_bytes = 0
-        """Bytes of the budget for the request that is arriving and for all of this connection; how long its
-        body may be.
+        """Bytes reserved for the request that is arriving; bytes reserved for this connection in all; the
+        longest body that the arriving request may have.
         """
         self._whole = b""
-        """The data that are parsed just now, if a request begins with them."""
+        """The data being parsed, if a request begins with them; else empty."""
         self._task: asyncio.Task[None] | None = None
         self._is_deaf = False
-        """Whether nothing more is understood: what still arrives is thrown away."""
+        """Whether what still arrives is discarded without being parsed."""
         self._may_write: asyncio.Event | None = None
-        """While the client does not read its answers."""
+        """Set while the client does not read its answers: the event that it reads again."""
         self._is_lingering = False
-        """Whether only the client's end is waited for: closing on what it still sends would take our answer
-        from it.
+        """Whether our side is closed and the client's end is waited for: to close while it still sends would
+        reset the connection, and our answer would be lost.
         """
         self._since = self._loop.time()
-        """When the request that is arriving began, the last answer was written, or the client stopped
-        reading.
-        """
+        """When the arriving request began, the last answer was written, or the client stopped reading."""
         self._is_arriving = True
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -82,7 +78,7 @@ class Connection(asyncio.Protocol):
         self._whole = b""
 
     def _is_known(self, data: bytes) -> bool:
-        """Take a whole request without parsing its head again."""
+        """Accept a whole request whose head is known, without parsing it; False when that is not possible."""
         cost = REQUEST_BYTES + len(data)
         request = self._answering.heads.read(data)
         if (
@@ -97,7 +93,7 @@ class Connection(asyncio.Protocol):
         return True
 
     def eof_received(self) -> bool:
-        """A client that closed its half after a whole request still gets its answer: true keeps the other
+        """A client that closed its sending half after a whole request still gets its answer; True keeps our
         half open.
         """
         self._stop_listening()
@@ -118,7 +114,7 @@ class Connection(asyncio.Protocol):
         self.hold(REQUEST_BYTES)
 
     def hold(self, num_bytes: int) -> None:
-        """Raises: RequestError (503)."""
+        """Reserve memory for the arriving request. Raises: RequestError (503)."""
         self._budget.take(num_bytes, self._held + num_bytes, self.refuse)
         self._held += num_bytes
         self._arriving += num_bytes
@@ -143,14 +139,14 @@ class Connection(asyncio.Protocol):
         self._budget.held -= num_bytes
 
     def _end_arriving(self) -> int:
-        """What it was counted for."""
+        """End the reservation of the arriving request; gives the bytes that were reserved."""
         self._is_arriving = False
         self._budget.end(self.refuse)
         cost, self._arriving = self._arriving, 0
         return cost
 
     def _stop_listening(self) -> None:
-        """Understand nothing more, and let go of what has arrived in part."""
+        """Parse nothing more, and drop what has arrived in part."""
         self._is_deaf = True
         self._release(self._end_arriving())
         self._reader.close()
@@ -163,14 +159,14 @@ class Connection(asyncio.Protocol):
             self._task = self._loop.create_task(self._answer_all())
 
     def refuse(self, error: RequestError) -> None:
-        """Answer this after what waits; nothing more is understood."""
+        """Send this error after the answers before it; nothing more is parsed."""
         head = self._reader.head
         error.reason = "http" if error.status == HTTPStatus.BAD_REQUEST else error.reason
         self._stop_listening()
         self._enqueue(Arrived(head, False, 0, error))
 
     async def _answer_all(self) -> None:
-        """Answer what waits, in its order; then rest."""
+        """Answer the requests that wait, in order, until none is left."""
         goes_on = True
         while self._waiting and goes_on:
             arrived = self._waiting.popleft()
@@ -214,7 +210,7 @@ class Connection(asyncio.Protocol):
             self._transport.close()
 
     def shutdown(self) -> None:
-        """Close now, or after the answers that are on their way."""
+        """Close now, or after the answers to requests that have arrived."""
         self._stop_listening()
         if self._task is None:
             self._transport.close()

@@ -1,4 +1,4 @@
-"""A request and its answer without an HTTP library: what the handlers see."""
+"""Requests and answers as the handlers see them, independent of any HTTP library."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from modelyard.errors import RequestError, quoted
 
 JSON_TYPE = (b"content-type", b"application/json")
 MAX_OBJECT_BYTES = 16 * 1024
-"""Of an order; tensors have limits of their own."""
+"""The longest body of a request that carries no tensors; those have limits of their own."""
 SHOWN_CHARACTERS = 20
 
 
 @dataclass(slots=True, eq=False)
 class Request:
-    """Headers have lower-case names; the body is whole, and plain for handlers."""
+    """Header names are in lower case; the body is complete, and handlers get it decompressed."""
 
     method: str
     path: str
@@ -55,7 +55,7 @@ class Request:
 
 @dataclass(slots=True, eq=False)
 class Response:
-    """An answer; its length is no header yet."""
+    """Status, headers and body; the header content-length is added when it is written."""
 
     status: int
     headers: list[tuple[bytes, bytes]]
@@ -63,7 +63,9 @@ class Response:
 
 
 class WrongMethod(RequestError):
-    """The path is right, the method is not; the answer lists those that are (RFC 9110, 15.5.6)."""
+    """The path exists, but not with this method; the answer lists the methods that it takes (RFC 9110,
+    15.5.6).
+    """
 
     def __init__(self, request: Request, method: str) -> None:
         super().__init__(
@@ -73,8 +75,8 @@ class WrongMethod(RequestError):
 
 
 def parse_json(text: bytes) -> object:
-    """A JSON value, after a byte order mark too; NaN and infinities are no JSON. Raises:
-    RequestError (400).
+    """A JSON value, with or without a byte order mark; NaN and infinities are not JSON. Raises: RequestError
+    (400).
     """
     try:
         return orjson.loads(text.removeprefix(BOM_UTF8))
@@ -89,7 +91,7 @@ def json_response(value: object, status: int = HTTPStatus.OK) -> Response:
 
 
 def error_response(error: RequestError) -> Response:
-    """`{"error": text}`; a server that is too busy also says when to come back."""
+    """`{"error": text}`; with status 503 also when to try again."""
     response = json_response({"error": str(error)}, error.status)
     if error.status == HTTPStatus.SERVICE_UNAVAILABLE:
         response.headers.append((b"retry-after", b"1"))

@@ -1,5 +1,7 @@
-"""Which hosts this server answers for. A page can have a name of its own resolve to this machine (DNS
-rebinding), so names count only when they are known; an address cannot be rebound.
+"""Which values of the header Host this server answers.
+
+The owner of a web page can make a name resolve to this machine (DNS rebinding), so only known names are
+accepted; every address is, since an address cannot be rebound.
 """
 
 from __future__ import annotations
@@ -17,8 +19,8 @@ HOST = re.compile(rf"(\[[0-9a-fA-F:.]+(?:%[\w.-]+)?\]|{HOST_NAME.pattern})(?::(\
 
 
 def is_loopback(name: str) -> bool | None:
-    """Whether only this machine can be meant; None for a name of which that is not known. Nobody can register
-    names below `localhost` (RFC 6761).
+    """Whether the host is this machine for certain; None for a name of which that is unknown. Nobody can
+    register names below `localhost` (RFC 6761).
     """
     try:
         return ip_address(name.strip("[]")).is_loopback
@@ -27,7 +29,7 @@ def is_loopback(name: str) -> bool | None:
 
 
 def plain_name(name: str) -> str:
-    """The one spelling of a host: lower case, without final dot or brackets, IPv6 in its short form."""
+    """A host in canonical form: lower case, without final dot or brackets, IPv6 in its short form."""
     try:
         return str(ip_address(name.strip("[]")))
     except ValueError:
@@ -35,21 +37,21 @@ def plain_name(name: str) -> str:
 
 
 def check_names(names: Iterable[str]) -> None:
-    """Raises: ConfigError for what `--allowed-host` does not take."""
+    """Raises: ConfigError for a name that `--allowed-host` does not take."""
     if wrong := [name for name in names if name.startswith("-") or not HOST_NAME.fullmatch(name)]:
         raise ConfigError(f"--allowed-host {quoted(wrong[0])}: expected a name without scheme and port")
 
 
 class Hosts:
-    """The loopback names, every address, and the names given."""
+    """The loopback names, every address, and the names that were given."""
 
     def __init__(self, names: Iterable[str]) -> None:
         self._names = {plain_name(name) for name in names}
         self._accepted: set[bytes] = set()
 
     def check(self, host: bytes) -> None:
-        """Raises: RequestError, 400 for what is no host and 421 for one that this server does not
-        answer for.
+        """Raises: RequestError, 400 for a malformed host and 421 for one that this server does not answer
+        for.
         """
         if host in self._accepted:
             return

@@ -1,7 +1,7 @@
-"""What one request for a model may hold: rows, and the JSON that they can need.
+"""The limits of one request: rows, and bytes and complexity of its JSON.
 
-Reading JSON holds the interpreter's lock, in whichever thread: what is read at once is what all others wait
-for.
+Reading JSON holds the interpreter's lock, in whichever thread it happens, so all other requests wait
+meanwhile.
 """
 
 from __future__ import annotations
@@ -19,18 +19,21 @@ from modelyard.serving.protocol.tensors import WireTensor
 
 T = TypeVar("T")
 HEAD_BYTES = 64 * 1024
-"""Of all in a request but its rows."""
+"""The most bytes of a request besides its rows."""
 VALUE_BYTES = 24
-"""Of a number in JSON: the longest double, a comma and a blank."""
+"""The most bytes of a number in JSON: the longest double, a comma and a blank."""
 LARGE_BYTES = 256 * 1024
-"""Up to here reading takes a few milliseconds, whatever the JSON holds."""
+"""JSON up to this size takes at most a few milliseconds to read, whatever it holds."""
 UNIT_BYTES = 8
-"""8 MB may hold a million units, of about 0.1 us each on a slow core."""
+"""One unit is allowed for so many bytes: 8 MB may hold a million units of about 0.1 us each on a slow core.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Of one model's requests; a unit is what an integer takes to be read."""
+    """The limits of requests for one model. JSON is counted in units: one unit is the time that an integer
+    takes to read.
+    """
 
     max_rows: int
     max_json_bytes: int
@@ -38,7 +41,9 @@ class Limits:
 
     @classmethod
     def of(cls, spec: WireTensor, max_rows: int, max_json_bytes: int) -> Limits:
-        """`max_json_bytes` of all models, however much `max_rows` rows of this one can need."""
+        """`max_json_bytes` is the bound of all models, lowered to what `max_rows` rows of this model can
+        need.
+        """
         needed = max_rows * math.prod(spec.row_shape) * VALUE_BYTES + HEAD_BYTES
         return cls(max_rows, min(needed, max_json_bytes), max_json_bytes // UNIT_BYTES)
 
@@ -48,8 +53,8 @@ class Limits:
             raise RequestError(f"expected 1 to {self.max_rows} rows, received {num_rows}")
 
     def check_json(self, body: bytes, *, has_files: bool = False) -> None:
-        """Raises: RequestError (413) for JSON that would keep the others waiting; files are large, and
-        quickly read.
+        """Raises: RequestError (413) for JSON that would keep other requests waiting; base64 files may be
+        large, since they are read quickly.
         """
         max_bytes = self.max_units * UNIT_BYTES if has_files else self.max_json_bytes
         if len(body) > max_bytes or (len(body) > LARGE_BYTES and _units(body) > self.max_units):
@@ -64,12 +69,12 @@ class Limits:
 
 
 def _units(body: bytes) -> int:
-    """A fraction or exponent takes two, a list, an object or half a text three."""
+    """Units of a body: a fraction or exponent counts two; a list, an object or half a text counts three."""
     return sum(map(body.count, (b",", b".", b"e", b"E"))) + 2 * sum(map(body.count, (b"[", b"{", b'"')))
 
 
 class Turns:
-    """Large JSON is read one body at a time, and after each for as long as it took none: others
+    """Reads large JSON one body at a time, with pauses as long as the reading took, so that other requests
     are answered.
     """
 

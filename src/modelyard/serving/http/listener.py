@@ -1,8 +1,7 @@
-"""Where clients come in: the supervisor accepts each connection and hands it to the worker with the fewest.
+"""The listening socket: the supervisor accepts each connection and hands it to the worker with the fewest.
 
-A listening socket that the workers share would not do: one of them takes most of the connections. One socket
-for each (SO_REUSEPORT) spreads few connections by chance only, and those that wait at a killed worker's are
-lost.
+With one listening socket shared by the workers, one of them would take most connections. With a socket for
+each (SO_REUSEPORT), connections are spread by chance, and those waiting at a worker that is killed are lost.
 """
 
 from __future__ import annotations
@@ -11,8 +10,10 @@ import socket
 import time
 from collections.abc import Collection
 from contextlib import suppress
+from http import HTTPStatus
 
 from modelyard.errors import ConfigError
+from modelyard.serving.http.headers import status_line
 from modelyard.serving.http.places import Places, peer_of
 from modelyard.serving.options import ServeOptions
 from modelyard.serving.processes.crew import Child
@@ -22,21 +23,20 @@ from modelyard.terminal.printable import printable
 
 BACKLOG = 1024
 ACCEPTS = 64
-"""At one go, so that nothing else waits long."""
+"""Connections accepted in a row, before other events are looked at."""
 REST_S = 0.1
-"""Before the next try after a connection could not be accepted."""
-TOO_MANY = (
-    b"HTTP/1.1 503 Service Unavailable\r\nx-content-type-options: nosniff\r\ncontent-type: "
-    b"application/json\r\n"
-    b'content-length: 33\r\nretry-after: 1\r\nconnection: close\r\n\r\n{"error":"too many connections"}\n'
+"""Seconds until the next try, after a connection could not be accepted."""
+TOO_MANY = status_line(HTTPStatus.SERVICE_UNAVAILABLE) + (
+    b"content-type: application/json\r\ncontent-length: 33\r\nretry-after: 1\r\nconnection: close\r\n\r\n"
+    b'{"error":"too many connections"}\n'
 )
 
 
 class Listener:
-    """Owns the address from the start; takes connections once it is open."""
+    """Binds the address at once, and accepts connections after `open`."""
 
     def __init__(self, options: ServeOptions, places: Places, counters: memoryview[int]) -> None:
-        """Raises: ConfigError when the address cannot be had."""
+        """Raises: ConfigError when the address is taken or not of this machine."""
         self._trusted = options.trusted_proxies
         self._places = places
         self._counters = counters
@@ -44,8 +44,8 @@ class Listener:
         self._grpc = (
             None if options.grpc_port is None else _bind(options.host, options.grpc_port, "--grpc-port")
         )
-        """Never listens: another process does, which has the address from here, also when it is
-        started anew.
+        """Reserves the address of gRPC and never listens: the gRPC process listens there, and can be started
+        again without losing the address.
         """
         self.rests_until = 0.0
 
@@ -62,7 +62,7 @@ class Listener:
         return self._socket.fileno()
 
     def open(self) -> None:
-        """Raises: ConfigError when another process listens there by now."""
+        """Listen. Raises: ConfigError when another process listens there by now."""
         try:
             self._socket.listen(BACKLOG)
         except OSError as error:
@@ -71,7 +71,7 @@ class Listener:
             ) from error
 
     def tell(self, names: list[str], workers: int, seconds: float) -> None:
-        """In the log, and to whoever started the server."""
+        """Write the address to the log, and to whoever started the server."""
         url, grpc = self.url, self.grpc_address
         told = {"url": url, "grpc": grpc, "models": names, "workers": workers, "seconds": round(seconds, 3)}
         log_event("ready", told)
@@ -83,7 +83,7 @@ class Listener:
         self._socket.close()
 
     def accept(self, takers: Collection[Child]) -> bool:
-        """Hand the connections that wait to these workers; whether more may be waiting."""
+        """Accept waiting connections and hand them to these workers; gives whether more may wait."""
         loads = {child: self._places.taken(child.index) for child in takers}
         taken = self._places.all_taken()
         for _ in range(ACCEPTS):
@@ -105,7 +105,7 @@ class Listener:
         return True
 
     def _assign(self, connection: socket.socket, peer: str, loads: dict[Child, int]) -> bool:
-        """To the worker with the fewest open connections that takes it; false when none does."""
+        """Hand over to the worker with the fewest open connections that takes it; False when none does."""
         for child in sorted(loads, key=lambda child: (loads[child], child.index)):
             place = self._places.take(child.index, peer)
             try:
@@ -131,7 +131,7 @@ def _refuse(connection: socket.socket) -> None:
 
 
 def _bind(host: str, port: int, option: str) -> socket.socket:
-    """A socket that owns the address and does not listen yet. Raises: ConfigError."""
+    """A socket that is bound to the address and does not listen yet. Raises: ConfigError."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE

@@ -1,6 +1,4 @@
-"""The bytes of a connection as requests: framed by httptools, bounded and made plain here (HTTP/1.1, RFC
-9112).
-"""
+"""Reading requests from the bytes of a connection with httptools, within bounds (HTTP/1.1, RFC 9112)."""
 
 from __future__ import annotations
 
@@ -18,18 +16,18 @@ from modelyard.serving.http.http_message import NO_HEAD, incoming
 MAX_HEADER_BYTES = 32 * 1024
 MAX_HEADERS, MAX_LIST_BYTES = 100, 1024
 STEP = 16 * 1024
-"""The parser gets no more at once: between two steps is seen what it has not told of."""
+"""Bytes passed to the parser at once; between two steps the bytes that it has not reported are checked."""
 LINE_BYTES = 32
-"""What may frame a request or a chunk."""
+"""Bytes allowed for the framing of a request or a chunk."""
 SINGLE = frozenset({
     b"authorization", b"content-encoding", b"content-length", b"content-type", b"expect", b"host",
     b"inference-header-content-length", b"origin", b"transfer-encoding",
 })  # fmt: skip
-"""Two of these could be read as either."""
+"""Headers that may occur once only: with two values, a proxy and this server could choose different ones."""
 
 
 class Receiver(Protocol):
-    """Who is told; each may raise RequestError, which ends the connection."""
+    """What is called as a request arrives; each method may raise RequestError, which ends the connection."""
 
     def on_begin(self) -> None: ...
     def hold(self, num_bytes: int) -> None: ...
@@ -39,22 +37,22 @@ class Receiver(Protocol):
 
 
 class MessageReader:
-    """Tells a receiver of each request, as soon as its head, a part of its body, and all of it are there."""
+    """Calls a receiver for each request: when its head, a part of its body, and all of it have arrived."""
 
     def __init__(self, receiver: Receiver) -> None:
         self._receiver: Receiver = proxy(receiver)  # which holds this
         self._parser: Any = httptools.HttpRequestParser(self)
         self.is_inside = False
-        """Whether the parser is within a request."""
+        """Whether a request has begun and is not complete."""
         self._told = self._untold = 0
-        """Bytes that the parser has told of in this step, and those of earlier ones that it has not: headers
-        that are
-        not whole, blanks, what is written behind the sizes of chunks."""
+        """Bytes that the parser has reported in this step, and bytes of earlier steps that it has not
+        reported: incomplete headers, blanks, chunk extensions.
+        """
         self._body: bytes | bytearray = b""
         self._begin()
 
     def feed(self, data: bytes) -> RequestError | None:
-        """Read on. What is returned is why nothing more can be read."""
+        """Parse more data. Gives the error when nothing more can be read, else None."""
         view = memoryview(data)
         try:
             for start in range(0, len(data), STEP):
@@ -79,8 +77,8 @@ class MessageReader:
         return None
 
     def close(self) -> None:
-        """Let go of all that was read: the parser and this hold each other, and the body until garbage is
-        searched for.
+        """Drop the parser and what was read: parser and reader refer to each other, so the body would stay
+        until the next garbage collection.
         """
         self._parser = None
         self._begin()

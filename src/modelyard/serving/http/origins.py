@@ -1,4 +1,6 @@
-"""Pages of which origins may ask (Fetch, CORS protocol): this server's own, and those that were named."""
+"""Which web pages may call this server (Fetch, CORS protocol): its own, and those of the origins that were
+named.
+"""
 
 from __future__ import annotations
 
@@ -16,11 +18,11 @@ READABLE = (b"access-control-expose-headers", b"inference-header-content-length,
 
 
 Origin = tuple[str, str, int]
-"""Scheme, name and port, in one spelling for all that mean the same."""
+"""Scheme, name and port in canonical form."""
 
 
 def read_origin(text: str) -> Origin | None:
-    """None for what is no origin of a web page: `null`, a path, another scheme."""
+    """The origin of a URL; None for `null`, an address with a path, or another scheme than http and https."""
     scheme, _, authority = text.lower().partition("://")
     found = HOST.fullmatch(authority)
     if found is None or scheme not in PORTS or int(found[2] or 0) > 65535:
@@ -29,17 +31,15 @@ def read_origin(text: str) -> Origin | None:
 
 
 def is_of_host(origin: Origin | None, host: str, scheme: str = "") -> bool:
-    """Whether a request with this Host asks a server of this origin; its scheme is the page's own where none
-    is known.
-    """
+    """Whether a request with this Host goes to this origin; an unknown scheme is taken for the page's own."""
     return origin is not None and read_origin(f"{scheme or origin[0]}://{host}") == origin
 
 
 class Origins:
-    """Those besides this server's own."""
+    """The named origins."""
 
     def __init__(self, urls: Iterable[str]) -> None:
-        """Raises: ConfigError for what is no origin."""
+        """Raises: ConfigError for a value that is not an origin."""
         found = {url: read_origin(url.removesuffix("/")) for url in urls}
         if wrong := [url for url, origin in found.items() if origin is None]:
             raise ConfigError(
@@ -48,11 +48,11 @@ class Origins:
         self.named = frozenset(origin for origin in found.values() if origin)
 
     def check(self, head: Request, *, by_proxy: bool) -> None:
-        """No orders from a page of another site that this machine's browser happens to show.
+        """Refuse requests that another site's page makes in a browser on this machine.
 
-        Sec-Fetch-Site is a browser's own word, which no page can write: it still holds where a proxy made
-        another Host. It says nothing of whose name that is, so Host is looked at before. Raises: RequestError
-        (403).
+        Sec-Fetch-Site is set by the browser and cannot be set by a page, and it stays right where a proxy
+        changes Host. It does not say which name was asked for, so Host is checked before. Raises:
+        RequestError (403).
         """
         if not head.headers.get(b"origin") or head.method in {"GET", "HEAD"}:
             return
@@ -64,14 +64,12 @@ class Origins:
         if site in {"same-site", "cross-site"} or not is_of_host(
             origin, host, scheme if by_proxy and scheme in PORTS else ""
         ):
-            told = (
-                f"pages of another origin may give no orders: Origin is {quoted(given)}, Host {quoted(host)}"
-            )
+            told = f"refused: a page of another origin asks: Origin is {quoted(given)}, Host {quoted(host)}"
             remedy = f"; if its pages may, start the server with --origin {given[:80]}" if origin else ""
             raise RequestError(told + remedy, HTTPStatus.FORBIDDEN)
 
     def preflight(self, request: Request) -> Response | None:
-        """Leave for a page of a named origin to ask; None for OPTIONS that asks for none."""
+        """The answer to a preflight request of a named origin; None for any other OPTIONS request."""
         if b"access-control-request-method" not in request.headers or not self._names(request):
             return None
         return Response(
@@ -79,7 +77,7 @@ class Origins:
         )
 
     def permit(self, request: Request, response: Response) -> None:
-        """Let pages of named origins read this answer."""
+        """Add the headers that let pages of named origins read this answer."""
         response.headers.append((b"vary", b"origin"))
         if self._names(request):
             response.headers += [(b"access-control-allow-origin", request.headers[b"origin"]), READABLE]

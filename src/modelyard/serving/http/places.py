@@ -1,4 +1,4 @@
-"""Which connections are open, in memory that the supervisor and the workers share."""
+"""Which connections are open: a table in memory that the supervisor and the workers share."""
 
 from __future__ import annotations
 
@@ -16,22 +16,24 @@ from modelyard.serving.options import Network
 
 MAX_HOPS = 32
 OWN_DESCRIPTORS = 32
-"""What a worker needs beside its connections, at least; a quarter of what it may have, if that is more."""
+"""The least number of descriptors kept for other things than connections; a quarter of the limit, if that is
+more.
+"""
 
 
 class Places:
-    """A byte for each connection that each worker may hold, 1 while it is taken.
+    """A byte for each connection that each worker may hold, 1 while it is open.
 
-    The supervisor takes a place with each connection that it hands over, the worker leaves it when the
-    connection ends, and a dead worker's are cleared. Nothing is counted up and down, so no count can drift.
+    The supervisor sets it when it hands a connection over, the worker clears it when the connection ends, and
+    those of a dead worker are cleared. There is no counter that could become wrong.
     """
 
     def __init__(self, workers: int, limit: int) -> None:
         self.limit = limit
-        """Of open connections in all workers together."""
+        """The most open connections of all workers together."""
         self._memory = mmap.mmap(-1, workers * limit)
         self._peers = [""] * (workers * limit)
-        """Known to the supervisor only."""
+        """The peer of each connection; only the supervisor knows it."""
 
     def taken(self, worker: int) -> int:
         """How many connections a worker has open."""
@@ -41,7 +43,7 @@ class Places:
         return self._memory[:].count(1)
 
     def may_take(self, peer: str, taken: int) -> bool:
-        """Whether there is room while so many are taken: no peer with a name may hold more than half of the
+        """Whether another connection fits when so many are open: one peer may hold at most half of the
         places.
         """
         share = max(1, self.limit // 2)
@@ -50,7 +52,7 @@ class Places:
         return taken < self.limit and list(compress(self._peers, self._memory[:])).count(peer) < share
 
     def take(self, worker: int, peer: str) -> int:
-        """A free place of a worker."""
+        """Take a free place of a worker."""
         place = self._memory.find(b"\0", worker * self.limit, (worker + 1) * self.limit)
         self._memory[place] = 1
         self._peers[place] = peer
@@ -60,13 +62,13 @@ class Places:
         self._memory[place] = 0
 
     def clear(self, worker: int) -> None:
-        """All places of a worker that is dead."""
+        """Free all places of a dead worker."""
         self._memory[worker * self.limit : (worker + 1) * self.limit] = bytes(self.limit)
 
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """What supervisor and workers see of each other without a message."""
+    """The memory that supervisor and workers share."""
 
     counters: mmap.mmap
     places: Places
@@ -74,8 +76,8 @@ class Shared:
 
 @lru_cache(1024)
 def peer_of(address: str, trusted: tuple[Network, ...]) -> str:
-    """Whose connection it is: an IPv4 address or an IPv6 network of /64; empty for this machine and trusted
-    proxies.
+    """The peer that a connection is counted for: an IPv4 address or an IPv6 network of /64; empty for this
+    machine and for trusted proxies.
     """
     given = _read(address)
     if given.is_loopback or is_trusted(address, trusted):
@@ -85,13 +87,13 @@ def peer_of(address: str, trusted: tuple[Network, ...]) -> str:
 
 @lru_cache(1024)
 def is_trusted(address: str, trusted: tuple[Network, ...]) -> bool:
-    """Whether a proxy has it that was named."""
+    """Whether the address is that of a trusted proxy."""
     return bool(address) and any(_read(address) in network for network in trusted)
 
 
 def client_of(address: str, forwarded_for: bytes, trusted: tuple[Network, ...]) -> str:
-    """Who asked: the last in X-Forwarded-For behind trusted proxies; what stands left of that may be
-    invented.
+    """The address of the client: behind trusted proxies the last entry of X-Forwarded-For that is not one of
+    them; entries before it may be forged.
     """
     for hop in reversed(forwarded_for.decode("latin-1").split(",")[-MAX_HOPS:]):
         if not is_trusted(address, trusted):
@@ -105,14 +107,14 @@ def client_of(address: str, forwarded_for: bytes, trusted: tuple[Network, ...]) 
 
 
 def _read(address: str) -> IPv4Address | IPv6Address:
-    """Without zone; an IPv4 address that is written as an IPv6 one is that. Raises: ValueError."""
+    """The address without zone; an IPv4 address in IPv6 form as IPv4. Raises: ValueError."""
     given = ip_address(address.partition("%")[0])
     return getattr(given, "ipv4_mapped", None) or given
 
 
 def affordable_connections(wanted: int) -> int:
-    """How many of the wanted connections a worker has descriptors for, after the soft limit was raised to the
-    hard one.
+    """How many of the wanted connections a worker has file descriptors for, after the soft limit was raised
+    to the hard one.
 
     Raises: ConfigError when there is none.
     """

@@ -1,4 +1,4 @@
-"""`POST /predict`: one picture as the body or as a form's file, answered for people with curl."""
+"""`POST /predict`: one picture as the body or as a file of a form, for people with curl."""
 
 from __future__ import annotations
 
@@ -23,19 +23,21 @@ from modelyard.serving.http.exchange import Request, Response, json_response
 from modelyard.serving.models.served import Served
 
 MAX_PIXELS = 13_000_000
-"""A telephone's photo (4,080 x 3,072); larger ones are refused from their head. Reading takes up to 8 bytes a
-pixel; of
-the formats that take more (`images.DEAR`) fewer pixels are read."""
+"""A phone's photo (4,080 x 3,072); larger ones are refused by their header. Reading takes up to 8 bytes a
+pixel; formats that take more (`images.DEAR`) have a lower bound.
+"""
 MAX_WAITING, MAX_WAIT_S = 64, 5.0
 MAX_PARTS, MAX_BOUNDARY = 100, 70
-"""Of a form, the file among them, and of what parts them (RFC 2046, 5.1.1)."""
+"""The most parts of a form, and the longest boundary between them (RFC 2046, 5.1.1)."""
 M_MMAP_THRESHOLD = -3
 HUSH = partial(warnings.filterwarnings, "ignore", module=r"PIL\.")
-"""Odd metadata are no news, and each warning's text would be kept for ever."""
+"""Ignore warnings about odd metadata: the text of each warning would be kept in memory for ever."""
 
 
 class Pictures:
-    """Reads one picture at a time, on a thread of its own: what follows promotions never waits for them."""
+    """Reads one picture at a time, on a thread of its own, so that other threads (those that follow
+    promotions) never wait for it.
+    """
 
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(1, "pictures", initializer=HUSH)
@@ -74,8 +76,8 @@ class Pictures:
         )
 
     async def pixels(self, request: Request, form: ImageForm, reading: Reading) -> bytes:
-        """Raw pixels [H, W, C]. A request that is cancelled, or waits too long, before its turn is let go of
-        and never read.
+        """Raw pixels [H, W, C]. A request that is cancelled or waits too long before its turn is dropped
+        without being read.
         """
         self._waiting += 1
         try:
@@ -91,7 +93,7 @@ class Pictures:
             self._waiting -= 1
 
     def _begin(self, request: Request, form: ImageForm, reading: Reading) -> asyncio.Future[bytes]:
-        """The thread goes on though the request is cancelled, and the turn ends with it."""
+        """Start the thread; it finishes even if the request is cancelled, and only then is the turn over."""
         pixels = asyncio.get_running_loop().run_in_executor(self._thread, read_pixels, request, form, reading)
         pixels.add_done_callback(lambda _: self._turn.release())
         return asyncio.shield(pixels)

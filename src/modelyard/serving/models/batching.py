@@ -1,7 +1,7 @@
-"""Batches without a timer: a batch is what waits while the model is busy.
+"""Batching without a timer: while the model is busy, requests wait, and all that wait are the next batch.
 
-A quick batch runs inline on the event loop, a slow one on the worker's runner thread; which is which was
-measured when the model was loaded.
+A quick batch runs on the event loop, a slow one on the worker's runner thread; the times were measured when
+the model was loaded.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class Batcher:
         return answer
 
     def _next(self) -> None:
-        """Start the next batch, or rest."""
+        """Start the next batch, if requests wait."""
         batch, num_rows = self._take()
         if not batch:
             self._busy = False
@@ -94,8 +94,8 @@ class Batcher:
         self._next()
 
     def _take(self) -> tuple[list[Waiting], int]:
-        """Waiting requests up to the row cap, at least one, without those given up; the late are answered
-        504.
+        """Waiting requests up to the row cap, at least one, without the cancelled ones; those that are late
+        are answered 504.
         """
         batch: list[Waiting] = []
         num_rows, cap, now = 0, self.engine.row_cap, time.perf_counter_ns()
@@ -112,8 +112,8 @@ class Batcher:
         return batch, num_rows
 
     def _compute(self, batch: list[Waiting], num_rows: int) -> Sequence[Outputs | Exception]:
-        """The answer of each request. When a batch fails each is tried alone, so that one never spoils
-        another.
+        """The answer to each request. When a batch fails, each request is run alone, so that a bad one does
+        not spoil the others.
         """
         try:
             return self._run(batch, num_rows)

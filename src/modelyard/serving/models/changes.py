@@ -1,4 +1,4 @@
-"""Loads and unloads, which all workers carry out."""
+"""Loads and unloads, which all workers carry out together."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from modelyard.serving.processes.crew import Child
 
 MAX_CHANGES = 64
-"""On their way at once."""
+"""The most changes in progress."""
 
 
 @dataclass(slots=True)
@@ -20,20 +20,22 @@ class Change:
     order: str
     name: str
     waiting_for: set[int] = field(default_factory=set)
-    """Process ids."""
+    """Process ids of the workers that have not done it yet."""
     failure: str = ""
 
 
 class Changes:
-    """Those on their way, and what the past ones mean for workers that start later."""
+    """The changes in progress, and what past ones mean for workers that start later."""
 
     def __init__(self) -> None:
         self.unloaded: set[str] = set()
-        """As of the last change that began: who is started meanwhile need not be told of it."""
+        """Unloaded names after the last change that began: a worker that starts meanwhile gets them at its
+        start.
+        """
         self._pending: dict[str, Change] = {}
 
     def begin(self, change: Change, children: Collection[Child]) -> None:
-        """Pass it on to every worker, also to those that are still starting."""
+        """Send a change to every worker, also to those that are still starting."""
         if len(self._pending) >= MAX_CHANGES:
             change.asker.tell(
                 "changed", change.ticket, f"{MAX_CHANGES} loads and unloads are on their way; try again later"
@@ -46,7 +48,7 @@ class Changes:
             child.tell("change", change.ticket, change.order, change.name)
 
     def end(self, child: Child, ticket: str, failure: str) -> None:
-        """One worker has done it, or is gone; when all have, tell the one that was asked."""
+        """One worker has done it, or is gone; when all have, the worker that was asked is told."""
         change = self._pending.get(ticket)
         if change is None:
             return
@@ -60,7 +62,7 @@ class Changes:
         change.asker.tell("changed", ticket, change.failure)
 
     def bury(self, child: Child) -> None:
-        """Nothing waits for a worker that is dead."""
+        """Wait no longer for a worker that is dead."""
         for ticket in list(self._pending):
             self.end(child, ticket, "")
 

@@ -13,15 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from modelyard.bundle import Bundle
+from modelyard.bundle import PARITY_TOLERANCE, Bundle
 from modelyard.errors import BundleError, ModelyardError, ParityError
 from modelyard.files import hold_folder
 from modelyard.inference.session import open_session
 from modelyard.samples.names import PROBABILITIES
 from modelyard.serving.protocol.tensors import WireTensor
 
-TOLERANCE = 1e-4
-"""Of probabilities, between the answers sealed in the bundle and this machine's; the registry's own bound."""
 BATCH_SIZES = (1, 2, 4, 8, 16, 32)
 TUNING_S = 0.01
 """For each size; a slow model takes two runs of each."""
@@ -62,11 +60,9 @@ class Engine:
         expected = {spec.name: spec.row_shape for spec in self.manifest.signature.outputs}
         found = {output.name: output.row_shape for output in self.outputs if output.name in expected}
         if self.input.name != taken.name or self.input.row_shape != taken.row_shape or found != expected:
+            wanted = f"{taken.name!r} {list(taken.row_shape)} and outputs {expected}"
             received = f"{self.input.name!r} {list(self.input.row_shape)} and {found}"
-            raise BundleError(
-                f"{self.folder}: expected input {taken.name!r} {list(taken.row_shape)} and outputs {expected},"
-                f" received {received}; export it again"
-            )
+            raise BundleError(f"{self.folder}: expected input {wanted}, received {received}; export it again")
 
     def _check_golden(self, bundle: Bundle) -> NDArray[Any]:
         try:
@@ -81,10 +77,11 @@ class Engine:
                 f"{self.folder}: cannot answer its golden samples ({error}); export it again"
             ) from error
         if found_BK.shape != expected_BK.shape or not np.allclose(
-            found_BK, expected_BK, rtol=0, atol=TOLERANCE
+            found_BK, expected_BK, rtol=0, atol=PARITY_TOLERANCE
         ):
             raise ParityError(
-                f"{self.folder} does not give its golden answers within {TOLERANCE} here; export it again"
+                f"{self.folder} does not give its golden answers within {PARITY_TOLERANCE} here; "
+                "export it again"
             )
         return golden
 
@@ -93,7 +90,8 @@ class Engine:
         together = self._session.run(self._names, {self.input.name: rows})
         alone = [self._session.run(self._names, {self.input.name: row[None]}) for row in rows]
         return all(
-            len(found) == len(rows) and np.allclose(found, np.concatenate(singles), rtol=1e-3, atol=TOLERANCE)
+            len(found) == len(rows)
+            and np.allclose(found, np.concatenate(singles), rtol=1e-3, atol=PARITY_TOLERANCE)
             for found, singles in zip(together, zip(*alone, strict=True), strict=True)
         )
 

@@ -1,4 +1,4 @@
-"""The engines of a worker: a version is tried, checked and opened once for all names that stand for it."""
+"""The engines of a worker: a version is tried, checked and opened once, for all names that it has."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from modelyard.serving.options import ServeOptions
 from modelyard.serving.processes.events import log_event
 
 Key = tuple[str, str]
-"""Model and version."""
+"""Name of the model, and version."""
 
 
 class Engines:
-    """Those that something uses, and those that are being opened."""
+    """The engines in use, and those being opened."""
 
     def __init__(self, options: ServeOptions, trials: Trials) -> None:
         self._options = options

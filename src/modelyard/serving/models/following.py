@@ -1,4 +1,4 @@
-"""Promotions and tokens while a server runs: it goes on with what changes on disk."""
+"""Following promotions and changed tokens while a server runs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from modelyard.serving.processes.events import log_event
 
 
 async def follow_releases(repository: Repository, tokens: Tokens | None, poll_s: float) -> None:
-    """Look at the alias files and the tokens now and then, until cancelled."""
+    """Look at the alias files and the tokens every `poll_s` seconds, until cancelled."""
     while True:
         await asyncio.sleep(poll_s)
         try:

@@ -1,5 +1,5 @@
-"""The models one worker serves: loaded beside the old ones, checked, swapped at once, dropped
-when drained.
+"""The models that one worker serves: a new version is loaded beside the old one, checked, and put in its
+place; the old one is dropped when its last request is done.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from concurrent.futures import Executor
 from http import HTTPStatus
 
 from modelyard.errors import ModelyardError, RequestError, StoreError, quoted
-from modelyard.releases.folders import CHAMPION, Pointer, demand_readable, known_versions, read_pointers
+from modelyard.releases.folders import demand_readable, known_versions
+from modelyard.releases.pointers import CHAMPION, Pointer, read_pointers
 from modelyard.serving.models.engines import Engines, Key
 from modelyard.serving.models.roster import Roster
 from modelyard.serving.models.served import Served
@@ -21,12 +22,14 @@ from modelyard.serving.processes.metrics import WorkerMetrics
 from modelyard.terminal.printable import MAX_TEXT, shortened
 
 PINNED_VERSIONS = 4
-"""Versions that no alias names and that were asked for by number; the one not used for longest makes room."""
+"""Versions kept loaded that no alias names and that were asked for by number; the least recently used makes
+room.
+"""
 
 
 class Repository(Roster):
-    """Served names and what stands behind them now; each name is followed by a task of its own, so that none
-    waits.
+    """Served names and their versions; each name is followed by a task of its own, so that none waits for
+    another.
     """
 
     def __init__(
@@ -44,12 +47,13 @@ class Repository(Roster):
         self._engines = Engines(options, trials)
         self._pinned: OrderedDict[Key, Served] = OrderedDict()
         self._unfit: dict[Key, str] = {}
-        """Versions that were asked for and are not tried again until their name is loaded anew."""
+        """Versions that were asked for and failed; they are not tried again until their name is loaded again.
+        """
         self._looking = asyncio.Lock()
 
     async def start(self) -> None:
-        """The first load; what takes more than half of a trial's time is served later. Raises: StoreError
-        when nothing is.
+        """The first load; what takes more than half of the time of a trial is served later. Raises:
+        StoreError when nothing can be served.
         """
         demand_readable(self._options.releases)
         await self.refresh()
@@ -111,9 +115,7 @@ class Repository(Roster):
         del self._following[name]
 
     async def _make(self, pointer: Pointer) -> Served | str:
-        """What serves a version, or why it is refused, for clients: whatever goes wrong with a release harms
-        no other.
-        """
+        """A served version, or a text for clients why it is refused; a bad release affects no other."""
         try:
             if pointer.fault:
                 raise StoreError(pointer.fault)
@@ -136,14 +138,16 @@ class Repository(Roster):
             )
 
     def _drop(self, name: str, why: str) -> None:
-        """Requests that hold the old version finish on it; then its memory goes with the last of them."""
+        """Stop serving a version: requests that hold it finish on it, and its memory is freed with the last
+        of them.
+        """
         self._stop_following(name)
         self.refused.pop(name, None)
         if old := self.current.pop(name, None):
             log_event("dropped", {"model": name, "version": old.version, "why": why})
 
     async def find(self, name: str, version: str | None) -> Served:
-        """What answers for this name, and version if one is given. Raises: RequestError (404)."""
+        """The served model of this name, and of this version if one is given. Raises: RequestError (404)."""
         serving = self.current.get(name)
         if serving is not None and version in {None, serving.version}:
             return serving
@@ -182,7 +186,7 @@ class Repository(Roster):
         )
 
     async def expect(self, name: str) -> None:
-        """Look for a name, on disk too when it is not known yet. Raises: RequestError (400) when there is no
+        """Look for a name, also on disk when it is not known yet. Raises: RequestError (400) when there is no
         such alias.
         """
         if name not in self.pointers:

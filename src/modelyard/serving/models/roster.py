@@ -1,4 +1,4 @@
-"""The served names: what answers, what does not and why."""
+"""The served names: which are served, which are not, and why."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Set
 from http import HTTPStatus
 
 from modelyard.errors import RequestError, quoted
-from modelyard.releases.folders import CHAMPION, Pointer
+from modelyard.releases.pointers import CHAMPION, Pointer
 from modelyard.serving.models.served import Served
 
 
 class Roster:
-    """Names as their aliases say, and how each of them stands now."""
+    """Names as the alias files give them, and the state of each."""
 
     def __init__(self, unloaded: Set[str]) -> None:
         self.current: dict[str, Served] = {}
@@ -23,11 +23,12 @@ class Roster:
 
     @property
     def champions(self) -> list[str]:
-        """Their names, served or not; the first answers where none is named."""
+        """Names of champions, served or not; a request that names no model goes to the first."""
         return sorted(name for name, pointer in self.pointers.items() if pointer.alias == CHAMPION)
 
     def default_name(self) -> str:
-        """What answers where no model is named: the first champion, or the only name where none is released.
+        """The model of a request that names none: the first champion, or the only name where none is
+        released.
 
         Raises: RequestError (404; 503 while the champion is not served: no other answers in its place).
         """
@@ -41,7 +42,7 @@ class Roster:
         return [*self.champions, *self.current][0]
 
     def check_champion(self) -> None:
-        """Raises: RequestError (503) when there is a champion to answer and it does not."""
+        """Raises: RequestError (503) when there is a champion and it is not served."""
         for name in self.champions[:1]:
             if name not in self.current:
                 raise RequestError(self.absence(name), HTTPStatus.SERVICE_UNAVAILABLE, "not_ready")

@@ -6,7 +6,7 @@ from collections.abc import Awaitable
 from concurrent.futures import Executor
 from dataclasses import asdict
 
-from modelyard.releases.folders import Pointer
+from modelyard.releases.pointers import Pointer
 from modelyard.serving.http.limits import Limits
 from modelyard.serving.models.batching import Batcher, Outputs
 from modelyard.serving.models.engine import Engine

@@ -1,9 +1,9 @@
-"""A release is tried in a process of its own before it is loaded: what hangs or eats memory is ended there,
-and refused.
+"""Trying a release in a process of its own before it is loaded, so that one that hangs or takes too much
+memory is refused and harms nobody.
 
-The worker starts one small process before it has threads or sessions; that one is forked for each trial,
-which costs milliseconds and shares all that is imported. A trial always uses onnxruntime's CPU provider:
-another is asked by the worker.
+The worker starts one small process before it has threads or sessions; that process is forked for each trial,
+which takes milliseconds and shares all that is imported. A trial always uses onnxruntime's CPU provider;
+another one is tried by the worker.
 """
 
 from __future__ import annotations
@@ -26,17 +26,18 @@ from modelyard.serving.models.engine import Engine
 from modelyard.terminal.printable import MAX_TEXT
 
 AT_ONCE = 8
-"""As many can hang without those that wait for their turn being held up."""
+"""Trials in parallel; one less may hang without delaying the others."""
 MODEL_SIZES = 6
-"""So many times its file may a model take in memory, beside what any may."""
+"""The memory of a trial: so many times the size of the model file, in addition to what every trial may take.
+"""
 _BYTES = 64 * 1024
 
 
 class Trials:
-    """The way to the process that tries."""
+    """The connection to the process that tries releases."""
 
     def __init__(self, timeout_s: float, memory_mb: int) -> None:
-        """Call it where there is one thread."""
+        """To be called while the process has one thread."""
         self._timeout_s = timeout_s
         self._turns = asyncio.Semaphore(AT_ONCE)
         self._process, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -74,13 +75,13 @@ class Trials:
         return digest
 
     def close(self) -> None:
-        """End the process, and trials under way."""
+        """End the process, and trials in progress."""
         self._process.close()
         os.waitpid(self._pid, 0)
 
 
 def _wait_for_trials(asked: socket.socket, timeout_s: float, memory_mb: int) -> NoReturn:
-    """The small process: it ends with its trials when the worker is gone, whose things it lets go of."""
+    """The small process: it ends with its trials when the worker is gone, and keeps no file of it open."""
     os.setpgid(0, 0)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for a trial
     os.closerange(3, asked.fileno())
@@ -98,7 +99,7 @@ def _wait_for_trials(asked: socket.socket, timeout_s: float, memory_mb: int) -> 
 
 
 def _try(folder: Path, answer: int, timeout_s: float, memory_mb: int) -> NoReturn:
-    """One trial. The kernel ends it in time, whatever it does."""
+    """One trial; the kernel ends it after its time, whatever it does."""
     told = ""
     try:
         signal.setitimer(signal.ITIMER_REAL, timeout_s)
@@ -120,7 +121,7 @@ def _try(folder: Path, answer: int, timeout_s: float, memory_mb: int) -> NoRetur
 
 
 def _limit_memory(more: int) -> None:
-    """So many bytes may this process take beside those that it has."""
+    """Let this process take so many bytes more than it has now."""
     pages = int(Path("/proc/self/statm").read_text().split()[5])
     limit = pages * resource.getpagesize() + more
     resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))

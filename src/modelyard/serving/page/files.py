@@ -1,4 +1,4 @@
-"""The page for people: static files beside this module, read once."""
+"""The web page: static files beside this module, read once."""
 
 from __future__ import annotations
 

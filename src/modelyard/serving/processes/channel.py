@@ -11,21 +11,23 @@ from modelyard.terminal.printable import shortened
 
 _CONNECTION = b"c"
 _MAX_BYTES = 64 * 1024
-"""JSON makes up to 12 bytes of a character, and no message has more than five texts beside file names."""
+"""The longest message: JSON takes up to 12 bytes for a character, and no message has more than five texts
+besides file names.
+"""
 Message = list[str]
 
 
 class Handed(NamedTuple):
-    """A client's connection as it arrives."""
+    """A client's connection as a worker gets it."""
 
     place: int
-    """To be left when the connection ends."""
+    """The place in the table of connections, to be freed when the connection ends."""
     connection: socket.socket | None
-    """None when this process had no descriptor left for it."""
+    """None when this process had no file descriptor left for it."""
 
 
 class Channel:
-    """One end of a pair; each message stays whole (SOCK_SEQPACKET) and nobody waits."""
+    """One end of a pair of sockets; each message stays whole (SOCK_SEQPACKET) and no call blocks."""
 
     def __init__(self, end: socket.socket) -> None:
         self._end = end
@@ -44,8 +46,8 @@ class Channel:
         self._end.close()
 
     def send(self, *message: str) -> None:
-        """A text that is too long is shortened. Raises: OSError when the other side is gone or reads nothing
-        any more.
+        """Send a message; a text that is too long is shortened. Raises: OSError when the other side is gone
+        or does not read.
         """
         self._end.send(json.dumps([shortened(text) for text in message]).encode())
 
@@ -54,9 +56,9 @@ class Channel:
         socket.send_fds(self._end, [_CONNECTION, b"%d" % place], [connection.fileno()])
 
     def receive(self) -> Message | Handed | None:
-        """What came; None when the other side is gone.
+        """The next message; None when the other side is gone.
 
-        Raises: BlockingIOError when nothing is there, ValueError or RecursionError for what is no message.
+        Raises: BlockingIOError when there is none, ValueError or RecursionError for an invalid one.
         """
         data, descriptors, _, _ = socket.recv_fds(self._end, _MAX_BYTES, 1)
         if data.startswith(_CONNECTION) and data[1:].isdigit():

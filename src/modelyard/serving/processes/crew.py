@@ -1,4 +1,4 @@
-"""The worker processes: started, watched and started anew."""
+"""The worker processes: starting, watching and replacing them."""
 
 from __future__ import annotations
 
@@ -16,39 +16,41 @@ from modelyard.serving.processes.events import log_event
 from modelyard.serving.processes.metrics import BEAT, own
 
 SILENT_S = 2.0
-"""A worker whose event loop stands still for so long gets no connections until it turns again; it beats each
-second.
+"""A worker whose event loop has been blocked for so long gets no connections until it runs again; it gives a
+sign of life each second.
 """
 START_S = 60.0
-"""The least that a worker may stand still before it is ready."""
+"""How long a worker may be blocked before it is ready, at least."""
 PAUSE_S = 0.25
-"""Before the next start of a worker that died before it was ready or could not be forked."""
+"""Seconds until the next start of a worker that died before it was ready or could not be forked."""
 
 
 @dataclass(slots=True, eq=False)
 class Child:
-    """From its fork until it is reaped, so its process id is its own."""
+    """A worker process from its fork until it is reaped, so that the process id cannot be that of another
+    one.
+    """
 
     pid: int
     index: int
     channel: Channel
     beat: int
-    """Its own count of seconds, as last seen in the shared memory."""
+    """The worker's own count of seconds, as last seen in the shared memory."""
     heard: float
-    """When that last changed, by the supervisor's clock."""
+    """When that count last changed, by the supervisor's clock."""
     ready: bool = False
     doomed: bool = False
-    """Killed, or gone by itself."""
+    """Whether it was killed, or has ended."""
 
     def tell(self, *message: str) -> None:
-        """Send; a worker that does not take it is ended, as it would know less than the others."""
+        """Send a message; a worker that does not take it is killed, as it would know less than the others."""
         try:
             self.channel.send(*message)
         except OSError as error:
             self.end(f"it takes no message: {error}")
 
     def end(self, reason: str = "") -> None:
-        """Kill it; SIGCHLD tells when it is gone."""
+        """Kill it; SIGCHLD reports when it is gone."""
         if self.doomed:
             return
         self.doomed = True
@@ -59,17 +61,17 @@ class Child:
 
 
 class Crew:
-    """One child for each worker that there should be, or the moment when it is started."""
+    """For each worker that there should be: the process, or the time when it will be started."""
 
     def __init__(self, options: ServeOptions, shared: Shared, live: Callable[[int, Channel], int]) -> None:
-        """`live` is a worker's life, from its index and its channel to its exit code."""
+        """`live` is what a worker does, from its index and its channel to its exit code."""
         self.children: dict[int, Child] = {}
         self._hang_s = options.hang_s
         self._workers = options.workers
         self._shared = shared
         self._live = live
         self._starts = [(0.0, index) for index in range(options.processes)]
-        """When to start which."""
+        """Index of a worker -> when to start it."""
         self._is_ending = False
         self._watched = time.monotonic()
 
@@ -82,7 +84,7 @@ class Crew:
         return not self._starts and all(child.ready for child in self.children.values())
 
     def start(self, now: float) -> Iterator[Child]:
-        """Start those that are due, or later when the machine refuses."""
+        """Start the workers that are due, or later when the machine refuses."""
         for start in [start for start in self._starts if start[0] <= now]:
             self._starts.remove(start)
             try:
@@ -108,8 +110,8 @@ class Crew:
         return child
 
     def watch(self, now: float) -> list[Child]:
-        """End those that stand still; gives the ready ones that turn. While this process stood still itself
-        nobody did.
+        """Kill workers that are blocked; gives the ready ones that run. Nobody is killed for a time in which
+        this process itself was stopped.
         """
         gap, self._watched = now - self._watched, now
         takers = []
@@ -125,8 +127,8 @@ class Crew:
         return takers
 
     def reap(self, now: float) -> Iterator[tuple[Child, int]]:
-        """Those that are gone, with their exit codes; their successors start at once, or later if they did
-        not get ready.
+        """The processes that have ended, with their exit codes; their successors start at once, or later if
+        they had not become ready.
         """
         with suppress(ChildProcessError):
             while (ended := os.waitpid(-1, os.WNOHANG))[0]:
@@ -140,7 +142,7 @@ class Crew:
                 yield child, os.waitstatus_to_exitcode(ended[1])
 
     def end(self, *, patiently: bool = False) -> None:
-        """Start none any more and kill all; patiently: the ready ones finish what they have."""
+        """Start no more and kill all; patiently: the ready ones finish their requests first."""
         self._is_ending = True
         self._starts.clear()
         for child in self.children.values():

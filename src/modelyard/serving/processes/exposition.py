@@ -64,7 +64,7 @@ _LATENCY = "modelyard_request_duration_seconds"
 
 
 def prometheus_text(memory: mmap.mmap, served: Iterable[Served], *, is_ready: bool) -> bytes:
-    """Prometheus exposition format 0.0.4."""
+    """The counters in Prometheus exposition format 0.0.4."""
     counted = {
         _labels(model=key[0], version=key[1]): known for key, (known, _) in metrics.totals(memory).items()
     }
@@ -88,7 +88,7 @@ def prometheus_text(memory: mmap.mmap, served: Iterable[Served], *, is_ready: bo
 
 
 def _server(memory: mmap.mmap, served: Iterable[Served], *, is_ready: bool) -> Iterator[str]:
-    """What belongs to no model."""
+    """The counters that belong to no model."""
     sums = [
         sum(fields)
         for fields in zip(*(own(memory, at) for at in range(len(memory) // WORKER_BYTES)), strict=True)

@@ -1,6 +1,7 @@
-"""Counters of all workers in one shared memory: each worker adds to its own part, any of them can sum up.
+"""Counters of all workers in one shared memory: each worker adds to its own part, and each can sum up all
+parts.
 
-A worker that dies leaves its counts behind; the one that takes its place goes on adding to them.
+The counts of a worker that dies stay; the worker that replaces it adds to them.
 """
 
 from __future__ import annotations
@@ -13,28 +14,27 @@ from bisect import bisect_left
 SUCCESS, ROWS, EXECUTIONS, REQUEST_NS, FAILURE_NS = range(5)
 QUEUE_NS, INPUT_NS, INFER_NS, OUTPUT_NS, PENDING, LAST_MS = range(5, 11)
 FAILURES = 11
-"""First of the failures: one count for each of `FAILURE_REASONS`."""
+"""Index of the first count of failures; there is one for each of `FAILURE_REASONS`."""
 FAILURE_REASONS = ("REJECTED", "CANCELED", "BACKEND", "OTHER")
-"""Triton's: the queue was too long, the client has gone, the model failed, anything else (most often a bad
-request).
+"""Triton's reasons: the queue was too long, the client has gone, the model failed, anything else (most often
+a bad request).
 """
 _FAILURE_OF = {503: 0, 504: 0, 500: 2}
 BUCKETS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 HISTOGRAM = FAILURES + len(FAILURE_REASONS)
-"""First of the latency counts: one for each of `BUCKETS_S` and one above."""
+"""Index of the first count of latencies; there is one for each of `BUCKETS_S` and one for longer ones."""
 BATCHES = HISTOGRAM + len(BUCKETS_S) + 1
-"""First of the batches: for each size that came itself, executions, and nanoseconds of input, infer and
-output.
+"""Index of the first batch size; each has its size, executions, and nanoseconds of input, infer and output.
 """
 BATCH_FIELDS, BATCH_SIZES = 5, 128
 FIELDS = BATCHES + BATCH_FIELDS * BATCH_SIZES
 
 BEAT = 0
-"""Grows while a worker's event loop turns and stands still with it. The fields 1 to 5 count its answers of
-1xx to 5xx.
+"""Index of a count that grows while a worker's event loop runs. The fields 1 to 5 count its answers of 1xx to
+5xx.
 """
 REFUSED = 6
-"""First of the refusals: one count for each of `REASONS`."""
+"""Index of the first count of refusals; there is one for each of `REASONS`."""
 REFUSALS = {
     400: "bad_input",
     401: "token",
@@ -53,13 +53,13 @@ REFUSALS = {
     503: "busy",
     504: "timeout",
 }
-"""Why a request was refused, from its status; an error may have a reason of its own."""
+"""Status -> why a request was refused; an error may carry another reason."""
 REASONS = (*dict.fromkeys(REFUSALS.values()), "connections", "load", "not_ready", "other")
 WORKER_FIELDS = 32
 NAME_BYTES = 512
 RECORDS = 1024
-"""Model versions a worker can count apart; untouched ones take no memory. The last counts all that come
-after.
+"""Model versions that a worker counts separately; unused records take no memory. The last one counts all
+further versions.
 """
 RECORD_BYTES = NAME_BYTES + 8 * FIELDS
 WORKER_BYTES = 8 * WORKER_FIELDS + RECORDS * RECORD_BYTES
@@ -125,7 +125,9 @@ class WorkerMetrics:
 
 
 class BatchSizes(dict[int, int]):
-    """Batch size -> where it is counted. Sizes beyond the first that came share the last place, as size 0."""
+    """Batch size -> index of its counts. Sizes that appear when all indices are taken share the last one, as
+    size 0.
+    """
 
     def __init__(self, counters: memoryview[int]) -> None:
         super().__init__()
@@ -139,7 +141,7 @@ class BatchSizes(dict[int, int]):
 
 
 class Counted:
-    """Counts the request that is answered, refused or given up within it."""
+    """A context in which one request is counted, whether it is answered, refused or cancelled."""
 
     __slots__ = ("_counters", "_started_ns")
 
@@ -160,7 +162,7 @@ class Counted:
 
 
 def totals(memory: mmap.mmap) -> Totals:
-    """Summed over all workers."""
+    """The counters of each model version, summed over all workers."""
     view = memoryview(memory)
     sums: Totals = {}
     for start in range(0, len(view), WORKER_BYTES):

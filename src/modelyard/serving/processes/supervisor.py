@@ -1,8 +1,8 @@
-"""The parent of the workers: it has what they share in memory, and is never in the way of a request.
+"""The parent process of the workers: it owns the memory that they share, and handles no requests.
 
-It starts a worker anew when one dies or hangs, passes loads and unloads on to all, and drains them on
-SIGTERM. Once the server is open only a signal ends it: a worker that misbehaves is replaced, a fault of its
-own is logged.
+It replaces a worker that dies or hangs, passes loads and unloads on to all, and drains them on SIGTERM. Once
+the server is open only a signal ends it: a worker that misbehaves is replaced, a fault of the supervisor
+itself is logged.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from modelyard.serving.processes.crew import Child, Crew
 from modelyard.serving.processes.events import log_event
 
 TURN_S = 0.2
-"""Between two looks at the workers, at most."""
+"""The longest time between two looks at the workers."""
 WARM = ("asyncio", "http", "httptools", "numpy", "orjson", "uvloop")
-"""Imported before the first fork: a worker starts in half the time. Not onnxruntime, which has threads and an
-open database.
+"""Imported before the first fork, which halves the start of a worker. Not onnxruntime, which has threads and
+an open database.
 """
 
 
@@ -54,14 +54,14 @@ class Supervisor:
         self._is_open = self._is_listening = False
         self._signals = 0
         self._kill_at = 0.0
-        """When a stopping server's patience ends; 0 while it is not stopping."""
+        """When workers that still run are killed while the server stops; 0 while it does not stop."""
         self._names: list[str] = []
         self._failure = ""
         self._exit_code = 0
         self._started = time.perf_counter()
 
     def run(self) -> int:
-        """The exit code. Raises: ConfigError when the address cannot be had."""
+        """Serve; gives the exit code. Raises: ConfigError when the address is not available."""
         self._listener = Listener(
             self._options, self._shared.places, metrics.own(self._shared.counters, metrics.PARENT)
         )
@@ -88,7 +88,7 @@ class Supervisor:
         self._signals += number != signal.SIGCHLD
 
     def _turn(self, now: float) -> None:
-        """Handle what has come, waiting a fraction of a second at most."""
+        """Handle the events that have come, waiting a fraction of a second at most."""
         for child in self._crew.start(now):
             self._selector.register(child.channel, selectors.EVENT_READ, child)
         takers = self._crew.watch(now)
@@ -110,7 +110,7 @@ class Supervisor:
             self._crew.end()
 
     def _listen(self, wanted: bool) -> None:
-        """Look at the door, or let clients wait in the kernel."""
+        """Watch the listening socket, or leave new clients waiting in the kernel."""
         wanted = wanted and self._is_open and not self._kill_at
         if wanted and not self._is_listening:
             self._selector.register(self._listener, selectors.EVENT_READ)
@@ -119,7 +119,7 @@ class Supervisor:
         self._is_listening = wanted
 
     def _live_as_worker(self, index: int, channel: Channel) -> int:
-        """The forked process: it lets go of the parent's things and imports what serving needs."""
+        """The forked process: it closes what belongs to the parent and imports what serving needs."""
         signal.set_wakeup_fd(-1)
         for number in (signal.SIGTERM, signal.SIGCHLD):
             signal.signal(number, signal.SIG_DFL)
@@ -138,7 +138,9 @@ class Supervisor:
         return 0
 
     def _listen_to(self, child: Child) -> bool:
-        """Take a message; whether there was one. What cannot be read or done is that worker's end."""
+        """Handle a message, if there is one; gives whether there was. A worker that sends an invalid one is
+        killed.
+        """
         reason = ""
         try:
             message = child.channel.receive()
@@ -156,7 +158,7 @@ class Supervisor:
         return False
 
     def _obey(self, child: Child, message: Message | Handed) -> None:
-        """Raises: ValueError when it is nothing that a worker says."""
+        """Carry out a message. Raises: ValueError for one that no worker sends."""
         match message:
             case ["ready", *names]:
                 child.ready, self._names = True, names
@@ -171,13 +173,15 @@ class Supervisor:
                 raise ValueError(str(message)[:100])
 
     def _open(self) -> None:
-        """All workers are ready: from now on connections are taken. Raises: ConfigError."""
+        """Accept connections from now on: all workers are ready. Raises: ConfigError."""
         self._listener.open()
         self._is_open = True
         self._listener.tell(self._names, self._options.workers, time.perf_counter() - self._started)
 
     def _bury(self, child: Child, code: int) -> None:
-        """A worker is gone; its successor is on its way, unless the server is stopping or never got ready."""
+        """Handle the end of a worker; another one is started, unless the server is stopping or never became
+        ready.
+        """
         while child.channel in self._selector.get_map() and self._listen_to(child):
             pass  # its last words, to the end of the channel
         with suppress(KeyError):
@@ -193,7 +197,7 @@ class Supervisor:
             sys.stderr.write(f"modelyard: {self._failure or 'a worker ended before it was ready'}\n")
 
     def _close(self, takers: list[Child]) -> None:
-        """Take what the kernel has accepted, then nothing more; the workers finish what they have."""
+        """Accept the connections that the kernel already has, then no more; the workers finish theirs."""
         self._kill_at = time.monotonic() + self._options.drain_s + 5
         if not self._is_open:
             self._crew.end()

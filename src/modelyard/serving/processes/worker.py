@@ -33,13 +33,13 @@ from modelyard.serving.protocol.handlers import Handlers
 CHANGE_TIMEOUT_S = 60.0
 GARBAGE_THRESHOLDS = (20_000, 20, 20)
 TOLD_NAMES = 10
-"""When the server is ready; all of them are in the log and in `/models`."""
+"""How many names are shown when the server is ready; all of them are in the log and in `/models`."""
 SWITCH_S = 0.0005
-"""For which the thread that reads pictures may hold the interpreter against the event loop; 5 ms
-by default.
+"""How long the thread that reads pictures may hold the interpreter while the event loop waits; Python's
+default is 5 ms.
 """
 LAST_REQUESTS_S = 1.0
-"""While draining: for requests that are already on their way over connections that look idle."""
+"""While draining, how long to wait for requests that may be on their way over idle connections."""
 
 
 class Worker:
@@ -99,7 +99,7 @@ class Worker:
         task.add_done_callback(self._tasks.discard)
 
     def _read_channel(self) -> None:
-        """Take all that is there."""
+        """Handle all messages that have come."""
         while True:
             try:
                 received = self._channel.receive()
@@ -118,7 +118,7 @@ class Worker:
                 self._obey(received)
 
     def _tell(self, *message: str) -> None:
-        """A message for the supervisor; where it takes none any more this worker ends."""
+        """Send a message to the supervisor; when it takes none any more this worker ends."""
         try:
             self._channel.send(*message)
         except OSError as error:
@@ -158,7 +158,7 @@ class Worker:
         self._tell("done", ticket, failure)
 
     async def _change_everywhere(self, order: str, name: str) -> None:
-        """Have all workers load or unload; back when all did. Raises: RequestError (400, 504)."""
+        """Have all workers load or unload, and return when all have. Raises: RequestError (400, 504)."""
         await self._repository.expect(name)
         ticket = f"{os.getpid()}-{next(self._tickets)}"
         self._changes[ticket] = asyncio.get_running_loop().create_future()
@@ -175,7 +175,7 @@ class Worker:
             raise RequestError(failure)
 
     async def _tick(self) -> None:
-        """Now and then: a sign of life, the Date header, and connections whose request never arrives."""
+        """Once a second: a sign of life, the Date header, and the timeouts of connections."""
         while True:
             self._metrics.own[BEAT] += 1
             refresh_date()
@@ -184,7 +184,9 @@ class Worker:
             await asyncio.sleep(min(1.0, self._options.read_timeout_s / 2))
 
     async def _drain(self) -> None:
-        """Answer what is on its way, each with `connection: close`; then close what stays silent."""
+        """Answer the requests that have arrived, each with `connection: close`; then close the idle
+        connections.
+        """
         loop = asyncio.get_running_loop()
         self._handlers.draining = True
         if self._is_grpc:
@@ -204,7 +206,7 @@ class Worker:
 def run_worker(
     options: ServeOptions, channel: Channel, index: int, shared: Shared, unloaded: frozenset[str]
 ) -> None:
-    """A worker's whole life. Raises: ModelyardError when it cannot start."""
+    """What a worker process does, from start to end. Raises: ModelyardError when it cannot start."""
 
     async def live() -> None:
         await Worker(options, channel, index, shared, trials).serve(unloaded)

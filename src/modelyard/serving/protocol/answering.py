@@ -1,4 +1,4 @@
-"""From a request as it arrived to the answer as it leaves: ids, packed bodies, faults, the access log."""
+"""Answering a request: its id, decompression and compression, errors, the access log."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ class Arrived:
 
     request: Request
     goes_on: bool
-    """Whether the connection does, after it."""
+    """Whether the connection stays open after it."""
     cost: int
-    """Its bytes of the budget."""
+    """Bytes reserved for it in the budget."""
     refusal: RequestError | None = None
-    """Why it did not arrive whole."""
+    """Why it did not arrive whole, if so."""
 
 
 class Answering:
-    """What a connection asks; the handlers behind it see only plain bodies."""
+    """What a connection calls; the handlers behind it get decompressed bodies."""
 
     def __init__(self, handlers: Handlers, options: ServeOptions, counters: memoryview[int]) -> None:
         self._handlers = handlers
@@ -59,12 +59,12 @@ class Answering:
 
     @property
     def draining(self) -> bool:
-        """Whether connections should end after their next answer."""
+        """Whether connections should close after their next answer."""
         return self._handlers.draining
 
     def check_head(self, head: Request, client: str) -> int:
-        """The most bytes that its body may have; none is read of what a head speaks against. Raises:
-        RequestError.
+        """The most bytes that the body may have, checked before any of it is read. Raises: RequestError for a
+        head that is refused.
         """
         if (host := head.headers.get(b"host")) is not None:
             self._hosts.check(host)
@@ -80,7 +80,7 @@ class Answering:
         return limit
 
     async def answer(self, arrived: Arrived, client: str) -> Response:
-        """Whatever goes wrong is an answer with `error` too."""
+        """The answer to a request; every error is an answer with `error`."""
         started = time.perf_counter()
         request = arrived.request
         headers = request.headers
@@ -131,14 +131,14 @@ class Answering:
         return self._handlers.refuse(request, error)
 
     def _request_id(self, given: bytes | None) -> bytes:
-        """The caller's, when it is harmless, or a new one."""
+        """The caller's id when it is short and printable, else a new one."""
         if given and len(given) <= MAX_ID_LENGTH and given.isascii() and given.decode().isprintable():
             return given
         return b"%b-%x" % (self._id_prefix, next(self._ids))
 
     async def _unpack(self, body: bytes, encoding: bytes) -> bytes:
-        """The plain body, counted in the budget; others are answered between its pieces. Raises:
-        RequestError.
+        """The decompressed body, counted in the budget; other requests are answered between its pieces.
+        Raises: RequestError.
         """
         plain = bytearray()
         try:
@@ -156,7 +156,7 @@ class Answering:
 
 
 def too_large(limit: int) -> RequestError:
-    """For a body beyond the limit, packed or not."""
+    """The error for a body beyond the limit, compressed or not."""
     return RequestError(
         f"the body is larger than {limit} bytes; send fewer rows", HTTPStatus.REQUEST_ENTITY_TOO_LARGE
     )

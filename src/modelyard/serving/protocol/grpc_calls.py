@@ -1,5 +1,5 @@
-"""What gRPC's calls ask, put as the HTTP requests that ask the same: both fronts accept, refuse, count and
-log alike.
+"""Calls of gRPC, translated to the HTTP requests of the same meaning, so that both are checked, counted and
+logged alike.
 """
 
 from __future__ import annotations
@@ -46,13 +46,13 @@ ASKED: dict[str, tuple[str, Callable[[Any], str]]] = {
     "RepositoryModelLoad": ("", lambda call: f"/v2/repository/models/{call.model_name}/load"),
     "RepositoryModelUnload": ("", lambda call: f"/v2/repository/models/{call.model_name}/unload"),
 }
-"""The field that all of the JSON answer goes to, if it is one, and the path. Orders are POST, all
-others GET.
+"""Name of a call -> the field that takes the whole JSON answer, if one does, and the path. Changes are POST,
+all others GET.
 """
 
 
 class Calls:
-    """The calls of the protocol with one answer to one message."""
+    """The calls of the protocol that give one answer to one message."""
 
     def __init__(self, repository: Repository, answering: Answering) -> None:
         self._repository = repository
@@ -87,7 +87,7 @@ class Calls:
         header_bytes: int = 0,
         refusal: RequestError | None = None,
     ) -> Response:
-        """What the HTTP server answers to the same caller; `refusal`: what was found wrong before. Raises:
+        """What the HTTP server answers to the same caller; `refusal`: an error that was found before. Raises:
         RequestError.
         """
         token = dict(context.invocation_metadata()).get("authorization", "").encode()
@@ -104,7 +104,7 @@ class Calls:
         return response
 
     async def _find(self, name: str, version: str, path: str, context: Any) -> Served:
-        """By its name as it stands: it may hold what parts a path. Raises: RequestError (404)."""
+        """The served model of this name, which may contain slashes. Raises: RequestError (404)."""
         try:
             return await self._repository.find(name, version or None)
         except RequestError as error:
@@ -128,7 +128,7 @@ class Calls:
         return write_answer(told, tensors, raw=bool(call.raw_input_contents))
 
     async def infer_in_stream(self, call: Any, context: Any) -> Any:
-        """As Triton: a refusal is told in the stream, which goes on."""
+        """One answer of a stream; as in Triton an error is part of the stream, which goes on."""
         answer = protocol.ModelStreamInferResponse()
         try:
             answer.infer_response.CopyFrom(await self._infer(call, context))

@@ -16,14 +16,14 @@ from modelyard.errors import RequestError, quoted
 from modelyard.serving.protocol.handlers import Handlers
 
 MAX_WATCHERS = 64
-"""They need no token, and each holds a call."""
+"""The most watching calls: they need no token, and each occupies one of `MAX_CALLS`."""
 INFERENCE, HEALTH = "inference.GRPCInferenceService", "grpc.health.v1.Health"
 SERVERS = ("", INFERENCE)
-"""Names under which the server as a whole is asked for; others are models."""
+"""Names that mean the server as a whole; others are models."""
 
 
 class Health:
-    """Asked of what is served at that moment."""
+    """The health of the server and of its models at the time of the call."""
 
     def __init__(self, handlers: Handlers) -> None:
         self._handlers = handlers
@@ -53,9 +53,7 @@ class Health:
         )
 
     async def watch(self, service: str, ending: asyncio.Future[None], poll_s: float) -> AsyncIterator[Any]:
-        """Each status that differs from the last, until the server ends; only the first where too
-        many watch.
-        """
+        """Each status that differs from the last, until the server ends; only the first when many watch."""
         self._watchers += 1
         try:
             told = None

@@ -1,4 +1,4 @@
-"""Messages of Open Inference Protocol V2 over gRPC as the binary requests and answers of V2 over HTTP."""
+"""Translating Open Inference Protocol V2 over gRPC to binary requests and answers of V2 over HTTP."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CONTENTS = {
     "INT64": "int64_contents", "UINT8": "uint_contents", "UINT16": "uint_contents", "UINT32": "uint_contents",
     "UINT64": "uint64_contents", "FP32": "fp32_contents", "FP64": "fp64_contents",
 }  # fmt: skip
-"""V2 datatype -> field of InferTensorContents; FP16 is raw only."""
+"""V2 datatype -> field of InferTensorContents; FP16 has raw contents only."""
 NUMPY: dict[str, type[np.generic]] = dict(DATATYPES.values())
 
 
@@ -79,7 +79,9 @@ def _pack(given: Any, spec: WireTensor, max_bytes: int) -> bytes:
 
 
 def _parameters(message: Any) -> dict[str, Any]:
-    """Null stands for one without a value known here, which whoever reads the header refuses."""
+    """Parameters as JSON values; null for a kind that is unknown here, which the reader of the header
+    refuses.
+    """
     chosen = {name: value.WhichOneof("parameter_choice") for name, value in message.parameters.items()}
     return {name: choice and getattr(message.parameters[name], choice) for name, choice in chosen.items()}
 

@@ -1,11 +1,10 @@
-"""Open Inference Protocol V2 over gRPC: one more process of the server's crew, beside the workers that answer
-HTTP.
+"""Open Inference Protocol V2 over gRPC: one more process, beside the workers that answer HTTP.
 
-It follows promotions, loads and unloads as the workers do, is started anew as they are and counts into the
-same memory. For conformance, not for speed: gRPC in Python costs more than this server's models.
+It follows promotions, loads and unloads as the workers do, is replaced as they are and counts into the same
+memory. It is for conformance, not for speed: gRPC in Python costs more than this server's models.
 
-`:authority` is not checked, as Host is over HTTP: grpc.aio does not tell it. No page can call here under a
-rebound name: browsers speak HTTP/2 over TLS alone, and this port speaks it in plain text alone.
+`:authority` is not checked as Host is over HTTP, since grpc.aio does not report it. No web page can call here
+under a rebound name: browsers speak HTTP/2 over TLS only, and this port speaks it in plain text only.
 """
 
 from __future__ import annotations
@@ -50,9 +49,9 @@ UNSUPPORTED = tuple(
     f"/{INFERENCE}/{name}"
     for name in ("SystemSharedMemory", "CudaSharedMemory", "TraceSetting", "LogSettings")
 )
-"""How Triton's other calls begin."""
+"""Prefixes of Triton's calls that are not supported."""
 MAX_CALLS = 256
-"""At once."""
+"""The most calls at once."""
 Messages = AsyncIterator[Any]
 Behaviour = Callable[[Messages, Any], Messages]
 """From a call's messages and gRPC's context to its answers."""
@@ -102,7 +101,7 @@ def _service(file: Any, behaviours: Mapping[str, Behaviour], name: str = "") -> 
 
 
 class GrpcFront:
-    """What clients reach at the port."""
+    """The gRPC server."""
 
     def __init__(
         self, options: ServeOptions, handlers: Handlers, answering: Answering, tokens: Tokens | None
@@ -144,12 +143,12 @@ class GrpcFront:
         return self
 
     async def drain(self) -> None:
-        """Answer what is on its way; streams end after their next answer."""
+        """Finish the calls that have begun; streams end after their next answer."""
         self._ending.set_result(None)
         await self._server.stop(self._options.drain_s)
 
     async def _next(self, messages: Messages, context: Any, timeout_s: float | None) -> Any:
-        """The next message of a call, None behind the last; without a timeout it is waited for until the
+        """The next message of a call, None after the last; without a timeout it is waited for until the
         server ends.
         """
         read = asyncio.ensure_future(anext(messages, None))
@@ -169,7 +168,7 @@ class GrpcFront:
     async def _answer(
         self, answer: Answer, messages: Messages, context: Any, *, is_patient: bool = False
     ) -> Messages:
-        """An answer to each message of a call; `is_patient`: however long the next one takes."""
+        """An answer to each message of a call; `is_patient`: wait for the next one without a timeout."""
         reading, timeout_s = aiter(messages), None if is_patient else self._options.read_timeout_s
         while (message := await self._next(reading, context, timeout_s)) is not None:
             try:
@@ -187,7 +186,7 @@ class GrpcFront:
                 yield status
 
     def _code(self, error: RequestError, message: Any) -> grpc.StatusCode:
-        """A name that is known and not served now is worth another try."""
+        """The gRPC status of an error; a known name not served now gets one that clients try again."""
         name = getattr(message, "model_name", "") or getattr(message, "name", "")
         if error.status == 404 and name in self._repository.pointers and name not in self._repository.current:
             return grpc.StatusCode.UNAVAILABLE

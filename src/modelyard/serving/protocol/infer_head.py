@@ -11,7 +11,7 @@ from modelyard.serving.http.limits import Limits
 from modelyard.serving.protocol.tensors import WireTensor
 
 MAX_AXES = 64
-"""numpy's."""
+"""The most axes of a shape: numpy's limit."""
 NO_SHARED_MEMORY = (
     "shared memory is not supported (GET /v2 lists the extensions); send and read tensors in the bodies"
 )
@@ -29,7 +29,7 @@ class Wanted(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """All of a request but its rows; the same for thousands of requests of one client."""
+    """All of a request but its rows; often equal for thousands of requests of one client."""
 
     num_rows: int
     wanted: tuple[Wanted, ...]
@@ -99,7 +99,7 @@ class HeadReader:
         return size
 
     def _wanted(self, outputs: object, binary: bool) -> tuple[Wanted, ...]:
-        """What the client asks for, in its order; all outputs when it names none."""
+        """The outputs that the client asks for, in its order; all of them when it names none."""
         if outputs is None or outputs == []:
             return tuple(Wanted(index, binary, 0) for index in range(len(self._outputs)))
         if not isinstance(outputs, list) or not 1 <= len(outputs) <= len(self._outputs):
@@ -129,9 +129,9 @@ class HeadReader:
 
 
 def parameters_of(owner: dict[str, object], what: str) -> dict[str, object]:
-    """Of a request, an input or an output; null is none. Raises: RequestError (400) for shared memory, and
-    for what is no
-    string, number or boolean."""
+    """The parameters of a request, an input or an output; null means none. Raises: RequestError (400) for
+    shared memory, and for values other than strings, numbers and booleans.
+    """
     given = owner.get("parameters")
     parameters = {} if given is None else _object(given, f"parameters of {what}")
     for name, value in parameters.items():

@@ -47,7 +47,7 @@ class ResponseWriter:
         return Response(HTTPStatus.OK, [OCTET_TYPE, length], header + b"".join(buffers))
 
     def _write_binary(self, head: Head, outputs: list[NDArray[Any]]) -> Response:
-        """All outputs binary: their JSON depends on nothing but the shape and is kept."""
+        """All outputs binary: their JSON depends on the shape alone and is kept."""
         key = (head.num_rows, head.wanted)
         known = self._headers.get(key)
         if known is None:
@@ -62,7 +62,7 @@ class ResponseWriter:
         )
 
     def _write_numbers(self, head: Head, outputs: list[NDArray[Any]]) -> Response:
-        """All outputs as JSON numbers: what stands around them is kept."""
+        """All outputs as JSON numbers: the text around the numbers depends on the shape alone and is kept."""
         key = (head.num_rows, head.wanted)
         known = self._frames.get(key)
         if known is None:

@@ -1,4 +1,4 @@
-"""Packed bodies (gzip, deflate), both ways."""
+"""Compression of bodies (gzip, deflate), in both directions."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from modelyard.serving.http.exchange import Request, Response
 
 WINDOW_BITS = {b"gzip": 31, b"x-gzip": 31, b"deflate": 15}
 STEP = 256 * 1024
-"""Bytes of a piece: a fraction of a millisecond."""
+"""Bytes decompressed at once: a fraction of a millisecond."""
 FREE_BYTES, MAX_RATIO = 4 * 2**20, 50
-"""What has been read of a body may unpack to the one and so many times its size beyond: a thousand blank
-digits in JSON do.
+"""A body may decompress to `FREE_BYTES` and `MAX_RATIO` times its own size more; JSON of a thousand blank
+digits comes near that.
 """
 WORTH_BYTES = 200
-"""Smaller bodies gain nothing."""
+"""Smaller answers gain nothing by compression."""
 WEIGHT = re.compile(rb"q=(0(?:\.\d{0,3})?|1(?:\.0{0,3})?)")
 
 
 def unpack(body: bytes, encoding: bytes) -> Iterator[bytes]:
-    """The plain body in pieces. Raises: RequestError (400, 413, 415)."""
+    """The decompressed body in pieces. Raises: RequestError (400, 413, 415)."""
     if encoding not in WINDOW_BITS:
         raise RequestError(
             f"content-encoding {quoted(encoding)}: expected gzip or deflate",
@@ -52,10 +52,10 @@ def unpack(body: bytes, encoding: bytes) -> Iterator[bytes]:
 
 
 def pack(request: Request, response: Response, accepted: bytes) -> None:
-    """Pack the body as the client likes it; level 1, as answers are short-lived.
+    """Compress the body as the client prefers; at level 1, since an answer is read once.
 
-    Below /v2 those of /infer only: Triton packs no others, and its clients ask for gzip everywhere and unpack
-    no others.
+    Below /v2 only answers of /infer: Triton compresses no others, and its clients ask for gzip everywhere but
+    decompress only those.
     """
     is_open = (request.method == "POST" and request.path.endswith("/infer")) or not request.path.startswith(
         "/v2"
@@ -70,8 +70,8 @@ def pack(request: Request, response: Response, accepted: bytes) -> None:
 
 @lru_cache(64)
 def preferred_coding(accepted: bytes) -> bytes | None:
-    """What an Accept-Encoding header likes best, gzip before deflate; None is the plain body (RFC 9110,
-    12.5.3).
+    """The coding that an Accept-Encoding header prefers, gzip before deflate; None is no compression (RFC
+    9110, 12.5.3).
     """
     weights: dict[bytes, float] = {}
     for offer in accepted.lower().split(b","):

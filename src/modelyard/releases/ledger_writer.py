@@ -1,6 +1,4 @@
-"""Writing a model's ledger (`modelyard.releases.ledger`): entries are appended, synced, and taken back if
-nobody was told.
-"""
+"""Writing a model's ledger (`releases.ledger`): entries are appended and synced, or cut off again."""
 
 from __future__ import annotations
 
@@ -15,6 +13,7 @@ from pathlib import Path
 from modelyard.errors import StoreError
 from modelyard.files import make_folder, open_as_folder, write_atomically, write_json
 from modelyard.progress import current_progress
+from modelyard.releases.chain import digest_of_lines
 from modelyard.releases.ledger import (
     HEAD_FILE,
     LEDGER_FILE,
@@ -22,7 +21,6 @@ from modelyard.releases.ledger import (
     Entry,
     Head,
     Ledger,
-    digest_of_lines,
     entry_hash,
     read_head,
     read_ledger,
@@ -66,7 +64,7 @@ def append(folder: Path, moves: Sequence[Entry]) -> int:
 
 
 def cut_back(folder: Path, size: int) -> None:
-    """Take back entries that nobody was told of."""
+    """Take back the entries after the first `size` bytes, where a move could not be completed."""
     with suppress(OSError):
         os.truncate(folder / LEDGER_FILE, size)
 

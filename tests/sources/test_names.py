@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from modelyard.data.names import BUILT_IN, LEGAL, check_name, nearest, safe_name
 from modelyard.errors import DataError
+from modelyard.sources.names import BUILT_IN, LEGAL, check_name, nearest, safe_name
 
 
 @pytest.mark.parametrize(

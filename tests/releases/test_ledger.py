@@ -13,18 +13,10 @@ import pytest
 from modelyard.errors import StoreError
 from modelyard.home import Home
 from modelyard.progress import SilentProgress, current_progress
-from modelyard.registry import history, ledger
-from modelyard.releases.ledger import (
-    HEAD_FILE,
-    LEDGER_FILE,
-    Entry,
-    Head,
-    demand_whole,
-    entry_hash,
-    problems,
-    read_head,
-    read_ledger,
-)
+from modelyard.registry import history
+from modelyard.releases import ledger_writer
+from modelyard.releases.chain import demand_whole, problems
+from modelyard.releases.ledger import HEAD_FILE, LEDGER_FILE, Entry, Head, entry_hash, read_head, read_ledger
 
 Lines = list[bytes]
 
@@ -44,8 +36,8 @@ def move(to: int, why: str = "because") -> Entry:
 def folder(tmp_path: Path) -> Path:
     """A ledger of five entries and its head."""
     for to in range(1, 6):
-        ledger.append(tmp_path, [move(to)])
-    ledger.write_head(tmp_path, read_ledger(tmp_path).head)
+        ledger_writer.append(tmp_path, [move(to)])
+    ledger_writer.write_head(tmp_path, read_ledger(tmp_path).head)
     return tmp_path
 
 
@@ -54,7 +46,7 @@ def found(folder: Path, heads: dict[str, Head] | None = None) -> list[str]:
 
 
 def test_entries_are_chained_from_zeros_by_their_canonical_digest(folder: Path) -> None:
-    entries = read_ledger(folder).moves
+    entries = [move.entry for move in read_ledger(folder).moves]
     assert [entry["to"] for entry in entries] == [1, 2, 3, 4, 5]
     assert entries[0]["prev"] == "0" * 64
     assert [entry["prev"] for entry in entries[1:]] == [entry["hash"] for entry in entries[:-1]]
@@ -115,7 +107,7 @@ def test_a_head_kept_elsewhere_shows_a_cut_whose_own_head_was_cut_too(folder: Pa
     elsewhere = {"the registry": read_ledger(folder).head}
     lines = (folder / LEDGER_FILE).read_bytes().splitlines(keepends=True)
     (folder / LEDGER_FILE).write_bytes(b"".join(lines[:4]))
-    ledger.write_head(folder, read_ledger(folder).head)
+    ledger_writer.write_head(folder, read_ledger(folder).head)
     assert found(folder) == []
     assert found(folder, elsewhere) == ["the end was cut off after line 4: the registry knows 5 lines"]
     assert Head.parse(str(elsewhere["the registry"])) == elsewhere["the registry"]
@@ -135,7 +127,7 @@ def test_entries_of_odd_types_are_no_moves_and_no_registrations(folder: Path, en
     odd += b'{"action": "register", "version": [], "files": {}}\n'
     path.write_bytes(odd + path.read_bytes() + b'{"hash": []}' + ended)
     read = read_ledger(folder)
-    assert ([entry["to"] for entry in read.moves], read.registered) == ([1, 2, 3, 4, 5], {})
+    assert ([move.to for move in read.moves], read.registered) == ([1, 2, 3, 4, 5], {})
     assert found(folder)
 
 
@@ -143,15 +135,15 @@ def test_a_move_made_while_it_is_looked_at_is_no_tampering(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def read_late(folder: Path) -> dict[str, Head]:
-        ledger.append(folder, [move(6)])
-        ledger.write_head(folder, read_ledger(folder).head)
+        ledger_writer.append(folder, [move(6)])
+        ledger_writer.write_head(folder, read_ledger(folder).head)
         return read_head(folder)
 
     releases = folder / "releases"
     releases.mkdir()
     shutil.copytree(folder, releases / "fruit", ignore=shutil.ignore_patterns("releases"))
     monkeypatch.setattr(history, "read_head", read_late)
-    assert history.verify(Home(folder), "fruit", ask_registry=False)[1] == []
+    assert history.verify(Home(folder), "fruit", ask_registry=False).problems == []
 
 
 class Heard(SilentProgress):
@@ -180,8 +172,8 @@ def test_a_torn_last_line_is_put_aside_and_no_entry_is_lost(
     path.write_bytes(whole + torn)
     assert len(read_ledger(folder).moves) == 5
     assert found(folder) == []
-    ledger.append(folder, [move(6)])
-    assert [entry["to"] for entry in read_ledger(folder).moves] == [1, 2, 3, 4, 5, 6]
+    ledger_writer.append(folder, [move(6)])
+    assert [move.to for move in read_ledger(folder).moves] == [1, 2, 3, 4, 5, 6]
     assert found(folder) == []
     assert [file.read_bytes() for file in folder.glob("ledger.torn-*")] == [torn]
     assert "was torn" in heard[0]
@@ -191,7 +183,7 @@ def test_an_entry_that_lacks_only_its_end_of_line_counts(folder: Path, heard: li
     path = folder / LEDGER_FILE
     path.write_bytes(path.read_bytes()[:-1])
     assert found(folder) == []
-    ledger.append(folder, [move(6)])
+    ledger_writer.append(folder, [move(6)])
     assert (len(read_ledger(folder).moves), found(folder), heard) == (6, [], [])
 
 
@@ -205,8 +197,8 @@ def test_older_lines_are_read_continued_and_sealed(tmp_path: Path) -> None:
     path = tmp_path / LEDGER_FILE
     path.write_text("".join(json.dumps(move(to)) + "\n" for to in (1, 2)))
     assert (read_ledger(tmp_path).unchained, found(tmp_path)) == (2, [])
-    ledger.append(tmp_path, [move(3), move(4)])
-    assert [entry["to"] for entry in read_ledger(tmp_path).moves] == [1, 2, 3, 4]
+    ledger_writer.append(tmp_path, [move(3), move(4)])
+    assert [move.to for move in read_ledger(tmp_path).moves] == [1, 2, 3, 4]
     assert (read_ledger(tmp_path).unchained, found(tmp_path)) == (2, [])
     path.write_bytes(path.read_bytes().replace(b'"to": 1', b'"to": 7'))
     assert found(tmp_path) == ["lines 1 to 2, from before the chain, were edited"]
@@ -221,14 +213,14 @@ def test_a_full_disk_leaves_the_ledger_as_it_was(tmp_path: Path) -> None:
     if mounted.returncode:
         pytest.skip("this user may not mount a tmpfs")
     try:
-        ledger.append(disk, [move(1)])
+        ledger_writer.append(disk, [move(1)])
         before = (disk / LEDGER_FILE).read_bytes()
         with pytest.raises(
             StoreError, match="No space left on device; nothing was moved; free space and try again"
         ):
-            ledger.append(disk, [move(2, "x" * 20_000)])
+            ledger_writer.append(disk, [move(2, "x" * 20_000)])
         assert (disk / LEDGER_FILE).read_bytes() == before
-        ledger.append(disk, [move(2)])
+        ledger_writer.append(disk, [move(2)])
         assert found(disk) == []
     finally:
         subprocess.run(["umount", disk], check=True)

@@ -1,4 +1,4 @@
-"""What two versions answer to the same test images, and what is known of one alone. N images, K classes."""
+"""Two versions' predictions on the same test images, and what was measured of one. N images, K classes."""
 
 from __future__ import annotations
 
@@ -47,20 +47,17 @@ def facts(home: Home, version: Version) -> Facts:
     raw, expected_BK = bundle.samples()
     found_BK = classify(open_session(bundle.model), raw)
     golden = float(np.abs(found_BK - expected_BK).max()) if found_BK.shape == expected_BK.shape else NAN
-    told, classes = bundle.manifest.metrics, bundle.manifest.classes
+    metrics, classes = bundle.manifest.metrics, bundle.manifest.classes
     return Facts(
         # unlike max(), keeps NaN
-        difference=float(np.maximum(golden, told.get("onnx/max_difference", golden))),
-        accuracy=told.get("test/accuracy", NAN),
-        ece=told.get("test/ece", NAN),
-        latency_ms_p50=told.get("onnx/latency_ms_p50", NAN),
-        latency_ms_p99=told.get("onnx/latency_ms_p99", NAN),
-        megabytes=len(bundle.model) / 1e6,
+        difference=float(np.maximum(golden, metrics.get("onnx/max_difference", golden))),
+        accuracy=metrics.get("test/accuracy", NAN),
         num_classes=len(classes),
-        majority_share=told.get("test/majority_share", NAN),
-        recalls=of_classes(told, RECALL, classes),
-        never_given=told.get(f"{NEVER_GIVEN}/count", NAN),
-        never_given_names=tuple(of_classes(told, NEVER_GIVEN, classes)),
+        metrics=metrics | {"onnx/bytes": float(len(bundle.model))},
+        majority_share=metrics.get("test/majority_share", NAN),
+        recalls=of_classes(metrics, RECALL, classes),
+        never_given=metrics.get(f"{NEVER_GIVEN}/count", NAN),
+        never_given_names=tuple(of_classes(metrics, NEVER_GIVEN, classes)),
     )
 
 
@@ -76,7 +73,7 @@ def data_folder(home: Home, version: Version) -> Path:
 
 
 def pair_up(home: Home, candidate: Version, champion: Version, data: Path) -> Pair | str:
-    """Both versions' answers to the test images of `data` whose classes both know; a sentence where one
+    """Both versions' predictions on the test images of `data` whose classes both know; a sentence where one
     cannot read them.
     """
     dataset = open_packed(data, verify=False)

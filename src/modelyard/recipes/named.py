@@ -1,0 +1,54 @@
+"""The one door from words to recipes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from modelyard.errors import ConfigError
+from modelyard.recipes import cnn, custom, rnn, transformer
+from modelyard.recipes.recipe import Presets, Recipe
+from modelyard.recipes.textbook import LENET, LSTM, VIT
+from modelyard.recipes.words import Words
+from modelyard.sources.known import UNKNOWN, Traits
+from modelyard.sources.peek import describe
+
+TABLE: Mapping[str, Presets] = {
+    "cnn": cnn.PRESETS,
+    "rnn": rnn.PRESETS,
+    "transformer": transformer.PRESETS,
+    "lenet": LENET.presets,
+    "lstm": LSTM.presets,
+    "vit": VIT.presets,
+}
+ARCHITECTURES = ("cnn", "rnn", "transformer")
+"""The tuned ones, which are compared when none is named."""
+OTHERS = "file.py:ClassName, torchvision:NAME or timm:NAME"
+
+
+def make_recipe(architecture: str, preset: str, data: Traits = UNKNOWN) -> Recipe:
+    """The recipe of a name in `TABLE` or of one of `OTHERS`. Raises: ConfigError naming the legal choices."""
+    if ":" not in architecture and architecture not in TABLE:
+        raise ConfigError(
+            f"unknown architecture {architecture!r}: expected one of {', '.join(TABLE)}, {OTHERS}"
+        )
+    presets = TABLE.get(architecture) or custom.presets(architecture)
+    if preset not in presets:
+        raise ConfigError(f"unknown preset {preset!r}: expected one of {', '.join(presets)}")
+    return presets[preset](data)
+
+
+def named(words: Words, extra: Sequence[str] = ()) -> dict[str, Recipe]:
+    """Label -> recipe, with the assignments of the words and `extra` ones. Raises: ConfigError, DataError.
+
+    Of two files that are called alike the second is labelled with its folder.
+    """
+    recipes: dict[str, Recipe] = {}
+    data = describe(words.dataset)
+    for name in words.architectures or ARCHITECTURES:
+        recipe = make_recipe(name, words.preset, data).override([*words.assignments, *extra])
+        label = custom.label(name, recipe)
+        if label in recipes and recipe != recipes[label]:
+            label = f"{Path(name).parent.name}.{label}"
+        recipes[label] = recipe
+    return recipes

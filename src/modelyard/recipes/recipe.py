@@ -1,0 +1,43 @@
+"""A recipe: every value of a run but the data and the seed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from modelyard.config import Config, Part, fields_of
+from modelyard.data.splits import DataConfig
+from modelyard.inspection.validation import ValidationConfig
+from modelyard.models import AnyModelConfig
+from modelyard.promotion.limits import GatesConfig
+from modelyard.sources.known import Traits
+from modelyard.training.config import TrainingConfig
+
+
+class Recipe(Config):
+    """All that a run is made of, but for the data and the seed."""
+
+    data: Annotated[DataConfig, Part.MADE] = DataConfig()
+    model: Annotated[AnyModelConfig, Field(discriminator="architecture"), Part.MADE]
+    training: Annotated[TrainingConfig, Part.MADE] = TrainingConfig()
+    validation: Annotated[ValidationConfig, Part.JUDGED] = ValidationConfig()
+    """Judged before a training; no step depends on it."""
+    gates: Annotated[GatesConfig, Part.JUDGED] = GatesConfig()
+    """Judged at promotion; no step depends on them."""
+
+    def recorded(self) -> dict[str, Any]:
+        """What is made, as a bundle tells of it: also the values that are None."""
+        left_out = {"data": set(fields_of(DataConfig, Part.HOW))}
+        return self.model_dump(mode="json", include=set(fields_of(Recipe, Part.MADE)), exclude=left_out)
+
+    def made_flat(self) -> dict[str, Any]:
+        """The made parts by dotted keys, as a run's parameters."""
+        parts = fields_of(Recipe, Part.MADE)
+        return {key: value for key, value in self.flatten().items() if key.partition(".")[0] in parts}
+
+
+Preset = Callable[[Traits], Recipe]
+Presets = Mapping[str, Preset]
+"""Preset by name, of one architecture."""

@@ -1,0 +1,23 @@
+"""The words of `modelyard run`, of a program and of a schedule."""
+
+from __future__ import annotations
+
+from modelyard.config import Config
+
+
+class Words(Config):
+    """What is kept of a request: recipes are made of it anew at each run, as the version of that day has
+    them.
+    """
+
+    dataset: str
+    architectures: tuple[str, ...] = ()
+    """Empty: the three tuned ones."""
+    preset: str = "standard"
+    assignments: tuple[str, ...] = ()
+    """As `--set` takes them."""
+    seed: int = 0
+    device: str = "auto"
+    skip_unreadable: bool = False
+    name: str = ""
+    """The model's; empty: that of the data."""

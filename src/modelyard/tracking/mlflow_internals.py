@@ -1,0 +1,48 @@
+"""Everything of MLflow that is not its public interface, and so may change with any of its versions.
+
+MLflow is imported by the functions that need it: `modelyard up` reads the server's variables without it.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+PLACES = (
+    ("experiments", "artifact_location"),
+    ("runs", "artifact_uri"),
+    ("logged_models", "artifact_location"),
+    ("model_versions", "source"),
+    ("model_versions", "storage_location"),
+)
+"""Every column in which MLflow keeps an absolute path of ours."""
+
+
+@cache
+def latest_revision() -> str:
+    """The database schema of the MLflow that is installed."""
+    from mlflow.store.db.utils import _get_latest_schema_revision
+
+    return str(_get_latest_schema_revision())  # type: ignore[no-untyped-call]
+
+
+def migrate(database: Path) -> None:
+    """Bring a database to that schema. Raises: MlflowException or SQLAlchemyError."""
+    import sqlalchemy
+    from mlflow.store.db.utils import _upgrade_db
+
+    engine = sqlalchemy.create_engine(f"sqlite:///{database}")
+    try:
+        _upgrade_db(engine)  # type: ignore[no-untyped-call]
+    finally:
+        engine.dispose()
+
+
+def server_variables(database: Path, artifacts: Path) -> dict[str, str]:
+    """What `mlflow server` sets for its workers, which are two processes more and 240 MB."""
+    return {
+        "_MLFLOW_SERVER_FILE_STORE": f"sqlite:///{database}",
+        "_MLFLOW_SERVER_ARTIFACT_ROOT": str(artifacts),
+        "_MLFLOW_SGI_NAME": "uvicorn",
+        "_MLFLOW_IN_JOB_EXECUTOR": "false",
+    }

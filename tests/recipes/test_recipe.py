@@ -1,0 +1,51 @@
+"""What of a recipe is in the keys of steps, and that words are kept as they were."""
+
+from __future__ import annotations
+
+import pytest
+
+from modelyard.config import Part, fields_of
+from modelyard.recipes.named import make_recipe
+from modelyard.recipes.recipe import Recipe
+from modelyard.recipes.words import Words
+
+
+def test_each_part_says_what_it_decides() -> None:
+    for name, field in Recipe.model_fields.items():
+        assert any(isinstance(mark, Part) for mark in field.metadata), name
+    assert fields_of(Recipe, Part.MADE) == ["data", "model", "training"]
+
+
+@pytest.mark.parametrize(
+    ("assignment", "moves"),
+    [
+        ("training.epochs=9", True),
+        ("data.labels=30", True),
+        ("data.height=28", True),
+        ("data.max_pixels=9999", False),
+        ("data.max_bytes=9999", False),
+        ("validation.min_images_per_class=3", False),
+        ("gates.max_ece=0.1", False),
+    ],
+)
+def test_only_what_is_made_moves_what_keys_are_made_of(assignment: str, moves: bool) -> None:
+    recipe = make_recipe("cnn", "smoke")
+    assert (recipe.override([assignment]).made() != recipe.made()) == moves
+    assert recipe.override([assignment]) != recipe
+
+
+def test_a_bundle_tells_of_values_that_are_none_and_a_key_does_not() -> None:
+    recipe = make_recipe("cnn", "smoke")
+    assert recipe.recorded()["data"]["height"] is None
+    assert "height" not in recipe.made()["data"]
+
+
+def test_the_words_of_former_schedules_are_read() -> None:
+    """As 0.1 wrote them into Prefect's data base: the names and defaults of fields stay."""
+    former = {
+        "dataset": "digits", "architectures": ["cnn"], "preset": "smoke",
+        "assignments": ["training.epochs=3"], "seed": 1, "device": "cpu",
+        "skip_unreadable": True, "name": "numbers",
+    }  # fmt: skip
+    assert Words.model_validate(former).model_dump(mode="json") == former
+    assert Words.model_validate({"dataset": "digits"}).preset == "standard"
