@@ -37,6 +37,7 @@ from modelyard.sources.cache import load_folder
 from modelyard.sources.peek import describe
 from modelyard.sources.sources import load_dataset
 from modelyard.training.loop import train
+from modelyard.training.placement import Single
 
 CPU = torch.device("cpu")
 GROUP = Path("/sys/fs/cgroup/memory")
@@ -70,7 +71,7 @@ def epoch_seconds(split: Split, preset: str, changes: tuple[str, ...] = ()) -> t
     torch.manual_seed(0)
     model = recipe.model.build(split.form, 10)
     few = split.take(np.arange(100))
-    result = train(model, Splits(split, few, few), recipe.training, seed=0, device=CPU)
+    result = train(model, Splits(split, few, few), recipe.training, seed=0, placement=Single(CPU))
     return result.history[0].seconds, sum(parameter.numel() for parameter in model.parameters())
 
 
@@ -84,7 +85,9 @@ def data_rows(options: argparse.Namespace) -> Iterator[Row]:
         recipe = recipe.override([f"training.max_train_images={count}"])
         splits = make_splits(dataset, recipe.data)
         torch.manual_seed(0)
-        result = train(recipe.model.build(dataset.form, 10), splits, recipe.training, seed=0, device=CPU)
+        result = train(
+            recipe.model.build(dataset.form, 10), splits, recipe.training, seed=0, placement=Single(CPU)
+        )
         right = predict_logits(result.model, splits.test, CPU).argmax(1).numpy() == splits.test.labels_N
         first = result.history[0].seconds
         yield (

@@ -27,10 +27,11 @@ SCHEMA_VERSION = 3
 MODEL_FILE, MANIFEST_FILE, GOLDEN_FILE = "model.onnx", "manifest.json", "golden.npz"
 MODEL_BYTES, MANIFEST_BYTES = 2**31, 4 * 2**20
 """Nothing larger is read; protobuf allows no larger model."""
-MOST_CLASSES = 2**17
+
 PARITY_TOLERANCE = 1e-4
 """Largest absolute difference of a probability between a graph and what it was made from, or between two
 machines; float32 kernels of two libraries differ by about 1e-6."""
+MOST_CLASSES = 2**17
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

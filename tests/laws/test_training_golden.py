@@ -26,6 +26,7 @@ from modelyard.recipes.words import Words
 from modelyard.samples import ImageForm
 from modelyard.sources.sources import load_dataset
 from modelyard.training.loop import train
+from modelyard.training.placement import Single
 from tests.laws import golden
 
 TOLERANCES = {
@@ -119,10 +120,10 @@ def trained(digits: Dataset, architecture: str, setting: str, checkpoint: Path |
     def once(on_epoch: Any = lambda report: None) -> Any:
         torch.manual_seed(SEED)
         model = recipe.model.build(ImageForm(1, 28, 28), 10)
-        device = torch.device("cpu")
         return train(
-            model, splits, recipe.training, seed=SEED, device=device, checkpoint=checkpoint, on_epoch=on_epoch
-        )
+            model, splits, recipe.training, seed=SEED, placement=Single(torch.device("cpu")),
+            checkpoint=checkpoint, on_epoch=on_epoch,
+        )  # fmt: skip
 
     with one_thread():
         if checkpoint is not None:

@@ -34,12 +34,13 @@ FIXED = {
     "data.packed": "train_images.npy: packed data sets on disk",
     "data.splits": "max_pixels: a key of recipes",
     "data.options": "max_pixels: a key of recipes",
-    "recipes.lengths": "max_train_images: a key of recipes",
+    "recipes.lengths": "max_pixels, max_train_images: keys of recipes",
     "registry.versions": "pixel_contract: a tag of versions",
     "steps.export": "pixel_contract: metadata of ONNX files",
     "evaluation.metrics": "images: a column of the classes' table",
     "promotion.difference": "images: rows of `models diff --json`",
     "training.config": "max_train_images: a key of recipes",
+    "training.parts": "max_train_images: a key of recipes",
     "training.job": "image_shape, train_images: training.json",
     "evaluation.board": "pictures: a row of a card",
     "console.tables": "images: rows of `models diff --json`",
@@ -47,8 +48,8 @@ FIXED = {
 }
 """Module -> its words, and what holds them: another word would lose something that is kept."""
 TO_BE_RENAMED = {
-    "data.datasets", "data.batches", "promotion.pairs", "steps.freshness", "steps.training",
-    "training.loop", "training.precision", "training.selection", "training.state", "training.trial",
+    "data.datasets", "promotion.pairs", "steps.freshness", "steps.training", "training.loop",
+    "training.objectives.classification", "training.trial",
 }  # fmt: skip
 """Rooms that every kind passes through: this list only ever becomes shorter."""
 

@@ -14,7 +14,7 @@ from modelyard.errors import TrainingError
 from modelyard.progress import EpochReport
 from modelyard.recipes.named import make_recipe
 from modelyard.samples import ImageForm
-from modelyard.training import loop, precision
+from modelyard.training import precision
 from modelyard.training.full import told_when_full
 from modelyard.training.job import WEIGHTS_FILE, TrainJob, run_job
 
@@ -58,18 +58,17 @@ def test_the_checkpoint_stays_and_the_training_goes_on_from_it(
         training=recipe.training.override(changes), seed=0, device="cpu", checkpoint=str(checkpoint),
     )  # fmt: skip
     seen: list[EpochReport] = []
-    step = loop._step
 
-    def full_after_an_epoch(*arguments: object) -> torch.Tensor:
+    def full_after_an_epoch(optimizer: torch.optim.AdamW) -> None:
         if seen:
             raise FULL[0]
-        return step(*arguments)  # type: ignore[arg-type]
+        step(optimizer)
 
-    monkeypatch.setattr(loop, "_step", full_after_an_epoch)
-    with pytest.raises(TrainingError, match=r"lower training\.batch_size"):
+    step = torch.optim.AdamW.step
+    with monkeypatch.context() as patched, pytest.raises(TrainingError, match=r"lower training\.batch_size"):
+        patched.setattr(torch.optim.AdamW, "step", full_after_an_epoch)
         run_job(job, store, seen.append)
     assert checkpoint.exists()
-    monkeypatch.setattr(loop, "_step", step)
     run_job(job, store, seen.append)
     assert [report.epoch for report in seen] == [1, 2, 3]
     assert (store / WEIGHTS_FILE).exists()

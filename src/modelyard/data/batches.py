@@ -1,19 +1,21 @@
-"""Seeded batches from images resident on the device, gathered there. B batch, C channels, H
-height, W width.
+"""Batches of a split's images: resident on the device and gathered there, or streamed from disk.
+
+B batch, C channels, H height, W width, M images of an epoch, N of the split.
 """
 
 from __future__ import annotations
 
 import mmap
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from modelyard.data.datasets import Samples, Split
+from modelyard.data.datasets import Samples, Split, evaluated_rows
 from modelyard.machine.memory import available_bytes
 
 READERS, BATCHES_AHEAD = 4, 8
@@ -24,49 +26,68 @@ RESIDENT_SHARE = 0.4
 """Share of the device's free memory that a training split may take."""
 
 
-class ImageFeed:
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Some rows of a split, on the device."""
+
+    rows_B: Tensor
+    """int64, numbers of rows in the split; on the CPU."""
+    inputs: tuple[Tensor, ...]
+    """What the network is called with, batch first; uint8 [B, C, H, W] before an objective's views."""
+    labels_B: Tensor
+    """int64."""
+
+
+class SampleFeed:
     """A split's images on the device as uint8, or streamed from disk where they exceed the memory."""
 
     def __init__(self, split: Split, device: torch.device, *, resident: bool | None = None) -> None:
         self._split, self._device = split, device
         self.labels_N = torch.tensor(split.labels_N, device=device)
         is_resident = split.nbytes < free_bytes(device) * RESIDENT_SHARE if resident is None else resident
-        self._images_NCHW = torch.from_numpy(split.in_memory).to(device) if is_resident else None
-        if not is_resident:
-            _expect_random_reads(split.samples)
+        self._held = torch.from_numpy(split.in_memory).to(device) if is_resident else None
 
     def __len__(self) -> int:
         return len(self.labels_N)
 
-    def rows(self, rows_B: Tensor) -> tuple[Tensor, Tensor]:
-        """uint8 [B, C, H, W] and int64 [B] for int64 row numbers [B]."""
-        if self._images_NCHW is not None:
-            return self._images_NCHW[rows_B], self.labels_N[rows_B]
-        images_BCHW = torch.from_numpy(self._split.gather(rows_B.cpu().numpy())).to(self._device)
-        return images_BCHW, self.labels_N[rows_B]
+    def batches(self, rows: Sequence[Tensor]) -> Iterator[Batch]:
+        """A batch for each int64 tensor of row numbers [B] (on the CPU), in that order."""
+        if self._held is None:
+            return self._ahead(rows)
+        # one copy to the device for all of them: each copy would wait for the steps before it
+        placed = torch.split(torch.cat(list(rows)).to(self._device), [len(rows_B) for rows_B in rows])
+        return (self._resident(*pair, self._held) for pair in zip(rows, placed, strict=True))
 
-    def batches(self, order_M: Tensor, batch_size: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """Row numbers, images and labels of the rows in `order_M`; a last batch of one is left out (batch
-        norm needs two).
-        """
-        chosen = (rows_B for rows_B in torch.split(order_M.to(self._device), batch_size) if len(rows_B) > 1)
-        return (
-            self._ahead(chosen)
-            if self._images_NCHW is None
-            else ((rows_B, *self.rows(rows_B)) for rows_B in chosen)
-        )
+    def in_order(self, most: int = 512) -> Iterator[Batch]:
+        """All rows, at most `most` at once: fewer where images are large."""
+        size = evaluated_rows(self._split.form, most)
+        for start in range(0, len(self), size):
+            part = slice(start, start + size)
+            inputs = (
+                torch.from_numpy(self._split.gather(part)).to(self._device)
+                if self._held is None
+                else self._held[part]
+            )
+            yield Batch(torch.arange(start, start + len(inputs)), (inputs,), self.labels_N[part])
 
-    def _ahead(self, chosen: Iterator[Tensor]) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """The same from disk, the next batches being read meanwhile."""
-        waiting: deque[tuple[Tensor, Future[tuple[Tensor, Tensor]]]] = deque()
+    def _resident(self, rows_B: Tensor, placed_B: Tensor, samples: Tensor) -> Batch:
+        return Batch(rows_B, (samples[placed_B],), self.labels_N[placed_B])
+
+    def _read(self, rows_B: Tensor) -> Batch:
+        samples_B = torch.from_numpy(self._split.gather(rows_B.numpy())).to(self._device)
+        return Batch(rows_B, (samples_B,), self.labels_N[rows_B.to(self._device)])
+
+    def _ahead(self, rows: Sequence[Tensor]) -> Iterator[Batch]:
+        """From disk, the next batches being read meanwhile."""
+        _expect_random_reads(self._split.samples)
+        waiting: deque[Future[Batch]] = deque()
         with ThreadPoolExecutor(READERS) as pool:
-            for rows_B in chosen:
-                waiting.append((rows_B, pool.submit(self.rows, rows_B)))
+            for rows_B in rows:
+                waiting.append(pool.submit(self._read, rows_B))
                 if len(waiting) > BATCHES_AHEAD:
-                    first_B, read = waiting.popleft()
-                    yield first_B, *read.result()
-            for rows_B, read in waiting:
-                yield rows_B, *read.result()
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
 
 
 def _expect_random_reads(samples: Samples) -> None:
@@ -83,6 +104,6 @@ def free_bytes(device: torch.device) -> int:
     return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else available_bytes()
 
 
-def to_unit_range(images_BCHW: Tensor) -> Tensor:
+def to_unit_range(samples_B: Tensor) -> Tensor:
     """uint8 0..255 -> float32 0..1."""
-    return images_BCHW.float() / 255
+    return samples_B.float() / 255

@@ -25,7 +25,7 @@ class Traits:
     centred: bool = False
     """What is shown stands always in one place."""
     form: Form | None = None
-    """None: reading tells."""
+    """Of each sample; None: reading tells."""
     num_classes: int | None = None
 
 

@@ -25,7 +25,7 @@ from modelyard.training.precision import resolve_device
 def run_training(request: BuildRequest, home: Home, on_epoch: OnEpoch) -> Path:
     """Train, or go on from the checkpoint, when the device (or a share of the CPU) is free."""
     folder = request.training_folder(home)
-    with device_slots(home, resolve_device(request.device).type, request.cores):
+    with device_slots(home, str(resolve_device(request.device)), request.cores):
         if training_is_done(request, home):
             return folder
         checkpoint = home.checkpoints / f"{request.training_key}.safetensors"

@@ -32,7 +32,8 @@ from modelyard.terminal.printable import shortened
 from modelyard.training.config import TrainingConfig
 from modelyard.training.full import told_when_full
 from modelyard.training.loop import train
-from modelyard.training.precision import resolve_device
+from modelyard.training.placement import Single
+from modelyard.training.precision import card, resolve_device
 
 WEIGHTS_FILE, RESULT_FILE, JOB_FILE, ERRORS_FILE = (
     "weights.safetensors",
@@ -79,14 +80,14 @@ def run_job(job: TrainJob, out: Path, on_epoch: OnEpoch) -> None:
     size = measure_size(model, dataset.form)
     with told_when_full(device, job.training.batch_size):
         result = train(
-            model, make_splits(dataset, job.data), job.training, seed=job.seed, device=device,
+            model, make_splits(dataset, job.data), job.training, seed=job.seed, placement=Single(device),
             checkpoint=Path(job.checkpoint), probe_memory=cache_folder() / PROBES_FILE, on_epoch=on_epoch,
         )  # fmt: skip
     weights = {name: value.cpu().contiguous().clone() for name, value in result.model.state_dict().items()}
     save_file(weights, out / WEIGHTS_FILE)
     record = {
         "history": [asdict(report) for report in result.history], "precision": result.precision,
-        "best_epoch": result.best_epoch, "device": device.type, "size": asdict(size),
+        "best_epoch": result.best_epoch, "device": device.type, "card": card(device), "size": asdict(size),
         "model": job.model.model_dump(mode="json"), "training": job.training.model_dump(mode="json"),
         "image_shape": dataset.form.chw, "train_images": result.train_images,
         "seconds": result.seconds, "checkpoint_seconds": result.checkpoint_seconds,

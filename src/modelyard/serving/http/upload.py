@@ -76,7 +76,7 @@ class Pictures:
         )
 
     async def pixels(self, request: Request, form: ImageForm, reading: Reading) -> bytes:
-        """Raw pixels [H, W, C]. A request that is cancelled or waits too long before its turn is dropped
+        """Raw pixels [H, W, C]. A request that is cancelled, or waits too long, before its turn is dropped
         without being read.
         """
         self._waiting += 1

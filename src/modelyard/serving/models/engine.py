@@ -60,9 +60,11 @@ class Engine:
         expected = {spec.name: spec.row_shape for spec in self.manifest.signature.outputs}
         found = {output.name: output.row_shape for output in self.outputs if output.name in expected}
         if self.input.name != taken.name or self.input.row_shape != taken.row_shape or found != expected:
-            wanted = f"{taken.name!r} {list(taken.row_shape)} and outputs {expected}"
-            received = f"{self.input.name!r} {list(self.input.row_shape)} and {found}"
-            raise BundleError(f"{self.folder}: expected input {wanted}, received {received}; export it again")
+            raise BundleError(
+                f"{self.folder}: expected input {taken.name!r} {list(taken.row_shape)} and outputs "
+                f"{expected}, received {self.input.name!r} {list(self.input.row_shape)} and {found}; "
+                "export it again"
+            )
 
     def _check_golden(self, bundle: Bundle) -> NDArray[Any]:
         try:
