@@ -17,10 +17,8 @@ from modelyard.files import (
     check_space,
     folder_written_whole,
     full_path,
-    is_sealed,
     open_regular,
     read_regular,
-    seal,
     write_atomically,
 )  # fmt: skip
 from modelyard.training.checkpoint import load_checkpoint, save_checkpoint
@@ -31,6 +29,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A tmpfs of 64 KiB; only root may mount one."""
     disk = tmp_path / "disk"
     disk.mkdir()
+from modelyard.seals import is_sealed, seal
     command = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)]
     if subprocess.run(command, capture_output=True, check=False).returncode:
         pytest.skip("this user may not mount a tmpfs")

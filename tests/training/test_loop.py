@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from modelyard.data.batches import SampleFeed
+from modelyard.data.batches import Feed
 from modelyard.data.datasets import Dataset, Split
 from modelyard.data.splits import DataConfig, Splits, make_splits
 from modelyard.errors import TrainingError
@@ -226,11 +226,11 @@ def test_fewer_images_of_a_folder_are_of_every_class(
     splits = uneven(digits, 30, 10, 20)
     fed: list[Split] = []
 
-    def feed(split: Split, device: torch.device, **named: bool) -> SampleFeed:
+    def feed(split: Split, device: torch.device, **named: bool) -> Feed:
         fed.append(split)
-        return SampleFeed(split, device, **named)
+        return Feed(split, device, **named)
 
-    monkeypatch.setattr(parts, "SampleFeed", feed)
+    monkeypatch.setattr(parts, "Feed", feed)
     model = make_recipe("rnn", "smoke").model.build(ImageForm(1, 28, 28), 10)
     train(
         model, splits, few_epochs("rnn", 1).override(["max_train_images=12"]), seed=0, placement=Single(CPU)

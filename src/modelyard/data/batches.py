@@ -38,7 +38,7 @@ class Batch:
     """int64."""
 
 
-class SampleFeed:
+class Feed:
     """A split's images on the device as uint8, or streamed from disk where they exceed the memory."""
 
     def __init__(self, split: Split, device: torch.device, *, resident: bool | None = None) -> None:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from modelyard.data.batches import SampleFeed, to_unit_range
+from modelyard.data.batches import Feed, to_unit_range
 from modelyard.data.datasets import Split
 
 TEMPERATURES = tuple(2 ** (step / 8) for step in range(-8, 17))
@@ -24,10 +24,10 @@ def predict_logits(model: nn.Module, split: Split, device: torch.device, batch_s
     otherwise.
     """
     with evaluation_mode(model):
-        return logits_of(model, SampleFeed(split, device, resident=False), batch_size)
+        return logits_of(model, Feed(split, device, resident=False), batch_size)
 
 
-def logits_of(forward: Callable[[Tensor], Tensor], feed: SampleFeed, batch_size: int = 512) -> Tensor:
+def logits_of(forward: Callable[[Tensor], Tensor], feed: Feed, batch_size: int = 512) -> Tensor:
     """float32 logits [N, K] on the CPU of all images of a feed, in order."""
     logits: list[Tensor] = []
     for batch in feed.in_order(batch_size):

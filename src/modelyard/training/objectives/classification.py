@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from modelyard.data.augmentation import AugmentConfig, augment
-from modelyard.data.batches import Batch, SampleFeed
+from modelyard.data.batches import Batch, Feed
 from modelyard.evaluation.predict import calibrated_loss, logits_of
 from modelyard.training.protocols import Coupling, Moment, Network, OneCall, Scores
 
@@ -42,7 +42,7 @@ class Classification(OneCall):
         )
         return losses_B if self.weights_K is None else losses_B * self.weights_K[batch.labels_B]
 
-    def validate(self, network: Network, feed: SampleFeed) -> Scores:
+    def validate(self, network: Network, feed: Feed) -> Scores:
         """Unweighted and without smoothing."""
         logits_NK, labels_N = logits_of(network, feed), feed.labels_N.cpu()
         return Scores(
