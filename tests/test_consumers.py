@@ -130,7 +130,7 @@ def test_a_version_says_what_it_is_and_what_people_wrote_stays(home: Home) -> No
     version = client.get_model_version("lit", "1")
     for told in (
         "| classes | a, b, c, d, e |",
-        "uint8\nfrom 0 to 255, [N, 3, 5, 1] (NHWC)",
+        "uint8 from 0 to 255, [N, 3, 5, 1] (NHWC)",
         "modelyard models show lit@",
         "75.00 %",
     ):

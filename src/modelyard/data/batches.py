@@ -45,37 +45,37 @@ class Feed:
         self._split, self._device = split, device
         self.labels_N = torch.tensor(split.labels_N, device=device)
         is_resident = split.nbytes < free_bytes(device) * RESIDENT_SHARE if resident is None else resident
-        self._images_NCHW = torch.from_numpy(split.in_memory).to(device) if is_resident else None
+        self._held = torch.from_numpy(split.in_memory).to(device) if is_resident else None
 
     def __len__(self) -> int:
         return len(self.labels_N)
 
     def batches(self, rows: Sequence[Tensor]) -> Iterator[Batch]:
         """A batch for each int64 tensor of row numbers [B] (on the CPU), in that order."""
-        if self._images_NCHW is None:
+        if self._held is None:
             return self._ahead(rows)
         # one copy to the device for all of them: each copy would wait for the steps before it
         placed = torch.split(torch.cat(list(rows)).to(self._device), [len(rows_B) for rows_B in rows])
-        return (self._resident(*pair, self._images_NCHW) for pair in zip(rows, placed, strict=True))
+        return (self._resident(*pair, self._held) for pair in zip(rows, placed, strict=True))
 
     def in_order(self, most: int = 512) -> Iterator[Batch]:
         """All rows, at most `most` at once: fewer where images are large."""
         size = evaluated_rows(self._split.form, most)
         for start in range(0, len(self), size):
             part = slice(start, start + size)
-            images = (
+            inputs = (
                 torch.from_numpy(self._split.gather(part)).to(self._device)
-                if self._images_NCHW is None
-                else self._images_NCHW[part]
+                if self._held is None
+                else self._held[part]
             )
-            yield Batch(torch.arange(start, start + len(images)), (images,), self.labels_N[part])
+            yield Batch(torch.arange(start, start + len(inputs)), (inputs,), self.labels_N[part])
 
-    def _resident(self, rows_B: Tensor, placed_B: Tensor, images_NCHW: Tensor) -> Batch:
-        return Batch(rows_B, (images_NCHW[placed_B],), self.labels_N[placed_B])
+    def _resident(self, rows_B: Tensor, placed_B: Tensor, samples: Tensor) -> Batch:
+        return Batch(rows_B, (samples[placed_B],), self.labels_N[placed_B])
 
     def _read(self, rows_B: Tensor) -> Batch:
-        images_BCHW = torch.from_numpy(self._split.gather(rows_B.numpy())).to(self._device)
-        return Batch(rows_B, (images_BCHW,), self.labels_N[rows_B.to(self._device)])
+        samples_B = torch.from_numpy(self._split.gather(rows_B.numpy())).to(self._device)
+        return Batch(rows_B, (samples_B,), self.labels_N[rows_B.to(self._device)])
 
     def _ahead(self, rows: Sequence[Tensor]) -> Iterator[Batch]:
         """From disk, the next batches being read meanwhile."""
@@ -104,6 +104,6 @@ def free_bytes(device: torch.device) -> int:
     return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else available_bytes()
 
 
-def to_unit_range(images_BCHW: Tensor) -> Tensor:
+def to_unit_range(samples_B: Tensor) -> Tensor:
     """uint8 0..255 -> float32 0..1."""
-    return images_BCHW.float() / 255
+    return samples_B.float() / 255

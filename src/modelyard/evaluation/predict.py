@@ -31,8 +31,8 @@ def logits_of(forward: Callable[[Tensor], Tensor], feed: Feed, batch_size: int =
     """float32 logits [N, K] on the CPU of all images of a feed, in order."""
     logits: list[Tensor] = []
     for batch in feed.in_order(batch_size):
-        images_BCHW = to_unit_range(batch.inputs[0]).contiguous(memory_format=torch.channels_last)
-        logits.append(forward(images_BCHW).float())
+        samples_B = to_unit_range(batch.inputs[0]).contiguous(memory_format=torch.channels_last)
+        logits.append(forward(samples_B).float())
     return torch.cat(logits).cpu()
 
 

@@ -105,5 +105,5 @@ def first_precision(network: nn.Module, config: TrainingConfig, parts: Parts, me
         return config.precision
     rows_B = torch.arange(min(batch_size_for(config, len(parts.feed)), len(parts.feed)))
     (batch,) = parts.feed.batches([rows_B])
-    images_BCHW = to_unit_range(batch.inputs[0]).contiguous(memory_format=torch.channels_last)
-    return choose_precision(network, images_BCHW, batch.labels_B, memory)
+    samples_B = to_unit_range(batch.inputs[0]).contiguous(memory_format=torch.channels_last)
+    return choose_precision(network, samples_B, batch.labels_B, memory)

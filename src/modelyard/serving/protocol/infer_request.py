@@ -77,17 +77,17 @@ class RequestReader:
         end = body.find(b"]", start) + 1
         frame = body[:start], body[end:]
         head = self._frames.get(frame)
-        rows = None if head is None else self._pixels(body[start:end])
+        rows = None if head is None else self._numbers(body[start:end])
         if head is not None and rows is not None and len(rows) == head.num_rows * self._spec.row_bytes:
             return InferRequest(head, rows)
         read = self._read_json_whole(body)
-        if self._is_frame(frame) and self._pixels(body[start:end]) == read.rows:
+        if self._is_frame(frame) and self._numbers(body[start:end]) == read.rows:
             if len(self._frames) >= CACHED_HEADERS:
                 self._frames.clear()
             self._frames[frame] = read.head
         return read
 
-    def _pixels(self, text: bytes) -> bytes | None:
+    def _numbers(self, text: bytes) -> bytes | None:
         """A flat JSON list of the integers 0 to 255; None when it is anything else."""
         if self._spec.datatype != "UINT8" or b"t" in text or b"f" in text:  # true and false count as integers
             return None
