@@ -33,12 +33,8 @@ LONGEST_NAME = 200
 
 def is_plain_name(name: str) -> bool:
     """Whether `name` may be one part of a path: no separator, nothing hidden or unprintable."""
-    return (
-        0 < len(name) <= LONGEST_NAME
-        and name[0] != "."
-        and name.isprintable()
-        and not {"/", "\\", ":"} & set(name)
-    )
+    is_one_part = not {"/", "\\", ":"} & set(name)
+    return is_one_part and 0 < len(name) <= LONGEST_NAME and name[0] != "." and name.isprintable()
 
 
 def open_regular(path: Path) -> BufferedReader:
@@ -90,24 +86,23 @@ def sha256_of_json(value: object) -> str:
 
 def seal(folder: Path, record: Mapping[str, object] | None = None) -> None:
     """Record the digest of every file in `folder`; of a step's, with the record of how it was made."""
-    files = {path.name: sha256_of_file(path) for path in sorted(folder.iterdir())}
-    if record is None:
-        write_json(folder / SEAL_FILE, files)
-    else:
-        write_json(folder / STEP_FILE, {**record, "files": files})
+    files = {name: sha256_of_file(folder / name) for name in sorted(_sealed_names(folder))}
+    write_json(folder / (STEP_FILE if record else SEAL_FILE), {**record, "files": files} if record else files)
 
 
 def is_sealed(folder: Path) -> bool:
     """Whether `folder` holds the files that it was sealed with, as they were, and no others."""
     try:
         step, lone = folder / STEP_FILE, folder / SEAL_FILE
-        digests = json.loads(step.read_text())["files"] if step.exists() else json.loads(lone.read_text())
-        names = {path.name for path in folder.iterdir()} - {STEP_FILE, SEAL_FILE}
-        return names == digests.keys() and all(
-            sha256_of_file(folder / name) == digest for name, digest in digests.items()
-        )
+        sealed = json.loads(step.read_text())["files"] if step.exists() else json.loads(lone.read_text())
+        names = _sealed_names(folder)
+        return bool(names == sealed.keys() and all(sha256_of_file(folder / n) == sealed[n] for n in names))
     except (OSError, ValueError, KeyError, AttributeError):
         return False
+
+
+def _sealed_names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()} - {STEP_FILE, SEAL_FILE}
 
 
 def _refused(path: Path, error: OSError) -> StoreError:
