@@ -13,12 +13,12 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 
 from benchmarks.gpu.part import LEAST_SECONDS, Bench, apart, ended
 from benchmarks.gpu.right import equal
-from benchmarks.gpu.trainings import DETERMINISTIC, Training, ask_for_determinism, recipe_of
+from benchmarks.gpu.trainings import Training, any_kernels, recipe_of
 from benchmarks.textbook.evidence import spread
 from modelyard.steps.train import train_in_child
 
@@ -142,28 +142,22 @@ def deterministic(bench: Bench) -> None:
     without them.
     """
     for architecture, is_deterministic in itertools.product(bench.architectures, (True, False)):
-        kernels = "deterministic" if is_deterministic else "as it is"
+        kernels = "deterministic" if is_deterministic else "any"
         if bench.seconds_left < LEAST_SECONDS:
             break
         with bench.case(f"{architecture}, {kernels}"):
             work = functools.partial(_twice, bench, architecture, kernels)
-            ended(
-                apart(work, DETERMINISTIC if is_deterministic else {}),
-                within=max(1.0, bench.seconds_left - 2),
-            )
+            ended(apart(work), within=max(1.0, bench.seconds_left - 2))
 
 
 def _twice(bench: Bench, architecture: str, kernels: str) -> None:
-    if kernels == "deterministic":
-        ask_for_determinism()
     fp32 = SHORT if bench.is_dry else ("training.precision=fp32",)
-    Training.of(
-        bench, f"warming {architecture} {kernels}", recipe_of(bench, architecture, "sprint", WARMING)
-    ).run()
-    recipe = recipe_of(bench, architecture, "sprint", fp32)
+    warming, recipe = (recipe_of(bench, architecture, "sprint", changes) for changes in (WARMING, fp32))
     pair = [Training.of(bench, f"price {number} {architecture} {kernels}", recipe) for number in range(2)]
-    for training in pair:
-        training.run()
+    with nullcontext() if kernels == "deterministic" else any_kernels():
+        Training.of(bench, f"warming {architecture} {kernels}", warming).run()
+        for training in pair:
+            training.run()
     bench.note(
         f"{architecture}, {kernels}",
         loop=f"{spread([training.record['seconds'] for training in pair], 2)} s",

@@ -35,7 +35,7 @@ def full(bench: Bench) -> None:
     small = Training.of(
         bench, "full small", recipe_of(bench, "rnn", "sprint", [*FEW_EPOCHS, "training.precision=fp32"])
     )
-    seen = kill(big, False, 0.0)
+    seen = kill(big, 0.0)
     before = big.checkpoint.read_bytes()
     for title, room in () if bench.is_dry else (("no room", NOTHING), ("little room", LITTLE)):
         with bench.case(title), held(bench, room):

@@ -11,7 +11,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from benchmarks.gpu.part import Bench, apart, ended
-from benchmarks.gpu.trainings import DETERMINISTIC, Training, peak_memory, recipe_of
+from benchmarks.gpu.trainings import Training, peak_memory, recipe_of
 from modelyard.errors import ModelyardError
 from modelyard.progress import EpochReport
 from modelyard.recipes.cnn import PRESETS
@@ -51,7 +51,7 @@ def trains(bench: Bench) -> None:
 
 
 def same_seed(bench: Bench) -> None:
-    """The same training twice: equal weights, byte for byte? If not, with deterministic kernels?"""
+    """The same training twice: equal weights, byte for byte?"""
     presets = ("sprint",) if bench.is_dry else ("sprint", "quality")
     for preset, architecture in itertools.product(presets, bench.architectures):
         with bench.case(f"{architecture} {preset}"):
@@ -60,16 +60,11 @@ def same_seed(bench: Bench) -> None:
             pair = [
                 Training.of(bench, f"twice {number} {architecture} {preset}", recipe) for number in range(2)
             ]
-            found = {}
-            for is_deterministic in (False, True):
-                ended(started(pair, is_deterministic))
-                found["deterministic_kernels" if is_deterministic else "as_it_is"] = equal(*pair)
-                if found.get("as_it_is") == "equal":
-                    break
-            bench.note(f"{architecture} {preset}", **found)
+            ended(started(pair))
+            bench.note(f"{architecture} {preset}", weights=equal(*pair))
 
 
-def started(trainings: list[Training], is_deterministic: bool, epochs: Path | None = None) -> BaseProcess:
+def started(trainings: list[Training], epochs: Path | None = None) -> BaseProcess:
     """One after the other, from the beginning, in a process; numbers of epochs are written to `epochs`."""
 
     def tell(report: EpochReport) -> None:
@@ -79,11 +74,11 @@ def started(trainings: list[Training], is_deterministic: bool, epochs: Path | No
 
     def work() -> None:
         for training in trainings:
-            training.run_deterministic(tell) if is_deterministic else training.run(tell)
+            training.run(tell)
 
     for training in trainings:
         training.checkpoint.unlink(missing_ok=True)
-    return apart(work, DETERMINISTIC if is_deterministic else {})
+    return apart(work)
 
 
 def equal(first: Training, second: Training) -> str:
@@ -107,37 +102,23 @@ def resume(bench: Bench) -> None:
     wanted = ["training.min_steps=0", f"training.epochs={epochs}", "training.max_train_images=12800"]
     for architecture, precision in RESUMED[1:2] if bench.is_dry else RESUMED:
         recipe = recipe_of(bench, architecture, "sprint", [*wanted, f"training.precision={precision}"])
-        for is_deterministic in (False, True):
-            with bench.case(f"{architecture} {precision}"):
-                whole, cut = (
-                    Training.of(bench, f"resume {kind} {architecture}", recipe) for kind in ("whole", "cut")
-                )
-                reference = started([whole], is_deterministic)
-                seen = kill(cut, is_deterministic, draw.uniform(0, 0.1 if bench.is_dry else 0.6))
-                ended(
-                    apart(
-                        cut.run_deterministic if is_deterministic else cut.run,
-                        DETERMINISTIC if is_deterministic else {},
-                    )
-                )
-                ended(reference)
-                same, kernels = equal(whole, cut), "deterministic" if is_deterministic else "as it is"
-                bench.note(
-                    f"{architecture} {precision}",
-                    killed_after_epoch=seen,
-                    of=epochs,
-                    kernels=kernels,
-                    weights=same,
-                )
-                if same == "equal":
-                    break
+        with bench.case(f"{architecture} {precision}"):
+            whole, cut = (
+                Training.of(bench, f"resume {kind} {architecture}", recipe) for kind in ("whole", "cut")
+            )
+            reference = started([whole])
+            seen = kill(cut, draw.uniform(0, 0.1 if bench.is_dry else 0.6))
+            ended(apart(cut.run))
+            ended(reference)
+            same = equal(whole, cut)
+            bench.note(f"{architecture} {precision}", killed_after_epoch=seen, of=epochs, weights=same)
 
 
-def kill(training: Training, is_deterministic: bool, after: float) -> int | str:
+def kill(training: Training, after: float) -> int | str:
     """SIGKILL, `after` seconds after the first checkpoint was there; how many epochs had been told of."""
     epochs = training.out / "epochs"
     epochs.write_text("")
-    process = started([training], is_deterministic, epochs)
+    process = started([training], epochs)
     while not training.checkpoint.exists() and process.is_alive():
         time.sleep(0.01)
     process.join(after)

@@ -21,18 +21,23 @@ from modelyard.data import batches
 from modelyard.data.datasets import Split
 from modelyard.data.splits import Splits
 from modelyard.recipes.named import make_recipe
+from modelyard.samples import ImageForm
 from modelyard.training import loop
 from modelyard.training.averaging import Averaging
+from modelyard.training.objectives import classification
+from modelyard.training.placement import Single
+from modelyard.training.precision import resolve_device
+from modelyard.training.updates.eager import Eager
 
 FP32 = ("training.precision=fp32",)
 PLACES = (
-    (loop, "augment"),
-    (loop, "_step"),
-    (Averaging, "update"),
+    (classification, "augment"),
+    (Eager, "__call__"),
+    (Averaging, "__call__"),
     (torch.nn.utils, "clip_grad_norm_"),
     (torch.Tensor, "backward"),
 )
-"""What of a step is told apart; the rest of `_step` is forward pass, loss and the optimizer, which torch
+"""What of a step is told apart; the rest of the update is forward pass, loss and the optimizer, which torch
 names itself.
 """
 
@@ -57,9 +62,9 @@ def profiled(bench: Bench) -> None:
             kinds = [ProfilerActivity.CPU, *([] if bench.is_dry else [ProfilerActivity.CUDA])]
             with ExitStack() as patches:
                 for owner, name in PLACES:
-                    patches.enter_context(
-                        mock.patch.object(owner, name, ranged(f"ours: {name}", getattr(owner, name)))
-                    )
+                    title = owner.__name__ if name == "__call__" else name
+                    inside = ranged(f"ours: {title}", getattr(owner, name))
+                    patches.enter_context(mock.patch.object(owner, name, inside))
                 with profile(activities=kinds) as profiler:
                     epoch_ms(bench, recipe, epochs=1)
             bench.note(
@@ -71,7 +76,7 @@ def _attribution(profiler: profile) -> Values:
     """Microseconds a step by what they were spent on. Profiling itself slows the processor's side."""
     averages = profiler.key_averages()
     steps = next(
-        event.count for event in averages if event.key == "ours: _step" and event.device_type.name == "CPU"
+        event.count for event in averages if event.key == "ours: Eager" and event.device_type.name == "CPU"
     )
     on_cpu = [event for event in averages if event.device_type.name == "CPU"]
     kernels = [event for event in averages if event.device_type.name != "CPU" and not _is_range(event.key)]
@@ -190,9 +195,10 @@ def _epoch_seconds(bench: Bench, splits: Splits, side: int) -> list[float]:
         *(["batch_size=32"] if bench.is_dry else []),
     ]
     recipe = make_recipe("cnn", "standard")
-    model, seconds = recipe.model.build((3, side, side), 10), list[float]()
+    model, seconds = recipe.model.build(ImageForm(3, side, side), 10), list[float]()
+    placement = Single(resolve_device(bench.device))
     loop.train(
-        model, splits, recipe.training.override(short), seed=0, device=torch.device(bench.device),
+        model, splits, recipe.training.override(short), seed=0, placement=placement,
         on_epoch=lambda report: seconds.append(report.seconds),
     )  # fmt: skip
     return seconds

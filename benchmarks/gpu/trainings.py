@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import torch
 
@@ -20,14 +21,15 @@ from modelyard.progress import EpochReport
 from modelyard.recipes.named import make_recipe
 from modelyard.recipes.recipe import Recipe
 from modelyard.sources.peek import describe
+from modelyard.training import loop
 from modelyard.training.fitted import RESULT_FILE, WEIGHTS_FILE, open_fitted
 from modelyard.training.job import JOB_FILE, TrainJob, run_job
 from modelyard.training.loop import train
+from modelyard.training.placement import Single
+from modelyard.training.precision import resolve_device
 
 TINY = ("training.max_train_images=64", "training.batch_size=32", "training.min_steps=0")
 """Changes of every recipe in a dry run."""
-DETERMINISTIC = {"CUBLAS_WORKSPACE_CONFIG": ":4096:8"}
-"""cuBLAS reads it when CUDA starts."""
 
 
 def recipe_of(bench: Bench, architecture: str, preset: str, changes: Sequence[str] = ()) -> Recipe:
@@ -36,13 +38,9 @@ def recipe_of(bench: Bench, architecture: str, preset: str, changes: Sequence[st
     return recipe.override([*changes, *(TINY if bench.is_dry else ())])
 
 
-def ask_for_determinism() -> None:
-    """Of this process's kernels: a warning where torch has none; memory that is not yet written is not
-    filled.
-    """
-    torch.backends.cudnn.deterministic = True
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+def any_kernels() -> AbstractContextManager[object]:
+    """Trainings inside take the fastest kernels, whose weights may differ from run to run."""
+    return mock.patch.object(loop, "equal_seeds_equal_weights", nullcontext)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +76,6 @@ class Training:
         """In this process."""
         (self.out / JOB_FILE).write_text(self.job.model_dump_json())
         run_job(self.job, self.out, on_epoch)
-
-    def run_deterministic(self, on_epoch: Callable[[EpochReport], None] = lambda report: None) -> None:
-        """In this process, which stays so; `DETERMINISTIC` has to be set."""
-        ask_for_determinism()
-        self.run(on_epoch)
 
     @property
     def checkpoint(self) -> Path:
@@ -124,9 +117,10 @@ def epoch_ms(bench: Bench, recipe: Recipe, epochs: int = 4) -> list[float]:
     recipe = recipe.override([*wanted, "training.max_train_images=12800"][: 4 if bench.is_dry else 5])
     dataset = open_packed(bench.data, verify=False)
     splits = make_splits(dataset, recipe.data)
-    model = recipe.model.build(dataset.image_shape, len(dataset.classes))
+    model = recipe.model.build(dataset.form, len(dataset.classes))
     reports: list[EpochReport] = []
-    train(model, splits, recipe.training, seed=0, device=torch.device(bench.device), on_epoch=reports.append)
+    placement = Single(resolve_device(bench.device))
+    train(model, splits, recipe.training, seed=0, placement=placement, on_epoch=reports.append)
     steps = -(-min(recipe.training.max_train_images, len(splits.train)) // recipe.training.batch_size)
     return [1e3 * report.seconds / steps for report in reports]
 

@@ -11,7 +11,7 @@ import stat
 import time
 import uuid
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from io import BufferedReader
 from pathlib import Path
@@ -24,7 +24,6 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-SEAL_FILE, STEP_FILE = "sha256.json", "step.json"
 YOUNG_SECONDS = 60.0
 NEEDED_BYTES = 1_000_000
 """With less room neither database can take another record."""
@@ -33,8 +32,12 @@ LONGEST_NAME = 200
 
 def is_plain_name(name: str) -> bool:
     """Whether `name` may be one part of a path: no separator, nothing hidden or unprintable."""
-    is_one_part = not {"/", "\\", ":"} & set(name)
-    return is_one_part and 0 < len(name) <= LONGEST_NAME and name[0] != "." and name.isprintable()
+    return (
+        0 < len(name) <= LONGEST_NAME
+        and name[0] != "."
+        and name.isprintable()
+        and not {"/", "\\", ":"} & set(name)
+    )
 
 
 def open_regular(path: Path) -> BufferedReader:
@@ -82,27 +85,6 @@ def sha256_of_file(path: Path) -> str:
 def sha256_of_json(value: object) -> str:
     """Hex digest of a JSON value, independent of key order."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
-
-
-def seal(folder: Path, record: Mapping[str, object] | None = None) -> None:
-    """Record the digest of every file in `folder`; of a step's, with the record of how it was made."""
-    files = {name: sha256_of_file(folder / name) for name in sorted(_sealed_names(folder))}
-    write_json(folder / (STEP_FILE if record else SEAL_FILE), {**record, "files": files} if record else files)
-
-
-def is_sealed(folder: Path) -> bool:
-    """Whether `folder` holds the files that it was sealed with, as they were, and no others."""
-    try:
-        step, lone = folder / STEP_FILE, folder / SEAL_FILE
-        sealed = json.loads(step.read_text())["files"] if step.exists() else json.loads(lone.read_text())
-        names = _sealed_names(folder)
-        return bool(names == sealed.keys() and all(sha256_of_file(folder / n) == sealed[n] for n in names))
-    except (OSError, ValueError, KeyError, AttributeError):
-        return False
-
-
-def _sealed_names(folder: Path) -> set[str]:
-    return {path.name for path in folder.iterdir()} - {STEP_FILE, SEAL_FILE}
 
 
 def _refused(path: Path, error: OSError) -> StoreError:

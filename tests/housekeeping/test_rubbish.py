@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from modelyard.errors import ConfigError, StoreError
-from modelyard.files import seal
 from modelyard.home import Home
 from modelyard.housekeeping.rubbish import Policy, find_rubbish, parse_age, remove_rubbish
 from modelyard.machine.leases import EVERYTHING, in_use
 from modelyard.registry import versions as registry
 from modelyard.registry.aliases import Move, move_alias
+from modelyard.seals import seal
 from modelyard.tracking import runs
 from tests.bundles import HEIGHT, WIDTH
 from tests.registry.versions import a_version

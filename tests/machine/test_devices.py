@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -95,6 +96,8 @@ def test_who_runs_out_of_patience_holds_nothing(home: Home) -> None:
         assert count == 5
 
 
-def test_a_cuda_device_is_one_slot(home: Home) -> None:
-    with device_slots(home, "cuda", 3) as cuda, device_slots(home, "cpu", 5) as cpu:
-        assert (cuda, cpu) == (1, 5)
+def test_each_cuda_device_is_one_slot(home: Home) -> None:
+    names = ("cuda", "cpu", "cuda:1", "cuda:0", "cuda:1", "cuda:2")
+    with ExitStack() as held:
+        slots = [held.enter_context(device_slots(home, name, 3, patience_s=0.0)) for name in names]
+    assert slots == [1, 3, 1, 0, 0, 1], "cuda is the first card"

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from modelyard.errors import ConfigError, ModelyardError, TrainingError
-from modelyard.files import STEP_FILE, seal
 from modelyard.home import Home
 from modelyard.machine.how import How
 from modelyard.machine.identity import PARENT_VARIABLE, identity
 from modelyard.recipes.named import make_recipe
+from modelyard.seals import STEP_FILE, seal
 from modelyard.steps import closure, step
 from modelyard.steps.nodes import nodes, train_node
 from modelyard.steps.requests import BuildRequest

@@ -10,8 +10,8 @@ import pytest
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.trial import TrialState, create_trial
 
-from modelyard.files import STEP_FILE, seal
 from modelyard.home import Home
+from modelyard.seals import STEP_FILE, seal
 from modelyard.steps.nodes import how_of, train_node
 from modelyard.steps.preparation import prepare
 from modelyard.steps.requests import BuildRequest

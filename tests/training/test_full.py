@@ -13,7 +13,8 @@ from modelyard.data.packed import pack
 from modelyard.errors import TrainingError
 from modelyard.progress import EpochReport
 from modelyard.recipes.named import make_recipe
-from modelyard.training import loop, precision
+from modelyard.samples import ImageForm
+from modelyard.training import precision
 from modelyard.training.fitted import WEIGHTS_FILE
 from modelyard.training.full import told_when_full
 from modelyard.training.job import TrainJob, run_job
@@ -58,18 +59,17 @@ def test_the_checkpoint_stays_and_the_training_goes_on_from_it(
         training=recipe.training.override(changes), seed=0, device="cpu", checkpoint=str(checkpoint),
     )  # fmt: skip
     seen: list[EpochReport] = []
-    step = loop._step
 
-    def full_after_an_epoch(*arguments: object) -> torch.Tensor:
+    def full_after_an_epoch(optimizer: torch.optim.AdamW) -> None:
         if seen:
             raise FULL[0]
-        return step(*arguments)  # type: ignore[arg-type]
+        step(optimizer)
 
-    monkeypatch.setattr(loop, "_step", full_after_an_epoch)
-    with pytest.raises(TrainingError, match=r"lower training\.batch_size"):
+    step = torch.optim.AdamW.step
+    with monkeypatch.context() as patched, pytest.raises(TrainingError, match=r"lower training\.batch_size"):
+        patched.setattr(torch.optim.AdamW, "step", full_after_an_epoch)
         run_job(job, store, seen.append)
     assert checkpoint.exists()
-    monkeypatch.setattr(loop, "_step", step)
     run_job(job, store, seen.append)
     assert [report.epoch for report in seen] == [1, 2, 3]
     assert (store / WEIGHTS_FILE).exists()
@@ -85,7 +85,7 @@ def test_a_probe_that_ran_out_of_memory_is_not_remembered(
 
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
     monkeypatch.setattr(torch.nn.functional, "cross_entropy", full)
-    model = make_recipe("rnn", "smoke").model.build((1, 28, 28), 10)
+    model = make_recipe("rnn", "smoke").model.build(ImageForm(1, 28, 28), 10)
     with pytest.raises(torch.OutOfMemoryError):
         precision.choose_precision(
             model, torch.zeros(2, 1, 28, 28), torch.tensor([0, 1]), tmp_path / "precision.json"

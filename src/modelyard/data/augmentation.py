@@ -29,7 +29,10 @@ class AugmentConfig(Config):
 
 
 def augment(images_BCHW: Tensor, config: AugmentConfig, generator: torch.Generator) -> Tensor:
-    """uint8 pixels in, float32 0..1 out, same shape; each image has its own draw."""
+    """uint8 pixels in, float32 0..1 out, same shape; each image has its own draw.
+
+    A generator of the images' own device draws there: nothing is copied, so no step waits for the one before.
+    """
     if config.rotate or config.scale:
         changed_BCHW = _warped(to_unit_range(images_BCHW), config, generator)
     elif config.shift or config.flip:
@@ -44,11 +47,13 @@ def _moved(images_BCHW: Tensor, config: AugmentConfig, generator: torch.Generato
     batch, channels, height, width = images_BCHW.shape
     device, reach = images_BCHW.device, config.shift
     padded_BCHW = functional.pad(images_BCHW, (reach, reach, reach, reach))
-    offset_2B = torch.randint(0, 2 * reach + 1, (2, batch, 1), generator=generator).to(device)
+    offset_2B = torch.randint(
+        0, 2 * reach + 1, (2, batch, 1), generator=generator, device=generator.device
+    ).to(device)
     columns_W = torch.arange(width, device=device)
     rows_BH, columns_BW = (offset_2B[0] + torch.arange(height, device=device), offset_2B[1] + columns_W)
     if config.flip:
-        mirrored_B1 = (torch.rand(batch, 1, generator=generator) < 0.5).to(device)
+        mirrored_B1 = (_uniform((batch, 1), generator) < 0.5).to(device)
         columns_BW = torch.where(mirrored_B1, offset_2B[1] + columns_W.flip(0), columns_BW)
     places_BP = (rows_BH[:, :, None] * (width + 2 * reach) + columns_BW[:, None, :]).flatten(1)
     places_BCP = places_BP[:, None].expand(-1, channels, -1)
@@ -60,18 +65,19 @@ def _warped(images_BCHW: Tensor, config: AugmentConfig, generator: torch.Generat
     later is sharp.
     """
     batch, _, height, width = images_BCHW.shape
-    uniform_5B = torch.rand(5, batch, generator=generator) * 2 - 1
+    uniform_5B = _uniform((5, batch), generator) * 2 - 1
     angle_B = uniform_5B[0] * math.radians(config.rotate)
     scale_B = 1 + uniform_5B[1] * config.scale
-    mirror_B = torch.where(uniform_5B[4] < 0, -1.0, 1.0) if config.flip else torch.ones(batch)
-    shift_B2 = (
-        (uniform_5B[2:4].T * (config.shift + 0.499)).round() * 2 / torch.tensor((width, height))
-    )  # in the grid's -1..1
+    mirror_B = torch.where(uniform_5B[4] < 0, -1.0, 1.0) if config.flip else torch.ones_like(scale_B)
+    right_B, down_B = (  # in the grid's -1..1
+        (uniform_B * (config.shift + 0.499)).round() * 2 / side
+        for uniform_B, side in zip(uniform_5B[2:4], (width, height), strict=True)
+    )
     cos_B, sin_B = angle_B.cos() * scale_B, angle_B.sin() * scale_B
     theta_B23 = torch.stack(
         [
-            torch.stack([cos_B * mirror_B, -sin_B * height / width, shift_B2[:, 0]], 1),
-            torch.stack([sin_B * mirror_B * width / height, cos_B, shift_B2[:, 1]], 1),
+            torch.stack([cos_B * mirror_B, -sin_B * height / width, right_B], 1),
+            torch.stack([sin_B * mirror_B * width / height, cos_B, down_B], 1),
         ],
         1,
     ).to(images_BCHW.device)
@@ -82,11 +88,14 @@ def _warped(images_BCHW: Tensor, config: AugmentConfig, generator: torch.Generat
 def _erased(images_BCHW: Tensor, side: int, generator: torch.Generator) -> Tensor:
     """A square of `side` pixels, cut off at the border where it hangs over, set to zero."""
     batch, _, height, width = images_BCHW.shape
-    centre_2B1 = torch.rand(2, batch, 1, generator=generator) * torch.tensor((height, width)).reshape(2, 1, 1)
-    start_2B1 = (centre_2B1 - side / 2).round()
-    inside = [
-        (places >= start) & (places < start + side)
-        for places, start in ((torch.arange(height), start_2B1[0]), (torch.arange(width), start_2B1[1]))
-    ]
+    inside = []
+    for uniform_B1, length in zip(_uniform((2, batch, 1), generator), (height, width), strict=True):
+        start_B1 = (uniform_B1 * length - side / 2).round()
+        places_L = torch.arange(length, device=start_B1.device)
+        inside.append((places_L >= start_B1) & (places_L < start_B1 + side))
     square_B1HW = (inside[0][:, None, :, None] & inside[1][:, None, None, :]).to(images_BCHW.device)
     return images_BCHW.masked_fill(square_B1HW, 0.0)
+
+
+def _uniform(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+    return torch.rand(shape, generator=generator, device=generator.device)

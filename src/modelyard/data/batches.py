@@ -1,19 +1,21 @@
-"""Seeded batches from images resident on the device, gathered there. B batch, C channels, H
-height, W width.
+"""Batches of a split's images: resident on the device and gathered there, or streamed from disk.
+
+B batch, C channels, H height, W width, M images of an epoch, N of the split.
 """
 
 from __future__ import annotations
 
 import mmap
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from modelyard.data.datasets import Images, Split
+from modelyard.data.datasets import Samples, Split, evaluated_rows
 from modelyard.machine.memory import available_bytes
 
 READERS, BATCHES_AHEAD = 4, 8
@@ -24,54 +26,73 @@ RESIDENT_SHARE = 0.4
 """Share of the device's free memory that a training split may take."""
 
 
-class ImageFeed:
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Some rows of a split, on the device."""
+
+    rows_B: Tensor
+    """int64, numbers of rows in the split; on the CPU."""
+    inputs: tuple[Tensor, ...]
+    """What the network is called with, batch first; uint8 [B, C, H, W] before an objective's views."""
+    labels_B: Tensor
+    """int64."""
+
+
+class Feed:
     """A split's images on the device as uint8, or streamed from disk where they exceed the memory."""
 
     def __init__(self, split: Split, device: torch.device, *, resident: bool | None = None) -> None:
         self._split, self._device = split, device
         self.labels_N = torch.tensor(split.labels_N, device=device)
         is_resident = split.nbytes < free_bytes(device) * RESIDENT_SHARE if resident is None else resident
-        self._images_NCHW = torch.from_numpy(split.images_NCHW).to(device) if is_resident else None
-        if not is_resident:
-            _expect_random_reads(split.stored_MCHW)
+        self._images_NCHW = torch.from_numpy(split.in_memory).to(device) if is_resident else None
 
     def __len__(self) -> int:
         return len(self.labels_N)
 
-    def rows(self, rows_B: Tensor) -> tuple[Tensor, Tensor]:
-        """uint8 [B, C, H, W] and int64 [B] for int64 row numbers [B]."""
-        if self._images_NCHW is not None:
-            return self._images_NCHW[rows_B], self.labels_N[rows_B]
-        images_BCHW = torch.from_numpy(self._split.gather(rows_B.cpu().numpy())).to(self._device)
-        return images_BCHW, self.labels_N[rows_B]
+    def batches(self, rows: Sequence[Tensor]) -> Iterator[Batch]:
+        """A batch for each int64 tensor of row numbers [B] (on the CPU), in that order."""
+        if self._images_NCHW is None:
+            return self._ahead(rows)
+        # one copy to the device for all of them: each copy would wait for the steps before it
+        placed = torch.split(torch.cat(list(rows)).to(self._device), [len(rows_B) for rows_B in rows])
+        return (self._resident(*pair, self._images_NCHW) for pair in zip(rows, placed, strict=True))
 
-    def batches(self, order_M: Tensor, batch_size: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """Row numbers, images and labels of the rows in `order_M`; a last batch of one is left out (batch
-        norm needs two).
-        """
-        chosen = (rows_B for rows_B in torch.split(order_M.to(self._device), batch_size) if len(rows_B) > 1)
-        return (
-            self._ahead(chosen)
-            if self._images_NCHW is None
-            else ((rows_B, *self.rows(rows_B)) for rows_B in chosen)
-        )
+    def in_order(self, most: int = 512) -> Iterator[Batch]:
+        """All rows, at most `most` at once: fewer where images are large."""
+        size = evaluated_rows(self._split.form, most)
+        for start in range(0, len(self), size):
+            part = slice(start, start + size)
+            images = (
+                torch.from_numpy(self._split.gather(part)).to(self._device)
+                if self._images_NCHW is None
+                else self._images_NCHW[part]
+            )
+            yield Batch(torch.arange(start, start + len(images)), (images,), self.labels_N[part])
 
-    def _ahead(self, chosen: Iterator[Tensor]) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """The same from disk, the next batches being read meanwhile."""
-        waiting: deque[tuple[Tensor, Future[tuple[Tensor, Tensor]]]] = deque()
+    def _resident(self, rows_B: Tensor, placed_B: Tensor, images_NCHW: Tensor) -> Batch:
+        return Batch(rows_B, (images_NCHW[placed_B],), self.labels_N[placed_B])
+
+    def _read(self, rows_B: Tensor) -> Batch:
+        images_BCHW = torch.from_numpy(self._split.gather(rows_B.numpy())).to(self._device)
+        return Batch(rows_B, (images_BCHW,), self.labels_N[rows_B.to(self._device)])
+
+    def _ahead(self, rows: Sequence[Tensor]) -> Iterator[Batch]:
+        """From disk, the next batches being read meanwhile."""
+        _expect_random_reads(self._split.samples)
+        waiting: deque[Future[Batch]] = deque()
         with ThreadPoolExecutor(READERS) as pool:
-            for rows_B in chosen:
-                waiting.append((rows_B, pool.submit(self.rows, rows_B)))
+            for rows_B in rows:
+                waiting.append(pool.submit(self._read, rows_B))
                 if len(waiting) > BATCHES_AHEAD:
-                    first_B, read = waiting.popleft()
-                    yield first_B, *read.result()
-            for rows_B, read in waiting:
-                yield rows_B, *read.result()
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
 
 
-def _expect_random_reads(images_NCHW: Images) -> None:
+def _expect_random_reads(samples: Samples) -> None:
     """Tell the kernel not to read 128 KB around every image of a mapped file."""
-    base: object = images_NCHW
+    base: object = samples
     while isinstance(base, np.ndarray):
         base = base.base
     if isinstance(base, mmap.mmap) and hasattr(mmap, "MADV_RANDOM"):

@@ -1,16 +1,19 @@
-"""What a torch model predicts for images, and the loss it will have once calibrated.
+"""What a torch model predicts for samples, and the loss it will have once calibrated.
 
-B batch, C channels, H height, W width, K classes, N images.
+B batch, K classes, N samples.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from modelyard.data.batches import to_unit_range
-from modelyard.data.datasets import Split, evaluated_rows
+from modelyard.data.batches import Feed, to_unit_range
+from modelyard.data.datasets import Split
 
 TEMPERATURES = tuple(2 ** (step / 8) for step in range(-8, 17))
 """0.5 to 4."""
@@ -20,17 +23,27 @@ def predict_logits(model: nn.Module, split: Split, device: torch.device, batch_s
     """float32 logits [N, K] on the CPU, in evaluation mode; computed in float32 but where autocast says
     otherwise.
     """
+    with evaluation_mode(model):
+        return logits_of(model, Feed(split, device, resident=False), batch_size)
+
+
+def logits_of(forward: Callable[[Tensor], Tensor], feed: Feed, batch_size: int = 512) -> Tensor:
+    """float32 logits [N, K] on the CPU of all images of a feed, in order."""
+    logits: list[Tensor] = []
+    for batch in feed.in_order(batch_size):
+        images_BCHW = to_unit_range(batch.inputs[0]).contiguous(memory_format=torch.channels_last)
+        logits.append(forward(images_BCHW).float())
+    return torch.cat(logits).cpu()
+
+
+@contextmanager
+def evaluation_mode(model: nn.Module) -> Iterator[None]:
+    """No gradients, no dropout, and the mode from before afterwards."""
     was_training = model.training
     model.eval()
-    logits: list[Tensor] = []
-    batch_size = evaluated_rows(split.stored_MCHW.shape[1:], batch_size)
     with torch.inference_mode():
-        for start in range(0, len(split), batch_size):
-            images_BCHW = torch.from_numpy(split.gather(slice(start, start + batch_size))).to(device)
-            images_BCHW = to_unit_range(images_BCHW).contiguous(memory_format=torch.channels_last)
-            logits.append(model(images_BCHW).float().cpu())
+        yield
     model.train(was_training)
-    return torch.cat(logits)
 
 
 def calibrated_loss(logits_NK: Tensor, labels_N: Tensor) -> float:

@@ -11,13 +11,14 @@ from typing import Any
 
 from modelyard.bundle import MANIFEST_BYTES, MANIFEST_FILE, Manifest
 from modelyard.errors import StoreError
-from modelyard.files import STEP_FILE, parse_json, read_regular
+from modelyard.files import parse_json, read_regular
 from modelyard.home import Home
 from modelyard.machine.leases import EVERYTHING, names_in_use
 from modelyard.registry.lineage import last_moves
 from modelyard.registry.versions import Version, model_names, release_folder, versions
 from modelyard.releases.ledger import read_ledger
 from modelyard.releases.pointers import read_pointers
+from modelyard.seals import STEP_FILE
 from modelyard.tracking.runs import steps_of, unfinished_steps
 from modelyard.training.fitted import RESULT_FILE
 from modelyard.training.job import JOB_FILE

@@ -1,8 +1,8 @@
 """One lock of the operating system for each device: trainings never share one, whoever started them.
 
 A CPU has as many slots as usable cores: a training that uses all of them takes all, one of several beside
-each other takes its share. A CUDA device is one slot. The kernel frees the locks of a process however it
-ends.
+each other takes its share. A CUDA device is one slot, with a lock of its own. The kernel frees the locks of a
+process however it ends.
 """
 
 from __future__ import annotations
@@ -23,20 +23,22 @@ POLL_S = 0.05
 
 @contextmanager
 def device_slots(
-    home: Home, kind: str, wanted: int | None = None, patience_s: float = math.inf
+    home: Home, device: str, wanted: int | None = None, patience_s: float = math.inf
 ) -> Iterator[int]:
-    """Hold `wanted` slots (None: all) of the `kind` cpu or cuda; gives how many they are. Waits for its turn.
+    """Hold `wanted` slots (None: all) of `cpu`, `cuda` (the first card) or `cuda:N`; gives how many they are.
 
-    After `patience_s` it gives 0 and holds none. Who waits for several slots keeps those it has and is the
-    only one that takes any, so two can never wait for each other.
+    Waits for its turn. After `patience_s` it gives 0 and holds none. Who waits for several slots keeps those
+    it has and is the only one that takes any, so two can never wait for each other.
     """
-    total = usable_cores() if kind == "cpu" else 1
-    count, taken, until = min(wanted or total, total), 0, time.monotonic() + patience_s
+    kind, _, card = device.partition(":")
+    slots = list(range(usable_cores())) if kind == "cpu" else [int(card or 0)]
+    count, taken, until = min(wanted or len(slots), len(slots)), 0, time.monotonic() + patience_s
     locks = make_folder(home.locks)
-    turn = FileLock(locks / f"device-{kind}.turn", timeout=-1 if patience_s == math.inf else patience_s)
+    name = f"device-{kind}.turn" if kind == "cpu" else f"device-{kind}-{slots[0]}.turn"
+    turn = FileLock(locks / name, timeout=-1 if patience_s == math.inf else patience_s)
     with ExitStack() as held:
         with suppress(Timeout), turn:
-            free = [FileLock(locks / f"device-{kind}-{slot}.lock") for slot in range(total)]
+            free = [FileLock(locks / f"device-{kind}-{slot}.lock") for slot in slots]
             while taken < count:
                 for lock in [lock for lock in free if not lock.is_locked]:
                     try:

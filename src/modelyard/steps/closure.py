@@ -20,7 +20,7 @@ from modelyard.files import sha256_of_file, sha256_of_json
 
 PACKAGE = "modelyard"
 ROOT = Path(__file__).parents[1]
-LEFT_OUT = {"errors", "config", "home", "files", "progress", "terminal", "machine", "steps"}
+LEFT_OUT = {"errors", "config", "home", "files", "seals", "progress", "terminal", "machine", "steps"}
 """Rooms and modules that decide how a step is done, never what comes of it; of `steps` only the body
 counts."""
 CONFIGS = "Config", "Slice"

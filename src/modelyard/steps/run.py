@@ -10,11 +10,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from modelyard.files import STEP_FILE, folder_written_whole, is_sealed, parse_json, seal, sha256_of_file
+from modelyard.files import folder_written_whole, parse_json, sha256_of_file
 from modelyard.home import Home
 from modelyard.machine.devices import device_slots
 from modelyard.machine.how import How
 from modelyard.progress import current_progress
+from modelyard.seals import STEP_FILE, is_sealed, seal
 from modelyard.steps.ahead import import_ahead
 from modelyard.steps.step import Node
 from modelyard.training.precision import resolve_device

@@ -5,26 +5,25 @@ exported.
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
+
+from modelyard.training.protocols import Moment
+from modelyard.training.state import TrainState
 
 
 class Averaging:
-    """Pairs the tensors of a model and of its average once, so that a step costs one call."""
+    """After each step: average = decay * average + (1 - decay) * weights, in one call for all tensors."""
 
-    def __init__(self, average: nn.Module, model: nn.Module) -> None:
-        pairs = list(zip(average.state_dict().values(), model.state_dict().values(), strict=True))
-        self._floats = [pair for pair in pairs if pair[0].is_floating_point()]
-        self._counts = [pair for pair in pairs if not pair[0].is_floating_point()]
+    def __init__(self, state: TrainState, decay: float) -> None:
+        weights = state.network.state_dict()
+        self._averages = list(state.average.values())
+        self._weights = [weights[name] for name in state.average]
+        self._decay = decay
 
     @torch.no_grad()
-    def update(self, decay: float) -> None:
-        """average = decay * average + (1 - decay) * model; counters are copied."""
-        averages: list[Tensor] = [average for average, _ in self._floats]
-        blend = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
-        blend(averages, [value for _, value in self._floats], 0)
-        for average, value in self._counts:
-            average.copy_(value)
+    def __call__(self, state: TrainState, moment: Moment) -> None:
+        blend = get_ema_multi_avg_fn(decay_at(moment.step, self._decay))  # type: ignore[no-untyped-call]
+        blend(self._averages, self._weights, 0)
 
 
 def decay_at(step: int, decay: float) -> float:

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import json
+import logging
 import struct
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import torch
 from safetensors.torch import load, save
-from torch import Tensor, nn
+from torch import Tensor
 
 from modelyard.errors import TrainingError
 from modelyard.files import write_atomically
 
-Progress = dict[str, Any]
+logger = logging.getLogger(__name__)
+SCHEMA = "2"
+"""2: tensors by parameter name; before it, models by role and the optimizer's state by index."""
 MOST_SHARE = 0.02
 """Share of a training's time that its checkpoints may take."""
 
@@ -46,62 +50,42 @@ class Pace:
         self.total += self._cost
 
 
-def save_checkpoint(
-    path: Path,
-    models: dict[str, nn.Module],
-    optimizer: torch.optim.Optimizer,
-    others: dict[str, Tensor],
-    progress: Progress,
-) -> None:
-    """Write models (by role), optimizer state, other tensors (by name) and JSON progress in one replace."""
-    tensors = {
-        f"{role}.{name}": value
-        for role, model in models.items()
-        for name, value in model.state_dict().items()
-    }
-    tensors |= {f"others.{name}": value for name, value in others.items()}
-    for index, state in optimizer.state_dict()["state"].items():
-        tensors |= {
-            f"optimizer.{index}.{name}": value for name, value in state.items() if isinstance(value, Tensor)
-        }
+def save_checkpoint(path: Path, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> None:
+    """Write tensors by name and numbers (JSON) in one replace."""
     contiguous = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
-    write_atomically(path, save(contiguous, {"progress": json.dumps(progress)}))
+    write_atomically(path, save(contiguous, {"schema": SCHEMA, "numbers": json.dumps(numbers)}))
 
 
-def load_checkpoint(
-    path: Path, models: dict[str, nn.Module], optimizer: torch.optim.Optimizer, others: dict[str, Tensor]
-) -> Progress:
-    """Restore in place; gives the progress. Raises: TrainingError when the file is damaged."""
+def is_readable(path: Path) -> bool:
+    """Whether there is a checkpoint of this version; one of another is warned of.
+
+    Raises: TrainingError when the file is damaged.
+    """
+    if not path.exists():
+        return False
+    with told_when_damaged(path):
+        is_ours: bool = _metadata(path.read_bytes()).get("schema") == SCHEMA
+    if not is_ours:
+        logger.warning("checkpoint %s is of another version of modelyard: the training begins anew", path)
+    return is_ours
+
+
+def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Tensors by name and numbers. Raises whatever a damaged file gives: see `told_when_damaged`."""
+    content = path.read_bytes()
+    return load(content), json.loads(_metadata(content)["numbers"])
+
+
+def _metadata(content: bytes) -> dict[str, str]:
+    (header_size,) = struct.unpack("<Q", content[:8])
+    metadata: dict[str, str] = json.loads(content[8 : 8 + header_size])["__metadata__"]
+    return metadata
+
+
+@contextmanager
+def told_when_damaged(path: Path) -> Iterator[None]:
+    """Raises: TrainingError with a remedy where reading or restoring fails inside."""
     try:
-        content = path.read_bytes()
-        tensors = load(content)
-        (header_size,) = struct.unpack("<Q", content[:8])
-        progress: Progress = json.loads(json.loads(content[8 : 8 + header_size])["__metadata__"]["progress"])
-        for role, model in models.items():
-            model.load_state_dict(_below(tensors, role))
-        _restore_optimizer(optimizer, _below(tensors, "optimizer"))
-        for name, value in others.items():
-            value.copy_(_below(tensors, "others")[name])
+        yield
     except Exception as error:
         raise TrainingError(f"checkpoint {path} cannot be used ({error}); delete it to start over") from error
-    return progress
-
-
-def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {
-        name[len(prefix) + 1 :]: value for name, value in tensors.items() if name.startswith(f"{prefix}.")
-    }
-
-
-def _restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
-    state: dict[int, dict[str, Tensor]] = {}
-    for name, value in tensors.items():
-        index, key = name.split(".", 1)
-        state.setdefault(int(index), {})[key] = value
-    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-    for parameter, moments in optimizer.state.items():
-        for key, value in moments.items():
-            if (
-                value.shape == parameter.shape
-            ):  # the parameter's memory format too, or the fused kernel rounds otherwise
-                moments[key] = torch.empty_like(parameter).copy_(value)

@@ -21,6 +21,7 @@ from modelyard.files import write_json
 from modelyard.models import AnyModelConfig
 from modelyard.models.size import ModelSize, measure_size
 from modelyard.progress import EpochReport
+from modelyard.samples import Form
 
 BUILD_FILE, WEIGHTS_FILE, RESULT_FILE = "model.json", "weights.safetensors", "training.json"
 
@@ -39,13 +40,12 @@ class Build(Config):
     """What builds the network that a folder's weights fit."""
 
     model: Annotated[AnyModelConfig, Field(discriminator="architecture")]
-    image_shape: tuple[int, int, int]
-    """Channels, height, width."""
+    form: Form
     classes: tuple[str, ...]
 
     def network(self) -> nn.Module:
         """Untrained. Raises: ConfigError where it is not ours and fails."""
-        return self.model.build(self.image_shape, len(self.classes))
+        return self.model.build(self.form, len(self.classes))
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +60,8 @@ class TorchFitted:
         return predict_logits(self.network, split, torch.device("cpu")).numpy()
 
     def size(self) -> ModelSize:
-        """What a forward pass of one image costs."""
-        return measure_size(self.network, self.build.image_shape)
+        """What a forward pass of one sample costs."""
+        return measure_size(self.network, self.build.form)
 
     def save(self, folder: Path) -> None:
         """Weights and what builds the network that they fit."""

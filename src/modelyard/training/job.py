@@ -19,7 +19,8 @@ from modelyard.models.size import measure_size
 from modelyard.training.fitted import RESULT_FILE, Build, TorchFitted
 from modelyard.training.full import told_when_full
 from modelyard.training.loop import train
-from modelyard.training.precision import resolve_device
+from modelyard.training.placement import Single
+from modelyard.training.precision import card, resolve_device
 from modelyard.training.slices import TrainSlice
 
 JOB_FILE = "job.json"
@@ -51,24 +52,24 @@ def run_job(job: TrainJob, out: Path, on_epoch: OnEpoch) -> None:
     dataset = open_packed(Path(job.data_folder), verify=False)
     device = resolve_device(job.device)
     if isinstance(job.model, CustomConfig):
-        job.model.demand_started(dataset.image_shape, len(dataset.classes))
+        job.model.demand_started(dataset.form, len(dataset.classes))
     torch.manual_seed(job.seed)
     if job.cores:
         torch.set_num_threads(job.cores)
-    build = Build(model=job.model, image_shape=dataset.image_shape, classes=dataset.classes)
+    build = Build(model=job.model, form=dataset.form, classes=dataset.classes)
     model = build.network()
-    size = measure_size(model, dataset.image_shape)
+    size = measure_size(model, dataset.form)
     with told_when_full(device, job.training.batch_size):
         result = train(
-            model, make_splits(dataset, job.data), job.training, seed=job.seed, device=device,
+            model, make_splits(dataset, job.data), job.training, seed=job.seed, placement=Single(device),
             checkpoint=Path(job.checkpoint), probe_memory=cache_folder() / PROBES_FILE, on_epoch=on_epoch,
         )  # fmt: skip
     TorchFitted(result.model, build).save(out)
     record = {
         "history": [asdict(report) for report in result.history], "precision": result.precision,
-        "best_epoch": result.best_epoch, "device": device.type, "size": asdict(size),
+        "best_epoch": result.best_epoch, "device": device.type, "card": card(device), "size": asdict(size),
         "model": job.model.model_dump(mode="json"), "training": job.training.model_dump(mode="json"),
-        "image_shape": dataset.image_shape, "train_images": result.train_images,
+        "image_shape": dataset.form.chw, "train_images": result.train_images,
         "seconds": result.seconds, "checkpoint_seconds": result.checkpoint_seconds,
     }  # fmt: skip
     write_json(out / RESULT_FILE, record)

@@ -1,5 +1,4 @@
-"""The training loop. A run is a pure function of (recipe, data, seed) on a CPU; on CUDA kernels may add in
-any order.
+"""The training loop: a run is a pure function of (recipe, data, seed) on one type of device.
 
 B batch, C channels, H height, W width, K classes, N images.
 """
@@ -12,23 +11,26 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from modelyard.data.augmentation import augment
-from modelyard.data.batches import ImageFeed, to_unit_range
-from modelyard.data.datasets import Split
 from modelyard.data.splits import Splits
 from modelyard.errors import TrainingError
-from modelyard.evaluation.predict import calibrated_loss, predict_logits
+from modelyard.evaluation.predict import evaluation_mode
 from modelyard.progress import EpochReport
-from modelyard.training.averaging import Averaging, decay_at
-from modelyard.training.checkpoint import Pace
-from modelyard.training.config import TrainingConfig, batch_size_for, num_epochs, steps_before
-from modelyard.training.precision import autocast, choose_precision
-from modelyard.training.selection import choose_images, class_weights
+from modelyard.training.checkpoint import (
+    Pace,
+    is_readable,
+    load_checkpoint,
+    save_checkpoint,
+    told_when_damaged,
+)
+from modelyard.training.config import TrainingConfig
+from modelyard.training.kernels import equal_seeds_equal_weights
+from modelyard.training.parts import Parts, first_precision, make_after_steps, make_parts, make_update
+from modelyard.training.placement import Placement
+from modelyard.training.precision import in_precision
+from modelyard.training.protocols import AfterStep, Scores, Update
 from modelyard.training.state import TrainState
 
 
@@ -51,7 +53,7 @@ OnEpoch = Callable[[EpochReport], None]
 
 
 def train(  # noqa: PLR0913 - what a run is a function of, and who is told
-    model: nn.Module, splits: Splits, config: TrainingConfig, *, seed: int, device: torch.device,
+    model: nn.Module, splits: Splits, config: TrainingConfig, *, seed: int, placement: Placement,
     checkpoint: Path | None = None, probe_memory: Path | None = None, on_epoch: OnEpoch = lambda report: None,
 ) -> TrainResult:  # fmt: skip
     """Train `model` and give it back with the weights of the best validation epoch.
@@ -59,129 +61,118 @@ def train(  # noqa: PLR0913 - what a run is a function of, and who is told
     `probe_memory` is the file in which the answers of the precision probe are kept.
 
     Raises: TrainingError for less than two images, or when the loss is not finite; the last good checkpoint
-    stays.
+    stays. DeviceError for a precision that the device lacks.
     """
-    began = time.perf_counter()
-    feed = ImageFeed(_some(splits.train, config.max_train_images or len(splits.train)), device)
-    model = model.to(device).to(memory_format=torch.channels_last)
-    if checkpoint is not None and checkpoint.exists():
-        state = TrainState.restored(model, config.optimizer.build(model), len(feed), checkpoint)
-    else:
-        precision = _first_precision(model, config, feed, probe_memory)
-        state = TrainState.fresh(model, config.optimizer.build(model), len(feed), precision)
-    epochs, pace = num_epochs(config, len(feed)), Pace()
-    began -= sum(report.seconds for report in state.history)
-    while len(state.history) < epochs and not _is_stale(state, config):
-        report = _epoch(state, config, feed, splits.validation, (seed, epochs))
-        state.history.append(report)
-        if state.best is report:
-            state.models["best"].load_state_dict(state.models["average"].state_dict())
-        if checkpoint is not None and pace.is_due():
-            with pace:
-                state.save(checkpoint)
-        on_epoch(report)
-    assert state.best is not None
+    began, pace = time.perf_counter(), Pace()
+    with equal_seeds_equal_weights(placement.device):
+        parts = make_parts(splits, config, seed, placement)
+        state = _begun(model, config, parts, checkpoint, probe_memory)
+        update, after = make_update(state, config, parts), make_after_steps(state, config)
+        began -= sum(report.seconds for report in state.history)
+        while not placement.agree(_is_over(state, config, parts)):
+            report = _epoch(state, parts, update, after)
+            state.history.append(report)
+            if checkpoint is not None and placement.agree(pace.is_due()):
+                with pace:
+                    _save(state, placement, checkpoint)
+            on_epoch(report)
+        state.network.load_state_dict(state.best)
+    best = state.best_report
+    assert best is not None
     seconds = time.perf_counter() - began
     return TrainResult(
-        state.models["best"].eval(),
-        state.history,
-        state.precision,
-        state.best.epoch,
-        len(feed),
-        seconds,
-        pace.total,
+        model.eval(), state.history, state.precision, best.epoch, len(parts.feed), seconds, pace.total
     )
 
 
-def _some(split: Split, count: int) -> Split:
-    """At most `count` images, evenly spaced: those of a folder come class by class. Raises: TrainingError."""
-    if min(count, len(split)) < 2:  # batch norm has no variance of one
-        raise TrainingError(
-            f"expected at least 2 images to train on, received {min(count, len(split))}; allow or add more"
-        )
-    return split.take(np.arange(count) * len(split) // count) if count < len(split) else split
+def _begun(
+    model: nn.Module, config: TrainingConfig, parts: Parts, checkpoint: Path | None, memory: Path | None
+) -> TrainState:
+    """Before the first epoch, or after the last one of the checkpoint. Raises: TrainingError."""
+    network = parts.placement.place(parts.objective.network(model))
+    optimizer, device = config.optimizer.build(network), parts.placement.device
+    state = TrainState.fresh(network, optimizer, len(parts.feed), averaged=config.ema_decay > 0)
+    if checkpoint is not None and parts.placement.agree(is_readable(checkpoint)):
+        with told_when_damaged(checkpoint):
+            tensors, numbers = load_checkpoint(checkpoint)
+            parts.placement.restore(state, tensors)
+            state.load_numbers(numbers, device)
+    else:
+        state.use(parts.placement.agree(first_precision(network, config, parts, memory)), device)
+    return state
 
 
-def _first_precision(model: nn.Module, config: TrainingConfig, feed: ImageFeed, memory: Path | None) -> str:
-    """The recipe's, or what suits this machine best."""
-    if config.precision != "auto":
-        return config.precision
-    images_BCHW, labels_B = feed.rows(torch.arange(min(batch_size_for(config, len(feed)), len(feed))))
-    images_BCHW = to_unit_range(images_BCHW).contiguous(memory_format=torch.channels_last)
-    return choose_precision(model, images_BCHW, labels_B, memory)
+def _save(state: TrainState, placement: Placement, checkpoint: Path) -> None:
+    tensors = placement.whole(state)
+    if placement.rank == 0:
+        save_checkpoint(checkpoint, tensors, state.numbers())
 
 
-def _is_stale(state: TrainState, config: TrainingConfig) -> bool:
-    best = state.best
-    return bool(config.patience and best and len(state.history) - best.epoch >= config.patience)
+def _is_over(state: TrainState, config: TrainingConfig, parts: Parts) -> bool:
+    """All epochs are done, or the last ones were no better."""
+    best, done = state.best_report, len(state.history)
+    is_stale = best is not None and 0 < config.patience <= done - best.epoch
+    return done >= parts.plan.epochs or is_stale
 
 
 def _epoch(
-    state: TrainState, config: TrainingConfig, feed: ImageFeed, validation: Split, plan: tuple[int, int]
+    state: TrainState, parts: Parts, update: Update, after_steps: tuple[AfterStep, ...]
 ) -> EpochReport:
-    """One pass and its validation; `plan` is (seed, epochs). All randomness follows from (seed, epoch)."""
-    started, epoch = time.perf_counter(), len(state.history)
-    seed, epochs = plan
-    epoch_seed = seed * 1_000_003 + epoch
-    torch.manual_seed(epoch_seed)  # dropout
-    generator = torch.Generator().manual_seed(epoch_seed)
-    model, losses = (state.models["model"].train(), torch.zeros((), device=feed.labels_N.device))
-    averaging = Averaging(state.models["average"], model)
-    forward = torch.compile(model) if config.compile else model
-    first, steps = (steps_before(config, len(feed), number) for number in (epoch, epochs))
-    balanced_N = feed.labels_N if config.sampling == "balanced" else None
-    order_M = choose_images(state.losses_N, config.hard_share if epoch else 1.0, generator, balanced_N)
-    weights_K = class_weights(feed.labels_N, config.class_weights) if balanced_N is None else None
-    step = first
-    for rows_B, images_BCHW, labels_B in feed.batches(order_M, batch_size_for(config, len(feed))):
-        rate = config.optimizer.rate_at(step, steps)
-        augmented_BCHW = augment(images_BCHW, config.augment, generator)
-        losses_B = _step(forward, state, (augmented_BCHW, labels_B, weights_K), config, rate)
-        state.losses_N[rows_B] = losses_B
-        losses += losses_B.mean()
-        averaging.update(decay_at(step, config.ema_decay))
-        step += 1
-    train_loss = losses.item() / max(1, step - first)
-    if not math.isfinite(train_loss):
-        raise TrainingError(
-            f"the loss of epoch {epoch + 1} is not finite ({train_loss}); lower "
-            "training.optimizer.learning_rate"
-            f" (now {config.optimizer.learning_rate:g}); the checkpoint of {epoch} good epochs is kept"
-        )
-    with autocast(state.precision, feed.labels_N.device):
-        logits_NK = predict_logits(state.models["average"], validation, feed.labels_N.device)
-    labels_N = torch.tensor(validation.labels_N)
-    seconds = time.perf_counter() - started
+    """One pass and its validation. All randomness follows from (seed, epoch)."""
+    started, epoch, placement = time.perf_counter(), len(state.history), parts.placement
+    order_draw, draw = _generators(parts.seed, epoch, placement.device)
+    batches = parts.sampler.batches(epoch, state.losses_N, order_draw)
+    shares, losses = [placement.share(rows_B) for rows_B in batches], list[Tensor]()
+    state.network.train()
+    for batch, moment in zip(parts.feed.batches(shares), parts.plan.moments(epoch, draw), strict=True):
+        losses.append(update(state, batch, moment))
+        for after in after_steps:
+            after(state, moment)
+    train_loss = _take_over(state, shares, losses, parts)
+    scores = _validated(state, parts)
+    seconds, steps = time.perf_counter() - started, len(losses)
+    left = len(parts.plan.rates) - parts.plan.before(epoch + 1)
     return EpochReport(
-        epoch + 1, epochs, train_loss, functional.cross_entropy(logits_NK, labels_N).item(),
-        (logits_NK.argmax(1) == labels_N).float().mean().item(), rate, seconds,
-        seconds * (steps - step) / max(1, step - first), calibrated_loss(logits_NK, labels_N),
+        epoch + 1, parts.plan.epochs, train_loss, scores.validation_loss, scores.validation_accuracy,
+        parts.plan.rates[moment.step], seconds, seconds * left / steps, scores.calibrated_loss,
     )  # fmt: skip
 
 
-Batch = tuple[Tensor, Tensor, Tensor | None]
-"""Images [B, C, H, W], labels [B], and what each class counts [K]."""
+def _generators(seed: int, epoch: int, device: torch.device) -> tuple[torch.Generator, torch.Generator]:
+    """What draws the order of rows, and the views, on the device; on a CPU they are one."""
+    epoch_seed = seed * 1_000_003 + epoch
+    torch.manual_seed(epoch_seed)  # dropout
+    order = torch.Generator().manual_seed(epoch_seed)
+    return order, order if device.type == "cpu" else torch.Generator(device).manual_seed(epoch_seed)
 
 
-def _step(
-    forward: Callable[[Tensor], Tensor], state: TrainState, batch: Batch, config: TrainingConfig, rate: float
-) -> Tensor:
-    """One optimizer step; gives the detached losses [B], weighted."""
-    images_BCHW, labels_B, weights_K = batch
-    model, optimizer = state.models["model"], state.optimizer
-    with autocast(state.precision, images_BCHW.device):
-        logits_BK = forward(images_BCHW.contiguous(memory_format=torch.channels_last))
-    losses_B = functional.cross_entropy(
-        logits_BK.float(), labels_B, label_smoothing=config.label_smoothing, reduction="none"
-    )
-    if weights_K is not None:
-        losses_B = losses_B * weights_K[labels_B]
-    optimizer.zero_grad(set_to_none=True)
-    state.scaler.scale(losses_B.mean()).backward()  # type: ignore[no-untyped-call]
-    state.scaler.unscale_(optimizer)
-    nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm)
-    for group in optimizer.param_groups:
-        group["lr"] = rate
-    state.scaler.step(optimizer)
-    state.scaler.update()
-    return losses_B.detach()
+def _take_over(state: TrainState, shares: list[Tensor], losses: list[Tensor], parts: Parts) -> float:
+    """Remember the loss of each row, the last of those that came twice; gives the mean over the steps.
+
+    Raises: TrainingError when it is not finite.
+    """
+    losses_M = torch.cat(losses).cpu()
+    state.losses_N.numpy()[torch.cat(shares).numpy()] = losses_M.numpy()
+    total = torch.zeros(())
+    for losses_B in torch.split(losses_M, [len(rows_B) for rows_B in shares]):
+        total += losses_B.mean()
+    train_loss = parts.placement.agree(total.item() / len(losses))
+    if not math.isfinite(train_loss):
+        done = len(state.history)
+        raise TrainingError(
+            f"the loss of epoch {done + 1} is not finite ({train_loss}); lower "
+            f"training.optimizer.learning_rate (now {max(parts.plan.rates):g}); the checkpoint of {done} "
+            "good epochs is kept"
+        )
+    return train_loss
+
+
+def _validated(state: TrainState, parts: Parts) -> Scores:
+    """Of the average, which is kept where it is the best so far."""
+    network = in_precision(state.network, state.precision, parts.placement.device)
+    with state.averaged():
+        with evaluation_mode(state.network):
+            scores = parts.placement.agree(parts.objective.validate(network, parts.validation))
+        if state.best_report is None or scores.calibrated_loss < state.best_report.calibrated_loss:
+            state.keep()
+    return scores

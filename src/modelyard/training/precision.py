@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import time
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Literal
@@ -25,20 +26,67 @@ NEEDED_GAIN = 1.1
 
 
 def resolve_device(name: str) -> torch.device:
-    """`auto`, `cpu` or `cuda`. Raises: DeviceError when a named device is not there."""
-    if name not in ("auto", "cpu", "cuda"):
-        raise DeviceError(f"--device expects auto, cpu or cuda, received {name!r}")
-    if name == "cuda" and not torch.cuda.is_available():
+    """`auto`, `cpu`, `cuda` or `cuda:N`; the first card where none is numbered.
+
+    Raises: DeviceError when a named device is not there.
+    """
+    kind, _, index = name.partition(":")
+    if name not in ("auto", "cpu", "cuda") and not (kind == "cuda" and index.isdecimal()):
+        raise DeviceError(f"--device expects auto, cpu, cuda or cuda:N, received {name!r}")
+    if name == "cpu" or (name == "auto" and not torch.cuda.is_available()):
+        return torch.device("cpu")
+    if not torch.cuda.is_available():
         raise DeviceError(
-            "--device cuda: torch sees no CUDA device; use --device cpu or mend the driver (modelyard doctor)"
+            f"--device {name}: torch sees no CUDA device; use --device cpu or mend the driver "
+            "(modelyard doctor)"
         )
-    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+    cards, number = torch.cuda.device_count(), int(index or 0)
+    if number >= cards:
+        raise DeviceError(
+            f"--device expects cuda:0{f' to cuda:{cards - 1}' * (cards > 1)}, since torch sees {cards} CUDA "
+            f"device{'s' * (cards > 1)}, received {name!r}; name one of them, or auto"
+        )
+    return torch.device("cuda", number)
+
+
+def card(device: torch.device) -> dict[str, str | int] | None:
+    """Index and name of a CUDA device."""
+    if device.type != "cuda":
+        return None
+    return {"index": device.index or 0, "name": torch.cuda.get_device_name(device)}
+
+
+def check_precision(precision: str, device: torch.device) -> None:
+    """Raises: DeviceError where a card would only emulate bf16, which is slower than fp32."""
+    if precision == "bf16" and device.type == "cuda" and not _has_bf16(device):
+        raise DeviceError(
+            f"training.precision: expected fp32 or fp16, since {torch.cuda.get_device_name(device)} only "
+            "emulates bf16, received bf16; --set training.precision=fp16"
+        )
+
+
+def _has_bf16(device: torch.device) -> bool:
+    """Devices before Ampere only emulate it."""
+    with torch.cuda.device(device):
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
 
 
 def autocast(precision: str, device: torch.device) -> AbstractContextManager[None]:
     """The context in which forward passes run; `precision` is fp32, bf16 or fp16."""
     kinds = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
     return torch.autocast(device.type, kinds[precision], enabled=precision != "fp32")
+
+
+def in_precision(
+    network: Callable[..., Tensor], precision: str, device: torch.device
+) -> Callable[..., Tensor]:
+    """`network`, called in that precision."""
+
+    def forward(*inputs: Tensor) -> Tensor:
+        with autocast(precision, device):
+            return network(*inputs)
+
+    return forward
 
 
 def choose_precision(
@@ -70,19 +118,17 @@ def choose_precision(
 def probe_precision(model: nn.Module, images_BCHW: Tensor, labels_B: Tensor) -> str:
     """fp32 or a 16-bit type, whichever trains a copy of `model` faster on this machine (about one second)."""
     random_state = torch.get_rng_state()
-    # CUDA devices before Ampere only emulate bf16
-    half = (
-        "fp16"
-        if images_BCHW.is_cuda and not torch.cuda.is_bf16_supported(including_emulation=False)
-        else "bf16"
-    )
+    half = "fp16" if images_BCHW.is_cuda and not _has_bf16(images_BCHW.device) else "bf16"
     speed = {name: _steps_per_second(model, images_BCHW, labels_B, name) for name in ("fp32", half)}
     torch.set_rng_state(random_state)
     return half if speed[half] > NEEDED_GAIN * speed["fp32"] else "fp32"
 
 
 def _steps_per_second(model: nn.Module, images_BCHW: Tensor, labels_B: Tensor, precision: str) -> float:
-    scratch = copy.deepcopy(model).train()
+    scratch = copy.deepcopy(model)
+    for module in scratch.modules():
+        if isinstance(module, nn.RNNBase):
+            module.flatten_parameters()  # a copy is not laid out as cuDNN wants it
 
     def step() -> None:
         with autocast(precision, images_BCHW.device):
@@ -90,9 +136,10 @@ def _steps_per_second(model: nn.Module, images_BCHW: Tensor, labels_B: Tensor, p
         functional.cross_entropy(logits_BK.float(), labels_B).backward()  # type: ignore[no-untyped-call]
 
     try:
+        with torch.no_grad(), autocast(precision, images_BCHW.device):
+            scratch.eval()(images_BCHW)  # as each epoch is validated
+        scratch.train()
         step()  # warm-up: kernels are chosen on the first call
-        with torch.inference_mode(), autocast(precision, images_BCHW.device):
-            copy.deepcopy(model).eval()(images_BCHW)  # as each epoch is validated
     except torch.OutOfMemoryError:  # says nothing of speed, and must not be remembered
         raise
     except RuntimeError:  # some CPUs have no bf16 kernel for a layer
@@ -101,6 +148,6 @@ def _steps_per_second(model: nn.Module, images_BCHW: Tensor, labels_B: Tensor, p
     while (elapsed := time.perf_counter() - start) < PROBE_SECONDS:
         step()
         if images_BCHW.is_cuda:
-            torch.cuda.synchronize()
+            torch.cuda.synchronize(images_BCHW.device)
         count += 1
     return count / elapsed

@@ -1,67 +1,106 @@
-"""Everything a training is at the end of an epoch: what a checkpoint holds."""
+"""Everything a training is at the end of an epoch: tensors by parameter name, and plain numbers."""
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from modelyard.progress import EpochReport
-from modelyard.training.checkpoint import load_checkpoint, save_checkpoint
+
+Tensors = dict[str, Tensor]
 
 
 @dataclass(slots=True)
 class TrainState:
-    """Models by role, optimizer, loss scale, precision, what each image cost last and the epochs so far."""
+    """Weights, optimizer, loss scale, precision, what each image cost last and the epochs so far."""
 
-    models: dict[str, nn.Module]
-    """`model` is trained, `average` is the mean of its weights, `best` the average of the best validation
-    epoch.
-    """
+    network: nn.Module
+    """What is trained."""
     optimizer: torch.optim.Optimizer
     scaler: torch.amp.GradScaler
     precision: str
     losses_N: Tensor
-    """The last training loss of each of N images; infinite where one was not seen yet."""
+    """The last training loss of each of N images, on the CPU; infinite where one was not seen yet."""
+    average: Tensors
+    """The mean of the network's floating-point weights; empty where none is kept."""
+    best: Tensors = field(default_factory=dict)
+    """All weights as they were evaluated in the best epoch; empty before the first."""
     history: list[EpochReport] = field(default_factory=list)
 
     @classmethod
     def fresh(
-        cls, model: nn.Module, optimizer: torch.optim.Optimizer, num_images: int, precision: str
+        cls, network: nn.Module, optimizer: torch.optim.Optimizer, num_samples: int, *, averaged: bool
     ) -> TrainState:
-        """Before the first epoch. fp16 needs its loss scaled (Micikevicius et al. 2018)."""
-        models = {"model": model, "average": copy.deepcopy(model), "best": copy.deepcopy(model)}
-        device = next(model.parameters()).device
-        scaler = torch.amp.GradScaler(device.type, enabled=precision == "fp16")
-        return cls(models, optimizer, scaler, precision, torch.full((num_images,), torch.inf, device=device))
+        """Before the first epoch, in fp32."""
+        weights = network.state_dict().items() if averaged else ()
+        average = {name: value.clone() for name, value in weights if value.is_floating_point()}
+        scaler, losses_N = torch.amp.GradScaler(enabled=False), torch.full((num_samples,), torch.inf)
+        return cls(network, optimizer, scaler, "fp32", losses_N, average)
 
-    @classmethod
-    def restored(
-        cls, model: nn.Module, optimizer: torch.optim.Optimizer, num_images: int, path: Path
-    ) -> TrainState:
-        """After the last epoch of a checkpoint, in its precision. Raises: TrainingError when the file is
-        damaged.
-        """
-        state = cls.fresh(model, optimizer, num_images, "fp32")
-        progress = load_checkpoint(path, state.models, optimizer, {"losses": state.losses_N})
-        state.precision = progress["precision"]
-        state.history = [EpochReport(**report) for report in progress["history"]]
-        state.scaler = torch.amp.GradScaler(state.losses_N.device.type, enabled=state.precision == "fp16")
-        state.scaler.load_state_dict(progress["scaler"])
-        return state
+    def use(self, precision: str, device: torch.device) -> None:
+        """Go on in fp32, bf16 or fp16, which needs its loss scaled (Micikevicius et al. 2018)."""
+        self.precision = precision
+        self.scaler = torch.amp.GradScaler(device.type, enabled=precision == "fp16")
 
-    def save(self, path: Path) -> None:
-        """Write the checkpoint in one replace."""
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
+        """The network has its average's weights. They are copied: what a kernel has laid out stays there."""
+        weights = self.network.state_dict()
+        own = {name: weights[name].clone() for name in self.average}
+        _copy(self.average, weights)
+        yield
+        _copy(own, weights)
+
+    def keep(self) -> None:
+        """The network's weights are the best so far."""
+        self.best = {name: value.clone() for name, value in self.network.state_dict().items()}
+
+    def tensors(self) -> Tensors:
+        """All of them by name: `model.`, `average.`, `best.`, `optimizer.<moment>.` and `losses`."""
+        return {
+            **_named("model", self.network.state_dict()),
+            **_named("average", self.average),
+            **_named("best", self.best),
+            **_named("optimizer", {f"{moment}.{name}": value for moment, name, value in self._moments()}),
+            "losses": self.losses_N,
+        }
+
+    def numbers(self) -> dict[str, Any]:
+        """What is no tensor, as JSON."""
         history = [asdict(report) for report in self.history]
-        progress = {"history": history, "precision": self.precision, "scaler": self.scaler.state_dict()}
-        save_checkpoint(path, self.models, self.optimizer, {"losses": self.losses_N}, progress)
+        return {"history": history, "precision": self.precision, "scaler": self.scaler.state_dict()}
+
+    def load(self, tensors: Tensors) -> None:
+        """Take over what `tensors` gave. Raises: KeyError, RuntimeError where it is of another network."""
+        self.network.load_state_dict(_below(tensors, "model"))
+        _copy({name: tensors[f"average.{name}"] for name in self.average}, self.average)
+        self.losses_N.copy_(tensors["losses"])
+        weights = self.network.state_dict()
+        self.best = {name: value.to(weights[name].device) for name, value in _below(tensors, "best").items()}
+        parameters = dict(self.network.named_parameters())
+        for name, value in _below(tensors, "optimizer").items():
+            moment, _, parameter = name.partition(".")
+            self.optimizer.state[parameters[parameter]][moment] = _like(parameters[parameter], value)
+
+    def load_numbers(self, numbers: dict[str, Any], device: torch.device) -> None:
+        """Take over what `numbers` gave."""
+        self.history = [EpochReport(**report) for report in numbers["history"]]
+        self.use(numbers["precision"], device)
+        self.scaler.load_state_dict(numbers["scaler"])
+
+    def _moments(self) -> Iterator[tuple[str, str, Tensor]]:
+        for name, parameter in self.network.named_parameters():
+            for moment, value in self.optimizer.state.get(parameter, {}).items():
+                if isinstance(value, Tensor):
+                    yield moment, name, value
 
     @property
-    def best(self) -> EpochReport | None:
+    def best_report(self) -> EpochReport | None:
         """The epoch whose weights are kept; None before the first."""
         return kept_epoch(self.history) if self.history else None
 
@@ -69,3 +108,25 @@ class TrainState:
 def kept_epoch(history: Sequence[EpochReport]) -> EpochReport:
     """The first of those with the lowest calibrated loss. Raises: ValueError when there is none."""
     return min(history, key=lambda report: report.calibrated_loss)
+
+
+@torch.no_grad()
+def _copy(values: Tensors, into: Tensors) -> None:
+    for name, value in values.items():
+        into[name].copy_(value)
+
+
+def _like(parameter: Tensor, value: Tensor) -> Tensor:
+    """On its device, and with its memory format, or the fused kernel rounds otherwise."""
+    same = value.shape == parameter.shape
+    return torch.empty_like(parameter.detach()).copy_(value) if same else value.to(parameter.device)
+
+
+def _named(prefix: str, tensors: Tensors) -> Tensors:
+    return {f"{prefix}.{name}": value for name, value in tensors.items()}
+
+
+def _below(tensors: Tensors, prefix: str) -> Tensors:
+    return {
+        name[len(prefix) + 1 :]: value for name, value in tensors.items() if name.startswith(f"{prefix}.")
+    }

@@ -28,10 +28,11 @@ from modelyard.home import cache_folder
 from modelyard.machine.memory import available_bytes
 from modelyard.models.size import measure_size
 from modelyard.training.config import TrainingConfig, batch_size_for, num_epochs
+from modelyard.training.drawing import num_chosen
 from modelyard.training.job import PROBES_FILE, SPINS, TrainJob, answers
 from modelyard.training.loop import TrainResult, train
+from modelyard.training.placement import Single
 from modelyard.training.precision import PROBE_SECONDS, autocast, resolve_device
-from modelyard.training.selection import num_chosen
 
 FEW, STEP_SECONDS, SLOW_SECONDS = 4, 0.15, 0.6
 """Images of the first steps; how long a step of the others may take: it has fewer images where they are
@@ -93,8 +94,8 @@ def _trial(job: TrainJob) -> tuple[float, float, float]:
         torch.set_num_threads(job.cores)
     dataset = open_packed(Path(job.data_folder), verify=False)
     splits, device = make_splits(dataset, job.data), resolve_device(job.device)
-    model = job.model.build(dataset.image_shape, len(dataset.classes))
-    activations = measure_size(model, dataset.image_shape).activation_bytes
+    model = job.model.build(dataset.form, len(dataset.classes))
+    activations = measure_size(model, dataset.form).activation_bytes
     images = min(len(splits.train), job.training.max_train_images or len(splits.train))
     batch = min(images, batch_size_for(job.training, images))
 
@@ -119,7 +120,7 @@ def _trial(job: TrainJob) -> tuple[float, float, float]:
             splits.test,
         )
         config = TrainingConfig.model_validate(job.training.model_dump() | changes)
-        result = train(model, few, config, seed=job.seed, device=device, probe_memory=memory)
+        result = train(model, few, config, seed=job.seed, placement=Single(device), probe_memory=memory)
         return (
             result,
             min(report.seconds for report in result.history) / count,
@@ -134,7 +135,7 @@ def _trial(job: TrainJob) -> tuple[float, float, float]:
         result, step, high = steps(
             rows, count, 4, precision, cache_folder() / PROBES_FILE if rows == batch else None
         )
-    epochs, most = num_epochs(job.training, images), evaluated_rows(dataset.image_shape)
+    epochs, most = num_epochs(job.training, images), evaluated_rows(dataset.form)
     held_out = min(len(splits.validation), 2 * rows, most)
     began = time.perf_counter()
     with autocast(result.precision, device):

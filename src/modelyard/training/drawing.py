@@ -1,0 +1,38 @@
+"""What samplers have in common: how many rows, which are hard, and the batches. N images, M chosen."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+HARD_PART = 0.5
+"""Of the images that a hard selection chooses; the rest is drawn from all others, so that none is forgotten
+and no wrong label rules.
+"""
+
+
+def num_chosen(num_samples: int, share: float) -> int:
+    """How many images an epoch after the first has, at least two."""
+    return min(num_samples, max(2, round(num_samples * share)))
+
+
+def num_batches(num_samples: int, batch_size: int) -> int:
+    """Batches of `cut`."""
+    full, rest = divmod(num_samples, batch_size)
+    return full + (rest > 1)
+
+
+def cut(order_M: Tensor, batch_size: int) -> list[Tensor]:
+    """Row numbers as batches; a last batch of one is left out (batch norm needs two)."""
+    return [rows_B for rows_B in torch.split(order_M, batch_size) if len(rows_B) > 1]
+
+
+def hard_and_others(losses_N: Tensor, count: int, hard_part: float, draw: torch.Generator) -> Tensor:
+    """`count` different rows [M], `hard_part` of them those with the largest loss, the rest drawn.
+
+    Both parts are sorted by row before the draw: what is drawn depends on which images are hard, never on the
+    order of their losses, which rounding (and so the number of processes or the device) changes.
+    """
+    order_N, hard = losses_N.argsort(descending=True, stable=True), round(count * hard_part)
+    hard_H, others = order_N[:hard].sort().values, order_N[hard:].sort().values
+    return torch.cat([hard_H, others[torch.randperm(len(others), generator=draw)[: count - hard]]])

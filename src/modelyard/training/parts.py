@@ -1,0 +1,109 @@
+"""What a recipe's training part means: the objective, the sampler, the plan, the update. N images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from modelyard.data.batches import Feed, to_unit_range
+from modelyard.data.datasets import Split
+from modelyard.data.splits import Splits
+from modelyard.errors import TrainingError
+from modelyard.training.averaging import Averaging
+from modelyard.training.config import TrainingConfig, batch_size_for
+from modelyard.training.objectives import AnyObjective
+from modelyard.training.objectives.classification import Classification, class_weights
+from modelyard.training.placement import Placement
+from modelyard.training.plan import TrainingPlan
+from modelyard.training.precision import check_precision, choose_precision, in_precision
+from modelyard.training.protocols import AfterStep
+from modelyard.training.samplers import AnySampler
+from modelyard.training.samplers.balanced import Balanced
+from modelyard.training.samplers.hard import Hard
+from modelyard.training.samplers.shuffled import Shuffled
+from modelyard.training.state import TrainState
+from modelyard.training.updates import AnyUpdate
+from modelyard.training.updates.eager import Eager
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a training is made of, but for its state."""
+
+    feed: Feed
+    validation: Feed
+    objective: AnyObjective
+    sampler: AnySampler
+    plan: TrainingPlan
+    placement: Placement
+    seed: int
+
+
+def make_parts(splits: Splits, config: TrainingConfig, seed: int, placement: Placement) -> Parts:
+    """For these images. Raises: TrainingError for less than two; DeviceError for a precision that is not
+    there.
+    """
+    check_precision(config.precision, placement.device)
+    train = _some(splits.train, config.max_train_images or len(splits.train))
+    feed = Feed(train, placement.device)
+    # evaluated from memory where each copy to the device would wait for the steps before it
+    validation = Feed(splits.validation, placement.device, resident=_is_resident(placement))
+    sampler = make_sampler(config, feed)
+    plan = TrainingPlan.of(config, len(feed), sampler)
+    return Parts(feed, validation, make_objective(config, feed), sampler, plan, placement, seed)
+
+
+def _is_resident(placement: Placement) -> bool | None:
+    return None if placement.device.type == "cuda" else False
+
+
+def _some(split: Split, count: int) -> Split:
+    """At most `count` images, evenly spaced: those of a folder come class by class. Raises: TrainingError."""
+    if min(count, len(split)) < 2:  # batch norm has no variance of one
+        raise TrainingError(
+            f"expected at least 2 images to train on, received {min(count, len(split))}; allow or add more"
+        )
+    return split.take(np.arange(count) * len(split) // count) if count < len(split) else split
+
+
+def make_objective(config: TrainingConfig, feed: Feed) -> AnyObjective:
+    """Where sampling balances the classes already, no weight is left to do so."""
+    is_weighed = config.class_weights == "balanced" and config.sampling == "natural"
+    weights_K = class_weights(feed.labels_N) if is_weighed else None
+    return Classification(config.augment, config.label_smoothing, weights_K)
+
+
+def make_sampler(config: TrainingConfig, feed: Feed) -> AnySampler:
+    """Each class as often as it occurs or all equally often; all images, or hard ones and some others."""
+    batch_size = batch_size_for(config, len(feed))
+    if config.sampling == "balanced":
+        return Balanced(feed.labels_N.cpu(), batch_size, config.hard_share)
+    if config.hard_share < 1:
+        return Hard(len(feed), batch_size, config.hard_share)
+    return Shuffled(len(feed), batch_size)
+
+
+def make_update(state: TrainState, config: TrainingConfig, parts: Parts) -> AnyUpdate:
+    """Operation by operation, or what torch.compile makes of the network."""
+    network: nn.Module = torch.compile(state.network) if config.compile else state.network  # type: ignore[assignment]
+    forward = in_precision(network, state.precision, parts.placement.device)
+    return Eager(parts.objective, parts.placement, parts.plan, forward, config.clip_norm)
+
+
+def make_after_steps(state: TrainState, config: TrainingConfig) -> tuple[AfterStep, ...]:
+    """The average of the weights, where one is kept."""
+    return (Averaging(state, config.ema_decay),) if state.average else ()
+
+
+def first_precision(network: nn.Module, config: TrainingConfig, parts: Parts, memory: Path | None) -> str:
+    """The recipe's, or what suits this machine best."""
+    if config.precision != "auto":
+        return config.precision
+    rows_B = torch.arange(min(batch_size_for(config, len(parts.feed)), len(parts.feed)))
+    (batch,) = parts.feed.batches([rows_B])
+    images_BCHW = to_unit_range(batch.inputs[0]).contiguous(memory_format=torch.channels_last)
+    return choose_precision(network, images_BCHW, batch.labels_B, memory)
