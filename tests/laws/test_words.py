@@ -50,8 +50,8 @@ FIXED = {
 """Module -> its words, and what holds them: another word would lose something that is kept."""
 TO_BE_RENAMED = {
     "data.batches", "data.datasets", "evaluation.predict", "promotion.pairs", "registry.descriptions",
-    "serving.protocol.infer_request", "steps.freshness", "training.loop", "training.objectives.classification",
-    "training.precision", "training.trial",
+    "serving.protocol.infer_request", "steps.freshness", "training.loop",
+    "training.objectives.classification", "training.precision", "training.trial",
 }  # fmt: skip
 """Rooms that every kind passes through: this list only ever becomes shorter."""
 
