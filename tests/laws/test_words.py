@@ -51,7 +51,8 @@ FIXED = {
 TO_BE_RENAMED = {
     "data.batches", "data.datasets", "evaluation.predict", "promotion.pairs", "registry.descriptions",
     "serving.protocol.infer_request", "steps.freshness", "training.loop",
-    "training.objectives.classification", "training.precision", "training.trial",
+    "training.objectives.classification",
+    "training.precision", "training.trial",
 }  # fmt: skip
 """Rooms that every kind passes through: this list only ever becomes shorter."""
 
