@@ -13,7 +13,7 @@ SEAL_FILE, STEP_FILE = "sha256.json", "step.json"
 
 def seal(folder: Path, record: Mapping[str, object] | None = None) -> None:
     """Record the digest of every file in `folder`; of a step's, with the record of how it was made."""
-    files = {path.name: sha256_of_file(path) for path in sorted(folder.iterdir())}
+    files = {name: sha256_of_file(folder / name) for name in sorted(_names(folder))}
     if record is None:
         write_json(folder / SEAL_FILE, files)
     else:
@@ -25,9 +25,13 @@ def is_sealed(folder: Path) -> bool:
     try:
         step, lone = folder / STEP_FILE, folder / SEAL_FILE
         digests = json.loads(step.read_text())["files"] if step.exists() else json.loads(lone.read_text())
-        names = {path.name for path in folder.iterdir()} - {STEP_FILE, SEAL_FILE}
-        return names == digests.keys() and all(
+        return _names(folder) == digests.keys() and all(
             sha256_of_file(folder / name) == digest for name, digest in digests.items()
         )
     except (OSError, ValueError, KeyError, AttributeError):
         return False
+
+
+def _names(folder: Path) -> set[str]:
+    """What a seal lists: all but itself."""
+    return {path.name for path in folder.iterdir()} - {STEP_FILE, SEAL_FILE}

@@ -82,6 +82,14 @@ def test_what_was_made_from_other_weights_of_the_same_key_is_done_again(
     assert names(waiting(asked, home)) == ["evaluate", "export"]
 
 
+def test_a_folder_that_is_sealed_anew_is_done(request_: BuildRequest, home: Home) -> None:
+    node = train_node(request_)
+    make(node, home)
+    (node.folder(home) / "content").write_text("other")
+    seal(node.folder(home), node.record() | {"parents": {}})
+    assert is_done(node, home)
+
+
 @pytest.mark.parametrize("edit", ["removed", "altered", "added", "record"])
 def test_an_altered_folder_is_not_done(edit: str, request_: BuildRequest, home: Home) -> None:
     node = train_node(request_)
