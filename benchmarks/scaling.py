@@ -69,7 +69,7 @@ def epoch_seconds(split: Split, preset: str, changes: tuple[str, ...] = ()) -> t
     recipe = make_recipe("cnn", preset, describe("mnist"))
     recipe = recipe.override(["training.epochs=1", "training.min_steps=0", *changes])
     torch.manual_seed(0)
-    model = recipe.model.build(split.stored_MCHW.shape[1:], 10)
+    model = recipe.model.build(split.form, 10)
     few = split.take(np.arange(100))
     result = train(model, Splits(split, few, few), recipe.training, seed=0, placement=Single(CPU))
     return result.history[0].seconds, sum(parameter.numel() for parameter in model.parameters())
@@ -85,20 +85,15 @@ def data_rows(options: argparse.Namespace) -> Iterator[Row]:
         recipe = recipe.override([f"training.max_train_images={count}"])
         splits = make_splits(dataset, recipe.data)
         torch.manual_seed(0)
-        result = train(
-            recipe.model.build(dataset.image_shape, 10),
-            splits,
-            recipe.training,
-            seed=0,
-            placement=Single(CPU),
-        )
+        model = recipe.model.build(dataset.form, 10)
+        result = train(model, splits, recipe.training, seed=0, placement=Single(CPU))
         right = predict_logits(result.model, splits.test, CPU).argmax(1).numpy() == splits.test.labels_N
         first = result.history[0].seconds
         yield (
-            result.train_images,
+            result.train_samples,
             len(result.history),
             result.seconds,
-            1000 * first / result.train_images,
+            1000 * first / result.train_samples,
             100 * right.mean(),
         )
 
@@ -129,7 +124,7 @@ def stream_rows(options: argparse.Namespace) -> Iterator[Row]:
     path, shape, count = options.out / "stream.npy", (3, 32, 32), options.stream_images
     stored = np.lib.format.open_memmap(path, "w+", np.uint8, (count, *shape))
     for start in range(0, count, 10_000):
-        stored[start : start + 10_000] = random_split(min(10_000, count - start), shape).stored_MCHW
+        stored[start : start + 10_000] = random_split(min(10_000, count - start), shape).samples
     stored.flush()
     megabytes = count * 3072 // 1_000_000
     resident = count / epoch_seconds(random_split(count, shape, np.load(path)), "sprint")[0]

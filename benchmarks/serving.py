@@ -173,7 +173,7 @@ def report(bench: Bench, rows: list[Row], limit: Limit, repeats: int) -> str:
         f"{manifest.model_name} {manifest.architecture}, "
         f"{(bench.release / MODEL_FILE).stat().st_size / 1000:.0f} KB"
     )
-    shape = "x".join(map(str, manifest.image_shape))
+    shape = "x".join(map(str, manifest.form.hwc))
     return "\n".join([
         f"{time.strftime('%Y-%m-%d')}, {_processor()}, {os.cpu_count()} cores, Python "
 f"{platform.python_version()}; {model},"
@@ -218,7 +218,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         bench = prepare(options, Path(folder))
         manifest = open_bundle(bench.release)
-        servers = all_servers(manifest.model_name, manifest.image_shape)
+        servers = all_servers(manifest.model_name, manifest.form.hwc)
         chosen = [one for one in servers if not options.only or one.name in ("modelyard", *options.only)]
         rows, limit = measure(bench, chosen, options.repeats)
         print(report(bench, rows, limit, options.repeats))

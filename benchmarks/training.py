@@ -119,7 +119,7 @@ def measure_ours(request: BuildRequest, home: Home, name: str, evidence: Evidenc
         run_job_in_subprocess(job, out, lambda report: None)
         wall = time.perf_counter() - began
         dataset = open_packed(home.steps / request.data_step, verify=False)
-        model = request.recipe.model.build(dataset.image_shape, len(dataset.classes))
+        model = request.recipe.model.build(dataset.form, len(dataset.classes))
         record = load_trained(out, model)
     score = test_accuracy(model, dataset)
     evidence.add(Mark(name, request.seed, len(record["history"]), score, record["seconds"], wall))

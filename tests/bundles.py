@@ -15,6 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 from modelyard.bundle import MODEL_FILE, Manifest, write_golden, write_manifest
 from modelyard.data.datasets import Dataset, Split, make_dataset
 from modelyard.inference.session import classify, open_session
+from modelyard.samples.signature import Signature
 
 CLASSES = ("a", "b", "c", "d", "e")
 HEIGHT, WIDTH, HARD = 3, 5, 14
@@ -54,12 +55,12 @@ def lit_bundle(
     weights_PK[HARD, 0] = 5.0 if fooled else 0.0
     folder.mkdir(parents=True)
     onnx.save_model(_graph(weights_PK, height, producer), folder / MODEL_FILE)
-    images_BHWC = lit_dataset(classes=classes, height=height).test.gather(slice(0, 8)).transpose(0, 2, 3, 1)
-    write_golden(
-        folder, images_BHWC, classify(open_session(folder / MODEL_FILE), np.ascontiguousarray(images_BHWC))
-    )
+    test = lit_dataset(classes=classes, height=height).test
+    raw = test.form.encoding.raw(test.gather(slice(0, 8)))
+    signature = Signature.of_classifier(test.form, len(classes))
+    write_golden(folder, signature.input.name, raw, classify(open_session(folder / MODEL_FILE), raw))
     manifest = Manifest(
-        model_name=name, architecture="cnn", classes=classes, image_shape=(height, WIDTH, 1), temperature=1.0,
+        model_name=name, architecture="cnn", classes=classes, signature=signature, temperature=1.0,
         data_digest=data_digest, recipe={"seed": 0}, metrics=metrics, environment={}, files={},
     )  # fmt: skip
     write_manifest(folder, manifest)

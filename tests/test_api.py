@@ -82,7 +82,7 @@ def test_a_script_that_only_answers_imports_neither_torch_nor_the_stores(tmp_pat
     code = (
         "import sys, modelyard; small = not {'numpy', 'onnxruntime'} & set(sys.modules); "
         "model = modelyard.load('fruit');"
-        "import numpy; model.predict(numpy.zeros((1, *model.manifest.image_shape), numpy.uint8));"
+        "import numpy; model.predict(numpy.zeros((1, *model.manifest.form.hwc), numpy.uint8));"
         "print(small, {'torch', 'mlflow', 'prefect', 'pandas'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

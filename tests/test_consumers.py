@@ -23,6 +23,7 @@ from modelyard.home import Home
 from modelyard.inference.session import classify, open_session
 from modelyard.registry import versions as registry
 from modelyard.registry.descriptions import version_description
+from modelyard.samples import ImageForm
 from modelyard.samples.image import picture_pixels
 from modelyard.samples.reading import FITS, Reading, pixel_contract
 from modelyard.tracking.store import open_store
@@ -48,18 +49,18 @@ NAMES = {
 def test_five_lines_are_enough(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    linear, shape = Linear.seeded(3, (7, 5, 3)), (7, 5, 3)
-    graph = linear.graph()
-    onnx.helper.set_model_props(
-        graph, {"pixel_contract": as_json(pixel_contract(shape, Reading())), "classes": as_json(CLASSES)}
-    )
+    linear = Linear.seeded(3, (7, 5, 3))
+    graph, contract = linear.graph(), as_json(pixel_contract(ImageForm(3, 7, 5), Reading()))
+    onnx.helper.set_model_props(graph, {"pixel_contract": contract, "classes": as_json(CLASSES)})
     onnx.save(graph, tmp_path / "model.onnx")
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (31, 22, 3), np.uint8)).save(
         tmp_path / "seven.png"
     )
     monkeypatch.chdir(tmp_path)
     exec(SHORT, dict(NAMES))
-    (right_K,) = classify(open_session(tmp_path / "model.onnx"), picture_pixels("seven.png", (3, 7, 5))[None])
+    (right_K,) = classify(
+        open_session(tmp_path / "model.onnx"), picture_pixels("seven.png", ImageForm(3, 7, 5))[None]
+    )
     assert capsys.readouterr().out == f"{CLASSES[right_K.argmax()]}\n"
     assert SHORT.count("\n") == 5
 
@@ -72,8 +73,10 @@ def test_the_pixels_are_those_of_the_command_line(fit: str, mode: str, channels:
         reading = Reading(fit, ground=(10, 200, 30)[:channels])  # type: ignore[arg-type]
         values = np.random.default_rng(0).integers(0, 256, (height, width, 4), np.uint8)
         picture = Image.fromarray(values).convert(mode)
-        expected_HWC = picture_pixels(picture, (channels, 12, 9), reading)
-        found = known["pixels"](picture, json.loads(as_json(pixel_contract((12, 9, channels), reading))))
+        expected_HWC = picture_pixels(picture, ImageForm(channels, 12, 9), reading)
+        found = known["pixels"](
+            picture, json.loads(as_json(pixel_contract(ImageForm(channels, 12, 9), reading)))
+        )
         np.testing.assert_array_equal(found, expected_HWC[None])
 
 
@@ -103,9 +106,7 @@ def test_mlflow_loads_it_as_it_says(logged: tuple[Path, Bundle]) -> None:
     np.testing.assert_array_equal(known["model"].input_example["images"], images_BHWC[:1])
     np.testing.assert_allclose(known["probabilities"], probabilities_BK[:1], atol=1e-6)
     assert known["classes"] == list(bundle.manifest.classes)
-    assert known["how"] == json.loads(
-        as_json(pixel_contract(bundle.manifest.image_shape, bundle.manifest.reading))
-    )
+    assert known["how"] == json.loads(as_json(pixel_contract(bundle.manifest.form, bundle.manifest.reading)))
     assert mlflow.onnx.load_model(str(folder)).SerializeToString() == bundle.model
     names = [line.partition("==")[0] for line in (folder / "requirements.txt").read_text().split()]
     assert sorted(names) == ["mlflow", "numpy", "onnx", "onnxruntime"]

@@ -15,8 +15,9 @@ from benchmarks.gpu.trainings import Training
 from modelyard.bundle import MODEL_FILE, Manifest, write_golden, write_manifest
 from modelyard.errors import ModelyardError
 from modelyard.export.onnx import DeployedModel, export_onnx, operator_counts
-from modelyard.export.parity import check_parity, pixel_blocks, torch_probabilities
+from modelyard.export.parity import check_parity, raw_blocks, torch_probabilities
 from modelyard.inference.session import latencies_ms, open_session
+from modelyard.samples.signature import Signature
 
 
 def exported(bench: Bench) -> None:
@@ -30,15 +31,16 @@ def exported(bench: Bench) -> None:
             folder = bench.scratch / f"bundle-{architecture}"
             folder.mkdir()
             deployed = DeployedModel(model, 1.0).eval()
-            channels, height, width = dataset.image_shape
-            export_onnx(deployed, (height, width, channels), folder / MODEL_FILE, {})
-            some_BHWC = next(pixel_blocks(dataset.test, 256))
-            write_golden(folder, some_BHWC[:16], torch_probabilities(deployed, some_BHWC[:16]))
+            signature = Signature.of_classifier(dataset.form, len(dataset.classes))
+            export_onnx(deployed, dataset.form, folder / MODEL_FILE, {})
+            some_BHWC = next(raw_blocks(dataset.test, 256))
+            answers_BK = torch_probabilities(deployed, some_BHWC[:16])
+            write_golden(folder, signature.input.name, some_BHWC[:16], answers_BK)
             manifest = Manifest(
                 model_name="gpu",
                 architecture=architecture,
                 classes=dataset.classes,
-                image_shape=(height, width, channels),
+                signature=signature,
                 temperature=1.0,
                 data_digest=dataset.digest,
                 recipe={},
@@ -61,7 +63,7 @@ def exported(bench: Bench) -> None:
                 differences[title] = float((gpu_BK - cpu_BK).abs().max())
             bench.note(
                 architecture,
-                images=report.images,
+                images=report.samples,
                 onnx_to_cpu=report.max_difference,
                 wrong_labels=report.label_mismatches,
                 **differences,
@@ -88,7 +90,7 @@ def providers(bench: Bench) -> None:
             model, dataset = training.model()
             deployed = DeployedModel(model, 1.0).eval().to(bench.device)
             for batch in (1, 64):
-                images_BHWC = next(pixel_blocks(dataset.test, batch))
+                images_BHWC = next(raw_blocks(dataset.test, batch))
                 tensor_BHWC = torch.tensor(images_BHWC, device=bench.device)
 
                 def eager(tensor_BHWC: torch.Tensor = tensor_BHWC) -> torch.Tensor:

@@ -18,6 +18,7 @@ from benchmarks.gpu.steps import FP32
 from benchmarks.gpu.trainings import epoch_ms, recipe_of
 from benchmarks.textbook.evidence import spread
 from modelyard.recipes.recipe import Recipe
+from modelyard.samples import ImageForm
 
 WARM, REPEATS, STEPS = 5, 5, 100
 
@@ -53,7 +54,12 @@ def graphed(bench: Bench) -> None:
 def _step(bench: Bench, recipe: Recipe) -> Callable[[], torch.Tensor]:
     """One optimizer step on one batch of noise, which gives its loss."""
     count, generator = recipe.training.batch_size, torch.Generator().manual_seed(0)
-    model = recipe.model.build((1, 28, 28), 10).to(bench.device).to(memory_format=torch.channels_last).train()
+    model = (
+        recipe.model.build(ImageForm(1, 28, 28), 10)
+        .to(bench.device)
+        .to(memory_format=torch.channels_last)
+        .train()
+    )
     images_BCHW = torch.rand(count, 1, 28, 28, generator=generator).to(bench.device)
     images_BCHW = images_BCHW.contiguous(memory_format=torch.channels_last)
     labels_B = torch.randint(10, (count,), generator=generator).to(bench.device)

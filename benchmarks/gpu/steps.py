@@ -21,6 +21,7 @@ from modelyard.data import batches
 from modelyard.data.datasets import Split
 from modelyard.data.splits import Splits
 from modelyard.recipes.named import make_recipe
+from modelyard.samples import ImageForm
 from modelyard.training import loop
 from modelyard.training.averaging import Averaging
 from modelyard.training.objectives import classification
@@ -194,7 +195,7 @@ def _epoch_seconds(bench: Bench, splits: Splits, side: int) -> list[float]:
         *(["batch_size=32"] if bench.is_dry else []),
     ]
     recipe = make_recipe("cnn", "standard")
-    model, seconds = recipe.model.build((3, side, side), 10), list[float]()
+    model, seconds = recipe.model.build(ImageForm(3, side, side), 10), list[float]()
     placement = Single(resolve_device(bench.device))
     loop.train(
         model, splits, recipe.training.override(short), seed=0, placement=placement,

@@ -94,7 +94,7 @@ class Training:
     def model(self) -> tuple[torch.nn.Module, Dataset]:
         """The trained model, on the CPU, and the data."""
         dataset = open_packed(Path(self.job.data_folder), verify=False)
-        model = self.job.model.build(dataset.image_shape, len(dataset.classes))
+        model = self.job.model.build(dataset.form, len(dataset.classes))
         load_trained(self.out, model)
         return model, dataset
 
@@ -118,7 +118,7 @@ def epoch_ms(bench: Bench, recipe: Recipe, epochs: int = 4) -> list[float]:
     recipe = recipe.override([*wanted, "training.max_train_images=12800"][: 4 if bench.is_dry else 5])
     dataset = open_packed(bench.data, verify=False)
     splits = make_splits(dataset, recipe.data)
-    model = recipe.model.build(dataset.image_shape, len(dataset.classes))
+    model = recipe.model.build(dataset.form, len(dataset.classes))
     reports: list[EpochReport] = []
     placement = Single(resolve_device(bench.device))
     train(model, splits, recipe.training, seed=0, placement=placement, on_epoch=reports.append)

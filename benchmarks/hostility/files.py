@@ -101,7 +101,7 @@ FIELDS = (
     "model_name",
     "architecture",
     "classes",
-    "image_shape",
+    "signature",
     "temperature",
     "metrics",
     "files",

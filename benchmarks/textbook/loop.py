@@ -67,7 +67,7 @@ class Images(TorchDataset[tuple[Tensor, int]]):
     """What torchvision's MNIST does: each image becomes a PIL image, then a normalised tensor."""
 
     def __init__(self, split: Split) -> None:
-        self.images_NHW, self.labels = split.images_NCHW[:, 0], split.labels_N.tolist()
+        self.images_NHW, self.labels = split.in_memory[:, 0], split.labels_N.tolist()
         self.transform = transforms.Compose(
             [transforms.ToTensor(), transforms.Normalize((MEAN,), (DEVIATION,))]
         )

@@ -13,22 +13,25 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from modelyard.errors import BundleError
 from modelyard.files import is_plain_name, parse_json, read_regular, sha256_of_file, write_json
+from modelyard.samples import Form, ImageForm
+from modelyard.samples.golden import GOLDEN_BYTES, read_array
+from modelyard.samples.names import PROBABILITIES
 from modelyard.samples.reading import Reading
+from modelyard.samples.signature import Signature
 
-SCHEMA_VERSION, FIRST_SCHEMA = 2, 1
+SCHEMA_VERSION = 3
 MODEL_FILE, MANIFEST_FILE, GOLDEN_FILE = "model.onnx", "manifest.json", "golden.npz"
-MODEL_BYTES, MANIFEST_BYTES, GOLDEN_BYTES = 2**31, 4 * 2**20, 256 * 2**20
+MODEL_BYTES, MANIFEST_BYTES = 2**31, 4 * 2**20
 """Nothing larger is read; protobuf allows no larger model."""
-GOLDEN_ROWS = 256
+
 PARITY_TOLERANCE = 1e-4
 """Largest absolute difference of a probability between a graph and what it was made from, or between two
 machines; float32 kernels of two libraries differ by about 1e-6."""
-LARGEST_IMAGE, MOST_CLASSES = 2**26, 2**17
+MOST_CLASSES = 2**17
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,8 +45,8 @@ class Manifest:
     """Registered name; one for each data set."""
     architecture: str
     classes: tuple[str, ...]
-    image_shape: tuple[int, int, int]
-    """Height, width, channels of the uint8 input."""
+    signature: Signature
+    """Of its graph; schemas 1 and 2 had the height, width and channels of images instead (`image_shape`)."""
     temperature: float
     data_digest: str
     recipe: dict[str, Any]
@@ -59,22 +62,29 @@ class Manifest:
     def from_json(cls, value: object) -> Manifest:
         """The manifest in a parsed manifest.json. Raises: ValueError naming the fields that do not fit."""
         given: dict[str, Any] = value if isinstance(value, dict) else {}
-        is_first = given.get("schema_version") == FIRST_SCHEMA
-        names = {field.name for field in fields(cls)} - ({"reading"} if is_first else set())
+        version = given.get("schema_version")
+        lacks, had = EARLIER.get(version if type(version) is int else 0, (set(), set()))
+        names = {field.name for field in fields(cls)} - lacks | had
         wrong = [
             *(names ^ set(given)),
             *(name for name in names & set(given) if not FITS.get(name, _is_name)(given[name])),
         ]
         if wrong:
             raise ValueError(f"fields missing, unknown or of another type: {', '.join(sorted(wrong))}")
-        height, width, channels = given["image_shape"]
-        reading = Reading() if is_first else Reading.from_json(given["reading"])
-        told = {
-            "classes": tuple(given["classes"]),
-            "image_shape": (height, width, channels),
-            "reading": reading,
-        }
-        return cls(**given | told)
+        told = {name: value for name, value in given.items() if name not in had}
+        told["classes"], count = tuple(given["classes"]), len(given["classes"])
+        if "reading" in given:
+            told["reading"] = Reading.from_json(given["reading"])
+        if "signature" in given:
+            told["signature"] = Signature.from_json(given["signature"], count)
+        else:
+            told["signature"] = Signature.of_classifier(ImageForm.from_hwc(given["image_shape"]), count)
+        return cls(**told)
+
+    @property
+    def form(self) -> Form:
+        """What one sample is."""
+        return self.signature.form
 
 
 def _is_text(value: object) -> bool:
@@ -95,19 +105,20 @@ def _is_name(value: object) -> bool:
     return isinstance(value, str) and is_plain_name(value)
 
 
+EARLIER: dict[int, tuple[set[str], set[str]]] = {
+    1: ({"signature", "reading"}, {"image_shape"}),
+    2: ({"signature"}, {"image_shape"}),
+}
+"""Earlier schema -> fields of today's that it lacks, and those that it had instead."""
 FITS: dict[str, Callable[[Any], bool]] = {
-    "schema_version": lambda value: type(value) is int and value in {FIRST_SCHEMA, SCHEMA_VERSION},
+    "schema_version": lambda value: type(value) is int and value in {*EARLIER, SCHEMA_VERSION},
     "classes": lambda value: (
         isinstance(value, list)
         and all(map(_is_text, value))
         and 0 < len(value) == len(set(value)) <= MOST_CLASSES
     ),
-    "image_shape": lambda value: (
-        isinstance(value, list)
-        and [type(side) for side in value] == [int] * 3
-        and min(value) > 0
-        and math.prod(value) <= LARGEST_IMAGE
-    ),
+    "image_shape": lambda value: isinstance(value, list),
+    "signature": lambda value: isinstance(value, dict),
     "temperature": lambda value: _is_number(value) and value > 0,
     "recipe": lambda value: isinstance(value, dict),
     "metrics": lambda value: _is_table(value, _is_number),
@@ -131,47 +142,21 @@ class Bundle:
     is_recorded: bool = False
     """Whether the ledger of its model was asked and knows these digests."""
 
-    def samples(self) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-        """Golden images [B, H, W, C] and probabilities [B, K]. Raises: BundleError; no more is unpacked than
-        they may be.
+    def samples(self) -> tuple[NDArray[Any], NDArray[np.float32]]:
+        """Golden samples as the graph takes them [B, ...], and probabilities [B, K].
+
+        Raises: BundleError; no more is unpacked than they may be.
         """
+        taken, classes = self.manifest.signature.input, (len(self.manifest.classes),)
         try:
             with zipfile.ZipFile(BytesIO(self.golden)) as archive:
-                images_BHWC = _array(archive, "images", self.manifest.image_shape, np.uint8)
-                classes = (len(self.manifest.classes),)
-                probabilities_BK = _array(
-                    archive, "probabilities", classes, np.float32, np.float64
-                )  # numpy's own floats, too
+                raw = read_array(archive, taken.name, taken.row_shape, np.dtype(taken.dtype).type)
+                probabilities_BK = read_array(archive, PROBABILITIES, classes, np.float32, np.float64)
         except Exception as error:  # zipfile, zlib and numpy have a dozen kinds
             raise BundleError(
                 f"{self.folder}: {GOLDEN_FILE} cannot be read ({str(error)[:200]}); export it again"
             ) from error
-        return images_BHWC, probabilities_BK.astype(np.float32)
-
-
-def _array(
-    archive: zipfile.ZipFile, name: str, row: tuple[int, ...], *types: type[np.generic]
-) -> NDArray[Any]:
-    """An array of rows like `row`; whatever its header or the archive's directory says, no more bytes are
-    unpacked.
-    """
-    member = archive.getinfo(f"{name}.npy")
-    if member.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
-        raise ValueError(f"{name} is packed in another way than numpy's")
-    with archive.open(member) as stream:
-        if npy.read_magic(stream) != (1, 0):
-            raise ValueError(f"{name} is of another format than 1.0")
-        shape, by_column, found = npy.read_array_header_1_0(stream)
-        size = math.prod(shape) * found.itemsize
-        fits = found in types and not by_column and shape[1:] == row and 0 < shape[0] <= GOLDEN_ROWS
-        if not fits or size > GOLDEN_BYTES:
-            raise ValueError(
-                f"expected at most {GOLDEN_ROWS} {name} of {list(row)}, received {list(shape)} of {found}"
-            )
-        content = stream.read(size + 1)
-    if len(content) != size:
-        raise ValueError(f"{name} has another length than its header says")
-    return np.frombuffer(content, found).reshape(shape)
+        return raw, probabilities_BK.astype(np.float32)
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
@@ -230,9 +215,10 @@ def is_whole(folder: Path) -> bool:
     return True
 
 
-def write_golden(folder: Path, images_BHWC: NDArray[np.uint8], probabilities_BK: NDArray[np.float32]) -> None:
-    """Inputs and the answers torch gave for them."""
-    np.savez_compressed(folder / GOLDEN_FILE, images=images_BHWC, probabilities=probabilities_BK)
+def write_golden(folder: Path, name: str, raw: NDArray[Any], probabilities_BK: NDArray[np.float32]) -> None:
+    """The graph's input, by its name, and the answers torch gave for it."""
+    arrays = {name: raw, PROBABILITIES: probabilities_BK}
+    np.savez_compressed(folder / GOLDEN_FILE, allow_pickle=False, **arrays)
 
 
 def as_json(value: object) -> str:

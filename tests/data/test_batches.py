@@ -9,7 +9,7 @@ import psutil
 import pytest
 import torch
 
-from modelyard.data.batches import ImageFeed, free_bytes
+from modelyard.data.batches import Feed, free_bytes
 from modelyard.data.datasets import Dataset
 from modelyard.data.packed import open_packed, pack
 
@@ -19,7 +19,7 @@ CPU = torch.device("cpu")
 def test_streamed_batches_are_the_resident_ones_bit_for_bit(digits: Dataset, tmp_path: Path) -> None:
     pack(digits, tmp_path / "packed")
     split = open_packed(tmp_path / "packed").train.take(np.arange(0, 1000, 3))
-    feeds = [ImageFeed(split, CPU, resident=resident) for resident in (True, False)]
+    feeds = [Feed(split, CPU, resident=resident) for resident in (True, False)]
     rows = torch.split(torch.arange(333, -1, -1), 31)
     resident, streamed = ([*feed.batches(rows), *feed.in_order(77)] for feed in feeds)
     assert len(resident) == len(streamed) == 11 + 5
@@ -32,12 +32,12 @@ def test_streamed_batches_are_the_resident_ones_bit_for_bit(digits: Dataset, tmp
 
 def test_every_image_comes_once_with_its_label(digits: Dataset) -> None:
     order_N = torch.randperm(len(digits.test), generator=torch.Generator().manual_seed(0))
-    batches = list(ImageFeed(digits.test, CPU).batches(torch.split(order_N, 50)))
+    batches = list(Feed(digits.test, CPU).batches(torch.split(order_N, 50)))
     assert torch.equal(torch.cat([batch.rows_B for batch in batches]), order_N)
     images = torch.cat([batch.inputs[0] for batch in batches]).numpy()
     labels = torch.cat([batch.labels_B for batch in batches]).tolist()
     got = sorted((image.tobytes(), label) for image, label in zip(images, labels, strict=True))
-    wanted = zip(digits.test.images_NCHW, digits.test.labels_N.tolist(), strict=True)
+    wanted = zip(digits.test.in_memory, digits.test.labels_N.tolist(), strict=True)
     assert got == sorted((image.tobytes(), label) for image, label in wanted)
 
 

@@ -18,7 +18,7 @@ from modelyard.steps import prepare
 
 
 def test_one_pixel_changes_the_digest(digits: Dataset) -> None:
-    images_NCHW = digits.train.images_NCHW.copy()
+    images_NCHW = digits.train.in_memory.copy()
     images_NCHW[7, 0, 5, 5] ^= 1
     assert (
         content_digest(Split(images_NCHW, digits.train.labels_N), digits.test, digits.classes)
@@ -56,7 +56,7 @@ def test_a_written_pack_and_a_linked_one_open_the_same(digits: Dataset, tmp_path
     assert (tmp_path / "linked" / "train_images.npy").samefile(tmp_path / "written" / "train_images.npy")
     for dataset in (open_packed(tmp_path / "written"), open_packed(tmp_path / "linked"), linked):
         assert dataset.digest == digits.digest
-        np.testing.assert_array_equal(dataset.train.stored_MCHW, digits.train.stored_MCHW)
+        np.testing.assert_array_equal(dataset.train.samples, digits.train.samples)
 
 
 def test_where_links_are_impossible_the_pack_is_a_copy(

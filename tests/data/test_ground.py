@@ -12,6 +12,7 @@ from modelyard.data import ground
 from modelyard.data.datasets import Dataset
 from modelyard.data.options import FolderOptions
 from modelyard.errors import DataError
+from modelyard.samples import ImageForm
 from modelyard.samples.reading import Reading
 from modelyard.sources.folder import read_folder
 from modelyard.sources.listing import list_images
@@ -49,7 +50,7 @@ def grey(high: int, seed: int = 0) -> Image.Image:
 def test_the_range_is_that_of_the_training_images(high: int, white: int, tmp_path: Path) -> None:
     dataset = read(split_folder(tmp_path / "x", [grey(high, n) for n in range(4)], [grey(65_535)]))
     assert dataset.reading.white == white
-    assert dataset.train.images_NCHW.max() == round(high / white * 255)
+    assert dataset.train.in_memory.max() == round(high / white * 255)
     assert f"16-bit greys up to {high}: {white} is white" in notes(dataset)
     assert "WARNING" not in notes(dataset)
 
@@ -58,7 +59,7 @@ def test_a_white_may_be_given_and_a_range_that_is_not_used_is_told(tmp_path: Pat
     root = split_folder(tmp_path / "x", [grey(4080)] * 4, [grey(4080)])
     assert read(root, white=4095).reading == read(root).reading
     wide = read(root, white=65_535)
-    assert wide.train.images_NCHW.max() == 16
+    assert wide.train.in_memory.max() == 16
     assert "less than an eighth of data.white=65535" in notes(wide)
     assert wide.digest != read(root).digest
     hot = read(split_folder(tmp_path / "hot", [grey(4000)] * 9 + [grey(65_535)], [grey(1)]))
@@ -80,7 +81,7 @@ def test_other_proportions_are_told(fit: str, told: str, tmp_path: Path) -> None
 def test_a_range_that_the_sample_missed_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ground, "SAMPLES", 1)
     dataset = read(split_folder(tmp_path / "x", [grey(100), grey(100), grey(4000)], [grey(9)]))
-    assert (dataset.reading.white, dataset.train.images_NCHW.max()) == (4095, round(4000 / 4095 * 255))
+    assert (dataset.reading.white, dataset.train.in_memory.max()) == (4095, round(4000 / 4095 * 255))
 
 
 def drawing(ink: int, alpha: bool, paper: int = 0, mode: str = "LA") -> Image.Image:
@@ -111,7 +112,7 @@ def test_transparent_pictures_lie_on_what_the_others_lie_on(
         split_folder(tmp_path / "x", [image.convert(mode) for image in train], [drawing(9, True, mode=mode)])
     )
     assert set(dataset.reading.ground) == {ground_level}
-    assert (dataset.train.images_NCHW[..., 0, 0] == ground_level).all() or ground_level not in {0, 255}
+    assert (dataset.train.in_memory[..., 0, 0] == ground_level).all() or ground_level not in {0, 255}
     clear = 2 * sum(image.getextrema()[1][0] == 0 for image in train)  # type: ignore[index]
     told = {0: "black", 255: "white"}.get(ground_level, str(ground_level))
     assert f"{clear} training images are transparent in part: they lie on {told}" in notes(dataset)
@@ -121,7 +122,7 @@ def test_a_transparent_test_image_lies_on_the_ground_of_the_opaque_training_imag
     opaque = [drawing(255, False, 10, "RGB")] * 4
     dataset = read(split_folder(tmp_path / "x", opaque, [drawing(255, True, mode="RGBA")]))
     assert dataset.reading.ground == (10, 10, 10)
-    assert (dataset.test.images_NCHW[:, :, 0, 0] == 10).all()
+    assert (dataset.test.in_memory[:, :, 0, 0] == 10).all()
     assert "transparent" not in notes(dataset)
 
 
@@ -132,8 +133,8 @@ def test_opaque_pictures_have_a_ground_too_and_a_padded_one_lies_on_it(tmp_path:
     assert read(root).reading == Reading(ground=(10, 10, 10))
     padded = read(root, fit="pad")
     assert padded.reading == Reading("pad", ground=(10, 10, 10))
-    assert (padded.test.images_NCHW[:, :, 0] == 10).all()
-    assert padded.test.images_NCHW[0, :, 14, 14].tolist() == [10, 20, 30]
+    assert (padded.test.in_memory[:, :, 0] == 10).all()
+    assert padded.test.in_memory[0, :, 14, 14].tolist() == [10, 20, 30]
     assert len({read(root, fit=fit).digest for fit in ("stretch", "pad", "crop")}) == 3
 
 
@@ -156,7 +157,7 @@ def test_images_without_extent_are_refused_before_training(size: tuple[int, int]
         DataError, match=rf"expected images of at least 2 x 2 pixels, received {size[0]} x {size[1]}; give"
     ):
         read(root)
-    assert read(root, height=2, width=3).image_shape == (3, 2, 3)
+    assert read(root, height=2, width=3).form == ImageForm(3, 2, 3)
 
 
 def test_too_large_pictures_are_told_apart_from_damaged_ones(tmp_path: Path) -> None:

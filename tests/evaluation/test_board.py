@@ -10,6 +10,8 @@ import pytest
 from modelyard.bundle import Manifest, read_bundle
 from modelyard.evaluation.board import ALONE, as_markdown, board_markdown, board_row, card_facts
 from modelyard.inference.files import released_folder
+from modelyard.samples import ImageForm
+from modelyard.samples.signature import Signature
 from tests.blank import former_store
 
 NEEDED = (
@@ -38,7 +40,7 @@ def manifest(classes: tuple[str, ...], **metrics: float) -> Manifest:
         model_name="x",
         architecture="cnn",
         classes=classes,
-        image_shape=(3, 5, 1),
+        signature=Signature.of_classifier(ImageForm(1, 3, 5), len(classes)),
         temperature=1.0,
         data_digest="0",
         recipe={},

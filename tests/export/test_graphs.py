@@ -16,6 +16,7 @@ from modelyard.export.onnx import DeployedModel, export_onnx
 from modelyard.export.parity import torch_probabilities
 from modelyard.inference.session import classify, open_session
 from modelyard.recipes.named import ARCHITECTURES, make_recipe
+from modelyard.samples import ImageForm
 
 HEIGHT, WIDTH, CHANNELS, CLASSES = 14, 22, 3, 7
 CHANGES = {
@@ -29,7 +30,7 @@ def _deployed(architecture: str, seed: int, preset: str = "tiny") -> DeployedMod
     model = (
         make_recipe(architecture, preset)
         .override(CHANGES.get((architecture, preset), ()))
-        .model.build((CHANNELS, HEIGHT, WIDTH), CLASSES)
+        .model.build(ImageForm(CHANNELS, HEIGHT, WIDTH), CLASSES)
     )
     for name, buffer in model.named_buffers():
         if name.endswith("running_mean"):
@@ -38,7 +39,7 @@ def _deployed(architecture: str, seed: int, preset: str = "tiny") -> DeployedMod
 
 
 def _write(deployed: DeployedModel, path: Path, kept: Path | None) -> bytes:
-    export_onnx(deployed, (HEIGHT, WIDTH, CHANNELS), path, {}, kept)
+    export_onnx(deployed, ImageForm(CHANNELS, HEIGHT, WIDTH), path, {}, kept)
     return path.read_bytes()
 
 

@@ -22,6 +22,7 @@ from modelyard.home import Home
 from modelyard.models import own_code
 from modelyard.models.own_modules import ONLY_RECORDED, record
 from modelyard.recipes.named import make_recipe
+from modelyard.samples import ImageForm
 
 HOME = Home(Path("/store"))
 REQUEST = {"dataset": "digits"}
@@ -138,7 +139,7 @@ def test_a_scheduled_module_is_one_that_was_recorded_and_not_edited(
 
     def imported(*changes: str) -> None:
         own_code.load.cache_clear()
-        make_recipe(f"{net}:Net", "smoke").override(changes).model.build((1, 28, 28), 10)
+        make_recipe(f"{net}:Net", "smoke").override(changes).model.build(ImageForm(1, 28, 28), 10)
 
     def refused(why: str, *changes: str) -> None:
         with pytest.raises(ConfigError, match=why):

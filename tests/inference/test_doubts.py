@@ -14,8 +14,10 @@ from PIL import Image, ImageOps
 from modelyard.bundle import Manifest
 from modelyard.data.datasets import Dataset
 from modelyard.inference.doubts import OPPOSITE_BORDERS, doubts, opposite_borders
+from modelyard.samples import ImageForm
 from modelyard.samples.image import picture_pixels
 from modelyard.samples.reading import FITS, Reading
+from modelyard.samples.signature import Signature
 
 DARK, BRIGHT, MIDDLING = (0,), (250,), (129,)
 
@@ -26,7 +28,7 @@ def manifest(ground: tuple[int, ...], opposite: float | None = 0.0) -> Manifest:
         model_name="x",
         architecture="cnn",
         classes=("a",),
-        image_shape=(28, 28, 1),
+        signature=Signature.of_classifier(ImageForm(1, 28, 28), 1),
         temperature=1.0,
         data_digest="0",
         recipe={},
@@ -71,7 +73,7 @@ def test_what_is_doubted(
 
 
 def test_real_images_are_told_from_their_negatives(digits: Dataset) -> None:
-    images_NHWC = digits.test.images_NCHW.transpose(0, 2, 3, 1)
+    images_NHWC = digits.test.in_memory.transpose(0, 2, 3, 1)
     known = manifest(digits.reading.ground, opposite_borders(images_NHWC, digits.reading.ground))
     assert known.metrics == {OPPOSITE_BORDERS: 0.0}
     assert not any(doubts(image_HWC, known) for image_HWC in images_NHWC)
@@ -91,6 +93,6 @@ def test_an_inverted_picture_lies_on_the_same_ground(mode: str, fit: str) -> Non
     *colours, alpha = [*picture.split()] if mode in {"LA", "RGBA"} else [*picture.split(), None]
     inverted = [ImageOps.invert(band) for band in colours if band is not None]
     other = Image.merge(mode, [*inverted, *([alpha] if alpha else [])])
-    expected_HWC = picture_pixels(other, (channels, 9, 9), reading)
-    found_HWC = 255 - picture_pixels(picture, (channels, 9, 9), reading.inverted())
+    expected_HWC = picture_pixels(other, ImageForm(channels, 9, 9), reading)
+    found_HWC = 255 - picture_pixels(picture, ImageForm(channels, 9, 9), reading.inverted())
     assert np.abs(found_HWC.astype(int) - expected_HWC).max() <= 2

@@ -37,12 +37,12 @@ def altered(
     parts = []
     for split in (digits.train, digits.test):
         kept = keep(split.labels_N)
-        parts.append(Split(pixels(split.images_NCHW[kept]), split.labels_N[kept]))
+        parts.append(Split(pixels(split.in_memory[kept]), split.labels_N[kept]))
     return profile_of(make_dataset("digits", parts[0], parts[1], classes or digits.classes))
 
 
 def test_a_profile_says_what_numpy_says_and_is_kept(digits: Dataset, before: Profile, tmp_path: Path) -> None:
-    images, home = digits.train.images_NCHW, Home(tmp_path)
+    images, home = digits.train.in_memory, Home(tmp_path)
     assert before.train.channel_mean == pytest.approx([images.mean()], abs=1e-4)
     assert before.train.channel_std == pytest.approx([images.std()], abs=1e-4)
     expected = np.unique((images.mean((1, 2, 3)) * 4).astype(int), return_counts=True)
@@ -58,7 +58,7 @@ def test_a_profile_says_what_numpy_says_and_is_kept(digits: Dataset, before: Pro
 
 def test_two_halves_of_the_same_images_rarely_differ(digits: Dataset) -> None:
     """At the level 0.05 about one test in twenty says so; Holm's correction keeps all together below it."""
-    images, labels = digits.train.images_NCHW, digits.train.labels_N
+    images, labels = digits.train.in_memory, digits.train.labels_N
     p_values, families = [], 0
     for seed in range(60):
         order = np.random.default_rng(seed).permutation(len(labels))

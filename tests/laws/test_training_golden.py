@@ -23,6 +23,7 @@ from modelyard.data.splits import DataConfig, make_splits
 from modelyard.progress import EpochReport
 from modelyard.recipes.named import named
 from modelyard.recipes.words import Words
+from modelyard.samples import ImageForm
 from modelyard.sources.sources import load_dataset
 from modelyard.training.loop import train
 from modelyard.training.placement import Single
@@ -116,7 +117,7 @@ def trained(digits: Dataset, architecture: str, setting: str, checkpoint: Path |
 
     def once(on_epoch: Any = lambda report: None) -> Any:
         torch.manual_seed(SEED)
-        model = recipe.model.build((1, 28, 28), 10)
+        model = recipe.model.build(ImageForm(1, 28, 28), 10)
         return train(
             model, splits, recipe.training, seed=SEED, placement=Single(torch.device("cpu")),
             checkpoint=checkpoint, on_epoch=on_epoch,

@@ -10,20 +10,21 @@ from modelyard.models import CnnConfig, TransformerConfig
 from modelyard.models.cnn import _Resize
 from modelyard.models.size import measure_size
 from modelyard.recipes.named import ARCHITECTURES, make_recipe
+from modelyard.samples import ImageForm
 
 ALL = (*ARCHITECTURES, "lenet", "lstm", "vit")
 
 
 @pytest.mark.parametrize("architecture", ALL)
 def test_logits_have_distinct_dims(architecture: str) -> None:
-    model = make_recipe(architecture, "smoke").model.build((3, 22, 26), 7)
+    model = make_recipe(architecture, "smoke").model.build(ImageForm(3, 22, 26), 7)
     assert model(torch.rand(5, 3, 22, 26)).shape == (5, 7)
 
 
 @pytest.mark.parametrize("architecture", ALL)
 def test_size_counts_every_parameter_and_some_work(architecture: str) -> None:
-    model = make_recipe(architecture, "smoke").model.build((1, 28, 28), 10)
-    size = measure_size(model, (1, 28, 28))
+    model = make_recipe(architecture, "smoke").model.build(ImageForm(1, 28, 28), 10)
+    size = measure_size(model, ImageForm(1, 28, 28))
     assert size.parameters == sum(parameter.numel() for parameter in model.parameters())
     assert size.flops > size.parameters
     assert size.activation_bytes > 4 * 10
@@ -31,7 +32,7 @@ def test_size_counts_every_parameter_and_some_work(architecture: str) -> None:
 
 def test_flops_of_a_known_layer() -> None:
     convolution = torch.nn.Conv2d(3, 5, 3, padding=1)
-    assert measure_size(convolution, (3, 11, 7)).flops == 2 * 11 * 7 * 3 * 3 * 3 * 5
+    assert measure_size(convolution, ImageForm(3, 11, 7)).flops == 2 * 11 * 7 * 3 * 3 * 3 * 5
 
 
 @pytest.mark.parametrize("side", range(1, 40))
@@ -43,7 +44,7 @@ def test_every_window_of_the_cnn_sees_the_image(side: int) -> None:
 
 @pytest.mark.parametrize("patch", [4, 8, 12, 16])
 def test_a_pooling_stem_makes_one_token_of_a_patch(patch: int) -> None:
-    model = TransformerConfig(patch=patch, stem="pool").build((3, 22, 26), 7)
+    model = TransformerConfig(patch=patch, stem="pool").build(ImageForm(3, 22, 26), 7)
     tokens_BTD = model.get_submodule("stem")(
         torch.rand(5, 3, -(-22 // patch) * patch, -(-26 // patch) * patch)
     )
@@ -60,7 +61,7 @@ def test_a_patch_that_the_stem_cannot_halve_is_refused() -> None:
 
 @pytest.mark.parametrize("stages", [2, 3, 5])
 def test_a_resnet_doubles_its_channels_where_it_halves_the_image(stages: int) -> None:
-    model = CnnConfig(variant="resnet", width=3, stages=stages).build((3, 22, 27), 7)
+    model = CnnConfig(variant="resnet", width=3, stages=stages).build(ImageForm(3, 22, 27), 7)
     features_BCHW = model.get_submodule("features")(torch.rand(5, 3, 22, 27))
     halvings = 2 ** (stages - 1)
     assert features_BCHW.shape == (5, 3 * halvings, -(-22 // halvings), -(-27 // halvings))
@@ -82,7 +83,9 @@ def _answer_in_training(model: torch.nn.Module, images_BCHW: torch.Tensor) -> to
 def test_a_mirrored_model_answers_the_same_for_a_mirror_image_and_trains_on_one(architecture: str) -> None:
     torch.manual_seed(0)
     plain, mirrored = (
-        make_recipe(architecture, "smoke").override([f"model.mirrored={word}"]).model.build((3, 22, 26), 7)
+        make_recipe(architecture, "smoke")
+        .override([f"model.mirrored={word}"])
+        .model.build(ImageForm(3, 22, 26), 7)
         for word in ("false", "true")
     )
     mirrored.get_submodule("network").load_state_dict(plain.state_dict())
@@ -93,14 +96,17 @@ def test_a_mirrored_model_answers_the_same_for_a_mirror_image_and_trains_on_one(
             torch.testing.assert_close(answer_BK, mean_BK)
         seen_once = [_answer_in_training(model, images_BCHW) for model in (plain, mirrored)]
     torch.testing.assert_close(*seen_once)
-    assert measure_size(mirrored, (3, 22, 26)).flops == 2 * measure_size(plain, (3, 22, 26)).flops
+    assert (
+        measure_size(mirrored, ImageForm(3, 22, 26)).flops
+        == 2 * measure_size(plain, ImageForm(3, 22, 26)).flops
+    )
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_members_are_trained_as_if_alone_and_answer_together(architecture: str) -> None:
     torch.manual_seed(0)
     changes = ["model.members=3", *(["model.dropout=0"] if architecture == "cnn" else [])]
-    model = make_recipe(architecture, "smoke").override(changes).model.build((3, 22, 26), 7)
+    model = make_recipe(architecture, "smoke").override(changes).model.build(ImageForm(3, 22, 26), 7)
     members = [model.get_submodule(f"networks.{number}") for number in range(3)]
     images_BCHW, labels_B = torch.rand(13, 3, 22, 26), torch.randint(0, 7, (13,))
     torch.nn.functional.cross_entropy(model(images_BCHW), labels_B, reduction="sum").div(13).backward()  # type: ignore[no-untyped-call]
@@ -114,7 +120,10 @@ def test_members_are_trained_as_if_alone_and_answer_together(architecture: str) 
         torch.testing.assert_close(model.eval()(images_BCHW), answers_MBK.mean(0))
     assert answers_MBK.std(0).min() > 0
     assert model.train()(images_BCHW[:5]).shape == (5, 7)
-    assert measure_size(model, (3, 22, 26)).flops == 3 * measure_size(members[0], (3, 22, 26)).flops
+    assert (
+        measure_size(model, ImageForm(3, 22, 26)).flops
+        == 3 * measure_size(members[0], ImageForm(3, 22, 26)).flops
+    )
 
 
 def _gradient(module: torch.nn.Module) -> torch.Tensor:

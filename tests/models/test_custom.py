@@ -16,6 +16,7 @@ from modelyard.models import CustomConfig, own_code
 from modelyard.recipes.named import make_recipe, named
 from modelyard.recipes.request import compare_request
 from modelyard.recipes.words import Words
+from modelyard.samples import ImageForm
 from modelyard.steps import check_model
 from modelyard.steps.requests import BuildRequest
 from tests.bundles import lit_dataset
@@ -121,7 +122,7 @@ OUTPUTS = {
 @pytest.mark.parametrize("evaluation", ["a tensor", "a tuple, logits last", "a record"])
 def test_the_logits_are_found_in_what_a_module_gives(tmp_path: Path, training: str, evaluation: str) -> None:
     """A9: in training and in evaluation; its weights keep their names."""
-    model = parsed(tmp_path, OUTPUTS[training], OUTPUTS[evaluation]).check((1, 3, 5), 5)
+    model = parsed(tmp_path, OUTPUTS[training], OUTPUTS[evaluation]).check(ImageForm(1, 3, 5), 5)
     images_BCHW = torch.rand(7, 1, 3, 5)
     expected_BK = model.get_submodule("layer")(images_BCHW.flatten(1))
     for again in (model.train(), model.eval(), copy.deepcopy(model)):
@@ -161,7 +162,7 @@ def test_an_output_without_logits_is_told(
     tmp_path: Path, training: str, evaluation: str, expected: str
 ) -> None:
     with pytest.raises(ConfigError, match=rf"nets\.py:Net: .*{expected}"):
-        parsed(tmp_path, training, evaluation).check((1, 3, 5), 5)
+        parsed(tmp_path, training, evaluation).check(ImageForm(1, 3, 5), 5)
 
 
 def outputs_source(training: str, evaluation: str) -> str:
@@ -195,7 +196,7 @@ def test_the_check_leaves_the_model_as_it_was_built(tmp_path: Path) -> None:
         "return self.layer(images.flatten(1))", "return self.norm(self.layer(images.flatten(1)))"
     )
     (tmp_path / "nets.py").write_text(source)
-    model = CustomConfig.parse(f"{tmp_path}/nets.py:Fine").check((1, 3, 5), 5)
+    model = CustomConfig.parse(f"{tmp_path}/nets.py:Fine").check(ImageForm(1, 3, 5), 5)
     assert int(model.get_buffer("norm.num_batches_tracked")) == 0
 
 
@@ -229,14 +230,14 @@ def test_a_module_may_be_told_its_arguments(tmp_path: Path) -> None:
     (tmp_path / "nets.py").write_text(source)
     recipe = make_recipe(f"{tmp_path}/nets.py:Fine", "smoke")
     with pytest.raises(ConfigError, match=r"'depth'\); it is called as Fine\(image_shape, num_classes\)"):
-        recipe.model.build((1, 3, 5), 5)
+        recipe.model.build(ImageForm(1, 3, 5), 5)
     set_twice = recipe.override(["model.kwargs.depth=34", "model.kwargs.name=x y", "model.kwargs.depth=18"])
     assert set_twice.made_flat()["model.kwargs.depth"] == 18
-    set_twice.model.build((1, 3, 5), 5)
+    set_twice.model.build(ImageForm(1, 3, 5), 5)
     with pytest.raises(
         ConfigError, match=r"'width'\); it is called as Fine\(image_shape, num_classes, width=1\.5\)"
     ):
-        recipe.override(["model.kwargs.width=1.5"]).model.build((1, 3, 5), 5)
+        recipe.override(["model.kwargs.width=1.5"]).model.build(ImageForm(1, 3, 5), 5)
     for wrong in (
         "model.kwarg.depth=3",
         "model.kwargs=3",
@@ -264,7 +265,7 @@ def test_a_module_may_be_told_its_arguments(tmp_path: Path) -> None:
 
 
 def digest(folder: Path, name: str = "Net") -> str:
-    return CustomConfig.parse(f"{folder}/nets.py:{name}").started((1, 3, 5), 5).weights_digest
+    return CustomConfig.parse(f"{folder}/nets.py:{name}").started(ImageForm(1, 3, 5), 5).weights_digest
 
 
 @pytest.mark.parametrize(
@@ -287,13 +288,13 @@ def test_other_weights_beside_the_module_are_another_model(tmp_path: Path, how: 
         torch.save({"layer.bias": torch.full((5,), value)}, file)
         digests.append(digest(tmp_path))
     assert digests[0] == digests[2] != digests[1]
-    model = CustomConfig.parse(f"{tmp_path}/nets.py:Net").started((1, 3, 5), 5)
-    model.demand_started((1, 3, 5), 5)
+    model = CustomConfig.parse(f"{tmp_path}/nets.py:Net").started(ImageForm(1, 3, 5), 5)
+    model.demand_started(ImageForm(1, 3, 5), 5)
     torch.save({"layer.bias": torch.full((5,), 3.0)}, file)
     with pytest.raises(
         ConfigError, match=r"nets\.py:Net: it starts from other weights than when the run began"
     ):
-        model.demand_started((1, 3, 5), 5)
+        model.demand_started(ImageForm(1, 3, 5), 5)
 
 
 def test_the_first_weights_are_in_the_key_and_the_place_of_the_file_is_not(tmp_path: Path) -> None:
@@ -353,10 +354,10 @@ def test_what_runs_is_what_the_digest_is_of(tmp_path: Path) -> None:
     py_compile.compile(str(file), invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
     file.write_text(SOURCE)
     model = CustomConfig.parse(f"{file}:Fine")
-    model.build((1, 2, 2), 3)
+    model.build(ImageForm(1, 2, 2), 3)
     file.write_text(hostile)
-    model.build((1, 2, 2), 3)
+    model.build(ImageForm(1, 2, 2), 3)
     own_code.load.cache_clear()  # as in another process
     with pytest.raises(ConfigError, match="it was edited after the run began"):
-        model.build((1, 2, 2), 3)
+        model.build(ImageForm(1, 2, 2), 3)
     assert not marker.exists()

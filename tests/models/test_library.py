@@ -11,6 +11,7 @@ from modelyard.errors import ConfigError
 from modelyard.models import CustomConfig, library
 from modelyard.recipes.named import named
 from modelyard.recipes.words import Words
+from modelyard.samples import ImageForm
 
 NAMES = [
     "torchvision:squeezenet1_1",
@@ -24,7 +25,7 @@ NAMES = [
 @pytest.mark.parametrize("channels", [1, 3])
 def test_it_answers_for_grey_and_coloured_images_and_can_be_trained(name: str, channels: int) -> None:
     config = CustomConfig.parse(name)
-    model = config.check((channels, 40, 48), 7)
+    model = config.check(ImageForm(channels, 40, 48), 7)
     assert model(torch.rand(5, channels, 40, 48)).shape == (5, 7)
     assert config.source_digest.split(" ")[0] == name.partition(":")[0]
     assert config.own_files() == {}
@@ -35,7 +36,7 @@ def test_its_name_is_its_label_and_its_arguments_are_given() -> None:
     recipe = named(Words(dataset="digits", architectures=(name,), preset="smoke", assignments=assignments))[
         name
     ]
-    model = recipe.model.build((1, 28, 28), 10)
+    model = recipe.model.build(ImageForm(1, 28, 28), 10)
     assert float(model.get_parameter("layer1.0.bn2.weight").detach().abs().max()) == 0
 
 
@@ -62,7 +63,7 @@ def test_the_size_that_it_needs_is_told() -> None:
         r"--set data\.height=75 "
     )
     with pytest.raises(ConfigError, match=told):
-        CustomConfig.parse("torchvision:inception_v3").build((1, 28, 28), 10)
+        CustomConfig.parse("torchvision:inception_v3").build(ImageForm(1, 28, 28), 10)
 
 
 def test_a_library_loads_no_weights(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -71,7 +72,7 @@ def test_a_library_loads_no_weights(monkeypatch: pytest.MonkeyPatch) -> None:
         with pytest.raises(
             ConfigError, match=rf"model\.kwargs\.{word} loads weights; expected an own module"
         ):
-            config.build((3, 32, 32), 10)
+            config.build(ImageForm(3, 32, 32), 10)
     monkeypatch.setitem(sys.modules, "timm", None)
     monkeypatch.setattr(library, "find_spec", lambda name: None)
     with pytest.raises(

@@ -9,6 +9,7 @@ from modelyard.recipes import cnn
 from modelyard.recipes.named import ARCHITECTURES, TABLE, make_recipe, named
 from modelyard.recipes.recipe import Recipe
 from modelyard.recipes.words import Words
+from modelyard.samples import ImageForm
 from modelyard.sources.known import AUTO, KNOWN, UNKNOWN, Traits
 from modelyard.sources.peek import describe
 from modelyard.sources.sources import load_dataset
@@ -76,7 +77,7 @@ def test_only_what_is_trained_on_mirror_images_is_asked_about_them(architecture:
 
 
 def parameters(architecture: str, preset: str, dataset: str = "mnist") -> int:
-    model = make_recipe(architecture, preset, describe(dataset)).model.build((1, 28, 28), 10)
+    model = make_recipe(architecture, preset, describe(dataset)).model.build(ImageForm(1, 28, 28), 10)
     return sum(parameter.numel() for parameter in model.parameters())
 
 

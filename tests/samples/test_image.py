@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps, PngImagePlugin
 
-from modelyard.samples import fitting
+from modelyard.samples import ImageForm, fitting
 from modelyard.samples.image import (
-    Form,
+    FileForm,
     TooLarge,
     UnreadableImage,
     picture_pixels,
@@ -26,7 +26,7 @@ from tests.data.pictures import DAMAGED, FORMATS, SENSELESS, painting, saved
 
 SIZE = (6, 4)
 """Width, height."""
-SHAPE_GREY, SHAPE_COLOUR = (1, 4, 6), (3, 4, 6)
+SHAPE_GREY, SHAPE_COLOUR = ImageForm(1, 4, 6), ImageForm(3, 4, 6)
 
 
 def palette(transparent: bool = False) -> Image.Image:
@@ -65,7 +65,7 @@ def test_every_mode_is_read(
 ) -> None:
     image.save(tmp_path / name, lossless=True)
     form, pixels_CHW = read_image(tmp_path / name, SHAPE_GREY if len(pixel) == 1 else SHAPE_COLOUR)
-    assert form == Form(4, 6, mode) == read_form(tmp_path / name)
+    assert form == FileForm(4, 6, mode) == read_form(tmp_path / name)
     assert form.channels == len(pixel)
     assert pixels_CHW.shape == (len(pixel), 4, 6)
     np.testing.assert_allclose(
@@ -80,7 +80,7 @@ def test_the_cameras_orientation_is_applied(suffix: str, tmp_path: Path) -> None
     exif = Image.Exif()
     exif[0x0112] = 6  # the camera was turned: show it a quarter turn clockwise
     Image.fromarray(np.rot90(upright)).save(tmp_path / f"turned.{suffix}", exif=exif)
-    form, pixels_CHW = read_image(tmp_path / f"turned.{suffix}", (1, 16, 8))
+    form, pixels_CHW = read_image(tmp_path / f"turned.{suffix}", ImageForm(1, 16, 8))
     assert (form.height, form.width) == (16, 8)
     np.testing.assert_allclose(pixels_CHW[0], upright, atol=3)
 
@@ -98,7 +98,7 @@ def test_a_large_photo_is_shrunk_as_its_full_decode_would_be(tmp_path: Path) -> 
         (1200, 900), Image.Resampling.BICUBIC
     )
     photo.save(tmp_path / "photo.jpg", quality=95)
-    _, pixels_CHW = read_image(tmp_path / "photo.jpg", (3, 45, 60))
+    _, pixels_CHW = read_image(tmp_path / "photo.jpg", ImageForm(3, 45, 60))
     whole = np.asarray(photo.resize((60, 45), Image.Resampling.BILINEAR)).transpose(2, 0, 1)
     assert np.abs(pixels_CHW.astype(int) - whole).mean() < 2
 
@@ -119,7 +119,7 @@ def test_damaged_files_of_every_kind_are_one_error(suffix: str, tmp_path: Path) 
     for kept in (0, 3, 20, len(content) // 2):
         path.write_bytes(content[:kept])
         with pillow_warnings_hushed(), pytest.raises(UnreadableImage, match="not a readable image"):
-            read_image(path, (3, 8, 8))
+            read_image(path, ImageForm(3, 8, 8))
     with pytest.raises(UnreadableImage, match="no such file"):
         read_image(tmp_path / "none.png", SHAPE_GREY)
 
@@ -135,7 +135,7 @@ def test_a_picture_is_turned_strip_by_strip_as_in_one_piece(
     picture.save(tmp_path / "p.png", exif=exif)
     with Image.open(tmp_path / "p.png") as image:
         expected = np.asarray(ImageOps.exif_transpose(image))
-    form, pixels_CHW = read_image(tmp_path / "p.png", (3, *expected.shape[:2]))
+    form, pixels_CHW = read_image(tmp_path / "p.png", ImageForm(3, *expected.shape[:2]))
     assert (form.height, form.width) == expected.shape[:2]
     np.testing.assert_array_equal(pixels_CHW.transpose(1, 2, 0), expected)
 
@@ -160,11 +160,11 @@ def test_a_file_of_any_format_under_any_name_has_the_pixels_that_pillow_finds(
     (tmp_path / name).write_bytes(saved(kind))
     with Image.open(tmp_path / name) as image:
         expected = np.asarray(image.convert("RGB"))
-    form, pixels_CHW = read_image(tmp_path / name, (3, 30, 40))
+    form, pixels_CHW = read_image(tmp_path / name, ImageForm(3, 30, 40))
     assert (form.height, form.width) == (30, 40)
     np.testing.assert_array_equal(pixels_CHW.transpose(1, 2, 0), expected)
     assert np.abs(expected.astype(int) - np.asarray(painting())).mean() < 8
-    np.testing.assert_array_equal(picture_pixels(tmp_path / name, (3, 30, 40)), expected)
+    np.testing.assert_array_equal(picture_pixels(tmp_path / name, ImageForm(3, 30, 40)), expected)
 
 
 def test_a_cameras_raw_file_is_not_read_for_its_thumbnail(tmp_path: Path) -> None:
@@ -185,7 +185,9 @@ def test_damaged_exif_leaves_the_pixels_and_the_orientation(kind: str, case: str
     else:
         content = saved(kind, exif=block)
     with pillow_warnings_hushed():
-        form, pixels_CHW = read_image(io.BytesIO(content), (3, 40, 30) if is_turned else (3, 30, 40))
+        form, pixels_CHW = read_image(
+            io.BytesIO(content), ImageForm(3, 40, 30) if is_turned else ImageForm(3, 30, 40)
+        )
     assert (form.height, form.width) == ((40, 30) if is_turned else (30, 40))
     upright = painting().transpose(Image.Transpose.ROTATE_270) if is_turned else painting()
     assert np.abs(pixels_CHW.transpose(1, 2, 0).astype(int) - np.asarray(upright)).mean() < 8
@@ -228,7 +230,7 @@ def test_png_notes_never_spoil_the_pixels(spoilt: str) -> None:
         at = content.index(b"eXIf")
         size = int.from_bytes(content[at - 4 : at], "big")
         content[at + 4 + size] ^= 1
-    form, _ = read_image(io.BytesIO(bytes(content)), (3, 30, 40))
+    form, _ = read_image(io.BytesIO(bytes(content)), ImageForm(3, 30, 40))
     assert (form.height, form.width) == ((40, 30) if spoilt == "length" else (30, 40))
 
 
@@ -240,15 +242,15 @@ def test_a_large_picture_of_ones_own_is_read_up_to_the_number_given(
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 500)
     content = saved(kind)
     with pillow_warnings_hushed():
-        _, pixels_CHW = read_image(io.BytesIO(content), (3, 8, 8))
+        _, pixels_CHW = read_image(io.BytesIO(content), ImageForm(3, 8, 8))
         assert Image.MAX_IMAGE_PIXELS == 500
         with pytest.raises(TooLarge, match=r": too large: 40 x 30 = 1200 pixels, at most [0-9]+ are read$"):
-            read_image(io.BytesIO(content), (3, 8, 8), max_pixels=1199)
+            read_image(io.BytesIO(content), ImageForm(3, 8, 8), max_pixels=1199)
         with pytest.raises(TooLarge, match=r": too large: .* at most 400 are read$"):
-            read_image(io.BytesIO(content), (3, 8, 8), max_pixels=400)
+            read_image(io.BytesIO(content), ImageForm(3, 8, 8), max_pixels=400)
     assert pixels_CHW.any()
     monkeypatch.undo()
-    np.testing.assert_array_equal(read_image(io.BytesIO(content), (3, 8, 8))[1], pixels_CHW)
+    np.testing.assert_array_equal(read_image(io.BytesIO(content), ImageForm(3, 8, 8))[1], pixels_CHW)
 
 
 def disc(width: int, height: int) -> Image.Image:
@@ -262,7 +264,7 @@ def disc(width: int, height: int) -> Image.Image:
 @pytest.mark.parametrize("fit", ["stretch", "pad", "crop"])
 def test_a_disc_stays_one_unless_it_is_stretched(fit: Fit, size: tuple[int, int], tmp_path: Path) -> None:
     disc(*size).save(tmp_path / "disc.png")
-    _, pixels_CHW = read_image(tmp_path / "disc.png", (1, 60, 60), Reading(fit, ground=(7,)))
+    _, pixels_CHW = read_image(tmp_path / "disc.png", ImageForm(1, 60, 60), Reading(fit, ground=(7,)))
     is_disc = pixels_CHW[0] > 127
     height, width = is_disc.any(1).sum(), is_disc.any(0).sum()
     is_square = size == (200, 200)
@@ -278,7 +280,9 @@ def test_a_disc_stays_one_unless_it_is_stretched(fit: Fit, size: tuple[int, int]
 @pytest.mark.parametrize("size", [(1, 1000), (1000, 1), (3, 2), (2, 3)])
 @pytest.mark.parametrize("fit", ["stretch", "pad", "crop"])
 def test_the_thinnest_pictures_fit(fit: Fit, size: tuple[int, int]) -> None:
-    pixels_HWC = picture_pixels(Image.new("RGB", size, (9, 9, 9)), (3, 4, 5), Reading(fit, ground=(1, 2, 3)))
+    pixels_HWC = picture_pixels(
+        Image.new("RGB", size, (9, 9, 9)), ImageForm(3, 4, 5), Reading(fit, ground=(1, 2, 3))
+    )
     assert {tuple(pixel) for pixel in pixels_HWC.reshape(-1, 3).tolist()} <= {(9, 9, 9), (1, 2, 3)}
     assert (pixels_HWC == 9).any()
 
@@ -297,7 +301,7 @@ def test_transparent_parts_show_the_ground(
     image: Image.Image, ground: tuple[int, ...], pixel: list[int], tmp_path: Path
 ) -> None:
     image.save(tmp_path / "x.png")
-    form, pixels_CHW = read_image(tmp_path / "x.png", (len(pixel), 4, 6), Reading(ground=ground))
+    form, pixels_CHW = read_image(tmp_path / "x.png", ImageForm(len(pixel), 4, 6), Reading(ground=ground))
     np.testing.assert_allclose(pixels_CHW[:, 0, 0], pixel, atol=1)
     assert form.is_clear == (pixel != [9, 8, 7])
 

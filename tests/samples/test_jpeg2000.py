@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from modelyard.samples import ImageForm
 from modelyard.samples.image import UnreadableImage, read_image
 from tests.data.pictures import painting, saved
 
@@ -34,7 +35,7 @@ SIZE, STYLE, TILE = STREAM.index(b"\xff\x51"), STREAM.index(b"\xff\x52"), STREAM
 @pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA"])
 def test_what_encoders_write_is_read(options: dict[str, Any], mode: str) -> None:
     form, pixels_CHW = read_image(
-        io.BytesIO(saved("JPEG2000", painting().convert(mode), **options)), (1, 30, 40)
+        io.BytesIO(saved("JPEG2000", painting().convert(mode), **options)), ImageForm(1, 30, 40)
     )
     assert (form.mode, form.height) == (mode, 30)
     assert pixels_CHW.any()
@@ -69,4 +70,4 @@ def put(at: int, what: bytes, content: bytes = STREAM) -> bytes:
 )
 def test_what_promises_too_much_is_refused(content: bytes, reason: str) -> None:
     with pytest.raises(UnreadableImage, match=reason):
-        read_image(io.BytesIO(content), (3, 8, 8))
+        read_image(io.BytesIO(content), ImageForm(3, 8, 8))

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from modelyard.samples import ImageForm
 from modelyard.samples.image import UnreadableImage, read_image
 from modelyard.samples.tiff import plain_tiff
 from tests.data.pictures import painting, saved
@@ -83,7 +84,7 @@ def test_the_pixels_are_those_of_the_whole_file(options: dict[str, object], mode
 )
 def test_what_asks_for_more_than_its_pixels_is_refused(content: bytes, reason: str) -> None:
     with pytest.raises(UnreadableImage, match=reason):
-        read_image(io.BytesIO(content), (3, 8, 8))
+        read_image(io.BytesIO(content), ImageForm(3, 8, 8))
 
 
 @pytest.mark.parametrize(
@@ -91,7 +92,7 @@ def test_what_asks_for_more_than_its_pixels_is_refused(content: bytes, reason: s
     [(34665, 4, 1, 8), (700, 1, 2**31, 0), (330, 4, 9, 2**31), (278, 4, 1, 2**31 - 1), (65_000, 99, 1, 0)],
 )
 def test_what_leads_elsewhere_is_not_looked_at(entry: tuple[int, int, int, int]) -> None:
-    _, pixels_CHW = read_image(io.BytesIO(changed(*entry)), (3, 30, 40))
+    _, pixels_CHW = read_image(io.BytesIO(changed(*entry)), ImageForm(3, 30, 40))
     np.testing.assert_array_equal(pixels_CHW.transpose(1, 2, 0), np.asarray(painting()))
 
 
@@ -99,5 +100,5 @@ def test_the_decoder_says_nothing_by_itself(capfd: pytest.CaptureFixture[str]) -
     content = bytearray(saved("TIFF", painting().convert("1"), compression="group4"))
     content[9:40] = bytes(range(100, 131))
     with suppress(UnreadableImage):
-        read_image(io.BytesIO(bytes(content)), (1, 8, 8))
+        read_image(io.BytesIO(bytes(content)), ImageForm(1, 8, 8))
     assert capfd.readouterr() == ("", "")

@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from modelyard.bundle import MODEL_FILE, Manifest, write_golden, write_manifest
+from modelyard.samples import ImageForm
+from modelyard.samples.signature import Signature
 
 IMAGE_SHAPE = (3, 5, 2)
 CLASSES = ("apple", "pear", "plum", "fig")
@@ -143,14 +145,14 @@ def write_bundle(
     folder.mkdir(parents=True)
     onnx.save(graph or linear.graph(), folder / MODEL_FILE)
     golden_BHWC = images(5, 9, linear.image_shape)
-    write_golden(folder, golden_BHWC, linear.probabilities(golden_BHWC))
+    write_golden(folder, "images", golden_BHWC, linear.probabilities(golden_BHWC))
     write_manifest(
         folder,
         Manifest(
             model_name=model_name,
             architecture=architecture,
             classes=CLASSES,
-            image_shape=linear.image_shape,
+            signature=Signature.of_classifier(ImageForm.from_hwc(linear.image_shape), len(CLASSES)),
             temperature=1.0,
             data_digest="0123abcd",
             recipe={"seed": 0},
@@ -183,6 +185,7 @@ def point(releases: Path, model: str, alias: str, version: int) -> None:
 def reseal(folder: Path, **changes: object) -> None:
     """Change fields of the manifest, or only its digests after a file was replaced on purpose."""
     manifest = Manifest.from_json(json.loads((folder / "manifest.json").read_text()))
-    write_manifest(
-        folder, Manifest(**{name: getattr(manifest, name) for name in manifest.__slots__} | changes)
-    )
+    kept = {name: getattr(manifest, name) for name in manifest.__slots__} | changes
+    if "classes" in changes and "signature" not in changes:
+        kept["signature"] = Signature.of_classifier(manifest.form, len(kept["classes"]))
+    write_manifest(folder, Manifest(**kept))

@@ -32,6 +32,11 @@ def _edit(folder: Path, **changes: Any) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
 
+def _reform(folder: Path, **sides: object) -> None:
+    signature = json.loads((folder / MANIFEST_FILE).read_text())["signature"]
+    _edit(folder, signature=signature | {"form": signature["form"] | sides})
+
+
 def _graph(folder: Path, nodes: list[onnx.NodeProto]) -> None:
     onnx.save(Linear.seeded(1).graph(nodes), folder / MODEL_FILE)
     reseal(folder)
@@ -144,9 +149,10 @@ UNFIT: dict[str, tuple[Harm, str]] = {
     "nan": (lambda folder: _edit(folder, metrics={"a": float("nan")}), "NaN is no number"),
     "infinite": (lambda folder: _edit(folder, temperature=float("inf")), "Infinity is no number"),
     "cold": (lambda folder: _edit(folder, temperature=0), "another type: temperature"),
-    "truth": (lambda folder: _edit(folder, image_shape=[3, 5, True]), "another type: image_shape"),
-    "negative": (lambda folder: _edit(folder, image_shape=[-3, 5, -2]), "another type: image_shape"),
-    "vast": (lambda folder: _edit(folder, image_shape=[2**40, 5, 2]), "another type: image_shape"),
+    "truth": (lambda folder: _reform(folder, channels=True), "expected height, width and channels"),
+    "negative": (lambda folder: _reform(folder, height=-3, width=-5), "expected height, width and channels"),
+    "vast": (lambda folder: _reform(folder, height=2**40), "expected height, width and channels"),
+    "other-form": (lambda folder: _reform(folder, height=4), "signature: fields missing, unknown or unfit"),
     "half-letter": (lambda folder: _edit(folder, classes=["\ud800", *CLASSES[1:]]), "another type: classes"),
     "half-name": (lambda folder: _edit(folder, metrics={"\udfff": 1.0}), "another type: metrics"),
     "googol": (lambda folder: _edit(folder, metrics={"a": 10**100}), "another type: metrics"),

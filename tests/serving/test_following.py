@@ -13,6 +13,8 @@ import onnx
 import pytest
 
 from modelyard.bundle import GOLDEN_FILE, MANIFEST_FILE, MODEL_FILE, write_golden
+from modelyard.samples import ImageForm
+from modelyard.samples.signature import Signature
 from tests.serving.bundles import CLASSES, IMAGE_SHAPE, Linear, images, point, release, reseal
 from tests.serving.conftest import Serve, Server
 
@@ -98,7 +100,7 @@ def sealed_nonsense(folder: Path) -> None:
 
 
 def other_shape(folder: Path) -> None:
-    reseal(folder, image_shape=(5, 3, 2))
+    reseal(folder, signature=Signature.of_classifier(ImageForm(2, 5, 3), len(CLASSES)))
 
 
 def other_classes(folder: Path) -> None:
@@ -120,7 +122,7 @@ def fixed_batch(folder: Path) -> None:
 
 
 def other_answers(folder: Path) -> None:
-    write_golden(folder, images(2), Linear.seeded(3).probabilities(images(2)))
+    write_golden(folder, "images", images(2), Linear.seeded(3).probabilities(images(2)))
     reseal(folder)
 
 

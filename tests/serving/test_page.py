@@ -24,6 +24,7 @@ from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
 
 from modelyard.inference.doubts import OPPOSITE_BORDERS
 from modelyard.inference.session import classify, open_session
+from modelyard.samples import ImageForm
 from modelyard.samples.image import picture_pixels, read_image
 from modelyard.samples.reading import FITS, Reading
 from tests.serving.bundles import Linear, point, release, reseal
@@ -244,12 +245,12 @@ def test_a_picture_becomes_the_pixels_of_the_command_line(page: Page, tmp_path: 
     pixels_HWC[..., 0] |= 0xC0
     Image.fromarray(pixels_HWC).save(picture)
     sent = Sent(page)
-    for dataset, shape, cards in (("digits", (1, 28, 28), 3), ("paints", (3, 9, 12), 1)):
+    for dataset, form, cards in (("digits", ImageForm(1, 28, 28), 3), ("paints", ImageForm(3, 9, 12), 1)):
         page.locator("#dataset").select_option(dataset)
         expect(page.locator(".card")).to_have_count(cards)
         page.locator("#file").set_input_files(picture)
         settled(page)
-        _, expected_CHW = read_image(picture, shape)
+        _, expected_CHW = read_image(picture, form)
         difference = sent.last_pixels(dataset)[0].astype(int) - expected_CHW.transpose(1, 2, 0)
         assert np.abs(difference).max() <= 1
     assert page.locator(".best").inner_text() == "red"
@@ -266,7 +267,7 @@ def test_a_picture_is_fitted_and_laid_on_the_ground_as_on_the_command_line(page:
         pixels_HWC[..., 3] = np.where(pixels_HWC[..., 3] > 60, 255, 0)
         reading = Reading(fit, ground=(10, 200, 30)[:channels])
         how = reading.inverted() if is_inverted else reading
-        expected_HWC = picture_pixels(Image.fromarray(pixels_HWC), (channels, 9, 12), how)
+        expected_HWC = picture_pixels(Image.fromarray(pixels_HWC), ImageForm(channels, 9, 12), how)
         expected_HWC = 255 - expected_HWC if is_inverted else expected_HWC
         found = page.evaluate(
             """async ([data, width, height, shape, reading, invert]) => {

@@ -27,6 +27,7 @@ from modelyard.bundle import read_bundle
 from modelyard.errors import RequestError
 from modelyard.inference.doubts import OPPOSITE_BORDERS
 from modelyard.inference.model import Model
+from modelyard.samples import ImageForm
 from modelyard.samples.extras import without_extras
 from modelyard.samples.image import read_image
 from modelyard.samples.reading import AS_EVER, Reading
@@ -35,7 +36,7 @@ from modelyard.serving.http.exchange import Request
 from modelyard.serving.http.limits import Limits, Turns
 from modelyard.serving.http.upload import picture_bytes, read_pixels
 from modelyard.serving.protocol.invocations import invoke, read_rows
-from modelyard.serving.protocol.tensors import TensorSpec
+from modelyard.serving.protocol.tensors import WireTensor
 from tests.data.pictures import FORMATS, painting
 from tests.data.pictures import saved as saved_as
 from tests.serving.bundles import Linear, release, reseal
@@ -69,7 +70,7 @@ def saved(kind: str, **options: Any) -> bytes:
 
 
 def pixels_of(picture: bytes, shape: tuple[int, int, int], reading: Reading = AS_EVER) -> bytes:
-    return read_pixels(Request("POST", "/predict", b"", {}, picture), shape, reading)
+    return read_pixels(Request("POST", "/predict", b"", {}, picture), ImageForm.from_hwc(shape), reading)
 
 
 def segment(code: int, data: bytes) -> bytes:
@@ -134,12 +135,12 @@ def test_the_server_reads_what_training_reads_as_it_does(
     answer = server.client.post("/predict", content=PICTURES[name])
     assert answer.status_code == 200, answer.text
     np.testing.assert_allclose(list(answer.json()["probabilities"].values()), expected, atol=1e-5)
-    _, pixels_CHW = read_image(tmp_path / "x", (3, 7, 5), model.manifest.reading)
+    _, pixels_CHW = read_image(tmp_path / "x", ImageForm(3, 7, 5), model.manifest.reading)
     assert (
         pixels_of(PICTURES[name], (7, 5, 3), model.manifest.reading)
         == pixels_CHW.transpose(1, 2, 0).tobytes()
     )
-    _, stretched_CHW = read_image(tmp_path / "x", (3, 7, 5))
+    _, stretched_CHW = read_image(tmp_path / "x", ImageForm(3, 7, 5))
     assert not np.array_equal(pixels_CHW, stretched_CHW)
 
 
@@ -286,26 +287,26 @@ def test_what_is_no_file_in_base64_is_refused_in_a_line(camera: Server, instance
 def test_a_photo_may_be_larger_than_the_rows_of_a_small_model(camera: Server) -> None:
     photo = saved_as("BMP", Image.new("RGB", (1200, 800)))
     assert camera.client.post("/invocations", json={"instances": in_base64(photo)}).status_code == 200
-    limits = Limits.of(TensorSpec("images", "UINT8", np.dtype(np.uint8), (600, 500, 3)), 1024, 8_000_000)
+    limits = Limits.of(WireTensor("images", "UINT8", np.dtype(np.uint8), (600, 500, 3)), 1024, 8_000_000)
     body = json.dumps({"instances": in_base64(b"", b"") * 10}).encode()
     with pytest.raises(RequestError, match="expected at most 8 pictures of this size, received 20"):
         read_rows(
             Request("POST", "/invocations", b"", {}, body),
-            TensorSpec("images", "UINT8", np.dtype(np.uint8), (600, 500, 3)),
+            WireTensor("images", "UINT8", np.dtype(np.uint8), (600, 500, 3)),
             limits,
         )
 
 
 def test_the_files_of_one_request_are_read_within_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each takes its turn, so that others are read in between; a few bytes may take a second each."""
-    spec = TensorSpec("images", "UINT8", np.dtype(np.uint8), (7, 5, 3))
+    spec = WireTensor("images", "UINT8", np.dtype(np.uint8), (7, 5, 3))
 
     def slow(*_: object) -> bytes:
         time.sleep(0.02)
         return bytes(105)
 
     monkeypatch.setattr(upload, "read_pixels", slow)
-    manifest = SimpleNamespace(image_shape=(7, 5, 3), reading=AS_EVER)
+    manifest = SimpleNamespace(form=ImageForm(3, 7, 5), reading=AS_EVER)
     served = SimpleNamespace(
         manifest=manifest,
         engine=SimpleNamespace(input=spec),
@@ -353,7 +354,7 @@ def test_extras_are_left_out_and_the_pixels_stay(options: dict[str, Any]) -> Non
     photo = saved("JPEG", exif=exif, **options)
     extras = segment(0xE2, b"MPF\0" + bytes(9)) + segment(0xED, b"Photoshop 3.0\0" + b"8BIM" * 9000) * 200
     padded = photo[:2] + extras + b"\xff" * 500 + photo[2:] + bytes(10**6)
-    _, expected = read_image(io.BytesIO(photo), (3, 28, 28))
+    _, expected = read_image(io.BytesIO(photo), ImageForm(3, 28, 28))
     assert pixels_of(padded, SHAPE) == expected.transpose(1, 2, 0).tobytes()
     assert len(without_extras(padded, "JPEG")) <= len(photo) + 500
 

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 from modelyard.errors import RequestError, quoted
-from modelyard.serving.protocol.tensors import DATATYPES, TensorSpec, flatten, to_bytes
+from modelyard.serving.protocol.tensors import DATATYPES, WireTensor, flatten, to_bytes
 
 DTYPES = dict(DATATYPES.values())
 
 
 def packed(datatype: str, values: list[Any]) -> bytes:
-    spec = TensorSpec("images", datatype, np.dtype(DTYPES[datatype]), (len(values),))
+    spec = WireTensor("images", datatype, np.dtype(DTYPES[datatype]), (len(values),))
     return to_bytes(flatten(values, [1, len(values)]), spec, has_booleans=False)
 
 
@@ -59,7 +59,7 @@ def test_what_an_integer_tensor_cannot_hold_is_refused(datatype: str, value: obj
 @pytest.mark.parametrize("datatype", ["UINT8", "INT32", "FP32"])
 def test_lists_nested_deeper_than_the_shape_are_refused(datatype: str) -> None:
     with pytest.raises(RequestError, match=r"images: expected .*, received \[1\]"):
-        spec = TensorSpec("images", datatype, np.dtype(DTYPES[datatype]), (2,))
+        spec = WireTensor("images", datatype, np.dtype(DTYPES[datatype]), (2,))
         to_bytes(flatten([[[1], [2]]], [1, 2]), spec, has_booleans=False)
 
 
@@ -86,14 +86,14 @@ def test_all_kinds_of_numbers_are_packed() -> None:
 
 @pytest.mark.parametrize("times", [2, 4, 8])
 def test_float_bytes_in_a_tensor_of_pixels_are_told(times: int) -> None:
-    told = str(TensorSpec("images", "UINT8", np.dtype(np.uint8), (2, 3)).wrong_size(5, 30 * times))
+    told = str(WireTensor("images", "UINT8", np.dtype(np.uint8), (2, 3)).wrong_size(5, 30 * times))
     assert (
         f"expected 30 bytes for shape [5, 2, 3], received {30 * times}; this looks like FP{8 * times} data"
         in told
     )
     assert "looks like" not in str(
-        TensorSpec("images", "INT32", np.dtype(np.int32), (2, 3)).wrong_size(5, 120 * times)
+        WireTensor("images", "INT32", np.dtype(np.int32), (2, 3)).wrong_size(5, 120 * times)
     )
     assert "looks like" not in str(
-        TensorSpec("images", "UINT8", np.dtype(np.uint8), (2, 3)).wrong_size(5, 30 * times + 1)
+        WireTensor("images", "UINT8", np.dtype(np.uint8), (2, 3)).wrong_size(5, 30 * times + 1)
     )

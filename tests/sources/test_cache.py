@@ -66,10 +66,7 @@ def test_a_champion_of_the_same_size_changes_nothing_and_another_is_followed(
         ((20, 30), (1, 20, 30), 2),
         ((20, 30), (1, 20, 30), 2),
     ):
-        assert (load_folder(root, FolderOptions(size_before=before)).image_shape, len(decoded)) == (
-            shape,
-            count,
-        )
+        assert (load_folder(root, FolderOptions(size_before=before)).form.chw, len(decoded)) == (shape, count)
     assert len(list((store / "cache" / "folders").glob("*.json"))) == 1
 
 
@@ -81,8 +78,8 @@ def test_a_model_keeps_the_size_of_its_champion(store: Path, monkeypatch: pytest
     )
     monkeypatch.setattr(SilentProgress, "say", lambda _, text: said.append(text))
 
-    def size() -> tuple[int, ...]:
-        return open_packed(home.steps / prepare(str(root), home)["data_step"]).image_shape[1:]
+    def size() -> tuple[int, int]:
+        return open_packed(home.steps / prepare(str(root), home)["data_step"]).form.size
 
     assert size() == (64, 128)
     lit_bundle(home.releases / "lit" / "3", fooled=False, metrics={})

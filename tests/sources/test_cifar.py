@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from modelyard.errors import DataError
+from modelyard.samples import ImageForm
 from modelyard.sources import cifar
 from modelyard.sources.cifar import read_cifar
 from modelyard.sources.sources import load_dataset
@@ -34,13 +35,13 @@ def test_all_three_layouts_give_the_same_pixels(tmp_path: Path) -> None:
     assert (dataset.classes, len(dataset.train), len(dataset.test)) == (tuple(CIFAR_CLASSES), 100, 20)
     record = np.frombuffer(files["data_batch_2.bin"], np.uint8)[3073 : 2 * 3073]
     assert dataset.train.labels_N[21] == record[0]
-    np.testing.assert_array_equal(dataset.train.stored_MCHW[21], record[1:].reshape(3, 32, 32))
+    np.testing.assert_array_equal(dataset.train.samples[21], record[1:].reshape(3, 32, 32))
 
 
 def test_it_is_found_in_the_data_folder(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(store / "data" / "cifar10", cifar_files())
     monkeypatch.setenv("MODELYARD_DATA", str(store / "data"))
-    assert load_dataset("cifar10").image_shape == (3, 32, 32)
+    assert load_dataset("cifar10").form == ImageForm(3, 32, 32)
     assert load_dataset("cifar10").origin == {"source": str(store / "data" / "cifar10")}
 
 

@@ -16,6 +16,7 @@ import pytest
 
 from modelyard.data.options import FolderOptions
 from modelyard.errors import DataError
+from modelyard.samples import ImageForm
 from modelyard.sources import archives, cache
 from modelyard.sources.cache import load_folder
 from modelyard.sources.containers import name_of
@@ -239,7 +240,7 @@ def test_parquet_of_images(names: list[str] | None, struct: bool, store: Path) -
         [16, 15],
         [2, 2],
     ]
-    assert dataset.image_shape == (1, 13, 11)
+    assert dataset.form == ImageForm(1, 13, 11)
     with pytest.raises(DataError, match=r"more than 1e-06 GB; allow more by data\.max_bytes"):
         load_folder(store / "set", FolderOptions(max_bytes=1000))
 

@@ -15,7 +15,8 @@ from PIL import Image
 from modelyard.data import datasets, ground
 from modelyard.data.options import FolderOptions
 from modelyard.errors import DataError
-from modelyard.samples.image import Form, read_image
+from modelyard.samples import ImageForm
+from modelyard.samples.image import FileForm, read_image
 from modelyard.sources import folder, sizes
 from modelyard.sources.folder import read_folder
 from modelyard.sources.listing import list_images
@@ -35,7 +36,7 @@ def test_pixels_and_labels_are_those_of_the_files(tmp_path: Path) -> None:
         split, files = getattr(dataset, part), getattr(listing, part)
         assert split.labels_N.tolist() == [file.label for file in files]
         for row, file in enumerate(files):
-            np.testing.assert_array_equal(split.stored_MCHW[row, 0], np.asarray(Image.open(root / file.path)))
+            np.testing.assert_array_equal(split.samples[row, 0], np.asarray(Image.open(root / file.path)))
     assert (dataset.name, dataset.classes) == ("my-pets", ("cat", "dog"))
 
 
@@ -52,7 +53,7 @@ def test_the_majority_decides_and_a_wrong_guess_costs_a_second_pass_only(
 
     monkeypatch.setattr(folder, "read_image", counted)
     once = read(root, tmp_path / "once")
-    assert (once.image_shape, len(calls)) == ((1, 13, 11), 12)
+    assert (once.form, len(calls)) == (ImageForm(1, 13, 11), 12)
     monkeypatch.setattr(ground, "SAMPLES", 1)  # only a/0.png is looked at
     twice = read(root, tmp_path / "twice")
     assert (twice.digest, len(calls)) == (once.digest, 12 + 24)
@@ -60,7 +61,7 @@ def test_the_majority_decides_and_a_wrong_guess_costs_a_second_pass_only(
 
 def test_options_overrule_the_majority(tmp_path: Path) -> None:
     root = image_folder(tmp_path / "images", {"a": 5, "b": 5})
-    assert read(root, tmp_path / "scratch", FolderOptions(8, 9, 3)).image_shape == (3, 8, 9)
+    assert read(root, tmp_path / "scratch", FolderOptions(8, 9, 3)).form == ImageForm(3, 8, 9)
 
 
 @pytest.mark.parametrize(
@@ -86,9 +87,10 @@ def test_photos_are_brought_to_128_pixels_or_to_what_is_asked(
     files: tuple[int, int], options: dict[str, Any], expected: tuple[int, int]
 ) -> None:
     chosen = FolderOptions(**options)
-    assert sizes.target_shape([Form(*files, "RGB")] * 3 + [Form(9, 9, "RGB")], chosen) == (3, *expected)
+    forms = [FileForm(*files, "RGB")] * 3 + [FileForm(9, 9, "RGB")]
+    assert sizes.target_form(forms, chosen) == ImageForm(3, *expected)
     is_unasked = max(files) > 128 and not {"height", "width"} <= options.keys()
-    [*notes] = sizes.size_notes([Form(*files, "RGB")], chosen)
+    [*notes] = sizes.size_notes([FileForm(*files, "RGB")], chosen)
     assert len(notes) == is_unasked
     if notes:
         assert (

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from modelyard.console import plan
+from modelyard.samples import ImageForm
 from modelyard.sources.sources import available, load_dataset
 from tests.data.samples import idx_folder, image_folder, modelyard
 
@@ -105,7 +106,7 @@ def test_an_imported_size_is_fixed(
     monkeypatch.setattr(plan, "measure", lambda jobs: [None for _ in jobs])
     root = image_folder(store / "images", {"a": 9, "b": 9})
     assert modelyard("data", "import", str(root), "--name", "pets", "--height", "20", "--channels", "3") == 0
-    assert load_dataset("pets").image_shape == (3, 20, 11)
+    assert load_dataset("pets").form == ImageForm(3, 20, 11)
     capsys.readouterr()
     assert modelyard("run", "--dataset", "pets", "--plan", "--set", "data.height=28") == 2
     assert "pets has height 20, data.height=28 is for image folders only" in capsys.readouterr().err
@@ -140,7 +141,7 @@ def test_idx_files_can_be_imported_with_class_names(store: Path, capsys: pytest.
     (root / "classes.txt").write_text("cat\ndog\n")
     assert modelyard("data", "import", str(root)) == 0
     assert load_dataset("idx").classes == ("cat", "dog")
-    assert load_dataset("idx").image_shape == (1, 6, 5)
+    assert load_dataset("idx").form == ImageForm(1, 6, 5)
 
 
 def test_a_misspelt_import_gets_its_neighbour(store: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -20,7 +20,7 @@ def test_shape_and_classes_are_those_of_the_decoded_data(store: Path, options: F
     import_dataset(folder, "kept", options)
     for name, asked in (("digits", FolderOptions()), (str(folder), options), ("kept", FolderOptions())):
         dataset = load_dataset(name, asked)
-        assert peek(name, asked) == (dataset.image_shape, len(dataset.classes))
+        assert peek(name, asked) == (dataset.form, len(dataset.classes))
 
 
 def test_what_only_decoding_tells_is_none_and_an_unfit_folder_is_refused(store: Path) -> None:

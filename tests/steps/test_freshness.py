@@ -47,7 +47,7 @@ def without_last_class() -> Dataset:
     dataset = lit_dataset()
     kept = np.flatnonzero(dataset.train.labels_N != 4)
     train, test = (
-        Split(split.images_NCHW[kept], split.labels_N[kept]) for split in (dataset.train, dataset.test)
+        Split(split.in_memory[kept], split.labels_N[kept]) for split in (dataset.train, dataset.test)
     )
     return make_dataset("lit", train, test, CLASSES[:4])
 

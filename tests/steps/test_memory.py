@@ -18,6 +18,7 @@ from modelyard.models.size import measure_size
 from modelyard.recipes.named import ARCHITECTURES, make_recipe
 from modelyard.recipes.request import compare_request
 from modelyard.recipes.words import Words
+from modelyard.samples import ImageForm
 from modelyard.steps import check_memory, memory, prepare
 from modelyard.steps.requests import BuildRequest
 from modelyard.steps.training import training_job
@@ -68,7 +69,9 @@ def test_only_what_is_not_clear_is_tried_and_what_does_not_fit_is_refused(
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_what_a_step_saves_grows_with_the_image(architecture: str) -> None:
     config = make_recipe(architecture, "smoke").model
-    small, large = (memory._saved_bytes(config.build((3, s, s), 2), (3, s, s)) for s in (32, 128))
+    small, large = (
+        memory._saved_bytes(config.build(ImageForm(3, s, s), 2), ImageForm(3, s, s)) for s in (32, 128)
+    )
     assert small < large < 20 * small + 1e6
 
 
@@ -105,5 +108,5 @@ class Both(nn.Module):
 
 
 def test_a_module_that_gives_several_outputs_can_be_measured() -> None:
-    size = measure_size(TwoHeads(), (1, 2, 2))
+    size = measure_size(TwoHeads(), ImageForm(1, 2, 2))
     assert (size.parameters, size.activation_bytes) == (15, 2 * 3 * torch.float32.itemsize)

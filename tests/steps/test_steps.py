@@ -17,6 +17,7 @@ from modelyard.home import Home
 from modelyard.inference.session import open_session
 from modelyard.progress import SilentProgress
 from modelyard.recipes.named import ARCHITECTURES, make_recipe
+from modelyard.samples import ImageForm
 from modelyard.sources.peek import describe
 from modelyard.sources.sources import load_dataset
 from modelyard.steps import (
@@ -52,7 +53,7 @@ def test_steps_end_in_a_bundle_with_parity(
     bundle = export(request, home)
     manifest = open_bundle(bundle)
     assert manifest.metrics["onnx/max_difference"] < 1e-4
-    assert manifest.image_shape == (28, 28, 1)
+    assert manifest.form == ImageForm(28, 28, 1)
     assert manifest.metrics["latency/alone"] == 1.0
     for call in (
         "onnx/latency_ms",
@@ -62,7 +63,7 @@ def test_steps_end_in_a_bundle_with_parity(
     ):
         assert 0 < manifest.metrics[f"{call}_p50"] <= manifest.metrics[f"{call}_p50_high"]
     torch.manual_seed(5)
-    other = DeployedModel(recipe.model.build((1, 28, 28), 10), 1.0).eval()
+    other = DeployedModel(recipe.model.build(ImageForm(1, 28, 28), 10), 1.0).eval()
     with pytest.raises(ParityError, match=r"disagree on \d+ of 128 labels.*nothing was registered"):
         check_parity(bundle, other, load_dataset("digits").test)
     altered = bundle / "golden.npz"

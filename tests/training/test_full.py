@@ -13,6 +13,7 @@ from modelyard.data.packed import pack
 from modelyard.errors import TrainingError
 from modelyard.progress import EpochReport
 from modelyard.recipes.named import make_recipe
+from modelyard.samples import ImageForm
 from modelyard.training import precision
 from modelyard.training.full import told_when_full
 from modelyard.training.job import WEIGHTS_FILE, TrainJob, run_job
@@ -83,7 +84,7 @@ def test_a_probe_that_ran_out_of_memory_is_not_remembered(
 
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
     monkeypatch.setattr(torch.nn.functional, "cross_entropy", full)
-    model = make_recipe("rnn", "smoke").model.build((1, 28, 28), 10)
+    model = make_recipe("rnn", "smoke").model.build(ImageForm(1, 28, 28), 10)
     with pytest.raises(torch.OutOfMemoryError):
         precision.choose_precision(
             model, torch.zeros(2, 1, 28, 28), torch.tensor([0, 1]), tmp_path / "precision.json"

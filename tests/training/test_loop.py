@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from modelyard.data.batches import ImageFeed
+from modelyard.data.batches import Feed
 from modelyard.data.datasets import Dataset, Split
 from modelyard.data.splits import DataConfig, Splits, make_splits
 from modelyard.errors import TrainingError
@@ -16,6 +16,7 @@ from modelyard.evaluation.predict import calibrated_loss, predict_logits
 from modelyard.progress import EpochReport
 from modelyard.recipes.cnn import PRESETS
 from modelyard.recipes.named import ARCHITECTURES, make_recipe
+from modelyard.samples import ImageForm
 from modelyard.sources.peek import describe
 from modelyard.training import parts
 from modelyard.training.config import TrainingConfig, batch_size_for, num_epochs, steps_before, steps_of_epoch
@@ -48,7 +49,7 @@ def few_epochs(architecture: str, epochs: int = 3) -> TrainingConfig:
 @pytest.mark.parametrize("architecture", ALL)
 def test_every_parameter_moves(architecture: str, splits: Splits) -> None:
     torch.manual_seed(0)
-    model = make_recipe(architecture, "smoke").model.build((1, 28, 28), 10)
+    model = make_recipe(architecture, "smoke").model.build(ImageForm(1, 28, 28), 10)
     before = {name: value.clone() for name, value in model.named_parameters()}
     train(model, splits, few_epochs(architecture, 1), seed=0, placement=Single(CPU))
     assert [name for name, value in model.named_parameters() if torch.equal(value, before[name])] == []
@@ -69,7 +70,7 @@ def test_resume_equals_no_interruption_bit_for_bit(
 
     def run(checkpoint: Path, stop_after: int) -> dict[str, torch.Tensor]:
         torch.manual_seed(3)
-        model = make_recipe(architecture, "smoke").model.build((1, 28, 28), 10)
+        model = make_recipe(architecture, "smoke").model.build(ImageForm(1, 28, 28), 10)
 
         def stop(report: EpochReport) -> None:
             if report.epoch == stop_after:
@@ -111,7 +112,7 @@ def test_uneven_classes_are_resumed_bit_for_bit(changes: list[str], digits: Data
 
     def run(checkpoint: Path, stop_after: int, training: TrainingConfig = config) -> dict[str, torch.Tensor]:
         torch.manual_seed(3)
-        model = make_recipe("rnn", "smoke").model.build((1, 28, 28), 10)
+        model = make_recipe("rnn", "smoke").model.build(ImageForm(1, 28, 28), 10)
 
         def stop(report: EpochReport) -> None:
             if report.epoch == stop_after:
@@ -138,7 +139,7 @@ def test_the_weighted_loss_is_the_mean_of_the_classes_means(smoothing: float, di
         uneven(digits, 20, 3, 0, 7),
     )
     images_NCHW, labels_N = (
-        torch.from_numpy(splits.train.images_NCHW) / 255,
+        torch.from_numpy(splits.train.in_memory) / 255,
         torch.from_numpy(splits.train.labels_N),
     )
     losses_N = torch.nn.functional.cross_entropy(
@@ -161,7 +162,7 @@ def test_the_weighted_loss_is_the_mean_of_the_classes_means(smoothing: float, di
 
 
 def test_validation_is_not_weighed(digits: Dataset) -> None:
-    model, splits = make_recipe("rnn", "smoke").model.build((1, 28, 28), 10), uneven(digits, 40, 3)
+    model, splits = make_recipe("rnn", "smoke").model.build(ImageForm(1, 28, 28), 10), uneven(digits, 40, 3)
     config = few_epochs("rnn", 1).override(["class_weights=balanced", "ema_decay=0"])
     result = train(model, splits, config, seed=0, placement=Single(CPU))
     logits_NK = predict_logits(result.model, splits.validation, CPU)
@@ -191,7 +192,7 @@ def test_few_images_train(
 
     monkeypatch.setattr(parts, "choose_precision", probe)
     config = make_recipe(architecture, "sprint").training.override(["epochs=2", "min_steps=0", *changes])
-    model = make_recipe(architecture, "smoke").model.build((1, 28, 28), 2)
+    model = make_recipe(architecture, "smoke").model.build(ImageForm(1, 28, 28), 2)
     splits = uneven(digits, *sizes)
     result = train(model, splits, config, seed=0, placement=Single(CPU))
     assert asked == [min(32, sum(sizes))]
@@ -210,7 +211,7 @@ def test_every_preset_takes_steps_with_few_images(preset: str) -> None:
 
 
 def test_one_image_is_refused_in_one_line(digits: Dataset) -> None:
-    model = make_recipe("rnn", "smoke").model.build((1, 28, 28), 10)
+    model = make_recipe("rnn", "smoke").model.build(ImageForm(1, 28, 28), 10)
     config = few_epochs("rnn").override(["max_train_images=1"])
     with pytest.raises(
         TrainingError, match="expected at least 2 images to train on, received 1; allow or add more"
@@ -225,12 +226,12 @@ def test_fewer_images_of_a_folder_are_of_every_class(
     splits = uneven(digits, 30, 10, 20)
     fed: list[Split] = []
 
-    def feed(split: Split, device: torch.device, **named: bool) -> ImageFeed:
+    def feed(split: Split, device: torch.device, **named: bool) -> Feed:
         fed.append(split)
-        return ImageFeed(split, device, **named)
+        return Feed(split, device, **named)
 
-    monkeypatch.setattr(parts, "ImageFeed", feed)
-    model = make_recipe("rnn", "smoke").model.build((1, 28, 28), 10)
+    monkeypatch.setattr(parts, "Feed", feed)
+    model = make_recipe("rnn", "smoke").model.build(ImageForm(1, 28, 28), 10)
     train(
         model, splits, few_epochs("rnn", 1).override(["max_train_images=12"]), seed=0, placement=Single(CPU)
     )
@@ -239,7 +240,7 @@ def test_fewer_images_of_a_folder_are_of_every_class(
 
 @pytest.mark.fault("a loss that is not finite", how="a learning rate that diverges")
 def test_non_finite_loss_stops_with_a_remedy(splits: Splits, tmp_path: Path) -> None:
-    model = make_recipe("cnn", "smoke").model.build((1, 28, 28), 10)
+    model = make_recipe("cnn", "smoke").model.build(ImageForm(1, 28, 28), 10)
     with torch.no_grad():
         next(model.parameters()).fill_(float("nan"))
     with pytest.raises(TrainingError, match=r"not finite.*lower training\.optimizer\.learning_rate"):
@@ -250,7 +251,7 @@ def test_non_finite_loss_stops_with_a_remedy(splits: Splits, tmp_path: Path) -> 
 def test_same_seed_same_weights_and_another_seed_others(architecture: str, splits: Splits) -> None:
     def weights(seed: int) -> torch.Tensor:
         torch.manual_seed(seed)
-        model = make_recipe(architecture, "smoke").model.build((1, 28, 28), 10)
+        model = make_recipe(architecture, "smoke").model.build(ImageForm(1, 28, 28), 10)
         result = train(model, splits, few_epochs(architecture, 1), seed=seed, placement=Single(CPU))
         return torch.cat([value.flatten().float() for value in result.model.state_dict().values()])
 
@@ -269,7 +270,7 @@ def test_small_data_train_in_small_batches() -> None:
 def test_the_average_forgets_the_random_start(splits: Splits) -> None:
     """A decay of 0.999 over a dozen steps would leave nearly the first weights, which know nothing."""
     torch.manual_seed(0)
-    model = make_recipe("rnn", "smoke").model.build((1, 28, 28), 10)
+    model = make_recipe("rnn", "smoke").model.build(ImageForm(1, 28, 28), 10)
     config = few_epochs("rnn", 8).override(["ema_decay=0.999", "batch_size=32"])
     result = train(model, splits, config, seed=0, placement=Single(CPU))
     assert result.history[-1].validation_loss < 0.8 * result.history[0].validation_loss
@@ -287,7 +288,7 @@ def test_a_calibrated_loss_does_not_mind_confidence(confidence: float) -> None:
 
 def test_the_kept_epoch_has_the_lowest_calibrated_loss(splits: Splits) -> None:
     torch.manual_seed(0)
-    model = make_recipe("rnn", "smoke").model.build((1, 28, 28), 10)
+    model = make_recipe("rnn", "smoke").model.build(ImageForm(1, 28, 28), 10)
     result = train(model, splits, few_epochs("rnn", 12), seed=0, placement=Single(CPU))
     losses = [report.calibrated_loss for report in result.history]
     assert result.best_epoch == 1 + losses.index(min(losses))
@@ -298,7 +299,7 @@ def test_the_kept_epoch_has_the_lowest_calibrated_loss(splits: Splits) -> None:
 
 
 def test_patience_stops_early(splits: Splits) -> None:
-    model = make_recipe("rnn", "smoke").model.build((1, 28, 28), 10)
+    model = make_recipe("rnn", "smoke").model.build(ImageForm(1, 28, 28), 10)
     config = few_epochs("rnn", 30).override(["patience=2", "optimizer.learning_rate=1e-9"])
     history = train(model, splits, config, seed=0, placement=Single(CPU)).history
     best = min(history, key=lambda report: report.calibrated_loss).epoch

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from modelyard.data.datasets import Dataset
 from modelyard.data.splits import DataConfig, Splits, make_splits
 from modelyard.recipes.named import make_recipe
+from modelyard.samples import ImageForm
 from modelyard.training import loop, parts
 from modelyard.training.checkpoint import Pace
 from modelyard.training.loop import TrainResult, train
@@ -81,7 +82,7 @@ def trained(splits: Splits, changes: list[str], checkpoint: Path) -> tuple[list[
     """What each rank came to."""
     meeting, results, errors = Meeting(), dict[int, TrainResult](), list[BaseException]()
     config = make_recipe("rnn", "smoke").training.override(["batch_size=64", "min_steps=0", *changes])
-    models = [make_recipe("rnn", "smoke").model.build((1, 28, 28), 10) for _ in range(RANKS)]
+    models = [make_recipe("rnn", "smoke").model.build(ImageForm(1, 28, 28), 10) for _ in range(RANKS)]
 
     def run(rank: int) -> None:
         try:

@@ -47,7 +47,11 @@ def models_show(
     home = Home.current()
     folder = released_folder(home, model)
     manifest = read_release(folder).manifest
-    echo(*json.dumps(asdict(manifest), indent=2).splitlines()) if as_json else print_card(manifest, folder)
+    if as_json:
+        told = asdict(manifest) | manifest.signature.form.facts
+        echo(*json.dumps(told, indent=2).splitlines())
+    else:
+        print_card(manifest, folder)
     if home.database.exists():
         from modelyard.registry.standing import discrepancies
 

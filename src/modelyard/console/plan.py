@@ -93,7 +93,7 @@ def estimate_seconds(build: BuildRequest, home: Home) -> float | None:
     dataset = open_packed(home.steps / build.data_step, verify=False)
     images = len(make_splits(dataset, build.recipe.data).train)
     images = min(images, build.recipe.training.max_train_images or images)
-    wanted = {"model": build.recipe.model.model_dump(mode="json"), "image_shape": list(dataset.image_shape)}
+    wanted = {"model": build.recipe.model.model_dump(mode="json"), "image_shape": list(dataset.form.chw)}
     for result in sorted(home.steps.glob(f"train-*/{RESULT_FILE}"), key=_modified, reverse=True):
         record = json.loads(result.read_text())
         if wanted.items() <= record.items() and "training" in record:  # earlier versions did not keep it

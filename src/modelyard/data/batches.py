@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from modelyard.data.datasets import Images, Split, evaluated_rows
+from modelyard.data.datasets import Samples, Split, evaluated_rows
 from modelyard.machine.memory import available_bytes
 
 READERS, BATCHES_AHEAD = 4, 8
@@ -38,48 +38,48 @@ class Batch:
     """int64."""
 
 
-class ImageFeed:
+class Feed:
     """A split's images on the device as uint8, or streamed from disk where they exceed the memory."""
 
     def __init__(self, split: Split, device: torch.device, *, resident: bool | None = None) -> None:
         self._split, self._device = split, device
         self.labels_N = torch.tensor(split.labels_N, device=device)
         is_resident = split.nbytes < free_bytes(device) * RESIDENT_SHARE if resident is None else resident
-        self._images_NCHW = torch.from_numpy(split.images_NCHW).to(device) if is_resident else None
+        self._samples_N = torch.from_numpy(split.in_memory).to(device) if is_resident else None
 
     def __len__(self) -> int:
         return len(self.labels_N)
 
     def batches(self, rows: Sequence[Tensor]) -> Iterator[Batch]:
         """A batch for each int64 tensor of row numbers [B] (on the CPU), in that order."""
-        if self._images_NCHW is None:
+        if self._samples_N is None:
             return self._ahead(rows)
         # one copy to the device for all of them: each copy would wait for the steps before it
         placed = torch.split(torch.cat(list(rows)).to(self._device), [len(rows_B) for rows_B in rows])
-        return (self._resident(*pair, self._images_NCHW) for pair in zip(rows, placed, strict=True))
+        return (self._resident(*pair, self._samples_N) for pair in zip(rows, placed, strict=True))
 
     def in_order(self, most: int = 512) -> Iterator[Batch]:
         """All rows, at most `most` at once: fewer where images are large."""
-        size = evaluated_rows(self._split.stored_MCHW.shape[1:], most)
+        size = evaluated_rows(self._split.form, most)
         for start in range(0, len(self), size):
             part = slice(start, start + size)
-            images = (
+            samples_B = (
                 torch.from_numpy(self._split.gather(part)).to(self._device)
-                if self._images_NCHW is None
-                else self._images_NCHW[part]
+                if self._samples_N is None
+                else self._samples_N[part]
             )
-            yield Batch(torch.arange(start, start + len(images)), (images,), self.labels_N[part])
+            yield Batch(torch.arange(start, start + len(samples_B)), (samples_B,), self.labels_N[part])
 
-    def _resident(self, rows_B: Tensor, placed_B: Tensor, images_NCHW: Tensor) -> Batch:
-        return Batch(rows_B, (images_NCHW[placed_B],), self.labels_N[placed_B])
+    def _resident(self, rows_B: Tensor, placed_B: Tensor, samples_N: Tensor) -> Batch:
+        return Batch(rows_B, (samples_N[placed_B],), self.labels_N[placed_B])
 
     def _read(self, rows_B: Tensor) -> Batch:
-        images_BCHW = torch.from_numpy(self._split.gather(rows_B.numpy())).to(self._device)
-        return Batch(rows_B, (images_BCHW,), self.labels_N[rows_B.to(self._device)])
+        samples_B = torch.from_numpy(self._split.gather(rows_B.numpy())).to(self._device)
+        return Batch(rows_B, (samples_B,), self.labels_N[rows_B.to(self._device)])
 
     def _ahead(self, rows: Sequence[Tensor]) -> Iterator[Batch]:
         """From disk, the next batches being read meanwhile."""
-        _expect_random_reads(self._split.stored_MCHW)
+        _expect_random_reads(self._split.samples)
         waiting: deque[Future[Batch]] = deque()
         with ThreadPoolExecutor(READERS) as pool:
             for rows_B in rows:
@@ -90,9 +90,9 @@ class ImageFeed:
                 yield waiting.popleft().result()
 
 
-def _expect_random_reads(images_NCHW: Images) -> None:
+def _expect_random_reads(samples: Samples) -> None:
     """Tell the kernel not to read 128 KB around every image of a mapped file."""
-    base: object = images_NCHW
+    base: object = samples
     while isinstance(base, np.ndarray):
         base = base.base
     if isinstance(base, mmap.mmap) and hasattr(mmap, "MADV_RANDOM"):
@@ -104,6 +104,6 @@ def free_bytes(device: torch.device) -> int:
     return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else available_bytes()
 
 
-def to_unit_range(images_BCHW: Tensor) -> Tensor:
+def to_unit_range(samples_B: Tensor) -> Tensor:
     """uint8 0..255 -> float32 0..1."""
-    return images_BCHW.float() / 255
+    return samples_B.float() / 255

@@ -1,13 +1,13 @@
 """The data set as every other room sees it.
 
-Shape suffixes: N images, C channels, H height, W width.
+Shape suffixes: N samples of a split, M as stored, B of a batch; what follows is that of one sample.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,15 +17,17 @@ from numpy.typing import NDArray
 
 from modelyard.data.names import check_classes
 from modelyard.errors import DataError
+from modelyard.samples import Form, ImageForm
+from modelyard.samples.borders import border_colour
 from modelyard.samples.reading import AS_EVER, Reading
 
-Images = NDArray[np.uint8]
+Samples = NDArray[np.uint8]
 Labels = NDArray[np.int64]
 Rows = NDArray[np.int64]
 SAMPLES = 128
-"""Evenly spaced images that stand for all."""
+"""Evenly spaced, they stand for all."""
 BLOCK_BYTES = 64_000_000
-"""Pixels read at once where all of them may exceed memory."""
+"""Samples read at once where all of them may exceed memory."""
 EVALUATED_VALUES = 2**21
 OnProgress = Callable[[str, int, int], None]
 """Told of long work: what is done, how much of it, of how much."""
@@ -35,24 +37,24 @@ def unheard(_what: str, _done: int, _total: int) -> None:
     """The `OnProgress` that tells nobody."""
 
 
-def block_rows(image_shape: tuple[int, ...]) -> int:
-    """How many images fit in `BLOCK_BYTES`, at least one."""
-    return max(1, BLOCK_BYTES // int(np.prod(image_shape)))
+def block_rows(form: Form) -> int:
+    """How many samples fit in `BLOCK_BYTES`, at least one."""
+    return max(1, BLOCK_BYTES // form.values)
 
 
-def evaluated_rows(image_shape: tuple[int, ...], most: int = 512) -> int:
-    """How many images are classified at once: fewer large ones, or evaluation would take more memory than
+def evaluated_rows(form: Form, most: int = 512) -> int:
+    """How many samples are classified at once: fewer large ones, or evaluation would take more memory than
     training.
     """
-    return min(most, max(32, EVALUATED_VALUES // int(np.prod(image_shape))))
+    return min(most, max(32, EVALUATED_VALUES // form.values))
 
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Labelled images; a subset shares the stored pixels (which may be memory-mapped) and names its rows."""
+    """Labelled samples; a subset shares what is stored (which may be memory-mapped) and names its rows."""
 
-    stored_MCHW: Images
-    """uint8 [M, C, H, W] as stored."""
+    samples: Samples
+    """uint8 [M, ...] as stored."""
     labels_N: Labels
     """int64 [N]."""
     rows_N: Rows | None = None
@@ -62,31 +64,41 @@ class Split:
         return len(self.labels_N)
 
     @property
-    def nbytes(self) -> int:
-        """Size of all images in bytes."""
-        return len(self) * int(np.prod(self.stored_MCHW.shape[1:]))
+    def form(self) -> Form:
+        """What one sample is."""
+        return ImageForm(*self.samples.shape[1:])
 
     @property
-    def images_NCHW(self) -> Images:
-        """All images in memory, uint8 [N, C, H, W]."""
+    def nbytes(self) -> int:
+        """Size of all samples in bytes."""
+        return len(self) * self.form.values
+
+    @property
+    def in_memory(self) -> Samples:
+        """All samples, uint8 [N, ...]."""
         return self.gather(slice(None))
 
-    def gather(self, which: slice | Rows) -> Images:
-        """Some images in memory, uint8 [B, C, H, W]."""
-        chosen = self.stored_MCHW[which if self.rows_N is None else self.rows_N[which]]
+    @property
+    def few(self) -> Samples:
+        """Evenly spaced samples, at most `SAMPLES`, uint8 [B, ...]."""
+        return self.gather(np.arange(0, len(self), -(-len(self) // SAMPLES) or 1))
+
+    def gather(self, which: slice | Rows) -> Samples:
+        """Some samples in memory, uint8 [B, ...]."""
+        chosen = self.samples[which if self.rows_N is None else self.rows_N[which]]
         return np.array(
             chosen, order="C", copy=isinstance(which, slice) or None
         )  # a slice would be a read-only view
 
-    def blocks(self) -> Iterator[Images]:
-        """All images in order, uint8 [B, C, H, W], `BLOCK_BYTES` at a time."""
-        rows = block_rows(self.stored_MCHW.shape[1:])
+    def blocks(self) -> Iterator[Samples]:
+        """All samples in order, uint8 [B, ...], `BLOCK_BYTES` at a time."""
+        rows = block_rows(self.form)
         return (self.gather(slice(start, start + rows)) for start in range(0, len(self), rows))
 
     def take(self, indices: Rows) -> Split:
-        """The split of the images at `indices`; no pixel is copied."""
+        """The split of the samples at `indices`; none is copied."""
         rows_N = indices if self.rows_N is None else self.rows_N[indices]
-        return Split(self.stored_MCHW, self.labels_N[indices], rows_N)
+        return Split(self.samples, self.labels_N[indices], rows_N)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,15 +117,14 @@ class Dataset:
     folder: Path | None = None
     """Where the packed files of just this content lie, if they do."""
     validation_rows: int = 0
-    """How many of the last training images were given as the validation split; 0: it is drawn from train."""
+    """How many of the last training samples were given as the validation split; 0: it is drawn from train."""
     reading: Reading = field(default_factory=Reading)
     """How the files were read, beyond their size."""
 
     @property
-    def image_shape(self) -> tuple[int, int, int]:
-        """Channels, height, width."""
-        _, channels, height, width = self.train.stored_MCHW.shape
-        return channels, height, width
+    def form(self) -> Form:
+        """What one sample is."""
+        return self.train.form
 
 
 def make_dataset(  # noqa: PLR0913 - each part of a data set
@@ -127,45 +138,23 @@ def make_dataset(  # noqa: PLR0913 - each part of a data set
 ) -> Dataset:
     """Check that the parts fit together and name the whole by its content.
 
-    reading: how the files were read, without a ground where nothing lies on it; None for images that never
+    reading: how the files were read, without a ground where nothing lies on it; None for samples that never
     were files.
-    Raises: DataError when images and labels differ in number, a label has no class or a class no proper name.
+    Raises: DataError when samples and labels differ in number, a label has no class or a class no proper
+    name.
     """
     check_classes(classes)
     for part, split in (("train", train), ("test", test)):
         _check_split(f"{name} {part}", split, len(classes))
-    reading = reading or Reading(ground=border_colour(train))
+    reading = reading or Reading(ground=border_colour(train.few) or AS_EVER.ground)
     digest = content_digest(train, test, classes, validation_rows, reading)
     return Dataset(name, train, test, classes, digest, validation_rows=validation_rows, reading=reading)
 
 
-def border_colour(split: Split) -> tuple[int, ...]:
-    """The ground on which things stand: the median of the outermost pixels of some images, 0..255 for each
-    channel.
-    """
-    some_BCHW = split.gather(np.arange(0, len(split), -(-len(split) // SAMPLES) or 1))
-    return median_colour([border_of(image_CHW) for image_CHW in some_BCHW]) or AS_EVER.ground
-
-
-def border_of(image_CHW: Images) -> Images:
-    """The outermost pixels [C, E]."""
-    edges = (image_CHW[:, 0], image_CHW[:, -1], image_CHW[:, :, 0], image_CHW[:, :, -1])
-    return np.concatenate(edges, axis=1)
-
-
-def median_colour(pixels_CE: Sequence[Images]) -> tuple[int, ...]:
-    """For each channel; none of no pixels."""
-    return (
-        tuple(int(value) for value in np.median(np.concatenate(pixels_CE, axis=1), axis=1))
-        if pixels_CE
-        else ()
-    )
-
-
 def _check_split(what: str, split: Split, num_classes: int) -> None:
-    if split.rows_N is None and len(split.stored_MCHW) != len(split.labels_N):
+    if split.rows_N is None and len(split.samples) != len(split.labels_N):
         raise DataError(
-            f"{what}: {len(split.stored_MCHW)} images but {len(split.labels_N)} labels;"
+            f"{what}: {len(split.samples)} {split.form.names.many} but {len(split.labels_N)} labels;"
             " the files do not belong together, fetch them again"
         )
     low, high = int(split.labels_N.min(initial=0)), int(split.labels_N.max(initial=0))
@@ -179,7 +168,7 @@ def _check_split(what: str, split: Split, num_classes: int) -> None:
 def content_digest(
     train: Split, test: Split, classes: tuple[str, ...], validation_rows: int = 0, reading: Reading = AS_EVER
 ) -> str:
-    """sha256 over the decoded arrays and class names: one changed pixel changes it, and so do what is held
+    """sha256 over the decoded arrays and class names: one changed value changes it, and so do what is held
     out and how other
     pictures are to be read."""
     digest = hashlib.sha256(json.dumps(classes).encode())
@@ -188,7 +177,7 @@ def content_digest(
     if (reading.fit, reading.white) != (AS_EVER.fit, AS_EVER.white):
         digest.update(json.dumps([reading.fit, reading.white]).encode())
     for split in (train, test):
-        digest.update(json.dumps([len(split), *split.stored_MCHW.shape[1:]]).encode())
+        digest.update(json.dumps([len(split), *split.samples.shape[1:]]).encode())
         for block in split.blocks():
             digest.update(block.data)
         digest.update(np.ascontiguousarray(split.labels_N).tobytes())

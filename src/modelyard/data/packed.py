@@ -11,10 +11,12 @@ from typing import BinaryIO
 
 import numpy as np
 
-from modelyard.data.datasets import Dataset, Images, Split, border_colour, make_dataset
+from modelyard.data.datasets import Dataset, Samples, Split, make_dataset
 from modelyard.errors import DataError
 from modelyard.files import folder_written_whole, open_regular, write_json
-from modelyard.samples.reading import Reading
+from modelyard.samples import Form
+from modelyard.samples.borders import border_colour
+from modelyard.samples.reading import AS_EVER, Reading
 
 HEADER_FILE = "dataset.json"
 ARRAY_FILES = ("train_images.npy", "train_labels.npy", "test_images.npy", "test_labels.npy")
@@ -33,7 +35,7 @@ def pack(dataset: Dataset, folder: Path) -> Dataset:
     with folder_written_whole(folder) as scratch:
         if dataset.folder is None:
             for part, split in (("train", dataset.train), ("test", dataset.test)):
-                write_images(scratch / f"{part}_images.npy", dataset.image_shape, split.blocks())
+                write_samples(scratch, part, dataset.form, split.blocks())
                 np.save(scratch / f"{part}_labels.npy", split.labels_N)
         else:
             for name in ARRAY_FILES:
@@ -67,18 +69,19 @@ def _link_or_copy(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
-def write_images(path: Path, image_shape: tuple[int, ...], blocks: Iterable[Images]) -> None:
-    """A .npy file of however many images come. Not through a memory map: there a full disk kills the process
-    (SIGBUS).
+def write_samples(folder: Path, part: str, form: Form, blocks: Iterable[Samples]) -> None:
+    """A split's file of however many samples come.
+
+    Not through a memory map: there a full disk kills the process (SIGBUS).
     """
-    count = 0
-    with path.open("wb") as stream:
-        _write_npy_header(stream, (count, *image_shape))
+    count, shape = 0, form.blank(0).shape[1:]
+    with (folder / f"{part}_images.npy").open("wb") as stream:
+        _write_npy_header(stream, (count, *shape))
         for block in blocks:
             stream.write(np.ascontiguousarray(block).data)
             count += len(block)
         stream.seek(0)
-        _write_npy_header(stream, (count, *image_shape))  # numpy pads it so that a longer count fits
+        _write_npy_header(stream, (count, *shape))  # numpy pads it so that a longer count fits
 
 
 def _write_npy_header(stream: BinaryIO, shape: tuple[int, ...]) -> None:
@@ -101,7 +104,11 @@ def open_packed(folder: Path, *, verify: bool = True) -> Dataset:
             int(header.get("validation_rows", 0)),
             header.get("reading"),
         )  # earlier versions had neither
-        reading = Reading(ground=border_colour(train)) if kept is None else Reading.from_json(kept)
+        reading = (
+            Reading(ground=border_colour(train.few) or AS_EVER.ground)
+            if kept is None
+            else Reading.from_json(kept)
+        )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(
             f"packed data set {folder} cannot be read ({error}); delete the folder and run again"
@@ -119,6 +126,6 @@ def open_packed(folder: Path, *, verify: bool = True) -> Dataset:
 
 
 def _open_split(folder: Path, part: str) -> Split:
-    images_NCHW = np.load(folder / f"{part}_images.npy", mmap_mode="r", allow_pickle=False)
+    samples = np.load(folder / f"{part}_images.npy", mmap_mode="r", allow_pickle=False)
     labels_N = np.load(folder / f"{part}_labels.npy", allow_pickle=False)
-    return Split(images_NCHW, labels_N)
+    return Split(samples, labels_N)

@@ -22,7 +22,7 @@ ALONE = "latency/alone"
 
 def board_row(label: str, version: int, manifest: Manifest) -> dict[str, Any]:
     """Column -> value; accuracies and recalls in percent, latencies in milliseconds."""
-    metrics = manifest.metrics
+    metrics, names = manifest.metrics, manifest.signature.names
     return {
         "architecture": label,
         "version": version,
@@ -40,7 +40,7 @@ def board_row(label: str, version: int, manifest: Manifest) -> dict[str, Any]:
         "p99 ms": round(metrics["onnx/latency_ms_p99"], 3),
         "torch p50 ms": round(metrics["torch/latency_ms_p50"], 3),
         "torch range": _range(metrics, "torch/latency_ms_p50"),
-        "images/s": round(metrics["onnx/images_per_second"]),
+        f"{names.many}/s": round(metrics[names.rate]),
         "KB": round(metrics["onnx/bytes"] / 1000),
         "parameters": int(metrics["model/parameters"]),
         "MFLOP": round(metrics["model/flops"] / 1e6, 2),
@@ -72,10 +72,10 @@ def _recalls(manifest: Manifest) -> str:
 def card_facts(manifest: Manifest) -> dict[str, str]:
     """What a person asks of one model: where it comes from, how good, how fast, how large."""
     metrics = defaultdict(lambda: math.nan, manifest.metrics)  # a bundle that others made may lack some
-    names = manifest.classes
+    names, signature, taken = manifest.classes, manifest.signature, manifest.signature.input
     accuracy, low, high = (100 * metrics[f"test/accuracy{end}"] for end in ("", "_low", "_high"))
     return {
-        "input": f"uint8 [batch, {', '.join(map(str, manifest.image_shape))}], raw pixels",
+        "input": f"{taken.dtype} [batch, {', '.join(map(str, taken.row_shape))}], raw {signature.encoding}",
         "pictures": manifest.reading.told,
         "classes": ", ".join(names)
         if len(names) <= MOST_NAMED

@@ -11,7 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
-from modelyard.data.datasets import Dataset, Images
+from modelyard.data.datasets import Dataset, Samples
 from modelyard.evaluation.metrics import Probabilities, confidence_bins, confusion_matrix
 from modelyard.terminal.printable import elided
 
@@ -143,7 +143,7 @@ def _curves(history: list[dict[str, Any]]) -> Figure:
     return figure
 
 
-def _show(axis: Any, image_CHW: Images) -> None:
+def _show(axis: Any, image_CHW: Samples) -> None:
     axis.imshow(image_CHW.transpose(1, 2, 0).squeeze(), cmap="gray", vmin=0, vmax=255)
 
 

@@ -1,6 +1,6 @@
-"""What a torch model predicts for images, and the loss it will have once calibrated.
+"""What a torch model predicts for samples, and the loss it will have once calibrated.
 
-B batch, C channels, H height, W width, K classes, N images.
+B batch, K classes, N samples.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from modelyard.data.batches import ImageFeed, to_unit_range
+from modelyard.data.batches import Feed, to_unit_range
 from modelyard.data.datasets import Split
 
 TEMPERATURES = tuple(2 ** (step / 8) for step in range(-8, 17))
@@ -24,15 +24,15 @@ def predict_logits(model: nn.Module, split: Split, device: torch.device, batch_s
     otherwise.
     """
     with evaluation_mode(model):
-        return logits_of(model, ImageFeed(split, device, resident=False), batch_size)
+        return logits_of(model, Feed(split, device, resident=False), batch_size)
 
 
-def logits_of(forward: Callable[[Tensor], Tensor], feed: ImageFeed, batch_size: int = 512) -> Tensor:
+def logits_of(forward: Callable[[Tensor], Tensor], feed: Feed, batch_size: int = 512) -> Tensor:
     """float32 logits [N, K] on the CPU of all images of a feed, in order."""
     logits: list[Tensor] = []
     for batch in feed.in_order(batch_size):
-        images_BCHW = to_unit_range(batch.inputs[0]).contiguous(memory_format=torch.channels_last)
-        logits.append(forward(images_BCHW).float())
+        samples_B = to_unit_range(batch.inputs[0]).contiguous(memory_format=torch.channels_last)
+        logits.append(forward(samples_B).float())
     return torch.cat(logits).cpu()
 
 

@@ -18,6 +18,8 @@ from torch import Tensor, nn
 from modelyard.data.batches import to_unit_range
 from modelyard.errors import ExportError
 from modelyard.export.graphs import kept_graph, with_weights, without_weights
+from modelyard.samples import Form
+from modelyard.samples.names import BATCH, LOGITS, PROBABILITIES
 
 OPSET = 20  # read by every current runtime; 26 writes an Attention node that onnxruntime 1.31 refuses
 MAX_BATCH = 4096
@@ -39,13 +41,9 @@ class DeployedModel(nn.Module):
 
 
 def export_onnx(
-    deployed: DeployedModel,
-    image_shape: tuple[int, int, int],
-    path: Path,
-    metadata: dict[str, str],
-    kept: Path | None = None,
+    deployed: DeployedModel, form: Form, path: Path, metadata: dict[str, str], kept: Path | None = None
 ) -> None:
-    """Write `deployed` for images of (height, width, channels), any batch size, as one file.
+    """Write `deployed` for samples of `form`, any batch size, as one file.
 
     `kept` is the folder that holds its translated graph, or will: see `graphs.graph_name`. Raises:
     ExportError when torch cannot translate the model.
@@ -56,7 +54,7 @@ def export_onnx(
     weights = deployed.state_dict()
 
     def translate() -> onnx.ModelProto:
-        return without_weights(_translated(deployed, image_shape), weights)
+        return without_weights(_translated(deployed, form), weights)
 
     graph = with_weights(translate() if kept is None else kept_graph(kept, translate), weights)
     with _quiet():
@@ -67,15 +65,15 @@ def export_onnx(
     onnx.save_model(graph, path, save_as_external_data=False)
 
 
-def _translated(deployed: DeployedModel, image_shape: tuple[int, int, int]) -> onnx.ModelProto:
+def _translated(deployed: DeployedModel, form: Form) -> onnx.ModelProto:
     """As torch translates it, not optimised yet; weights keep their names."""
-    example_BHWC = torch.zeros(2, *image_shape, dtype=torch.uint8)
+    example, name = torch.from_numpy(form.encoding.raw(form.blank(2))), form.names.input
     try:
         with _quiet():
             program = torch.onnx.export(
-                deployed, (example_BHWC,), dynamo=True, opset_version=OPSET, verbose=False, optimize=False,
-                input_names=["images"], output_names=["logits", "probabilities"],
-                dynamic_shapes={"images": {0: torch.export.Dim("batch", min=1, max=MAX_BATCH)}},
+                deployed, (example,), dynamo=True, opset_version=OPSET, verbose=False, optimize=False,
+                input_names=[name], output_names=[LOGITS, PROBABILITIES],
+                dynamic_shapes={"images": {0: torch.export.Dim(BATCH, min=1, max=MAX_BATCH)}},
             )  # fmt: skip
     except Exception as error:
         cause = _root(error)

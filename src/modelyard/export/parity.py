@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,31 +28,32 @@ FEW = 128
 class ParityReport:
     """What was compared and how far apart it was."""
 
-    images: int
+    samples: int
     max_difference: float
     """NaN where an answer was not a number."""
     label_mismatches: int
 
     def __add__(self, other: ParityReport) -> ParityReport:
         worst = float(np.maximum(self.max_difference, other.max_difference))  # unlike max(), keeps NaN
-        return ParityReport(self.images + other.images, worst, self.label_mismatches + other.label_mismatches)
+        return ParityReport(
+            self.samples + other.samples, worst, self.label_mismatches + other.label_mismatches
+        )
 
 
-def pixel_blocks(split: Split, size: int = 4096) -> Iterator[NDArray[np.uint8]]:
-    """The split's images in order as the deployed graph reads them, contiguous blocks of [B, H, W, C]."""
-    size = evaluated_rows(split.stored_MCHW.shape[1:], size)
+def raw_blocks(split: Split, size: int = 4096) -> Iterator[NDArray[Any]]:
+    """The split's samples in order as the deployed graph reads them, blocks of [B, ...]."""
+    size, encoding = evaluated_rows(split.form, size), split.form.encoding
     for start in range(0, len(split), size):
-        yield np.ascontiguousarray(split.gather(slice(start, start + size)).transpose(0, 2, 3, 1))
+        yield encoding.raw(split.gather(slice(start, start + size)))
 
 
 def torch_probabilities(
-    deployed: DeployedModel, images_BHWC: NDArray[np.uint8], batch_size: int = 512
+    deployed: DeployedModel, raw: NDArray[Any], batch_size: int = 512
 ) -> NDArray[np.float32]:
     """What torch answers, [B, K]."""
     with torch.inference_mode():
         parts = [
-            deployed(torch.tensor(images_BHWC[at : at + batch_size]))[1]
-            for at in range(0, len(images_BHWC), batch_size)
+            deployed(torch.tensor(raw[at : at + batch_size]))[1] for at in range(0, len(raw), batch_size)
         ]
     return torch.cat(parts).numpy()
 
@@ -63,18 +65,18 @@ def check_parity(bundle: Path, deployed: DeployedModel, test: Split) -> ParityRe
     """
     session = open_session(bundle / MODEL_FILE)
     report = ParityReport(0, 0.0, 0)
-    for images_BHWC in pixel_blocks(test):
-        expected_BK = torch_probabilities(deployed, images_BHWC)
-        if not report.images:
+    for raw in raw_blocks(test):
+        expected_BK = torch_probabilities(deployed, raw)
+        if not report.samples:
             for batch_size in BATCH_SIZES:
-                some_BHWC, some_BK = images_BHWC[:FEW], expected_BK[:FEW]
-                _demand(_compare(classify(session, some_BHWC, batch_size), some_BK))
-        report = report + _compare(classify(session, images_BHWC), expected_BK)
+                some, some_BK = raw[:FEW], expected_BK[:FEW]
+                _demand(_compare(classify(session, some, batch_size), some_BK))
+        report = report + _compare(classify(session, raw), expected_BK)
     _demand(report)
     with tempfile.TemporaryDirectory() as elsewhere:
         copy = read_bundle(Path(shutil.copytree(bundle, Path(elsewhere) / "bundle")))
-        images_BHWC, probabilities_BK = copy.samples()
-        _demand(_compare(classify(open_session(copy.model), images_BHWC), probabilities_BK))
+        raw, probabilities_BK = copy.samples()
+        _demand(_compare(classify(open_session(copy.model), raw), probabilities_BK))
     return report
 
 
@@ -88,7 +90,7 @@ def _compare(found_BK: NDArray[np.float32], expected_BK: NDArray[np.float32]) ->
 def _demand(report: ParityReport) -> None:
     if not report.max_difference <= PARITY_TOLERANCE or report.label_mismatches:
         raise ParityError(
-            f"onnxruntime and torch disagree on {report.label_mismatches} of {report.images} "
+            f"onnxruntime and torch disagree on {report.label_mismatches} of {report.samples} "
             f"labels; largest difference of a probability {report.max_difference:.2e}, allowed "
             f"{PARITY_TOLERANCE:.0e}; nothing was registered"
         )

@@ -23,6 +23,7 @@ from modelyard.releases.folders import read_release
 from modelyard.releases.pointers import CHAMPION, is_version, models_with, read_pointer
 from modelyard.samples.formats import NAMES
 from modelyard.samples.image import picture_pixels
+from modelyard.samples.names import PROBABILITIES
 from modelyard.samples.scan import scan_folder, told
 
 BATCH, BATCH_BYTES = 64, 4_000_000
@@ -108,11 +109,11 @@ def predict_files(
             best = int(probabilities_K.argmax())
             found = doubts(pixels_HWC, manifest)
             yield {
-                "image": str(file),
+                manifest.signature.names.one: str(file),
                 "label": manifest.classes[best],
                 "probability": float(probabilities_K[best]),
                 "ms": elapsed_ms,
-                "probabilities": dict(zip(manifest.classes, probabilities_K.tolist(), strict=True)),
+                PROBABILITIES: dict(zip(manifest.classes, probabilities_K.tolist(), strict=True)),
                 **({"warnings": found} if found else {}),
             }
 
@@ -121,12 +122,11 @@ def _batches(
     files: Sequence[Path], manifest: Manifest, refuse: Callable[[DataError], None] | None, invert: bool
 ) -> Iterator[list[tuple[Path, NDArray[np.uint8]]]]:
     """The files that could be read and their pixels [H, W, C]; one batch at a time is in memory."""
-    height, width, channels = manifest.image_shape
     reading = manifest.reading.inverted() if invert else manifest.reading
     batch: list[tuple[Path, NDArray[np.uint8]]] = []
     for file in files:
         try:
-            pixels_HWC = picture_pixels(file, (channels, height, width), reading)
+            pixels_HWC = picture_pixels(file, manifest.form, reading)
             batch.append((file, 255 - pixels_HWC if invert else pixels_HWC))
         except DataError as error:
             if refuse is None:

@@ -94,7 +94,7 @@ class Model:
         return Prediction(self.classes, classify(self._session, pixels_NHWC))
 
     def _from_array(self, images: NDArray[Any]) -> NDArray[np.uint8]:
-        shape = self.manifest.image_shape
+        shape = self.manifest.form.hwc
         if images.dtype != np.uint8:
             raise DataError(
                 "expected raw pixels, uint8 from 0 to 255, received "
@@ -112,24 +112,21 @@ class Model:
     def _from_pictures(self, images: Sequence[str | Path | Image] | str | Path) -> NDArray[np.uint8]:
         from modelyard.samples.image import picture_pixels
 
-        height, width, channels = self.manifest.image_shape
+        form = self.manifest.form
         listed = [images] if isinstance(images, str | Path) else list(images)
-        found = [picture_pixels(image, (channels, height, width), self.manifest.reading) for image in listed]
-        return np.stack(found) if found else np.empty((0, height, width, channels), np.uint8)
+        found = [picture_pixels(image, form, self.manifest.reading) for image in listed]
+        return np.stack(found) if found else form.encoding.raw(form.blank(0))
 
     def __repr__(self) -> str:
-        height, width, channels = self.manifest.image_shape
-        return (
-            f"<Model {self.name}: {self.manifest.architecture}, {height}x{width}x{channels}, "
-            f"{len(self.classes)} classes>"
-        )
+        shape = "x".join(map(str, self.manifest.form.hwc))
+        return f"<Model {self.name}: {self.manifest.architecture}, {shape}, {len(self.classes)} classes>"
 
     def _repr_html_(self) -> str:
         accuracy = self.manifest.metrics.get("test/accuracy")
         told = {
             "model": self.name,
             "architecture": self.manifest.architecture,
-            "image": "x".join(map(str, self.manifest.image_shape)),
+            "image": "x".join(map(str, self.manifest.form.hwc)),
             "pictures": self.manifest.reading.told,
             "classes": ", ".join(self.classes[:SHOWN]),
             "data": self.manifest.data_digest[:16],

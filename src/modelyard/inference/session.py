@@ -1,6 +1,6 @@
 """onnxruntime sessions with explicit threads and providers. Needs neither torch nor MLflow.
 
-B batch, H height, W width, C channels, K classes; of a measurement R rounds, C calls.
+B batch, K classes; of a measurement R rounds, C calls.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -19,6 +20,7 @@ from modelyard.bundle import MODEL_BYTES
 from modelyard.errors import BundleError, DeviceError
 from modelyard.files import read_regular
 from modelyard.machine.cores import usable_cores
+from modelyard.samples.names import PROBABILITIES
 
 ROUNDS, LEAST_ROUNDS, LEAST_CALLS, WARM_UP = 8, 3, 2, 5
 """Of a measurement, and the least of it (calls in a round) where a call takes long; calls before it."""
@@ -61,12 +63,13 @@ def open_session(
 
 
 def classify(
-    session: onnxruntime.InferenceSession, images_BHWC: NDArray[np.uint8], batch_size: int = 256
+    session: onnxruntime.InferenceSession, raw: NDArray[Any], batch_size: int = 256
 ) -> NDArray[np.float32]:
-    """Probabilities [B, K] for raw pixels. Raises: BundleError when the model fails."""
-    batches = [images_BHWC[start : start + batch_size] for start in range(0, len(images_BHWC), batch_size)]
+    """Probabilities [B, K] for raw samples. Raises: BundleError when the model fails."""
+    batches = [raw[start : start + batch_size] for start in range(0, len(raw), batch_size)]
     try:
-        return np.concatenate([session.run(["probabilities"], {"images": batch})[0] for batch in batches])
+        (taken,) = session.get_inputs()
+        return np.concatenate([session.run([PROBABILITIES], {taken.name: batch})[0] for batch in batches])
     except Exception as error:  # onnxruntime's errors have no common base
         raise BundleError(f"the model cannot answer ({str(error)[:300]}); export it again") from error
 

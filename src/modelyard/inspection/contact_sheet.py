@@ -9,7 +9,7 @@ import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from modelyard.data.datasets import Dataset, Images
+from modelyard.data.datasets import Dataset, Samples
 from modelyard.files import write_atomically
 
 PER_CLASS = 10
@@ -26,7 +26,7 @@ def draw_contact_sheet(dataset: Dataset, path: Path) -> None:
     """
     font = ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf", TEXT)
     names = [_fit(name, font) for name in dataset.classes[:MOST_CLASSES]]
-    _, height, width = dataset.image_shape
+    height, width = dataset.form.size
     cell = (
         max(1, round(CELL * width / max(width, height))),
         max(1, round(CELL * height / max(width, height))),
@@ -51,7 +51,7 @@ def draw_contact_sheet(dataset: Dataset, path: Path) -> None:
     write_atomically(path, content.getvalue())
 
 
-def _fitted(image_CHW: Images, size: tuple[int, int]) -> Image.Image:
+def _fitted(image_CHW: Samples, size: tuple[int, int]) -> Image.Image:
     """The image at `size`; small ones are enlarged without blur."""
     image = Image.fromarray(image_CHW[0] if len(image_CHW) == 1 else image_CHW.transpose(1, 2, 0)).convert(
         "RGB"

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from modelyard.data.datasets import Dataset, Images, Labels, Split
+from modelyard.data.datasets import Dataset, Labels, Samples, Split
 from modelyard.terminal.printable import listed
 
 EXAMPLES = 5
@@ -45,7 +45,7 @@ def describe(dataset: Dataset) -> dict[str, Any]:
         "origin": dict(dataset.origin),
         "classes": len(dataset.classes),
         "images": {"train": len(dataset.train), "test": len(dataset.test)},
-        "shape (channels, height, width)": list(dataset.image_shape),
+        "shape (channels, height, width)": list(dataset.form.chw),
         "megabytes": round((dataset.train.nbytes + dataset.test.nbytes) / 1e6, 1),
         "largest class / smallest class": round(max(sizes) / max(1, min(sizes)), 2),
         "blank images": {"train": train.num_blank, "test": test.num_blank},
@@ -81,7 +81,7 @@ def _advice(found: dict[str, Any]) -> Iterator[str]:
         yield f"duplicates: {twice} training images are there already; copies of one count several times"
 
 
-def pixel_digest(image_CHW: Images) -> bytes:
+def pixel_digest(image_CHW: Samples) -> bytes:
     """The same for equal images; `image_CHW` is contiguous."""
     return hashlib.blake2b(image_CHW.data, digest_size=16).digest()
 

@@ -4,6 +4,7 @@ are.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
@@ -12,11 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelyard.config import Config
-from modelyard.data.datasets import Dataset, Images, Labels, Split
+from modelyard.data.datasets import Dataset, Labels, Samples, Split
 from modelyard.errors import StoreError
 from modelyard.files import write_json
 from modelyard.home import Home
 from modelyard.inspection.inspect import pixel_digest
+from modelyard.samples import ImageForm
 
 BINS_PER_GREY = 4
 """Histograms of 0.25 grey levels of 0..255: some hundred bins, however many images there are."""
@@ -63,6 +65,10 @@ class Profile(Config):
     leaks: int
     """Test images that are also in train."""
 
+    @property
+    def form(self) -> ImageForm:
+        return ImageForm(*self.image_shape)
+
 
 def profile_of(dataset: Dataset) -> Profile:
     """Read every image once, a block at a time."""
@@ -71,7 +77,7 @@ def profile_of(dataset: Dataset) -> Profile:
     test, in_test = _profile_split(dataset.test, num_classes)
     known = set(in_train)
     return Profile(
-        name=dataset.name, digest=dataset.digest, classes=dataset.classes, image_shape=dataset.image_shape,
+        name=dataset.name, digest=dataset.digest, classes=dataset.classes, image_shape=dataset.form.chw,
         train=train, test=test, leaks=sum(digest in known for digest in in_test),
     )  # fmt: skip
 
@@ -111,9 +117,9 @@ def _profile_split(split: Split, num_classes: int) -> tuple[SplitProfile, list[b
         squares.append(np.square(block_BCHW, dtype=np.uint32).sum((2, 3), dtype=np.int64))
         blank += int((block_BCHW == block_BCHW[:, :, :1, :1]).all((1, 2, 3)).sum())
         digests += map(pixel_digest, block_BCHW)
-    none = np.zeros((0, split.stored_MCHW.shape[1]), np.int64)
+    none = np.zeros((0, split.form.channels), np.int64)
     sums_NC, squares_NC = (np.concatenate([none, *parts]) for parts in (sums, squares))
-    pixels = int(np.prod(split.stored_MCHW.shape[2:]))
+    pixels = math.prod(split.form.size)
     mean_C, std_C = _moments(sums_NC.sum(0), squares_NC.sum(0), max(1, len(split)) * pixels)
     mean_N, std_N = _moments(sums_NC.sum(1), squares_NC.sum(1), pixels * sums_NC.shape[1])
     profile = SplitProfile(
@@ -128,9 +134,9 @@ def _profile_split(split: Split, num_classes: int) -> tuple[SplitProfile, list[b
     return profile, digests
 
 
-def _chunks(split: Split) -> Iterator[Images]:
+def _chunks(split: Split) -> Iterator[Samples]:
     """All images in order, about `CHUNK_BYTES` at a time."""
-    rows = max(1, CHUNK_BYTES // int(np.prod(split.stored_MCHW.shape[1:])))
+    rows = max(1, CHUNK_BYTES // split.form.values)
     for block_BCHW in split.blocks():
         yield from (block_BCHW[start : start + rows] for start in range(0, len(block_BCHW), rows))
 

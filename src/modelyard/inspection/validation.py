@@ -10,6 +10,7 @@ from pydantic import Field
 from modelyard.config import Config
 from modelyard.inspection.drift import Classes, DriftTest, Limits, compare_classes
 from modelyard.inspection.profile import Profile
+from modelyard.samples import Form
 from modelyard.terminal.printable import listed
 
 
@@ -53,8 +54,7 @@ class Reference:
     name: str
     """For people: `mnist version 3`."""
     classes: tuple[str, ...]
-    image_shape: tuple[int, int, int]
-    """Channels, height, width."""
+    form: Form
     digest: str
     profile: Profile | None
     """None where the data were gone before a profile was made."""
@@ -106,10 +106,9 @@ def _against(now: Profile, before: Reference, rules: ValidationConfig) -> Iterat
         alone = set(before.classes).isdisjoint(now.classes)
         own = f"; none in common with {before.name}: a model of its own takes --name NAME" if alone else ""
         yield f"{'; '.join(changes)} (--set validation.allow_removed_classes=true){own}"
-    if not rules.allow_other_shape and now.image_shape != before.image_shape:
-        expected, found = ("x".join(map(str, shape)) for shape in (before.image_shape, now.image_shape))
+    if not rules.allow_other_shape and now.form != before.form:
         yield (
-            f"images of {found}, channels x height x width, {expected} before (--set "
+            f"{now.form.names.many} of {now.form}, {now.form.axes}, {before.form} before (--set "
             "validation.allow_other_shape=true)"
         )
     if before.profile is not None and now.train.images < rules.min_size_share * before.profile.train.images:

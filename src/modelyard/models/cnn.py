@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from modelyard.models.combined import CombinedConfig
 from modelyard.models.resnet import ResNet
+from modelyard.samples import Form
 
 DEEPEST = 3
 """Stages of the `tuned` variant, at most."""
@@ -43,13 +44,13 @@ class CnnConfig(CombinedConfig):
             raise ValueError(f"stages ({self.stages}) must be 2 or {DEEPEST} without variant=resnet")
         return self
 
-    def network(self, image_shape: tuple[int, int, int], num_classes: int) -> nn.Module:
-        """One network that is trained, for images of (channels, height, width)."""
+    def network(self, form: Form, num_classes: int) -> nn.Module:
+        """One network that is trained, for samples of `form`."""
         if self.variant == "resnet":
-            return ResNet(image_shape[0], num_classes, (self.width, self.stages), self.dropout)
+            return ResNet(form.channels, num_classes, (self.width, self.stages), self.dropout)
         if self.variant == "lenet":
-            return LeNet(image_shape, num_classes)
-        return Cnn(self, image_shape, num_classes)
+            return LeNet(form, num_classes)
+        return Cnn(self, form, num_classes)
 
 
 def _stage(channels_in: int, channels_out: int, kernel: int, downsample: str = "") -> list[nn.Module]:
@@ -64,20 +65,18 @@ def _stage(channels_in: int, channels_out: int, kernel: int, downsample: str = "
 class Cnn(nn.Module):
     """Convolution stages, residual convolutions, an average to 4 x 4, one linear layer."""
 
-    def __init__(self, config: CnnConfig, image_shape: tuple[int, int, int], num_classes: int) -> None:
+    def __init__(self, config: CnnConfig, form: Form, num_classes: int) -> None:
         super().__init__()
         width, top = config.width, config.width * config.stages
         self.features = nn.Sequential(
-            *_stage(image_shape[0], width, 5, config.downsample),
+            *_stage(form.channels, width, 5, config.downsample),
             *_stage(width, 2 * width, 3, config.downsample),
             *(_stage(2 * width, top, 3) if config.stages == 3 else ()),
             *[Residual(top) for _ in range(config.residuals)],
         )
         self.dropout = nn.Dropout(config.dropout)
         self.head = nn.Linear(top * 16, num_classes)
-        self.pool = (
-            nn.AdaptiveAvgPool2d(4) if image_shape[1] % 16 == 0 and image_shape[2] % 16 == 0 else _Resize()
-        )
+        self.pool = nn.AdaptiveAvgPool2d(4) if form.height % 16 == 0 and form.width % 16 == 0 else _Resize()
 
     def forward(self, images_BCHW: Tensor) -> Tensor:
         """float [B, C, H, W] -> logits [B, K]."""
@@ -133,9 +132,9 @@ def _windows(size: int) -> tuple[int, int, int]:
 class LeNet(nn.Module):
     """LeNet-5 with ReLU and max pooling, as textbooks print it today."""
 
-    def __init__(self, image_shape: tuple[int, int, int], num_classes: int) -> None:
+    def __init__(self, form: Form, num_classes: int) -> None:
         super().__init__()
-        channels, height, width = image_shape
+        channels, height, width = form.chw
         self.features = nn.Sequential(
             nn.Conv2d(channels, 6, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2),
             nn.Conv2d(6, 16, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2),

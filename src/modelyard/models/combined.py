@@ -13,6 +13,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from modelyard.config import Config
+from modelyard.samples import Form
 
 
 class CombinedConfig(Config):
@@ -28,15 +29,15 @@ class CombinedConfig(Config):
     for twice the
     time. Training takes single images, with `training.augment.flip`. Never for digits or letters."""
 
-    def build(self, image_shape: tuple[int, int, int], num_classes: int) -> nn.Module:
-        """A fresh model for images of (channels, height, width)."""
-        networks = [self.network(image_shape, num_classes) for _ in range(self.members)]
+    def build(self, form: Form, num_classes: int) -> nn.Module:
+        """A fresh model for samples of `form`."""
+        networks = [self.network(form, num_classes) for _ in range(self.members)]
         model = Ensemble(networks) if len(networks) > 1 else networks[0]
         return Mirrored(model) if self.mirrored else model
 
     @abstractmethod
-    def network(self, image_shape: tuple[int, int, int], num_classes: int) -> nn.Module:
-        """One network that is trained, for images of (channels, height, width)."""
+    def network(self, form: Form, num_classes: int) -> nn.Module:
+        """One network that is trained, for samples of `form`."""
 
 
 class Ensemble(nn.Module):

@@ -23,8 +23,10 @@ from modelyard.config import Config
 from modelyard.errors import ConfigError
 from modelyard.files import full_path, sha256_of_json
 from modelyard.models import library
+from modelyard.models.blank import blank_inputs
 from modelyard.models.logits import described, give_logits
 from modelyard.models.own_code import OwnCode, load
+from modelyard.samples import Form
 from modelyard.terminal.printable import printable, shortened
 
 EXPECTED = "expected path/to/file.py:ClassName, torchvision:NAME or timm:NAME"
@@ -32,7 +34,6 @@ MOST_PRINTED = 100_000
 """Characters that a module may print while it is built."""
 _output = threading.RLock()
 """Who holds it may redirect what the process prints."""
-Shape = tuple[int, int, int]
 
 
 def _scalar(value: Any) -> Any:
@@ -80,7 +81,7 @@ class CustomConfig(Config):
             config._find()
         return config
 
-    def build(self, image_shape: Shape, num_classes: int) -> nn.Module:
+    def build(self, form: Form, num_classes: int) -> nn.Module:
         """Import, construct and try the module; its logits come first. Raises: ConfigError when any of it
         fails.
         """
@@ -88,28 +89,28 @@ class CustomConfig(Config):
         with self._telling(
             "cannot be built", f"; it is called as {self.name}(image_shape, num_classes{called})"
         ):
-            model = self._find()(image_shape, num_classes, **self.kwargs)
+            model = self._find()(form.chw, num_classes, **self.kwargs)
         if not isinstance(model, nn.Module):
             raise ConfigError(f"{self.told}: expected an nn.Module, received {described(model)}")
         give_logits(model, num_classes)
         try:
-            self._try(model.eval(), image_shape, num_classes, "")
+            self._try(model.eval(), form, num_classes, "")
         except ConfigError as error:
-            if self.file or (side := library.smallest_side(model, image_shape)) is None:
+            if self.file or (side := library.smallest_side(model, form)) is None:
                 raise
             raise ConfigError(
-                f"{self.told} takes no images of {image_shape[1]} x {image_shape[2]}, but for instance "
+                f"{self.told} takes no images of {form.height} x {form.width}, but for instance "
                 f"of {side} x {side}:"
                 f" --set data.height={side} --set data.width={side}, for image folders"
             ) from error
         return model.train()
 
-    def check(self, image_shape: Shape, num_classes: int) -> nn.Module:
+    def check(self, form: Form, num_classes: int) -> nn.Module:
         """`build`, and a copy is tried as it is trained. Raises: ConfigError."""
-        model = self.build(image_shape, num_classes)
+        model = self.build(form, num_classes)
         with self._telling("cannot be copied, as training does"):
             scratch = copy.deepcopy(model)
-        logits_BK = self._try(scratch.train(), image_shape, num_classes, " while training")
+        logits_BK = self._try(scratch.train(), form, num_classes, " while training")
         if not logits_BK.requires_grad:
             raise ConfigError(
                 f"{self.told}: expected logits that depend on a "
@@ -117,7 +118,7 @@ class CustomConfig(Config):
             )
         return model
 
-    def started(self, image_shape: Shape, num_classes: int) -> Self:
+    def started(self, form: Form, num_classes: int) -> Self:
         """With the digest of its first parameters and buffers, weights from a file beside the module
         included.
 
@@ -129,15 +130,15 @@ class CustomConfig(Config):
             with torch.random.fork_rng(devices=[]), self._telling("cannot be digested"):
                 for _ in range(2):
                     torch.manual_seed(0)
-                    states.append(_digests(self.build(image_shape, num_classes)))
+                    states.append(_digests(self.build(form, num_classes)))
         finally:
             torch.set_num_threads(threads)
         same = {name: digest for name, digest in states[0].items() if states[1].get(name) == digest}
         return self.model_copy(update={"weights_digest": sha256_of_json(same)})
 
-    def demand_started(self, image_shape: Shape, num_classes: int) -> None:
+    def demand_started(self, form: Form, num_classes: int) -> None:
         """Raises: ConfigError when it starts from something else than where the digest was taken."""
-        if self.weights_digest and self.started(image_shape, num_classes) != self:
+        if self.weights_digest and self.started(form, num_classes) != self:
             raise ConfigError(
                 f"{self.told}: it starts from other weights than when the run began; run the same "
                 "command again"
@@ -178,9 +179,9 @@ class CustomConfig(Config):
             raise ConfigError(f"{self.told}: {kind}; the file has {', '.join(own[:10]) or 'none'}")
         return found
 
-    def _try(self, model: nn.Module, image_shape: Shape, num_classes: int, when: str) -> Tensor:
+    def _try(self, model: nn.Module, form: Form, num_classes: int, when: str) -> Tensor:
         with self._telling(f"fails{when}"):
-            output = model(torch.zeros(2, *image_shape))
+            output = model(*blank_inputs(form, 2))
         expected = f"{self.told}: expected logits of shape (2, {num_classes}) for 2 images, received"
         if (
             not isinstance(output, Tensor)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable
+from dataclasses import replace
 from importlib.metadata import version
 from importlib.util import find_spec
 from typing import Any, Literal
 
-import torch
 from torch import Tensor, nn
 
 from modelyard.errors import ConfigError
+from modelyard.models.blank import blank_inputs
+from modelyard.samples import Form
 
 Library = Literal["torchvision", "timm"]
 LIBRARIES: tuple[Library, ...] = ("torchvision", "timm")
@@ -76,13 +78,12 @@ def _grey_to_colours(_model: nn.Module, inputs: tuple[Tensor, ...]) -> Tensor:
     return inputs[0].expand(-1, 3, -1, -1)
 
 
-def smallest_side(model: nn.Module, image_shape: tuple[int, int, int]) -> int | None:
-    """Of `SIDES` above the image's own the first with which the network answers, for a message."""
-    channels, height, width = image_shape
+def smallest_side(model: nn.Module, form: Form) -> int | None:
+    """Of `SIDES` above the images' own the first with which the network answers, for a message."""
     for side in SIDES:
-        if side > min(height, width):
+        if side > min(form.size):
             try:
-                model.eval()(torch.zeros(2, channels, side, side))
+                model.eval()(*blank_inputs(replace(form, height=side, width=side), 2))
             except Exception:  # too small for it, too
                 continue
             return side

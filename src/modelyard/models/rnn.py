@@ -11,6 +11,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from modelyard.models.combined import CombinedConfig
+from modelyard.samples import Form
 
 
 class RnnConfig(CombinedConfig):
@@ -26,17 +27,17 @@ class RnnConfig(CombinedConfig):
     rows_per_step: int = Field(2, ge=1)
     """Rows read at each time step; single rows where it does not divide the image height."""
 
-    def network(self, image_shape: tuple[int, int, int], num_classes: int) -> nn.Module:
-        """What is trained, for images of (channels, height, width)."""
-        return Rnn(self, image_shape, num_classes)
+    def network(self, form: Form, num_classes: int) -> nn.Module:
+        """What is trained, for samples of `form`."""
+        return Rnn(self, form, num_classes)
 
 
 class Rnn(nn.Module):
     """LSTM, pooled over time, one linear layer."""
 
-    def __init__(self, config: RnnConfig, image_shape: tuple[int, int, int], num_classes: int) -> None:
+    def __init__(self, config: RnnConfig, form: Form, num_classes: int) -> None:
         super().__init__()
-        channels, height, width = image_shape
+        channels, height, width = form.chw
         self.rows = config.rows_per_step if height % config.rows_per_step == 0 else 1
         self.pooled = config.variant == "tuned"
         self.lstm = nn.LSTM(channels * width * self.rows, config.hidden, config.layers, batch_first=True)

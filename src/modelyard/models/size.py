@@ -1,4 +1,4 @@
-"""What a model costs: parameters, FLOPs and activation memory for one image."""
+"""What a model costs: parameters, FLOPs and activation memory for one sample."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from modelyard.models.blank import blank_inputs
+from modelyard.samples import Form
+
 
 @dataclass(frozen=True, slots=True)
 class ModelSize:
-    """Costs of one forward pass of one image."""
+    """Costs of one forward pass of one sample."""
 
     parameters: int
     flops: int
@@ -20,14 +23,14 @@ class ModelSize:
     """First outputs of all leaf layers."""
 
 
-def measure_size(model: nn.Module, image_shape: tuple[int, int, int]) -> ModelSize:
-    """Run one blank image through `model` and count."""
+def measure_size(model: nn.Module, form: Form) -> ModelSize:
+    """Run one blank sample through `model` and count."""
     activation_bytes = lstm_flops = 0
 
     def count(module: nn.Module, _inputs: tuple[Tensor, ...], output: object) -> None:
         nonlocal activation_bytes, lstm_flops
         first = _first(output)
-        lstm_flops += _lstm_flops(module, image_shape) if isinstance(module, nn.LSTM) else 0
+        lstm_flops += _lstm_flops(module, form) if isinstance(module, nn.LSTM) else 0
         activation_bytes += first.numel() * first.element_size() if first is not None else 0
 
     leaves = [module for module in model.modules() if not list(module.children())]
@@ -35,7 +38,7 @@ def measure_size(model: nn.Module, image_shape: tuple[int, int, int]) -> ModelSi
     was_training = model.training
     device = next(model.parameters()).device
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        model.eval()(torch.zeros(1, *image_shape, device=device))
+        model.eval()(*blank_inputs(form, 1, device))
     model.train(was_training)
     for hook in hooks:
         hook.remove()
@@ -50,10 +53,9 @@ def _first(output: object) -> Tensor | None:
     return output if isinstance(output, Tensor) else None
 
 
-def _lstm_flops(lstm: nn.LSTM, image_shape: tuple[int, int, int]) -> int:
+def _lstm_flops(lstm: nn.LSTM, form: Form) -> int:
     """The fused LSTM kernel hides its products from the counter: 2 per weight and time step."""
-    channels, height, width = image_shape
-    steps = channels * height * width // lstm.input_size
+    steps = form.values // lstm.input_size
     return steps * sum(
         2 * weight.numel() for name, weight in lstm.named_parameters() if name.startswith("weight")
     )

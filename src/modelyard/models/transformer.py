@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from modelyard.models.combined import CombinedConfig
+from modelyard.samples import Form
 
 
 class TransformerConfig(CombinedConfig):
@@ -50,9 +51,9 @@ class TransformerConfig(CombinedConfig):
             )
         return self
 
-    def network(self, image_shape: tuple[int, int, int], num_classes: int) -> nn.Module:
-        """What is trained, for images of (channels, height, width)."""
-        return Transformer(self, image_shape, num_classes)
+    def network(self, form: Form, num_classes: int) -> nn.Module:
+        """What is trained, for samples of `form`."""
+        return Transformer(self, form, num_classes)
 
 
 class Block(nn.Module):
@@ -110,11 +111,9 @@ def _convolution_stem(channels: int, config: TransformerConfig) -> nn.Module:
 class Transformer(nn.Module):
     """Patches, positions, blocks, one linear layer."""
 
-    def __init__(
-        self, config: TransformerConfig, image_shape: tuple[int, int, int], num_classes: int
-    ) -> None:
+    def __init__(self, config: TransformerConfig, form: Form, num_classes: int) -> None:
         super().__init__()
-        channels, height, width = image_shape
+        channels, height, width = form.chw
         down, right = -height % config.patch, -width % config.patch
         self.padding = (0, right, 0, down)
         num_patches = (height + down) // config.patch * ((width + right) // config.patch)

@@ -44,8 +44,8 @@ def facts(home: Home, version: Version) -> Facts:
     from modelyard.inference.session import classify, open_session  # a rollback asks no model
 
     bundle = released(home, version)
-    images_BHWC, expected_BK = bundle.samples()
-    found_BK = classify(open_session(bundle.model), images_BHWC)
+    raw, expected_BK = bundle.samples()
+    found_BK = classify(open_session(bundle.model), raw)
     golden = float(np.abs(found_BK - expected_BK).max()) if found_BK.shape == expected_BK.shape else NAN
     metrics, classes = bundle.manifest.metrics, bundle.manifest.classes
     return Facts(
@@ -101,7 +101,7 @@ def _probabilities(home: Home, version: Version, dataset: Dataset) -> Probabilit
         with np.load(recorded / "test.npz", allow_pickle=False) as test:
             return np.asarray(test["probabilities"], np.float64)
     bundle = released(home, version)
-    height, width, channels = bundle.manifest.image_shape
+    form = bundle.manifest.form
     if lost := [name for name in bundle.manifest.classes if name not in dataset.classes]:
         own = (
             "; none is left, a model of its own takes --name NAME"
@@ -112,20 +112,13 @@ def _probabilities(home: Home, version: Version, dataset: Dataset) -> Probabilit
     reading = bundle.manifest.reading
     if (reading.fit, reading.white) != (dataset.reading.fit, dataset.reading.white):
         return f"images that are {dataset.reading.told}, those of version {version.number} are {reading.told}"
-    if (channels, height, width) != dataset.image_shape:
-        before, now = (
-            "x".join(map(str, shape)) for shape in ((channels, height, width), dataset.image_shape)
-        )
-        return (
-            f"images of {now}, channels x height x width, those of version {version.number} are of {before}"
-        )
+    if form != dataset.form:
+        had = f"those of version {version.number} are of {form}"
+        return f"{form.names.many} of {dataset.form}, {form.axes}, {had}"
     from modelyard.inference.session import classify, open_session
 
     session = open_session(bundle.model)
-    blocks = (
-        np.ascontiguousarray(images_BCHW.transpose(0, 2, 3, 1)) for images_BCHW in dataset.test.blocks()
-    )
-    answers = [classify(session, images_BHWC) for images_BHWC in blocks]
+    answers = [classify(session, form.encoding.raw(block)) for block in dataset.test.blocks()]
     answers_NK = np.full((len(dataset.test), len(dataset.classes)), np.nan)
     answers_NK[:, [dataset.classes.index(known) for known in bundle.manifest.classes]] = np.concatenate(
         answers

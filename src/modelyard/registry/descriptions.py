@@ -27,7 +27,7 @@ def model_description(manifest: Manifest) -> str:
 
 def version_description(manifest: Manifest) -> str:
     """Of one version: how it is called, and its card."""
-    told = HOW_TO_CALL.format(*manifest.image_shape, manifest.model_name)
+    told = HOW_TO_CALL.format(*manifest.form.hwc, manifest.model_name)
     told += as_markdown(
         {"data set": manifest.model_name, "architecture": manifest.architecture, **card_facts(manifest)}
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,9 +15,9 @@ from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.tracking import MlflowClient
-from mlflow.types import ColSpec, Schema, TensorSpec
+from mlflow.types import Schema, TensorSpec
 
-from modelyard.bundle import MODEL_FILE, PARITY_TOLERANCE, Bundle, Manifest, as_json, open_bundle, read_bundle
+from modelyard.bundle import MODEL_FILE, PARITY_TOLERANCE, Bundle, as_json, open_bundle, read_bundle
 from modelyard.errors import ParityError
 from modelyard.files import folder_written_whole, is_plain_name
 from modelyard.home import Home
@@ -26,7 +26,9 @@ from modelyard.registry.lineage import last_moves
 from modelyard.registry.vouching import all_models, digest_of_stored, find_model, vouched_tags
 from modelyard.releases.folders import known_versions
 from modelyard.releases.ledger import Ledger, read_ledger
+from modelyard.samples import tensors as samples
 from modelyard.samples.reading import pixel_contract
+from modelyard.samples.signature import Signature
 from modelyard.tracking.store import open_for_writing, open_store
 
 MOST_EXAMPLE_VALUES = 2**18
@@ -85,10 +87,10 @@ def log_bundle(home: Home, run_id: str, bundle: Path) -> str:
 
     client, _ = open_for_writing(home, run_id)
     found = read_bundle(bundle)
-    contract = pixel_contract(found.manifest.image_shape, found.manifest.reading)
+    contract = pixel_contract(found.manifest.form, found.manifest.reading)
     metadata = {"bundle": bundle.name, "pixel_contract": contract, "classes": list(found.manifest.classes)}
-    example_BHWC = found.samples()[0][:1]
-    example = {"images": example_BHWC} if example_BHWC.size <= MOST_EXAMPLE_VALUES else None
+    name, first = found.manifest.signature.input.name, found.samples()[0][:1]
+    example = {name: first} if first.size <= MOST_EXAMPLE_VALUES else None
     needed = [
         f"{package.__name__}=={package.__version__}" for package in (np, onnx, onnxruntime)
     ]  # MLflow adds itself
@@ -96,7 +98,7 @@ def log_bundle(home: Home, run_id: str, bundle: Path) -> str:
         logged = mlflow.onnx.log_model(
             onnx.load_from_string(found.model),
             name="model",
-            signature=_signature(found.manifest),
+            signature=_signature(found.manifest.signature),
             save_as_external_data=False,
             pip_requirements=needed,
             onnx_execution_providers=["CPUExecutionProvider"],
@@ -125,7 +127,7 @@ def register(home: Home, run_id: str, bundle: Path, model_id: str, tags: dict[st
     client, _ = open_store(home)
     manifest = open_bundle(bundle)
     name, digest = manifest.model_name, manifest.files[MODEL_FILE]
-    all_tags = tags | {"pixel_contract": as_json(pixel_contract(manifest.image_shape, manifest.reading))}
+    all_tags = tags | {"pixel_contract": as_json(pixel_contract(manifest.form, manifest.reading))}
     all_tags |= {"architecture": manifest.architecture, "onnx_sha256": digest, "bundle": bundle.name}
     with FileLock(home.locks / "registry.lock"):
         with suppress(MlflowException):  # it is there already
@@ -148,15 +150,18 @@ def register(home: Home, run_id: str, bundle: Path, model_id: str, tags: dict[st
             )  # MLflow began to count anew: another model has this number
 
 
-def _signature(manifest: Manifest) -> ModelSignature:
-    classes = len(manifest.classes)
-    outputs: list[ColSpec | TensorSpec] = [
-        TensorSpec(np.dtype(np.float32), (-1, classes), name) for name in ("logits", "probabilities")
-    ]
-    inputs: list[ColSpec | TensorSpec] = [
-        TensorSpec(np.dtype(np.uint8), (-1, *manifest.image_shape), "images")
-    ]
-    return ModelSignature(Schema(inputs), Schema(outputs))
+def _signature(signature: Signature) -> ModelSignature:
+    """As MLflow has it: -1 is a free axis."""
+
+    def schema(specs: Iterable[samples.TensorSpec]) -> Schema:
+        return Schema(
+            [
+                TensorSpec(np.dtype(spec.dtype), tuple(-1 if n is None else n for n in spec.shape), spec.name)
+                for spec in specs
+            ]
+        )
+
+    return ModelSignature(schema(signature.inputs), schema(signature.outputs))
 
 
 def _check_logged_copy(client: MlflowClient, model_id: str, bundle: Bundle) -> None:
@@ -164,8 +169,8 @@ def _check_logged_copy(client: MlflowClient, model_id: str, bundle: Bundle) -> N
     from modelyard.inference.session import classify, open_session
 
     location = Path(client.get_logged_model(model_id).artifact_location)
-    images_BHWC, probabilities_BK = bundle.samples()
-    found_BK = classify(open_session(location / MODEL_FILE), images_BHWC)
+    raw, probabilities_BK = bundle.samples()
+    found_BK = classify(open_session(location / MODEL_FILE), raw)
     if not np.allclose(found_BK, probabilities_BK, atol=PARITY_TOLERANCE):
         raise ParityError(
             f"the copy MLflow stored at {location} does not answer as {bundle.folder}; nothing was registered"

@@ -40,10 +40,9 @@ def champion_size(releases: Path, model: str) -> tuple[int, int] | None:
         return None
     try:
         text = read_regular(releases / model / pointer.version / MANIFEST_FILE, MANIFEST_BYTES)
-        height, width, _ = Manifest.from_json(parse_json(text)).image_shape
+        return Manifest.from_json(parse_json(text)).form.size
     except (OSError, ValueError):
         return None
-    return height, width
 
 
 def known_versions(releases: Path, model: str) -> list[str]:

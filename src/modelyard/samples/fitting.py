@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
+from modelyard.samples.image_form import ImageForm
 from modelyard.samples.reading import Fit, Reading
 
 STRIP_PIXELS = 2**20
@@ -47,11 +48,9 @@ class Seen:
     """Whether a part is transparent, if only half."""
 
 
-def fitted(
-    image: Image.Image, shape: tuple[int, int, int], reading: Reading, seen: Seen
-) -> NDArray[np.uint8]:
-    """uint8 [H, W, C] of `shape` (C, H, W)."""
-    channels, height, width = shape
+def fitted(image: Image.Image, form: ImageForm, reading: Reading, seen: Seen) -> NDArray[np.uint8]:
+    """uint8 [H, W, C] of `form`."""
+    channels, height, width = form.chw
     mode, is_grey = "L" if channels == 1 else "RGB", image.mode in GREYS and not image.has_transparency_data
     flat = _flat(image, "L" if is_grey else mode, reading, seen)  # a fourth of the memory, until it is small
     if flat.size != (width, height):
@@ -61,7 +60,7 @@ def fitted(
     if flat.size != (width, height):
         inner, flat = flat, Image.new(mode, (width, height), _colour(reading)[:channels])
         flat.paste(inner, ((width - inner.width) // 2, (height - inner.height) // 2))
-    return np.asarray(flat, np.uint8).reshape(height, width, channels)
+    return np.asarray(flat, np.uint8).reshape(form.hwc)
 
 
 def _resized(flat: Image.Image, size: tuple[int, int], fit: Fit) -> Image.Image:

@@ -26,6 +26,7 @@ from modelyard.files import read_regular
 from modelyard.samples.extras import without_extras
 from modelyard.samples.fitting import GREYS, Seen, fitted, orientation
 from modelyard.samples.formats import HEAD_BYTES, kind_of
+from modelyard.samples.image_form import ImageForm
 from modelyard.samples.reading import AS_EVER, MOST_PIXELS, Reading
 from modelyard.samples.tiff import hush_libtiff
 
@@ -65,7 +66,7 @@ class TooLarge(UnreadableImage):
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
+class FileForm:
     """How an image lies in its file, upright."""
 
     height: int
@@ -92,56 +93,48 @@ def pillow_warnings_hushed() -> Iterator[None]:
         yield
 
 
-def read_form(path: Path | BinaryIO, max_pixels: int = MOST_PIXELS) -> Form:
+def read_form(path: Path | BinaryIO, max_pixels: int = MOST_PIXELS) -> FileForm:
     """Size and mode from the file's head. Raises: UnreadableImage."""
     return _opened(
-        path, max_pixels, lambda image: Form(*_upright(image), image.mode, 0, image.has_transparency_data)
+        path, max_pixels, lambda image: FileForm(*_upright(image), image.mode, 0, image.has_transparency_data)
     )
 
 
 def read_image(
-    path: Path | BinaryIO,
-    shape: tuple[int, int, int],
-    reading: Reading = AS_EVER,
-    max_pixels: int = MOST_PIXELS,
-) -> tuple[Form, Images]:
-    """The file's form and its pixels, uint8 [C, H, W] of `shape`; above `max_pixels` none is read. Raises:
+    path: Path | BinaryIO, form: ImageForm, reading: Reading = AS_EVER, max_pixels: int = MOST_PIXELS
+) -> tuple[FileForm, Images]:
+    """The file's form and its pixels, uint8 [C, H, W] of `form`; above `max_pixels` none is read. Raises:
     UnreadableImage.
     """
-    form, (pixels_CHW,) = read_on_grounds(path, shape, (reading,), max_pixels)
-    return form, pixels_CHW
+    found, (pixels_CHW,) = read_on_grounds(path, form, (reading,), max_pixels)
+    return found, pixels_CHW
 
 
 def read_on_grounds(
-    path: Path | BinaryIO,
-    shape: tuple[int, int, int],
-    readings: Sequence[Reading],
-    max_pixels: int = MOST_PIXELS,
-) -> tuple[Form, list[Images]]:
+    path: Path | BinaryIO, form: ImageForm, readings: Sequence[Reading], max_pixels: int = MOST_PIXELS
+) -> tuple[FileForm, list[Images]]:
     """`read_image` for several readings of one file, which is decoded once."""
 
-    def pixels(image: Image.Image) -> tuple[Form, list[Images]]:
-        (height, width), seen, side = _upright(image), Seen(), 2 * max(shape[1:])
+    def pixels(image: Image.Image) -> tuple[FileForm, list[Images]]:
+        (height, width), seen, side = _upright(image), Seen(), 2 * max(form.size)
         mode = image.mode
         image.draft(
-            "L" if shape[0] == 1 else "RGB", (side, side)
+            "L" if form.channels == 1 else "RGB", (side, side)
         )  # JPEG only: decode a large photo at a fraction of its size
-        found = [fitted(image, shape, reading, seen).transpose(2, 0, 1) for reading in readings]
-        return Form(height, width, mode, seen.peak, seen.is_clear), found
+        found = [fitted(image, form, reading, seen).transpose(2, 0, 1) for reading in readings]
+        return FileForm(height, width, mode, seen.peak, seen.is_clear), found
 
     return _opened(path, max_pixels, pixels)
 
 
-def picture_pixels(
-    picture: str | Path | Image.Image, shape: tuple[int, int, int], reading: Reading = AS_EVER
-) -> Images:
-    """uint8 [H, W, C] of a file or an open image, brought to `shape` (C, H, W). Raises: UnreadableImage."""
+def picture_pixels(picture: str | Path | Image.Image, form: ImageForm, reading: Reading = AS_EVER) -> Images:
+    """uint8 [H, W, C] of a file or an open image, brought to `form`. Raises: UnreadableImage."""
     with pillow_warnings_hushed():
         if not isinstance(picture, Image.Image):
-            return read_image(Path(picture), shape, reading)[1].transpose(1, 2, 0)
+            return read_image(Path(picture), form, reading)[1].transpose(1, 2, 0)
         with _reading(Path(getattr(picture, "filename", "") or "the image")):
             picture.load()
-            return fitted(picture, shape, reading, Seen())
+            return fitted(picture, form, reading, Seen())
 
 
 @contextmanager

@@ -7,6 +7,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, get_args
 
+from modelyard.samples.image_form import ImageForm
+
 Fit = Literal["stretch", "pad", "crop"]
 FITS: tuple[Fit, ...] = get_args(Fit)
 FIT_WORDS: dict[Fit, str] = {"stretch": "stretched", "pad": "padded", "crop": "cut to the middle"}
@@ -58,22 +60,21 @@ class Reading:
         return cls(fit, white, tuple(ground))
 
 
-def pixel_contract(image_shape: tuple[int, int, int], reading: Reading) -> dict[str, Any]:
+def pixel_contract(form: ImageForm, reading: Reading) -> dict[str, Any]:
     """All that turns a picture into a model's input; `mode` and `resampling` are Pillow's names."""
-    height, width, channels = image_shape
     return {
         "version": CONTRACT_VERSION,
-        "input": "images",
+        "input": form.names.input,
         "datatype": "uint8",
         "range": [0, 255],
         "layout": "NHWC",
-        "height": height,
-        "width": width,
-        "channels": channels,
-        "mode": "L" if channels == 1 else "RGB",
+        "height": form.height,
+        "width": form.width,
+        "channels": form.channels,
+        "mode": "L" if form.channels == 1 else "RGB",
         "resampling": "bilinear",
         **asdict(reading),
-        "ground": list(reading.ground * channels)[:channels],
+        "ground": list(reading.ground * form.channels)[: form.channels],
     }
 
 

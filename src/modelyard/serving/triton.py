@@ -24,9 +24,10 @@ from modelyard.files import folder_written_whole, write_json
 from modelyard.inference.session import open_session
 from modelyard.releases.folders import read_release
 from modelyard.releases.pointers import Pointer, read_pointers
+from modelyard.samples.names import PROBABILITIES
 from modelyard.serving.models.trials import Trials
 from modelyard.serving.options import ServeOptions
-from modelyard.serving.protocol.tensors import TensorSpec
+from modelyard.serving.protocol.tensors import WireTensor
 from modelyard.terminal.printable import printable
 
 CONFIG_FILE, LABELS_FILE = "config.pbtxt", "labels.txt"
@@ -34,7 +35,6 @@ MARK_FILE = "modelyard.json"
 """Says that the folder is ours, and what is in it; Triton reads only the folders beside it."""
 MAX_BATCH = 64
 """The largest batch that the parity gate checks."""
-LABELLED = "probabilities"
 
 
 def export_repository(releases: Path, target: Path) -> list[Pointer]:
@@ -108,15 +108,19 @@ def triton_config(pointer: Pointer, bundle: Bundle) -> str:
     batch axis.
     """
     session = open_session(bundle.model, threads=1)
-    tensors = [("input", node) for node in session.get_inputs()] + [
-        ("output", node) for node in session.get_outputs()
+    layout = f" format: {bundle.manifest.signature.names.layout}"
+    tensors = [("input", layout, node) for node in session.get_inputs()] + [
+        ("output", "", node) for node in session.get_outputs()
     ]
     lines = [
         f"name: {json.dumps(pointer.name)}",
         'platform: "onnxruntime_onnx"',
         f'default_model_filename: "{MODEL_FILE}"',
         f"max_batch_size: {MAX_BATCH}",
-        *(_tensor(field, TensorSpec.from_graph(node.name, node.type, node.shape)) for field, node in tensors),
+        *(
+            _tensor(field, layout, WireTensor.from_graph(node.name, node.type, node.shape))
+            for field, layout, node in tensors
+        ),
         f"version_policy {{ specific {{ versions: [{pointer.version}] }} }}",
         "dynamic_batching {}",
         f'parameters {{ key: "data_digest" value {{ string_value: '
@@ -127,9 +131,8 @@ def triton_config(pointer: Pointer, bundle: Bundle) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _tensor(field: str, spec: TensorSpec) -> str:
-    layout = " format: FORMAT_NHWC" if field == "input" else ""
-    labels = f' label_filename: "{LABELS_FILE}"' if spec.name == LABELLED else ""
+def _tensor(field: str, layout: str, spec: WireTensor) -> str:
+    labels = f' label_filename: "{LABELS_FILE}"' if spec.name == PROBABILITIES else ""
     dims = list(spec.row_shape)
     return (
         f"{field} {{ name: {json.dumps(spec.name)} data_type: TYPE_{spec.datatype} dims: "

@@ -63,7 +63,7 @@ def load_folder(source: Path, options: FolderOptions, on_progress: OnProgress = 
         listing = listing or list_unpacked(source, containers, scratch / "unpacked", options)
         dataset = read_folder(listing, options, scratch, on_progress)
         dataset = replace(dataset, origin={"source": str(source), **dataset.origin})
-        return store(dataset, place, {"state": state, "sizes": [before, dataset.image_shape[1:]]})
+        return store(dataset, place, {"state": state, "sizes": [before, dataset.form.size]})
 
 
 @contextmanager

@@ -47,7 +47,7 @@ def read_cifar(folder: Path) -> Dataset:
     return make_dataset(
         "cifar10",
         Split(
-            np.concatenate([part.stored_MCHW for part in train]),
+            np.concatenate([part.samples for part in train]),
             np.concatenate([part.labels_N for part in train]),
         ),
         _split(folder / TEST_FILE, content[TEST_FILE]),

@@ -9,35 +9,28 @@ from pathlib import Path
 
 import numpy as np
 
-from modelyard.data.datasets import (
-    Dataset,
-    Images,
-    OnProgress,
-    Split,
-    block_rows,
-    border_colour,
-    make_dataset,
-    unheard,
-)
+from modelyard.data.datasets import Dataset, OnProgress, Samples, Split, block_rows, make_dataset, unheard
 from modelyard.data.ground import guess_forms, lies_on_ground, sampled, white_for, with_ground
 from modelyard.data.options import FolderOptions
-from modelyard.data.packed import write_images
+from modelyard.data.packed import write_samples
 from modelyard.errors import DataError
 from modelyard.machine.cores import usable_cores
+from modelyard.samples.borders import border_colour
 from modelyard.samples.image import (
-    Form,
+    FileForm,
     TooLarge,
     UnreadableImage,
     pillow_warnings_hushed,
     read_form,
     read_image,
 )
-from modelyard.samples.reading import LEAST_SIDE, Reading
+from modelyard.samples.image_form import ImageForm
+from modelyard.samples.reading import AS_EVER, LEAST_SIDE, Reading
 from modelyard.sources.containers import name_of
 from modelyard.sources.listing import ImageFile, Listing, check_counts
 from modelyard.sources.names import safe_name
 from modelyard.sources.origin import origin_of, reading_notes
-from modelyard.sources.sizes import size_notes, target_shape
+from modelyard.sources.sizes import size_notes, target_form
 from modelyard.terminal.printable import listed
 
 BLOCK_FILES = 1024
@@ -45,7 +38,6 @@ TASK_FILES = 16
 """Files a thread takes at once: handing over one small file costs as much as decoding it."""
 SMALL_BYTES = 4096
 """Files below it are opened longer (Python, under its lock) than decoded: a second thread only contends."""
-Shape = tuple[int, int, int]
 
 
 @dataclass(slots=True)
@@ -53,7 +45,7 @@ class _Decoded:
     """What became of the files of one split."""
 
     files: list[ImageFile]
-    forms: list[Form]
+    forms: list[FileForm]
     broken: list[str]
     too_large: list[str]
 
@@ -79,11 +71,8 @@ def read_folder(
     )
     forms = [form for part in parts for form in part.forms]
     if not lies_on_ground(reading, forms):
-        reading = replace(reading, ground=border_colour(train))
-    decoded = [
-        *size_notes(forms, options),
-        *reading_notes(reading, parts[0].forms, forms, train.stored_MCHW.shape[1:]),
-    ]
+        reading = replace(reading, ground=border_colour(train.few) or AS_EVER.ground)
+    decoded = [*size_notes(forms, options), *reading_notes(reading, parts[0].forms, forms, train.form)]
     decoded += [f"{len(broken)} unreadable files left out: {listed(broken)}"] if broken else []
     origin = origin_of(forms) | {"unreadable files left out": broken, "how decoded": decoded}
     origin |= {"notes": [*listing.notes, *decoded]}
@@ -106,23 +95,23 @@ def _decode_at_majority(
     the shape.
     """
     paths = [listing.folder / file.path for file in listing.train]
-    shape = guess_shape(listing, options)
-    guessed = guess_forms(paths, shape, options.max_pixels)
-    reading = with_ground(Reading(options.fit, options.white or white_for(guessed)), paths, shape, guessed)
+    form = guess_form(listing, options)
+    guessed = guess_forms(paths, form, options.max_pixels)
+    reading = with_ground(Reading(options.fit, options.white or white_for(guessed)), paths, form, guessed)
     while True:
         parts = [
-            _decode(listing, part, (shape, reading, options.max_pixels), scratch, on_progress)
+            _decode(listing, part, (form, reading, options.max_pixels), scratch, on_progress)
             for part in ("train", "test")
         ]
         broken = sorted(reason for part in parts for reason in part.broken)
         forms = [form for part in parts for form in part.forms]
         if broken and not (options.skip_unreadable and forms):
             raise _refusal(listing.source, broken, [name for part in parts for name in part.too_large])
-        found = target_shape(forms, options)
-        if min(found[1:]) < LEAST_SIDE:
+        found = target_form(forms, options)
+        if min(found.size) < LEAST_SIDE:
             expected = (
-                f"expected images of at least {LEAST_SIDE} x {LEAST_SIDE} pixels, received {found[2]} "
-                f"x {found[1]}"
+                f"expected images of at least {LEAST_SIDE} x {LEAST_SIDE} pixels, received {found.width} "
+                f"x {found.height}"
             )
             raise DataError(
                 f"{listing.source}: {expected}; give larger ones, or --set data.height=8 --set data.width=8"
@@ -130,17 +119,17 @@ def _decode_at_majority(
         settled = with_ground(
             Reading(options.fit, options.white or white_for(parts[0].forms)), paths, found, forms
         )
-        if (found, settled) == (shape, reading):
+        if (found, settled) == (form, reading):
             return parts, broken, reading
-        shape, reading = found, settled
+        form, reading = found, settled
 
 
-def guess_shape(listing: Listing, options: FolderOptions) -> Shape:
-    """Channels, height and width that all images will very likely be brought to, from the heads of some
+def guess_form(listing: Listing, options: FolderOptions) -> ImageForm:
+    """What all images will very likely be brought to, from the heads of some
     files.
     """
     files = [*listing.train, *listing.test]
-    return target_shape(list(sampled(files, lambda file: read_form(listing.folder / file.path))), options)
+    return target_form(list(sampled(files, lambda file: read_form(listing.folder / file.path))), options)
 
 
 def _refusal(folder: Path, broken: Sequence[str], too_large: Sequence[str]) -> DataError:
@@ -152,15 +141,15 @@ def _refusal(folder: Path, broken: Sequence[str], too_large: Sequence[str]) -> D
 
 
 def _decode(
-    listing: Listing, part: str, how: tuple[Shape, Reading, int], scratch: Path, on_progress: OnProgress
+    listing: Listing, part: str, how: tuple[ImageForm, Reading, int], scratch: Path, on_progress: OnProgress
 ) -> _Decoded:
-    """All files of a split that can be read, at one shape, read in one way, up to so many pixels."""
-    shape = how[0]
+    """All files of a split that can be read, in one form, read in one way, up to so many pixels."""
+    form = how[0]
     files: tuple[ImageFile, ...] = getattr(listing, part)
     decoded = _Decoded([], [], [], [])
 
-    def blocks() -> Iterator[Images]:
-        rows = min(BLOCK_FILES, block_rows(shape))
+    def blocks() -> Iterator[Samples]:
+        rows = min(BLOCK_FILES, block_rows(form))
         is_small = sum(file.size for file in files) < SMALL_BYTES * len(files)
         with ThreadPoolExecutor(1 if is_small else usable_cores()) as pool:
             for start in range(0, len(files), rows):
@@ -169,16 +158,16 @@ def _decode(
                 answers = pool.map(
                     lambda task: [_try_read(listing.folder, file, how) for file in task], tasks
                 )
-                yield _sort_out([answer for task in answers for answer in task], block, decoded, shape)
+                yield _sort_out([answer for task in answers for answer in task], block, decoded, form)
                 on_progress(f"decoding {listing.source.name}, {part}", start + len(block), len(files))
 
-    write_images(scratch / f"{part}_images.npy", shape, blocks())
+    write_samples(scratch, part, form, blocks())
     return decoded
 
 
 def _try_read(
-    folder: Path, file: ImageFile, how: tuple[Shape, Reading, int]
-) -> tuple[Form, Images] | UnreadableImage:
+    folder: Path, file: ImageFile, how: tuple[ImageForm, Reading, int]
+) -> tuple[FileForm, Samples] | UnreadableImage:
     try:
         return read_image(folder / file.path, *how)
     except UnreadableImage as error:
@@ -186,11 +175,11 @@ def _try_read(
 
 
 def _sort_out(
-    answers: Sequence[tuple[Form, Images] | UnreadableImage],
+    answers: Sequence[tuple[FileForm, Samples] | UnreadableImage],
     files: Sequence[ImageFile],
     decoded: _Decoded,
-    shape: Shape,
-) -> Images:
+    form: ImageForm,
+) -> Samples:
     """Note what was read and what was not; the pixels that were, uint8 [B, C, H, W]."""
     images = []
     for file, answer in zip(files, answers, strict=True):
@@ -202,7 +191,7 @@ def _sort_out(
         decoded.files.append(file)
         decoded.forms.append(answer[0])
         images.append(answer[1])
-    return np.stack(images) if images else np.empty((0, *shape), np.uint8)
+    return np.stack(images) if images else form.blank(0)
 
 
 def _split(files: Sequence[ImageFile], scratch: Path, part: str) -> Split:

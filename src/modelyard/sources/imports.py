@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import os
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from modelyard.data.datasets import Dataset, OnProgress, unheard
@@ -73,7 +73,7 @@ def own_name(path: Path) -> str:
 def as_asked(dataset: Dataset, options: FolderOptions | None) -> Dataset:
     """Raises: DataError when something is asked for that a data set, decoded long ago, does not have."""
     reading, asked, unasked = dataset.reading, options or FolderOptions(), FolderOptions()
-    has = dict(zip(("channels", "height", "width"), dataset.image_shape, strict=True)) | {
+    has = asdict(dataset.form) | {
         "fit": reading.fit,
         "white": reading.white,
         "validation_as": "validation" if dataset.validation_rows else "test",

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from modelyard.samples import Form, ImageForm
+
 
 @dataclass(frozen=True, slots=True)
 class Traits:
@@ -22,8 +24,8 @@ class Traits:
     """A mirror image means the same; never so of digits and letters."""
     centred: bool = False
     """What is shown stands always in one place."""
-    shape: tuple[int, int, int] | None = None
-    """Channels, height, width; None: reading tells."""
+    form: Form | None = None
+    """Of each sample; None: reading tells."""
     num_classes: int | None = None
 
 
@@ -48,14 +50,14 @@ class BuiltIn:
 
 AUTO = ("mnist", "digits")
 """What `auto` stands for: the first of them that can be had; the last needs no network."""
-GREY, COLOUR = (1, 28, 28), (3, 32, 32)
+GREY, COLOUR = ImageForm(1, 28, 28), ImageForm(3, 32, 32)
 DIGITS = tuple("0123456789")
 KNOWN: Mapping[str, BuiltIn] = {
     "digits": BuiltIn(
-        Traits("digits", easy=True, shape=GREY, num_classes=10), layout="scikit-learn", classes=DIGITS
+        Traits("digits", easy=True, form=GREY, num_classes=10), layout="scikit-learn", classes=DIGITS
     ),
     "mnist": BuiltIn(
-        Traits("mnist", easy=True, shape=GREY, num_classes=10),
+        Traits("mnist", easy=True, form=GREY, num_classes=10),
         layout="idx",
         torchvision="MNIST",
         classes=DIGITS,
@@ -67,7 +69,7 @@ KNOWN: Mapping[str, BuiltIn] = {
         },
     ),
     "fashion-mnist": BuiltIn(
-        Traits("fashion-mnist", mirrors=True, centred=True, shape=GREY, num_classes=10),
+        Traits("fashion-mnist", mirrors=True, centred=True, form=GREY, num_classes=10),
         layout="idx",
         torchvision="FashionMNIST",
         classes=(
@@ -82,12 +84,12 @@ KNOWN: Mapping[str, BuiltIn] = {
         },
     ),
     "kmnist": BuiltIn(
-        Traits("kmnist", shape=GREY, num_classes=10),
+        Traits("kmnist", form=GREY, num_classes=10),
         layout="idx",
         torchvision="KMNIST",
         classes=("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"),
     ),
     "cifar10": BuiltIn(
-        Traits("cifar10", mirrors=True, shape=COLOUR, num_classes=10), layout="cifar", torchvision="CIFAR10"
+        Traits("cifar10", mirrors=True, form=COLOUR, num_classes=10), layout="cifar", torchvision="CIFAR10"
     ),
 }  # fmt: skip

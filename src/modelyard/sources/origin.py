@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from statistics import median
 from typing import Any
 
-from modelyard.samples.image import Form
+from modelyard.samples.image import FileForm
+from modelyard.samples.image_form import ImageForm
 from modelyard.samples.reading import FIT_WORDS, Reading, colour_name
 
 
-def origin_of(forms: Sequence[Form]) -> dict[str, Any]:
+def origin_of(forms: Sequence[FileForm]) -> dict[str, Any]:
     """How the files were before they were brought to one form."""
     sizes = Counter((form.width, form.height) for form in forms)
     (width, height), count = sizes.most_common(1)[0]
@@ -28,12 +29,12 @@ def _range(values: Sequence[int]) -> dict[str, int]:
 
 
 def reading_notes(
-    reading: Reading, train: Sequence[Form], forms: Sequence[Form], shape: tuple[int, ...]
+    reading: Reading, train: Sequence[FileForm], forms: Sequence[FileForm], target: ImageForm
 ) -> list[str]:
-    """What people should know of it, a line each: of training images, and of all (`forms`), read as `shape`
-    (C, H, W).
+    """What people should know of it, a line each: of training images, and of all (`forms`), read as
+    `target`.
     """
-    (channels, height, width), notes = shape, []
+    (channels, height, width), notes = target.chw, []
     if peaks := sorted(form.peak for form in train if form.peak):
         notes.append(f"16-bit greys up to {peaks[-1]}: {reading.white} is white")
         usual = peaks[-1 - len(peaks) // 10]  # a hot pixel is no reason to lose the range

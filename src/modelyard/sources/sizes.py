@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 
 from modelyard.data.options import FolderOptions
-from modelyard.samples.image import Form
+from modelyard.samples.image import FileForm
+from modelyard.samples.image_form import ImageForm
 
 LONGEST = 128
 """Pixels of the longer side that photos are brought to where nobody says another size."""
@@ -14,15 +15,15 @@ LEAST, MOST = 4, 4096
 """Pixels of a side that follows from the other, however long a panorama is."""
 
 
-def target_shape(forms: Sequence[Form], options: FolderOptions) -> tuple[int, int, int]:
-    """Channels, height, width of all images."""
+def target_form(forms: Sequence[FileForm], options: FolderOptions) -> ImageForm:
+    """That of all images."""
     if not forms:  # nothing in the sample could be read: the whole pass tells
-        return 1, 1, 1
+        return ImageForm(1, 1, 1)
     channels, _ = Counter(form.channels for form in forms).most_common(1)[0]
-    return options.channels or channels, *_target_size(_majority(forms), options)
+    return ImageForm(options.channels or channels, *_target_size(_majority(forms), options))
 
 
-def _majority(forms: Sequence[Form]) -> tuple[int, int]:
+def _majority(forms: Sequence[FileForm]) -> tuple[int, int]:
     """Height and width of most files; of two equally frequent sizes the first."""
     return Counter((form.height, form.width) for form in forms).most_common(1)[0][0]
 
@@ -47,7 +48,7 @@ def _target_size(majority: tuple[int, int], options: FolderOptions) -> tuple[int
     return options.height or follows[0], options.width or follows[1]
 
 
-def size_notes(forms: Sequence[Form], options: FolderOptions) -> list[str]:
+def size_notes(forms: Sequence[FileForm], options: FolderOptions) -> list[str]:
     """What was done to photos, and how to have it otherwise."""
     majority = _majority(forms)
     height, width = _target_size(majority, options)

@@ -9,24 +9,25 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from modelyard.bundle import MODEL_FILE, Manifest, as_json, write_golden, write_manifest
-from modelyard.data.datasets import SAMPLES, Dataset
+from modelyard.data.datasets import Dataset
 from modelyard.errors import ExportError
 from modelyard.evaluation.board import ALONE
 from modelyard.export.graphs import graph_name
 from modelyard.export.onnx import DeployedModel, export_onnx, operator_counts
-from modelyard.export.parity import check_parity, pixel_blocks, torch_probabilities
+from modelyard.export.parity import check_parity, raw_blocks, torch_probabilities
 from modelyard.files import folder_written_whole
 from modelyard.home import Home, cache_folder
 from modelyard.inference.doubts import OPPOSITE_BORDERS, opposite_borders
 from modelyard.inference.session import latencies_ms, open_session
 from modelyard.machine.devices import device_slots
 from modelyard.models import CustomConfig
+from modelyard.samples.names import Names
 from modelyard.samples.reading import pixel_contract
+from modelyard.samples.signature import Signature
 from modelyard.steps.evaluation import read_evaluation
 from modelyard.steps.finished import export_is_done
 from modelyard.steps.requests import BuildRequest, code_digest
@@ -34,6 +35,7 @@ from modelyard.steps.training import trained_model
 
 PACKAGES = ("modelyard", "torch", "onnx", "onnxruntime-gpu", "onnxruntime", "numpy", "mlflow", "prefect")
 
+METADATA_SCHEMA = 2
 EXAMPLES, GOLDEN = 64, 16
 """Test images for the latencies, and for the golden samples of a bundle."""
 PATIENCE_S, SECONDS = 3.0, 0.16
@@ -52,15 +54,11 @@ def export(request: BuildRequest, home: Home) -> Path:
     dataset, model, training = trained_model(request, home)
     evaluation = read_evaluation(request.evaluation_folder(home))
     deployed = DeployedModel(model, evaluation["temperature"]).eval()
-    examples_BHWC = next(pixel_blocks(dataset.test, EXAMPLES))
+    examples = next(raw_blocks(dataset.test, EXAMPLES))
     with folder_written_whole(folder) as scratch:
         manifest = _manifest(request, dataset, evaluation, training)
         export_onnx(
-            deployed,
-            manifest.image_shape,
-            scratch / MODEL_FILE,
-            _metadata(manifest),
-            _graph_folder(request, dataset),
+            deployed, dataset.form, scratch / MODEL_FILE, _metadata(manifest), _graph_folder(request, dataset)
         )
         if request.recipe.model.architecture == "rnn" and not operator_counts(scratch / MODEL_FILE).get(
             "LSTM"
@@ -68,11 +66,13 @@ def export(request: BuildRequest, home: Home) -> Path:
             raise ExportError(
                 "the exporter unrolled the LSTM into single steps; use the pinned torch of requirements.lock"
             )
-        golden_BHWC = examples_BHWC[:GOLDEN]
-        write_golden(scratch, golden_BHWC, torch_probabilities(deployed, golden_BHWC))
+        golden = examples[:GOLDEN]
+        write_golden(scratch, manifest.signature.input.name, golden, torch_probabilities(deployed, golden))
         write_manifest(scratch, manifest)
         parity = check_parity(scratch, deployed, dataset.test)
-        measured = manifest.metrics | _speed(scratch / MODEL_FILE, deployed, examples_BHWC, home)
+        measured = manifest.metrics | _speed(
+            scratch / MODEL_FILE, deployed, examples, dataset.form.names, home
+        )
         measured |= {"onnx/max_difference": parity.max_difference}
         write_manifest(scratch, replace(manifest, metrics=measured))
     return folder
@@ -87,14 +87,14 @@ def _graph_folder(request: BuildRequest, dataset: Dataset) -> Path | None:
         return None
     code = code_digest("models", "export", "data/batches.py")
     return cache_folder() / graph_name(
-        model.model_dump(mode="json"), dataset.image_shape, len(dataset.classes), code
+        model.model_dump(mode="json"), dataset.form.chw, len(dataset.classes), code
     )
 
 
 def _speed(
-    model: Path, deployed: DeployedModel, images_BHWC: NDArray[np.uint8], home: Home
+    model: Path, deployed: DeployedModel, raw: NDArray[Any], names: Names, home: Home
 ) -> dict[str, float]:
-    """Latency of onnxruntime and of torch eager on the same images, batch 1 and as many as there are.
+    """Latency of onnxruntime and of torch eager on the same samples, batch 1 and as many as there are.
 
     No training of this store runs beside it, unless one goes on for longer than `PATIENCE_S`. Torch's is the
     better of all threads and of one: on a busy machine its threads wait a hundred times as long for each
@@ -102,10 +102,10 @@ def _speed(
     """
     session, threads = open_session(model), torch.get_num_threads()
     calls: dict[str, Callable[[], object]] = {}
-    for suffix, batch_BHWC in (("latency_ms", images_BHWC[:1]), ("latency_batch64_ms", images_BHWC)):
-        calls[f"onnx/{suffix}"] = partial(session.run, None, {"images": batch_BHWC})
+    for suffix, batch in (("latency_ms", raw[:1]), ("latency_batch64_ms", raw)):
+        calls[f"onnx/{suffix}"] = partial(session.run, None, {names.input: batch})
         for count in (threads, 1):
-            calls[f"torch/{suffix}/{count}"] = partial(_eager, deployed, torch.tensor(batch_BHWC), count)
+            calls[f"torch/{suffix}/{count}"] = partial(_eager, deployed, torch.tensor(batch), count)
     with device_slots(home, "cpu", patience_s=PATIENCE_S) as slots, torch.inference_mode():
         measured = dict(zip(calls, latencies_ms(list(calls.values()), seconds=SECONDS), strict=True))
     torch.set_num_threads(threads)
@@ -115,31 +115,27 @@ def _speed(
     ):  # the better one comes last and stays
         name = "/".join(call.split("/")[:2])
         metrics |= {f"{name}_{part}": value for part, value in asdict(latency).items()}
-    return metrics | {
-        "onnx/images_per_second": len(images_BHWC) * 1e3 / metrics["onnx/latency_batch64_ms_p50"]
-    }
+    return metrics | {names.rate: len(raw) * 1e3 / metrics["onnx/latency_batch64_ms_p50"]}
 
 
-def _eager(deployed: DeployedModel, images_BHWC: torch.Tensor, threads: int) -> object:
+def _eager(deployed: DeployedModel, raw: torch.Tensor, threads: int) -> object:
     if torch.get_num_threads() != threads:
         torch.set_num_threads(threads)
-    return deployed(images_BHWC)
+    return deployed(raw)
 
 
 def _manifest(
     request: BuildRequest, dataset: Dataset, evaluation: dict[str, Any], training: dict[str, Any]
 ) -> Manifest:
-    channels, height, width = dataset.image_shape
     seconds = training["seconds"]
-    train = dataset.train
-    samples_NHWC = train.gather(np.arange(0, len(train), -(-len(train) // SAMPLES))).transpose(0, 2, 3, 1)
-    borders = {OPPOSITE_BORDERS: opposite_borders(samples_NHWC, dataset.reading.ground)}
+    few = dataset.form.encoding.raw(dataset.train.few)
+    borders = {OPPOSITE_BORDERS: opposite_borders(few, dataset.reading.ground)}
     size = {f"model/{name}": float(value) for name, value in training["size"].items()}
     return Manifest(
         model_name=request.dataset,
         architecture=request.recipe.model.architecture,
         classes=dataset.classes,
-        image_shape=(height, width, channels),
+        signature=Signature.of_classifier(dataset.form, len(dataset.classes)),
         temperature=evaluation["temperature"],
         data_digest=dataset.digest,
         recipe=request.recipe.recorded() | {"seed": request.seed},
@@ -162,7 +158,15 @@ def _environment() -> dict[str, str]:
 
 
 def _metadata(manifest: Manifest) -> dict[str, str]:
-    told = {name: value for name, value in asdict(manifest).items() if name != "files"}
+    """What the ONNX file says of itself: the manifest as schema 2 had it, which its readers know, and the
+    signature.
+    """
+    told: dict[str, Any] = {}
+    for name, value in asdict(manifest).items():
+        told |= manifest.form.facts if name == "signature" else {name: value}
+    del told["files"]
+    told["schema_version"] = METADATA_SCHEMA
     told["metrics"] = {name: value for name, value in manifest.metrics.items() if name not in TIMES}
-    told["pixel_contract"] = pixel_contract(manifest.image_shape, manifest.reading)
+    told["pixel_contract"] = pixel_contract(manifest.form, manifest.reading)
+    told["signature"] = asdict(manifest.signature)
     return {name: value if isinstance(value, str) else as_json(value) for name, value in told.items()}

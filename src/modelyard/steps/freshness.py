@@ -127,10 +127,9 @@ def release_reference(home: Home, model: str) -> Reference:
 
 def _reference(home: Home, folder: Path) -> Reference:
     manifest = read_release(folder).manifest
-    height, width, channels = manifest.image_shape
     return Reference(
         f"{manifest.model_name} version "
-f"{folder.name}", manifest.classes, (channels, height, width), manifest.data_digest,
+f"{folder.name}", manifest.classes, manifest.form, manifest.data_digest,
         _profile_of_release(home, manifest),
     )  # fmt: skip
 
@@ -149,7 +148,7 @@ def _profile_of_release(home: Home, manifest: Manifest) -> Profile | None:
 
 def dataset_reference(profile: Profile) -> Reference:
     """A data set in the champion's place."""
-    return Reference(profile.name, profile.classes, profile.image_shape, profile.digest, profile)
+    return Reference(profile.name, profile.classes, profile.form, profile.digest, profile)
 
 
 def report(now: Profile, before: Reference | None, rules: ValidationConfig) -> DataReport:
@@ -177,11 +176,8 @@ def _differences(before: Reference, now: Profile) -> Iterator[Row]:
     changes += [("renamed", old, new) for old, new in classes.renamed]
     for what, old, new in changes:
         yield _row(f"class {what}", old, new)
-    if before.image_shape != now.image_shape:
-        yield _row(
-            "channels x height x width",
-            *("x".join(map(str, shape)) for shape in (before.image_shape, now.image_shape)),
-        )
+    if before.form != now.form:
+        yield _row(now.form.axes, str(before.form), str(now.form))
     if before.profile is None:
         yield _row("pixels and counts", "not kept", "not compared")
         return

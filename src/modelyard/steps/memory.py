@@ -12,6 +12,8 @@ from modelyard.data.packed import open_packed
 from modelyard.errors import DataError
 from modelyard.home import Home
 from modelyard.machine.memory import available_bytes
+from modelyard.models.blank import blank_inputs
+from modelyard.samples import Form
 from modelyard.steps.finished import training_is_done
 from modelyard.steps.requests import BuildRequest
 from modelyard.steps.training import training_job
@@ -37,12 +39,9 @@ def check_memory(request: BuildRequest, home: Home, cost: Cost | None = None) ->
         measured = measure([training_job(request, home, home.checkpoints / "trial")])[0]
         needed = measured.memory if measured else needed
     if needed > available:
-        (_, height, width), batch = (
-            dataset.image_shape,
-            batch_size_for(request.recipe.training, len(dataset.train)),
-        )
+        form, batch = dataset.form, batch_size_for(request.recipe.training, len(dataset.train))
         raise DataError(
-            f"{request.label} on images of {width} x {height} in batches of {batch}: expected at "
+            f"{request.label} on images of {form.width} x {form.height} in batches of {batch}: expected at "
             f"most {available / 1e9:.1f} GB"
             f" of memory (what is free), needs about {needed / 1e9:.1f} GB; lower data.height and "
             "data.width, or"
@@ -54,14 +53,14 @@ def _reckoned(request: BuildRequest, dataset: Dataset) -> float:
     """Bytes of the process: what a step saves for its gradients, twice, and weights with their averages and
     moments.
     """
-    model = request.recipe.model.build(dataset.image_shape, len(dataset.classes))
+    model = request.recipe.model.build(dataset.form, len(dataset.classes))
     batch = batch_size_for(request.recipe.training, len(dataset.train))
     weights = sum(parameter.nbytes for parameter in model.parameters())
-    return PROCESS_BYTES + 2 * batch * _saved_bytes(model, dataset.image_shape) + 6 * weights
+    return PROCESS_BYTES + 2 * batch * _saved_bytes(model, dataset.form) + 6 * weights
 
 
-def _saved_bytes(model: nn.Module, image_shape: tuple[int, int, int]) -> float:
-    """For each image; measured, since a user's own module may compute outside of its layers."""
+def _saved_bytes(model: nn.Module, form: Form) -> float:
+    """For each sample; measured, since a user's own module may compute outside of its layers."""
     saved: dict[int, int] = {}
 
     def keep(tensor: Tensor) -> Tensor:
@@ -69,6 +68,6 @@ def _saved_bytes(model: nn.Module, image_shape: tuple[int, int, int]) -> float:
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        outputs = model.train()(torch.zeros(2, *image_shape))
+        outputs = model.train()(*blank_inputs(form, 2))
     del outputs
     return sum(saved.values()) / 2

@@ -75,9 +75,7 @@ def with_first_weights(recipe: Recipe, data_folder: Path) -> Recipe:
     if not isinstance(recipe.model, CustomConfig):
         return recipe
     dataset = open_packed(data_folder, verify=False)
-    return recipe.model_copy(
-        update={"model": recipe.model.started(dataset.image_shape, len(dataset.classes))}
-    )
+    return recipe.model_copy(update={"model": recipe.model.started(dataset.form, len(dataset.classes))})
 
 
 def check_model(request: BuildRequest, home: Home) -> None:
@@ -87,10 +85,10 @@ def check_model(request: BuildRequest, home: Home) -> None:
     Raises: ConfigError, ExportError.
     """
     dataset = open_packed(home.steps / request.data_step, verify=False)
-    config, channels, height, width = request.recipe.model, *dataset.image_shape
+    config, form = request.recipe.model, dataset.form
     if not isinstance(config, CustomConfig):
-        config.build(dataset.image_shape, len(dataset.classes))
+        config.build(form, len(dataset.classes))
     else:
-        model = config.check(dataset.image_shape, len(dataset.classes))
+        model = config.check(form, len(dataset.classes))
         with tempfile.TemporaryDirectory() as folder:
-            export_onnx(DeployedModel(model, 1.0), (height, width, channels), Path(folder) / MODEL_FILE, {})
+            export_onnx(DeployedModel(model, 1.0), form, Path(folder) / MODEL_FILE, {})

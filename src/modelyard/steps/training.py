@@ -71,5 +71,5 @@ def training_job(request: BuildRequest, home: Home, checkpoint: Path) -> TrainJo
 def trained_model(request: BuildRequest, home: Home) -> tuple[Dataset, nn.Module, dict[str, Any]]:
     """The data, the trained model in evaluation mode and its `training.json`."""
     dataset = open_packed(home.steps / request.data_step, verify=False)
-    model = request.recipe.model.build(dataset.image_shape, len(dataset.classes))
+    model = request.recipe.model.build(dataset.form, len(dataset.classes))
     return dataset, model, load_trained(request.training_folder(home), model)

@@ -61,26 +61,26 @@ class TrainingConfig(Config):
 MIN_BATCH = 32
 
 
-def num_epochs(config: TrainingConfig, num_images: int) -> int:
-    """Passes over `num_images` images, so that `min_steps` is reached."""
-    first, later = (steps_of_epoch(config, num_images, epoch) for epoch in (0, 1))
+def num_epochs(config: TrainingConfig, num_samples: int) -> int:
+    """Passes over `num_samples` images, so that `min_steps` is reached."""
+    first, later = (steps_of_epoch(config, num_samples, epoch) for epoch in (0, 1))
     return max(config.epochs, 1 + math.ceil((config.min_steps - first) / later))
 
 
-def steps_of_epoch(config: TrainingConfig, num_images: int, epoch: int) -> int:
+def steps_of_epoch(config: TrainingConfig, num_samples: int, epoch: int) -> int:
     """Optimizer steps of an epoch, counted from zero: the first sees all images; a last batch of
     one is none.
     """
-    images = num_chosen(num_images, config.hard_share) if epoch else num_images
-    return num_batches(images, batch_size_for(config, num_images))
+    images = num_chosen(num_samples, config.hard_share) if epoch else num_samples
+    return num_batches(images, batch_size_for(config, num_samples))
 
 
-def steps_before(config: TrainingConfig, num_images: int, epoch: int) -> int:
+def steps_before(config: TrainingConfig, num_samples: int, epoch: int) -> int:
     """Optimizer steps of all epochs before `epoch`."""
-    first, later = (steps_of_epoch(config, num_images, number) for number in (0, 1))
+    first, later = (steps_of_epoch(config, num_samples, number) for number in (0, 1))
     return first + later * (epoch - 1) if epoch else 0
 
 
-def batch_size_for(config: TrainingConfig, num_images: int) -> int:
+def batch_size_for(config: TrainingConfig, num_samples: int) -> int:
     """Images of one step: `batch_size`, or fewer where the data set is small."""
-    return min(config.batch_size, max(MIN_BATCH, num_images // config.min_steps_per_epoch))
+    return min(config.batch_size, max(MIN_BATCH, num_samples // config.min_steps_per_epoch))

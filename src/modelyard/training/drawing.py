@@ -11,14 +11,14 @@ and no wrong label rules.
 """
 
 
-def num_chosen(num_images: int, share: float) -> int:
+def num_chosen(num_samples: int, share: float) -> int:
     """How many images an epoch after the first has, at least two."""
-    return min(num_images, max(2, round(num_images * share)))
+    return min(num_samples, max(2, round(num_samples * share)))
 
 
-def num_batches(num_images: int, batch_size: int) -> int:
+def num_batches(num_samples: int, batch_size: int) -> int:
     """Batches of `cut`."""
-    full, rest = divmod(num_images, batch_size)
+    full, rest = divmod(num_samples, batch_size)
     return full + (rest > 1)
 
 

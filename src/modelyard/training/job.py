@@ -72,12 +72,12 @@ def run_job(job: TrainJob, out: Path, on_epoch: OnEpoch) -> None:
     dataset = open_packed(Path(job.data_folder), verify=False)
     device = resolve_device(job.device)
     if isinstance(job.model, CustomConfig):
-        job.model.demand_started(dataset.image_shape, len(dataset.classes))
+        job.model.demand_started(dataset.form, len(dataset.classes))
     torch.manual_seed(job.seed)
     if job.cores:
         torch.set_num_threads(job.cores)
-    model = job.model.build(dataset.image_shape, len(dataset.classes))
-    size = measure_size(model, dataset.image_shape)
+    model = job.model.build(dataset.form, len(dataset.classes))
+    size = measure_size(model, dataset.form)
     with told_when_full(device, job.training.batch_size):
         result = train(
             model, make_splits(dataset, job.data), job.training, seed=job.seed, placement=Single(device),
@@ -89,7 +89,7 @@ def run_job(job: TrainJob, out: Path, on_epoch: OnEpoch) -> None:
         "history": [asdict(report) for report in result.history], "precision": result.precision,
         "best_epoch": result.best_epoch, "device": device.type, "card": card(device), "size": asdict(size),
         "model": job.model.model_dump(mode="json"), "training": job.training.model_dump(mode="json"),
-        "image_shape": dataset.image_shape, "train_images": result.train_images,
+        "image_shape": dataset.form.chw, "train_images": result.train_samples,
         "seconds": result.seconds, "checkpoint_seconds": result.checkpoint_seconds,
     }  # fmt: skip
     write_json(out / RESULT_FILE, record)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from modelyard.data.batches import ImageFeed, to_unit_range
+from modelyard.data.batches import Feed, to_unit_range
 from modelyard.data.datasets import Split
 from modelyard.data.splits import Splits
 from modelyard.errors import TrainingError
@@ -34,8 +34,8 @@ from modelyard.training.updates.eager import Eager
 class Parts:
     """What a training is made of, but for its state."""
 
-    feed: ImageFeed
-    validation: ImageFeed
+    feed: Feed
+    validation: Feed
     objective: AnyObjective
     sampler: AnySampler
     plan: TrainingPlan
@@ -49,9 +49,9 @@ def make_parts(splits: Splits, config: TrainingConfig, seed: int, placement: Pla
     """
     check_precision(config.precision, placement.device)
     train = _some(splits.train, config.max_train_images or len(splits.train))
-    feed = ImageFeed(train, placement.device)
+    feed = Feed(train, placement.device)
     # evaluated from memory where each copy to the device would wait for the steps before it
-    validation = ImageFeed(splits.validation, placement.device, resident=_is_resident(placement))
+    validation = Feed(splits.validation, placement.device, resident=_is_resident(placement))
     sampler = make_sampler(config, feed)
     plan = TrainingPlan.of(config, len(feed), sampler)
     return Parts(feed, validation, make_objective(config, feed), sampler, plan, placement, seed)
@@ -70,14 +70,14 @@ def _some(split: Split, count: int) -> Split:
     return split.take(np.arange(count) * len(split) // count) if count < len(split) else split
 
 
-def make_objective(config: TrainingConfig, feed: ImageFeed) -> AnyObjective:
+def make_objective(config: TrainingConfig, feed: Feed) -> AnyObjective:
     """Where sampling balances the classes already, no weight is left to do so."""
     is_weighed = config.class_weights == "balanced" and config.sampling == "natural"
     weights_K = class_weights(feed.labels_N) if is_weighed else None
     return Classification(config.augment, config.label_smoothing, weights_K)
 
 
-def make_sampler(config: TrainingConfig, feed: ImageFeed) -> AnySampler:
+def make_sampler(config: TrainingConfig, feed: Feed) -> AnySampler:
     """Each class as often as it occurs or all equally often; all images, or hard ones and some others."""
     batch_size = batch_size_for(config, len(feed))
     if config.sampling == "balanced":
@@ -105,5 +105,5 @@ def first_precision(network: nn.Module, config: TrainingConfig, parts: Parts, me
         return config.precision
     rows_B = torch.arange(min(batch_size_for(config, len(parts.feed)), len(parts.feed)))
     (batch,) = parts.feed.batches([rows_B])
-    images_BCHW = to_unit_range(batch.inputs[0]).contiguous(memory_format=torch.channels_last)
-    return choose_precision(network, images_BCHW, batch.labels_B, memory)
+    samples_B = to_unit_range(batch.inputs[0]).contiguous(memory_format=torch.channels_last)
+    return choose_precision(network, samples_B, batch.labels_B, memory)

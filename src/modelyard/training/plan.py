@@ -21,9 +21,9 @@ class TrainingPlan:
     """Of each step of all epochs."""
 
     @classmethod
-    def of(cls, config: TrainingConfig, num_images: int, sampler: Sampler) -> TrainingPlan:
-        """For a data set of `num_images`."""
-        steps = sampler.steps(num_epochs(config, num_images))
+    def of(cls, config: TrainingConfig, num_samples: int, sampler: Sampler) -> TrainingPlan:
+        """For a data set of `num_samples`."""
+        steps = sampler.steps(num_epochs(config, num_samples))
         whole = sum(steps)
         return cls(steps, tuple(config.optimizer.rate_at(step, whole) for step in range(whole)))
 

@@ -90,7 +90,7 @@ def in_precision(
 
 
 def choose_precision(
-    model: nn.Module, images_BCHW: Tensor, labels_B: Tensor, memory: Path | None = None
+    model: nn.Module, samples_B: Tensor, labels_B: Tensor, memory: Path | None = None
 ) -> str:
     """What `probe_precision` found the first time for such a model and batch on this machine.
 
@@ -98,46 +98,46 @@ def choose_precision(
     trainings on one machine run in one precision, and so give the same weights.
     """
     device = (
-        torch.cuda.get_device_name(images_BCHW.device)
-        if images_BCHW.is_cuda
+        torch.cuda.get_device_name(samples_B.device)
+        if samples_B.is_cuda
         else torch.backends.cpu.get_cpu_capability()
     )
     if device == NO_BF16:
         return "fp32"
     question = sha256_of_json(
-        [torch.__version__, device, torch.get_num_threads(), repr(model), list(images_BCHW.shape)]
+        [torch.__version__, device, torch.get_num_threads(), repr(model), list(samples_B.shape)]
     )
     known = json.loads(memory.read_text()) if memory is not None and memory.exists() else {}
     if question not in known:
-        known[question] = probe_precision(model, images_BCHW, labels_B)
+        known[question] = probe_precision(model, samples_B, labels_B)
         if memory is not None:
             write_json(memory, known)
     return str(known[question])
 
 
-def probe_precision(model: nn.Module, images_BCHW: Tensor, labels_B: Tensor) -> str:
+def probe_precision(model: nn.Module, samples_B: Tensor, labels_B: Tensor) -> str:
     """fp32 or a 16-bit type, whichever trains a copy of `model` faster on this machine (about one second)."""
     random_state = torch.get_rng_state()
-    half = "fp16" if images_BCHW.is_cuda and not _has_bf16(images_BCHW.device) else "bf16"
-    speed = {name: _steps_per_second(model, images_BCHW, labels_B, name) for name in ("fp32", half)}
+    half = "fp16" if samples_B.is_cuda and not _has_bf16(samples_B.device) else "bf16"
+    speed = {name: _steps_per_second(model, samples_B, labels_B, name) for name in ("fp32", half)}
     torch.set_rng_state(random_state)
     return half if speed[half] > NEEDED_GAIN * speed["fp32"] else "fp32"
 
 
-def _steps_per_second(model: nn.Module, images_BCHW: Tensor, labels_B: Tensor, precision: str) -> float:
+def _steps_per_second(model: nn.Module, samples_B: Tensor, labels_B: Tensor, precision: str) -> float:
     scratch = copy.deepcopy(model)
     for module in scratch.modules():
         if isinstance(module, nn.RNNBase):
             module.flatten_parameters()  # a copy is not laid out as cuDNN wants it
 
     def step() -> None:
-        with autocast(precision, images_BCHW.device):
-            logits_BK = scratch(images_BCHW)
+        with autocast(precision, samples_B.device):
+            logits_BK = scratch(samples_B)
         functional.cross_entropy(logits_BK.float(), labels_B).backward()  # type: ignore[no-untyped-call]
 
     try:
-        with torch.no_grad(), autocast(precision, images_BCHW.device):
-            scratch.eval()(images_BCHW)  # as each epoch is validated
+        with torch.no_grad(), autocast(precision, samples_B.device):
+            scratch.eval()(samples_B)  # as each epoch is validated
         scratch.train()
         step()  # warm-up: kernels are chosen on the first call
     except torch.OutOfMemoryError:  # says nothing of speed, and must not be remembered
@@ -147,7 +147,7 @@ def _steps_per_second(model: nn.Module, images_BCHW: Tensor, labels_B: Tensor, p
     count, start = 0, time.perf_counter()
     while (elapsed := time.perf_counter() - start) < PROBE_SECONDS:
         step()
-        if images_BCHW.is_cuda:
-            torch.cuda.synchronize(images_BCHW.device)
+        if samples_B.is_cuda:
+            torch.cuda.synchronize(samples_B.device)
         count += 1
     return count / elapsed

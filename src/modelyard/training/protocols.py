@@ -10,7 +10,7 @@ from typing import ClassVar, Literal, Protocol
 import torch
 from torch import Tensor, nn
 
-from modelyard.data.batches import Batch, ImageFeed
+from modelyard.data.batches import Batch, Feed
 from modelyard.training.state import TrainState
 
 Network = Callable[..., Tensor]
@@ -60,7 +60,7 @@ class Objective(Protocol):
     def loss(self, network: Network, batch: Batch, moment: Moment) -> Tensor:
         """Sums by row, float32 [B]; the weights are reached through `network` only."""
 
-    def validate(self, network: Network, feed: ImageFeed) -> Scores:
+    def validate(self, network: Network, feed: Feed) -> Scores:
         """Of a network in evaluation mode."""
 
 

@@ -34,12 +34,12 @@ class TrainState:
 
     @classmethod
     def fresh(
-        cls, network: nn.Module, optimizer: torch.optim.Optimizer, num_images: int, *, averaged: bool
+        cls, network: nn.Module, optimizer: torch.optim.Optimizer, num_samples: int, *, averaged: bool
     ) -> TrainState:
         """Before the first epoch, in fp32."""
         weights = network.state_dict().items() if averaged else ()
         average = {name: value.clone() for name, value in weights if value.is_floating_point()}
-        scaler, losses_N = torch.amp.GradScaler(enabled=False), torch.full((num_images,), torch.inf)
+        scaler, losses_N = torch.amp.GradScaler(enabled=False), torch.full((num_samples,), torch.inf)
         return cls(network, optimizer, scaler, "fp32", losses_N, average)
 
     def use(self, precision: str, device: torch.device) -> None:

@@ -94,8 +94,8 @@ def _trial(job: TrainJob) -> tuple[float, float, float]:
         torch.set_num_threads(job.cores)
     dataset = open_packed(Path(job.data_folder), verify=False)
     splits, device = make_splits(dataset, job.data), resolve_device(job.device)
-    model = job.model.build(dataset.image_shape, len(dataset.classes))
-    activations = measure_size(model, dataset.image_shape).activation_bytes
+    model = job.model.build(dataset.form, len(dataset.classes))
+    activations = measure_size(model, dataset.form).activation_bytes
     images = min(len(splits.train), job.training.max_train_images or len(splits.train))
     batch = min(images, batch_size_for(job.training, images))
 
@@ -135,7 +135,7 @@ def _trial(job: TrainJob) -> tuple[float, float, float]:
         result, step, high = steps(
             rows, count, 4, precision, cache_folder() / PROBES_FILE if rows == batch else None
         )
-    epochs, most = num_epochs(job.training, images), evaluated_rows(dataset.image_shape)
+    epochs, most = num_epochs(job.training, images), evaluated_rows(dataset.form)
     held_out = min(len(splits.validation), 2 * rows, most)
     began = time.perf_counter()
     with autocast(result.precision, device):

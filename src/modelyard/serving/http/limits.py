@@ -15,7 +15,7 @@ from http import HTTPStatus
 from typing import TypeVar
 
 from modelyard.errors import RequestError
-from modelyard.serving.protocol.tensors import TensorSpec
+from modelyard.serving.protocol.tensors import WireTensor
 
 T = TypeVar("T")
 HEAD_BYTES = 64 * 1024
@@ -40,7 +40,7 @@ class Limits:
     max_units: int
 
     @classmethod
-    def of(cls, spec: TensorSpec, max_rows: int, max_json_bytes: int) -> Limits:
+    def of(cls, spec: WireTensor, max_rows: int, max_json_bytes: int) -> Limits:
         """`max_json_bytes` is the bound of all models, lowered to what `max_rows` rows of this model can
         need.
         """

@@ -16,6 +16,8 @@ import numpy as np
 
 from modelyard.errors import RequestError, quoted
 from modelyard.inference.doubts import doubts
+from modelyard.samples import ImageForm
+from modelyard.samples.names import PROBABILITIES
 from modelyard.samples.reading import Reading
 from modelyard.serving.http.exchange import Request, Response, json_response
 from modelyard.serving.models.served import Served
@@ -51,21 +53,21 @@ class Pictures:
         503).
         """
         started = time.perf_counter()
-        shape, reading = served.manifest.image_shape, served.manifest.reading
+        form, reading = served.manifest.form, served.manifest.reading
         if (invert := request.query("invert") or "0") not in {"0", "1"}:
             raise RequestError(f"invert: expected 1 or 0, received {quoted(invert)}")
-        pixels = await self.pixels(request, shape, reading.inverted() if invert == "1" else reading)
-        pixels_HWC = np.frombuffer(pixels, np.uint8).reshape(shape) ^ np.uint8(255 * int(invert))
+        pixels = await self.pixels(request, form, reading.inverted() if invert == "1" else reading)
+        pixels_HWC = np.frombuffer(pixels, np.uint8).reshape(form.hwc) ^ np.uint8(255 * int(invert))
         outputs = await served.submit(pixels_HWC.tobytes(), 1)
         warned = doubts(pixels_HWC, served.manifest)
         names = [spec.name for spec in served.engine.outputs]
-        probabilities_K = outputs[names.index("probabilities")][0].tolist()
+        probabilities_K = outputs[names.index(PROBABILITIES)][0].tolist()
         best = max(range(len(probabilities_K)), key=probabilities_K.__getitem__)
         return json_response(
             {
                 "label": served.manifest.classes[best],
                 "probability": probabilities_K[best],
-                "probabilities": dict(zip(served.manifest.classes, probabilities_K, strict=True)),
+                PROBABILITIES: dict(zip(served.manifest.classes, probabilities_K, strict=True)),
                 "model": served.name,
                 "version": served.version,
                 "ms": round((time.perf_counter() - started) * 1e3, 3),
@@ -73,8 +75,8 @@ class Pictures:
             }
         )
 
-    async def pixels(self, request: Request, image_shape: tuple[int, int, int], reading: Reading) -> bytes:
-        """Raw pixels [H, W, C]. A request that is cancelled or waits too long before its turn is dropped
+    async def pixels(self, request: Request, form: ImageForm, reading: Reading) -> bytes:
+        """Raw pixels [H, W, C]. A request that is cancelled, or waits too long, before its turn is dropped
         without being read.
         """
         self._waiting += 1
@@ -83,27 +85,21 @@ class Pictures:
                 raise TimeoutError
             async with asyncio.timeout(MAX_WAIT_S):
                 await self._turn.acquire()
-            return await self._begin(
-                request, image_shape, reading
-            )  # in no variable: an error holds this frame
+            return await self._begin(request, form, reading)  # in no variable: an error holds this frame
         except TimeoutError:
             told = "too many pictures are waiting; try again later"
             raise RequestError(told, HTTPStatus.SERVICE_UNAVAILABLE) from None
         finally:
             self._waiting -= 1
 
-    def _begin(
-        self, request: Request, image_shape: tuple[int, int, int], reading: Reading
-    ) -> asyncio.Future[bytes]:
+    def _begin(self, request: Request, form: ImageForm, reading: Reading) -> asyncio.Future[bytes]:
         """Start the thread; it finishes even if the request is cancelled, and only then is the turn over."""
-        pixels = asyncio.get_running_loop().run_in_executor(
-            self._thread, read_pixels, request, image_shape, reading
-        )
+        pixels = asyncio.get_running_loop().run_in_executor(self._thread, read_pixels, request, form, reading)
         pixels.add_done_callback(lambda _: self._turn.release())
         return asyncio.shield(pixels)
 
 
-def read_pixels(request: Request, image_shape: tuple[int, int, int], how: Reading) -> bytes:
+def read_pixels(request: Request, form: ImageForm, how: Reading) -> bytes:
     """Raw pixels [H, W, C] of a picture, fitted to the model's size as `modelyard predict` does. Raises:
     RequestError.
     """
@@ -114,11 +110,8 @@ def read_pixels(request: Request, image_shape: tuple[int, int, int], how: Readin
         read_image,
     )  # Pillow: only who asks for it pays
 
-    height, width, channels = image_shape
     try:
-        _, image_CHW = read_image(
-            io.BytesIO(picture_bytes(request)), (channels, height, width), how, MAX_PIXELS
-        )
+        _, image_CHW = read_image(io.BytesIO(picture_bytes(request)), form, how, MAX_PIXELS)
     except TooLarge as error:
         raise RequestError(f"the picture is {error.reason}; scale it down") from None
     except UnreadableImage as error:

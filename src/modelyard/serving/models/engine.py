@@ -1,7 +1,7 @@
 """One bundle in one onnxruntime session: opened, checked against its golden samples and timed before it
 answers.
 
-B batch, H height, W width, C channels, K classes.
+B batch, K classes.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from modelyard.bundle import PARITY_TOLERANCE, Bundle
 from modelyard.errors import BundleError, ModelyardError, ParityError
 from modelyard.files import hold_folder
 from modelyard.inference.session import open_session
-from modelyard.serving.protocol.tensors import TensorSpec
+from modelyard.samples.names import PROBABILITIES
+from modelyard.serving.protocol.tensors import WireTensor
 
-INPUT, PROBABILITIES = "images", "probabilities"
 BATCH_SIZES = (1, 2, 4, 8, 16, 32)
 TUNING_S = 0.01
 """For each size; a slow model takes two runs of each."""
@@ -41,9 +41,9 @@ class Engine:
         self.input, self.outputs = _signature(self._session, bundle.folder)
         self._names = [output.name for output in self.outputs]
         self._check_signature()
-        golden_BHWC = self._check_golden(bundle)
-        self.mergeable = self._rows_are_independent(golden_BHWC[:3])
-        self.row_cap, self.row_seconds = self._tune(golden_BHWC, tuning_s)
+        golden = self._check_golden(bundle)
+        self.mergeable = self._rows_are_independent(golden[:3])
+        self.row_cap, self.row_seconds = self._tune(golden, tuning_s)
         self.inline_rows = int(INLINE_S / self.row_seconds)
 
     def run(self, rows: NDArray[Any]) -> list[NDArray[Any]]:
@@ -56,22 +56,21 @@ class Engine:
         return [np.concatenate(parts) for parts in zip(*pieces, strict=True)]
 
     def _check_signature(self) -> None:
-        expected = {PROBABILITIES: (len(self.manifest.classes),)}
+        taken = self.manifest.signature.input
+        expected = {spec.name: spec.row_shape for spec in self.manifest.signature.outputs}
         found = {output.name: output.row_shape for output in self.outputs if output.name in expected}
-        if self.input.name != INPUT or self.input.row_shape != self.manifest.image_shape or found != expected:
+        if self.input.name != taken.name or self.input.row_shape != taken.row_shape or found != expected:
             raise BundleError(
-                f"{self.folder}: expected input {INPUT!r} {list(self.manifest.image_shape)} and output "
-                f"{expected}, "
-                f"received {self.input.name!r} {list(self.input.row_shape)} and {found}; export it again"
+                f"{self.folder}: expected input {taken.name!r} {list(taken.row_shape)} and outputs "
+                f"{expected}, received {self.input.name!r} {list(self.input.row_shape)} and {found}; "
+                "export it again"
             )
 
     def _check_golden(self, bundle: Bundle) -> NDArray[Any]:
         try:
-            golden_BHWC, expected_BK = bundle.samples()
+            golden, expected_BK = bundle.samples()
             at = self._names.index(PROBABILITIES)  # one by one: the best batch is not known yet
-            singles = (
-                self._session.run(self._names, {self.input.name: image[None]})[at] for image in golden_BHWC
-            )
+            singles = (self._session.run(self._names, {self.input.name: row[None]})[at] for row in golden)
             found_BK = np.concatenate([*singles])
         except ModelyardError:
             raise
@@ -86,7 +85,7 @@ class Engine:
                 f"{self.folder} does not give its golden answers within {PARITY_TOLERANCE} here; "
                 "export it again"
             )
-        return golden_BHWC
+        return golden
 
     def _rows_are_independent(self, rows: NDArray[Any]) -> bool:
         """Whether a batch gives each row the answer it gets alone; if not, requests are never merged."""
@@ -98,7 +97,7 @@ class Engine:
             for found, singles in zip(together, zip(*alone, strict=True), strict=True)
         )
 
-    def _tune(self, golden_BHWC: NDArray[Any], tuning_s: float) -> tuple[int, float]:
+    def _tune(self, golden: NDArray[Any], tuning_s: float) -> tuple[int, float]:
         """The smallest batch within 3 % of the best throughput, and its seconds for a row.
 
         Stops at the first size that brings less: larger ones would only take memory and time.
@@ -106,8 +105,7 @@ class Engine:
         cap, row_seconds = 1, float("inf")
         for size in BATCH_SIZES if self.mergeable else BATCH_SIZES[:1]:
             seconds = (
-                self._best_seconds(np.resize(golden_BHWC, (size, *self.input.row_shape)), tuning_s)
-                + BATCH_COST_S
+                self._best_seconds(np.resize(golden, (size, *self.input.row_shape)), tuning_s) + BATCH_COST_S
             ) / size
             if seconds > 0.97 * row_seconds:
                 break
@@ -125,9 +123,9 @@ class Engine:
         return best
 
 
-def _signature(session: Any, folder: Path) -> tuple[TensorSpec, tuple[TensorSpec, ...]]:
-    inputs = [TensorSpec.from_graph(node.name, node.type, node.shape) for node in session.get_inputs()]
-    outputs = [TensorSpec.from_graph(node.name, node.type, node.shape) for node in session.get_outputs()]
+def _signature(session: Any, folder: Path) -> tuple[WireTensor, tuple[WireTensor, ...]]:
+    inputs = [WireTensor.from_graph(node.name, node.type, node.shape) for node in session.get_inputs()]
+    outputs = [WireTensor.from_graph(node.name, node.type, node.shape) for node in session.get_outputs()]
     if len(inputs) != 1:
         raise BundleError(f"{folder}: expected one input, received {len(inputs)}; export it again")
     return inputs[0], tuple(outputs)

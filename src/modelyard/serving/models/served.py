@@ -14,7 +14,7 @@ from modelyard.serving.options import ServeOptions
 from modelyard.serving.processes.metrics import WorkerMetrics
 from modelyard.serving.protocol.infer_request import CACHED_BYTES, RequestReader
 from modelyard.serving.protocol.infer_response import ResponseWriter
-from modelyard.serving.protocol.tensors import TensorSpec
+from modelyard.serving.protocol.tensors import WireTensor
 
 PLATFORM = "onnxruntime_onnx"
 
@@ -72,7 +72,7 @@ class Served:
                 "max_queue_delay_microseconds": 0,
             },
             "version_policy": {"specific": {"versions": [int(self.version)]}},
-            "input": [_config_entry(self.engine.input) | {"format": "FORMAT_NHWC"}],
+            "input": [_config_entry(self.engine.input) | {"format": self.manifest.signature.names.layout}],
             "output": [_config_entry(output) for output in self.engine.outputs],
             "instance_group": [{"kind": kind, "count": 1}],
         }
@@ -86,7 +86,7 @@ class Served:
             "alias": self.pointer.alias,
             "architecture": manifest.architecture,
             "classes": manifest.classes,
-            "image_shape": manifest.image_shape,
+            **manifest.form.facts,
             "reading": asdict(manifest.reading),
             "data_digest": manifest.data_digest,
             "metrics": manifest.metrics,
@@ -94,5 +94,5 @@ class Served:
         }
 
 
-def _config_entry(spec: TensorSpec) -> dict[str, object]:
+def _config_entry(spec: WireTensor) -> dict[str, object]:
     return {"name": spec.name, "data_type": f"TYPE_{spec.datatype}", "dims": spec.row_shape}

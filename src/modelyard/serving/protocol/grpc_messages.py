@@ -10,7 +10,7 @@ from tritonclient.grpc import service_pb2 as protocol
 
 from modelyard.errors import RequestError, quoted
 from modelyard.serving.http.limits import HEAD_BYTES
-from modelyard.serving.protocol.tensors import DATATYPES, TensorSpec, to_bytes
+from modelyard.serving.protocol.tensors import DATATYPES, WireTensor, to_bytes
 
 CONTENTS = {
     "BOOL": "bool_contents", "INT8": "int_contents", "INT16": "int_contents", "INT32": "int_contents",
@@ -22,7 +22,7 @@ NUMPY: dict[str, type[np.generic]] = dict(DATATYPES.values())
 
 
 def read_call(
-    request: Any, spec: TensorSpec, max_rows: int, remaining_s: float | None
+    request: Any, spec: WireTensor, max_rows: int, remaining_s: float | None
 ) -> tuple[bytes, bytes]:
     """A ModelInferRequest as the JSON header and the tensor's bytes of a binary V2 request for at most
     `max_rows` rows; the call's deadline is a timeout, if it has none that is shorter. Raises: RequestError.
@@ -59,7 +59,7 @@ def read_call(
     return orjson.dumps(header), tensor
 
 
-def _pack(given: Any, spec: TensorSpec, max_bytes: int) -> bytes:
+def _pack(given: Any, spec: WireTensor, max_bytes: int) -> bytes:
     """The bytes of typed contents. Raises: RequestError."""
     field = CONTENTS.get(given.datatype)
     if field is None:

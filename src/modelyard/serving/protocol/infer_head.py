@@ -8,7 +8,7 @@ from typing import NamedTuple
 from modelyard.errors import RequestError, quoted
 from modelyard.serving.http.exchange import parse_json
 from modelyard.serving.http.limits import Limits
-from modelyard.serving.protocol.tensors import TensorSpec
+from modelyard.serving.protocol.tensors import WireTensor
 
 MAX_AXES = 64
 """The most axes of a shape: numpy's limit."""
@@ -42,7 +42,7 @@ class Head:
 class HeadReader:
     """Reads heads for one model version."""
 
-    def __init__(self, spec: TensorSpec, outputs: tuple[TensorSpec, ...], limits: Limits) -> None:
+    def __init__(self, spec: WireTensor, outputs: tuple[WireTensor, ...], limits: Limits) -> None:
         self._spec = spec
         self._outputs = outputs
         self._limits = limits

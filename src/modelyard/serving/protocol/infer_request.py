@@ -13,7 +13,7 @@ import orjson
 from modelyard.errors import RequestError, quoted
 from modelyard.serving.http.limits import HEAD_BYTES, LARGE_BYTES, Limits
 from modelyard.serving.protocol.infer_head import Head, HeadReader, Wanted
-from modelyard.serving.protocol.tensors import TensorSpec, flatten, to_bytes
+from modelyard.serving.protocol.tensors import WireTensor, flatten, to_bytes
 
 CACHED_HEADERS, CACHED_BYTES = 1024, 4096
 """The most heads that are kept for a model version, and the longest in bytes, so that their memory is
@@ -32,7 +32,7 @@ class InferRequest(NamedTuple):
 class RequestReader:
     """Reads requests for one model version."""
 
-    def __init__(self, spec: TensorSpec, outputs: tuple[TensorSpec, ...], limits: Limits) -> None:
+    def __init__(self, spec: WireTensor, outputs: tuple[WireTensor, ...], limits: Limits) -> None:
         self._spec = spec
         self._num_outputs = len(outputs)
         self._limits = limits

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from modelyard.errors import RequestError
 from modelyard.serving.http.exchange import JSON_TYPE, Response
 from modelyard.serving.protocol.infer_head import Head, Wanted
-from modelyard.serving.protocol.tensors import TensorSpec
+from modelyard.serving.protocol.tensors import WireTensor
 
 OCTET_TYPE = (b"content-type", b"application/octet-stream")
 CACHED_HEADERS = 256
@@ -24,7 +24,7 @@ class ResponseWriter:
     """Writes answers of one model version."""
 
     def __init__(
-        self, name: str, version: str, outputs: tuple[TensorSpec, ...], classes: tuple[str, ...]
+        self, name: str, version: str, outputs: tuple[WireTensor, ...], classes: tuple[str, ...]
     ) -> None:
         self._name = name
         self._version = version

@@ -19,7 +19,7 @@ from modelyard.serving.http.exchange import JSON_TYPE, Request, Response, error_
 from modelyard.serving.http.limits import UNIT_BYTES, Limits, Turns
 from modelyard.serving.http.upload import Pictures
 from modelyard.serving.models.served import Served
-from modelyard.serving.protocol.tensors import TensorSpec, flatten, to_bytes
+from modelyard.serving.protocol.tensors import WireTensor, flatten, to_bytes
 
 MLFLOW_VERSION = "3.17.2"
 """Of the scoring protocol spoken here; what /version answers."""
@@ -45,7 +45,7 @@ async def invoke(turns: Turns, pictures: Pictures, served: Served, request: Requ
             async with asyncio.timeout(served.timeout_s):
                 files = map(request.with_body, rows)
                 rows = b"".join(
-                    [await pictures.pixels(file, manifest.image_shape, manifest.reading) for file in files]
+                    [await pictures.pixels(file, manifest.form, manifest.reading) for file in files]
                 )
         except TimeoutError:
             raise RequestError(
@@ -96,7 +96,7 @@ def error_answer(error: RequestError) -> Response:
     return response
 
 
-def read_rows(request: Request, spec: TensorSpec, limits: Limits) -> bytes | list[bytes]:
+def read_rows(request: Request, spec: WireTensor, limits: Limits) -> bytes | list[bytes]:
     """The rows' bytes, or the picture files that they are to be read from. Raises: RequestError."""
     limits.check_json(request.body, has_files=b'"b64"' in request.body)
     body = parse_json(request.body)
@@ -129,7 +129,7 @@ def _is_file(value: Any) -> bool:
     return isinstance(value, dict) and value.keys() == {FILE}
 
 
-def _files(texts: list[Any], spec: TensorSpec, limits: Limits) -> list[bytes]:
+def _files(texts: list[Any], spec: WireTensor, limits: Limits) -> list[bytes]:
     """No more than their pixels, which may be far larger than they, could have come as JSON. Raises:
     RequestError.
     """
@@ -184,7 +184,7 @@ def _column(field: str, frame: Any, name: str) -> list[Any]:
 
 
 def _rows_bytes(
-    value: Any, row_shape: list[int], spec: TensorSpec, limits: Limits, *, has_booleans: bool
+    value: Any, row_shape: list[int], spec: WireTensor, limits: Limits, *, has_booleans: bool
 ) -> bytes:
     rows = len(value) if isinstance(value, list) else 0
     if rows:

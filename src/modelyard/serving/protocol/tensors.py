@@ -40,8 +40,8 @@ NO_FIT = (TypeError, ValueError, OverflowError)
 
 
 @dataclass(frozen=True, slots=True)
-class TensorSpec:
-    """One input or output of a graph; its first axis is the batch."""
+class WireTensor:
+    """One input or output of a graph, as clients send and receive it; its first axis is the batch."""
 
     name: str
     datatype: str
@@ -50,7 +50,7 @@ class TensorSpec:
     """Without the batch axis."""
 
     @classmethod
-    def from_graph(cls, name: str, onnx_type: str, shape: list[int | str | None]) -> TensorSpec:
+    def from_graph(cls, name: str, onnx_type: str, shape: list[int | str | None]) -> WireTensor:
         """Raises: BundleError unless the batch axis is free and all others are fixed."""
         fixed = [extent for extent in shape[1:] if isinstance(extent, int) and extent > 0]
         if (
@@ -99,7 +99,7 @@ class TensorSpec:
         return {"name": self.name, "datatype": self.datatype, "shape": [-1, *self.row_shape]}
 
 
-def to_bytes(flat: list[Any], spec: TensorSpec, *, has_booleans: bool) -> bytes:
+def to_bytes(flat: list[Any], spec: WireTensor, *, has_booleans: bool) -> bytes:
     """The bytes of numbers in JSON; without `has_booleans` there is none among them.
 
     Raises: RequestError that names the first of another kind or out of the datatype's range.

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from modelyard.data.augmentation import AugmentConfig, augment
-from modelyard.data.batches import Batch, ImageFeed
+from modelyard.data.batches import Batch, Feed
 from modelyard.evaluation.predict import calibrated_loss, logits_of
 from modelyard.training.protocols import Coupling, Moment, Network, OneCall, Scores
 
@@ -27,9 +27,9 @@ class Classification(OneCall):
 
     def views(self, batch: Batch, moment: Moment) -> Batch:
         """uint8 images -> augmented float32 images in 0..1."""
-        (images_BCHW,) = batch.inputs
-        changed_BCHW = augment(images_BCHW, self.augment, moment.draw)
-        return replace(batch, inputs=(changed_BCHW.contiguous(memory_format=torch.channels_last),))
+        (samples_B,) = batch.inputs
+        changed_B = augment(samples_B, self.augment, moment.draw)
+        return replace(batch, inputs=(changed_B.contiguous(memory_format=torch.channels_last),))
 
     def counts(self, batch: Batch) -> Tensor:
         """Each image counts one, whatever its class weighs."""
@@ -42,7 +42,7 @@ class Classification(OneCall):
         )
         return losses_B if self.weights_K is None else losses_B * self.weights_K[batch.labels_B]
 
-    def validate(self, network: Network, feed: ImageFeed) -> Scores:
+    def validate(self, network: Network, feed: Feed) -> Scores:
         """Unweighted and without smoothing."""
         logits_NK, labels_N = logits_of(network, feed), feed.labels_N.cpu()
         return Scores(

@@ -14,13 +14,13 @@ from modelyard.training.drawing import cut, num_batches
 class Shuffled:
     """All rows once an epoch, in random order."""
 
-    num_images: int
+    num_samples: int
     batch_size: int
 
     def batches(self, epoch: int, losses_N: Tensor, draw: torch.Generator) -> list[Tensor]:
         """Global batches of row numbers."""
-        return cut(torch.randperm(self.num_images, generator=draw), self.batch_size)
+        return cut(torch.randperm(self.num_samples, generator=draw), self.batch_size)
 
     def steps(self, epochs: int) -> tuple[int, ...]:
         """Batches of each epoch."""
-        return (num_batches(self.num_images, self.batch_size),) * epochs
+        return (num_batches(self.num_samples, self.batch_size),) * epochs

@@ -1,0 +1,70 @@
+"""What a model takes and answers: written in its manifest, and compared with its graph."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, Self
+
+from modelyard.samples import FORMS, Form
+from modelyard.samples.names import BATCH, CLASS, LOGITS, PROBABILITIES, Names
+from modelyard.samples.tensors import TensorSpec
+
+Answer = Literal["classes"]
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """Inputs and outputs of a graph, and of which samples they are made."""
+
+    kind: str
+    form: Form
+    encoding: str
+    inputs: tuple[TensorSpec, ...]
+    answer: Answer
+    outputs: tuple[TensorSpec, ...]
+
+    @classmethod
+    def of_classifier(cls, form: Form, num_classes: int) -> Self:
+        """Samples of `form` in, logits and probabilities [batch, class] out."""
+        axes = ((BATCH, None), (CLASS, num_classes))
+        outputs = tuple(TensorSpec(name, "float32", axes) for name in (LOGITS, PROBABILITIES))
+        encoding = form.encoding
+        return cls(form.kind, form, encoding.name, encoding.inputs, "classes", outputs)
+
+    @classmethod
+    def from_json(cls, value: object, num_classes: int) -> Self:
+        """From a manifest: inputs and outputs follow from form and classes, so that no others are taken.
+
+        Raises: ValueError.
+        """
+        given: dict[str, Any] = value if isinstance(value, dict) else {}
+        known = {form.kind: form for form in FORMS}
+        if not isinstance(kind := given.get("kind"), str) or kind not in known:
+            raise ValueError(
+                f"signature: expected a kind among {', '.join(known)}, received {str(kind)[:60]!r}; "
+                "a newer edition may read it"
+            )
+        signature = cls.of_classifier(known[kind].from_json(given.get("form")), num_classes)
+        expected = json.loads(json.dumps(asdict(signature)))
+        wrong = [
+            name for name in expected | given if _text(given.get(name)) != _text(expected.get(name))
+        ]  # as text: in Python 1 is True and 1.0
+        if wrong:
+            raise ValueError(f"signature: fields missing, unknown or unfit: {', '.join(sorted(wrong))[:100]}")
+        return signature
+
+    @property
+    def input(self) -> TensorSpec:
+        """The only one that graphs have so far."""
+        (spec,) = self.inputs
+        return spec
+
+    @property
+    def names(self) -> Names:
+        """What its samples are called."""
+        return self.form.names
+
+
+def _text(value: object) -> str:
+    return json.dumps(value, sort_keys=True)

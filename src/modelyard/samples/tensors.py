@@ -1,0 +1,45 @@
+"""What goes into a graph and comes out of it, and what makes samples of one kind into it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
+
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """One input or output; its first axis is the batch."""
+
+    name: str
+    dtype: str
+    """numpy's name of it."""
+    axes: tuple[tuple[str, int | None], ...]
+    """Name and extent of each; None is free."""
+
+    @property
+    def shape(self) -> tuple[int | None, ...]:
+        """The extents; None is free."""
+        return tuple(extent for _, extent in self.axes)
+
+    @property
+    def row_shape(self) -> tuple[int, ...]:
+        """Of one sample: the extents of all axes but the batch that are not free."""
+        return tuple(extent for _, extent in self.axes[1:] if extent is not None)
+
+
+class Encoding(Protocol):
+    """How samples, as a data set stores them, become tensors."""
+
+    name: ClassVar[str]
+
+    @property
+    def inputs(self) -> tuple[TensorSpec, ...]:
+        """Of the graph: raw samples."""
+
+    def raw(self, samples: NDArray[Any]) -> NDArray[Any]:
+        """The graph's input, batch first."""
+
+    def tensors(self, samples: NDArray[Any]) -> tuple[NDArray[Any], ...]:
+        """What `forward` of a network takes, batch first."""
