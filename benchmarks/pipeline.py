@@ -21,10 +21,10 @@ from typing import Any
 from modelyard.home import Home
 from modelyard.recipes.named import named
 from modelyard.recipes.words import Words
-from modelyard.steps import prepare
+from modelyard.steps.nodes import training_job
+from modelyard.steps.preparation import prepare
 from modelyard.steps.requests import BuildRequest
-from modelyard.steps.training import training_job
-from modelyard.training.job import run_job_in_subprocess
+from modelyard.steps.train import train_in_child
 
 WORK = ("training", "evaluation", "export and parity")
 
@@ -64,7 +64,7 @@ def bare_seconds(dataset: str, preset: str, seed: int, home: Home) -> float:
         request = BuildRequest(recipe=recipe, label=label, seed=seed, **prepared)
         with tempfile.TemporaryDirectory() as folder:
             job = training_job(request, home, Path(folder) / "checkpoint.safetensors")
-            run_job_in_subprocess(job, Path(folder), lambda report: None)
+            train_in_child(job, Path(folder), lambda report: None)
     return time.perf_counter() - start
 
 

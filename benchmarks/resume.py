@@ -24,17 +24,18 @@ from pathlib import Path
 from modelyard.home import Home
 from modelyard.recipes.named import ARCHITECTURES, named
 from modelyard.recipes.words import Words
-from modelyard.steps import prepare
+from modelyard.steps.nodes import training_job
+from modelyard.steps.preparation import prepare
 from modelyard.steps.requests import BuildRequest
-from modelyard.steps.training import training_job
-from modelyard.training.job import JOB_FILE, RESULT_FILE, WEIGHTS_FILE, TrainJob
+from modelyard.training.fitted import RESULT_FILE, WEIGHTS_FILE
+from modelyard.training.job import JOB_FILE, TrainJob
 
 
 def start(job: TrainJob, out: Path) -> subprocess.Popen[str]:
     """The training in its own process, as a run starts it."""
     out.mkdir(exist_ok=True)
     (out / JOB_FILE).write_text(job.model_dump_json())
-    command = [sys.executable, "-m", "modelyard.training", str(out)]
+    command = [sys.executable, "-m", "modelyard.steps.train", str(out)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
 
 

@@ -132,7 +132,7 @@ def away() -> str:
 
 FAULTS: dict[str, Callable[[], str]] = {
     "worker killed": kill("flows.worker"),
-    "training killed": kill("modelyard.training"),
+    "training killed": kill("modelyard.steps.train"),
     "Prefect's server killed": kill("flows.server", "up"),
     "flow run killed": kill("prefect.engine"),
     "MLflow's server killed": kill("mlflow.server.fastapi_app:app"),

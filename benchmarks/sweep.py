@@ -4,10 +4,10 @@
 
 Cost: the wall time of `modelyard sweep -d digits --seeds 0-19 --preset smoke --runner local --workers 2` over
 the summed seconds of the same trainings as bare processes, divided by the workers. A bare training is `python
--m modelyard.training` on the data that the sweep packed, with the sweep's number of threads, without Prefect,
-MLflow and device locks; each imports torch anew, as every training of a `run` does. A sample of three seeds
-is trained so, as many at a time as the sweep has workers, before and after the sweep, and the mean of both is
-scaled to all seeds. What the sweep itself needs to start and to end counts as its wall time.
+-m modelyard.steps.train` on the data that the sweep packed, with the sweep's number of threads, without
+Prefect, MLflow and device locks; each imports torch anew, as every training of a `run` does. A sample of
+three seeds is trained so, as many at a time as the sweep has workers, before and after the sweep, and the
+mean of both is scaled to all seeds. What the sweep itself needs to start and to end counts as its wall time.
 
 Records: each training has to be one FINISHED run in MLflow with the recipe's parameters and every epoch that
 its `training.json` has, and one Completed task run in Prefect; counted for that sweep, and for three that run
@@ -35,13 +35,14 @@ from modelyard.home import Home
 from modelyard.machine.cores import usable_cores
 from modelyard.recipes.named import named
 from modelyard.recipes.words import Words
-from modelyard.steps import prepare
+from modelyard.steps.nodes import train_node, training_job
+from modelyard.steps.preparation import prepare
 from modelyard.steps.requests import BuildRequest
-from modelyard.steps.training import training_job
+from modelyard.steps.train import train_in_child
 from modelyard.sweeps.request import parse_seeds
 from modelyard.tracking.runs import KEY_TAG
 from modelyard.tracking.store import open_store
-from modelyard.training.job import read_history, run_job_in_subprocess
+from modelyard.training.fitted import read_history
 
 WORKERS, SAMPLE, TOGETHER = 2, 3, 3
 SHORT = ("training.epochs=2", "training.min_steps=0", "training.max_train_images=300")
@@ -104,7 +105,7 @@ def bare_seconds(home: Home, builds: list[BuildRequest]) -> float:
                 training_job(build, home, Path(folder) / "checkpoint.safetensors"),
                 time.perf_counter(),
             )
-            run_job_in_subprocess(job, Path(folder), lambda report: None)
+            train_in_child(job, Path(folder), lambda report: None)
             return time.perf_counter() - start
 
     with ThreadPoolExecutor(WORKERS) as pool:
@@ -115,12 +116,12 @@ def missing_in_mlflow(home: Home, name: str, builds: list[BuildRequest]) -> Iter
     """What MLflow lacks of a sweep, a line for each training that is not recorded once and wholly."""
     client, experiment = open_store(home)
     for build in builds:
-        key = f"sweep-{name}-{build.training_key}"
+        key = f"sweep-{name}-{train_node(build).key}"
         found = client.search_runs([experiment], f"tags.`{KEY_TAG}` = '{key}'")
         if [run.info.status for run in found] != ["FINISHED"]:
             yield f"{name} {build.label} {build.seed}: MLflow runs {[run.info.status for run in found]}"
             continue
-        data, history = found[0].data, read_history(build.training_folder(home))
+        data, history = found[0].data, read_history(train_node(build).folder(home))
         wanted = build.recipe.made_flat() | {
             "architecture": build.label,
             "dataset": build.dataset,
@@ -186,7 +187,7 @@ def measure_cost(home: Home, asked: Asked) -> bool:
     wall = time.perf_counter() - start
     after = bare_seconds(home, sample)
     bare = (before + after) / 2 * len(builds) / len(sample)
-    inside = sum(epoch.seconds for build in builds for epoch in read_history(build.training_folder(home)))
+    inside = sum(epoch.seconds for build in builds for epoch in read_history(train_node(build).folder(home)))
     print(
         f"bare: {len(sample)} trainings {before:.1f} s before and {after:.1f} s after; all "
         f"{len(builds)}: {bare:.1f} s"

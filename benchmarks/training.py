@@ -31,14 +31,14 @@ from benchmarks.textbook.evidence import Evidence, Mark, machine, mean_accuracy,
 from benchmarks.textbook.loop import TEXTBOOKS
 from modelyard.data.datasets import Dataset
 from modelyard.data.packed import open_packed
-from modelyard.evaluation.predict import predict_logits
 from modelyard.home import Home
 from modelyard.recipes.named import make_recipe
 from modelyard.sources.peek import describe
-from modelyard.steps import prepare
+from modelyard.steps.nodes import training_job
+from modelyard.steps.preparation import prepare
 from modelyard.steps.requests import BuildRequest
-from modelyard.steps.training import training_job
-from modelyard.training.job import load_trained, run_job_in_subprocess
+from modelyard.steps.train import train_in_child
+from modelyard.training.fitted import TorchFitted, open_fitted, read_training
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,19 +116,18 @@ def measure_ours(request: BuildRequest, home: Home, name: str, evidence: Evidenc
         out = Path(folder)
         job = training_job(request, home, out / "checkpoint.safetensors")
         began = time.perf_counter()
-        run_job_in_subprocess(job, out, lambda report: None)
+        train_in_child(job, out, lambda report: None)
         wall = time.perf_counter() - began
         dataset = open_packed(home.steps / request.data_step, verify=False)
-        model = request.recipe.model.build(dataset.form, len(dataset.classes))
-        record = load_trained(out, model)
-    score = test_accuracy(model, dataset)
+        fitted, record = open_fitted(out), read_training(out)
+    score = test_accuracy(fitted, dataset)
     evidence.add(Mark(name, request.seed, len(record["history"]), score, record["seconds"], wall))
     print(f"    {name} seed {request.seed}: {evidence.marks[-1]}", file=sys.stderr, flush=True)
 
 
-def test_accuracy(model: torch.nn.Module, dataset: Dataset) -> float:
+def test_accuracy(fitted: TorchFitted, dataset: Dataset) -> float:
     """Share of right answers on the test images."""
-    answers_N = predict_logits(model, dataset.test, torch.device("cpu")).argmax(1)
+    answers_N = torch.from_numpy(fitted.logits(dataset.test)).argmax(1)
     return float((answers_N == torch.from_numpy(dataset.test.labels_N)).double().mean())
 
 

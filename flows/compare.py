@@ -18,7 +18,8 @@ from modelyard.home import Home
 from modelyard.machine.leases import in_use
 from modelyard.promotion.judging import verdict_table
 from modelyard.recipes.request import CompareRequest
-from modelyard.steps import build_requests
+from modelyard.steps.nodes import export_node, nodes
+from modelyard.steps.preparation import build_requests
 from modelyard.steps.requests import BuildRequest
 from modelyard.terminal.printable import in_markdown
 from modelyard.tracking import runs
@@ -29,7 +30,7 @@ def compare(request: CompareRequest) -> dict[str, Any]:
     """Board rows by architecture, and the promotion's verdict."""
     with in_use(Home.current()) as lease:
         builds = prepared_builds(request)
-        lease.narrow(name for build_request in builds for name in build_request.step_names)
+        lease.narrow(node.name for build_request in builds for node in nodes(build_request))
         return _compare(builds)
 
 
@@ -63,4 +64,6 @@ def prepared_builds(request: CompareRequest) -> list[BuildRequest]:
 
 
 def _row(request: BuildRequest, result: dict[str, Any]) -> dict[str, Any]:
-    return board_row(request.label, result["version"], open_bundle(request.bundle_folder(Home.current())))
+    return board_row(
+        request.label, result["version"], open_bundle(export_node(request).folder(Home.current()))
+    )

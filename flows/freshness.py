@@ -11,12 +11,11 @@ from prefect import task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.logging import get_run_logger
 
-from modelyard import steps
 from modelyard.alerts.record import alert, was_told
 from modelyard.evaluation.board import table_rows
 from modelyard.home import Home
 from modelyard.progress import current_progress
-from modelyard.steps import DataReport
+from modelyard.steps.freshness import DataReport, examine, refuse_unfit
 from modelyard.steps.requests import BuildRequest
 from modelyard.terminal.printable import in_markdown
 
@@ -44,7 +43,7 @@ def examine_data(request: BuildRequest) -> dict[str, Any]:
         _show(found)
     if found.drifted:
         _tell_drift(found)
-    steps.refuse_unfit(found)
+    refuse_unfit(found)
     return found.as_json()
 
 
@@ -54,7 +53,7 @@ def _examine(request: BuildRequest) -> DataReport:
         "data_digest": request.data_digest,
         "dataset": request.dataset,
     }
-    return steps.examine(Home.current(), prepared, request.recipe.validation)
+    return examine(Home.current(), prepared, request.recipe.validation)
 
 
 def _show(found: DataReport) -> None:

@@ -14,6 +14,7 @@ from modelyard.bundle import open_bundle
 from modelyard.evaluation.board import as_markdown, card_facts
 from modelyard.home import Home
 from modelyard.machine.leases import in_use
+from modelyard.steps.nodes import export_node, nodes
 from modelyard.steps.requests import BuildRequest
 from modelyard.terminal.printable import in_markdown
 from modelyard.tracking import runs
@@ -22,12 +23,12 @@ from modelyard.tracking import runs
 @flow(flow_run_name="build {request.label}", on_failure=[tell_failure], on_crashed=[tell_crash])
 def build(request: BuildRequest) -> dict[str, Any]:
     """The run's id and registered version."""
-    with in_use(Home.current(), request.step_names):
+    with in_use(Home.current(), [node.name for node in nodes(request)]):
         run_id = tasks.start_run(request)
         try:
-            tasks.train(request, run_id)
-            tasks.evaluate(request)
-            tasks.export(request)
+            for node in nodes(request):
+                if node.step.body:
+                    tasks.run_step(node, request, run_id)
             version = tasks.register(request, run_id)
             _show_card(request, version)
         except BaseException as error:
@@ -38,7 +39,7 @@ def build(request: BuildRequest) -> dict[str, Any]:
 
 def _show_card(request: BuildRequest, version: int) -> None:
     """The model's card on the flow run's page; one key for each architecture makes a timeline."""
-    facts = card_facts(open_bundle(request.bundle_folder(Home.current())))
+    facts = card_facts(open_bundle(export_node(request).folder(Home.current())))
     key = re.sub("[^a-z0-9]+", "-", f"card-{request.dataset}-{request.label}".lower())
     title = in_markdown(f"{request.dataset}, version {version}: {request.label}")
     create_markdown_artifact(f"# {title}\n\n{as_markdown(facts)}", key=key)

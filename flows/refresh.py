@@ -74,19 +74,17 @@ def _refresh(request: Words) -> dict[str, Any] | State[Any]:
 
 def _unchanged(builds: list[BuildRequest]) -> str:
     """Which versions hold this very work; empty when any has to be made."""
-    from modelyard import steps
     from modelyard.registry import versions as registry
+    from modelyard.steps.nodes import export_node
+    from modelyard.steps.run import is_done
 
     home = Home.current()
     known = {version.tags.get("bundle"): version for version in registry.versions(home, builds[0].dataset)}
-    bundles = [build.bundle_folder(home) for build in builds]
-    if not all(
-        steps.export_is_done(build, home) and bundle.name in known
-        for build, bundle in zip(builds, bundles, strict=True)
-    ):
+    bundles = [export_node(build) for build in builds]
+    if not all(is_done(bundle, home) and bundle.name in known for bundle in bundles):
         return ""
     numbers = ", ".join(str(known[bundle.name].number) for bundle in bundles)
-    made = datetime.fromtimestamp(max(bundle.stat().st_mtime for bundle in bundles), UTC)
+    made = datetime.fromtimestamp(max(bundle.folder(home).stat().st_mtime for bundle in bundles), UTC)
     return f"data, recipe and code are those of version {numbers} of {made:%Y-%m-%d %H:%M} UTC"
 
 

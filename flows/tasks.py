@@ -1,4 +1,4 @@
-"""One task for each verb of the library. The step folders are the truth; Prefect keeps the history."""
+"""One task runs any step, the others are operations. Step folders are the truth; Prefect keeps history."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from filelock import FileLock
 from prefect import task
 from prefect.runtime import flow_run
 
-from modelyard import steps
 from modelyard.bundle import open_bundle
 from modelyard.errors import ModelyardError, TrainingKilledError
 from modelyard.home import Home
@@ -19,9 +18,15 @@ from modelyard.recipes.recipe import Recipe
 from modelyard.registry import aliases
 from modelyard.registry import versions as registry
 from modelyard.registry.vouching import restore_names
+from modelyard.steps import preparation
+from modelyard.steps.memory import check_memory
+from modelyard.steps.nodes import evaluate_node, export_node, how_of, nodes
 from modelyard.steps.requests import BuildRequest
+from modelyard.steps.run import run_step as do_step
+from modelyard.steps.run import waiting
+from modelyard.steps.step import Node
 from modelyard.tracking import runs
-from modelyard.training.job import read_history
+from modelyard.training.fitted import RESULT_FILE, read_history
 
 
 def _is_passing(_task: Any, _run: Any, state: Any) -> bool:
@@ -31,15 +36,15 @@ def _is_passing(_task: Any, _run: Any, state: Any) -> bool:
 
 @task(task_run_name="prepare {dataset}")
 def prepare(dataset: str, recipe: Recipe, skip_unreadable: bool, name: str = "") -> dict[str, str]:
-    return steps.prepare(
+    return preparation.prepare(
         dataset, Home.current(), recipe.data, skip_unreadable=skip_unreadable, name=name, claim=True
     )
 
 
 @task(task_run_name="check {request.label}")
 def check_model(request: BuildRequest) -> None:
-    steps.check_model(request, Home.current())
-    steps.check_memory(request, Home.current())
+    preparation.check_model(request, Home.current())
+    check_memory(request, Home.current())
 
 
 @task(task_run_name="start {request.label}")
@@ -51,7 +56,7 @@ def start_run(request: BuildRequest) -> str:
         "architecture": request.recipe.model.architecture,
         "label": request.label,
         "prefect.flow_run": str(flow_run.id or ""),
-        runs.TRAINING_TAG: f"train-{request.training_key}",
+        runs.STEPS_TAG: " ".join(node.name for node in nodes(request)),
     }
     params = request.recipe.made_flat() | {
         "architecture": request.label,
@@ -60,7 +65,7 @@ def start_run(request: BuildRequest) -> str:
     }
     tags |= runs.source_tags()
     name = f"{request.dataset}-{request.label}-{request.seed}"
-    return runs.start_run(Home.current(), request.export_key, name=name, params=params, tags=tags)
+    return runs.start_run(Home.current(), export_node(request).key, name=name, params=params, tags=tags)
 
 
 def _was_killed(_task: Any, _run: Any, state: Any) -> bool:
@@ -68,41 +73,33 @@ def _was_killed(_task: Any, _run: Any, state: Any) -> bool:
     return isinstance(state.result(raise_on_failure=False), TrainingKilledError)
 
 
-@task(task_run_name="train {request.label}", retries=2, retry_delay_seconds=5, retry_condition_fn=_was_killed)
-def train(request: BuildRequest, run_id: str) -> str:
+@task(
+    task_run_name="{node.step.name} {request.label}",
+    retries=2,
+    retry_delay_seconds=5,
+    retry_condition_fn=_was_killed,
+)
+def run_step(node: Node, request: BuildRequest, run_id: str) -> str:
     home = Home.current()
 
     def report(epoch: EpochReport) -> None:
         runs.log_epochs(home, run_id, [epoch])
         current_progress.get().epoch(request.label, epoch)
 
-    current_progress.get().step(request.label, "training", done=steps.training_is_done(request, home))
-    folder = steps.run_training(request, home, report)
-    runs.log_epochs(home, run_id, read_history(folder))
-    return folder.name
-
-
-@task(task_run_name="evaluate {request.label}")
-def evaluate(request: BuildRequest) -> str:
-    current_progress.get().step(
-        request.label, "evaluation", done=steps.evaluation_is_done(request, Home.current())
-    )
-    return steps.evaluate(request, Home.current()).name
-
-
-@task(task_run_name="export {request.label}")
-def export(request: BuildRequest) -> str:
-    current_progress.get().step(
-        request.label, "export and parity", done=steps.export_is_done(request, Home.current())
-    )
-    return steps.export(request, Home.current()).name
+    is_waiting = node in waiting(nodes(request), home)
+    current_progress.get().step(request.label, node.step.title, done=not is_waiting)
+    if is_waiting:
+        do_step(node, how_of(request, home, report))
+    if (node.folder(home) / RESULT_FILE).is_file():  # epochs that a killed run did not tell
+        runs.log_epochs(home, run_id, read_history(node.folder(home)))
+    return node.name
 
 
 @task(
     task_run_name="register {request.label}", retries=2, retry_delay_seconds=1, retry_condition_fn=_is_passing
 )
 def register(request: BuildRequest, run_id: str) -> int:
-    home, bundle = Home.current(), request.bundle_folder(Home.current())
+    home, bundle = Home.current(), export_node(request).folder(Home.current())
     with FileLock(home.locks / f"{bundle.name}.lock"):  # two equal commands at once make one version
         restore_names(home)
         version = registry.find_registered(home, bundle)
@@ -112,7 +109,7 @@ def register(request: BuildRequest, run_id: str) -> int:
         elif not runs.is_finished(
             home, run_id
         ):  # its last attempt failed after the registration, or its former run was deleted
-            runs.finish_run(home, run_id, open_bundle(bundle).metrics, request.evaluation_folder(home))
+            runs.finish_run(home, run_id, open_bundle(bundle).metrics, evaluate_node(request).folder(home))
         registry.publish(home, version, bundle)
         aliases.record(home, version)
     return version.number
@@ -123,12 +120,12 @@ def _new_version(request: BuildRequest, run_id: str, bundle: Path) -> registry.V
     tags = {
         "label": request.label,
         "data_digest": request.data_digest,
-        "evaluation": request.evaluation_folder(home).name,
+        "evaluation": evaluate_node(request).folder(home).name,
         "validation_accuracy": repr(metrics["validation/accuracy"]),
         "validation_nll": repr(metrics["validation/nll"]),
     }
     model_id = registry.log_bundle(home, run_id, bundle)
-    runs.finish_run(home, run_id, metrics, request.evaluation_folder(home), model_id)
+    runs.finish_run(home, run_id, metrics, evaluate_node(request).folder(home), model_id)
     return registry.register(home, run_id, bundle, model_id, tags)
 
 

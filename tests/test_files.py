@@ -17,12 +17,11 @@ from modelyard.files import (
     check_space,
     folder_written_whole,
     full_path,
-    is_sealed,
     open_regular,
     read_regular,
-    seal,
     write_atomically,
 )  # fmt: skip
+from modelyard.seals import is_sealed, seal
 from modelyard.training.checkpoint import load_checkpoint, save_checkpoint
 
 

@@ -20,7 +20,7 @@ from benchmarks.gpu.part import LEAST_SECONDS, Bench, apart, ended
 from benchmarks.gpu.right import equal
 from benchmarks.gpu.trainings import Training, any_kernels, recipe_of
 from benchmarks.textbook.evidence import spread
-from modelyard.training.job import run_job_in_subprocess
+from modelyard.steps.train import train_in_child
 
 TARGETS = {"cnn": 0.99, "rnn": 0.985, "transformer": 0.985}
 SEEDS, WARM_SEEDS = 5, 3
@@ -49,7 +49,7 @@ STARTS = {
     "python": "",
     "and torch": "import torch",
     "and CUDA": "import torch; torch.zeros(1, device='cuda').item()",
-    "python and all that a training imports": "import modelyard.training.__main__",
+    "python and all that a training imports": "import modelyard.steps.train",
 }
 
 
@@ -89,7 +89,7 @@ def fresh(bench: Bench) -> None:
             if bench.is_dry:  # the imports of another process would be a third of a dry run
                 ended(apart(training.run))
             else:
-                run_job_in_subprocess(training.job, training.out, lambda report: None)
+                train_in_child(training.job, training.out, lambda report: None)
             wall = time.perf_counter() - began
             record, score, longest = training.record, training.accuracy("cpu"), max(longest, wall)
             found[architecture].loops.append(record["seconds"])

@@ -22,7 +22,8 @@ from modelyard.recipes.named import make_recipe
 from modelyard.recipes.recipe import Recipe
 from modelyard.sources.peek import describe
 from modelyard.training import loop
-from modelyard.training.job import JOB_FILE, RESULT_FILE, WEIGHTS_FILE, TrainJob, load_trained, run_job
+from modelyard.training.fitted import RESULT_FILE, WEIGHTS_FILE, open_fitted
+from modelyard.training.job import JOB_FILE, TrainJob, run_job
 from modelyard.training.loop import train
 from modelyard.training.placement import Single
 from modelyard.training.precision import resolve_device
@@ -94,9 +95,7 @@ class Training:
     def model(self) -> tuple[torch.nn.Module, Dataset]:
         """The trained model, on the CPU, and the data."""
         dataset = open_packed(Path(self.job.data_folder), verify=False)
-        model = self.job.model.build(dataset.form, len(dataset.classes))
-        load_trained(self.out, model)
-        return model, dataset
+        return open_fitted(self.out).network, dataset
 
     def accuracy(self, device: str) -> float:
         """Of the finished training on the test images."""

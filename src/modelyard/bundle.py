@@ -22,6 +22,7 @@ from modelyard.samples.golden import GOLDEN_BYTES, read_array
 from modelyard.samples.names import PROBABILITIES
 from modelyard.samples.reading import Reading
 from modelyard.samples.signature import Signature
+from modelyard.seals import STEP_FILE
 
 SCHEMA_VERSION = 3
 MODEL_FILE, MANIFEST_FILE, GOLDEN_FILE = "model.onnx", "manifest.json", "golden.npz"
@@ -32,6 +33,8 @@ PARITY_TOLERANCE = 1e-4
 """Largest absolute difference of a probability between a graph and what it was made from, or between two
 machines; float32 kernels of two libraries differ by about 1e-6."""
 MOST_CLASSES = 2**17
+ALONE = "latency/alone"
+"""Metric: 1.0 where no training of the same store ran beside the measurement of latencies, else 0.0."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,7 +169,7 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
 
 
 def read_bundle(folder: Path) -> Bundle:
-    """A bundle whose files are all as they were sealed, and no others.
+    """A bundle whose files are all as they were sealed, and no others but a step's record.
 
     Raises: BundleError when a file is missing, altered, too much or too large, or the manifest unreadable.
     """
@@ -181,7 +184,7 @@ def read_bundle(folder: Path) -> Bundle:
         found = {name: hashlib.sha256(content).hexdigest() for name, content in held.items()}
         for name in manifest.files.keys() - found.keys():
             found[name] = hashlib.sha256(read_regular(folder / name, GOLDEN_BYTES)).hexdigest()
-        unlisted = {path.name for path in folder.iterdir()} - found.keys()
+        unlisted = {path.name for path in folder.iterdir()} - found.keys() - {STEP_FILE}
     except (OSError, ValueError) as error:
         reason = str(error if isinstance(error, ValueError) else error.strerror)[:200]
         raise BundleError(

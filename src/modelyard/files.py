@@ -24,7 +24,6 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-SEAL_FILE = "sha256.json"
 YOUNG_SECONDS = 60.0
 NEEDED_BYTES = 1_000_000
 """With less room neither database can take another record."""
@@ -86,20 +85,6 @@ def sha256_of_file(path: Path) -> str:
 def sha256_of_json(value: object) -> str:
     """Hex digest of a JSON value, independent of key order."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
-
-
-def seal(folder: Path) -> None:
-    """Record the digest of every file in `folder`."""
-    write_json(folder / SEAL_FILE, {path.name: sha256_of_file(path) for path in sorted(folder.iterdir())})
-
-
-def is_sealed(folder: Path) -> bool:
-    """Whether every file of `folder` is there and as it was when it was sealed."""
-    try:
-        digests = json.loads((folder / SEAL_FILE).read_text())
-        return all(sha256_of_file(folder / name) == digest for name, digest in digests.items())
-    except (OSError, ValueError):
-        return False
 
 
 def _refused(path: Path, error: OSError) -> StoreError:

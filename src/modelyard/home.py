@@ -34,6 +34,10 @@ class Home:
     def steps(self) -> Path:
         return self.root / "steps"
 
+    def data_step(self, digest: str) -> Path:
+        """The prepared data of a content digest."""
+        return self.steps / f"data-{digest[:16]}"
+
     @property
     def profiles(self) -> Path:
         """What is known of the data that models were trained on; kept when the data's steps go."""

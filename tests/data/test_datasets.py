@@ -14,7 +14,7 @@ from modelyard.data.datasets import Dataset, Split, content_digest, make_dataset
 from modelyard.data.packed import open_packed, pack
 from modelyard.errors import DataError
 from modelyard.home import Home
-from modelyard.steps import prepare
+from modelyard.steps.preparation import prepare
 
 
 def test_one_pixel_changes_the_digest(digits: Dataset) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from modelyard.bundle import Manifest, read_bundle
-from modelyard.evaluation.board import ALONE, as_markdown, board_markdown, board_row, card_facts
+from modelyard.bundle import ALONE, Manifest, read_bundle
+from modelyard.evaluation.board import as_markdown, board_markdown, board_row, card_facts
 from modelyard.inference.files import released_folder
 from modelyard.samples import ImageForm
 from modelyard.samples.signature import Signature

@@ -29,7 +29,7 @@ from modelyard.tracking.store import open_store
 from tests.blank import Templates
 from tests.flows.command import ROOT, RUN, environment_below, started_until, words_of
 
-TRAINING = "modelyard.training"
+TRAINING = "modelyard.steps.train"
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ import pytest
 
 from benchmarks.sweep import missing_in_mlflow, missing_in_prefect
 from modelyard.home import Home
-from modelyard.steps import prepare
+from modelyard.steps.preparation import prepare
 from modelyard.steps.requests import BuildRequest
 from modelyard.sweeps.request import SweepRequest
 from modelyard.tracking.store import open_store

@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 
 from flows import tasks
-from modelyard import steps
 from modelyard.bundle import MODEL_FILE, open_bundle
 from modelyard.home import Home
 from modelyard.housekeeping.rubbish import Policy, remove_rubbish
 from modelyard.recipes.named import make_recipe
 from modelyard.registry import versions as registry
 from modelyard.sources.peek import describe
+from modelyard.steps.nodes import nodes
+from modelyard.steps.preparation import prepare
 from modelyard.steps.requests import BuildRequest
 from modelyard.tracking import runs
 from modelyard.tracking.store import open_store
@@ -34,12 +35,11 @@ def built(home: Home) -> tuple[str, int]:
         label="cnn",
         seed=0,
         in_process=True,
-        **steps.prepare("digits", home),
+        **prepare("digits", home),
     )
     run_id = tasks.start_run.fn(request)
-    tasks.train.fn(request, run_id)
-    tasks.evaluate.fn(request)
-    tasks.export.fn(request)
+    for node in nodes(request)[1:]:
+        tasks.run_step.fn(node, request, run_id)
     return run_id, tasks.register.fn(request, run_id)
 
 

@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from modelyard.errors import ConfigError, StoreError
-from modelyard.files import seal
 from modelyard.home import Home
 from modelyard.housekeeping.rubbish import Policy, find_rubbish, parse_age, remove_rubbish
 from modelyard.machine.leases import EVERYTHING, in_use
 from modelyard.registry import versions as registry
 from modelyard.registry.aliases import Move, move_alias
+from modelyard.seals import seal
 from modelyard.tracking import runs
 from tests.bundles import HEIGHT, WIDTH
 from tests.registry.versions import a_version
@@ -34,7 +34,7 @@ def home(tmp_path: Path) -> Home:
         _a_step(home, name)
     for folder in (home.checkpoints, home.logs, home.profiles):
         folder.mkdir()
-    (home.checkpoints / "1.safetensors").write_bytes(b"c" * 100)
+    (home.checkpoints / "train-1.safetensors").write_bytes(b"c" * 100)
     (home.profiles / "1.json").write_text("{}")
     (home.logs / "alerts.jsonl").write_text("{}\n")
     (home.logs / "run-20260101-000000-999999999.log").write_text("ended")
@@ -56,7 +56,8 @@ def _names(home: Home, policy: Policy = NOW) -> set[str]:
 def test_what_nothing_needs_goes_and_records_stay(home: Home) -> None:
     found = _names(home)
     assert found == {
-        "data-1", "train-1", "evaluate-1", "export-1", "1.safetensors", "run-20260101-000000-999999999.log",
+        "data-1", "train-1", "evaluate-1", "export-1", "train-1.safetensors",
+        "run-20260101-000000-999999999.log",
     }  # fmt: skip
     assert {item.path.name for item in remove_rubbish(home, NOW)} == found
     assert not any(home.steps.iterdir())
@@ -65,9 +66,9 @@ def test_what_nothing_needs_goes_and_records_stay(home: Home) -> None:
 
 
 def test_what_is_young_stays_but_for_checkpoints_of_finished_trainings(home: Home) -> None:
-    assert _names(home, Policy()) == {"1.safetensors"}
-    (home.checkpoints / "2.safetensors").write_bytes(b"c")
-    assert "2.safetensors" not in _names(home, Policy())
+    assert _names(home, Policy()) == {"train-1.safetensors"}
+    (home.checkpoints / "train-2.safetensors").write_bytes(b"c")
+    assert "train-2.safetensors" not in _names(home, Policy())
 
 
 def test_a_lease_keeps_its_steps_and_one_without_names_all(home: Home) -> None:
@@ -75,7 +76,7 @@ def test_a_lease_keeps_its_steps_and_one_without_names_all(home: Home) -> None:
         assert _names(home) == {"run-20260101-000000-999999999.log"}
         lease.narrow(["train-1", "data-1"])
         assert {"evaluate-1", "export-1"} <= _names(home)
-        assert not {"train-1", "data-1", "1.safetensors"} & _names(home)
+        assert not {"train-1", "data-1", "train-1.safetensors"} & _names(home)
     assert {"train-1", "data-1"} <= _names(home)
 
 
@@ -88,7 +89,7 @@ def test_what_aliases_moves_and_unfinished_runs_name_stays(tmp_path: Path) -> No
         for number in range(4)
     ]
     for version in made:  # all of them still Running, which keeps their steps
-        assert f"export-export-{version.number - 1}" in runs.unfinished_steps(home)
+        assert f"export-{version.number - 1}" in runs.unfinished_steps(home)
         runs.fail_run(home, version.run_id, "ended")
     for number in range(4):
         _a_step(home, f"data-{str(number) * 16}")

@@ -16,6 +16,7 @@ FLOORS = (
     ("__init__", "terminal"),
     ("errors",),
     ("files",),
+    ("seals",),
     ("home", "config", "progress"),
     ("machine", "samples"),
     ("bundle",),

@@ -17,7 +17,8 @@ from modelyard.recipes.named import make_recipe, named
 from modelyard.recipes.request import compare_request
 from modelyard.recipes.words import Words
 from modelyard.samples import ImageForm
-from modelyard.steps import check_model
+from modelyard.steps.nodes import train_node
+from modelyard.steps.preparation import check_model
 from modelyard.steps.requests import BuildRequest
 from tests.bundles import lit_dataset
 from tests.data.samples import image_folder
@@ -312,7 +313,7 @@ def test_the_first_weights_are_in_the_key_and_the_place_of_the_file_is_not(tmp_p
                 data_digest="",
                 dataset="d",
             )
-            keys.append(request.training_key)
+            keys.append(train_node(request).key)
     assert keys[0] == keys[2] != keys[1] == keys[3]
 
 

@@ -20,7 +20,7 @@ def a_version(
         home.steps / key, fooled=fooled, metrics=measured, data_digest=digest, classes=classes, height=height,
         producer=producer,
     )  # fmt: skip
-    tags = {"modelyard.dataset": "lit", "modelyard.data_digest": digest}
+    tags = {"modelyard.dataset": "lit", "modelyard.data_digest": digest, runs.STEPS_TAG: key}
     run_id = runs.start_run(home, key, name=key, params={}, tags=tags)
     model_id = registry.log_bundle(home, run_id, bundle)
     version_tags = {

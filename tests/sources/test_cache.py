@@ -21,7 +21,8 @@ from modelyard.sources import cache
 from modelyard.sources.cache import load_folder
 from modelyard.sources.folder import read_folder
 from modelyard.sources.listing import Listing
-from modelyard.steps import prepare
+from modelyard.steps.nodes import export_node, train_node
+from modelyard.steps.preparation import prepare
 from modelyard.steps.requests import BuildRequest
 from tests.bundles import HEIGHT, WIDTH, lit_bundle
 from tests.data.samples import image_folder
@@ -153,5 +154,5 @@ def test_equal_content_of_two_names_is_trained_once_and_registered_twice(store: 
         for name in ("cats", "pets")
     )
     assert (cats.dataset, pets.dataset) == ("cats", "pets")
-    assert cats.training_key == pets.training_key
-    assert cats.export_key != pets.export_key
+    assert train_node(cats).key == train_node(pets).key
+    assert export_node(cats).key != export_node(pets).key

@@ -17,7 +17,9 @@ from modelyard.home import Home
 from modelyard.inspection.validation import ValidationConfig
 from modelyard.recipes.named import make_recipe
 from modelyard.releases.ledger import LEDGER_FILE
-from modelyard.steps import examine, prepare, refuse_unfit
+from modelyard.steps.freshness import examine, refuse_unfit
+from modelyard.steps.nodes import nodes
+from modelyard.steps.preparation import prepare
 from modelyard.steps.requests import BuildRequest
 from tests.bundles import CLASSES, lit_bundle, lit_dataset
 from tests.data.samples import image_folder, modelyard
@@ -120,7 +122,7 @@ def test_rules_change_no_key_and_a_step_leaves_its_profile(store: Path, home: Ho
 
     def keys(made: Config) -> list[str]:
         request = BuildRequest.model_validate({"recipe": made, "label": "cnn", "seed": 0, **ready})
-        return [request.training_key, request.export_key]
+        return [node.key for node in nodes(request)]
 
     assert keys(recipe) == keys(recipe.override(["validation.min_images_per_class=3", "gates.max_ece=0.1"]))
     assert keys(recipe) != keys(recipe.override(["training.epochs=9"]))

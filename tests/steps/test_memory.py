@@ -19,9 +19,11 @@ from modelyard.recipes.named import ARCHITECTURES, make_recipe
 from modelyard.recipes.request import compare_request
 from modelyard.recipes.words import Words
 from modelyard.samples import ImageForm
-from modelyard.steps import check_memory, memory, prepare
+from modelyard.steps import memory
+from modelyard.steps.memory import check_memory
+from modelyard.steps.nodes import training_job
+from modelyard.steps.preparation import prepare
 from modelyard.steps.requests import BuildRequest
-from modelyard.steps.training import training_job
 from modelyard.training.trial import Cost, measure
 from tests.data.samples import image_folder
 

@@ -17,8 +17,9 @@ from modelyard.home import Home
 from modelyard.progress import SilentProgress
 from modelyard.recipes.request import CompareRequest
 from modelyard.sources.names import LEGAL, safe_name
-from modelyard.steps import naming, prepare
+from modelyard.steps import naming
 from modelyard.steps.naming import MOST_BYTES, model_name
+from modelyard.steps.preparation import prepare
 from tests.bundles import lit_bundle, lit_dataset
 from tests.data.samples import image_folder, modelyard
 

@@ -20,16 +20,10 @@ from modelyard.recipes.named import ARCHITECTURES, make_recipe
 from modelyard.samples import ImageForm
 from modelyard.sources.peek import describe
 from modelyard.sources.sources import load_dataset
-from modelyard.steps import (
-    evaluate,
-    evaluation_is_done,
-    export,
-    export_is_done,
-    prepare,
-    run_training,
-    training_is_done,
-)
+from modelyard.steps.nodes import evaluate_node, export_node, how_of, nodes, train_node
+from modelyard.steps.preparation import prepare
 from modelyard.steps.requests import BuildRequest
+from modelyard.steps.run import is_done, run_step, waiting
 
 SMALL = ["training.epochs=1", "training.min_steps=0", "training.max_train_images=600"]
 
@@ -48,12 +42,10 @@ def test_steps_end_in_a_bundle_with_parity(
     request = BuildRequest(
         recipe=recipe, label=architecture, seed=0, in_process=True, **prepare("digits", home)
     )
-    run_training(request, home, lambda report: None)
-    evaluate(request, home)
-    bundle = export(request, home)
+    bundle = [run_step(node, how_of(request, home)) for node in nodes(request)[1:]][-1]
     manifest = open_bundle(bundle)
     assert manifest.metrics["onnx/max_difference"] < 1e-4
-    assert manifest.form == ImageForm(28, 28, 1)
+    assert manifest.form == ImageForm(1, 28, 28)
     assert manifest.metrics["latency/alone"] == 1.0
     for call in (
         "onnx/latency_ms",
@@ -109,7 +101,7 @@ def test_a_run_says_that_few_images_take_more_epochs(home: Home, monkeypatch: py
     for changes in (wanted, [*wanted, "training.min_steps=2"]):
         recipe = make_recipe("rnn", "smoke").override(changes)
         request = BuildRequest(recipe=recipe, label="rnn", seed=0, in_process=True, **prepared)
-        run_training(request, home, lambda report: None)
+        run_step(train_node(request), how_of(request, home))
     expected = (
         "20 training images: 5 epochs instead of 2, so that 5 steps are reached (--set "
         "training.min_steps=0 keeps 2)"
@@ -126,25 +118,20 @@ def test_an_altered_step_is_done_again_and_says_so(
     monkeypatch.setattr(SilentProgress, "say", lambda _, text: said.append(text))
     recipe = make_recipe("rnn", "smoke").override([*SMALL, "training.precision=fp32"])
     request = BuildRequest(recipe=recipe, label="rnn", seed=0, in_process=True, **prepare("digits", home))
-    run_training(request, home, lambda report: None)
-    weights = (request.training_folder(home) / "weights.safetensors").read_bytes()
-    evaluate(request, home)
-    export(request, home)
-    assert (
-        training_is_done(request, home)
-        and evaluation_is_done(request, home)
-        and export_is_done(request, home)
-    )
+    run_step(train_node(request), how_of(request, home))
+    train, evaluate, export = (node.folder(home) for node in nodes(request)[1:])
+    weights = (train / "weights.safetensors").read_bytes()
+    run_step(evaluate_node(request), how_of(request, home))
+    run_step(export_node(request), how_of(request, home))
+    assert waiting(nodes(request), home) == []
 
-    (request.training_folder(home) / "weights.safetensors").write_bytes(weights[:-1] + b"?")
-    np.save(request.evaluation_folder(home) / "test.npz", np.zeros(3))
-    (request.evaluation_folder(home) / "evaluation.json").write_text("{}")
-    (request.bundle_folder(home) / "model.onnx").unlink()
-    assert not training_is_done(request, home)
-    assert not evaluation_is_done(request, home)
-    assert not export_is_done(request, home)
+    (train / "weights.safetensors").write_bytes(weights[:-1] + b"?")
+    np.save(evaluate / "test.npz", np.zeros(3))
+    (evaluate / "evaluation.json").write_text("{}")
+    (export / "model.onnx").unlink()
+    assert not any(is_done(node, home) for node in nodes(request)[1:])
     assert len(said) == 3 and all(
         "was altered since it was made; the step is done again" in text for text in said
     )
-    run_training(request, home, lambda report: None)
-    assert (request.training_folder(home) / "weights.safetensors").read_bytes() == weights
+    run_step(train_node(request), how_of(request, home))
+    assert (train / "weights.safetensors").read_bytes() == weights

@@ -10,15 +10,17 @@ import pytest
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.trial import TrialState, create_trial
 
-from modelyard import steps
-from modelyard.files import SEAL_FILE, seal
 from modelyard.home import Home
+from modelyard.seals import STEP_FILE, seal
+from modelyard.steps.nodes import how_of, train_node
+from modelyard.steps.preparation import prepare
 from modelyard.steps.requests import BuildRequest
+from modelyard.steps.run import run_step
 from modelyard.sweeps.request import Range, SweepRequest
 from modelyard.sweeps.search import num_missing, open_study, put_back_interrupted
 from modelyard.sweeps.trial import search_one, train_one
 from modelyard.tracking.store import open_store
-from modelyard.training.job import RESULT_FILE
+from modelyard.training.fitted import RESULT_FILE
 
 KEY = "training.optimizer.learning_rate"
 SMALL = ("training.epochs=3", "training.min_steps=0", "training.max_train_images=300")
@@ -40,12 +42,7 @@ def home(store: Path) -> Home:
 def build(home: Home, asked: SweepRequest) -> BuildRequest:
     recipe = asked.recipes()["rnn"]
     return BuildRequest(
-        recipe=recipe,
-        label="rnn",
-        seed=0,
-        in_process=True,
-        cores=1,
-        **steps.prepare("digits", home, recipe.data),
+        recipe=recipe, label="rnn", seed=0, in_process=True, cores=1, **prepare("digits", home, recipe.data)
     )
 
 
@@ -85,13 +82,12 @@ def test_a_good_trial_trains_every_seed_and_counts(home: Home) -> None:
 def test_a_trial_tells_of_the_epoch_whose_weights_are_kept(home: Home) -> None:
     asked = request("8e-3", "9e-3")
     wanted = build(home, asked)
-    folder = steps.run_training(wanted, home, lambda epoch: None)
+    folder = run_step(train_node(wanted), how_of(wanted, home))
     record = json.loads((folder / RESULT_FILE).read_text())
     lucky = record["history"][record["best_epoch"] % len(record["history"])]
     lucky |= {"validation_accuracy": 1.0, "validation_loss": 0.0}
     (folder / RESULT_FILE).write_text(json.dumps(record))
-    (folder / SEAL_FILE).unlink()
-    seal(folder)
+    seal(folder, json.loads((folder / STEP_FILE).read_text()))
     result = train_one(wanted, asked, (), lambda epoch: None)
     kept = record["history"][record["best_epoch"] - 1]
     assert (result.validation_accuracy, result.validation_loss) == (

@@ -94,7 +94,7 @@ def test_an_orphaned_training_is_ended_and_a_living_one_is_not(home: Home, dead:
         sys.executable,
         "-c",
         "import time; time.sleep(60)",
-        "modelyard.training",
+        "modelyard.steps.train",
         str(home.steps / ".train-2.a1b2c3d4"),
     ]
     mine, orphan = (

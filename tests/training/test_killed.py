@@ -14,7 +14,8 @@ from modelyard.data.datasets import Dataset
 from modelyard.data.packed import pack
 from modelyard.progress import EpochReport
 from modelyard.recipes.named import make_recipe
-from modelyard.training.job import WEIGHTS_FILE, TrainJob, run_job
+from modelyard.training.fitted import WEIGHTS_FILE
+from modelyard.training.job import TrainJob, run_job
 
 CHILD = """
 import os, sys

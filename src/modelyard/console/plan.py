@@ -12,19 +12,14 @@ from modelyard.data.packed import open_packed
 from modelyard.data.splits import make_splits
 from modelyard.home import Home
 from modelyard.recipes.request import CompareRequest
-from modelyard.steps import (
-    build_requests,
-    check_memory,
-    check_model,
-    evaluation_is_done,
-    export_is_done,
-    prepare,
-    training_is_done,
-)
+from modelyard.steps.memory import check_memory
+from modelyard.steps.nodes import nodes, training_job
+from modelyard.steps.preparation import build_requests, check_model, prepare
 from modelyard.steps.requests import BuildRequest
-from modelyard.steps.training import training_job
+from modelyard.steps.run import checkpoint_of, waiting
+from modelyard.steps.step import Node
 from modelyard.training.config import TrainingConfig, num_epochs, steps_before
-from modelyard.training.job import RESULT_FILE
+from modelyard.training.fitted import RESULT_FILE
 from modelyard.training.trial import Cost, measure
 
 Row = dict[str, Any]
@@ -43,46 +38,53 @@ def plan_rows(request: CompareRequest, home: Home) -> list[Row]:
     builds = build_requests(request, prepared, home)
     for build in builds:
         check_model(build, home)
-    waiting = [build for build in builds if not training_is_done(build, home)]
-    jobs = [training_job(build, home, home.checkpoints / "trial") for build in waiting]
-    costs = dict(zip([build.label for build in waiting], measure(jobs) if jobs else [], strict=True))
-    for build in waiting:
+    untrained = [build for build in builds if any(node.step.is_exclusive for node in _to_do(build, home))]
+    jobs = [training_job(build, home, home.checkpoints / "trial") for build in untrained]
+    costs = dict(zip([build.label for build in untrained], measure(jobs) if jobs else [], strict=True))
+    for build in untrained:
         check_memory(build, home, costs[build.label])
     return [row for build in builds for row in _rows_of_one(build, home, costs.get(build.label))]
 
 
+def _to_do(build: BuildRequest, home: Home) -> list[Node]:
+    return waiting(nodes(build), home)
+
+
 def _rows_of_one(build: BuildRequest, home: Home, cost: Cost | None) -> list[Row]:
-    steps = {
-        "train": (build.training_folder(home), training_is_done(build, home)),
-        "evaluate": (build.evaluation_folder(home), evaluation_is_done(build, home)),
-        "export": (build.bundle_folder(home), export_is_done(build, home)),
-    }
-    rows = []
-    for step, (folder, is_done) in steps.items():
-        why = "same data, recipe and code" if is_done else _why_missing(step, build, home)
+    rows, to_do = [], {node.name for node in _to_do(build, home)}
+    for node in nodes(build):
+        if not node.step.body:
+            continue
+        is_done = node.name not in to_do
         row = {
             "model": build.dataset,
             "architecture": build.label,
-            "step": step,
+            "step": node.step.name,
             "state": "done" if is_done else "to do",
-            "why": why,
+            "why": _why_done(node, home) if is_done else _why_missing(node, home),
         }
-        taken = {"memory": None, "seconds": None} if is_done else _cost_of(step, build, home, cost)
-        rows.append(row | taken | {"folder": folder.name})
+        taken = {"memory": None, "seconds": None} if is_done else _cost_of(node, build, home, cost)
+        rows.append(row | taken | {"folder": node.name})
     return rows
 
 
-def _why_missing(step: str, build: BuildRequest, home: Home) -> str:
-    if step != "train":
+def _why_done(node: Node, home: Home) -> str:
+    is_there = node.folder(home).exists()
+    return "same data, recipe and code" if is_there else "what is made from it is there"
+
+
+def _why_missing(node: Node, home: Home) -> str:
+    if not node.step.is_exclusive:
         return "not made yet for this training"
-    checkpoint = home.checkpoints / f"{build.training_key}.safetensors"
-    return "goes on from its checkpoint, the whole takes" if checkpoint.exists() else "not trained yet"
+    is_begun = checkpoint_of(node, home).exists()
+    return "goes on from its checkpoint, the whole takes" if is_begun else "not trained yet"
 
 
-def _cost_of(step: str, build: BuildRequest, home: Home, cost: Cost | None) -> Row:
+def _cost_of(node: Node, build: BuildRequest, home: Home, cost: Cost | None) -> Row:
     """MB that the process of a step holds at most, and the seconds of a training; None where nobody knows."""
-    memory = cost and (cost.memory if step == "train" else ORDERING_BYTES + cost.evaluation)
-    seconds = None if step != "train" else estimate_seconds(build, home) or (cost and cost.seconds)
+    is_training = node.step.is_exclusive
+    memory = cost and (cost.memory if is_training else ORDERING_BYTES + cost.evaluation)
+    seconds = (estimate_seconds(build, home) or (cost and cost.seconds)) if is_training else None
     return {"memory": memory and round(memory / 1e6), "seconds": seconds and round(seconds, 1)}
 
 
@@ -94,7 +96,7 @@ def estimate_seconds(build: BuildRequest, home: Home) -> float | None:
     images = len(make_splits(dataset, build.recipe.data).train)
     images = min(images, build.recipe.training.max_train_images or images)
     wanted = {"model": build.recipe.model.model_dump(mode="json"), "image_shape": list(dataset.form.chw)}
-    for result in sorted(home.steps.glob(f"train-*/{RESULT_FILE}"), key=_modified, reverse=True):
+    for result in sorted(home.steps.glob(f"*/{RESULT_FILE}"), key=_modified, reverse=True):
         record = json.loads(result.read_text())
         if wanted.items() <= record.items() and "training" in record:  # earlier versions did not keep it
             before = TrainingConfig.model_validate(record["training"])

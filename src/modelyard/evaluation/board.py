@@ -9,15 +9,12 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from modelyard.bundle import Manifest
+from modelyard.bundle import ALONE, Manifest
 from modelyard.evaluation.metrics import RECALL, of_classes
 from modelyard.terminal.printable import elided, in_markdown
 
 MOST_NAMED, LONGEST_NAME = 30, 16
 """A card names so many classes, or the first three; the board so many characters of one."""
-
-ALONE = "latency/alone"
-"""Metric: 1.0 where no training of the same store ran beside the measurement of latencies, else 0.0."""
 
 
 def board_row(label: str, version: int, manifest: Manifest) -> dict[str, Any]:

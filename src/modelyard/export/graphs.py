@@ -14,7 +14,8 @@ import onnx
 from torch import Tensor
 
 from modelyard.errors import StoreError
-from modelyard.files import folder_written_whole, is_sealed, seal, sha256_of_json
+from modelyard.files import folder_written_whole, sha256_of_json
+from modelyard.seals import is_sealed, seal
 
 GRAPH_FILE = "graph.onnx"
 TRANSLATORS = ("torch", "onnx", "onnxscript", "onnx-ir")

@@ -18,8 +18,10 @@ from modelyard.registry.lineage import last_moves
 from modelyard.registry.versions import Version, model_names, release_folder, versions
 from modelyard.releases.ledger import read_ledger
 from modelyard.releases.pointers import read_pointers
-from modelyard.tracking.runs import training_of, unfinished_steps
-from modelyard.training.job import JOB_FILE, RESULT_FILE
+from modelyard.seals import STEP_FILE
+from modelyard.tracking.runs import steps_of, unfinished_steps
+from modelyard.training.fitted import RESULT_FILE
+from modelyard.training.job import JOB_FILE
 
 Release = tuple[str, int]
 """Model and version."""
@@ -75,22 +77,34 @@ def _pointed(folder: Path, moves: int) -> set[int]:
 
 
 def _steps_of(home: Home, kept: Iterable[Version]) -> Iterator[str]:
-    """The steps that these versions came from."""
-    trained = {folder.name: _trained_by(folder) for folder in home.steps.glob("train-*")}
+    """The steps that these versions came from: as run and tags name them, and what those were made from."""
+    results = [result for result in home.steps.glob(f"*/{RESULT_FILE}") if not _is_recorded(result.parent)]
+    trained = {result.parent.name: _trained_by(result.parent) for result in results}
     for version in kept:
-        yield from (version.tags.get("bundle", ""), version.tags.get("evaluation", ""))
-        yield f"data-{version.tags.get('data_digest', '')[:16]}"
-        if training := training_of(home, version.run_id):
-            yield training
-        else:  # made before runs named their training: every training of the same recipe on the same data
-            made = _recipe(release_folder(home, version))
+        data = home.data_step(version.tags.get("data_digest", "")).name
+        named = {version.tags.get("bundle", ""), version.tags.get("evaluation", ""), data}
+        of_run = steps_of(home, version.run_id)
+        yield from named.union(of_run, *(_made_from(home.steps / name) for name in named if name))
+        if not of_run:  # made before runs named their training: every one of the same recipe on the same data
+            made = _recipe(home, release_folder(home, version))
             yield from (
                 name for name, job in trained.items() if all(made.get(part) == job[part] for part in job)
             )
 
 
+def _is_recorded(folder: Path) -> bool:
+    return (folder / STEP_FILE).exists()
+
+
+def _made_from(folder: Path) -> set[str]:
+    """The names of the steps that a step's folder was made from, as its record tells."""
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        return set(parse_json(read_regular(folder / STEP_FILE, MANIFEST_BYTES))["parents"])
+    return set()
+
+
 def _trained_by(folder: Path) -> dict[str, Any]:
-    """The slices of the recipe that a training had, as far as it tells."""
+    """The slices of the recipe that a training without a record had, as far as it tells."""
     told: dict[str, Any] = {}
     for name in (RESULT_FILE, JOB_FILE):
         with suppress(OSError, ValueError):
@@ -100,9 +114,9 @@ def _trained_by(folder: Path) -> dict[str, Any]:
     return {part: told[part] for part in SLICES if part in told}
 
 
-def _recipe(release: Path) -> dict[str, Any]:
+def _recipe(home: Home, release: Path) -> dict[str, Any]:
     try:
         told = Manifest.from_json(parse_json(read_regular(release / MANIFEST_FILE, MANIFEST_BYTES)))
-        return told.recipe | {"step": f"data-{told.data_digest[:16]}"}
+        return told.recipe | {"step": home.data_step(told.data_digest).name}
     except (OSError, ValueError):
         return {}

@@ -24,7 +24,8 @@ from modelyard.machine.leases import leases_settled
 
 SCRATCH_SECONDS = 86_400.0
 """How old a scratch folder has to be: its writer is gone by then, or touched it meanwhile."""
-KINDS = ("data", "train", "evaluate", "export")
+STEP = re.compile(r"([a-z]+)-[^.]+")
+"""The folder of a step: its name and its key."""
 TRASH = "trash"
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
@@ -123,15 +124,15 @@ def _below(folder: Path) -> list[Path]:
 
 def _steps(home: Home, needs: Needs, before: float) -> Iterator[tuple[str, Path]]:
     for path in _below(home.steps):
-        kind = path.name.partition("-")[0]
-        if kind in KINDS and path.name not in needs.steps and _modified(path) < before:
-            yield f"step {kind}", path
+        name = STEP.fullmatch(path.name)
+        if name and path.name not in needs.steps and _modified(path) < before:
+            yield f"step {name[1]}", path
 
 
 def _checkpoints(home: Home, needs: Needs, before: float) -> Iterator[tuple[str, Path]]:
     """Of a finished training at once: its weights are in its step."""
     for path in sorted(home.checkpoints.glob("[!.]*.safetensors")):
-        step = f"train-{path.stem}"
+        step = path.stem
         if step not in needs.steps and (_modified(path) < before or (home.steps / step).exists()):
             yield "checkpoint", path
 
@@ -148,8 +149,7 @@ def _scratch(home: Home, needs: Needs) -> Iterator[tuple[str, Path]]:
     """What writers that were killed left half done."""
     for path in (*home.steps.glob(".*"), *home.checkpoints.glob(".*"), *home.releases.glob("*/.*")):
         target = path.name[1:].partition(".")[0]
-        names = {target, f"train-{target}"}  # a checkpoint is written beside itself, too
-        if not names & needs.steps and _newest(path) < time.time() - SCRATCH_SECONDS:
+        if target not in needs.steps and _newest(path) < time.time() - SCRATCH_SECONDS:
             yield "scratch", path
 
 

@@ -7,4 +7,7 @@ from modelyard.models.transformer import TransformerConfig
 
 AnyModelConfig = CnnConfig | RnnConfig | TransformerConfig | CustomConfig
 
+IS_TABLE_ROOM = True
+"""A step depends on the members that its slice holds, not on the list (`steps/closure.py`)."""
+
 __all__ = ["AnyModelConfig", "CnnConfig", "CustomConfig", "RnnConfig", "TransformerConfig"]

@@ -19,7 +19,7 @@ import torch
 from pydantic import AfterValidator, Field
 from torch import Tensor, nn
 
-from modelyard.config import Config
+from modelyard.config import Config, Part
 from modelyard.errors import ConfigError
 from modelyard.files import full_path, sha256_of_json
 from modelyard.models import library
@@ -50,7 +50,7 @@ class CustomConfig(Config):
     """
 
     architecture: Literal["custom", "torchvision", "timm"] = "custom"
-    file: str = ""
+    file: Annotated[str, Part.HOW] = ""
     """Absolute path of the Python file; of a library's none."""
     name: str
     """Called as `Name(image_shape, num_classes, **kwargs)`."""

@@ -10,13 +10,14 @@ from modelyard.bundle import MODEL_FILE, Bundle
 from modelyard.data.datasets import Dataset
 from modelyard.data.packed import open_packed
 from modelyard.errors import StoreError
+from modelyard.evaluation.files import TEST_FILE
 from modelyard.evaluation.metrics import NEVER_GIVEN, RECALL, Probabilities, of_classes
-from modelyard.files import is_sealed
 from modelyard.home import Home
 from modelyard.promotion.gates import Facts
 from modelyard.promotion.pairs import Pair
 from modelyard.registry.versions import Version, release_folder
 from modelyard.releases.folders import demand_recorded, read_release
+from modelyard.seals import is_sealed
 from modelyard.terminal.printable import listed
 
 NAN = float("nan")
@@ -63,7 +64,7 @@ def facts(home: Home, version: Version) -> Facts:
 
 def data_folder(home: Home, version: Version) -> Path:
     """The packed data that a version was made from. Raises: StoreError when it is gone."""
-    folder = home.steps / f"data-{version.tags.get('data_digest', '')[:16]}"
+    folder = home.data_step(version.tags.get("data_digest", ""))
     if not folder.is_dir():
         raise StoreError(
             f"the test images of version {version.number} of {version.name} are gone ({folder});"
@@ -98,7 +99,7 @@ def _probabilities(home: Home, version: Version, dataset: Dataset) -> Probabilit
     """
     recorded = home.steps / version.tags.get("evaluation", "none")
     if version.tags.get("data_digest") == dataset.digest and is_sealed(recorded):
-        with np.load(recorded / "test.npz", allow_pickle=False) as test:
+        with np.load(recorded / TEST_FILE, allow_pickle=False) as test:
             return np.asarray(test["probabilities"], np.float64)
     bundle = released(home, version)
     form = bundle.manifest.form

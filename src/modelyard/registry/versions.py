@@ -29,6 +29,7 @@ from modelyard.releases.ledger import Ledger, read_ledger
 from modelyard.samples import tensors as samples
 from modelyard.samples.reading import pixel_contract
 from modelyard.samples.signature import Signature
+from modelyard.seals import STEP_FILE
 from modelyard.tracking.store import open_for_writing, open_store
 
 MOST_EXAMPLE_VALUES = 2**18
@@ -223,7 +224,7 @@ def publish(home: Home, version: Version, bundle: Path) -> None:
     target = release_folder(home, version)
     if not target.exists():
         with folder_written_whole(target) as scratch:
-            shutil.copytree(bundle, scratch, dirs_exist_ok=True)
+            shutil.copytree(bundle, scratch, ignore=shutil.ignore_patterns(STEP_FILE), dirs_exist_ok=True)
 
 
 def release_folder(home: Home, version: Version) -> Path:

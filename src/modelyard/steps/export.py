@@ -1,9 +1,10 @@
-"""The export step: one ONNX file behind the parity gate, in a bundle that says all of itself."""
+"""Body of the export step: one ONNX file behind the parity gate, in a bundle that says all of itself."""
 
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -12,26 +13,26 @@ from typing import Any
 import torch
 from numpy.typing import NDArray
 
-from modelyard.bundle import MODEL_FILE, Manifest, as_json, write_golden, write_manifest
+from modelyard.bundle import ALONE, MODEL_FILE, Manifest, as_json, write_golden, write_manifest
 from modelyard.data.datasets import Dataset
+from modelyard.data.packed import open_packed
 from modelyard.errors import ExportError
-from modelyard.evaluation.board import ALONE
+from modelyard.evaluation.files import EVALUATION_FILE
 from modelyard.export.graphs import graph_name
 from modelyard.export.onnx import DeployedModel, export_onnx, operator_counts
 from modelyard.export.parity import check_parity, raw_blocks, torch_probabilities
-from modelyard.files import folder_written_whole
 from modelyard.home import Home, cache_folder
 from modelyard.inference.doubts import OPPOSITE_BORDERS, opposite_borders
 from modelyard.inference.session import latencies_ms, open_session
+from modelyard.machine.cores import usable_cores
 from modelyard.machine.devices import device_slots
+from modelyard.machine.how import How
 from modelyard.models import CustomConfig
 from modelyard.samples.names import Names
 from modelyard.samples.reading import pixel_contract
 from modelyard.samples.signature import Signature
-from modelyard.steps.evaluation import read_evaluation
-from modelyard.steps.finished import export_is_done
-from modelyard.steps.requests import BuildRequest, code_digest
-from modelyard.steps.training import trained_model
+from modelyard.training.fitted import open_fitted, read_training
+from modelyard.training.slices import ExportSlice
 
 PACKAGES = ("modelyard", "torch", "onnx", "onnxruntime-gpu", "onnxruntime", "numpy", "mlflow", "prefect")
 
@@ -46,53 +47,43 @@ for byte.
 """
 
 
-def export(request: BuildRequest, home: Home) -> Path:
-    """Write the bundle, pass the parity gate, measure latency. Raises: ExportError, ParityError."""
-    folder = request.bundle_folder(home)
-    if export_is_done(request, home):
-        return folder
-    dataset, model, training = trained_model(request, home)
-    evaluation = read_evaluation(request.evaluation_folder(home))
-    deployed = DeployedModel(model, evaluation["temperature"]).eval()
-    examples = next(raw_blocks(dataset.test, EXAMPLES))
-    with folder_written_whole(folder) as scratch:
-        manifest = _manifest(request, dataset, evaluation, training)
-        export_onnx(
-            deployed, dataset.form, scratch / MODEL_FILE, _metadata(manifest), _graph_folder(request, dataset)
-        )
-        if request.recipe.model.architecture == "rnn" and not operator_counts(scratch / MODEL_FILE).get(
-            "LSTM"
-        ):
-            raise ExportError(
-                "the exporter unrolled the LSTM into single steps; use the pinned torch of requirements.lock"
-            )
-        golden = examples[:GOLDEN]
-        write_golden(scratch, manifest.signature.input.name, golden, torch_probabilities(deployed, golden))
-        write_manifest(scratch, manifest)
-        parity = check_parity(scratch, deployed, dataset.test)
-        measured = manifest.metrics | _speed(
-            scratch / MODEL_FILE, deployed, examples, dataset.form.names, home
-        )
-        measured |= {"onnx/max_difference": parity.max_difference}
-        write_manifest(scratch, replace(manifest, metrics=measured))
-    return folder
+def run(slice: ExportSlice, given: Mapping[str, Path], out: Path, how: How) -> dict[str, Any]:
+    """Write the bundle into `out`, pass the parity gate, measure latency.
 
-
-def _graph_folder(request: BuildRequest, dataset: Dataset) -> Path | None:
-    """Where its translated graph is kept; one that is not ours may do anything, so that it is translated each
-    time.
+    Raises: ExportError, ParityError.
     """
-    model = request.recipe.model
-    if isinstance(model, CustomConfig):
+    dataset, fitted = open_packed(given["data"], verify=False), open_fitted(given["train"], how.own_file)
+    evaluation = json.loads((given["evaluate"] / EVALUATION_FILE).read_text())
+    deployed = DeployedModel(fitted.network, evaluation["temperature"]).eval()
+    examples = next(raw_blocks(dataset.test, EXAMPLES))
+    manifest = _manifest(slice, dataset, evaluation, read_training(given["train"]))
+    kept = _graph_folder(slice, dataset, how.code)
+    export_onnx(deployed, dataset.form, out / MODEL_FILE, _metadata(manifest), kept)
+    if slice.model.architecture == "rnn" and not operator_counts(out / MODEL_FILE).get("LSTM"):
+        raise ExportError(
+            "the exporter unrolled the LSTM into single steps; use the pinned torch of requirements.lock"
+        )
+    golden = examples[:GOLDEN]
+    write_golden(out, manifest.signature.input.name, golden, torch_probabilities(deployed, golden))
+    write_manifest(out, manifest)
+    parity = check_parity(out, deployed, dataset.test)
+    measured = manifest.metrics | _speed(out / MODEL_FILE, deployed, examples, how.home, dataset.form.names)
+    write_manifest(out, replace(manifest, metrics=measured | {"onnx/max_difference": parity.max_difference}))
+    return {"device": "cpu", "processes": 1, "cores": usable_cores()}
+
+
+def _graph_folder(slice: ExportSlice, dataset: Dataset, code: str) -> Path | None:
+    """Where its translated graph is kept; one that is not ours may do anything, so that it is translated each
+    time. `code`: digest of what translates it.
+    """
+    if isinstance(slice.model, CustomConfig):
         return None
-    code = code_digest("models", "export", "data/batches.py")
-    return cache_folder() / graph_name(
-        model.model_dump(mode="json"), dataset.form.chw, len(dataset.classes), code
-    )
+    shape = slice.model.model_dump(mode="json"), dataset.form.chw, len(dataset.classes)
+    return cache_folder() / graph_name(*shape, code)
 
 
 def _speed(
-    model: Path, deployed: DeployedModel, raw: NDArray[Any], names: Names, home: Home
+    model: Path, deployed: DeployedModel, raw: NDArray[Any], home: Home, names: Names
 ) -> dict[str, float]:
     """Latency of onnxruntime and of torch eager on the same samples, batch 1 and as many as there are.
 
@@ -125,20 +116,20 @@ def _eager(deployed: DeployedModel, raw: torch.Tensor, threads: int) -> object:
 
 
 def _manifest(
-    request: BuildRequest, dataset: Dataset, evaluation: dict[str, Any], training: dict[str, Any]
+    slice: ExportSlice, dataset: Dataset, evaluation: dict[str, Any], training: dict[str, Any]
 ) -> Manifest:
     seconds = training["seconds"]
     few = dataset.form.encoding.raw(dataset.train.few)
     borders = {OPPOSITE_BORDERS: opposite_borders(few, dataset.reading.ground)}
     size = {f"model/{name}": float(value) for name, value in training["size"].items()}
     return Manifest(
-        model_name=request.dataset,
-        architecture=request.recipe.model.architecture,
+        model_name=slice.dataset,
+        architecture=slice.model.architecture,
         classes=dataset.classes,
         signature=Signature.of_classifier(dataset.form, len(dataset.classes)),
         temperature=evaluation["temperature"],
         data_digest=dataset.digest,
-        recipe=request.recipe.recorded() | {"seed": request.seed},
+        recipe=slice.recipe(),
         metrics=evaluation["metrics"]
         | size
         | borders

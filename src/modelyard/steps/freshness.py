@@ -137,7 +137,7 @@ f"{folder.name}", manifest.classes, manifest.form, manifest.data_digest,
 def _profile_of_release(home: Home, manifest: Manifest) -> Profile | None:
     """Kept since the training, or made of its data where those are still there."""
     kept = read_profile(home, manifest.data_digest)
-    folder = home.steps / f"data-{manifest.data_digest[:16]}"
+    folder = home.data_step(manifest.data_digest)
     if kept is not None or not folder.is_dir():
         return kept
     try:

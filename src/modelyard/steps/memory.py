@@ -14,9 +14,9 @@ from modelyard.home import Home
 from modelyard.machine.memory import available_bytes
 from modelyard.models.blank import blank_inputs
 from modelyard.samples import Form
-from modelyard.steps.finished import training_is_done
+from modelyard.steps.nodes import nodes, training_job
 from modelyard.steps.requests import BuildRequest
-from modelyard.steps.training import training_job
+from modelyard.steps.run import waiting
 from modelyard.training.config import batch_size_for
 from modelyard.training.precision import resolve_device
 from modelyard.training.trial import Cost, measure
@@ -29,7 +29,7 @@ CLEAR_SHARE = 0.4
 
 def check_memory(request: BuildRequest, home: Home, cost: Cost | None = None) -> None:
     """Raises: DataError when the training will not fit; `cost` is what was measured of it already."""
-    if training_is_done(request, home):
+    if not any(node.step.is_exclusive for node in waiting(nodes(request), home)):
         return
     dataset, available = open_packed(home.steps / request.data_step, verify=False), available_bytes()
     needed = cost.memory if cost else _reckoned(request, dataset)

@@ -46,7 +46,7 @@ def prepare(  # noqa: PLR0913 - what a request says of its data
     for note in loaded.origin.get("notes", []):
         current_progress.get().say(f"NOTE: {note}")
     make_splits(loaded, data)
-    folder = home.steps / f"data-{loaded.digest[:16]}"
+    folder = home.data_step(loaded.digest)
     kept_profile(home, pack(loaded, folder))
     chosen = model_name(home, dataset, loaded, name, claim=claim)
     return {"data_step": folder.name, "data_digest": loaded.digest, "dataset": chosen}

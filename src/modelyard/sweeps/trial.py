@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 
-from modelyard import steps
 from modelyard.errors import ModelyardError
 from modelyard.home import Home
+from modelyard.machine.how import OnEpoch
 from modelyard.progress import EpochReport
+from modelyard.steps.nodes import how_of, train_node
+from modelyard.steps.preparation import with_first_weights
 from modelyard.steps.requests import BuildRequest
+from modelyard.steps.run import run_step
 from modelyard.sweeps.request import SweepRequest
 from modelyard.sweeps.search import open_study, suggest
 from modelyard.sweeps.summary import TrialResult
 from modelyard.tracking import runs
-from modelyard.training.job import SPINS, read_history
+from modelyard.training.fitted import read_history
+from modelyard.training.job import SPINS
 from modelyard.training.state import kept_epoch
-
-OnEpoch = Callable[[EpochReport], None]
 
 
 class GivenUpError(Exception):
@@ -55,7 +56,7 @@ def train_one(
     }
     name = f"{sweep.name}-{build.label}-{build.seed}"
     run_id = runs.start_run(
-        home, f"sweep-{sweep.name}-{build.training_key}", name=name, params=params, tags=tags
+        home, f"sweep-{sweep.name}-{train_node(build).key}", name=name, params=params, tags=tags
     )
     seen: list[EpochReport] = []
 
@@ -64,7 +65,7 @@ def train_one(
         on_epoch(epoch)
 
     try:
-        folder = steps.run_training(build, home, heard)
+        folder = run_step(train_node(build), how_of(build, home, heard))
     except GivenUpError as given_up:
         runs.log_epochs(home, run_id, seen)
         runs.finish_trial(home, run_id, _metrics(seen), pruned=str(given_up))
@@ -123,7 +124,7 @@ def search_one(build: BuildRequest, sweep: SweepRequest, number: int) -> list[Tr
     for seed in sweep.seeds:
         listen: OnEpoch = ask_whether_to_go_on if seed == sweep.seeds[0] else _silent
         try:
-            started = steps.with_first_weights(recipe, Home.current().steps / build.data_step)
+            started = with_first_weights(recipe, Home.current().steps / build.data_step)
             wanted = build.model_copy(update={"recipe": started, "seed": seed})
             results.append(train_one(wanted, sweep, assignments, listen))
         except ModelyardError as error:

@@ -21,6 +21,8 @@ from modelyard.tracking.runs import PROCESS_TAG
 from modelyard.tracking.store import open_store
 
 SCRATCH = re.compile(r"\..+\.[a-z0-9_]{8}")
+BODIES = "modelyard.steps."
+"""Modules that run as a process of their own (`modelyard.machine.child`)."""
 TEMPORARY = re.compile(r"\..+\.(\d+)(?:-[0-9a-f]{8})?\.tmp")
 NOTE = "its process was killed; the same command goes on from the last checkpoint"
 
@@ -41,7 +43,9 @@ def _end_orphans(home: Home) -> Iterator[str]:
     for process in psutil.process_iter():
         with suppress(psutil.Error, OSError):
             command = process.cmdline()
-            if "modelyard.training" not in command or not command[-1].startswith(str(home.steps)):
+            if not any(word.startswith(BODIES) for word in command):
+                continue
+            if not command[-1].startswith(str(home.steps)):
                 continue
             if is_gone(process.environ().get(PARENT_VARIABLE, ""), home):
                 if sys.platform != "win32" and os.getpgid(process.pid) == process.pid:

@@ -25,12 +25,9 @@ from modelyard.terminal.printable import in_markdown
 from modelyard.tracking.store import open_for_writing, open_store
 
 logger = logging.getLogger(__name__)
-KEY_TAG, GROUP_TAG, PROCESS_TAG, TRAINING_TAG = (
-    "modelyard.key",
-    "pipeline_run",
-    "modelyard.process",
-    "modelyard.training",
-)
+KEY_TAG, GROUP_TAG, PROCESS_TAG = "modelyard.key", "pipeline_run", "modelyard.process"
+STEPS_TAG, TRAINING_TAG = "modelyard.steps", "modelyard.training"
+"""The folders below `steps/` that a run reads or makes; of runs made before that tag, its training alone."""
 NOTE_TAG = "mlflow.note.content"
 """What MLflow's page shows as the run's description; it renders Markdown."""
 RunFields = dict[str, Any]
@@ -202,14 +199,18 @@ def newest_group(home: Home) -> list[str]:
     return [run.info.run_id for run in newest if groups and run.data.tags.get(GROUP_TAG) == groups[0]]
 
 
-def training_of(home: Home, run_id: str) -> str | None:
-    """The training step that a run names; None for a run that is gone or from before they did."""
+def steps_of(home: Home, run_id: str) -> set[str]:
+    """The steps that a run names; empty for a run that is gone or from before they did."""
     client, _ = open_store(home)
     try:
-        tag: str | None = client.get_run(run_id).data.tags.get(TRAINING_TAG)
+        return _named_steps(client.get_run(run_id))
     except MlflowException:
-        return None
-    return tag
+        return set()
+
+
+def _named_steps(run: Run) -> set[str]:
+    tags: dict[str, str] = run.data.tags
+    return set(tags.get(STEPS_TAG, tags.get(TRAINING_TAG, "")).split())
 
 
 def unfinished_steps(home: Home) -> set[str]:
@@ -221,9 +222,6 @@ def unfinished_steps(home: Home) -> set[str]:
         page = client.search_runs(
             [experiment], "attributes.status = 'RUNNING'", max_results=1000, page_token=token or None
         )
-        for tags in (run.data.tags for run in page):
-            key = tags.get(KEY_TAG, "")
-            steps |= {f"evaluate-{key}", f"export-{key}", tags.get(TRAINING_TAG, "")}
-            steps.add(f"data-{tags.get('modelyard.data_digest', '')[:16]}")
+        steps |= {name for run in page for name in _named_steps(run)}
         token = page.token
     return steps

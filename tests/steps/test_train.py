@@ -14,9 +14,9 @@ import pytest
 from modelyard.data.splits import DataConfig
 from modelyard.errors import ConfigError
 from modelyard.models import CnnConfig
-from modelyard.training import job
+from modelyard.steps import train
 from modelyard.training.config import TrainingConfig
-from modelyard.training.job import JOB_FILE, TrainJob, answers, serve_job
+from modelyard.training.job import JOB_FILE, TrainJob, answers
 
 ROOT = Path(__file__).parents[2]
 
@@ -61,9 +61,9 @@ def test_whatever_ends_a_training_is_one_line(
         checkpoint="",
     )
     (tmp_path / JOB_FILE).write_text(made.model_dump_json())
-    monkeypatch.setattr(job, "run_job", fail)
+    monkeypatch.setattr(train, "run_job", fail)
     with contextlib.suppress(ValueError):
-        assert serve_job(tmp_path) == 2
+        assert train.serve(tmp_path) == 2
     assert json.loads(output.readouterr().out) == {"error": told}
 
 

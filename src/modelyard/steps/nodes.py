@@ -1,0 +1,77 @@
+"""The steps of a build, from the data to the bundle. A new step is one entry here and a body."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from modelyard.home import Home
+from modelyard.machine.how import How, OnEpoch, silent
+from modelyard.models import CustomConfig
+from modelyard.steps.requests import BuildRequest
+from modelyard.steps.step import Node, Package, Step
+from modelyard.training.job import TrainJob
+from modelyard.training.slices import EvaluateSlice, ExportSlice, TrainSlice
+
+DATA = Step("data", "preparation")
+TRAIN = Step("train", "training", "modelyard.steps.train", (Package("torch", parts=2),), is_exclusive=True)
+EVALUATE = Step("evaluate", "evaluation", "modelyard.steps.evaluate")
+RUNTIMES = "torch", "onnx", "onnxscript"
+EXPORT = Step(
+    "export",
+    "export and parity",
+    "modelyard.steps.export",
+    (*map(Package, RUNTIMES), Package("onnxruntime", other="onnxruntime-gpu")),
+)
+
+
+def nodes(request: BuildRequest) -> tuple[Node, ...]:
+    """All steps of a build; each comes after those it is made from."""
+    data = data_node(request)
+    train = TRAIN.node(_train_slice(request), (data,))
+    evaluate = EVALUATE.node(EvaluateSlice(data=request.recipe.data), (data, train))
+    bundle = ExportSlice(dataset=request.dataset, **dict(_train_slice(request)))
+    return data, train, evaluate, EXPORT.node(bundle, (data, train, evaluate))
+
+
+def data_node(request: BuildRequest) -> Node:
+    """The prepared data, named by their content: `prepare` made them before the request was known."""
+    slice = EvaluateSlice(data=request.recipe.data)
+    return Node(DATA, slice, (), request.data_digest[:16], content=request.data_digest)
+
+
+def train_node(request: BuildRequest) -> Node:
+    """The training that the bundle comes from."""
+    return TRAIN.node(_train_slice(request), (data_node(request),))
+
+
+def evaluate_node(request: BuildRequest) -> Node:
+    """Its evaluation."""
+    return nodes(request)[-2]
+
+
+def export_node(request: BuildRequest) -> Node:
+    """The bundle."""
+    return nodes(request)[-1]
+
+
+def _train_slice(request: BuildRequest) -> TrainSlice:
+    recipe = request.recipe
+    return TrainSlice(data=recipe.data, model=recipe.model, training=recipe.training, seed=request.seed)
+
+
+def how_of(request: BuildRequest, home: Home, on_epoch: OnEpoch = silent) -> How:
+    """What of a request decides how its steps are done."""
+    model = request.recipe.model
+    own_file = model.file if isinstance(model, CustomConfig) else ""
+    return How(
+        home, request.label, request.device, request.cores, request.in_process, own_file, on_epoch=on_epoch
+    )
+
+
+def training_job(request: BuildRequest, home: Home, checkpoint: Path) -> TrainJob:
+    """What a process is asked that makes a request's weights."""
+    slice, data = _train_slice(request), data_node(request).folder(home)
+    return TrainJob(
+        **dict(slice), data_folder=str(data), device=request.device, checkpoint=str(checkpoint),
+        cores=request.cores,
+    )  # fmt: skip

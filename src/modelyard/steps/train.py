@@ -1,0 +1,105 @@
+"""Body of the training step. `python -m modelyard.steps.train OUT`: the job in OUT/job.json, as a child."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from modelyard.data.packed import open_packed
+from modelyard.data.splits import make_splits
+from modelyard.errors import ModelyardError, TrainingError
+from modelyard.machine.bound import bind_to_parent
+from modelyard.machine.child import run_in_child
+from modelyard.machine.cores import usable_cores
+from modelyard.machine.how import How, OnEpoch
+from modelyard.progress import EpochReport, current_progress
+from modelyard.terminal.printable import shortened
+from modelyard.training.config import num_epochs
+from modelyard.training.fitted import RESULT_FILE
+from modelyard.training.job import JOB_FILE, SPINS, TrainJob, answers, run_job
+from modelyard.training.slices import TrainSlice
+
+
+def run(slice: TrainSlice, given: Mapping[str, Path], out: Path, how: How) -> dict[str, Any]:
+    """Train, or go on from the checkpoint: weights, `model.json` and `training.json` in `out`.
+
+    Gives on what it was made. Raises: TrainingError, and what a wrong input raises.
+    """
+    _say_added_epochs(slice, given["data"], how.label)
+    job = job_of(slice, given["data"], how)
+    if how.in_process:
+        run_job(job, out, how.on_epoch)
+    else:
+        train_in_child(job, out, how.on_epoch)
+    told = json.loads((out / RESULT_FILE).read_text())
+    return {
+        "device": told["device"], "precision": told["precision"], "processes": 1,
+        "cores": how.cores or usable_cores(),
+    }  # fmt: skip
+
+
+def job_of(slice: TrainSlice, data: Path, how: How) -> TrainJob:
+    """What a process is asked that makes these weights."""
+    return TrainJob(
+        **dict(slice), data_folder=str(data), device=how.device, checkpoint=how.checkpoint, cores=how.cores,
+        code=how.code,
+    )  # fmt: skip
+
+
+def _say_added_epochs(slice: TrainSlice, data: Path, label: str) -> None:
+    """Few images: tell that `min_steps` makes more epochs than were asked for."""
+    training = slice.training
+    images = len(make_splits(open_packed(data, verify=False), slice.data).train)
+    images = min(images, training.max_train_images or images)
+    if (epochs := num_epochs(training, images)) > training.epochs:
+        told = (
+            f"NOTE: {label}: {images} training images: {epochs} epochs instead of {training.epochs}, so that"
+        )
+        remedy = f"(--set training.min_steps=0 keeps {training.epochs})"
+        current_progress.get().say(f"{told} {training.min_steps} steps are reached {remedy}")
+
+
+def train_in_child(job: TrainJob, out: Path, on_epoch: OnEpoch) -> None:
+    """`run_job` in a process group of its own, which ends with this call whatever happens."""
+    (out / JOB_FILE).write_text(job.model_dump_json())
+    spins = {"GOMP_SPINCOUNT": SPINS}
+    run_in_child("modelyard.steps.train", out, lambda told: on_epoch(EpochReport(**told)), spins)
+
+
+def serve(out: Path) -> int:
+    """In the child: a JSON line on stdout for each epoch and for an error; gives the exit code."""
+    with answers() as stream:
+        try:
+            job = TrainJob.model_validate_json((out / JOB_FILE).read_bytes())
+            _demand_code(job)
+            run_job(job, out, lambda report: print(json.dumps(asdict(report)), file=stream, flush=True))
+        except Exception as error:
+            told = str(error) if isinstance(error, ModelyardError) else f"{type(error).__name__}: {error}"
+            print(json.dumps({"error": shortened(" ".join(told.split()))}), file=stream, flush=True)
+            if not isinstance(error, ModelyardError):
+                raise
+            return error.exit_code
+    return 0
+
+
+def _demand_code(job: TrainJob) -> None:
+    """Raises: TrainingError where this process would run other code than it is asked to."""
+    from modelyard.steps.closure import CHANGED, code_digest, members_of  # only a child asks
+
+    if job.code and job.code != code_digest("modelyard.steps.train", members_of(job)):
+        raise TrainingError(CHANGED)
+
+
+def main() -> int:
+    """End with the parent, which may be gone already; then the job."""
+    bind_to_parent(signal.SIGKILL)
+    return serve(Path(sys.argv[1]))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

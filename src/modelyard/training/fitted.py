@@ -1,0 +1,99 @@
+"""What a stage that makes weights leaves, and all that evaluation and export take. N images, K classes."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Protocol, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from modelyard.config import Config
+from modelyard.data.datasets import Split
+from modelyard.evaluation.predict import predict_logits
+from modelyard.files import write_json
+from modelyard.models import AnyModelConfig
+from modelyard.models.size import ModelSize, measure_size
+from modelyard.progress import EpochReport
+from modelyard.samples import Form
+
+BUILD_FILE, WEIGHTS_FILE, RESULT_FILE = "model.json", "weights.safetensors", "training.json"
+
+
+class Fitted(Protocol):
+    """A fitted model, whatever computes it."""
+
+    def logits(self, split: Split) -> NDArray[np.float32]:
+        """[N, K], on the CPU, before any temperature."""
+
+    def size(self) -> ModelSize:
+        """What it costs."""
+
+
+class Build(Config):
+    """What builds the network that a folder's weights fit."""
+
+    model: Annotated[AnyModelConfig, Field(discriminator="architecture")]
+    form: Form
+    classes: tuple[str, ...]
+
+    def network(self) -> nn.Module:
+        """Untrained. Raises: ConfigError where it is not ours and fails."""
+        return self.model.build(self.form, len(self.classes))
+
+
+@dataclass(frozen=True, slots=True)
+class TorchFitted:
+    """A torch network in evaluation mode."""
+
+    network: nn.Module
+    build: Build
+
+    def logits(self, split: Split) -> NDArray[np.float32]:
+        """[N, K], on the CPU, before any temperature."""
+        return predict_logits(self.network, split, torch.device("cpu")).numpy()
+
+    def size(self) -> ModelSize:
+        """What a forward pass of one sample costs."""
+        return measure_size(self.network, self.build.form)
+
+    def save(self, folder: Path) -> None:
+        """Weights and what builds the network that they fit."""
+        weights = {
+            name: value.cpu().contiguous().clone() for name, value in self.network.state_dict().items()
+        }
+        save_file(weights, folder / WEIGHTS_FILE)
+        write_json(folder / BUILD_FILE, self.build.model_dump(mode="json"))
+
+    @classmethod
+    def open(cls, folder: Path, own_file: str = "") -> Self:
+        """As `save` left it; `own_file` is where the user's own module lies now, if it is one."""
+        build = Build.model_validate_json((folder / BUILD_FILE).read_bytes())
+        if own_file:
+            moved = build.model.model_copy(update={"file": own_file})
+            build = build.model_copy(update={"model": moved})
+        network = build.network()
+        network.load_state_dict(load_file(folder / WEIGHTS_FILE))
+        return cls(network.eval(), build)
+
+
+def open_fitted(folder: Path, own_file: str = "") -> TorchFitted:
+    """The model whose weights lie in `folder`."""
+    return TorchFitted.open(folder, own_file)
+
+
+def read_training(folder: Path) -> dict[str, Any]:
+    """What a finished training tells of itself: `training.json`."""
+    record: dict[str, Any] = json.loads((folder / RESULT_FILE).read_text())
+    return record
+
+
+def read_history(folder: Path) -> list[EpochReport]:
+    """The epochs of a finished training."""
+    return [EpochReport(**report) for report in read_training(folder)["history"]]
