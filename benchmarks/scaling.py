@@ -85,16 +85,15 @@ def data_rows(options: argparse.Namespace) -> Iterator[Row]:
         recipe = recipe.override([f"training.max_train_images={count}"])
         splits = make_splits(dataset, recipe.data)
         torch.manual_seed(0)
-        result = train(
-            recipe.model.build(dataset.form, 10), splits, recipe.training, seed=0, placement=Single(CPU)
-        )
+        model = recipe.model.build(dataset.form, 10)
+        result = train(model, splits, recipe.training, seed=0, placement=Single(CPU))
         right = predict_logits(result.model, splits.test, CPU).argmax(1).numpy() == splits.test.labels_N
         first = result.history[0].seconds
         yield (
-            result.train_images,
+            result.train_samples,
             len(result.history),
             result.seconds,
-            1000 * first / result.train_images,
+            1000 * first / result.train_samples,
             100 * right.mean(),
         )
 

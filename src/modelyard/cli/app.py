@@ -117,7 +117,7 @@ def run(
     ] = None,
     labels: LabelsOption = 0,
     seed: Annotated[int, typer.Option(min=0, help="Weights, order and augmentation follow from it.")] = 0,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     skip_unreadable: SkipOption = False,
     name: Annotated[
         str, typer.Option(help="The model's. Default: the data set's, or what the path is called.")

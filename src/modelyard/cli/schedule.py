@@ -65,7 +65,7 @@ def schedule_add(
     assignments: Annotated[list[str] | None, typer.Option("--set", help="Change a recipe value.")] = None,
     labels: LabelsOption = 0,
     seed: Annotated[int, typer.Option(min=0)] = 0,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     skip_unreadable: SkipOption = False,
     pool: Annotated[
         str, typer.Option(help="Prefect work pool; another one sends the runs elsewhere.")
@@ -112,7 +112,7 @@ def schedule_change(
         list[str] | None, typer.Option("--set", help="Instead of all that was set.")
     ] = None,
     labels: Annotated[int | None, typer.Option(min=0, help="As in `run`; 0: on all.")] = None,
-    device: Annotated[str | None, typer.Option(help="auto, cpu or cuda.")] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")] = None,
     pool: Annotated[str, typer.Option(help="Prefect work pool.")] = "",
 ) -> None:
     """Give a schedule other times, words or another pool. What is not named stays, and its history does."""

@@ -42,7 +42,7 @@ def sweep(
         int | None, typer.Option(min=1, help="Trainings beside each other. Default: the usable cores.")
     ] = None,
     address: Annotated[str, typer.Option(help="Of an existing Dask or Ray cluster.")] = "",
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     compare: Annotated[
         bool, typer.Option("--compare", help="Then compare the best of each, as `run` does.")
     ] = False,

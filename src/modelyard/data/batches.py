@@ -45,33 +45,33 @@ class Feed:
         self._split, self._device = split, device
         self.labels_N = torch.tensor(split.labels_N, device=device)
         is_resident = split.nbytes < free_bytes(device) * RESIDENT_SHARE if resident is None else resident
-        self._held = torch.from_numpy(split.in_memory).to(device) if is_resident else None
+        self._samples_N = torch.from_numpy(split.in_memory).to(device) if is_resident else None
 
     def __len__(self) -> int:
         return len(self.labels_N)
 
     def batches(self, rows: Sequence[Tensor]) -> Iterator[Batch]:
         """A batch for each int64 tensor of row numbers [B] (on the CPU), in that order."""
-        if self._held is None:
+        if self._samples_N is None:
             return self._ahead(rows)
         # one copy to the device for all of them: each copy would wait for the steps before it
         placed = torch.split(torch.cat(list(rows)).to(self._device), [len(rows_B) for rows_B in rows])
-        return (self._resident(*pair, self._held) for pair in zip(rows, placed, strict=True))
+        return (self._resident(*pair, self._samples_N) for pair in zip(rows, placed, strict=True))
 
     def in_order(self, most: int = 512) -> Iterator[Batch]:
         """All rows, at most `most` at once: fewer where images are large."""
         size = evaluated_rows(self._split.form, most)
         for start in range(0, len(self), size):
             part = slice(start, start + size)
-            inputs = (
+            samples_B = (
                 torch.from_numpy(self._split.gather(part)).to(self._device)
-                if self._held is None
-                else self._held[part]
+                if self._samples_N is None
+                else self._samples_N[part]
             )
-            yield Batch(torch.arange(start, start + len(inputs)), (inputs,), self.labels_N[part])
+            yield Batch(torch.arange(start, start + len(samples_B)), (samples_B,), self.labels_N[part])
 
-    def _resident(self, rows_B: Tensor, placed_B: Tensor, samples: Tensor) -> Batch:
-        return Batch(rows_B, (samples[placed_B],), self.labels_N[placed_B])
+    def _resident(self, rows_B: Tensor, placed_B: Tensor, samples_N: Tensor) -> Batch:
+        return Batch(rows_B, (samples_N[placed_B],), self.labels_N[placed_B])
 
     def _read(self, rows_B: Tensor) -> Batch:
         samples_B = torch.from_numpy(self._split.gather(rows_B.numpy())).to(self._device)

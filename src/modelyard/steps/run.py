@@ -98,7 +98,7 @@ def _turn(node: Node, how: How) -> Iterator[None]:
     if not node.step.is_exclusive:
         yield
         return
-    with device_slots(how.home, resolve_device(how.device).type, how.cores):
+    with device_slots(how.home, str(resolve_device(how.device)), how.cores):
         if not how.in_process:
             import_ahead()
         yield

@@ -69,7 +69,7 @@ def run_job(job: TrainJob, out: Path, on_epoch: OnEpoch) -> None:
         "history": [asdict(report) for report in result.history], "precision": result.precision,
         "best_epoch": result.best_epoch, "device": device.type, "card": card(device), "size": asdict(size),
         "model": job.model.model_dump(mode="json"), "training": job.training.model_dump(mode="json"),
-        "image_shape": dataset.form.chw, "train_images": result.train_images,
+        "image_shape": dataset.form.chw, "train_images": result.train_samples,
         "seconds": result.seconds, "checkpoint_seconds": result.checkpoint_seconds,
     }  # fmt: skip
     write_json(out / RESULT_FILE, record)

@@ -42,7 +42,7 @@ class TrainResult:
     history: list[EpochReport] = field(default_factory=list)
     precision: str = "fp32"
     best_epoch: int = 0
-    train_images: int = 0
+    train_samples: int = 0
     seconds: float = 0.0
     """Of all epochs and what came before them, over all processes that took part."""
     checkpoint_seconds: float = 0.0

@@ -27,9 +27,9 @@ class Classification(OneCall):
 
     def views(self, batch: Batch, moment: Moment) -> Batch:
         """uint8 images -> augmented float32 images in 0..1."""
-        (images_BCHW,) = batch.inputs
-        changed_BCHW = augment(images_BCHW, self.augment, moment.draw)
-        return replace(batch, inputs=(changed_BCHW.contiguous(memory_format=torch.channels_last),))
+        (samples_B,) = batch.inputs
+        changed_B = augment(samples_B, self.augment, moment.draw)
+        return replace(batch, inputs=(changed_B.contiguous(memory_format=torch.channels_last),))
 
     def counts(self, batch: Batch) -> Tensor:
         """Each image counts one, whatever its class weighs."""
