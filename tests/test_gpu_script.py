@@ -11,7 +11,9 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
+from benchmarks.gpu import memory
 from benchmarks.gpu.__main__ import PARTS, main, table
 from benchmarks.gpu.card import why_not
 from benchmarks.gpu.part import Bench, Outcome, Part, apart, ended, run_part
@@ -122,3 +124,23 @@ def test_parts_are_dropped_when_the_seconds_of_the_script_are_over(
     assert main() == 0
     assert {part["state"] for part in json.loads((tmp_path / "gpu.json").read_text())["parts"]} == {"dropped"}
     assert "the 0 s of the whole script were over" in capsys.readouterr().out
+
+
+def test_memory_that_comes_free_later_is_held_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The holder before was killed, and the driver gives its memory back a moment after."""
+    free, asked, room = [1 << 28], [0], 1 << 29
+
+    def mem_get_info() -> tuple[int, int]:
+        asked[0] += 1
+        free[0] += 5 << 30 if asked[0] == 6 else 0
+        return free[0], 8 << 30
+
+    def empty(size: int, **named: object) -> int:
+        free[0] -= size
+        return size
+
+    monkeypatch.setattr(memory, "SETTLED_S", 0.3)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", mem_get_info)
+    monkeypatch.setattr(torch, "empty", empty)
+    list(memory.fill(room))
+    assert 0 <= free[0] - room <= 1 << 26

@@ -16,6 +16,8 @@ from benchmarks.gpu.trainings import Training, recipe_of
 
 LITTLE, NOTHING = 2e9, 1e8
 """Bytes left free: enough for small batches beside CUDA's own half gigabyte, not enough for CUDA."""
+SETTLED_S = 2.0
+"""How long nothing more must come free: the driver frees what a killed process held some time later."""
 
 
 def full(bench: Bench) -> None:
@@ -73,9 +75,18 @@ def held(bench: Bench, room: float) -> Iterator[None]:
 
 
 def _hold(room: float, sign: Path) -> None:
-    blocks = []
-    for block in (1 << 30, 1 << 26):
-        while torch.cuda.mem_get_info()[0] > room + block:
-            blocks.append(torch.empty(block, dtype=torch.uint8, device="cuda"))
+    blocks = list(fill(room))
     sign.touch()
     time.sleep(600)
+    del blocks
+
+
+def fill(room: float) -> Iterator[torch.Tensor]:
+    """Take the GPU's memory but `room` bytes, and what comes free within the next seconds."""
+    until = time.monotonic() + SETTLED_S
+    while time.monotonic() < until:
+        for block in (1 << 30, 1 << 26):
+            while torch.cuda.mem_get_info()[0] > room + block:
+                yield torch.empty(block, dtype=torch.uint8, device="cuda")
+                until = time.monotonic() + SETTLED_S
+        time.sleep(0.05)
