@@ -116,8 +116,8 @@ def run(
         typer.Option(
             "--architecture",
             "-a",
-            help="cnn, rnn, transformer, lenet, lstm, vit, file.py:Class, torchvision:NAME or "
-            "timm:NAME; repeatable.",
+            help="cnn, rnn, transformer, another of ours (a wrong name lists all), file.py:Class, "
+            "torchvision:NAME or timm:NAME; repeatable.",
         ),
     ] = None,
     preset: Annotated[str, typer.Option(help=PRESETS_HELP)] = "standard",
