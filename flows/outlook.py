@@ -18,7 +18,8 @@ from prefect.client.schemas.sorting import FlowRunSort
 from prefect.exceptions import ObjectNotFound
 
 from flows.guard import why_refused, wrong_parameters
-from flows.schedule import deployments, find, next_dates, zone_of
+from flows.schedule import deployments, find
+from flows.times import next_dates, zone_of
 from modelyard.home import Home
 from modelyard.operations.work_pool import POOL
 

@@ -21,6 +21,7 @@ from modelyard.files import (
     read_regular,
     write_atomically,
 )  # fmt: skip
+from modelyard.seals import is_sealed, seal
 from modelyard.training.checkpoint import load_checkpoint, save_checkpoint
 
 
@@ -29,7 +30,6 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A tmpfs of 64 KiB; only root may mount one."""
     disk = tmp_path / "disk"
     disk.mkdir()
-from modelyard.seals import is_sealed, seal
     command = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)]
     if subprocess.run(command, capture_output=True, check=False).returncode:
         pytest.skip("this user may not mount a tmpfs")

@@ -39,7 +39,8 @@ from flows.placement import placed
 from flows.processes import _wait_until_ready
 from flows.reconciliation import MAX_ATTEMPTS, PUT_BACK, claim, reconcile
 from flows.refresh import ENTRYPOINT, _cover_missed
-from flows.schedule import NewSchedule, parse_cron
+from flows.schedule import NewSchedule
+from flows.times import next_dates, parse_cron
 from modelyard.cli import schedule as cli_schedule
 from modelyard.errors import ConfigError, StoreError
 from modelyard.home import Home
@@ -129,7 +130,7 @@ def test_a_name_that_prefect_or_a_terminal_refuses_is_refused_first(name: str) -
 
 @pytest.mark.parametrize("cron", ["0 0 29 2 *", "30 2 * * *", "30 2 28 3 *", "@daily", "0 2 * * sun"])
 def test_a_time_that_is_rare_or_that_summer_time_leaves_out_is_taken(cron: str) -> None:
-    assert schedule.next_dates(parse_cron(cron, "Europe/Berlin"))
+    assert next_dates(parse_cron(cron, "Europe/Berlin"))
 
 
 def test_a_schedule_is_listed_and_not_added_twice(client: SyncPrefectClient, nightly: str) -> None:

@@ -80,7 +80,8 @@ def schedule_add(
         raise ConfigError(f"unknown flow {flow!r}: expected compare")
     from flows.ephemeral import is_own
     from flows.placement import placed
-    from flows.schedule import NewSchedule, add, check_names, parse_cron
+    from flows.schedule import NewSchedule, add, check_names
+    from flows.times import parse_cron
     from modelyard.recipes.words import Words
 
     chosen = name or Path(dataset).name
