@@ -35,8 +35,12 @@ def start(job: TrainJob, out: Path) -> subprocess.Popen[str]:
     """The training in its own process, as a run starts it."""
     out.mkdir(exist_ok=True)
     (out / JOB_FILE).write_text(job.model_dump_json())
-    command = [sys.executable, "-m", "modelyard.steps.train", str(out)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    command = [sys.executable, "-m", "modelyard.steps.train", str(out.parent)]
+    process = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
+    print(out, file=process.stdin, flush=True)
+    return process
 
 
 def finish(job: TrainJob, out: Path) -> float:

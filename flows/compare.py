@@ -18,9 +18,11 @@ from modelyard.home import Home
 from modelyard.machine.leases import in_use
 from modelyard.promotion.judging import verdict_table
 from modelyard.recipes.request import CompareRequest
-from modelyard.steps.nodes import export_node, nodes
+from modelyard.steps.nodes import export_node, nodes, train_node
 from modelyard.steps.preparation import build_requests
 from modelyard.steps.requests import BuildRequest
+from modelyard.steps.run import waiting
+from modelyard.steps.train import trainings_to_come
 from modelyard.terminal.printable import in_markdown
 from modelyard.tracking import runs
 
@@ -38,7 +40,8 @@ def _compare(builds: list[BuildRequest]) -> dict[str, Any]:
     look_at_data(builds[0])
     for build_request in builds:
         tasks.check_model(build_request)
-    built = [build(build_request) for build_request in builds]
+    with trainings_to_come(sum(map(_trains, builds)), Home.current()):
+        built = [build(build_request) for build_request in builds]
     rows = [_row(*pair) for pair in zip(builds, built, strict=True)]
     verdict = tasks.promote(builds[0], [result["version"] for result in built])
     tell_refusal(builds[0].dataset, verdict)
@@ -54,6 +57,11 @@ def _compare(builds: list[BuildRequest]) -> dict[str, Any]:
         "dataset": builds[0].dataset, "board": rows, "promoted": verdict.promoted, "why": verdict.why,
         "gates": [judgement.record() for judgement in verdict.judgements],
     }  # fmt: skip
+
+
+def _trains(request: BuildRequest) -> bool:
+    """Whether a process of its own will train."""
+    return not request.in_process and train_node(request) in waiting(nodes(request), Home.current())
 
 
 def prepared_builds(request: CompareRequest) -> list[BuildRequest]:

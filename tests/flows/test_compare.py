@@ -1,4 +1,4 @@
-"""The real command on a real store: killed and gone on with, its training killed; rerun, predict."""
+"""The real command on a real store: killed and gone on with, its training killed; predict."""
 
 from __future__ import annotations
 
@@ -158,15 +158,6 @@ def test_every_architecture_is_recorded_registered_and_released(finished: dict[s
         "per class",
         "size",
     }
-
-
-def test_a_rerun_skips_everything_and_changes_nothing(
-    finished: dict[str, Any], environment: dict[str, str], home: Home
-) -> None:
-    again = subprocess.run(RUN, env=environment, cwd=ROOT, capture_output=True, text=True, check=True)
-    assert again.stderr.count("done before, skipped") == 12
-    assert json.loads(again.stdout)["board"] == finished["result"]["board"]
-    assert len(versions(home, "digits")) == 3
 
 
 @pytest.mark.usefixtures("finished")

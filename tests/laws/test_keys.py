@@ -110,10 +110,13 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
     return Home(tmp_path_factory.mktemp("store"))
 
 
-def test_a_body_runs_no_other_module_of_ours(home: Home, shared_cache: Path) -> None:
+def test_a_body_runs_no_other_module_of_ours(
+    home: Home, shared_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MODELYARD_CACHE", str(shared_cache))
     small = ["training.epochs=1", "training.min_steps=0", "training.max_train_images=64"]
-    recipe = make_recipe("cnn", "smoke").override([*small, "training.precision=fp32"])
-    asked = BuildRequest(recipe=recipe, label="cnn", seed=0, **prepare("digits", home))
+    recipe = make_recipe("rnn", "smoke").override([*small, "training.precision=fp32"])
+    asked = BuildRequest(recipe=recipe, label="rnn", seed=0, **prepare("digits", home))
     folders = {}
     for node in nodes(asked):
         folders[node.step.name] = str(node.folder(home))

@@ -222,5 +222,8 @@ def test_a_child_whose_parent_is_gone_before_it_looks_does_nothing(
     process.wait()
     (tmp_path / JOB_FILE).write_text(job_of(node.slice, tmp_path, How(Home(tmp_path))).model_dump_json())
     command = [sys.executable, "-P", "-m", "modelyard.steps.train", str(tmp_path)]
-    done = subprocess.run(command, env=os.environ | {PARENT_VARIABLE: dead}, capture_output=True, check=False)
+    done = subprocess.run(
+        command, env=os.environ | {PARENT_VARIABLE: dead}, input=f"{tmp_path}\n".encode(),
+        capture_output=True, check=False,
+    )  # fmt: skip
     assert (done.returncode, done.stdout) == (-signal.SIGKILL, b"")

@@ -5,9 +5,11 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from safetensors.torch import load_file
 
 from modelyard.data.datasets import Dataset
@@ -35,15 +37,25 @@ run_job(TrainJob.model_validate_json(sys.argv[1]), Path(sys.argv[2]), lambda _: 
 """
 
 
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Another number of threads would add in another order."""
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.mark.fault("a training is killed in a step", how="SIGKILL of its process within its third epoch")
-def test_a_killed_training_goes_on_to_the_same_weights(digits: Dataset, store: Path) -> None:
+def test_a_killed_training_goes_on_to_the_same_weights(
+    digits: Dataset, store: Path, one_thread: None
+) -> None:
     recipe = make_recipe("cnn", "tiny")
     changes = ["epochs=4", "min_steps=0", "max_train_images=400", "batch_size=32", "precision=fp32"]
     folders = {name: store / name for name in ("whole", "cut")}
     jobs = {
         name: TrainJob(
             data_folder=str(pack(digits, store / "data").folder), data=recipe.data, model=recipe.model,
-            training=recipe.training.override(changes), seed=3, device="cpu",
+            training=recipe.training.override(changes), seed=3, device="cpu", cores=1,
             checkpoint=str(folder / "checkpoint"),
         )
         for name, folder in folders.items()

@@ -1,4 +1,6 @@
-"""Body of the training step. `python -m modelyard.steps.train OUT`: the job in OUT/job.json, as a child."""
+"""Body of the training step. `python -m modelyard.steps.train STEPS` does the job in the folder below STEPS
+that its stdin names.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +8,7 @@ import json
 import signal
 import sys
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,8 +16,9 @@ from typing import Any
 from modelyard.data.packed import open_packed
 from modelyard.data.splits import make_splits
 from modelyard.errors import ModelyardError, TrainingError
+from modelyard.home import Home
 from modelyard.machine.bound import bind_to_parent
-from modelyard.machine.child import run_in_child
+from modelyard.machine.child import Child, children_to_come, run_in_child
 from modelyard.machine.cores import usable_cores
 from modelyard.machine.how import How, OnEpoch
 from modelyard.progress import EpochReport, current_progress
@@ -23,6 +27,8 @@ from modelyard.training.config import num_epochs
 from modelyard.training.fitted import RESULT_FILE
 from modelyard.training.job import JOB_FILE, SPINS, TrainJob, answers, run_job
 from modelyard.training.slices import TrainSlice
+
+MODULE, SPINNING = "modelyard.steps.train", {"GOMP_SPINCOUNT": SPINS}
 
 
 def run(slice: TrainSlice, given: Mapping[str, Path], out: Path, how: How) -> dict[str, Any]:
@@ -67,8 +73,16 @@ def _say_added_epochs(slice: TrainSlice, data: Path, label: str) -> None:
 def train_in_child(job: TrainJob, out: Path, on_epoch: OnEpoch) -> None:
     """`run_job` in a process group of its own, which ends with this call whatever happens."""
     (out / JOB_FILE).write_text(job.model_dump_json())
-    spins = {"GOMP_SPINCOUNT": SPINS}
-    run_in_child("modelyard.steps.train", out, lambda told: on_epoch(EpochReport(**told)), spins)
+    run_in_child(lambda: _child(out.parent), out, lambda told: on_epoch(EpochReport(**told)))
+
+
+def trainings_to_come(count: int, home: Home) -> AbstractContextManager[None]:
+    """Within, the processes of so many trainings start ahead, while evaluation and export need one core."""
+    return children_to_come(count, lambda: _child(home.steps))
+
+
+def _child(steps: Path) -> Child:
+    return Child(MODULE, steps, SPINNING)
 
 
 def serve(out: Path) -> int:
@@ -91,14 +105,15 @@ def _demand_code(job: TrainJob) -> None:
     """Raises: TrainingError where this process would run other code than it is asked to."""
     from modelyard.steps.closure import CHANGED, code_digest, members_of  # only a child asks
 
-    if job.code and job.code != code_digest("modelyard.steps.train", members_of(job)):
+    if job.code and job.code != code_digest(MODULE, members_of(job)):
         raise TrainingError(CHANGED)
 
 
 def main() -> int:
     """End with the parent, which may be gone already; then the job."""
     bind_to_parent(signal.SIGKILL)
-    return serve(Path(sys.argv[1]))
+    out = sys.stdin.readline().strip()
+    return serve(Path(out)) if out else 0
 
 
 if __name__ == "__main__":
