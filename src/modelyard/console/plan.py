@@ -5,6 +5,7 @@ and time.
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -97,14 +98,13 @@ def estimate_seconds(build: BuildRequest, home: Home) -> float | None:
     images = min(images, build.recipe.training.max_train_images or images)
     wanted = {"model": build.recipe.model.model_dump(mode="json"), "image_shape": list(dataset.form.chw)}
     for result in sorted(home.steps.glob(f"*/{RESULT_FILE}"), key=_modified, reverse=True):
-        record = json.loads(result.read_text())
-        if wanted.items() <= record.items() and "training" in record:  # earlier versions did not keep it
-            before = TrainingConfig.model_validate(record["training"])
-            steps = steps_before(before, record["train_images"], len(record["history"]))
-            training = build.recipe.training
-            return float(
-                record["seconds"] / steps * steps_before(training, images, num_epochs(training, images))
-            )
+        with suppress(OSError, ValueError, LookupError, TypeError):  # an earlier version's, or damaged
+            record = json.loads(result.read_text())
+            if wanted.items() <= record.items():
+                before, training = TrainingConfig(**record["training"]), build.recipe.training
+                steps = steps_before(before, record["train_images"], len(record["history"]))
+                now = steps_before(training, images, num_epochs(training, images))
+                return float(record["seconds"] / steps * now)
     return None
 
 
