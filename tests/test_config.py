@@ -71,7 +71,7 @@ def test_what_is_wrong_below_an_absent_part_is_told() -> None:
 
 @pytest.mark.parametrize("value", ["9" * 5000, "[" * 100_000])
 def test_a_value_that_is_too_long_for_python_is_refused_as_text(value: str) -> None:
-    with pytest.raises(ConfigError, match="^seed: .*integer"):
+    with pytest.raises(ConfigError, match=r"^seed: .*integer"):
         Whole().override([f"seed={value}"])
 
 

@@ -1,6 +1,4 @@
-"""What a run would do: which steps are done, which are not and why, and what those take of memory
-and time.
-"""
+"""What a run would do: which steps are done, which are not and why, with their memory and time."""
 
 from __future__ import annotations
 
@@ -29,9 +27,7 @@ ORDERING_BYTES = 1.2e9
 
 
 def plan_rows(request: CompareRequest, home: Home) -> list[Row]:
-    """One row for each architecture and step, in the order in which they would run. Raises what the run would
-    raise.
-    """
+    """One row for each architecture and step, in running order. Raises what the run would raise."""
     first = next(iter(request.recipes.values()))
     prepared = prepare(
         request.dataset, home, first.data, skip_unreadable=request.skip_unreadable, name=request.name
@@ -90,9 +86,7 @@ def _cost_of(node: Node, build: BuildRequest, home: Home, cost: Cost | None) -> 
 
 
 def estimate_seconds(build: BuildRequest, home: Home) -> float | None:
-    """Seconds of training, from the last training of an equal model on this machine; None when
-    there is none.
-    """
+    """Seconds of training, from the last training of an equal model on this machine, if there is one."""
     dataset = open_packed(home.steps / build.data_step, verify=False)
     images = len(make_splits(dataset, build.recipe.data).train)
     images = min(images, build.recipe.training.max_train_images or images)

@@ -6,9 +6,7 @@ from modelyard.config import Config
 
 
 class Words(Config):
-    """What is kept of a request: recipes are made of it anew at each run, as the version of that day has
-    them.
-    """
+    """What a schedule keeps: each run makes recipes from it anew, with the version installed then."""
 
     dataset: str
     architectures: tuple[str, ...] = ()

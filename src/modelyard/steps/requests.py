@@ -22,6 +22,4 @@ class BuildRequest(Config):
     device: str = "auto"
     in_process: bool = False
     cores: int | None = None
-    """Of the CPU, for a training beside others; None: all. Another number may change the last bits of the
-    weights.
-    """
+    """As in `How`."""

@@ -84,9 +84,7 @@ def run_job(job: TrainJob, out: Path, on_epoch: OnEpoch) -> None:
 
 
 def answers() -> TextIO:
-    """This process's standard output, for answers alone: what an own module prints from now on
-    goes nowhere.
-    """
+    """Standard output, for answers alone: what an own module prints from now on goes nowhere."""
     stream = os.fdopen(os.dup(1), "w")
     with Path(os.devnull).open("w") as nowhere:
         os.dup2(nowhere.fileno(), 1)
