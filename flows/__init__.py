@@ -1,1 +1,1 @@
-"""When and in what order: Prefect only, no arithmetic."""
+"""Prefect flows: when the steps run and in what order."""

@@ -1,6 +1,4 @@
-"""Flow runs whose process is gone, which Prefect may call Running for ever, and those that an
-outage ended.
-"""
+"""Flow runs whose process is gone, which Prefect may call Running for ever, or that an outage ended."""
 
 from __future__ import annotations
 
@@ -103,10 +101,8 @@ def owned_tags(run: FlowRun, owner: str | None) -> list[str]:
 
 def _is_gone(run: FlowRun) -> bool:
     """Whether the process that worked on it, or was to, is no more. What Prefect notes, `host:pid`, says
-    nothing of
-    containers: a run that names no owner is judged only where the worker of `up` was to start it and had not
-    yet said so.
-    """
+    nothing of containers: a run that names no owner is judged only where the worker of `up` was to start it
+    and had not yet said so."""
     if names := [tag for tag in run.tags if tag.startswith(PREFIX)]:
         return any(is_gone(name, Home.current()) for name in names)
     if run.state is None or run.state.is_running() or run.infrastructure_pid or run.work_pool_name != POOL:

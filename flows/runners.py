@@ -1,4 +1,4 @@
-"""The engines that run many trainings at once. Each is somebody's; none is ours."""
+"""Engines that run many trainings at once: processes here, Dask, Ray."""
 
 from __future__ import annotations
 

@@ -103,9 +103,7 @@ def _gather(futures: dict[PrefectFuture[Results], str]) -> list[list[TrialResult
 
 
 def _result(future: PrefectFuture[Results]) -> Results | BaseException:
-    """What became of a task. Raises: StoreError from a host that would take all the others and
-    fail as fast.
-    """
+    """Result of a task. Raises: StoreError from a host that would take all others and fail as fast."""
     try:
         found: Results | BaseException = future.result(raise_on_failure=False)
     except Exception as error:  # the engine's own, or Prefect's before the task began

@@ -1,4 +1,4 @@
-"""One task runs any step, the others are operations. Step folders are the truth; Prefect keeps history."""
+"""Tasks: one runs any step, the others are operations. What is done is told by step folders, not Prefect."""
 
 from __future__ import annotations
 

@@ -69,6 +69,12 @@ def test_what_is_wrong_below_an_absent_part_is_told() -> None:
     assert Whole().override(["pretrain=3", "pretrain.epochs=2"]).pretrain == Pretrain(epochs=2)
 
 
+@pytest.mark.parametrize("value", ["9" * 5000, "[" * 100_000])
+def test_a_value_that_is_too_long_for_python_is_refused_as_text(value: str) -> None:
+    with pytest.raises(ConfigError, match=r"^seed: .*integer"):
+        Whole().override([f"seed={value}"])
+
+
 def test_a_changed_copy_is_validated() -> None:
     assert change(Mask(), share=0.3) == Mask(share=0.3)
     with pytest.raises(ConfigError, match="shares: Extra inputs are not permitted"):

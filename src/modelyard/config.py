@@ -136,7 +136,7 @@ def _assign(tree: dict[str, Any], key: str, value: object, legal: list[str]) -> 
 def _parse(text: str) -> object:
     try:
         return json.loads(text)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):  # also a number or a list that is too long for Python
         return text
 
 

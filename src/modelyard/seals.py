@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from modelyard.files import sha256_of_file, write_json
+from modelyard.files import parse_json, sha256_of_file, write_json
 
 SEAL_FILE, STEP_FILE = "sha256.json", "step.json"
 
@@ -24,11 +23,11 @@ def is_sealed(folder: Path) -> bool:
     """Whether `folder` holds the files that it was sealed with, as they were, and no others."""
     try:
         step, lone = folder / STEP_FILE, folder / SEAL_FILE
-        digests = json.loads(step.read_text())["files"] if step.exists() else json.loads(lone.read_text())
+        digests = parse_json(step.read_bytes())["files"] if step.exists() else parse_json(lone.read_bytes())
         return _names(folder) == digests.keys() and all(
             sha256_of_file(folder / name) == digest for name, digest in digests.items()
         )
-    except (OSError, ValueError, KeyError, AttributeError):
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return False
 
 

@@ -34,8 +34,7 @@ def made(architecture: str, preset: str, dataset: str) -> dict[str, Any]:
     Left out: what is None, where an own module lies, which version of a library is installed.
     """
     (recipe,) = named(Words(dataset=dataset, architectures=(architecture,), preset=preset)).values()
-    values = _flat(recipe.recorded())
-    values.pop("model.file", None)
+    values = _flat(recipe.made())
     if values["model.architecture"] in ("torchvision", "timm"):
         del values["model.source_digest"]
     return values

@@ -8,6 +8,7 @@ from modelyard.config import Part, fields_of
 from modelyard.recipes.named import make_recipe
 from modelyard.recipes.recipe import Recipe
 from modelyard.recipes.words import Words
+from modelyard.training.slices import ExportSlice
 
 
 def test_each_part_says_what_it_decides() -> None:
@@ -36,7 +37,8 @@ def test_only_what_is_made_moves_what_keys_are_made_of(assignment: str, moves: b
 
 def test_a_bundle_tells_of_values_that_are_none_and_a_key_does_not() -> None:
     recipe = make_recipe("cnn", "smoke")
-    assert recipe.recorded()["data"]["height"] is None
+    parts = {name: getattr(recipe, name) for name in fields_of(Recipe, Part.MADE)}
+    assert ExportSlice(dataset="d", seed=0, **parts).recipe()["data"]["height"] is None
     assert "height" not in recipe.made()["data"]
 
 

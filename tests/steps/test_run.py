@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -22,9 +23,9 @@ from modelyard.steps.nodes import nodes, train_node
 from modelyard.steps.requests import BuildRequest
 from modelyard.steps.run import is_done, needed, seal_of, waiting
 from modelyard.steps.step import Node, Step
-from modelyard.steps.train import job_of, train_in_child
+from modelyard.steps.train import train_in_child
 from modelyard.training.config import TrainingConfig
-from modelyard.training.job import JOB_FILE
+from modelyard.training.job import JOB_FILE, TrainJob
 from modelyard.training.slices import TrainSlice
 
 
@@ -117,6 +118,42 @@ def test_an_altered_folder_is_not_done(edit: str, request_: BuildRequest, home: 
 
 
 @pytest.mark.parametrize(
+    "record",
+    [
+        "",
+        "[]",
+        "null",
+        "1",
+        "[" * 10_000,
+        '{"files": 1}',
+        '{"files": FILES}',
+        '{"files": FILES, "parents": [1]}',
+    ],
+)
+def test_a_damaged_record_is_an_altered_folder(record: str, request_: BuildRequest, home: Home) -> None:
+    node = train_node(request_)
+    make(node, home)
+    path = node.folder(home) / STEP_FILE
+    path.write_text(record.replace("FILES", json.dumps(json.loads(path.read_text())["files"])))
+    assert not is_done(node, home) and not path.parent.exists()
+
+
+def test_a_folder_that_is_a_link_or_a_file_is_done_again(
+    request_: BuildRequest, home: Home, tmp_path: Path
+) -> None:
+    node = train_node(request_)
+    make(node, home)
+    folder, elsewhere = node.folder(home), tmp_path / "elsewhere"
+    folder.rename(elsewhere)
+    folder.symlink_to(elsewhere)
+    assert is_done(node, home)
+    (elsewhere / "content").write_text("other")
+    assert not is_done(node, home) and not folder.exists() and elsewhere.exists()
+    folder.write_text("")
+    assert not is_done(node, home) and not folder.exists()
+
+
+@pytest.mark.parametrize(
     ("package", "version", "moved"),
     [
         ("torch", "9.1.0", ["train", "evaluate", "export"]),
@@ -204,7 +241,7 @@ def test_a_process_whose_code_was_changed_refuses(
 def test_a_child_whose_code_is_another_refuses(request_: BuildRequest, tmp_path: Path) -> None:
     node = train_node(request_)
     assert isinstance(node.slice, TrainSlice)
-    job = job_of(node.slice, tmp_path, How(Home(tmp_path), device="cpu", code="of an older edition"))
+    job = TrainJob.of(node.slice, tmp_path, How(Home(tmp_path), device="cpu", code="of an older edition"))
     with pytest.raises(TrainingError, match=r"^modelyard was changed while this process ran: restart it$"):
         train_in_child(job, tmp_path, lambda report: None)
     same = job.model_copy(update={"code": node.code})
@@ -220,7 +257,7 @@ def test_a_child_whose_parent_is_gone_before_it_looks_does_nothing(
     process = subprocess.Popen([sys.executable, "-c", ""])
     dead = identity(process.pid)
     process.wait()
-    (tmp_path / JOB_FILE).write_text(job_of(node.slice, tmp_path, How(Home(tmp_path))).model_dump_json())
+    (tmp_path / JOB_FILE).write_text(TrainJob.of(node.slice, tmp_path, How(Home(tmp_path))).model_dump_json())
     command = [sys.executable, "-P", "-m", "modelyard.steps.train", str(tmp_path)]
     done = subprocess.run(
         command, env=os.environ | {PARENT_VARIABLE: dead}, input=f"{tmp_path}\n".encode(),

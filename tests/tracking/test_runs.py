@@ -84,3 +84,9 @@ def test_the_last_comparison_is_the_newest_group(home: Home, tmp_path: Path) -> 
     runs.group_run(home, [first], "earlier", "board")
     runs.group_run(home, [second], "later", "board")
     assert runs.newest_group(home) == [second]
+
+
+def test_a_run_ends_without_the_report_of_an_evaluation_that_is_gone(home: Home, tmp_path: Path) -> None:
+    run_id = runs.start_run(home, "gone", name="gone", params={}, tags=TAGS)
+    runs.finish_run(home, run_id, {"test/accuracy": 0.5}, tmp_path / "gone")
+    assert runs.is_finished(home, run_id)

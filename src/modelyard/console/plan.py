@@ -1,10 +1,9 @@
-"""What a run would do: which steps are done, which are not and why, and what those take of memory
-and time.
-"""
+"""What a run would do: which steps are done, which are not and why, with their memory and time."""
 
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +27,7 @@ ORDERING_BYTES = 1.2e9
 
 
 def plan_rows(request: CompareRequest, home: Home) -> list[Row]:
-    """One row for each architecture and step, in the order in which they would run. Raises what the run would
-    raise.
-    """
+    """One row for each architecture and step, in running order. Raises what the run would raise."""
     first = next(iter(request.recipes.values()))
     prepared = prepare(
         request.dataset, home, first.data, skip_unreadable=request.skip_unreadable, name=request.name
@@ -89,22 +86,19 @@ def _cost_of(node: Node, build: BuildRequest, home: Home, cost: Cost | None) -> 
 
 
 def estimate_seconds(build: BuildRequest, home: Home) -> float | None:
-    """Seconds of training, from the last training of an equal model on this machine; None when
-    there is none.
-    """
+    """Seconds of training, from the last training of an equal model on this machine, if there is one."""
     dataset = open_packed(home.steps / build.data_step, verify=False)
     images = len(make_splits(dataset, build.recipe.data).train)
     images = min(images, build.recipe.training.max_train_images or images)
     wanted = {"model": build.recipe.model.model_dump(mode="json"), "image_shape": list(dataset.form.chw)}
     for result in sorted(home.steps.glob(f"*/{RESULT_FILE}"), key=_modified, reverse=True):
-        record = json.loads(result.read_text())
-        if wanted.items() <= record.items() and "training" in record:  # earlier versions did not keep it
-            before = TrainingConfig.model_validate(record["training"])
-            steps = steps_before(before, record["train_images"], len(record["history"]))
-            training = build.recipe.training
-            return float(
-                record["seconds"] / steps * steps_before(training, images, num_epochs(training, images))
-            )
+        with suppress(OSError, ValueError, LookupError, TypeError):  # an earlier version's, or damaged
+            record = json.loads(result.read_text())
+            if wanted.items() <= record.items():
+                before, training = TrainingConfig(**record["training"]), build.recipe.training
+                steps = steps_before(before, record["train_images"], len(record["history"]))
+                now = steps_before(training, images, num_epochs(training, images))
+                return float(record["seconds"] / steps * now)
     return None
 
 

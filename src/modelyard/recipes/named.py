@@ -1,4 +1,4 @@
-"""The one door from words to recipes."""
+"""Recipes from words."""
 
 from __future__ import annotations
 

@@ -27,11 +27,6 @@ class Recipe(Config):
     gates: Annotated[GatesConfig, Part.JUDGED] = GatesConfig()
     """Judged at promotion; no step depends on them."""
 
-    def recorded(self) -> dict[str, Any]:
-        """What is made, as a bundle tells of it: also the values that are None."""
-        left_out = {"data": set(fields_of(DataConfig, Part.HOW))}
-        return self.model_dump(mode="json", include=set(fields_of(Recipe, Part.MADE)), exclude=left_out)
-
     def made_flat(self) -> dict[str, Any]:
         """The made parts by dotted keys, as a run's parameters."""
         parts = fields_of(Recipe, Part.MADE)

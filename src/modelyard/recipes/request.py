@@ -1,4 +1,4 @@
-"""What words are made into: the request that the flow `compare` answers."""
+"""The request of the flow `compare`, made from words."""
 
 from __future__ import annotations
 

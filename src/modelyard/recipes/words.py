@@ -7,9 +7,7 @@ from modelyard.machine.how import DEFAULT_DEVICE
 
 
 class Words(Config):
-    """What is kept of a request: recipes are made of it anew at each run, as the version of that day has
-    them.
-    """
+    """What a schedule keeps: each run makes recipes from it anew, with the version installed then."""
 
     dataset: str
     architectures: tuple[str, ...] = ()

@@ -1,6 +1,4 @@
-"""Imports that later steps need, made while a training's process starts: it uses one core then, and this one
-waits.
-"""
+"""Imports that later steps need, made while a training's process starts and this one waits."""
 
 from __future__ import annotations
 
@@ -16,9 +14,7 @@ LATER = (
     "torch.export",
     "onnxruntime",
 )
-"""What evaluation and export import; those of torch by the names that its exporter imports late (best
-effort).
-"""
+"""What evaluation and export import; of torch what its exporter imports late (best effort)."""
 
 
 def import_ahead() -> threading.Thread:

@@ -24,7 +24,7 @@ LEFT_OUT = {"errors", "config", "home", "files", "seals", "progress", "terminal"
 """Rooms and modules that decide how a step is done, never what comes of it; of `steps` only the body
 counts."""
 CONFIGS = "Config", "Slice"
-"""How the bases of our configurations end."""
+"""How the names of our configurations' base classes end."""
 TABLE_MARK = "IS_TABLE_ROOM"
 """A package that assigns this name in its `__init__` only lists its members: an import of it depends on those
 that the slice holds, so that a new member repeats nothing."""

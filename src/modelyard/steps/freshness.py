@@ -1,4 +1,4 @@
-"""Before a training: did the data change against what the champion was trained on, how, and are they fit?"""
+"""How data differ from those the champion was trained on, and whether they are fit for a training."""
 
 from __future__ import annotations
 
@@ -110,9 +110,7 @@ def refuse_unfit(found: DataReport) -> None:
 
 
 def champion_of(home: Home, model: str) -> Reference | None:
-    """What the champion was trained on; None when there is no champion. Raises: StoreError, BundleError for
-    an altered one.
-    """
+    """What the champion was trained on, or None. Raises: StoreError, BundleError for an altered one."""
     try:
         folder = released_folder(home, f"{model}@champion")
     except StoreError:

@@ -1,6 +1,4 @@
-"""Whether a training fits in this machine's memory: reckoned in milliseconds, and tried where that leaves it
-open.
-"""
+"""Whether a training fits in this machine's memory: estimated in milliseconds, tried where it may not."""
 
 from __future__ import annotations
 
@@ -50,9 +48,7 @@ def check_memory(request: BuildRequest, home: Home, cost: Cost | None = None) ->
 
 
 def _reckoned(request: BuildRequest, dataset: Dataset) -> float:
-    """Bytes of the process: what a step saves for its gradients, twice, and weights with their averages and
-    moments.
-    """
+    """Bytes of the process: twice what a step saves for gradients, and weights with averages and moments."""
     model = request.recipe.model.build(dataset.form, len(dataset.classes))
     batch = batch_size_for(request.recipe.training, len(dataset.train))
     weights = sum(parameter.nbytes for parameter in model.parameters())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from modelyard.home import Home
@@ -74,8 +75,5 @@ def how_of(request: BuildRequest, home: Home, on_epoch: OnEpoch = silent) -> How
 
 def training_job(request: BuildRequest, home: Home, checkpoint: Path) -> TrainJob:
     """What a process is asked that makes a request's weights."""
-    slice, data = _train_slice(request), data_node(request).folder(home)
-    return TrainJob(
-        **dict(slice), data_folder=str(data), device=request.device, checkpoint=str(checkpoint),
-        cores=request.cores,
-    )  # fmt: skip
+    how = replace(how_of(request, home), checkpoint=str(checkpoint))
+    return TrainJob.of(_train_slice(request), data_node(request).folder(home), how)

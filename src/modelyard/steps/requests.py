@@ -23,6 +23,4 @@ class BuildRequest(Config):
     device: str = DEFAULT_DEVICE
     in_process: bool = False
     cores: int | None = None
-    """Of the CPU, for a training beside others; None: all. Another number may change the last bits of the
-    weights.
-    """
+    """As in `How`."""

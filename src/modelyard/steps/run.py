@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from modelyard.files import folder_written_whole, parse_json, sha256_of_file
 from modelyard.home import Home
@@ -27,16 +26,23 @@ def is_done(node: Node, home: Home) -> bool:
     One that is not is removed, so that its step is done again; a parent that is gone undoes nothing.
     """
     folder = node.folder(home)
-    if not folder.exists():
-        return False
-    is_whole = (folder / STEP_FILE).is_file() and is_sealed(folder)
-    why = "" if is_whole else "was altered since it was made"
-    if not why and (other := _remade(folder, home)):
-        why = f"was made from another {other} than the one that is there"
-    if why:
-        current_progress.get().say(f"NOTE: {folder} {why}; the step is done again")
-        shutil.rmtree(folder)
+    if folder.exists() and (fault := _fault(folder, home)):
+        current_progress.get().say(f"NOTE: {folder} {fault}; the step is done again")
+        shutil.rmtree(folder) if folder.is_dir() and not folder.is_symlink() else folder.unlink()
     return folder.exists()
+
+
+def _fault(folder: Path, home: Home) -> str:
+    """Why a step's folder does not count; empty where it does."""
+    altered = "was altered since it was made"
+    if not (folder / STEP_FILE).is_file() or not is_sealed(folder):
+        return altered
+    made_from = parse_json((folder / STEP_FILE).read_bytes()).get("parents")
+    if not isinstance(made_from, dict):
+        return altered
+    there = {name: seal_of(home.steps / name) for name in made_from}
+    other = next((name for name, seal in there.items() if seal and seal != made_from[name]), "")
+    return other and f"was made from another {other} than the one that is there"
 
 
 def needed(nodes: Sequence[Node], home: Home) -> list[Node]:
@@ -83,13 +89,6 @@ def seal_of(folder: Path) -> str | None:
 
 def _seals(given: dict[str, Path]) -> dict[str, str | None]:
     return {folder.name: seal_of(folder) for folder in given.values()}
-
-
-def _remade(folder: Path, home: Home) -> str:
-    """The parent that is not the one it was made from; empty where there is none."""
-    made_from: dict[str, Any] = parse_json((folder / STEP_FILE).read_bytes()).get("parents", {})
-    there = {name: seal_of(home.steps / name) for name in made_from}
-    return next((name for name, seal in there.items() if seal and seal != made_from[name]), "")
 
 
 @contextmanager

@@ -1,5 +1,4 @@
-"""A step of the pipeline, and one occurrence of it: a folder named by the digest of all that its content
-depends on."""
+"""A step of the pipeline, and one occurrence of it: a folder named by the digest of what it depends on."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ def run(slice: TrainSlice, given: Mapping[str, Path], out: Path, how: How) -> di
     Gives on what it was made. Raises: TrainingError, and what a wrong input raises.
     """
     _say_added_epochs(slice, given["data"], how.label)
-    job = job_of(slice, given["data"], how)
+    job = TrainJob.of(slice, given["data"], how)
     if how.in_process:
         run_job(job, out, how.on_epoch)
     else:
@@ -47,14 +47,6 @@ def run(slice: TrainSlice, given: Mapping[str, Path], out: Path, how: How) -> di
         "device": told["device"], "precision": told["precision"], "processes": 1,
         "cores": how.cores or usable_cores(),
     }  # fmt: skip
-
-
-def job_of(slice: TrainSlice, data: Path, how: How) -> TrainJob:
-    """What a process is asked that makes these weights."""
-    return TrainJob(
-        **dict(slice), data_folder=str(data), device=how.device, checkpoint=how.checkpoint, cores=how.cores,
-        code=how.code,
-    )  # fmt: skip
 
 
 def _say_added_epochs(slice: TrainSlice, data: Path, label: str) -> None:

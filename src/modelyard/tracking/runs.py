@@ -135,8 +135,8 @@ def is_finished(home: Home, run_id: str) -> bool:
 def finish_run(
     home: Home, run_id: str, metrics: dict[str, float], report: Path, model_id: str | None = None
 ) -> None:
-    """Final metrics, bound to the data set and the model that it logged, and the evaluation's report; the run
-    is FINISHED.
+    """Final metrics, bound to the data set and the model that it logged, and the evaluation's report, where
+    it is there (a whole bundle asks for no evaluation); the run is FINISHED.
     """
     client, _ = open_for_writing(home, run_id)
     tags = client.get_run(run_id).data.tags
@@ -147,7 +147,7 @@ def finish_run(
         for key, value in metrics.items()
     ]
     client.log_batch(run_id, bound)
-    for part in (*sorted(report.glob("*.png")), report / "per_class.csv"):
+    for part in sorted((*report.glob("*.png"), *report.glob("per_class.csv"))):
         client.log_artifact(run_id, str(part), "report")
     client.set_terminated(run_id, "FINISHED")
 

@@ -1,6 +1,4 @@
-"""The moving average of a model's weights (Polyak and Juditsky 1992), which is what is evaluated and
-exported.
-"""
+"""Moving average of a model's weights (Polyak and Juditsky 1992): what is evaluated and exported."""
 
 from __future__ import annotations
 

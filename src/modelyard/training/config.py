@@ -32,12 +32,10 @@ class TrainingConfig(Config):
     """Small data sets: the batch shrinks, down to 32 images, until an epoch has this many steps."""
     hard_share: float = Field(1.0, gt=0, le=1)
     """Share of the images that epochs after the first train on: half of them those with the largest loss,
-    half drawn from
-    the others. 1 is all."""
+    half drawn from the others. 1 is all."""
     class_weights: ClassWeights = "none"
     """`balanced`: an image of a rare class counts for more in the loss, so that all classes count alike.
-    Validation and
-    temperature stay unweighted. Nothing is left to weigh where `sampling` is balanced, too."""
+    Validation and temperature stay unweighted. Nothing is left to weigh where `sampling` is balanced, too."""
     sampling: Sampling = "natural"
     """`balanced`: of each class equally many images in an epoch, those of rare ones several times."""
     label_smoothing: float = Field(0.0, ge=0, lt=1)
@@ -49,9 +47,7 @@ class TrainingConfig(Config):
     patience: int = Field(0, ge=0)
     """Stop after this many epochs without a better calibrated loss; 0 never stops early."""
     precision: Precision = "auto"
-    """`auto` takes bf16 where a probe shows that it is faster; fp16 scales the loss (Micikevicius et al.
-    2018).
-    """
+    """`auto`: bf16 where a probe finds it faster; fp16 scales the loss (Micikevicius et al. 2018)."""
     compile: bool = False
     """torch.compile: only worth its start-up in long runs."""
     optimizer: OptimizerConfig = OptimizerConfig()
@@ -68,9 +64,7 @@ def num_epochs(config: TrainingConfig, num_samples: int) -> int:
 
 
 def steps_of_epoch(config: TrainingConfig, num_samples: int, epoch: int) -> int:
-    """Optimizer steps of an epoch, counted from zero: the first sees all images; a last batch of
-    one is none.
-    """
+    """Optimizer steps of an epoch (from zero: the first sees all images); a last batch of one is none."""
     images = num_chosen(num_samples, config.hard_share) if epoch else num_samples
     return num_batches(images, batch_size_for(config, num_samples))
 

@@ -1,4 +1,4 @@
-"""What samplers have in common: how many rows, which are hard, and the batches. N images, M chosen."""
+"""Shared by samplers: number of rows, choice of hard ones, batches. N images, M chosen."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ import torch
 from torch import Tensor
 
 HARD_PART = 0.5
-"""Of the images that a hard selection chooses; the rest is drawn from all others, so that none is forgotten
-and no wrong label rules.
-"""
+"""Share of a hard selection that is hard; the rest is drawn, so that no image is left out for good and wrong
+labels do not dominate."""
 
 
 def num_chosen(num_samples: int, share: float) -> int:

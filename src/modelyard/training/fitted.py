@@ -1,4 +1,4 @@
-"""What a stage that makes weights leaves, and all that evaluation and export take. N images, K classes."""
+"""A fitted model in its folder: what evaluation and export take. N images, K classes."""
 
 from __future__ import annotations
 

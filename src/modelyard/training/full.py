@@ -10,9 +10,7 @@ import torch
 from modelyard.errors import TrainingError
 
 FULL = ("out of memory", "ALLOC_FAILED", "can't allocate memory")
-"""What CUDA, cuBLAS and torch's CPU allocator say; only torch's own CUDA allocator has an error
-of its own.
-"""
+"""Texts of CUDA, cuBLAS and torch's CPU allocator; torch's CUDA allocator has an error class of its own."""
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import asdict
 from pathlib import Path
-from typing import TextIO
+from typing import Self, TextIO
 
 import torch
 
@@ -13,9 +13,8 @@ from modelyard.data.packed import open_packed
 from modelyard.data.splits import make_splits
 from modelyard.files import write_json
 from modelyard.home import cache_folder
-from modelyard.machine.how import OnEpoch
+from modelyard.machine.how import How, OnEpoch
 from modelyard.models import CustomConfig
-from modelyard.models.size import measure_size
 from modelyard.training.fitted import RESULT_FILE, Build, TorchFitted
 from modelyard.training.full import told_when_full
 from modelyard.training.loop import train
@@ -27,8 +26,8 @@ JOB_FILE = "job.json"
 PROBES_FILE = "precision.json"
 SPINS = "1000"
 """OpenMP threads that spin for long starve each other as soon as another process needs a core; none makes
-small
-batches slow (figures: docs/decisions.md)."""
+small batches
+slow (figures: docs/decisions.md)."""
 
 
 class TrainJob(TrainSlice):
@@ -41,6 +40,14 @@ class TrainJob(TrainSlice):
     """Threads; None: as torch finds it."""
     code: str = ""
     """Digest of the code that is asked to train; empty: any."""
+
+    @classmethod
+    def of(cls, slice: TrainSlice, data: Path, how: How) -> Self:
+        """These weights, from the prepared data in `data`."""
+        return cls(
+            **dict(slice), data_folder=str(data), device=how.device, checkpoint=how.checkpoint,
+            cores=how.cores, code=how.code,
+        )  # fmt: skip
 
 
 def run_job(job: TrainJob, out: Path, on_epoch: OnEpoch) -> None:
@@ -57,14 +64,15 @@ def run_job(job: TrainJob, out: Path, on_epoch: OnEpoch) -> None:
     if job.cores:
         torch.set_num_threads(job.cores)
     build = Build(model=job.model, form=dataset.form, classes=dataset.classes)
-    model = build.network()
-    size = measure_size(model, dataset.form)
+    fitted = TorchFitted(build.network(), build)
+    size = fitted.size()
     with told_when_full(device, job.training.batch_size):
         result = train(
-            model, make_splits(dataset, job.data), job.training, seed=job.seed, placement=Single(device),
-            checkpoint=Path(job.checkpoint), probe_memory=cache_folder() / PROBES_FILE, on_epoch=on_epoch,
+            fitted.network, make_splits(dataset, job.data), job.training, seed=job.seed,
+            placement=Single(device), checkpoint=Path(job.checkpoint),
+            probe_memory=cache_folder() / PROBES_FILE, on_epoch=on_epoch,
         )  # fmt: skip
-    TorchFitted(result.model, build).save(out)
+    fitted.save(out)
     record = {
         "history": [asdict(report) for report in result.history], "precision": result.precision,
         "best_epoch": result.best_epoch, "device": device.type, "card": card(device), "size": asdict(size),
@@ -76,9 +84,7 @@ def run_job(job: TrainJob, out: Path, on_epoch: OnEpoch) -> None:
 
 
 def answers() -> TextIO:
-    """This process's standard output, for answers alone: what an own module prints from now on
-    goes nowhere.
-    """
+    """Standard output, for answers alone: what an own module prints from now on goes nowhere."""
     stream = os.fdopen(os.dup(1), "w")
     with Path(os.devnull).open("w") as nowhere:
         os.dup2(nowhere.fileno(), 1)

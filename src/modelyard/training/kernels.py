@@ -1,4 +1,4 @@
-"""What a CUDA device is asked for while a training has it."""
+"""Deterministic kernels on a CUDA device during a training."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a recipe's training part means: the objective, the sampler, the plan, the update. N images."""
+"""Objective, sampler, plan and update of a training, made from its configuration. N images."""
 
 from __future__ import annotations
 

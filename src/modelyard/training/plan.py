@@ -1,4 +1,4 @@
-"""When what happens in a training: made once, before its first step."""
+"""Epochs, steps and learning rates of a training, fixed before its first step."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the loop is made of, as it sees it. B rows of a batch, N of the split."""
+"""Protocols of the loop's parts. B rows of a batch, N of the split."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Everything a training is at the end of an epoch: tensors by parameter name, and plain numbers."""
+"""State of a training at the end of an epoch: tensors by parameter name, and plain numbers."""
 
 from __future__ import annotations
 

@@ -36,12 +36,9 @@ from modelyard.training.precision import PROBE_SECONDS, autocast, resolve_device
 
 FEW, STEP_SECONDS, SLOW_SECONDS = 4, 0.15, 0.6
 """Images of the first steps; how long a step of the others may take: it has fewer images where they are
-large. Where the
-first took `SLOW_SECONDS` there are no others."""
+large. Where the first took `SLOW_SECONDS` there are no others."""
 SHORT_SECONDS, SHORT_STEPS = 0.05, 5
-"""Epochs of a trial have one step, or several short ones: what else an epoch does would weigh too much beside
-one.
-"""
+"""Epochs of a trial have one step, or several short ones, beside which the rest of an epoch counts little."""
 
 
 @dataclass(frozen=True, slots=True)
