@@ -1,4 +1,4 @@
-"""The engines that run many trainings at once. Each is somebody's; none is ours."""
+"""Prefect task runners for many trainings at once: processes, Dask or Ray."""
 
 from __future__ import annotations
 
