@@ -1,4 +1,4 @@
-"""Engines that run many trainings at once: processes here, Dask, Ray."""
+"""Prefect task runners for many trainings at once: processes, Dask or Ray."""
 
 from __future__ import annotations
 

@@ -80,6 +80,15 @@ def test_a_blank_database_is_its_dump_and_one_that_exists_stays(package: str, tm
     assert database.read_bytes() == b"another's" and list(tmp_path.iterdir()) == [database]
 
 
+def test_a_disk_without_hard_links_migrates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")  # as vfat and some mounts of containers
+
+    monkeypatch.setattr(os, "link", refuse)
+    assert not make_blank(tmp_path / "blank.db", DUMPS["mlflow"], "mlflow")
+    assert not list(tmp_path.iterdir())
+
+
 def test_another_version_migrates(tmp_path: Path) -> None:
     assert not make_blank(tmp_path / "blank.db", tmp_path, "mlflow")
     assert not (tmp_path / "blank.db").exists()

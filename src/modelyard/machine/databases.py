@@ -26,7 +26,7 @@ def make_blank(database: Path, dumps: Path, package: str) -> bool:
             connection.execute("PRAGMA journal_mode=WAL")
         scratch.chmod(0o600)
         try:
-            os.link(scratch, database)  # another process may have made it meanwhile: it stays
-        except FileExistsError:
+            os.link(scratch, database)
+        except OSError:  # another process made it meanwhile, or this disk has no hard links: it is migrated
             return False
     return True

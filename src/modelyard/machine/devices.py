@@ -1,4 +1,4 @@
-"""One lock of the operating system for each device: trainings never share one, whoever started them.
+"""A lock file for each device, so that trainings, whoever started them, do not share one.
 
 A CPU has as many slots as usable cores: a training that uses all of them takes all, one of several beside
 each other takes its share. A CUDA device is one slot, with a lock of its own. The kernel frees the locks of a

@@ -1,4 +1,4 @@
-"""Who may read the store: its owner alone, or also a group what reading commands and servers need."""
+"""Who may read the store: its owner alone, or a group, too (what reading commands and servers need)."""
 
 from __future__ import annotations
 

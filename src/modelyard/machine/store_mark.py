@@ -1,4 +1,4 @@
-"""By what those who work for a store know it: the same path on another disk, or a copy, is another store."""
+"""The identity of a store's folder: the same path on another disk, or a copy, is another store."""
 
 from __future__ import annotations
 
