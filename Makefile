@@ -15,9 +15,10 @@ help:  ## what can be done here
 run: .venv/installed  ## train, compare and register every architecture: make run ARGS="--dataset digits"
 	@$(BIN)/modelyard run $(ARGS)
 
-test: .venv/installed  ## format, lint, types, tests
-	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy
-	@$(BIN)/pytest -n $$(expr $$(nproc) + 1) --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
+test: .venv/installed  ## format, lint, types, tests (the first three beside the tests): make test ARGS="tests/laws"
+	@$(MAKE) --no-print-directory check & checks=$$!; \
+	$(BIN)/pytest -n $$(expr $$(nproc) + 1) --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS); \
+	tests=$$?; wait $$checks && exit $$tests
 
 check: .venv/installed  ## the same without the tests
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy

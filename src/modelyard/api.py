@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from modelyard.home import Home
 from modelyard.machine.environment import configure, private_files
+from modelyard.machine.how import DEFAULT_DEVICE
 
 Result = TypeVar("Result")
 
@@ -45,8 +46,8 @@ class RunResult:
 @private_files()
 def run(
     dataset: str = "auto", *, architectures: Sequence[str] = (), preset: str = "standard",
-    assignments: Sequence[str] = (), seed: int = 0, device: str = "auto", skip_unreadable: bool = False,
-    name: str = "",
+    assignments: Sequence[str] = (), seed: int = 0, device: str = DEFAULT_DEVICE,
+    skip_unreadable: bool = False, name: str = "",
 ) -> RunResult:  # fmt: skip
     """Train, evaluate, export, verify and register every architecture; promote the best: `modelyard run`.
 

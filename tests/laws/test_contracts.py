@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from functools import cache
 from pathlib import Path
 
@@ -18,6 +19,13 @@ def test_the_parity_tolerance_is_declared_once() -> None:
     files = [ROOT / "src/modelyard/bundle.py", *(ROOT / "benchmarks/peers").rglob("*.py")]
     files += [file for room in rooms for file in room.rglob("*.py")]
     assert holding(files, PARITY_TOLERANCE) == {"bundle.py"}
+
+
+def test_the_default_device_is_declared_once() -> None:
+    files = [file for package in ("src", "flows") for file in (ROOT / package).rglob("*.py")]
+    assert not [
+        file for file in files if re.search(r"\bdevice: (str|Annotated\[.*) = [\"']", file.read_text())
+    ]
 
 
 @pytest.mark.parametrize("name", [".alias", "ledger.jsonl", "ledger.head"])

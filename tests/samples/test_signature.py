@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import sys
 from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
@@ -82,6 +83,14 @@ def test_nothing_may_lack_or_be_too_much(name: str) -> None:
     for other in ({key: value for key, value in told.items() if key != name}, told | {f"{name}s": 1}):
         with pytest.raises(ValueError, match=r"expected|signature"):
             Signature.from_json(other, 3)
+
+
+def test_what_is_nested_too_deep_is_refused() -> None:
+    deep: list[Any] = []
+    for _ in range(sys.getrecursionlimit()):
+        deep = [deep]
+    with pytest.raises(ValueError, match="signature: nested too deep"):
+        Signature.from_json(written(ImageForm(1, 2, 3)) | {"inputs": deep}, 3)
 
 
 def test_it_fits_the_classes() -> None:

@@ -22,7 +22,7 @@ from modelyard.steps import closure, step
 from modelyard.steps.nodes import nodes, train_node
 from modelyard.steps.requests import BuildRequest
 from modelyard.steps.run import is_done, needed, seal_of, waiting
-from modelyard.steps.step import Node
+from modelyard.steps.step import Node, Step
 from modelyard.steps.train import train_in_child
 from modelyard.training.config import TrainingConfig
 from modelyard.training.job import JOB_FILE, TrainJob
@@ -68,6 +68,15 @@ def test_a_whole_bundle_asks_for_nothing_before_it(request_: BuildRequest, home:
     assert waiting(asked, home) == [] and names(needed(asked, home)) == ["export"]
     shutil.rmtree(asked[-1].folder(home))
     assert names(waiting(asked, home)) == ["train", "evaluate", "export"]
+
+
+def test_a_step_beside_the_bundle_is_asked_for_and_what_it_needs(request_: BuildRequest, home: Home) -> None:
+    data, train, _, export = asked = nodes(request_)
+    beside = Step("beside", "beside", "modelyard.steps.evaluate").node(train.slice, (data, train))
+    make(export, home)
+    assert names(waiting([*asked, beside], home)) == ["train", "beside"]
+    make(beside, home)
+    assert waiting([*asked, beside], home) == []
 
 
 def test_what_was_made_from_other_weights_of_the_same_key_is_done_again(

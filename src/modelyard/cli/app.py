@@ -22,7 +22,15 @@ from modelyard.cli.alerts import alerts_app
 from modelyard.cli.data import data_app
 from modelyard.cli.models import models_app
 from modelyard.cli.operate import down, env, restart, status, up
-from modelyard.cli.options import PRESETS_HELP, JsonOption, LabelsOption, SkipOption, print_rows, with_labels
+from modelyard.cli.options import (
+    PRESETS_HELP,
+    DeviceOption,
+    JsonOption,
+    LabelsOption,
+    SkipOption,
+    print_rows,
+    with_labels,
+)
 from modelyard.cli.pages import ui
 from modelyard.cli.predict import predict
 from modelyard.cli.registry import delete, repair, withdraw
@@ -35,6 +43,7 @@ from modelyard.cli.sync import sync
 from modelyard.errors import ModelyardError, describe_fault
 from modelyard.home import Home
 from modelyard.machine.environment import configure, private_files
+from modelyard.machine.how import DEFAULT_DEVICE
 from modelyard.machine.sharing import told_to_reader
 from modelyard.terminal.echo import echo
 from modelyard.terminal.printable import printable
@@ -107,8 +116,8 @@ def run(
         typer.Option(
             "--architecture",
             "-a",
-            help="cnn, rnn, transformer, lenet, lstm, vit, file.py:Class, torchvision:NAME or "
-            "timm:NAME; repeatable.",
+            help="cnn, rnn, transformer, another of ours (a wrong name lists all), file.py:Class, "
+            "torchvision:NAME or timm:NAME; repeatable.",
         ),
     ] = None,
     preset: Annotated[str, typer.Option(help=PRESETS_HELP)] = "standard",
@@ -117,7 +126,7 @@ def run(
     ] = None,
     labels: LabelsOption = 0,
     seed: Annotated[int, typer.Option(min=0, help="Weights, order and augmentation follow from it.")] = 0,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    device: DeviceOption = DEFAULT_DEVICE,
     skip_unreadable: SkipOption = False,
     name: Annotated[
         str, typer.Option(help="The model's. Default: the data set's, or what the path is called.")

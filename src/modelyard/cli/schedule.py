@@ -11,9 +11,18 @@ from typing import Annotated
 
 import typer
 
-from modelyard.cli.options import PRESETS_HELP, JsonOption, LabelsOption, SkipOption, print_rows, with_labels
+from modelyard.cli.options import (
+    PRESETS_HELP,
+    DeviceOption,
+    JsonOption,
+    LabelsOption,
+    SkipOption,
+    print_rows,
+    with_labels,
+)
 from modelyard.errors import ConfigError, StoreError
 from modelyard.home import Home
+from modelyard.machine.how import DEFAULT_DEVICE
 from modelyard.terminal.echo import echo
 
 schedule_app = typer.Typer(
@@ -65,7 +74,7 @@ def schedule_add(
     assignments: Annotated[list[str] | None, typer.Option("--set", help="Change a recipe value.")] = None,
     labels: LabelsOption = 0,
     seed: Annotated[int, typer.Option(min=0)] = 0,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    device: DeviceOption = DEFAULT_DEVICE,
     skip_unreadable: SkipOption = False,
     pool: Annotated[
         str, typer.Option(help="Prefect work pool; another one sends the runs elsewhere.")

@@ -7,8 +7,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from modelyard.cli.options import PRESETS_HELP, JsonOption, LabelsOption, SkipOption, print_rows, with_labels
+from modelyard.cli.options import (
+    PRESETS_HELP,
+    DeviceOption,
+    JsonOption,
+    LabelsOption,
+    SkipOption,
+    print_rows,
+    with_labels,
+)
 from modelyard.home import Home
+from modelyard.machine.how import DEFAULT_DEVICE
 from modelyard.terminal.echo import echo
 
 if TYPE_CHECKING:
@@ -42,7 +51,7 @@ def sweep(
         int | None, typer.Option(min=1, help="Trainings beside each other. Default: the usable cores.")
     ] = None,
     address: Annotated[str, typer.Option(help="Of an existing Dask or Ray cluster.")] = "",
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    device: DeviceOption = DEFAULT_DEVICE,
     compare: Annotated[
         bool, typer.Option("--compare", help="Then compare the best of each, as `run` does.")
     ] = False,

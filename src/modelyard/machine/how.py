@@ -9,6 +9,8 @@ from modelyard.home import Home
 from modelyard.progress import EpochReport
 
 OnEpoch = Callable[[EpochReport], None]
+DEFAULT_DEVICE = "auto"
+"""Of every command and request that names none; `training/precision.py` says which words there are."""
 
 
 def silent(_report: EpochReport) -> None:
@@ -22,7 +24,7 @@ class How:
     home: Home
     label: str = ""
     """The architecture as the user named it."""
-    device: str = "auto"
+    device: str = DEFAULT_DEVICE
     cores: int | None = None
     """Of the CPU, for a training beside others; None: all. Another number may change the last bits of the
     weights."""

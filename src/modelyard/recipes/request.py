@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Self
 
 from modelyard.config import Config
+from modelyard.machine.how import DEFAULT_DEVICE
 from modelyard.models import CustomConfig
 from modelyard.recipes.named import named
 from modelyard.recipes.recipe import Recipe
@@ -23,7 +24,7 @@ class CompareRequest(Config):
     recipes: dict[str, Recipe]
     """Architecture as the user named it -> its recipe; the data part is the same in all."""
     seed: int = 0
-    device: str = "auto"
+    device: str = DEFAULT_DEVICE
     in_process: bool = False
     skip_unreadable: bool = False
     name: str = ""

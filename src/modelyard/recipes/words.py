@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from modelyard.config import Config
+from modelyard.machine.how import DEFAULT_DEVICE
 
 
 class Words(Config):
@@ -15,7 +16,7 @@ class Words(Config):
     assignments: tuple[str, ...] = ()
     """As `--set` takes them."""
     seed: int = 0
-    device: str = "auto"
+    device: str = DEFAULT_DEVICE
     skip_unreadable: bool = False
     name: str = ""
     """The model's; empty: that of the data."""

@@ -41,8 +41,9 @@ class ImageForm:
     @classmethod
     def from_json(cls, value: object) -> Self:
         """From a manifest. Raises: ValueError."""
-        sides = value if isinstance(value, dict) and value.keys() == {"channels", "height", "width"} else {}
-        return cls.from_hwc([sides.get(side) for side in ("height", "width", "channels")])
+        if not isinstance(value, dict) or value.keys() != {"channels", "height", "width"}:
+            raise ValueError(f"expected channels, height and width alone, received {str(value)[:60]!r}")
+        return cls.from_hwc([value[side] for side in ("height", "width", "channels")])
 
     @property
     def chw(self) -> tuple[int, int, int]:

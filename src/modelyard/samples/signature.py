@@ -67,4 +67,7 @@ class Signature:
 
 
 def _text(value: object) -> str:
-    return json.dumps(value, sort_keys=True)
+    try:
+        return json.dumps(value, sort_keys=True)
+    except RecursionError:  # it could just be read
+        raise ValueError("signature: nested too deep") from None

@@ -47,12 +47,16 @@ def train_node(request: BuildRequest) -> Node:
 
 def evaluate_node(request: BuildRequest) -> Node:
     """Its evaluation."""
-    return nodes(request)[-2]
+    return _node(EVALUATE, request)
 
 
 def export_node(request: BuildRequest) -> Node:
     """The bundle."""
-    return nodes(request)[-1]
+    return _node(EXPORT, request)
+
+
+def _node(step: Step, request: BuildRequest) -> Node:
+    return next(node for node in nodes(request) if node.step is step)
 
 
 def _train_slice(request: BuildRequest) -> TrainSlice:

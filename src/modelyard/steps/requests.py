@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from modelyard.config import Config
+from modelyard.machine.how import DEFAULT_DEVICE
 from modelyard.recipes.recipe import Recipe
 
 
@@ -19,7 +20,7 @@ class BuildRequest(Config):
     label: str
     """Architecture as the user named it."""
     seed: int
-    device: str = "auto"
+    device: str = DEFAULT_DEVICE
     in_process: bool = False
     cores: int | None = None
     """As in `How`."""

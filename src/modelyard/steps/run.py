@@ -46,9 +46,9 @@ def _fault(folder: Path, home: Home) -> str:
 
 
 def needed(nodes: Sequence[Node], home: Home) -> list[Node]:
-    """Those that the last of `nodes` needs, in order, asked from the last to the first: what is done needs
-    nothing before it, so that a bundle that is there asks for no training. Some of them may be done."""
-    names = {nodes[-1].name}
+    """Those from which no other is made, and what they need, in order, asked from the last to the first: what
+    is done needs nothing before it, so that a bundle that is there asks for no training. Some may be done."""
+    names = {node.name for node in nodes} - {parent.name for node in nodes for parent in node.parents}
     for node in reversed(nodes):
         if node.name in names and node.step.body and not is_done(node, home):
             names |= {parent.name for parent in node.parents}

@@ -13,6 +13,7 @@ from modelyard.config import Config
 from modelyard.errors import ConfigError
 from modelyard.files import write_json
 from modelyard.home import Home
+from modelyard.machine.how import DEFAULT_DEVICE
 from modelyard.recipes.named import make_recipe, named
 from modelyard.recipes.recipe import Recipe
 from modelyard.recipes.request import try_models
@@ -49,7 +50,7 @@ class SweepRequest(Config):
     ranges: tuple[Range, ...] = ()
     trials: int = 0
     """Configurations tried for each architecture when there are ranges."""
-    device: str = "auto"
+    device: str = DEFAULT_DEVICE
     skip_unreadable: bool = False
     model_name: str = ""
 

@@ -71,7 +71,6 @@ def train(  # noqa: PLR0913 - what a run is a function of, and who is told
         began -= sum(report.seconds for report in state.history)
         while not placement.agree(_is_over(state, config, parts)):
             report = _epoch(state, parts, update, after)
-            state.history.append(report)
             if checkpoint is not None and placement.agree(pace.is_due()):
                 with pace:
                     _save(state, placement, checkpoint)
@@ -129,13 +128,16 @@ def _epoch(
         for after in after_steps:
             after(state, moment)
     train_loss = _take_over(state, shares, losses, parts)
-    scores = _validated(state, parts)
-    seconds, steps = time.perf_counter() - started, len(losses)
-    left = len(parts.plan.rates) - parts.plan.before(epoch + 1)
-    return EpochReport(
-        epoch + 1, parts.plan.epochs, train_loss, scores.validation_loss, scores.validation_accuracy,
-        parts.plan.rates[moment.step], seconds, seconds * left / steps, scores.calibrated_loss,
-    )  # fmt: skip
+    with state.averaged():
+        scores = _validated(state, parts)
+        seconds, steps = time.perf_counter() - started, len(losses)
+        left = len(parts.plan.rates) - parts.plan.before(epoch + 1)
+        report = EpochReport(
+            epoch + 1, parts.plan.epochs, train_loss, scores.validation_loss, scores.validation_accuracy,
+            parts.plan.rates[moment.step], seconds, seconds * left / steps, scores.calibrated_loss,
+        )  # fmt: skip
+        state.finish(report)
+    return report
 
 
 def _generators(seed: int, epoch: int, device: torch.device) -> tuple[torch.Generator, torch.Generator]:
@@ -168,11 +170,7 @@ def _take_over(state: TrainState, shares: list[Tensor], losses: list[Tensor], pa
 
 
 def _validated(state: TrainState, parts: Parts) -> Scores:
-    """Of the average, which is kept where it is the best so far."""
+    """Of the network's weights, in evaluation mode."""
     network = in_precision(state.network, state.precision, parts.placement.device)
-    with state.averaged():
-        with evaluation_mode(state.network):
-            scores = parts.placement.agree(parts.objective.validate(network, parts.validation))
-        if state.best_report is None or scores.calibrated_loss < state.best_report.calibrated_loss:
-            state.keep()
-    return scores
+    with evaluation_mode(state.network):
+        return parts.placement.agree(parts.objective.validate(network, parts.validation))

@@ -60,6 +60,12 @@ class TrainState:
         """The network's weights are the best so far."""
         self.best = {name: value.clone() for name, value in self.network.state_dict().items()}
 
+    def finish(self, report: EpochReport) -> None:
+        """An epoch ended with the weights that the network has now: they are kept where none was better."""
+        self.history.append(report)
+        if self.best_report is report:
+            self.keep()
+
     def tensors(self) -> Tensors:
         """All of them by name: `model.`, `average.`, `best.`, `optimizer.<moment>.` and `losses`."""
         return {
