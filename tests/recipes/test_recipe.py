@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
 from modelyard.config import Part, fields_of
+from modelyard.errors import ConfigError
 from modelyard.recipes.named import make_recipe
 from modelyard.recipes.recipe import Recipe
+from modelyard.recipes.request import LARGEST_SEED, compare_request
 from modelyard.recipes.words import Words
 from modelyard.training.slices import ExportSlice
 
@@ -51,3 +54,10 @@ def test_the_words_of_former_schedules_are_read() -> None:
     }  # fmt: skip
     assert Words.model_validate(former).model_dump(mode="json") == former
     assert Words.model_validate({"dataset": "digits"}).preset == "standard"
+
+
+def test_a_seed_that_torch_cannot_take_is_refused_before_anything_is_done() -> None:
+    assert compare_request(Words(dataset="digits", seed=LARGEST_SEED)).seed == LARGEST_SEED
+    torch.manual_seed(LARGEST_SEED * 1_000_003 + 999)
+    with pytest.raises(ConfigError, match="--seed expects at most"):
+        compare_request(Words(dataset="digits", seed=LARGEST_SEED + 1))

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Self
 
 from modelyard.config import Config
+from modelyard.errors import ConfigError
 from modelyard.machine.how import DEFAULT_DEVICE
 from modelyard.models import CustomConfig
 from modelyard.recipes.named import named
@@ -15,6 +16,9 @@ from modelyard.sources.names import check_name
 from modelyard.sources.peek import peek
 from modelyard.sources.unread import check_address
 from modelyard.training.precision import resolve_device
+
+LARGEST_SEED = 2**43 - 1
+"""That of an epoch is a million times as large, and torch takes 63 bits."""
 
 
 class CompareRequest(Config):
@@ -53,6 +57,10 @@ class CompareRequest(Config):
 def compare_request(words: Words) -> CompareRequest:
     """What these words mean today. Raises: ConfigError, DeviceError, DataError."""
     resolve_device(words.device)
+    if words.seed > LARGEST_SEED:
+        raise ConfigError(
+            f"--seed expects at most {LARGEST_SEED}, received {words.seed}; choose a smaller one"
+        )
     if words.name:
         check_name(words.name)
     recipes = named(words)
