@@ -117,20 +117,22 @@ def test_a_body_runs_no_other_module_of_ours(
     small = ["training.epochs=1", "training.min_steps=0", "training.max_train_images=64"]
     recipe = make_recipe("rnn", "smoke").override([*small, "training.precision=fp32"])
     asked = BuildRequest(recipe=recipe, label="rnn", seed=0, **prepare("digits", home))
-    folders = {}
-    for node in nodes(asked):
-        folders[node.step.name] = str(node.folder(home))
-        if not node.step.body:
-            continue
+    jobs: list[list[str]] = []
+    known = listed()
+    folders = {node.step.name: str(node.folder(home)) for node in nodes(asked)}
+    for node in nodes(asked)[1:]:
         node.folder(home).mkdir()
-        given = [node.step.body, type(node.slice).__name__, node.slice.model_dump_json(), json.dumps(folders)]
-        command = [sys.executable, "-c", RUN, str(home.root), str(node.folder(home)), *given]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        assert not done.returncode, done.stderr
-        known = closure.closure(node.step.body, members_of(node.slice)) | listed()
-        ran = {name for name in json.loads(done.stdout.splitlines()[-1]) if name not in known}
+        jobs.append([node.step.body, type(node.slice).__name__, node.slice.model_dump_json(), node.step.name])
+    command = [sys.executable, "-c", RUN, str(home.root), json.dumps(folders), json.dumps(jobs)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert not done.returncode, done.stderr
+    told = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("[")]
+    for node, ran in zip(nodes(asked)[1:], told, strict=True):
+        known |= closure.closure(node.step.body, members_of(node.slice))  # and of those that ran before
         assert {
-            name for name in ran if not is_left_out(name) or (name.count(".") > 1 and ".steps." in name)
+            name
+            for name in ran
+            if name not in known and (not is_left_out(name) or (name.count(".") > 1 and ".steps." in name))
         } == set()
 
 
@@ -140,12 +142,13 @@ from pathlib import Path
 from modelyard.home import Home
 from modelyard.machine.how import How
 from modelyard.training import slices
-root, out, body, kind, text, folders = sys.argv[1:]
-slice = getattr(slices, kind).model_validate_json(text)
-given = {name: Path(folder) for name, folder in json.loads(folders).items()}
-how = How(Home(Path(root)), device="cpu", in_process=True, checkpoint=out + ".checkpoint")
-importlib.import_module(body).run(slice, given, Path(out), how)
-print(json.dumps(sorted(name for name in sys.modules if name.startswith("modelyard"))))
+root, folders, jobs = sys.argv[1], json.loads(sys.argv[2]), json.loads(sys.argv[3])
+given = {name: Path(folder) for name, folder in folders.items()}
+for body, kind, text, name in jobs:
+    slice, out = getattr(slices, kind).model_validate_json(text), given[name]
+    how = How(Home(Path(root)), device="cpu", in_process=True, checkpoint=f"{out}.checkpoint")
+    importlib.import_module(body).run(slice, given, out, how)
+    print(json.dumps(sorted(name for name in sys.modules if name.startswith("modelyard"))))
 """
 
 
