@@ -1,4 +1,4 @@
-"""Results over seeds: mean and standard deviation of each architecture, as a table for the README.
+"""Results over seeds: mean and standard deviation of each architecture, as a table for docs/results.md.
 
     python -m benchmarks.quality --dataset mnist --seeds 0 1 2
     python -m benchmarks.quality --dataset mnist --labels 100 --seeds 0 1 2 3 4

@@ -169,8 +169,7 @@ def content_digest(
     train: Split, test: Split, classes: tuple[str, ...], validation_rows: int = 0, reading: Reading = AS_EVER
 ) -> str:
     """sha256 over the decoded arrays and class names: one changed value changes it, and so do what is held
-    out and how other
-    pictures are to be read."""
+    out and how other pictures are to be read."""
     digest = hashlib.sha256(json.dumps(classes).encode())
     if validation_rows:
         digest.update(json.dumps({"validation_rows": validation_rows}).encode())

@@ -15,8 +15,7 @@ Labels = NDArray[np.int64]
 ECE_BINS = 15
 RECALL, NEVER_GIVEN = "test/recall", "validation/never_given"
 """Metrics of single classes: `test/recall/7` is that of class 7. Only of a few, whatever the number of
-classes. None has the
-bare name: MLflow's file stores make a folder of it."""
+classes. None has the bare name: MLflow's file stores make a folder of it."""
 ALL_NAMED, LOWEST_NAMED = 4, 3
 """Up to so many classes the recall of each is kept, of more the lowest."""
 MISSED_IMAGES = 5

@@ -21,16 +21,14 @@ class CnnConfig(CombinedConfig):
     architecture: Literal["cnn"] = "cnn"
     variant: Literal["tuned", "resnet", "lenet"] = "tuned"
     """`tuned`: batch-normed 5x5 + 3x3 stages; `resnet`: blocks of two convolutions that halve the image and
-    double the
-    channels; `lenet`: the textbook's LeNet-5."""
+    double the channels; `lenet`: the textbook's LeNet-5."""
     width: int = Field(24, ge=1, le=1024)
     """Channels of the first stage; the next ones have two and three times as many, or each twice as many
     (`resnet`).
     """
     downsample: Literal["pool", "stride"] = "pool"
     """How the first two stages halve the image: a maximum over 2 x 2, or every second place of the
-    convolution only, for a
-    quarter of the work."""
+    convolution only, for a quarter of the work."""
     stages: int = Field(3, ge=2, le=6)
     """The third stage of `tuned` is the last and has no downsampling."""
     residuals: int = Field(1, ge=0, le=32)

@@ -26,8 +26,8 @@ class CombinedConfig(Config):
     each what it would have had alone; time and size grow as much."""
     mirrored: bool = False
     """Evaluate, export and serve the mean of the logits of an image and of its mirror image: fewer mistakes
-    for twice the
-    time. Training takes single images, with `training.augment.flip`. Never for digits or letters."""
+    for twice the time. Training takes single images, with `training.augment.flip`. Never for digits or
+    letters."""
 
     def build(self, form: Form, num_classes: int) -> nn.Module:
         """A fresh model for samples of `form`."""

@@ -26,9 +26,8 @@ ZEROS = "0" * 64
 REGISTER = "register"
 """The action of a registration."""
 DELETE, WITHDRAW, LOST, RENUMBER = "delete", "withdraw", "lost", "renumber"
-"""Ends: of a version and of an alias by `modelyard models`; of either because MLflow has the version no more;
-or, where the
-same file is registered under another number, that number's beginning."""
+"""Ends: of a version and of an alias by `modelyard models`; of either because MLflow has the version no
+more; or, where the same file is registered under another number, that number's beginning."""
 Entry = dict[str, Any]
 
 

@@ -186,8 +186,7 @@ def _opened(source: Path | BinaryIO, max_pixels: int, use: Callable[[Image.Image
 @contextmanager
 def _pillows_limit_lifted() -> Iterator[None]:
     """Pillow's own limit is the whole process's. It is lifted only while a picture beyond it is read, one at
-    a time, whose size
-    is checked here; a server, which allows fewer pixels, never lifts it."""
+    a time, whose size is checked here; a server, which allows fewer pixels, never lifts it."""
     with _ALONE:
         before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:

@@ -26,8 +26,7 @@ JOB_FILE = "job.json"
 PROBES_FILE = "precision.json"
 SPINS = "1000"
 """OpenMP threads that spin for long starve each other as soon as another process needs a core; none makes
-small batches
-slow (figures: docs/decisions.md)."""
+small batches slow (figures: docs/results.md)."""
 
 
 class TrainJob(TrainSlice):
