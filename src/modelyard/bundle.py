@@ -7,7 +7,7 @@ import json
 import math
 import zipfile
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 
 from modelyard.errors import BundleError
 from modelyard.files import is_plain_name, parse_json, read_regular, sha256_of_file, write_json
-from modelyard.samples import Form, ImageForm
+from modelyard.samples import AnyReading, Form, ImageForm
 from modelyard.samples.golden import GOLDEN_BYTES, read_array
 from modelyard.samples.names import PROBABILITIES
-from modelyard.samples.reading import Reading
+from modelyard.samples.reading import AS_EVER
 from modelyard.samples.signature import Signature
 from modelyard.seals import STEP_FILE
 
@@ -58,8 +58,8 @@ class Manifest:
     """Package -> version that made the bundle."""
     files: dict[str, str]
     """File name -> sha256 of every file of the bundle but the manifest; no other may lie beside them."""
-    reading: Reading = field(default_factory=Reading)
-    """How pictures become its input; schema 1 had but one way."""
+    reading: AnyReading = AS_EVER
+    """How files become its input; schema 1 had but one way."""
 
     @classmethod
     def from_json(cls, value: object) -> Manifest:
@@ -76,18 +76,24 @@ class Manifest:
             raise ValueError(f"fields missing, unknown or of another type: {', '.join(sorted(wrong))}")
         told = {name: value for name, value in given.items() if name not in had}
         told["classes"], count = tuple(given["classes"]), len(given["classes"])
-        if "reading" in given:
-            told["reading"] = Reading.from_json(given["reading"])
         if "signature" in given:
             told["signature"] = Signature.from_json(given["signature"], count)
         else:
             told["signature"] = Signature.of_classifier(ImageForm.from_hwc(given["image_shape"]), count)
+        if "reading" in given:
+            told["reading"] = told["signature"].form.reading_from_json(given["reading"])
         return cls(**told)
 
     @property
     def form(self) -> Form:
         """What one sample is."""
         return self.signature.form
+
+    def contract(self) -> dict[str, Any]:
+        """All that turns a file into its input."""
+        form: Any = self.form  # whose own reading it is
+        contract: dict[str, Any] = form.contract(self.reading)
+        return contract
 
 
 def _is_text(value: object) -> bool:

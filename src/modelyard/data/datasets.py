@@ -17,11 +17,10 @@ from numpy.typing import NDArray
 
 from modelyard.data.names import check_classes
 from modelyard.errors import DataError
-from modelyard.samples import Form, ImageForm
-from modelyard.samples.borders import border_colour
-from modelyard.samples.reading import AS_EVER, Reading
+from modelyard.samples import AnyReading, Form, Stored, form_of
+from modelyard.samples.reading import AS_EVER
 
-Samples = NDArray[np.uint8]
+Samples = NDArray[Any]
 Labels = NDArray[np.int64]
 Rows = NDArray[np.int64]
 SAMPLES = 128
@@ -53,8 +52,8 @@ def evaluated_rows(form: Form, most: int = 512) -> int:
 class Split:
     """Labelled samples; a subset shares what is stored (which may be memory-mapped) and names its rows."""
 
-    samples: Samples
-    """uint8 [M, ...] as stored."""
+    samples: Stored
+    """[M, ...] as stored."""
     labels_N: Labels
     """int64 [N]."""
     rows_N: Rows | None = None
@@ -66,32 +65,32 @@ class Split:
     @property
     def form(self) -> Form:
         """What one sample is."""
-        return ImageForm(*self.samples.shape[1:])
+        return form_of(self.samples)
 
     @property
     def nbytes(self) -> int:
         """Size of all samples in bytes."""
-        return len(self) * self.form.values
+        return self.samples.nbytes * len(self) // max(1, len(self.samples))
 
     @property
     def in_memory(self) -> Samples:
-        """All samples, uint8 [N, ...]."""
+        """All samples [N, ...]."""
         return self.gather(slice(None))
 
     @property
     def few(self) -> Samples:
-        """Evenly spaced samples, at most `SAMPLES`, uint8 [B, ...]."""
+        """Evenly spaced samples, at most `SAMPLES` [B, ...]."""
         return self.gather(np.arange(0, len(self), -(-len(self) // SAMPLES) or 1))
 
     def gather(self, which: slice | Rows) -> Samples:
-        """Some samples in memory, uint8 [B, ...]."""
+        """Some samples in memory [B, ...]."""
         chosen = self.samples[which if self.rows_N is None else self.rows_N[which]]
         return np.array(
             chosen, order="C", copy=isinstance(which, slice) or None
         )  # a slice would be a read-only view
 
     def blocks(self) -> Iterator[Samples]:
-        """All samples in order, uint8 [B, ...], `BLOCK_BYTES` at a time."""
+        """All samples in order [B, ...], `BLOCK_BYTES` at a time."""
         rows = block_rows(self.form)
         return (self.gather(slice(start, start + rows)) for start in range(0, len(self), rows))
 
@@ -118,7 +117,7 @@ class Dataset:
     """Where the packed files of just this content lie, if they do."""
     validation_rows: int = 0
     """How many of the last training samples were given as the validation split; 0: it is drawn from train."""
-    reading: Reading = field(default_factory=Reading)
+    reading: AnyReading = AS_EVER
     """How the files were read, beyond their size."""
 
     @property
@@ -134,7 +133,7 @@ def make_dataset(  # noqa: PLR0913 - each part of a data set
     classes: tuple[str, ...],
     *,
     validation_rows: int = 0,
-    reading: Reading | None = None,
+    reading: AnyReading | None = None,
 ) -> Dataset:
     """Check that the parts fit together and name the whole by its content.
 
@@ -146,7 +145,7 @@ def make_dataset(  # noqa: PLR0913 - each part of a data set
     check_classes(classes)
     for part, split in (("train", train), ("test", test)):
         _check_split(f"{name} {part}", split, len(classes))
-    reading = reading or Reading(ground=border_colour(train.few) or AS_EVER.ground)
+    reading = reading or train.form.reading(train.few)
     digest = content_digest(train, test, classes, validation_rows, reading)
     return Dataset(name, train, test, classes, digest, validation_rows=validation_rows, reading=reading)
 
@@ -166,18 +165,19 @@ def _check_split(what: str, split: Split, num_classes: int) -> None:
 
 
 def content_digest(
-    train: Split, test: Split, classes: tuple[str, ...], validation_rows: int = 0, reading: Reading = AS_EVER
+    train: Split, test: Split, classes: tuple[str, ...], validation_rows: int = 0, reading: AnyReading = AS_EVER
 ) -> str:
     """sha256 over the decoded arrays and class names: one changed value changes it, and so do what is held
     out and how other pictures are to be read."""
     digest = hashlib.sha256(json.dumps(classes).encode())
     if validation_rows:
         digest.update(json.dumps({"validation_rows": validation_rows}).encode())
-    if (reading.fit, reading.white) != (AS_EVER.fit, AS_EVER.white):
-        digest.update(json.dumps([reading.fit, reading.white]).encode())
+    if made := reading.made():
+        digest.update(json.dumps(made).encode())
     for split in (train, test):
         digest.update(json.dumps([len(split), *split.samples.shape[1:]]).encode())
         for block in split.blocks():
-            digest.update(block.data)
+            for part in split.form.content(block):
+                digest.update(part)
         digest.update(np.ascontiguousarray(split.labels_N).tobytes())
     return digest.hexdigest()

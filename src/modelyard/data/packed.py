@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 
-from modelyard.data.datasets import Dataset, Samples, Split, make_dataset
+from modelyard.data.datasets import Dataset, Split, make_dataset
 from modelyard.errors import DataError
 from modelyard.files import folder_written_whole, open_regular, write_json
-from modelyard.samples import Form
-from modelyard.samples.borders import border_colour
-from modelyard.samples.reading import AS_EVER, Reading
+from modelyard.samples import FORMS, Form, ImageForm
 
 HEADER_FILE = "dataset.json"
-ARRAY_FILES = ("train_images.npy", "train_labels.npy", "test_images.npy", "test_labels.npy")
+PARTS = ("train", "test")
 
 
 def pack(dataset: Dataset, folder: Path) -> Dataset:
@@ -35,10 +31,10 @@ def pack(dataset: Dataset, folder: Path) -> Dataset:
     with folder_written_whole(folder) as scratch:
         if dataset.folder is None:
             for part, split in (("train", dataset.train), ("test", dataset.test)):
-                write_samples(scratch, part, dataset.form, split.blocks())
+                dataset.form.write(scratch, part, split.blocks())
                 np.save(scratch / f"{part}_labels.npy", split.labels_N)
         else:
-            for name in ARRAY_FILES:
+            for name in _files(dataset.form):
                 _link_or_copy(dataset.folder / name, scratch / name)
         header = {
             "name": dataset.name,
@@ -47,6 +43,8 @@ def pack(dataset: Dataset, folder: Path) -> Dataset:
             "origin": dict(dataset.origin),
             "validation_rows": dataset.validation_rows,
             "reading": asdict(dataset.reading),
+            "kind": dataset.form.kind,
+            "form": asdict(dataset.form),
         }
         write_json(scratch / HEADER_FILE, header)
     return open_packed(folder, verify=False)
@@ -56,7 +54,7 @@ def _is_shared(dataset: Dataset, folder: Path) -> bool:
     """Whether `folder` holds the very files of `dataset`, which was verified when it was opened or made."""
     try:
         return dataset.folder is not None and all(
-            (folder / name).samefile(dataset.folder / name) for name in ARRAY_FILES
+            (folder / name).samefile(dataset.folder / name) for name in _files(dataset.form)
         )
     except OSError:
         return False
@@ -69,25 +67,6 @@ def _link_or_copy(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
-def write_samples(folder: Path, part: str, form: Form, blocks: Iterable[Samples]) -> None:
-    """A split's file of however many samples come.
-
-    Not through a memory map: there a full disk kills the process (SIGBUS).
-    """
-    count, shape = 0, form.blank(0).shape[1:]
-    with (folder / f"{part}_images.npy").open("wb") as stream:
-        _write_npy_header(stream, (count, *shape))
-        for block in blocks:
-            stream.write(np.ascontiguousarray(block).data)
-            count += len(block)
-        stream.seek(0)
-        _write_npy_header(stream, (count, *shape))  # numpy pads it so that a longer count fits
-
-
-def _write_npy_header(stream: BinaryIO, shape: tuple[int, ...]) -> None:
-    np.lib.format.write_array_header_1_0(stream, {"descr": "|u1", "fortran_order": False, "shape": shape})
-
-
 def open_packed(folder: Path, *, verify: bool = True) -> Dataset:
     """Open a packed data set, memory-mapped.
 
@@ -95,20 +74,18 @@ def open_packed(folder: Path, *, verify: bool = True) -> Dataset:
     Raises: DataError when the folder is incomplete or its content was altered.
     """
     try:
-        for file in (HEADER_FILE, *ARRAY_FILES):
-            open_regular(folder / file).close()
+        open_regular(folder / HEADER_FILE).close()
         header = json.loads((folder / HEADER_FILE).read_text())
-        train, test = (_open_split(folder, part) for part in ("train", "test"))
+        kind = FORMS[header.get("kind", ImageForm.kind)]
+        for file in _files(kind):
+            open_regular(folder / file).close()
+        train, test = (_open_split(folder, part, kind, header.get("form")) for part in PARTS)
         name, classes, digest = header["name"], tuple(header["classes"]), header["digest"]
         given, kept = (
             int(header.get("validation_rows", 0)),
             header.get("reading"),
         )  # earlier versions had neither
-        reading = (
-            Reading(ground=border_colour(train.few) or AS_EVER.ground)
-            if kept is None
-            else Reading.from_json(kept)
-        )
+        reading = train.form.reading(train.few) if kept is None else kind.reading_from_json(kept)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(
             f"packed data set {folder} cannot be read ({error}); delete the folder and run again"
@@ -125,7 +102,12 @@ def open_packed(folder: Path, *, verify: bool = True) -> Dataset:
     return Dataset(name, train, test, classes, digest, header.get("origin", {}), folder, given, reading)
 
 
-def _open_split(folder: Path, part: str) -> Split:
-    samples = np.load(folder / f"{part}_images.npy", mmap_mode="r", allow_pickle=False)
+def _files(form: Form | type[Form]) -> tuple[str, ...]:
+    """All arrays of a data set of such samples."""
+    return tuple(name for part in PARTS for name in (*form.files(part), f"{part}_labels.npy"))
+
+
+def _open_split(folder: Path, part: str, kind: type[Form], form: object) -> Split:
+    samples = kind.open(folder, part, form)
     labels_N = np.load(folder / f"{part}_labels.npy", allow_pickle=False)
     return Split(samples, labels_N)

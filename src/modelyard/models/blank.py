@@ -10,5 +10,4 @@ from modelyard.samples import Form
 
 def blank_inputs(form: Form, rows: int, device: torch.device | str = "cpu") -> tuple[Tensor, ...]:
     """The arguments of `forward` for so many samples, batch first."""
-    arrays = form.encoding.tensors(form.blank(rows))
-    return tuple(torch.from_numpy(array).to(device) for array in arrays)
+    return tuple(torch.from_numpy(array).to(device) for array in form.network_inputs(rows))

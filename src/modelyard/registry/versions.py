@@ -27,7 +27,6 @@ from modelyard.registry.vouching import all_models, digest_of_stored, find_model
 from modelyard.releases.folders import known_versions
 from modelyard.releases.ledger import Ledger, read_ledger
 from modelyard.samples import tensors as samples
-from modelyard.samples.reading import pixel_contract
 from modelyard.samples.signature import Signature
 from modelyard.seals import STEP_FILE
 from modelyard.tracking.store import open_for_writing, open_store
@@ -88,8 +87,8 @@ def log_bundle(home: Home, run_id: str, bundle: Path) -> str:
 
     client, _ = open_for_writing(home, run_id)
     found = read_bundle(bundle)
-    contract = pixel_contract(found.manifest.form, found.manifest.reading)
-    metadata = {"bundle": bundle.name, "pixel_contract": contract, "classes": list(found.manifest.classes)}
+    contract = {found.manifest.form.names.contract: found.manifest.contract()}
+    metadata = {"bundle": bundle.name, **contract, "classes": list(found.manifest.classes)}
     name, first = found.manifest.signature.input.name, found.samples()[0][:1]
     example = {name: first} if first.size <= MOST_EXAMPLE_VALUES else None
     needed = [
@@ -128,7 +127,7 @@ def register(home: Home, run_id: str, bundle: Path, model_id: str, tags: dict[st
     client, _ = open_store(home)
     manifest = open_bundle(bundle)
     name, digest = manifest.model_name, manifest.files[MODEL_FILE]
-    all_tags = tags | {"pixel_contract": as_json(pixel_contract(manifest.form, manifest.reading))}
+    all_tags = tags | {manifest.form.names.contract: as_json(manifest.contract())}
     all_tags |= {"architecture": manifest.architecture, "onnx_sha256": digest, "bundle": bundle.name}
     with FileLock(home.locks / "registry.lock"):
         with suppress(MlflowException):  # it is there already

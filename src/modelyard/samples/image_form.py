@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from modelyard.samples.borders import border_colour
 from modelyard.samples.names import BATCH, IMAGE, Names
+from modelyard.samples.reading import AS_EVER, Reading
 from modelyard.samples.tensors import Encoding, TensorSpec
 
 LARGEST = 2**26
 """Values of one image."""
+CONTRACT_VERSION = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +80,73 @@ class ImageForm:
         """How networks take it."""
         return Pixels(self)
 
+    @property
+    def encodings(self) -> dict[str, Encoding]:
+        """By name, all ways in which a graph may take it."""
+        return {Pixels.name: Pixels(self)}
+
     def blank(self, rows: int) -> NDArray[np.uint8]:
         """So many black images [B, C, H, W]."""
         return np.zeros((rows, *self.chw), np.uint8)
+
+    def network_inputs(self, rows: int) -> tuple[NDArray[Any], ...]:
+        """Blank arguments of `forward`: float32 0..1 [B, C, H, W]."""
+        return (np.zeros((rows, *self.chw), np.float32),)
+
+    def content(self, block: NDArray[Any]) -> list[Any]:
+        """What a digest is taken over."""
+        return [block.data]
+
+    @staticmethod
+    def files(part: str) -> tuple[str, ...]:
+        """The arrays of a split on disk, but its labels."""
+        return (f"{part}_images.npy",)
+
+    def write(self, folder: Path, part: str, blocks: Iterable[NDArray[Any]]) -> None:
+        """A split's file of however many images come.
+
+        Not through a memory map: there a full disk kills the process (SIGBUS).
+        """
+        count = 0
+        with (folder / self.files(part)[0]).open("wb") as stream:
+            _write_npy_header(stream, (count, *self.chw))
+            for block in blocks:
+                stream.write(np.ascontiguousarray(block).data)
+                count += len(block)
+            stream.seek(0)
+            _write_npy_header(stream, (count, *self.chw))  # numpy pads it so that a longer count fits
+
+    @classmethod
+    def open(cls, folder: Path, part: str, _value: object) -> NDArray[np.uint8]:
+        """The split's images, mapped into memory. Raises: OSError, ValueError."""
+        mapped: NDArray[np.uint8] = np.load(folder / cls.files(part)[0], mmap_mode="r", allow_pickle=False)
+        return mapped
+
+    def reading(self, few: Iterable[NDArray[np.uint8]]) -> Reading:
+        """How samples that never were files are read: they lie on the ground that is at their border."""
+        return Reading(ground=border_colour(few) or AS_EVER.ground)
+
+    @staticmethod
+    def reading_from_json(value: object) -> Reading:
+        """Raises: ValueError."""
+        return Reading.from_json(value)
+
+    def contract(self, reading: Reading) -> dict[str, Any]:
+        """All that turns a picture into a model's input; `mode` and `resampling` are Pillow's names."""
+        return {
+            "version": CONTRACT_VERSION,
+            "input": self.names.input,
+            "datatype": "uint8",
+            "range": [0, 255],
+            "layout": "NHWC",
+            "height": self.height,
+            "width": self.width,
+            "channels": self.channels,
+            "mode": "L" if self.channels == 1 else "RGB",
+            "resampling": "bilinear",
+            **asdict(reading),
+            "ground": list(reading.ground * self.channels)[: self.channels],
+        }
 
     def __str__(self) -> str:
         return "x".join(map(str, self.chw))
@@ -100,6 +169,6 @@ class Pixels(Encoding):
         """uint8 [B, C, H, W] -> uint8 [B, H, W, C], contiguous."""
         return np.ascontiguousarray(samples.transpose(0, 2, 3, 1))
 
-    def tensors(self, samples: NDArray[Any]) -> tuple[NDArray[Any], ...]:
-        """uint8 [B, C, H, W] -> float32 0..1 [B, C, H, W]."""
-        return (samples.astype(np.float32) / np.float32(255),)
+
+def _write_npy_header(stream: BinaryIO, shape: tuple[int, ...]) -> None:
+    np.lib.format.write_array_header_1_0(stream, {"descr": "|u1", "fortran_order": False, "shape": shape})

@@ -4,10 +4,8 @@ the model.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal, get_args
-
-from modelyard.samples.image_form import ImageForm
+from dataclasses import dataclass, replace
+from typing import Literal, get_args
 
 Fit = Literal["stretch", "pad", "crop"]
 FITS: tuple[Fit, ...] = get_args(Fit)
@@ -17,7 +15,6 @@ LEAST_SIDE = 2
 """Pixels: no architecture works with less."""
 MOST_PIXELS = 400_000_000
 """Of one picture of one's own."""
-CONTRACT_VERSION = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +40,11 @@ class Reading:
         white = "" if self.white == DEEPEST else f", white {self.white}"
         return f"{FIT_WORDS[self.fit]}, ground {colour_name(self.ground)}{white}"
 
+    def made(self) -> list[object] | None:
+        """What of it says how other pictures are to be read, where it is not as ever."""
+        given = [self.fit, self.white]
+        return None if given == [AS_EVER.fit, AS_EVER.white] else given
+
     def inverted(self) -> Reading:
         """For a picture whose pixels are inverted after it was read: the ground alone is inverted twice."""
         return replace(self, ground=tuple(255 - value for value in self.ground))
@@ -58,24 +60,6 @@ class Reading:
                 f"expected a fit, a white of 1..{DEEPEST} and a ground of 0..255, received {str(value)[:100]}"
             )
         return cls(fit, white, tuple(ground))
-
-
-def pixel_contract(form: ImageForm, reading: Reading) -> dict[str, Any]:
-    """All that turns a picture into a model's input; `mode` and `resampling` are Pillow's names."""
-    return {
-        "version": CONTRACT_VERSION,
-        "input": form.names.input,
-        "datatype": "uint8",
-        "range": [0, 255],
-        "layout": "NHWC",
-        "height": form.height,
-        "width": form.width,
-        "channels": form.channels,
-        "mode": "L" if form.channels == 1 else "RGB",
-        "resampling": "bilinear",
-        **asdict(reading),
-        "ground": list(reading.ground * form.channels)[: form.channels],
-    }
 
 
 def colour_name(colour: tuple[int, ...]) -> str:

@@ -6,6 +6,8 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, Self
 
+from numpy.typing import NDArray
+
 from modelyard.samples import FORMS, Form
 from modelyard.samples.names import BATCH, CLASS, LOGITS, PROBABILITIES, Names
 from modelyard.samples.tensors import TensorSpec
@@ -25,11 +27,14 @@ class Signature:
     outputs: tuple[TensorSpec, ...]
 
     @classmethod
-    def of_classifier(cls, form: Form, num_classes: int) -> Self:
-        """Samples of `form` in, logits and probabilities [batch, class] out."""
+    def of_classifier(cls, form: Form, num_classes: int, name: str = "") -> Self:
+        """Samples of `form` in, in the encoding of that name, logits and probabilities [batch, class] out.
+
+        Raises: KeyError for another name.
+        """
         axes = ((BATCH, None), (CLASS, num_classes))
         outputs = tuple(TensorSpec(name, "float32", axes) for name in (LOGITS, PROBABILITIES))
-        encoding = form.encoding
+        encoding = form.encodings[name] if name else form.encoding
         return cls(form.kind, form, encoding.name, encoding.inputs, "classes", outputs)
 
     @classmethod
@@ -39,13 +44,14 @@ class Signature:
         Raises: ValueError.
         """
         given: dict[str, Any] = value if isinstance(value, dict) else {}
-        known = {form.kind: form for form in FORMS}
-        if not isinstance(kind := given.get("kind"), str) or kind not in known:
+        if not isinstance(kind := given.get("kind"), str) or kind not in FORMS:
             raise ValueError(
-                f"signature: expected a kind among {', '.join(known)}, received {str(kind)[:60]!r}; "
+                f"signature: expected a kind among {', '.join(FORMS)}, received {str(kind)[:60]!r}; "
                 "a newer edition may read it"
             )
-        signature = cls.of_classifier(known[kind].from_json(given.get("form")), num_classes)
+        form, name = FORMS[kind].from_json(given.get("form")), given.get("encoding")
+        named = name if isinstance(name, str) and name in form.encodings else ""
+        signature = cls.of_classifier(form, num_classes, named)
         expected = json.loads(json.dumps(asdict(signature)))
         wrong = [
             name for name in expected | given if _text(given.get(name)) != _text(expected.get(name))
@@ -53,6 +59,10 @@ class Signature:
         if wrong:
             raise ValueError(f"signature: fields missing, unknown or unfit: {', '.join(sorted(wrong))[:100]}")
         return signature
+
+    def raw(self, samples: NDArray[Any]) -> NDArray[Any]:
+        """What the graph takes of samples as a data set holds them."""
+        return self.form.encodings[self.encoding].raw(samples)
 
     @property
     def input(self) -> TensorSpec:

@@ -16,7 +16,7 @@ class TensorSpec:
     dtype: str
     """numpy's name of it."""
     axes: tuple[tuple[str, int | None], ...]
-    """Name and extent of each; None is free."""
+    """Name and extent of each; None is free. Strings are of dtype `str`."""
 
     @property
     def shape(self) -> tuple[int | None, ...]:
@@ -30,7 +30,7 @@ class TensorSpec:
 
 
 class Encoding(Protocol):
-    """How samples, as a data set stores them, become tensors."""
+    """How samples, as a data set stores them, become the input of a graph."""
 
     name: ClassVar[str]
 
@@ -41,5 +41,3 @@ class Encoding(Protocol):
     def raw(self, samples: NDArray[Any]) -> NDArray[Any]:
         """The graph's input, batch first."""
 
-    def tensors(self, samples: NDArray[Any]) -> tuple[NDArray[Any], ...]:
-        """What `forward` of a network takes, batch first."""

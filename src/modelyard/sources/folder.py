@@ -161,7 +161,7 @@ def _decode(
                 yield _sort_out([answer for task in answers for answer in task], block, decoded, form)
                 on_progress(f"decoding {listing.source.name}, {part}", start + len(block), len(files))
 
-    write_samples(scratch, part, form, blocks())
+    form.write(scratch, part, blocks())
     return decoded
 
 

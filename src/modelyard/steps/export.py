@@ -29,7 +29,6 @@ from modelyard.machine.devices import device_slots
 from modelyard.machine.how import How
 from modelyard.models import CustomConfig
 from modelyard.samples.names import Names
-from modelyard.samples.reading import pixel_contract
 from modelyard.samples.signature import Signature
 from modelyard.training.fitted import open_fitted, read_training
 from modelyard.training.slices import ExportSlice
@@ -158,6 +157,6 @@ def _metadata(manifest: Manifest) -> dict[str, str]:
     del told["files"]
     told["schema_version"] = METADATA_SCHEMA
     told["metrics"] = {name: value for name, value in manifest.metrics.items() if name not in TIMES}
-    told["pixel_contract"] = pixel_contract(manifest.form, manifest.reading)
+    told[manifest.form.names.contract] = manifest.contract()
     told["signature"] = asdict(manifest.signature)
     return {name: value if isinstance(value, str) else as_json(value) for name, value in told.items()}

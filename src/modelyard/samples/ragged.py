@@ -1,0 +1,61 @@
+"""Samples of unequal length in one array. B batch, L length, M stored samples, T values of all of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from modelyard.samples.text_form import TextForm
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ragged:
+    """Behaves as an array [M, ...]: rows are asked for by slice or by number, and come padded with zeros."""
+
+    flat_T: NDArray[Any]
+    """All values, one sample after the other; none is 0. It may be mapped from a file."""
+    offsets_M1: NDArray[np.int64]
+    """Where each sample begins, and where the last one ends."""
+    form: TextForm
+
+    def __len__(self) -> int:
+        return len(self.offsets_M1) - 1
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of all, were they padded to the longest that may be."""
+        return len(self), self.form.longest
+
+    @property
+    def nbytes(self) -> int:
+        return int(self.flat_T.nbytes + self.offsets_M1.nbytes)
+
+    @property
+    def lengths_M(self) -> NDArray[np.int64]:
+        """Values of each sample."""
+        return np.diff(self.offsets_M1)
+
+    def __getitem__(self, which: slice | NDArray[np.int64]) -> NDArray[Any]:
+        """[B, L], L that of the longest of these and at least 1."""
+        starts_B, ends_B = self.offsets_M1[:-1][which], self.offsets_M1[1:][which]
+        lengths_B = ends_B - starts_B
+        longest = max(1, int(lengths_B.max(initial=0)))
+        is_there_BL = np.arange(longest) < lengths_B[:, None]
+        padded_BL = np.zeros(is_there_BL.shape, self.flat_T.dtype)
+        if isinstance(which, slice) and which.step in {None, 1} and len(starts_B):
+            padded_BL[is_there_BL] = self.flat_T[starts_B[0] : ends_B[-1]]
+        else:
+            at_BL = starts_B[:, None] + np.arange(longest)
+            padded_BL[is_there_BL] = self.flat_T[at_BL[is_there_BL]]
+        return padded_BL
+
+
+def ragged(rows: list[NDArray[Any]], form: TextForm, dtype: type[np.generic]) -> Ragged:
+    """Of samples one by one, none of which holds a 0."""
+    ends = np.cumsum([0, *map(len, rows)], dtype=np.int64)
+    flat_T = np.concatenate(rows).astype(dtype) if rows else np.zeros(0, dtype)
+    return Ragged(flat_T, ends, form)

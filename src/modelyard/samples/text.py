@@ -1,0 +1,68 @@
+"""One text as training, prediction and the server read it: strict UTF-8, Unicode form C, no NUL, cut at a
+limit.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modelyard.errors import DataError
+
+NORMAL = "NFC"
+CONTRACT_VERSION = 1
+SHRINKS = 4
+"""Form C makes one character of so many at most, but for the letters of no living language."""
+
+
+@dataclass(frozen=True, slots=True)
+class TextReading:
+    """How texts become a model's input, beyond their length."""
+
+    unicode: str = NORMAL
+
+    @property
+    def told(self) -> str:
+        """For people."""
+        return f"UTF-8, {self.unicode}"
+
+    def made(self) -> None:
+        """Nothing beyond what every text has."""
+
+    @classmethod
+    def from_json(cls, value: object) -> TextReading:
+        """Raises: ValueError."""
+        if value != {"unicode": NORMAL}:
+            raise ValueError(f"expected unicode {NORMAL}, received {str(value)[:60]}")
+        return cls()
+
+
+AS_READ = TextReading()
+
+
+class UnreadableText(DataError):
+    """What is no text: another encoding, or half a surrogate pair, or NUL."""
+
+
+def clean_text(text: str, longest: int) -> str:
+    """In form C, cut. Raises: UnreadableText for what has no UTF-8 and for NUL, which pads."""
+    short = text[: SHRINKS * longest]
+    normal = short if unicodedata.is_normalized(NORMAL, short) else unicodedata.normalize(NORMAL, short)
+    cut = normal[:longest]
+    if "\0" in cut:
+        raise UnreadableText("a text holds the character NUL; remove it")
+    if not cut.isascii():
+        try:
+            cut.encode()
+        except UnicodeEncodeError:
+            raise UnreadableText("a text holds half a surrogate pair, which has no UTF-8") from None
+    return cut
+
+
+def text_of(row_L: NDArray[Any]) -> str:
+    """A stored text, uint8 [L] padded with zeros."""
+    return row_L[row_L != 0].astype(np.uint8).tobytes().decode()

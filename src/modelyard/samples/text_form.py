@@ -1,0 +1,194 @@
+"""A text as a sample: UTF-8 bytes in Unicode form C, cut at a limit. B batch, L length in bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modelyard.samples.names import BATCH, TEXT, Names
+from modelyard.samples.ragged import Ragged
+from modelyard.samples.tensors import Encoding, TensorSpec
+from modelyard.samples.text import AS_READ, CONTRACT_VERSION, TextReading, text_of
+
+LONGEST, MOST_LONGEST = 1024, 2**20
+"""Characters of a text that are read unless told otherwise, and at most."""
+BYTES_A_CHARACTER = 4
+"""At most, in UTF-8."""
+BYTE_SYMBOLS = 256
+
+
+@dataclass(frozen=True, slots=True)
+class TextForm:
+    """What all texts of a data set are brought to."""
+
+    kind: ClassVar[str] = "text"
+    names: ClassVar[Names] = TEXT
+    axes: ClassVar[str] = "characters at most"
+    longest: int
+    """Characters; what is longer is cut."""
+    symbols: int = BYTE_SYMBOLS
+    """How many different numbers a network is given for a text, 0 (padding) among them."""
+
+    @classmethod
+    def from_json(cls, value: object) -> Self:
+        """From a manifest. Raises: ValueError."""
+        given = value if isinstance(value, dict) else {}
+        longest, symbols = given.get("longest"), given.get("symbols")
+        if given.keys() != {"longest", "symbols"} or type(longest) is not int or type(symbols) is not int:
+            raise ValueError(f"expected longest and symbols alone, received {str(value)[:60]!r}")
+        if not 1 <= longest <= MOST_LONGEST or symbols != BYTE_SYMBOLS:
+            raise ValueError(f"expected 1 to {MOST_LONGEST} characters of bytes, received {str(value)[:60]!r}")
+        return cls(longest, symbols)
+
+    @property
+    def values(self) -> int:
+        """Bytes of the longest one."""
+        return self.longest * (BYTES_A_CHARACTER if self.symbols == BYTE_SYMBOLS else 1)
+
+    @property
+    def facts(self) -> dict[str, object]:
+        """What the page, and the metadata of an ONNX file, say of it."""
+        return {"longest_text": self.longest}
+
+    @property
+    def encoding(self) -> Encoding:
+        """How a graph takes it unless told otherwise."""
+        return Strings(self)
+
+    @property
+    def encodings(self) -> dict[str, Encoding]:
+        """By name, all ways in which a graph may take it."""
+        return {Strings.name: Strings(self), RawBytes.name: RawBytes(self)}
+
+    def blank(self, rows: int) -> NDArray[np.uint8]:
+        """So many texts of the letter a, half as long as they may be [B, L]."""
+        return np.full((rows, max(1, self.longest // 2)), ord("a"), np.uint8)
+
+    def network_inputs(self, rows: int) -> tuple[NDArray[Any], ...]:
+        """Blank arguments of `forward`: symbols, int32 [B, L]."""
+        return (np.ones((rows, max(1, self.longest // 2)), np.int32),)
+
+    def content(self, block_BL: NDArray[Any]) -> list[bytes]:
+        """What a digest is taken over: the bytes of all texts, and their lengths."""
+        is_there_BL = block_BL != 0
+        return [block_BL[is_there_BL].tobytes(), is_there_BL.sum(1).astype("<i8").tobytes()]
+
+    @staticmethod
+    def files(part: str) -> tuple[str, ...]:
+        """The arrays of a split on disk, but its labels."""
+        return f"{part}_texts.npy", f"{part}_offsets.npy"
+
+    def write(self, folder: Path, part: str, blocks: Iterable[NDArray[Any]]) -> None:
+        """A split's files of however many texts come."""
+        flat, offsets = (folder / name for name in self.files(part))
+        lengths = [np.zeros(1, np.int64)]
+        with flat.open("wb") as stream:
+            _header(stream, 0)
+            for block_BL in blocks:
+                is_there_BL = block_BL != 0
+                stream.write(block_BL[is_there_BL].data)
+                lengths.append(is_there_BL.sum(1).astype(np.int64))
+            ends = np.cumsum(np.concatenate(lengths))
+            stream.seek(0)
+            _header(stream, int(ends[-1]))
+        np.save(offsets, ends)
+
+    @classmethod
+    def open(cls, folder: Path, part: str, value: object) -> Ragged:
+        """The split's texts, mapped into memory; `value` is the form as JSON. Raises: OSError, ValueError."""
+        form = cls.from_json(value)
+        flat, offsets = (folder / name for name in cls.files(part))
+        flat_T = np.load(flat, mmap_mode="r", allow_pickle=False) if flat.stat().st_size else None
+        offsets_M = np.load(offsets, allow_pickle=False)
+        if flat_T is None or flat_T.dtype != np.uint8 or offsets_M.dtype != np.int64 or offsets_M.ndim != 1:
+            raise ValueError(f"{flat.name} and {offsets.name} hold no texts")
+        if len(offsets_M) < 1 or offsets_M[0] != 0 or offsets_M[-1] != len(flat_T) or (np.diff(offsets_M) < 0).any():
+            raise ValueError(f"{offsets.name} does not belong to {flat.name}")
+        return Ragged(flat_T, offsets_M, form)
+
+    def reading(self, _few: NDArray[Any]) -> TextReading:
+        """How samples that never were files are read."""
+        return AS_READ
+
+    @staticmethod
+    def reading_from_json(value: object) -> TextReading:
+        """Raises: ValueError."""
+        return TextReading.from_json(value)
+
+    def contract(self, reading: TextReading) -> dict[str, Any]:
+        """All that turns a text into a model's input."""
+        return {"version": CONTRACT_VERSION, "charset": "UTF-8", **asdict(reading), "longest": self.longest}
+
+    def __str__(self) -> str:
+        return str(self.longest)
+
+
+def _header(stream: Any, length: int) -> None:
+    np.lib.format.write_array_header_1_0(
+        stream, {"descr": "|u1", "fortran_order": False, "shape": (length,)}
+    )  # numpy pads it so that a longer one fits
+
+
+@dataclass(frozen=True, slots=True)
+class Strings(Encoding):
+    """A graph that takes texts as they are."""
+
+    name: ClassVar[str] = "strings"
+    form: TextForm
+
+    @property
+    def inputs(self) -> tuple[TensorSpec, ...]:
+        """string [B, 1]."""
+        return (TensorSpec(TEXT.input, "str", ((BATCH, None), ("one", 1))),)
+
+    def raw(self, samples: NDArray[Any]) -> NDArray[Any]:
+        """uint8 [B, L] -> str [B, 1], an array of objects."""
+        return strings([text_of(row_L) for row_L in samples])
+
+
+@dataclass(frozen=True, slots=True)
+class RawBytes(Encoding):
+    """A graph that takes UTF-8, padded with zeros."""
+
+    name: ClassVar[str] = "bytes"
+    form: TextForm
+
+    @property
+    def inputs(self) -> tuple[TensorSpec, ...]:
+        """uint8 [B, L]."""
+        return (TensorSpec("bytes", "uint8", ((BATCH, None), ("length", None))),)
+
+    def raw(self, samples: NDArray[Any]) -> NDArray[Any]:
+        """uint8 [B, L] as they are."""
+        return samples
+
+
+def strings(texts: Sequence[str]) -> NDArray[Any]:
+    """The input of a graph that takes strings, [B, 1]. Never of `bytes`, whose repr onnxruntime would take."""
+    array = np.empty((len(texts), 1), object)
+    array[:, 0] = texts
+    return array
+
+
+def blocks_of(texts: Iterable[bytes], rows: int) -> Iterator[NDArray[np.uint8]]:
+    """Texts in UTF-8 -> uint8 [B, L], `rows` at a time."""
+    block: list[bytes] = []
+    for text in texts:
+        block.append(text)
+        if len(block) == rows:
+            yield padded(block)
+            block = []
+    if block:
+        yield padded(block)
+
+
+def padded(texts: Sequence[bytes]) -> NDArray[np.uint8]:
+    """uint8 [B, L], as long as the longest and at least 1."""
+    longest = max(1, max(map(len, texts), default=1))
+    joined = b"".join(text.ljust(longest, b"\0") for text in texts)
+    return np.frombuffer(joined, np.uint8).reshape(len(texts), longest)
