@@ -157,9 +157,11 @@ class Bundle:
         Raises: BundleError; no more is unpacked than they may be.
         """
         taken, classes = self.manifest.signature.input, (len(self.manifest.classes),)
+        form = self.manifest.form
         try:
             with zipfile.ZipFile(BytesIO(self.golden)) as archive:
-                raw = read_array(archive, taken.name, taken.row_shape, np.dtype(taken.dtype).type)
+                kept = read_array(archive, taken.name, form.golden_row, np.uint8)
+                raw = form.from_golden(kept, self.manifest.signature.encoding)
                 probabilities_BK = read_array(archive, PROBABILITIES, classes, np.float32, np.float64)
         except Exception as error:  # zipfile, zlib and numpy have a dozen kinds
             raise BundleError(
@@ -224,9 +226,9 @@ def is_whole(folder: Path) -> bool:
     return True
 
 
-def write_golden(folder: Path, name: str, raw: NDArray[Any], probabilities_BK: NDArray[np.float32]) -> None:
-    """The graph's input, by its name, and the answers torch gave for it."""
-    arrays = {name: raw, PROBABILITIES: probabilities_BK}
+def write_golden(folder: Path, name: str, kept: NDArray[Any], probabilities_BK: NDArray[np.float32]) -> None:
+    """Samples as their form keeps golden ones, by the input's name, and the answers that the model gave."""
+    arrays = {name: kept, PROBABILITIES: probabilities_BK}
     np.savez_compressed(folder / GOLDEN_FILE, allow_pickle=False, **arrays)
 
 

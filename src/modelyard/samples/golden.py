@@ -15,9 +15,9 @@ GOLDEN_ROWS, GOLDEN_BYTES = 256, 256 * 2**20
 
 
 def read_array(
-    archive: zipfile.ZipFile, name: str, row: tuple[int, ...], *types: type[np.generic]
+    archive: zipfile.ZipFile, name: str, row: tuple[int | None, ...], *types: type[np.generic]
 ) -> NDArray[Any]:
-    """An array of rows like `row` and of one of `types`; whatever its header or the archive's directory says,
+    """An array of rows like `row` (None is free) and of one of `types`; whatever its header or the archive's directory says,
     no more bytes are unpacked. Raises: ValueError, and what zipfile, zlib and numpy raise.
     """
     member = archive.getinfo(f"{name}.npy")
@@ -28,7 +28,7 @@ def read_array(
             raise ValueError(f"{name} is of another format than 1.0")
         shape, by_column, found = npy.read_array_header_1_0(stream)
         size = math.prod(shape) * found.itemsize
-        fits = found in types and not by_column and shape[1:] == row and 0 < shape[0] <= GOLDEN_ROWS
+        fits = found in types and not by_column and 0 < shape[0] <= GOLDEN_ROWS and _is_like(shape[1:], row)
         if not fits or size > GOLDEN_BYTES:
             raise ValueError(
                 f"expected at most {GOLDEN_ROWS} {name} of {list(row)}, received {list(shape)} of {found}"
@@ -37,3 +37,9 @@ def read_array(
     if len(content) != size:
         raise ValueError(f"{name} has another length than its header says")
     return np.frombuffer(content, found).reshape(shape)
+
+
+def _is_like(row: tuple[int, ...], wanted: tuple[int | None, ...]) -> bool:
+    return len(row) == len(wanted) and all(
+        extent in {one, None} for one, extent in zip(row, wanted, strict=True)
+    )

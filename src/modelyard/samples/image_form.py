@@ -93,6 +93,19 @@ class ImageForm:
         """Blank arguments of `forward`: float32 0..1 [B, C, H, W]."""
         return (np.zeros((rows, *self.chw), np.float32),)
 
+    @property
+    def golden_row(self) -> tuple[int | None, ...]:
+        """Of a golden sample: as the graph takes it."""
+        return self.hwc
+
+    def golden(self, samples: NDArray[Any]) -> NDArray[Any]:
+        """Samples as golden ones are kept."""
+        return self.encoding.raw(samples)
+
+    def from_golden(self, kept: NDArray[Any], _encoding: str) -> NDArray[Any]:
+        """What the graph takes."""
+        return kept
+
     def content(self, block: NDArray[Any]) -> list[Any]:
         """What a digest is taken over."""
         return [block.data]

@@ -73,6 +73,19 @@ class TextForm:
         """Blank arguments of `forward`: symbols, int32 [B, L]."""
         return (np.ones((rows, max(1, self.longest // 2)), np.int32),)
 
+    @property
+    def golden_row(self) -> tuple[int | None, ...]:
+        """Of a golden sample: UTF-8, padded with zeros."""
+        return (None,)
+
+    def golden(self, samples: NDArray[Any]) -> NDArray[Any]:
+        """Samples as golden ones are kept."""
+        return samples
+
+    def from_golden(self, kept: NDArray[Any], encoding: str) -> NDArray[Any]:
+        """What the graph takes. Raises: ValueError for what is no UTF-8."""
+        return self.encodings[encoding].raw(kept)
+
     def content(self, block_BL: NDArray[Any]) -> list[bytes]:
         """What a digest is taken over: the bytes of all texts, and their lengths."""
         is_there_BL = block_BL != 0
