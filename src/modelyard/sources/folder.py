@@ -12,7 +12,6 @@ import numpy as np
 from modelyard.data.datasets import Dataset, OnProgress, Samples, Split, block_rows, make_dataset, unheard
 from modelyard.data.ground import guess_forms, lies_on_ground, sampled, white_for, with_ground
 from modelyard.data.options import FolderOptions
-from modelyard.data.packed import write_samples
 from modelyard.errors import DataError
 from modelyard.machine.cores import usable_cores
 from modelyard.samples.borders import border_colour
@@ -72,7 +71,8 @@ def read_folder(
     forms = [form for part in parts for form in part.forms]
     if not lies_on_ground(reading, forms):
         reading = replace(reading, ground=border_colour(train.few) or AS_EVER.ground)
-    decoded = [*size_notes(forms, options), *reading_notes(reading, parts[0].forms, forms, train.form)]
+    form = ImageForm(*train.samples.shape[1:])
+    decoded = [*size_notes(forms, options), *reading_notes(reading, parts[0].forms, forms, form)]
     decoded += [f"{len(broken)} unreadable files left out: {listed(broken)}"] if broken else []
     origin = origin_of(forms) | {"unreadable files left out": broken, "how decoded": decoded}
     origin |= {"notes": [*listing.notes, *decoded]}
