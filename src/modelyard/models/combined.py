@@ -12,11 +12,11 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from modelyard.config import Config
+from modelyard.models.given import GivenConfig
 from modelyard.samples import Form
 
 
-class CombinedConfig(Config):
+class CombinedConfig(GivenConfig):
     """What every architecture of ours may be asked for."""
 
     members: int = Field(1, ge=1, le=16)
