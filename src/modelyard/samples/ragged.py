@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -52,6 +52,14 @@ class Ragged:
             at_BL = starts_B[:, None] + np.arange(longest)
             padded_BL[is_there_BL] = self.flat_T[at_BL[is_there_BL]]
         return padded_BL
+
+    def only(self, rows_N: NDArray[np.int64] | None) -> Ragged:
+        """These rows alone, in their order; None: all."""
+        if rows_N is None:
+            return self
+        ends = np.cumsum(np.concatenate([[0], self.lengths_M[rows_N]]))
+        parts = [self.flat_T[self.offsets_M1[row] : self.offsets_M1[row + 1]] for row in rows_N.tolist()]
+        return replace(self, flat_T=np.concatenate(parts or [self.flat_T[:0]]), offsets_M1=ends)
 
 
 def ragged(rows: list[NDArray[Any]], form: Any, dtype: type[np.generic]) -> Ragged:
