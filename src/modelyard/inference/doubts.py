@@ -4,13 +4,15 @@ trained on.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from modelyard.bundle import Manifest
-from modelyard.samples.reading import colour_name
+from modelyard.samples import AnyReading, Form, ImageForm
+from modelyard.samples.reading import Reading, colour_name
 
 OPPOSITE_BORDERS, RARE = "data/opposite_borders", 0.01
 """Metric: the share of training images whose border is as a negative's. Where more are, as of photos, borders
@@ -43,6 +45,15 @@ def doubts(pixels_HWC: NDArray[np.uint8], manifest: Manifest) -> list[str]:
     ]
 
 
+def training_facts(form: Form, few: NDArray[Any], reading: AnyReading) -> dict[str, float]:
+    """What of training samples has to be known to doubt others, as metrics."""
+    return FACTS[form.kind](form, few, reading)
+
+
+def _borders(form: ImageForm, few: NDArray[np.uint8], reading: Reading) -> dict[str, float]:
+    return {OPPOSITE_BORDERS: opposite_borders(form.encoding.raw(few), reading.ground)}
+
+
 def opposite_borders(images: Iterable[NDArray[np.uint8]], ground: tuple[int, ...]) -> float:
     """The share of images [H, W, C] whose border is on the other side of the middle than the ground."""
     return float(np.mean([_is_bright(image_HWC) != (np.mean(ground) > MIDDLE) for image_HWC in images]))
@@ -51,3 +62,8 @@ def opposite_borders(images: Iterable[NDArray[np.uint8]], ground: tuple[int, ...
 def _is_bright(pixels_HWC: NDArray[np.uint8]) -> bool:
     edges = (pixels_HWC[0], pixels_HWC[-1], pixels_HWC[:, 0], pixels_HWC[:, -1])
     return bool(np.median(np.concatenate(edges).mean(1)) > MIDDLE)
+
+
+FACTS: Mapping[str, Callable[[Any, NDArray[Any], Any], dict[str, float]]] = {
+    "image": _borders, "text": lambda *_: {},
+}  # fmt: skip

@@ -42,7 +42,7 @@ class Reading:
 
     def made(self) -> list[object] | None:
         """What of it says how other pictures are to be read, where it is not as ever."""
-        given = [self.fit, self.white]
+        given: list[object] = [self.fit, self.white]
         return None if given == [AS_EVER.fit, AS_EVER.white] else given
 
     def inverted(self) -> Reading:

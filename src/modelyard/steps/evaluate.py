@@ -16,7 +16,8 @@ from modelyard.evaluation.metrics import confusion_matrix, lowest_recalls, never
 from modelyard.files import write_json
 from modelyard.machine.cores import usable_cores
 from modelyard.machine.how import How
-from modelyard.training.fitted import open_fitted, read_training
+from modelyard.training.fits import open_fitted
+from modelyard.training.fitted import read_training
 from modelyard.training.slices import EvaluateSlice
 
 if TYPE_CHECKING:

@@ -1,10 +1,10 @@
 """Characters -> their bytes in UTF-8, all 1,112,063 of them, without a table: by a hash that can be undone.
 
 onnxruntime has no operator that gives the bytes of a string, but one that hashes strings: MurmurHash3 (32
-bits, A. Appleby, public domain). With three NUL after it a character fills exactly the first block of four bytes,
-and what follows is NUL, which changes nothing but the length. Each of the hash's steps is a bijection of 32
-bits: done backwards they make the block of the hash. The length, 1 to 4 bytes and 3, is part of it, so that all
-four are tried; only one gives UTF-8 of that length, as a test finds for every character.
+bits, A. Appleby, public domain). With three NUL after it a character fills exactly the first block of four
+bytes, and what follows is NUL, which changes nothing but the length. Each of the hash's steps is a bijection
+of 32 bits: done backwards they make the block of the hash. The length, 1 to 4 bytes and 3, is part of it, so
+that all four are tried; only one gives UTF-8 of that length, as a test finds for every character.
 
 B batch, W characters. All arithmetic is on int64, of numbers below 2**32.
 """
