@@ -22,7 +22,7 @@ from modelyard.export.graphs import graph_name
 from modelyard.export.onnx import DeployedModel, export_onnx, operator_counts
 from modelyard.export.parity import check_parity, raw_blocks, torch_probabilities
 from modelyard.home import Home, cache_folder
-from modelyard.inference.doubts import OPPOSITE_BORDERS, opposite_borders
+from modelyard.inference.doubts import training_facts
 from modelyard.inference.session import latencies_ms, open_session
 from modelyard.machine.cores import usable_cores
 from modelyard.machine.devices import device_slots
@@ -118,8 +118,7 @@ def _manifest(
     slice: ExportSlice, dataset: Dataset, evaluation: dict[str, Any], training: dict[str, Any]
 ) -> Manifest:
     seconds = training["seconds"]
-    few = dataset.form.encoding.raw(dataset.train.few)
-    borders = {OPPOSITE_BORDERS: opposite_borders(few, dataset.reading.ground)}
+    few = training_facts(dataset.form, dataset.train.few, dataset.reading)
     size = {f"model/{name}": float(value) for name, value in training["size"].items()}
     return Manifest(
         model_name=slice.dataset,
@@ -131,7 +130,7 @@ def _manifest(
         recipe=slice.recipe(),
         metrics=evaluation["metrics"]
         | size
-        | borders
+        | few
         | {"train/seconds": seconds, "train/best_epoch": float(training["best_epoch"])},
         environment=_environment(),
         files={},
