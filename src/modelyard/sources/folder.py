@@ -12,7 +12,6 @@ import numpy as np
 from modelyard.data.datasets import Dataset, OnProgress, Samples, Split, block_rows, make_dataset, unheard
 from modelyard.data.ground import guess_forms, lies_on_ground, sampled, white_for, with_ground
 from modelyard.data.options import FolderOptions
-from modelyard.data.packed import write_samples
 from modelyard.errors import DataError
 from modelyard.machine.cores import usable_cores
 from modelyard.samples.borders import border_colour
