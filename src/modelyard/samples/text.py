@@ -30,6 +30,11 @@ class TextReading:
         """For people."""
         return f"UTF-8, {self.unicode}"
 
+    @property
+    def decides(self) -> tuple[object, ...]:
+        """What of it makes other inputs of the same texts."""
+        return (self.unicode,)
+
     def made(self) -> None:
         """Nothing beyond what every text has."""
 

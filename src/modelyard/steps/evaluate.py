@@ -52,5 +52,6 @@ def _write_answers(folder: Path, answers: Answers) -> None:
     np.savez_compressed(
         folder / TEST_FILE, correct=correct_N, probabilities=probabilities_NK.astype(np.float32)
     )
-    table = per_class_table(confusion_matrix(probabilities_NK, labels_N), answers.dataset.classes)
+    names = answers.dataset.form.names
+    table = per_class_table(confusion_matrix(probabilities_NK, labels_N), answers.dataset.classes, names.many)
     (folder / "per_class.csv").write_text(table)

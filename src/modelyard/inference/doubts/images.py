@@ -4,15 +4,14 @@ trained on.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from modelyard.bundle import Manifest
-from modelyard.samples import AnyReading, Form, ImageForm
-from modelyard.samples.reading import Reading, colour_name
+from modelyard.samples.reading import colour_name
 
 OPPOSITE_BORDERS, RARE = "data/opposite_borders", 0.01
 """Metric: the share of training images whose border is as a negative's. Where more are, as of photos, borders
@@ -28,7 +27,7 @@ them, is below 25.
 """
 
 
-def doubts(pixels_HWC: NDArray[np.uint8], manifest: Manifest) -> list[str]:
+def doubts_of_image(pixels_HWC: NDArray[np.uint8], manifest: Manifest) -> list[str]:
     """Why the answer for a model's input may be worthless. H height, W width, C channels."""
     ground, is_bright = np.mean(manifest.reading.ground), _is_bright(pixels_HWC)
     is_as_ground = is_bright == (ground > MIDDLE)
@@ -45,13 +44,9 @@ def doubts(pixels_HWC: NDArray[np.uint8], manifest: Manifest) -> list[str]:
     ]
 
 
-def training_facts(form: Form, few: NDArray[Any], reading: AnyReading) -> dict[str, float]:
-    """What of training samples has to be known to doubt others, as metrics."""
-    return FACTS[form.kind](form, few, reading)
-
-
-def _borders(form: ImageForm, few: NDArray[np.uint8], reading: Reading) -> dict[str, float]:
-    return {OPPOSITE_BORDERS: opposite_borders(form.encoding.raw(few), reading.ground)}
+def facts_of_images(few_BCHW: NDArray[np.uint8], reading: Any) -> dict[str, float]:
+    """What is kept of training images [B, C, H, W] for it."""
+    return {OPPOSITE_BORDERS: opposite_borders(few_BCHW.transpose(0, 2, 3, 1), reading.ground)}
 
 
 def opposite_borders(images: Iterable[NDArray[np.uint8]], ground: tuple[int, ...]) -> float:
@@ -62,8 +57,3 @@ def opposite_borders(images: Iterable[NDArray[np.uint8]], ground: tuple[int, ...
 def _is_bright(pixels_HWC: NDArray[np.uint8]) -> bool:
     edges = (pixels_HWC[0], pixels_HWC[-1], pixels_HWC[:, 0], pixels_HWC[:, -1])
     return bool(np.median(np.concatenate(edges).mean(1)) > MIDDLE)
-
-
-FACTS: Mapping[str, Callable[[Any, NDArray[Any], Any], dict[str, float]]] = {
-    "image": _borders, "text": lambda *_: {},
-}  # fmt: skip
