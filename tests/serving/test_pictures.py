@@ -25,7 +25,7 @@ from PIL import Image
 
 from modelyard.bundle import read_bundle
 from modelyard.errors import RequestError
-from modelyard.inference.doubts import OPPOSITE_BORDERS
+from modelyard.inference.doubts.images import OPPOSITE_BORDERS
 from modelyard.inference.model import Model
 from modelyard.samples import ImageForm
 from modelyard.samples.extras import without_extras

@@ -1,4 +1,4 @@
-"""The numbers that a network is given for a text: its bytes, or characters or words by a table learnt on train.
+"""What a network is given for a text: its bytes, or numbers of characters or words by a table learnt there.
 
 0 pads, `UNKNOWN` stands for what is not in the table. T symbols of all texts.
 """
@@ -49,9 +49,9 @@ class Symbols:
         return replace(form, symbols=self.count)
 
     def encoded(self, texts: Ragged) -> Ragged:
-        """uint8 UTF-8 -> symbols, int32; bytes stay as they are."""
+        """uint8 UTF-8 -> symbols, int32; bytes share what is stored."""
         if self.alphabet == "bytes":
-            return texts
+            return replace(texts, given_as=np.int32)
         numbers = {symbol: FIRST + place for place, symbol in enumerate(self.table)}
         rows = [
             np.array([numbers.get(symbol, UNKNOWN) for symbol in parted(text, self.alphabet)], np.int32)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from modelyard.data.batches import Feed, to_unit_range
+from modelyard.data.batches import Feed, network_input
 from modelyard.data.datasets import Split
 from modelyard.data.splits import Splits
 from modelyard.errors import TrainingError
@@ -105,5 +105,4 @@ def first_precision(network: nn.Module, config: TrainingConfig, parts: Parts, me
         return config.precision
     rows_B = torch.arange(min(batch_size_for(config, len(parts.feed)), len(parts.feed)))
     (batch,) = parts.feed.batches([rows_B])
-    samples_B = to_unit_range(batch.inputs[0]).contiguous(memory_format=torch.channels_last)
-    return choose_precision(network, samples_B, batch.labels_B, memory)
+    return choose_precision(network, network_input(batch.inputs[0]), batch.labels_B, memory)
