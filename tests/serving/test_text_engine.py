@@ -66,9 +66,9 @@ def test_a_long_text_waits_with_few_others(tmp_path: Path, encoding: str) -> Non
     worths: list[int] = []
     counters = metrics.WorkerMetrics(metrics.allocate(1), 0).counters("letters", "1")
 
-    def run(batch: NDArray[Any], extent: int = 1) -> Outputs:
-        worths.append(len(batch) * extent)
-        return Engine.run(engine, batch, extent)
+    def run(rows: NDArray[Any], extent: int = 1) -> Outputs:
+        worths.append(len(rows) * extent)
+        return Engine.run(engine, rows, extent)
 
     async def ask() -> None:
         with ThreadPoolExecutor(1) as runner:

@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 import numpy as np
-import pandas as pd
+import pandas as pd  # type: ignore[import-untyped]
 import pytest
 from mlflow.pyfunc.scoring_server.client import ScoringServerClient
 
