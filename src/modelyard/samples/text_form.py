@@ -53,10 +53,6 @@ class TextForm:
         return self.symbols, self.longest
 
     @property
-    def size(self) -> None:
-        """It has no sides that files are brought to."""
-
-    @property
     def values(self) -> int:
         """Bytes of the longest one."""
         return self.longest * (BYTES_A_CHARACTER if self.symbols == BYTE_SYMBOLS else 1)
