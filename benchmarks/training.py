@@ -38,7 +38,8 @@ from modelyard.steps.nodes import training_job
 from modelyard.steps.preparation import prepare
 from modelyard.steps.requests import BuildRequest
 from modelyard.steps.train import train_in_child
-from modelyard.training.fitted import TorchFitted, open_fitted, read_training
+from modelyard.training.fits import open_fitted
+from modelyard.training.fitted import Fitted, read_training
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +126,7 @@ def measure_ours(request: BuildRequest, home: Home, name: str, evidence: Evidenc
     print(f"    {name} seed {request.seed}: {evidence.marks[-1]}", file=sys.stderr, flush=True)
 
 
-def test_accuracy(fitted: TorchFitted, dataset: Dataset) -> float:
+def test_accuracy(fitted: Fitted, dataset: Dataset) -> float:
     """Share of right answers on the test images."""
     answers_N = torch.from_numpy(fitted.logits(dataset.test)).argmax(1)
     return float((answers_N == torch.from_numpy(dataset.test.labels_N)).double().mean())

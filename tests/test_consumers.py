@@ -25,7 +25,7 @@ from modelyard.registry import versions as registry
 from modelyard.registry.descriptions import version_description
 from modelyard.samples import ImageForm
 from modelyard.samples.image import picture_pixels
-from modelyard.samples.reading import FITS, Reading, pixel_contract
+from modelyard.samples.reading import FITS, Reading
 from modelyard.tracking.store import open_store
 from tests.blank import Templates
 from tests.bundles import lit_dataset
@@ -50,7 +50,7 @@ def test_five_lines_are_enough(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     linear = Linear.seeded(3, (7, 5, 3))
-    graph, contract = linear.graph(), as_json(pixel_contract(ImageForm(3, 7, 5), Reading()))
+    graph, contract = linear.graph(), as_json(ImageForm(3, 7, 5).contract(Reading()))
     onnx.helper.set_model_props(graph, {"pixel_contract": contract, "classes": as_json(CLASSES)})
     onnx.save(graph, tmp_path / "model.onnx")
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (31, 22, 3), np.uint8)).save(
@@ -74,9 +74,7 @@ def test_the_pixels_are_those_of_the_command_line(fit: str, mode: str, channels:
         values = np.random.default_rng(0).integers(0, 256, (height, width, 4), np.uint8)
         picture = Image.fromarray(values).convert(mode)
         expected_HWC = picture_pixels(picture, ImageForm(channels, 12, 9), reading)
-        found = known["pixels"](
-            picture, json.loads(as_json(pixel_contract(ImageForm(channels, 12, 9), reading)))
-        )
+        found = known["pixels"](picture, json.loads(as_json(ImageForm(channels, 12, 9).contract(reading))))
         np.testing.assert_array_equal(found, expected_HWC[None])
 
 
@@ -106,7 +104,7 @@ def test_mlflow_loads_it_as_it_says(logged: tuple[Path, Bundle]) -> None:
     np.testing.assert_array_equal(known["model"].input_example["images"], images_BHWC[:1])
     np.testing.assert_allclose(known["probabilities"], probabilities_BK[:1], atol=1e-6)
     assert known["classes"] == list(bundle.manifest.classes)
-    assert known["how"] == json.loads(as_json(pixel_contract(bundle.manifest.form, bundle.manifest.reading)))
+    assert known["how"] == json.loads(as_json(bundle.manifest.contract()))
     assert mlflow.onnx.load_model(str(folder)).SerializeToString() == bundle.model
     names = [line.partition("==")[0] for line in (folder / "requirements.txt").read_text().split()]
     assert sorted(names) == ["mlflow", "numpy", "onnx", "onnxruntime"]

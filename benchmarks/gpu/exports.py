@@ -14,10 +14,12 @@ from benchmarks.gpu.steps import flag
 from benchmarks.gpu.trainings import Training
 from modelyard.bundle import MODEL_FILE, Manifest, write_golden, write_manifest
 from modelyard.errors import ModelyardError
+from modelyard.export.deployed import TorchDeployed, torch_probabilities
 from modelyard.export.onnx import DeployedModel, export_onnx, operator_counts
-from modelyard.export.parity import check_parity, raw_blocks, torch_probabilities
+from modelyard.export.parity import check_parity
 from modelyard.inference.session import latencies_ms, open_session
 from modelyard.samples.signature import Signature
+from modelyard.training.fitted import Build, TorchFitted
 
 
 def exported(bench: Bench) -> None:
@@ -30,10 +32,12 @@ def exported(bench: Bench) -> None:
             model, dataset = training.model()
             folder = bench.scratch / f"bundle-{architecture}"
             folder.mkdir()
-            deployed = DeployedModel(model, 1.0).eval()
+            build = Build.of(training.job.model, dataset.train, dataset.classes)
+            exported = TorchDeployed(TorchFitted(model, build), 1.0)
+            deployed = exported.module
             signature = Signature.of_classifier(dataset.form, len(dataset.classes))
             export_onnx(deployed, dataset.form, folder / MODEL_FILE, {})
-            some_BHWC = next(raw_blocks(dataset.test, 256))
+            some_BHWC = signature.raw(dataset.test.gather(slice(256)))
             answers_BK = torch_probabilities(deployed, some_BHWC[:16])
             write_golden(folder, signature.input.name, some_BHWC[:16], answers_BK)
             manifest = Manifest(
@@ -49,7 +53,7 @@ def exported(bench: Bench) -> None:
                 files={},
             )
             write_manifest(folder, manifest)
-            report = check_parity(folder, deployed, dataset.test)
+            report = check_parity(folder, exported, dataset.test)
             lstm = (
                 {"LSTM_nodes": operator_counts(folder / MODEL_FILE).get("LSTM", 0)}
                 if architecture == "rnn"
@@ -90,7 +94,7 @@ def providers(bench: Bench) -> None:
             model, dataset = training.model()
             deployed = DeployedModel(model, 1.0).eval().to(bench.device)
             for batch in (1, 64):
-                images_BHWC = next(raw_blocks(dataset.test, batch))
+                images_BHWC = dataset.form.encoding.raw(dataset.test.gather(slice(batch)))
                 tensor_BHWC = torch.tensor(images_BHWC, device=bench.device)
 
                 def eager(tensor_BHWC: torch.Tensor = tensor_BHWC) -> torch.Tensor:

@@ -22,8 +22,9 @@ from modelyard.recipes.named import make_recipe
 from modelyard.recipes.recipe import Recipe
 from modelyard.sources.peek import describe
 from modelyard.training import loop
-from modelyard.training.fitted import RESULT_FILE, WEIGHTS_FILE, open_fitted
-from modelyard.training.job import JOB_FILE, TrainJob, run_job
+from modelyard.training.fits import run_job
+from modelyard.training.fitted import RESULT_FILE, WEIGHTS_FILE, TorchFitted
+from modelyard.training.job import JOB_FILE, TrainJob
 from modelyard.training.loop import train
 from modelyard.training.placement import Single
 from modelyard.training.precision import resolve_device
@@ -95,7 +96,7 @@ class Training:
     def model(self) -> tuple[torch.nn.Module, Dataset]:
         """The trained model, on the CPU, and the data."""
         dataset = open_packed(Path(self.job.data_folder), verify=False)
-        return open_fitted(self.out).network, dataset
+        return TorchFitted.open(self.out).network, dataset
 
     def accuracy(self, device: str) -> float:
         """Of the finished training on the test images."""

@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from modelyard.export import onnx as exporter
+from modelyard.export.deployed import torch_probabilities
 from modelyard.export.graphs import GRAPH_FILE, graph_name
 from modelyard.export.onnx import DeployedModel, export_onnx
-from modelyard.export.parity import torch_probabilities
 from modelyard.inference.session import classify, open_session
 from modelyard.recipes.named import ARCHITECTURES, make_recipe
 from modelyard.samples import ImageForm

@@ -13,7 +13,8 @@ from PIL import Image, ImageOps
 
 from modelyard.bundle import Manifest
 from modelyard.data.datasets import Dataset
-from modelyard.inference.doubts import OPPOSITE_BORDERS, doubts, opposite_borders
+from modelyard.inference.doubts import doubts, training_facts
+from modelyard.inference.doubts.images import OPPOSITE_BORDERS, opposite_borders
 from modelyard.samples import ImageForm
 from modelyard.samples.image import picture_pixels
 from modelyard.samples.reading import FITS, Reading
@@ -74,8 +75,9 @@ def test_what_is_doubted(
 
 def test_real_images_are_told_from_their_negatives(digits: Dataset) -> None:
     images_NHWC = digits.test.in_memory.transpose(0, 2, 3, 1)
-    known = manifest(digits.reading.ground, opposite_borders(images_NHWC, digits.reading.ground))
-    assert known.metrics == {OPPOSITE_BORDERS: 0.0}
+    facts = training_facts(digits.form, digits.test.in_memory, digits.reading)
+    assert facts == {OPPOSITE_BORDERS: 0.0}
+    known = manifest(digits.reading.ground, facts[OPPOSITE_BORDERS])
     assert not any(doubts(image_HWC, known) for image_HWC in images_NHWC)
     assert all("inverted" in doubts(255 - image_HWC, known)[0] for image_HWC in images_NHWC)
     assert opposite_borders(images_NHWC, (255,)) == 1.0

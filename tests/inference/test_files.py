@@ -15,7 +15,7 @@ from modelyard.console.tables import closing_lines
 from modelyard.errors import DataError
 from modelyard.home import Home
 from modelyard.inference import files as predict
-from modelyard.inference.doubts import OPPOSITE_BORDERS
+from modelyard.inference.doubts.images import OPPOSITE_BORDERS
 from modelyard.inference.files import find_pictures, predict_files
 from modelyard.samples.reading import Reading
 from tests.cli.test_cli import run

@@ -14,7 +14,14 @@ from modelyard.data.datasets import Dataset, Split, make_dataset
 from modelyard.data.packed import pack
 from modelyard.home import Home
 from modelyard.inspection.drift import compare_classes, compare_profiles
-from modelyard.inspection.profile import Profile, SplitProfile, kept_profile, profile_of, read_profile
+from modelyard.inspection.profile import (
+    Histogram,
+    Profile,
+    SplitProfile,
+    kept_profile,
+    profile_of,
+    read_profile,
+)
 from modelyard.inspection.validation import ValidationConfig
 from modelyard.steps.freshness import dataset_reference, report
 
@@ -41,13 +48,28 @@ def altered(
     return profile_of(make_dataset("digits", parts[0], parts[1], classes or digits.classes))
 
 
+def split_of(counts: tuple[int, ...], means: Histogram, deviations: Histogram) -> SplitProfile:
+    histograms = {"image means": means, "image deviations": deviations}
+    return SplitProfile(counts=counts, histograms=histograms, draws={}, overall={}, empty=0, duplicates=0)
+
+
+def whole(classes: tuple[str, ...], train: SplitProfile, test: SplitProfile) -> Profile:
+    sides = {"channels": 1, "height": 1, "width": 1}
+    return Profile(
+        name="x", digest="", classes=classes, kind="image", sides=sides, train=train, test=test, leaks=0
+    )
+
+
 def test_a_profile_says_what_numpy_says_and_is_kept(digits: Dataset, before: Profile, tmp_path: Path) -> None:
     images, home = digits.train.in_memory, Home(tmp_path)
-    assert before.train.channel_mean == pytest.approx([images.mean()], abs=1e-4)
-    assert before.train.channel_std == pytest.approx([images.std()], abs=1e-4)
+    assert before.train.overall["mean pixel by channel"] == pytest.approx([images.mean()], abs=1e-4)
+    assert before.train.overall["deviation by channel"] == pytest.approx([images.std()], abs=1e-4)
     expected = np.unique((images.mean((1, 2, 3)) * 4).astype(int), return_counts=True)
-    assert before.train.means == dict(zip(*(part.tolist() for part in expected), strict=True))
-    assert sum(before.train.stds.values()) == before.train.images == len(digits.train)
+    assert before.train.histograms["image means"] == dict(
+        zip(*(part.tolist() for part in expected), strict=True)
+    )
+    deviations = before.train.histograms["image deviations"]
+    assert sum(deviations.values()) == before.train.total == len(digits.train)
     assert (
         kept_profile(home, pack(digits, tmp_path / "packed")) == before == read_profile(home, digits.digest)
     )
@@ -82,20 +104,10 @@ def test_rare_classes_are_judged_by_random_tables() -> None:
     """With 40 classes of three images the approximation is not used, and the false alarm rate holds."""
 
     def of(counts: NDArray[np.int64]) -> Profile:
-        split = SplitProfile(
-            counts=tuple(counts.tolist()),
-            channel_mean=(0,),
-            channel_std=(0,),
-            means={0: 1},
-            stds={0: 1},
-            blank=0,
-            duplicates=0,
-        )
+        split = split_of(tuple(counts.tolist()), {0: 1}, {0: 1})
         none = split.model_copy(update={"counts": (0,) * len(counts)})
         names = tuple(map(str, range(len(counts))))
-        return Profile(
-            name="x", digest="", classes=names, image_shape=(1, 1, 1), train=split, test=none, leaks=0
-        )
+        return whole(names, split, none)
 
     draw = np.random.default_rng(0)
 
@@ -134,19 +146,9 @@ def test_what_was_altered_is_what_drifted(digits: Dataset, before: Profile) -> N
 
 def test_significance_alone_is_no_drift() -> None:
     """A million images show a difference of a hundredth, which nobody needs to hear of."""
-    split = SplitProfile(
-        counts=(500_000, 500_000),
-        channel_mean=(0,),
-        channel_std=(0,),
-        means={100: 10**6},
-        stds={0: 10**6},
-        blank=0,
-        duplicates=0,
-    )
-    first = Profile(
-        name="x", digest="", classes=("a", "b"), image_shape=(1, 1, 1), train=split, test=split, leaks=0
-    )
-    moved = split.model_copy(update={"counts": (510_000, 490_000), "means": {100: 990_000, 101: 10_000}})
+    split = split_of((500_000, 500_000), {100: 10**6}, {0: 10**6})
+    first = whole(("a", "b"), split, split)
+    moved = split_of((510_000, 490_000), {100: 990_000, 101: 10_000}, {0: 10**6})
     labels, means, _ = compare_profiles(first, first.model_copy(update={"train": moved}))[:3]
     assert labels.corrected < 1e-30 and means.corrected < 1e-30
     assert [labels.effect, means.effect] == pytest.approx([0.01, 0.01], abs=1e-4)

@@ -17,7 +17,7 @@ from tests.laws.test_floors import modules
 WORDS = re.compile(r"image|pixel|picture|n?chw|n?hwc", re.IGNORECASE)
 KEY = re.compile(r"[\w/.-]+")
 """A string of this form is a key, a file's name or a metric; others are sentences."""
-KINDS, CLASSES = {form.kind for form in FORMS}, {form.__name__ for form in FORMS}
+KINDS, CLASSES = {*FORMS}, {form.__name__ for form in FORMS.values()}
 
 OF_THE_KIND = {
     # what one image is, how it is read, networks that take one, where its files come from

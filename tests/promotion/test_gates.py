@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from modelyard.data.datasets import Split
 from modelyard.promotion.gates import Facts, failed, judge_gates, refusals
 from modelyard.promotion.limits import GatesConfig
 from modelyard.promotion.pairs import Pair
@@ -34,6 +35,7 @@ def pair(candidate: tuple[int, ...], champion: tuple[int, ...] = (), confidence:
         LABELS_N,
         ("a", "b", "c", "d", "e"),
         np.arange(len(LABELS_N)),
+        Split(np.zeros((len(LABELS_N), 1, 1, 1), np.uint8), LABELS_N),
     )
 
 

@@ -61,7 +61,7 @@ def test_a_preset_is_added_in_the_file_of_its_architecture(monkeypatch: pytest.M
 def test_augmentation_follows_the_named_data_and_the_user_last() -> None:
     def is_flipped(dataset: str, *assignments: str) -> bool:
         words = Words(dataset=dataset, architectures=("cnn",), preset="smoke", assignments=assignments)
-        return named(words)["cnn"].training.augment.flip
+        return bool(named(words)["cnn"].training.augment.model_dump()["flip"])
 
     assert not is_flipped("mnist")
     assert is_flipped("fashion-mnist")

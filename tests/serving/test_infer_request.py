@@ -12,9 +12,10 @@ import pytest
 from modelyard.errors import RequestError
 from modelyard.serving.http.limits import LARGE_BYTES, Limits, Turns
 from modelyard.serving.protocol.infer_request import CACHED_BYTES, InferRequest, RequestReader
+from modelyard.serving.protocol.inputs import Numbers
 from modelyard.serving.protocol.tensors import WireTensor
 
-SPEC = WireTensor("images", "UINT8", np.dtype(np.uint8), (2, 3, 1))
+SPEC = Numbers("images", "UINT8", np.dtype(np.uint8), (2, 3, 1))
 OUTPUTS = (WireTensor("probabilities", "FP32", np.dtype(np.float32), (5,)),)
 BODY = '{"inputs":[{"name":"images","datatype":"UINT8","shape":[1,2,3,1],"data":[%s]}]}'
 
@@ -139,7 +140,7 @@ def test_json_that_would_keep_the_others_waiting_is_413(part: bytes) -> None:
     """M1: within the bytes that 1,024 rows of a model may need, but with more lists, texts or fractions than
     integers.
     """
-    limits = Limits.of(WireTensor("images", "UINT8", np.dtype(np.uint8), (32, 32, 3)), 1024, 8_000_000)
+    limits = Limits.of(Numbers("images", "UINT8", np.dtype(np.uint8), (32, 32, 3)), 1024, 8_000_000)
     limits.check_json(b"[" + b"255," * 900_000)
     for body in (part * (8_000_000 // len(part)), b"0," * 4_100_000):
         with pytest.raises(RequestError, match="fewer rows, or binary data") as caught:
@@ -151,7 +152,7 @@ def test_the_json_of_all_rows_of_a_small_model_is_read_and_more_is_not() -> None
     """M1: the limit follows from the rows."""
     for shape in ((28, 28, 1), (8, 8, 3)):
         values = 1024 * int(np.prod(shape))
-        limits = Limits.of(WireTensor("images", "UINT8", np.dtype(np.uint8), shape), 1024, 8_000_000)
+        limits = Limits.of(Numbers("images", "UINT8", np.dtype(np.uint8), shape), 1024, 8_000_000)
         limits.check_json(b"255," * values)
     with pytest.raises(RequestError, match="expected JSON of at most 4784128 bytes"):
         limits.check_json(b" " * 5_000_000)

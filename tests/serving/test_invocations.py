@@ -17,8 +17,8 @@ import pytest
 from modelyard.errors import RequestError
 from modelyard.serving.http.exchange import Request
 from modelyard.serving.http.limits import Limits
+from modelyard.serving.protocol.inputs import Numbers
 from modelyard.serving.protocol.invocations import error_answer, read_rows
-from modelyard.serving.protocol.tensors import WireTensor
 from tests.serving.bundles import CLASSES, IMAGE_SHAPE, Linear, images
 
 JSON = {"Content-Type": "application/json"}
@@ -238,7 +238,7 @@ def test_another_model_can_be_named(client: httpx.Client, releases: Path) -> Non
     assert client.post("/invocations?model=nobody", json={"inputs": ROWS}).status_code == 404
 
 
-SPEC = WireTensor("images", "UINT8", np.dtype(np.uint8), (2, 3, 1))
+SPEC = Numbers("images", "UINT8", np.dtype(np.uint8), (2, 3, 1))
 
 
 def refusal(payload: Any) -> str:

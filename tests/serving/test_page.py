@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
 
-from modelyard.inference.doubts import OPPOSITE_BORDERS
+from modelyard.inference.doubts.images import OPPOSITE_BORDERS
 from modelyard.inference.session import classify, open_session
 from modelyard.samples import ImageForm
 from modelyard.samples.image import picture_pixels, read_image

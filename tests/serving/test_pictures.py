@@ -25,7 +25,7 @@ from PIL import Image
 
 from modelyard.bundle import read_bundle
 from modelyard.errors import RequestError
-from modelyard.inference.doubts import OPPOSITE_BORDERS
+from modelyard.inference.doubts.images import OPPOSITE_BORDERS
 from modelyard.inference.model import Model
 from modelyard.samples import ImageForm
 from modelyard.samples.extras import without_extras
@@ -35,8 +35,8 @@ from modelyard.serving.http import upload
 from modelyard.serving.http.exchange import Request
 from modelyard.serving.http.limits import Limits, Turns
 from modelyard.serving.http.upload import picture_bytes, read_pixels
+from modelyard.serving.protocol.inputs import Numbers
 from modelyard.serving.protocol.invocations import invoke, read_rows
-from modelyard.serving.protocol.tensors import WireTensor
 from tests.data.pictures import FORMATS, painting
 from tests.data.pictures import saved as saved_as
 from tests.serving.bundles import Linear, release, reseal
@@ -287,19 +287,19 @@ def test_what_is_no_file_in_base64_is_refused_in_a_line(camera: Server, instance
 def test_a_photo_may_be_larger_than_the_rows_of_a_small_model(camera: Server) -> None:
     photo = saved_as("BMP", Image.new("RGB", (1200, 800)))
     assert camera.client.post("/invocations", json={"instances": in_base64(photo)}).status_code == 200
-    limits = Limits.of(WireTensor("images", "UINT8", np.dtype(np.uint8), (600, 500, 3)), 1024, 8_000_000)
+    limits = Limits.of(Numbers("images", "UINT8", np.dtype(np.uint8), (600, 500, 3)), 1024, 8_000_000)
     body = json.dumps({"instances": in_base64(b"", b"") * 10}).encode()
     with pytest.raises(RequestError, match="expected at most 8 pictures of this size, received 20"):
         read_rows(
             Request("POST", "/invocations", b"", {}, body),
-            WireTensor("images", "UINT8", np.dtype(np.uint8), (600, 500, 3)),
+            Numbers("images", "UINT8", np.dtype(np.uint8), (600, 500, 3)),
             limits,
         )
 
 
 def test_the_files_of_one_request_are_read_within_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each takes its turn, so that others are read in between; a few bytes may take a second each."""
-    spec = WireTensor("images", "UINT8", np.dtype(np.uint8), (7, 5, 3))
+    spec = Numbers("images", "UINT8", np.dtype(np.uint8), (7, 5, 3))
 
     def slow(*_: object) -> bytes:
         time.sleep(0.02)
@@ -318,7 +318,7 @@ def test_the_files_of_one_request_are_read_within_its_time(monkeypatch: pytest.M
         "POST", "/invocations", b"", json_type, json.dumps({"instances": in_base64(b"x") * 900}).encode()
     )
     with pytest.raises(RequestError, match="not read in time") as caught:
-        asyncio.run(invoke(Turns(), upload.Pictures(), cast(Any, served), request))
+        asyncio.run(invoke(Turns(), {"image": upload.Pictures()}, cast(Any, served), request))
     assert caught.value.status == 504
 
 

@@ -80,7 +80,8 @@ def test_a_model_keeps_the_size_of_its_champion(store: Path, monkeypatch: pytest
     monkeypatch.setattr(SilentProgress, "say", lambda _, text: said.append(text))
 
     def size() -> tuple[int, int]:
-        return open_packed(home.steps / prepare(str(root), home)["data_step"]).form.size
+        height, width = open_packed(home.steps / prepare(str(root), home)["data_step"]).form.size
+        return height, width
 
     assert size() == (64, 128)
     lit_bundle(home.releases / "lit" / "3", fooled=False, metrics={})

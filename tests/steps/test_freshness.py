@@ -110,7 +110,7 @@ def test_a_profile_outlives_its_data_and_without_one_the_bundle_still_says_somet
     shutil.rmtree(home.steps)
     shutil.rmtree(home.profiles)
     found = examine(home, prepared(home, without_last_class()), LOOSE)
-    assert not found.tests and "pixels and counts not kept -> not compared" in found.summary
+    assert not found.tests and "images and their counts not kept -> not compared" in found.summary
     assert "classes gone: e" in found.problems[0]
 
 

@@ -15,9 +15,10 @@ from modelyard.progress import EpochReport
 from modelyard.recipes.named import make_recipe
 from modelyard.samples import ImageForm
 from modelyard.training import precision
+from modelyard.training.fits import run_job
 from modelyard.training.fitted import WEIGHTS_FILE
 from modelyard.training.full import told_when_full
-from modelyard.training.job import TrainJob, run_job
+from modelyard.training.job import TrainJob
 
 FULL = (
     torch.OutOfMemoryError(

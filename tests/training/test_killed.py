@@ -16,14 +16,16 @@ from modelyard.data.datasets import Dataset
 from modelyard.data.packed import pack
 from modelyard.progress import EpochReport
 from modelyard.recipes.named import make_recipe
+from modelyard.training.fits import run_job
 from modelyard.training.fitted import WEIGHTS_FILE
-from modelyard.training.job import TrainJob, run_job
+from modelyard.training.job import TrainJob
 
 CHILD = """
 import os, sys
 from pathlib import Path
 import torch
-from modelyard.training.job import TrainJob, run_job
+from modelyard.training.fits import run_job
+from modelyard.training.job import TrainJob
 
 step, taken = torch.optim.AdamW.step, []
 

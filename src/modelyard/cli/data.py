@@ -47,12 +47,15 @@ def data_show(
     width: Annotated[int | None, typer.Option(help="Pixels, as --set data.width.")] = None,
     assignments: SetOption = None,
     picture: Annotated[
-        Path | None, typer.Option(help="Write some images of each class into this PNG file.")
+        Path | None,
+        typer.Option(help="Write some samples of each class into this file: images PNG, texts HTML."),
     ] = None,
     skip_unreadable: SkipOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """What a run would train on: counts, sizes and faults (duplicates, leaks, conflicting labels, blanks)."""
+    """What a run would train on: counts, sizes and faults (duplicates, leaks, conflicting labels, blanks); of
+    texts lengths, what is cut, and examples.
+    """
     from modelyard.inspection.inspect import describe
 
     words = [*(assignments or []), *_as_words(height=height, width=width)]
@@ -61,7 +64,7 @@ def data_show(
     if picture is not None:
         _draw(loaded, picture)
         description |= {"contact sheet": str(picture)}
-    echo(json.dumps(description)) if as_json else _print_description(description)
+    echo(json.dumps(description)) if as_json else _print_description(description, loaded.form.names.many)
 
 
 def _as_words(**options: object) -> list[str]:
@@ -69,15 +72,15 @@ def _as_words(**options: object) -> list[str]:
 
 
 def _draw(dataset: Dataset, picture: Path) -> None:
-    from modelyard.inspection.contact_sheet import draw_contact_sheet
+    from modelyard.inspection.measures import measures_of
 
     try:
         with callers_files():
-            draw_contact_sheet(dataset, picture)
+            measures_of(dataset.form).draw(dataset, picture)
     except (OSError, StoreError) as error:
         why = getattr(error.__cause__ or error, "strerror", None) or error
         raise DataError(
-            f"--picture {picture}: cannot be written ({why}); name a PNG file in a folder of yours"
+            f"--picture {picture}: cannot be written ({why}); name a file in a folder of yours"
         ) from None
 
 
@@ -134,17 +137,19 @@ def data_remove(name: Annotated[str, typer.Argument(help="An imported data set."
 
 
 def _summary(dataset: Dataset) -> list[str]:
+    many = dataset.form.names.many
     line = (
-        f"{dataset.name}: {len(dataset.train)} training and {len(dataset.test)} test images, "
+        f"{dataset.name}: {len(dataset.train)} training and {len(dataset.test)} test {many}, "
         f"digest {dataset.digest}"
     )
     return [line, *dataset.origin.get("notes", [])]
 
 
-def _print_description(description: dict[str, Any]) -> None:
+def _print_description(description: dict[str, Any], many: str) -> None:
     counts = [{"class": name, **values} for name, values in description.pop("counts").items()]
     print_first(counts, description.pop("name"), "classes")
-    origin, examples, advice = (description.pop(key) for key in ("origin", "examples of those", "advice"))
+    origin, equal, advice = (description.pop(key) for key in ("origin", "examples of those", "advice"))
+    examples = description.pop("examples", [])
     hidden = ("unreadable files left out", "notes", "how decoded")
     facts = {name: fact for name, fact in origin.items() if name not in hidden} | description
     for name, fact in facts.items():
@@ -152,6 +157,8 @@ def _print_description(description: dict[str, Any]) -> None:
             ", ".join(f"{part} {value:,}" for part, value in fact.items()) if isinstance(fact, dict) else fact
         )
         echo(f"{name:>35}  {text}")
-    for text in [*(f"equal images: {example}" for example in examples), *origin.get("notes", [])]:
+    for text in [*(f"equal {many}: {example}" for example in equal), *origin.get("notes", [])]:
         echo(f"{'':>35}  {text}")
+    if examples:
+        print_rows(examples, f"examples ({many})", as_json=False)
     echo(*(f"advice: {text}" for text in advice))

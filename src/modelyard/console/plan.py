@@ -90,7 +90,7 @@ def estimate_seconds(build: BuildRequest, home: Home) -> float | None:
     dataset = open_packed(home.steps / build.data_step, verify=False)
     images = len(make_splits(dataset, build.recipe.data).train)
     images = min(images, build.recipe.training.max_train_images or images)
-    wanted = {"model": build.recipe.model.model_dump(mode="json"), "image_shape": list(dataset.form.chw)}
+    wanted = {"model": build.recipe.model.model_dump(mode="json"), **dataset.form.record}
     for result in sorted(home.steps.glob(f"*/{RESULT_FILE}"), key=_modified, reverse=True):
         with suppress(OSError, ValueError, LookupError, TypeError):  # an earlier version's, or damaged
             record = json.loads(result.read_text())

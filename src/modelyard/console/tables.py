@@ -22,7 +22,7 @@ WORDS = frozenset({
     "architecture", "name", "aliases", "class", "step", "state", "why", "alias", "who", "action",
     "onnx_sha256", "since", "key", "metric", "label", "what", "test", "kind", "title", "time", "changes",
     "part", "address", "log", "dataset", "cron", "every", "timezone", "pool", "run", "due", "next", "last",
-    "result", "recall %",
+    "result", "recall %", "sample",
 })  # fmt: skip
 """Columns of text; all others are numbers and stand to the right."""
 WIDE = 260
@@ -95,7 +95,7 @@ def print_difference(told: Mapping[str, Any]) -> None:
     echo(f"first {first} ({told['architectures'][0]}), second {second} ({told['architectures'][1]})")
     for name, data in zip(("first", "second"), told["data"], strict=True):
         counts = (
-            f", {data['train']} images to train, {data['test']} to test, {data['classes']} classes"
+            f", {data['train']} to train on, {data['test']} to test, {data['classes']} classes"
             if "train" in data
             else ""
         )
@@ -112,9 +112,9 @@ def print_difference(told: Mapping[str, Any]) -> None:
         classes = sorted(classes, key=lambda row: -abs(row["change"]))[:MOST_CLASSES]
         more = f", the {MOST_CLASSES} of {len(told['classes'])} that changed most (--json has all)"
     print_table([_rounded(row) for row in classes], f"accuracy by class{more}")
-    test = told["mcnemar"]
+    test, many = told["mcnemar"], told["samples"]
     echo(
-        f"of {test['images']} test images {told['changed_answers']} are answered otherwise: "
+        f"of {test[many]} test {many} {told['changed_answers']} are answered otherwise: "
         f"{test['gained']} gained,"
         f" {test['lost']} lost, McNemar's p = {test['p_value']:.3g}"
     )

@@ -27,6 +27,10 @@ class AugmentConfig(Config):
     erase: int = Field(0, ge=0)
     """Side of a black square at a random place, in pixels (cutout: DeVries and Taylor 2017); 0 is off."""
 
+    def views(self, samples_B: Tensor, draw: torch.Generator) -> Tensor:
+        """uint8 images -> augmented float32 images in 0..1, channels last."""
+        return augment(samples_B, self, draw).contiguous(memory_format=torch.channels_last)
+
 
 def augment(images_BCHW: Tensor, config: AugmentConfig, generator: torch.Generator) -> Tensor:
     """uint8 pixels in, float32 0..1 out, same shape; each image has its own draw.

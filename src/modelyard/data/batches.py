@@ -15,8 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from modelyard.data.datasets import Samples, Split, evaluated_rows
+from modelyard.data.datasets import Split, evaluated_rows
 from modelyard.machine.memory import available_bytes
+from modelyard.samples import Stored
 
 READERS, BATCHES_AHEAD = 4, 8
 """Streaming: rows lie anywhere in the file, so several reads wait for the disk at once while the model
@@ -44,7 +45,8 @@ class Feed:
     def __init__(self, split: Split, device: torch.device, *, resident: bool | None = None) -> None:
         self._split, self._device = split, device
         self.labels_N = torch.tensor(split.labels_N, device=device)
-        is_resident = split.nbytes < free_bytes(device) * RESIDENT_SHARE if resident is None else resident
+        fits = split.nbytes < free_bytes(device) * RESIDENT_SHARE if resident is None else resident
+        is_resident = fits and isinstance(split.samples, np.ndarray)  # others differ in length
         self._samples_N = torch.from_numpy(split.in_memory).to(device) if is_resident else None
 
     def __len__(self) -> int:
@@ -90,7 +92,7 @@ class Feed:
                 yield waiting.popleft().result()
 
 
-def _expect_random_reads(samples: Samples) -> None:
+def _expect_random_reads(samples: Stored) -> None:
     """Tell the kernel not to read 128 KB around every image of a mapped file."""
     base: object = samples
     while isinstance(base, np.ndarray):
@@ -102,6 +104,13 @@ def _expect_random_reads(samples: Samples) -> None:
 def free_bytes(device: torch.device) -> int:
     """Free memory where the images would lie."""
     return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else available_bytes()
+
+
+def network_input(samples_B: Tensor) -> Tensor:
+    """Pixels (uint8) -> float32 0..1, channels last; symbols (int32) as they are."""
+    if samples_B.dtype != torch.uint8:
+        return samples_B
+    return to_unit_range(samples_B).contiguous(memory_format=torch.channels_last)
 
 
 def to_unit_range(samples_B: Tensor) -> Tensor:

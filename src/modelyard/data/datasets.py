@@ -38,14 +38,14 @@ def unheard(_what: str, _done: int, _total: int) -> None:
 
 def block_rows(form: Form) -> int:
     """How many samples fit in `BLOCK_BYTES`, at least one."""
-    return max(1, BLOCK_BYTES // form.values)
+    return int(max(1, BLOCK_BYTES // form.values))
 
 
 def evaluated_rows(form: Form, most: int = 512) -> int:
     """How many samples are classified at once: fewer large ones, or evaluation would take more memory than
     training.
     """
-    return min(most, max(32, EVALUATED_VALUES // form.values))
+    return int(min(most, max(32, EVALUATED_VALUES // form.values)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,13 @@ class Split:
     @property
     def nbytes(self) -> int:
         """Size of all samples in bytes."""
-        return self.samples.nbytes * len(self) // max(1, len(self.samples))
+        return int(self.samples.nbytes) * len(self) // max(1, len(self.samples))
+
+    @property
+    def lengths_N(self) -> Rows | None:
+        """Values of each sample; None where all are of one size."""
+        lengths_M = None if isinstance(self.samples, np.ndarray) else self.samples.lengths_M
+        return lengths_M if lengths_M is None or self.rows_N is None else lengths_M[self.rows_N]
 
     @property
     def in_memory(self) -> Samples:
@@ -165,7 +171,11 @@ def _check_split(what: str, split: Split, num_classes: int) -> None:
 
 
 def content_digest(
-    train: Split, test: Split, classes: tuple[str, ...], validation_rows: int = 0, reading: AnyReading = AS_EVER
+    train: Split,
+    test: Split,
+    classes: tuple[str, ...],
+    validation_rows: int = 0,
+    reading: AnyReading = AS_EVER,
 ) -> str:
     """sha256 over the decoded arrays and class names: one changed value changes it, and so do what is held
     out and how other pictures are to be read."""

@@ -110,11 +110,11 @@ def of_classes(metrics: Mapping[str, float], name: str, classes: Sequence[str]) 
     return dict(sorted(kept.items(), key=lambda item: item[1]))
 
 
-def per_class_table(matrix_KK: NDArray[np.int64], classes: Sequence[str]) -> str:
-    """CSV of class, test images, precision, recall and F1."""
+def per_class_table(matrix_KK: NDArray[np.int64], classes: Sequence[str], many: str) -> str:
+    """CSV of class, its test samples (a column of that name), precision, recall and F1."""
     out = io.StringIO()
     writer = csv.writer(out)
-    writer.writerow(["class", "images", "precision", "recall", "f1"])
+    writer.writerow(["class", many, "precision", "recall", "f1"])
     scores_K3 = np.stack(per_class(matrix_KK), 1).round(4).tolist()
     writer.writerows(
         [name, int(n), *row] for name, n, row in zip(classes, matrix_KK.sum(1), scores_K3, strict=True)

@@ -7,23 +7,24 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
-from modelyard.data.datasets import Dataset, Samples
+from modelyard.data.datasets import Dataset
+from modelyard.evaluation.figures import save
 from modelyard.evaluation.metrics import Probabilities, confidence_bins, confusion_matrix
+from modelyard.evaluation.mistakes import MISTAKES
 from modelyard.terminal.printable import elided
 
 MOST_NAMED, WORST = 30, 20
 """Of more classes the `WORST` are shown with their names, beside all without."""
-LONGEST_NAME, LONGEST_TITLE = 24, 20
-"""Characters of a class at an axis and above an image."""
+LONGEST_NAME = 24
+"""Characters of a class at an axis."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """What one model says of all test images, before and after its temperature."""
+    """What one model says of all test samples, before and after its temperature."""
 
     dataset: Dataset
     uncalibrated_NK: Probabilities
@@ -31,11 +32,15 @@ class Answers:
 
 
 def draw_report(folder: Path, answers: Answers, history: list[dict[str, Any]]) -> None:
-    """confusion.png, mistakes.png, reliability.png and curves.png in `folder`."""
-    _save(_confusion(answers.dataset, answers.probabilities_NK), folder / "confusion.png")
-    _save(_mistakes(answers.dataset, answers.probabilities_NK), folder / "mistakes.png")
-    _save(_reliability(answers), folder / "reliability.png")
-    _save(_curves(history), folder / "curves.png")
+    """confusion.png, reliability.png, the mistakes, and curves.png of what was trained by epochs, in
+    `folder`.
+    """
+    dataset = answers.dataset
+    save(_confusion(dataset, answers.probabilities_NK), folder / "confusion.png")
+    MISTAKES[dataset.form.kind](dataset, answers.probabilities_NK, folder)
+    save(_reliability(answers), folder / "reliability.png")
+    if history:
+        save(_curves(history), folder / "curves.png")
 
 
 def _confusion(dataset: Dataset, probabilities_NK: Probabilities) -> Figure:
@@ -56,7 +61,7 @@ def _confusion(dataset: Dataset, probabilities_NK: Probabilities) -> Figure:
             ylabel="truth",
             title=f"the {WORST} of {len(every)} classes with the most mistakes",
         )
-    axes[-1].set_title(f"{errors_KK.sum()} mistakes in {matrix_KK.sum()} test images")
+    axes[-1].set_title(f"{errors_KK.sum()} mistakes in {matrix_KK.sum()} test {dataset.form.names.many}")
     few, names = len(named) <= WORST, [elided(dataset.classes[label], LONGEST_NAME) for label in named]
     for row, column in np.ndindex(len(named), len(named)) if few else ():
         count = matrix_KK[named[row], named[column]]
@@ -72,25 +77,6 @@ def _confusion(dataset: Dataset, probabilities_NK: Probabilities) -> Figure:
         parse_math=False,
     )
     axes[0].set_yticks(range(len(names)), names, parse_math=False)
-    return figure
-
-
-def _mistakes(dataset: Dataset, probabilities_NK: Probabilities, most: int = 20) -> Figure:
-    answers_N, labels_N = probabilities_NK.argmax(1), dataset.test.labels_N
-    wrong = np.flatnonzero(answers_N != labels_N)
-    worst = wrong[np.argsort(-probabilities_NK[wrong].max(1), kind="stable")][:most]
-    figure = Figure(figsize=(9, 8), layout="constrained")
-    figure.suptitle("The most confident mistakes: answer with its probability, then the truth")
-    for axis, index in zip(figure.subplots(4, 5).flat, [*worst, *[-1] * (most - len(worst))], strict=True):
-        axis.axis("off")
-        if index >= 0:
-            _show(axis, dataset.test.gather(np.array([index]))[0])
-            answer, truth = (
-                elided(dataset.classes[given_N[index]], LONGEST_TITLE) for given_N in (answers_N, labels_N)
-            )
-            axis.set_title(
-                f"{answer} {probabilities_NK[index].max():.0%}\ntruth {truth}", fontsize=8, parse_math=False
-            )
     return figure
 
 
@@ -127,7 +113,7 @@ def _curves(history: list[dict[str, Any]]) -> Figure:
     for name, label in (("train_loss", "training (augmented)"), ("validation_loss", "validation")):
         loss.plot(
             epochs, [max(1e-6, report[name]) for report in history], ".-", label=label
-        )  # few images may cost 0
+        )  # few samples may cost 0
     loss.set(xlabel="epoch", ylabel="loss (nats)", yscale="log")
     loss.yaxis.set_minor_formatter(NullFormatter())
     loss.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
@@ -141,12 +127,3 @@ def _curves(history: list[dict[str, Any]]) -> Figure:
     )
     accuracy.set(xlabel="epoch", ylabel="validation accuracy (%)")
     return figure
-
-
-def _show(axis: Any, image_CHW: Samples) -> None:
-    axis.imshow(image_CHW.transpose(1, 2, 0).squeeze(), cmap="gray", vmin=0, vmax=255)
-
-
-def _save(figure: Figure, path: Path) -> None:
-    FigureCanvasAgg(figure)
-    figure.savefig(path, dpi=110)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from modelyard.data.batches import Feed, to_unit_range
+from modelyard.data.batches import Feed, network_input
 from modelyard.data.datasets import Split
 
 TEMPERATURES = tuple(2 ** (step / 8) for step in range(-8, 17))
@@ -31,8 +31,7 @@ def logits_of(forward: Callable[[Tensor], Tensor], feed: Feed, batch_size: int =
     """float32 logits [N, K] on the CPU of all images of a feed, in order."""
     logits: list[Tensor] = []
     for batch in feed.in_order(batch_size):
-        samples_B = to_unit_range(batch.inputs[0]).contiguous(memory_format=torch.channels_last)
-        logits.append(forward(samples_B).float())
+        logits.append(forward(network_input(batch.inputs[0])).float())
     return torch.cat(logits).cpu()
 
 

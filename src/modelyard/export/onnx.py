@@ -1,6 +1,4 @@
-"""The deployed graph: raw pixels in, calibrated probabilities out. B batch, C channels, H height, W width, K
-classes.
-"""
+"""The deployed graph: raw samples in, calibrated probabilities out. B batch, K classes."""
 
 from __future__ import annotations
 
@@ -8,15 +6,15 @@ import contextlib
 import io
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import onnx
 import torch
 from torch import Tensor, nn
 
-from modelyard.data.batches import to_unit_range
 from modelyard.errors import ExportError
+from modelyard.export.cores import core_of, pixels
 from modelyard.export.graphs import kept_graph, with_weights, without_weights
 from modelyard.samples import Form
 from modelyard.samples.names import BATCH, LOGITS, PROBABILITIES
@@ -26,27 +24,31 @@ MAX_BATCH = 4096
 
 
 class DeployedModel(nn.Module):
-    """Normalisation, the model, its temperature and softmax in one module."""
+    """What prepares raw samples, the model, its temperature and softmax in one module."""
 
-    def __init__(self, model: nn.Module, temperature: float) -> None:
+    def __init__(
+        self, model: nn.Module, temperature: float, prepared: Callable[[Tensor], Tensor] = pixels.prepared
+    ) -> None:
         super().__init__()
         self.model = model
+        self.prepared = prepared
         self.temperature: Tensor
         self.register_buffer("temperature", torch.tensor(temperature))
 
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """uint8 [B, H, W, C] -> logits and probabilities, float32 [B, K]."""
-        logits_BK = self.model(to_unit_range(images.permute(0, 3, 1, 2))) / self.temperature
+    def forward(self, raw: Tensor) -> tuple[Tensor, Tensor]:
+        """Raw samples [B, ...] -> logits and probabilities, float32 [B, K]."""
+        logits_BK = self.model(self.prepared(raw)) / self.temperature
         return logits_BK, logits_BK.softmax(1)
 
 
-def export_onnx(
-    deployed: DeployedModel, form: Form, path: Path, metadata: dict[str, str], kept: Path | None = None
-) -> None:
-    """Write `deployed` for samples of `form`, any batch size, as one file.
+def export_onnx(  # noqa: PLR0913 - a graph, and what is kept and put before it
+    deployed: DeployedModel, form: Form, path: Path, metadata: dict[str, str], kept: Path | None = None,
+    *, fronted: Callable[[onnx.ModelProto], onnx.ModelProto] = lambda graph: graph,
+) -> None:  # fmt: skip
+    """Write `deployed` for samples that a network is given as `form`, any batch size, as one file.
 
-    `kept` is the folder that holds its translated graph, or will: see `graphs.graph_name`. Raises:
-    ExportError when torch cannot translate the model.
+    `kept` is the folder that holds its translated graph, or will: see `graphs.graph_name`; `fronted` puts
+    before it what makes its input. Raises: ExportError when torch cannot translate the model.
     """
     from onnxscript.optimizer import optimize  # takes a second: only where something is exported
 
@@ -58,7 +60,7 @@ def export_onnx(
 
     graph = with_weights(translate() if kept is None else kept_graph(kept, translate), weights)
     with _quiet():
-        graph = optimize(graph)
+        graph = fronted(optimize(graph))
     _forget_sources(graph.graph)
     onnx.helper.set_model_props(graph, metadata)
     onnx.checker.check_model(graph, full_check=True)
@@ -67,13 +69,16 @@ def export_onnx(
 
 def _translated(deployed: DeployedModel, form: Form) -> onnx.ModelProto:
     """As torch translates it, not optimised yet; weights keep their names."""
-    example, name = torch.from_numpy(form.encoding.raw(form.blank(2))), form.names.input
+    core = core_of(form)
+    axes = {0: torch.export.Dim(BATCH, min=1, max=MAX_BATCH)} | {
+        axis: torch.export.Dim(name, min=1, max=most) for axis, name, most in core.free
+    }
     try:
         with _quiet():
             program = torch.onnx.export(
-                deployed, (example,), dynamo=True, opset_version=OPSET, verbose=False, optimize=False,
-                input_names=[name], output_names=[LOGITS, PROBABILITIES],
-                dynamic_shapes={"images": {0: torch.export.Dim(BATCH, min=1, max=MAX_BATCH)}},
+                deployed, (torch.from_numpy(core.example),), dynamo=True, opset_version=OPSET,
+                verbose=False, optimize=False, input_names=[core.name], output_names=[LOGITS, PROBABILITIES],
+                dynamic_shapes={"raw": axes},
             )  # fmt: skip
     except Exception as error:
         cause = _root(error)

@@ -26,7 +26,7 @@ def draw_contact_sheet(dataset: Dataset, path: Path) -> None:
     """
     font = ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf", TEXT)
     names = [_fit(name, font) for name in dataset.classes[:MOST_CLASSES]]
-    height, width = dataset.form.size
+    height, width = dataset.train.samples.shape[2:]
     cell = (
         max(1, round(CELL * width / max(width, height))),
         max(1, round(CELL * height / max(width, height))),

@@ -1,28 +1,32 @@
-"""How two data sets differ, told from their profiles: classes, label shares and brightness, each with its
-test.
+"""How two data sets differ, told from their profiles: classes, label shares and what samples are like, each
+with its test.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from modelyard.evaluation.corrections import holm
+from modelyard.inspection.measures import MEASURES
 from modelyard.inspection.profile import Histogram, Profile, SplitProfile
 
 LEAST_EXPECTED = 5
 """Below it in any cell the chi-square distribution is no good approximation (Cochran 1954)."""
+LABELS = "label shares"
+T = TypeVar("T", str, int)
 RANDOM_TABLES = 9_999
 """Drawn instead; the smallest p-value is then 0.0001."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """With 60,000 images the smallest difference is significant: drift is what is significant and large
+    """With 60,000 samples the smallest difference is significant: drift is what is significant and large
     enough.
     """
 
@@ -30,8 +34,8 @@ class Limits:
     """Level of all tests of a comparison together."""
     labels: float = 0.05
     """Cramer's V."""
-    pixels: float = 0.05
-    """Kolmogorov-Smirnov distance."""
+    samples: float = 0.05
+    """Kolmogorov-Smirnov distance, or Cramer's V, of what samples are like."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +45,7 @@ class DriftTest:
     what: str
     test: str
     before: int
-    """Images."""
+    """Samples."""
     now: int
     p_value: float
     effect: float
@@ -79,35 +83,45 @@ def compare_classes(before: Sequence[str], now: Sequence[str]) -> Classes:
 
 
 def compare_profiles(before: Profile, now: Profile, limits: Limits | None = None) -> list[DriftTest]:
-    """Six tests: label shares, image means and image deviations, of train and of test."""
+    """Tests of the label shares and of each feature, of train and of test."""
+    measures = MEASURES[now.kind]
     tests = []
     for part in ("train", "test"):
         first, second = getattr(before, part), getattr(now, part)
-        if first.images and second.images:
-            tests += [
-                _compare_labels(f"label shares, {part}", _by_name(before, first), _by_name(now, second)),
-                _compare_histograms(f"image means, {part}", first.means, second.means),
-                _compare_histograms(f"image deviations, {part}", first.stds, second.stds),
-            ]
+        if not first.total or not second.total:
+            continue
+        tests.append(_compare_shares(f"{LABELS}, {part}", _by_name(before, first), _by_name(now, second)))
+        for name in measures.bins:
+            if name in first.histograms:  # not where samples were of another kind
+                histograms = first.histograms[name], second.histograms[name]
+                tests.append(_compare_histograms(f"{name}, {part}", *histograms))
+        for name in measures.draws:
+            if name in first.draws:
+                tests.append(_compare_shares(f"{name}, {part}", first.draws[name], second.draws[name]))
     return _judge(tests, limits or Limits())
 
 
 def _judge(tests: Sequence[DriftTest], limits: Limits) -> list[DriftTest]:
     judged = []
     for test, corrected in zip(tests, holm([test.p_value for test in tests]), strict=True):
-        least = limits.labels if test.what.startswith("label") else limits.pixels
+        least = limits.labels if is_of_labels(test) else limits.samples
         drifted = corrected < limits.significance and test.effect > least
         judged.append(replace(test, corrected=corrected, drifted=drifted))
     return judged
+
+
+def is_of_labels(test: DriftTest) -> bool:
+    """Or of what samples are like."""
+    return test.what.startswith(LABELS)
 
 
 def _by_name(profile: Profile, split: SplitProfile) -> dict[str, int]:
     return dict(zip(profile.classes, split.counts, strict=True))
 
 
-def _compare_labels(what: str, before: dict[str, int], now: dict[str, int]) -> DriftTest:
-    """Chi-square test of homogeneity; by random tables of the same margins where a class is too
-    rare for it.
+def _compare_shares(what: str, before: Mapping[T, int], now: Mapping[T, int]) -> DriftTest:
+    """Chi-square test of homogeneity; by random tables of the same margins where a category is too rare for
+    it.
     """
     from scipy.stats import MonteCarloMethod, chi2_contingency
     from scipy.stats.contingency import expected_freq
@@ -135,7 +149,7 @@ def cramers_v(table_2K: NDArray[np.int64]) -> float:
 
 
 def _compare_histograms(what: str, before: Histogram, now: Histogram) -> DriftTest:
-    """Two-sample Kolmogorov-Smirnov test over all images.
+    """Two-sample Kolmogorov-Smirnov test over all samples.
 
     The distribution functions are compared at the edges of the bins: the distance is never overstated, so the
     p-value (of the asymptotic distribution) errs towards no difference.

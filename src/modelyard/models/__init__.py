@@ -3,11 +3,12 @@
 from modelyard.models.cnn import CnnConfig
 from modelyard.models.custom import CustomConfig
 from modelyard.models.rnn import RnnConfig
+from modelyard.models.text_cnn import TextCnnConfig
 from modelyard.models.transformer import TransformerConfig
 
-AnyModelConfig = CnnConfig | RnnConfig | TransformerConfig | CustomConfig
+AnyModelConfig = CnnConfig | RnnConfig | TransformerConfig | CustomConfig | TextCnnConfig
 
 IS_TABLE_ROOM = True
 """A step depends on the members that its slice holds, not on the list (`steps/closure.py`)."""
 
-__all__ = ["AnyModelConfig", "CnnConfig", "CustomConfig", "RnnConfig", "TransformerConfig"]
+__all__ = ["AnyModelConfig", "CnnConfig", "CustomConfig", "RnnConfig", "TextCnnConfig", "TransformerConfig"]

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from modelyard.models.combined import CombinedConfig
 from modelyard.models.resnet import ResNet
-from modelyard.samples import Form
+from modelyard.samples import ImageForm
 
 DEEPEST = 3
 """Stages of the `tuned` variant, at most."""
@@ -42,7 +42,7 @@ class CnnConfig(CombinedConfig):
             raise ValueError(f"stages ({self.stages}) must be 2 or {DEEPEST} without variant=resnet")
         return self
 
-    def network(self, form: Form, num_classes: int) -> nn.Module:
+    def network(self, form: ImageForm, num_classes: int) -> nn.Module:
         """One network that is trained, for samples of `form`."""
         if self.variant == "resnet":
             return ResNet(form.channels, num_classes, (self.width, self.stages), self.dropout)
@@ -63,7 +63,7 @@ def _stage(channels_in: int, channels_out: int, kernel: int, downsample: str = "
 class Cnn(nn.Module):
     """Convolution stages, residual convolutions, an average to 4 x 4, one linear layer."""
 
-    def __init__(self, config: CnnConfig, form: Form, num_classes: int) -> None:
+    def __init__(self, config: CnnConfig, form: ImageForm, num_classes: int) -> None:
         super().__init__()
         width, top = config.width, config.width * config.stages
         self.features = nn.Sequential(
@@ -130,7 +130,7 @@ def _windows(size: int) -> tuple[int, int, int]:
 class LeNet(nn.Module):
     """LeNet-5 with ReLU and max pooling, as textbooks print it today."""
 
-    def __init__(self, form: Form, num_classes: int) -> None:
+    def __init__(self, form: ImageForm, num_classes: int) -> None:
         super().__init__()
         channels, height, width = form.chw
         self.features = nn.Sequential(

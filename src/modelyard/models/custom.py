@@ -19,11 +19,12 @@ import torch
 from pydantic import AfterValidator, Field
 from torch import Tensor, nn
 
-from modelyard.config import Config, Part
+from modelyard.config import Part
 from modelyard.errors import ConfigError
 from modelyard.files import full_path, sha256_of_json
 from modelyard.models import library
 from modelyard.models.blank import blank_inputs
+from modelyard.models.given import GivenConfig
 from modelyard.models.logits import described, give_logits
 from modelyard.models.own_code import OwnCode, load
 from modelyard.samples import Form
@@ -44,7 +45,7 @@ def _scalar(value: Any) -> Any:
     return value
 
 
-class CustomConfig(Config):
+class CustomConfig(GivenConfig):
     """The module, how it is called, and digests of its code and first weights (so that other ones
     retrain).
     """
@@ -89,7 +90,7 @@ class CustomConfig(Config):
         with self._telling(
             "cannot be built", f"; it is called as {self.name}(image_shape, num_classes{called})"
         ):
-            model = self._find()(form.chw, num_classes, **self.kwargs)
+            model = self._find()(form.sides, num_classes, **self.kwargs)
         if not isinstance(model, nn.Module):
             raise ConfigError(f"{self.told}: expected an nn.Module, received {described(model)}")
         give_logits(model, num_classes)

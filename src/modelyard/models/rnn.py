@@ -4,19 +4,20 @@ classes.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
 from modelyard.models.combined import CombinedConfig
-from modelyard.samples import Form
+from modelyard.samples import ImageForm
 
 
 class RnnConfig(CombinedConfig):
     """An LSTM over the rows (Hochreiter and Schmidhuber 1997)."""
 
+    operators: ClassVar[frozenset[str]] = frozenset({"LSTM"})
     architecture: Literal["rnn"] = "rnn"
     variant: Literal["tuned", "lstm"] = "tuned"
     """`tuned`: mean and maximum over time; `lstm`: the textbook's last state."""
@@ -27,7 +28,7 @@ class RnnConfig(CombinedConfig):
     rows_per_step: int = Field(2, ge=1)
     """Rows read at each time step; single rows where it does not divide the image height."""
 
-    def network(self, form: Form, num_classes: int) -> nn.Module:
+    def network(self, form: ImageForm, num_classes: int) -> nn.Module:
         """What is trained, for samples of `form`."""
         return Rnn(self, form, num_classes)
 
@@ -35,7 +36,7 @@ class RnnConfig(CombinedConfig):
 class Rnn(nn.Module):
     """LSTM, pooled over time, one linear layer."""
 
-    def __init__(self, config: RnnConfig, form: Form, num_classes: int) -> None:
+    def __init__(self, config: RnnConfig, form: ImageForm, num_classes: int) -> None:
         super().__init__()
         channels, height, width = form.chw
         self.rows = config.rows_per_step if height % config.rows_per_step == 0 else 1

@@ -27,10 +27,10 @@ def measure_size(model: nn.Module, form: Form) -> ModelSize:
     """Run one blank sample through `model` and count."""
     activation_bytes = lstm_flops = 0
 
-    def count(module: nn.Module, _inputs: tuple[Tensor, ...], output: object) -> None:
+    def count(module: nn.Module, inputs: tuple[Tensor, ...], output: object) -> None:
         nonlocal activation_bytes, lstm_flops
         first = _first(output)
-        lstm_flops += _lstm_flops(module, form) if isinstance(module, nn.LSTM) else 0
+        lstm_flops += _lstm_flops(module, inputs[0]) if isinstance(module, nn.LSTM) else 0
         activation_bytes += first.numel() * first.element_size() if first is not None else 0
 
     leaves = [module for module in model.modules() if not list(module.children())]
@@ -53,9 +53,8 @@ def _first(output: object) -> Tensor | None:
     return output if isinstance(output, Tensor) else None
 
 
-def _lstm_flops(lstm: nn.LSTM, form: Form) -> int:
+def _lstm_flops(lstm: nn.LSTM, series_BTF: Tensor) -> int:
     """The fused LSTM kernel hides its products from the counter: 2 per weight and time step."""
-    steps = form.values // lstm.input_size
-    return steps * sum(
+    return series_BTF.shape[1] * sum(
         2 * weight.numel() for name, weight in lstm.named_parameters() if name.startswith("weight")
     )

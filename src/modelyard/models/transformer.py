@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from modelyard.models.combined import CombinedConfig
-from modelyard.samples import Form
+from modelyard.samples import ImageForm
 
 
 class TransformerConfig(CombinedConfig):
@@ -51,7 +51,7 @@ class TransformerConfig(CombinedConfig):
             )
         return self
 
-    def network(self, form: Form, num_classes: int) -> nn.Module:
+    def network(self, form: ImageForm, num_classes: int) -> nn.Module:
         """What is trained, for samples of `form`."""
         return Transformer(self, form, num_classes)
 
@@ -111,7 +111,7 @@ def _convolution_stem(channels: int, config: TransformerConfig) -> nn.Module:
 class Transformer(nn.Module):
     """Patches, positions, blocks, one linear layer."""
 
-    def __init__(self, config: TransformerConfig, form: Form, num_classes: int) -> None:
+    def __init__(self, config: TransformerConfig, form: ImageForm, num_classes: int) -> None:
         super().__init__()
         channels, height, width = form.chw
         down, right = -height % config.patch, -width % config.patch

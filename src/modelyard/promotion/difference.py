@@ -11,6 +11,7 @@ from modelyard.data.datasets import Dataset
 from modelyard.data.packed import open_packed
 from modelyard.errors import DataError, StoreError
 from modelyard.home import Home
+from modelyard.inspection.measures import measures_of
 from modelyard.promotion.pairs import Pair
 from modelyard.promotion.predictions import data_folder, pair_up, released
 from modelyard.registry.versions import Version
@@ -30,12 +31,12 @@ METRICS = (
     "train/seconds",
 )
 EXAMPLES = 10
-"""Test images named of those that are answered otherwise."""
+"""Test samples told of those that are answered otherwise."""
 Row = dict[str, Any]
 
 
 def difference(home: Home, first: Version, second: Version) -> dict[str, Any]:
-    """The comparison as JSON. Paired figures are on the second version's test images; else `not_compared`
+    """The comparison as JSON. Paired figures are on the second version's test samples; else `not_compared`
     says why.
     """
     manifests = released(home, first).manifest, released(home, second).manifest
@@ -99,7 +100,7 @@ def _paired(pair: Pair) -> dict[str, Any]:
             classes.append(
                 {
                     "class": name,
-                    "images": int(rows_N.sum()),
+                    pair.names.many: int(rows_N.sum()),
                     "first": left,
                     "second": right,
                     "change": right - left,
@@ -107,12 +108,13 @@ def _paired(pair: Pair) -> dict[str, Any]:
                 }
             )
     return {
+        "samples": pair.names.many,
         "classes": classes,
         "mcnemar": {
             "gained": overall.gained,
             "lost": overall.lost,
             "p_value": overall.p_value,
-            "images": len(second_N),
+            pair.names.many: len(second_N),
         },
         "changed_answers": int(changed_N.sum()),
         "examples": [_example(pair, int(index)) for index in np.flatnonzero(changed_N)[:EXAMPLES]],
@@ -123,7 +125,8 @@ def _example(pair: Pair, index: int) -> Row:
     first, second = int(pair.champion_NK[index].argmax()), int(pair.candidate_NK[index].argmax())
     row, names = int(pair.rows_N[index]), pair.classes
     return {
-        "test image": row,
+        f"test {pair.names.one}": row,
+        **measures_of(pair.test.form).shown(pair.test.gather(np.array([row]))[0]),
         "label": names[int(pair.labels_N[index])],
         "first": names[first],
         "second": names[second],

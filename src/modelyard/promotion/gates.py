@@ -41,7 +41,7 @@ class Facts:
     recalls: Mapping[str, float] = field(default_factory=dict)
     """The lowest on test by class, lowest first."""
     never_given: float = math.nan
-    """How many classes that have some validation images are never answered there."""
+    """How many classes that have some validation samples are never answered there."""
     never_given_names: tuple[str, ...] = ()
     """The largest of them."""
 
@@ -149,7 +149,7 @@ def _compared(name: str, pair: Pair | str, compare: Callable[[Pair], GateVerdict
 
 def _overall(gates: GatesConfig, pair: Pair) -> GateVerdict:
     change, (candidate_N, champion_N) = pair.overall(), pair.correct()
-    evidence = asdict(change) | {
+    evidence = change.told(pair.names) | {
         "accuracy": float(candidate_N.mean()),
         "champion_accuracy": float(champion_N.mean()),
     }
@@ -177,7 +177,7 @@ def _per_class(gates: GatesConfig, pair: Pair) -> GateVerdict:
         if worse
         else f"no class of {len(changes)} is significantly worse"
     )
-    evidence = {"classes": [asdict(change) for change in changes if change.lost or change.gained]}
+    evidence = {"classes": [change.told(pair.names) for change in changes if change.lost or change.gained]}
     return GateVerdict("per class", not worse, lowest, gates.significance, reason, evidence)
 
 

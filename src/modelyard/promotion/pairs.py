@@ -1,28 +1,31 @@
-"""Candidate and champion on the same test images, image by image and class by class. N images, K classes."""
+"""Candidate and champion on the same test samples, one by one and class by class. N samples, K classes."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from modelyard.data.datasets import Split
 from modelyard.evaluation.corrections import holm
 from modelyard.evaluation.metrics import Labels, Probabilities, expected_calibration_error
 from modelyard.evaluation.significance import mcnemar_p_value
+from modelyard.samples.names import Names
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """How the answers to some images changed from the champion to the candidate."""
+    """How the answers to some samples changed from the champion to the candidate."""
 
     name: str
-    """Class, or empty for all images."""
-    images: int
+    """Class, or empty for all samples."""
+    samples: int
     gained: int
-    """Images that only the candidate gets right."""
+    """Samples that only the candidate gets right."""
     lost: int
-    """Images that only the champion gets right."""
+    """Samples that only the champion gets right."""
     p_value: float
     """McNemar's exact two-sided test; of a class after Holm's correction."""
 
@@ -30,22 +33,34 @@ class Change:
         """More lost than gained, and not by chance."""
         return self.lost > self.gained and self.p_value < significance
 
+    def told(self, names: Names) -> dict[str, Any]:
+        """As JSON."""
+        counts = {names.many: self.samples, "gained": self.gained, "lost": self.lost}
+        return {"name": self.name, **counts, "p_value": self.p_value}
+
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Two versions' answers to the same images."""
+    """Two versions' answers to the same samples."""
 
     candidate_NK: Probabilities
     champion_NK: Probabilities
     labels_N: Labels
     classes: tuple[str, ...]
     rows_N: NDArray[np.int64]
-    """Which test images they are."""
+    """Which test samples they are."""
+    test: Split
     note: str = ""
     """Of which classes, where not of all."""
 
+    @property
+    def names(self) -> Names:
+        """What the samples are called."""
+        names: Names = self.test.form.names
+        return names
+
     def correct(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-        """Which images the candidate and the champion get right, each [N]."""
+        """Which samples the candidate and the champion get right, each [N]."""
         candidate_N, champion_N = (
             answers_NK.argmax(1) == self.labels_N for answers_NK in (self.candidate_NK, self.champion_NK)
         )
@@ -59,11 +74,11 @@ class Pair:
         )
 
     def overall(self) -> Change:
-        """All images at once."""
+        """All samples at once."""
         return _change("", *self.correct())
 
     def by_class(self) -> list[Change]:
-        """Each class that has test images; the p-values are Holm's for all of them together."""
+        """Each class that has test samples; the p-values are Holm's for all of them together."""
         candidate_N, champion_N = self.correct()
         rows = [self.labels_N == number for number in range(len(self.classes))]
         changes = [
@@ -73,7 +88,7 @@ class Pair:
         ]
         adjusted = holm([change.p_value for change in changes])
         return [
-            Change(change.name, change.images, change.gained, change.lost, p_value)
+            Change(change.name, change.samples, change.gained, change.lost, p_value)
             for change, p_value in zip(changes, adjusted, strict=True)
         ]
 

@@ -1,8 +1,9 @@
-"""Two versions' predictions on the same test images, and what was measured of one. N images, K classes."""
+"""Two versions' predictions on the same test samples, and what was measured of one. N samples, K classes."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -67,35 +68,36 @@ def data_folder(home: Home, version: Version) -> Path:
     folder = home.data_step(version.tags.get("data_digest", ""))
     if not folder.is_dir():
         raise StoreError(
-            f"the test images of version {version.number} of {version.name} are gone ({folder});"
+            f"the test data of version {version.number} of {version.name} are gone ({folder});"
             " modelyard run on its data set brings them back"
         )
     return folder
 
 
 def pair_up(home: Home, candidate: Version, champion: Version, data: Path) -> Pair | str:
-    """Both versions' predictions on the test images of `data` whose classes both know; a sentence where one
+    """Both versions' predictions on the test samples of `data` whose classes both know; a sentence where one
     cannot read them.
     """
     dataset = open_packed(data, verify=False)
     candidate_NK, champion_NK = (_probabilities(home, version, dataset) for version in (candidate, champion))
     if isinstance(candidate_NK, str) or isinstance(champion_NK, str):
         return candidate_NK if isinstance(candidate_NK, str) else str(champion_NK)
+    names = dataset.form.names
     labels_N, known_K = dataset.test.labels_N, np.asarray(~np.isnan(candidate_NK + champion_NK).all(axis=0))
     rows_N = np.flatnonzero(known_K[labels_N])
     if not rows_N.size:
-        return f"no test image of {dataset.name} is of a class that both know"
+        return f"no test {names.one} of {dataset.name} is of a class that both know"
     candidate_NK, champion_NK = (
         np.nan_to_num(answers_NK[rows_N]) for answers_NK in (candidate_NK, champion_NK)
     )
-    note = "" if known_K.all() else f" images of the {known_K.sum()} classes that the champion knows"
-    return Pair(candidate_NK, champion_NK, labels_N[rows_N], dataset.classes, rows_N, note)
+    note = "" if known_K.all() else f" {names.many} of the {known_K.sum()} classes that the champion knows"
+    return Pair(candidate_NK, champion_NK, labels_N[rows_N], dataset.classes, rows_N, dataset.test, note)
 
 
 def _probabilities(home: Home, version: Version, dataset: Dataset) -> Probabilities | str:
-    """As recorded when the version was evaluated on these images, else asked of its released file (NaN for
-    classes that it does not know); a sentence where that has classes of its own, or images of another size or
-    read in another way.
+    """As recorded when the version was evaluated on these samples, else asked of its released file (NaN for
+    classes that it does not know); a sentence where that has classes of its own, or samples of another form
+    or read in another way.
     """
     recorded = home.steps / version.tags.get("evaluation", "none")
     if version.tags.get("data_digest") == dataset.digest and is_sealed(recorded):
@@ -110,16 +112,17 @@ def _probabilities(home: Home, version: Version, dataset: Dataset) -> Probabilit
             else ""
         )
         return f"classes of version {version.number} are gone: {listed(lost)}{own}"
-    reading = bundle.manifest.reading
-    if (reading.fit, reading.white) != (dataset.reading.fit, dataset.reading.white):
-        return f"images that are {dataset.reading.told}, those of version {version.number} are {reading.told}"
+    reading: Any = bundle.manifest.reading  # of the same kind or not
+    if reading.decides != dataset.reading.decides:
+        told = f"those of version {version.number} are {reading.told}"
+        return f"{dataset.form.names.many} that are {dataset.reading.told}, {told}"
     if form != dataset.form:
         had = f"those of version {version.number} are of {form}"
-        return f"{form.names.many} of {dataset.form}, {form.axes}, {had}"
+        return f"{dataset.form.names.many} of {dataset.form}, {dataset.form.axes}, {had}"
     from modelyard.inference.session import classify, open_session
 
     session = open_session(bundle.model)
-    answers = [classify(session, form.encoding.raw(block)) for block in dataset.test.blocks()]
+    answers = [classify(session, bundle.manifest.signature.raw(block)) for block in dataset.test.blocks()]
     answers_NK = np.full((len(dataset.test), len(dataset.classes)), np.nan)
     answers_NK[:, [dataset.classes.index(known) for known in bundle.manifest.classes]] = np.concatenate(
         answers

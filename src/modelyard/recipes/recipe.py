@@ -14,6 +14,7 @@ from modelyard.models import AnyModelConfig
 from modelyard.promotion.limits import GatesConfig
 from modelyard.sources.known import Traits
 from modelyard.training.config import TrainingConfig
+from modelyard.training.slices import ExportConfig
 
 
 class Recipe(Config):
@@ -22,6 +23,7 @@ class Recipe(Config):
     data: Annotated[DataConfig, Part.MADE] = DataConfig()
     model: Annotated[AnyModelConfig, Field(discriminator="architecture"), Part.MADE]
     training: Annotated[TrainingConfig, Part.MADE] = TrainingConfig()
+    export: Annotated[ExportConfig, Part.MADE] = ExportConfig()
     validation: Annotated[ValidationConfig, Part.JUDGED] = ValidationConfig()
     """Judged before a training; no step depends on it."""
     gates: Annotated[GatesConfig, Part.JUDGED] = GatesConfig()

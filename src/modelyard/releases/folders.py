@@ -40,9 +40,10 @@ def champion_size(releases: Path, model: str) -> tuple[int, int] | None:
         return None
     try:
         text = read_regular(releases / model / pointer.version / MANIFEST_FILE, MANIFEST_BYTES)
-        return Manifest.from_json(parse_json(text)).form.size
+        size: tuple[int, int] | None = Manifest.from_json(parse_json(text)).form.size
     except (OSError, ValueError):
         return None
+    return size
 
 
 def known_versions(releases: Path, model: str) -> list[str]:

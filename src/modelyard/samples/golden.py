@@ -17,8 +17,8 @@ GOLDEN_ROWS, GOLDEN_BYTES = 256, 256 * 2**20
 def read_array(
     archive: zipfile.ZipFile, name: str, row: tuple[int | None, ...], *types: type[np.generic]
 ) -> NDArray[Any]:
-    """An array of rows like `row` (None is free) and of one of `types`; whatever its header or the archive's directory says,
-    no more bytes are unpacked. Raises: ValueError, and what zipfile, zlib and numpy raise.
+    """An array of rows like `row` (None is free) and of one of `types`; whatever its header or the archive's
+    directory says, no more bytes are unpacked. Raises: ValueError, and what zipfile, zlib and numpy raise.
     """
     member = archive.getinfo(f"{name}.npy")
     if member.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:

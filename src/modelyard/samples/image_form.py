@@ -56,6 +56,11 @@ class ImageForm:
         return self.channels, self.height, self.width
 
     @property
+    def sides(self) -> tuple[int, ...]:
+        """What a user's own network is called with."""
+        return self.chw
+
+    @property
     def hwc(self) -> tuple[int, int, int]:
         """As files, clients and the graph have it."""
         return self.height, self.width, self.channels
@@ -74,6 +79,11 @@ class ImageForm:
     def facts(self) -> dict[str, object]:
         """What the page, and the metadata of an ONNX file, say of it."""
         return {"image_shape": self.hwc}
+
+    @property
+    def record(self) -> dict[str, object]:
+        """What `training.json` says of it."""
+        return {"image_shape": list(self.chw)}
 
     @property
     def encoding(self) -> Pixels:

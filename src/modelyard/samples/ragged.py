@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
-if TYPE_CHECKING:
-    from modelyard.samples.text_form import TextForm
 
 LONGEST, MOST_LONGEST = 1024, 2**20
 """Characters of a text that are read unless told otherwise, and at most."""
@@ -23,7 +20,10 @@ class Ragged:
     """All values, one sample after the other; none is 0. It may be mapped from a file."""
     offsets_M1: NDArray[np.int64]
     """Where each sample begins, and where the last one ends."""
-    form: TextForm
+    form: Any
+    """What each of them is."""
+    given_as: type[np.generic] = np.uint8
+    """Type of the rows that are asked for: int32 where they are symbols."""
 
     def __len__(self) -> int:
         return len(self.offsets_M1) - 1
@@ -48,7 +48,7 @@ class Ragged:
         lengths_B = ends_B - starts_B
         longest = max(1, int(lengths_B.max(initial=0)))
         is_there_BL = np.arange(longest) < lengths_B[:, None]
-        padded_BL = np.zeros(is_there_BL.shape, self.flat_T.dtype)
+        padded_BL = np.zeros(is_there_BL.shape, self.given_as)
         if isinstance(which, slice) and which.step in {None, 1} and len(starts_B):
             padded_BL[is_there_BL] = self.flat_T[starts_B[0] : ends_B[-1]]
         else:  # their places one by one: [B, L] of them would be eight times what is read
@@ -57,9 +57,17 @@ class Ragged:
             padded_BL[is_there_BL] = self.flat_T[at_T]
         return padded_BL
 
+    def only(self, rows_N: NDArray[np.int64] | None) -> Ragged:
+        """These rows alone, in their order; None: all."""
+        if rows_N is None:
+            return self
+        ends = np.cumsum(np.concatenate([[0], self.lengths_M[rows_N]]))
+        parts = [self.flat_T[self.offsets_M1[row] : self.offsets_M1[row + 1]] for row in rows_N.tolist()]
+        return replace(self, flat_T=np.concatenate(parts or [self.flat_T[:0]]), offsets_M1=ends)
 
-def ragged(rows: list[NDArray[Any]], form: TextForm, dtype: type[np.generic]) -> Ragged:
+
+def ragged(rows: list[NDArray[Any]], form: Any, dtype: type[np.generic]) -> Ragged:
     """Of samples one by one, none of which holds a 0."""
     ends = np.cumsum([0, *map(len, rows)], dtype=np.int64)
     flat_T = np.concatenate(rows).astype(dtype) if rows else np.zeros(0, dtype)
-    return Ragged(flat_T, ends, form)
+    return Ragged(flat_T, ends, form, dtype)

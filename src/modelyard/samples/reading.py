@@ -42,8 +42,13 @@ class Reading:
 
     def made(self) -> list[object] | None:
         """What of it says how other pictures are to be read, where it is not as ever."""
-        given = [self.fit, self.white]
+        given: list[object] = [self.fit, self.white]
         return None if given == [AS_EVER.fit, AS_EVER.white] else given
+
+    @property
+    def decides(self) -> tuple[object, ...]:
+        """What of it makes other inputs of the same files, all but the ground."""
+        return self.fit, self.white
 
     def inverted(self) -> Reading:
         """For a picture whose pixels are inverted after it was read: the ground alone is inverted twice."""

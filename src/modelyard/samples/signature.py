@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from modelyard.samples import FORMS, Form
 from modelyard.samples.names import BATCH, CLASS, LOGITS, PROBABILITIES, Names
-from modelyard.samples.tensors import TensorSpec
+from modelyard.samples.tensors import Encoding, TensorSpec
 
 Answer = Literal["classes"]
 
@@ -62,7 +62,8 @@ class Signature:
 
     def raw(self, samples: NDArray[Any]) -> NDArray[Any]:
         """What the graph takes of samples as a data set holds them."""
-        return self.form.encodings[self.encoding].raw(samples)
+        encoding: Encoding = self.form.encodings[self.encoding]
+        return encoding.raw(samples)
 
     @property
     def input(self) -> TensorSpec:
@@ -73,7 +74,8 @@ class Signature:
     @property
     def names(self) -> Names:
         """What its samples are called."""
-        return self.form.names
+        names: Names = self.form.names
+        return names
 
 
 def _text(value: object) -> str:

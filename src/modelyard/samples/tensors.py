@@ -40,4 +40,3 @@ class Encoding(Protocol):
 
     def raw(self, samples: NDArray[Any]) -> NDArray[Any]:
         """The graph's input, batch first."""
-

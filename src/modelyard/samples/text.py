@@ -6,14 +6,14 @@ from __future__ import annotations
 
 import unicodedata
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from modelyard.errors import DataError
 
-NORMAL = "NFC"
+NORMAL: Literal["NFC"] = "NFC"
 CONTRACT_VERSION = 1
 SHRINKS = 4
 """Form C makes one character of so many at most, but for the letters of no living language."""
@@ -29,6 +29,11 @@ class TextReading:
     def told(self) -> str:
         """For people."""
         return f"UTF-8, {self.unicode}"
+
+    @property
+    def decides(self) -> tuple[object, ...]:
+        """What of it makes other inputs of the same texts."""
+        return (self.unicode,)
 
     def made(self) -> None:
         """Nothing beyond what every text has."""
@@ -65,4 +70,5 @@ def clean_text(text: str, longest: int) -> str:
 
 def text_of(row_L: NDArray[Any]) -> str:
     """A stored text, uint8 [L] padded with zeros."""
-    return row_L[row_L != 0].astype(np.uint8).tobytes().decode()
+    content: bytes = row_L[row_L != 0].astype(np.uint8).tobytes()
+    return content.decode()

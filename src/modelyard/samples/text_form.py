@@ -42,8 +42,15 @@ class TextForm:
         if given.keys() != {"longest", "symbols"} or type(longest) is not int or type(symbols) is not int:
             raise ValueError(f"expected longest and symbols alone, received {str(value)[:60]!r}")
         if not 1 <= longest <= MOST_LONGEST or symbols != BYTE_SYMBOLS:
-            raise ValueError(f"expected 1 to {MOST_LONGEST} characters of bytes, received {str(value)[:60]!r}")
+            raise ValueError(
+                f"expected 1 to {MOST_LONGEST} characters of bytes, received {str(value)[:60]!r}"
+            )
         return cls(longest, symbols)
+
+    @property
+    def sides(self) -> tuple[int, ...]:
+        """What a user's own network is called with."""
+        return self.symbols, self.longest
 
     @property
     def values(self) -> int:
@@ -54,6 +61,11 @@ class TextForm:
     def facts(self) -> dict[str, object]:
         """What the page, and the metadata of an ONNX file, say of it."""
         return {"longest_text": self.longest}
+
+    @property
+    def record(self) -> dict[str, object]:
+        """What `training.json` says of it."""
+        return self.facts
 
     @property
     def encoding(self) -> Encoding:
@@ -120,7 +132,12 @@ class TextForm:
         offsets_M = np.load(offsets, allow_pickle=False)
         if flat_T is None or flat_T.dtype != np.uint8 or offsets_M.dtype != np.int64 or offsets_M.ndim != 1:
             raise ValueError(f"{flat.name} and {offsets.name} hold no texts")
-        if len(offsets_M) < 1 or offsets_M[0] != 0 or offsets_M[-1] != len(flat_T) or (np.diff(offsets_M) < 0).any():
+        if (
+            len(offsets_M) < 1
+            or offsets_M[0] != 0
+            or offsets_M[-1] != len(flat_T)
+            or (np.diff(offsets_M) < 0).any()
+        ):
             raise ValueError(f"{offsets.name} does not belong to {flat.name}")
         return Ragged(flat_T, offsets_M, form)
 
@@ -182,7 +199,7 @@ class RawBytes(Encoding):
 
 
 def strings(texts: Sequence[str]) -> NDArray[Any]:
-    """The input of a graph that takes strings, [B, 1]. Never of `bytes`, whose repr onnxruntime would take."""
+    """The input of a graph that takes strings, [B, 1]; never `bytes`, whose repr onnxruntime would take."""
     array = np.empty((len(texts), 1), object)
     array[:, 0] = texts
     return array

@@ -27,6 +27,7 @@ from modelyard.releases.pointers import Pointer, read_pointers
 from modelyard.samples.names import PROBABILITIES
 from modelyard.serving.models.trials import Trials
 from modelyard.serving.options import ServeOptions
+from modelyard.serving.protocol.inputs import INPUTS, Input
 from modelyard.serving.protocol.tensors import WireTensor
 from modelyard.terminal.printable import printable
 
@@ -108,19 +109,21 @@ def triton_config(pointer: Pointer, bundle: Bundle) -> str:
     batch axis.
     """
     session = open_session(bundle.model, threads=1)
-    layout = f" format: {bundle.manifest.signature.names.layout}"
-    tensors = [("input", layout, node) for node in session.get_inputs()] + [
-        ("output", "", node) for node in session.get_outputs()
+    signature = bundle.manifest.signature
+    layout, read = f" format: {signature.names.layout}", INPUTS[signature.encoding]
+    tensors: list[tuple[str, str, Input | WireTensor]] = [
+        *(("input", layout, read.of_graph(node, signature.form)) for node in session.get_inputs()),
+        *(
+            ("output", "", WireTensor.from_graph(node.name, node.type, node.shape))
+            for node in session.get_outputs()
+        ),
     ]
     lines = [
         f"name: {json.dumps(pointer.name)}",
         'platform: "onnxruntime_onnx"',
         f'default_model_filename: "{MODEL_FILE}"',
         f"max_batch_size: {MAX_BATCH}",
-        *(
-            _tensor(field, layout, WireTensor.from_graph(node.name, node.type, node.shape))
-            for field, layout, node in tensors
-        ),
+        *(_tensor(field, layout, spec) for field, layout, spec in tensors),
         f"version_policy {{ specific {{ versions: [{pointer.version}] }} }}",
         "dynamic_batching {}",
         f'parameters {{ key: "data_digest" value {{ string_value: '
@@ -131,10 +134,10 @@ def triton_config(pointer: Pointer, bundle: Bundle) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _tensor(field: str, layout: str, spec: WireTensor) -> str:
+def _tensor(field: str, layout: str, spec: Input | WireTensor) -> str:
     labels = f' label_filename: "{LABELS_FILE}"' if spec.name == PROBABILITIES else ""
     dims = list(spec.row_shape)
     return (
-        f"{field} {{ name: {json.dumps(spec.name)} data_type: TYPE_{spec.datatype} dims: "
+        f"{field} {{ name: {json.dumps(spec.name)} data_type: {spec.config_type} dims: "
         f"{dims}{layout}{labels} }}"
     )

@@ -16,7 +16,8 @@ from modelyard.evaluation.metrics import confusion_matrix, lowest_recalls, never
 from modelyard.files import write_json
 from modelyard.machine.cores import usable_cores
 from modelyard.machine.how import How
-from modelyard.training.fitted import open_fitted, read_training
+from modelyard.training.fits import open_fitted
+from modelyard.training.fitted import read_training
 from modelyard.training.slices import EvaluateSlice
 
 if TYPE_CHECKING:
@@ -51,5 +52,6 @@ def _write_answers(folder: Path, answers: Answers) -> None:
     np.savez_compressed(
         folder / TEST_FILE, correct=correct_N, probabilities=probabilities_NK.astype(np.float32)
     )
-    table = per_class_table(confusion_matrix(probabilities_NK, labels_N), answers.dataset.classes)
+    names = answers.dataset.form.names
+    table = per_class_table(confusion_matrix(probabilities_NK, labels_N), answers.dataset.classes, names.many)
     (folder / "per_class.csv").write_text(table)

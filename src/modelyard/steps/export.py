@@ -10,27 +10,28 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from modelyard.bundle import ALONE, MODEL_FILE, Manifest, as_json, write_golden, write_manifest
-from modelyard.data.datasets import Dataset
+from modelyard.data.datasets import Dataset, Split
 from modelyard.data.packed import open_packed
 from modelyard.errors import ExportError
 from modelyard.evaluation.files import EVALUATION_FILE
+from modelyard.export.deployed import Deployed, deployed, encoding_for
 from modelyard.export.graphs import graph_name
-from modelyard.export.onnx import DeployedModel, export_onnx, operator_counts
-from modelyard.export.parity import check_parity, raw_blocks, torch_probabilities
+from modelyard.export.onnx import operator_counts
+from modelyard.export.parity import check_parity
 from modelyard.home import Home, cache_folder
-from modelyard.inference.doubts import OPPOSITE_BORDERS, opposite_borders
+from modelyard.inference.doubts import training_facts
 from modelyard.inference.session import latencies_ms, open_session
 from modelyard.machine.cores import usable_cores
 from modelyard.machine.devices import device_slots
 from modelyard.machine.how import How
 from modelyard.models import CustomConfig
-from modelyard.samples.names import Names
 from modelyard.samples.signature import Signature
-from modelyard.training.fitted import open_fitted, read_training
+from modelyard.training.fits import open_fitted
+from modelyard.training.fitted import Fitted, read_training
 from modelyard.training.slices import ExportSlice
 
 PACKAGES = ("modelyard", "torch", "onnx", "onnxruntime-gpu", "onnxruntime", "numpy", "mlflow", "prefect")
@@ -53,85 +54,85 @@ def run(slice: ExportSlice, given: Mapping[str, Path], out: Path, how: How) -> d
     """
     dataset, fitted = open_packed(given["data"], verify=False), open_fitted(given["train"], how.own_file)
     evaluation = json.loads((given["evaluate"] / EVALUATION_FILE).read_text())
-    deployed = DeployedModel(fitted.network, evaluation["temperature"]).eval()
-    examples = next(raw_blocks(dataset.test, EXAMPLES))
-    manifest = _manifest(slice, dataset, evaluation, read_training(given["train"]))
-    kept = _graph_folder(slice, dataset, how.code)
-    export_onnx(deployed, dataset.form, out / MODEL_FILE, _metadata(manifest), kept)
-    if slice.model.architecture == "rnn" and not operator_counts(out / MODEL_FILE).get("LSTM"):
-        raise ExportError(
-            "the exporter unrolled the LSTM into single steps; use the pinned torch of requirements.lock"
-        )
-    golden = examples[:GOLDEN]
-    write_golden(out, manifest.signature.input.name, golden, torch_probabilities(deployed, golden))
-    write_manifest(out, manifest)
-    parity = check_parity(out, deployed, dataset.test)
-    measured = manifest.metrics | _speed(out / MODEL_FILE, deployed, examples, how.home, dataset.form.names)
+    model, training = deployed(fitted, evaluation["temperature"]), read_training(given["train"])
+    shipped, kept = encoding_for(model, slice.export.input), _graph_folder(slice, fitted, dataset, how.code)
+    examples = dataset.test.take(np.arange(min(EXAMPLES, len(dataset.test))))
+    for name in sorted(model.encodings, key=lambda name: name == shipped):  # all are checked, one stays
+        manifest = _manifest(slice, dataset, evaluation, training, name)
+        model.write(out / MODEL_FILE, manifest.signature, _metadata(manifest), kept)
+        _demand_operators(slice, out / MODEL_FILE)
+        golden = examples.take(np.arange(min(GOLDEN, len(examples))))
+        kept_samples = dataset.form.golden(golden.in_memory)
+        write_golden(out, manifest.signature.input.name, kept_samples, model.probabilities(golden))
+        write_manifest(out, manifest)
+        parity = check_parity(out, model, dataset.test)
+    measured = manifest.metrics | _speed(out / MODEL_FILE, model, examples, how.home, manifest.signature)
     write_manifest(out, replace(manifest, metrics=measured | {"onnx/max_difference": parity.max_difference}))
     return {"device": "cpu", "processes": 1, "cores": usable_cores()}
 
 
-def _graph_folder(slice: ExportSlice, dataset: Dataset, code: str) -> Path | None:
+def _demand_operators(slice: ExportSlice, model: Path) -> None:
+    """Raises: ExportError where an operator is missing that the architecture has."""
+    if missing := sorted(slice.model.operators - operator_counts(model).keys()):
+        raise ExportError(
+            f"the exporter unrolled {missing[0]} into single steps; use the pinned torch of requirements.lock"
+        )
+
+
+def _graph_folder(slice: ExportSlice, fitted: Fitted, dataset: Dataset, code: str) -> Path | None:
     """Where its translated graph is kept; one that is not ours may do anything, so that it is translated each
     time. `code`: digest of what translates it.
     """
     if isinstance(slice.model, CustomConfig):
         return None
-    shape = slice.model.model_dump(mode="json"), dataset.form.chw, len(dataset.classes)
+    shape = slice.model.model_dump(mode="json"), list(fitted.build.taken.sides), len(dataset.classes)
     return cache_folder() / graph_name(*shape, code)
 
 
 def _speed(
-    model: Path, deployed: DeployedModel, raw: NDArray[Any], home: Home, names: Names
+    path: Path, model: Deployed, examples: Split, home: Home, signature: Signature
 ) -> dict[str, float]:
-    """Latency of onnxruntime and of torch eager on the same samples, batch 1 and as many as there are.
+    """Latency of onnxruntime, and of what was exported, on the same samples, batch 1 and as many as there
+    are.
 
     No training of this store runs beside it, unless one goes on for longer than `PATIENCE_S`. Torch's is the
-    better of all threads and of one: on a busy machine its threads wait a hundred times as long for each
-    other as they work.
+    better of all threads and of one.
     """
-    session, threads = open_session(model), torch.get_num_threads()
+    session, threads, names = open_session(path), torch.get_num_threads(), signature.names
     calls: dict[str, Callable[[], object]] = {}
-    for suffix, batch in (("latency_ms", raw[:1]), ("latency_batch64_ms", raw)):
-        calls[f"onnx/{suffix}"] = partial(session.run, None, {names.input: batch})
-        for count in (threads, 1):
-            calls[f"torch/{suffix}/{count}"] = partial(_eager, deployed, torch.tensor(batch), count)
-    with device_slots(home, "cpu", patience_s=PATIENCE_S) as slots, torch.inference_mode():
+    for suffix, count in (("latency_ms", 1), ("latency_batch64_ms", len(examples))):
+        some = examples.take(np.arange(count))
+        raw = signature.raw(some.in_memory)
+        calls[f"onnx/{suffix}"] = partial(session.run, None, {signature.input.name: raw})
+        calls |= {f"torch/{suffix}/{number}": call for number, call in model.calls(some).items()}
+    with device_slots(home, "cpu", patience_s=PATIENCE_S) as slots:
         measured = dict(zip(calls, latencies_ms(list(calls.values()), seconds=SECONDS), strict=True))
     torch.set_num_threads(threads)
-    metrics = {"onnx/bytes": float(model.stat().st_size), ALONE: float(slots > 0)}
+    metrics = {"onnx/bytes": float(path.stat().st_size), ALONE: float(slots > 0)}
     for call, latency in sorted(
         measured.items(), key=lambda pair: -pair[1].p50
     ):  # the better one comes last and stays
         name = "/".join(call.split("/")[:2])
         metrics |= {f"{name}_{part}": value for part, value in asdict(latency).items()}
-    return metrics | {names.rate: len(raw) * 1e3 / metrics["onnx/latency_batch64_ms_p50"]}
-
-
-def _eager(deployed: DeployedModel, raw: torch.Tensor, threads: int) -> object:
-    if torch.get_num_threads() != threads:
-        torch.set_num_threads(threads)
-    return deployed(raw)
+    return metrics | {names.rate: len(examples) * 1e3 / metrics["onnx/latency_batch64_ms_p50"]}
 
 
 def _manifest(
-    slice: ExportSlice, dataset: Dataset, evaluation: dict[str, Any], training: dict[str, Any]
+    slice: ExportSlice, dataset: Dataset, evaluation: dict[str, Any], training: dict[str, Any], encoding: str
 ) -> Manifest:
-    seconds = training["seconds"]
-    few = dataset.form.encoding.raw(dataset.train.few)
-    borders = {OPPOSITE_BORDERS: opposite_borders(few, dataset.reading.ground)}
+    seconds, facts = training["seconds"], training_facts(dataset.form, dataset.train.few, dataset.reading)
     size = {f"model/{name}": float(value) for name, value in training["size"].items()}
     return Manifest(
         model_name=slice.dataset,
         architecture=slice.model.architecture,
         classes=dataset.classes,
-        signature=Signature.of_classifier(dataset.form, len(dataset.classes)),
+        signature=Signature.of_classifier(dataset.form, len(dataset.classes), encoding),
         temperature=evaluation["temperature"],
         data_digest=dataset.digest,
         recipe=slice.recipe(),
         metrics=evaluation["metrics"]
         | size
-        | borders
+        | facts
         | {"train/seconds": seconds, "train/best_epoch": float(training["best_epoch"])},
         environment=_environment(),
         files={},

@@ -35,7 +35,7 @@ class DataReport:
     rows: tuple[Row, ...]
     """What differs in a few rows: `what`, `before`, `now`."""
     details: tuple[Row, ...]
-    """The same of each class and channel."""
+    """The same of each class, and of all samples together."""
     tests: tuple[DriftTest, ...]
     problems: tuple[str, ...]
     """Why the data are not fit to be trained on unwatched; empty when they are."""
@@ -65,7 +65,7 @@ class DataReport:
             {
                 "what": test.what,
                 "test": test.test,
-                "images": f"{test.before:,} / {test.now:,}",
+                "samples": f"{test.before:,} / {test.now:,}",
                 "effect": round(test.effect, 4),
                 "p": f"{test.p_value:.3g}",
                 "p corrected": f"{test.corrected:.3g}",
@@ -90,7 +90,7 @@ class DataReport:
 def examine(home: Home, prepared: dict[str, str], rules: ValidationConfig) -> DataReport:
     """Compare data as `prepare` gave them with what the champion of their model was trained on.
 
-    The images are not read where the data were prepared before: their profile is in the store.
+    The samples are not read where the data were prepared before: their profile is in the store.
     """
     now = read_profile(home, prepared["data_digest"])
     if now is None:
@@ -153,7 +153,9 @@ def report(now: Profile, before: Reference | None, rules: ValidationConfig) -> D
     """The comparison of two data sets, and whether `now` may be trained on."""
     changed = before is None or before.digest != now.digest
     tests = (
-        compare_profiles(before.profile, now, rules.limits) if changed and before and before.profile else []
+        compare_profiles(before.profile, now, rules.limits(now.form))
+        if changed and before and before.profile
+        else []
     )
     rows = list(_differences(before, now)) if changed and before else []
     details = list(_details(before.profile, now)) if changed and before and before.profile else []
@@ -176,11 +178,12 @@ def _differences(before: Reference, now: Profile) -> Iterator[Row]:
         yield _row(f"class {what}", old, new)
     if before.form != now.form:
         yield _row(now.form.axes, str(before.form), str(now.form))
+    many = now.form.names.many
     if before.profile is None:
-        yield _row("pixels and counts", "not kept", "not compared")
+        yield _row(f"{many} and their counts", "not kept", "not compared")
         return
-    yield from _unequal("train images", before.profile.train.images, now.train.images)
-    yield from _unequal("test images", before.profile.test.images, now.test.images)
+    yield from _unequal(f"train {many}", before.profile.train.total, now.train.total)
+    yield from _unequal(f"test {many}", before.profile.test.total, now.test.total)
 
 
 def _details(before: Profile, now: Profile) -> Iterator[Row]:
@@ -190,13 +193,14 @@ def _details(before: Profile, now: Profile) -> Iterator[Row]:
             dict(zip(p.classes, s.counts, strict=True)) for p, s in ((before, old), (now, new))
         )
         for name in {**old_counts, **new_counts}:
-            yield from _unequal(f"{part} images of {name}", old_counts.get(name, 0), new_counts.get(name, 0))
-        yield from _unequal(f"{part} mean pixel by channel", _channels(old, "mean"), _channels(new, "mean"))
-        yield from _unequal(f"{part} deviation by channel", _channels(old, "std"), _channels(new, "std"))
+            what = f"{part} {now.form.names.many} of {name}"
+            yield from _unequal(what, old_counts.get(name, 0), new_counts.get(name, 0))
+        for what in new.overall:
+            yield from _unequal(f"{part} {what}", _values(old, what), _values(new, what))
 
 
-def _channels(split: SplitProfile, what: str) -> str:
-    return ", ".join(f"{value:.2f}" for value in getattr(split, f"channel_{what}"))
+def _values(split: SplitProfile, what: str) -> str:
+    return ", ".join(f"{value:.2f}" for value in split.overall.get(what, ()))
 
 
 def _unequal(what: str, before: object, now: object) -> Iterator[Row]:

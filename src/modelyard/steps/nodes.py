@@ -30,7 +30,7 @@ def nodes(request: BuildRequest) -> tuple[Node, ...]:
     data = data_node(request)
     train = TRAIN.node(_train_slice(request), (data,))
     evaluate = EVALUATE.node(EvaluateSlice(data=request.recipe.data), (data, train))
-    bundle = ExportSlice(dataset=request.dataset, **dict(_train_slice(request)))
+    bundle = ExportSlice(dataset=request.dataset, export=request.recipe.export, **dict(_train_slice(request)))
     return data, train, evaluate, EXPORT.node(bundle, (data, train, evaluate))
 
 

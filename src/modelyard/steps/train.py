@@ -24,8 +24,9 @@ from modelyard.machine.how import How, OnEpoch
 from modelyard.progress import EpochReport, current_progress
 from modelyard.terminal.printable import shortened
 from modelyard.training.config import num_epochs
+from modelyard.training.fits import run_job
 from modelyard.training.fitted import RESULT_FILE
-from modelyard.training.job import JOB_FILE, SPINS, TrainJob, answers, run_job
+from modelyard.training.job import JOB_FILE, SPINS, TrainJob, answers
 from modelyard.training.slices import TrainSlice
 
 MODULE, SPINNING = "modelyard.steps.train", {"GOMP_SPINCOUNT": SPINS}

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from modelyard.config import Config
 from modelyard.data.augmentation import AugmentConfig
+from modelyard.data.symbol_augmentation import SymbolAugment
 from modelyard.training.drawing import num_batches, num_chosen
 from modelyard.training.optim import OptimizerConfig
 from modelyard.training.precision import Precision
@@ -51,7 +52,7 @@ class TrainingConfig(Config):
     compile: bool = False
     """torch.compile: only worth its start-up in long runs."""
     optimizer: OptimizerConfig = OptimizerConfig()
-    augment: AugmentConfig = AugmentConfig()
+    augment: AugmentConfig | SymbolAugment = AugmentConfig()
 
 
 MIN_BATCH = 32

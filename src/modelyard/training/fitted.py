@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Protocol, Self
 
@@ -21,13 +21,18 @@ from modelyard.files import write_json
 from modelyard.models import AnyModelConfig
 from modelyard.models.size import ModelSize, measure_size
 from modelyard.progress import EpochReport
-from modelyard.samples import Form
+from modelyard.samples import Form, OneForm
+from modelyard.samples.symbols import Symbols
 
 BUILD_FILE, WEIGHTS_FILE, RESULT_FILE = "model.json", "weights.safetensors", "training.json"
 
 
 class Fitted(Protocol):
     """A fitted model, whatever computes it."""
+
+    @property
+    def build(self) -> Build:
+        """What it was made for."""
 
     def logits(self, split: Split) -> NDArray[np.float32]:
         """[N, K], on the CPU, before any temperature."""
@@ -40,12 +45,31 @@ class Build(Config):
     """What builds the network that a folder's weights fit."""
 
     model: Annotated[AnyModelConfig, Field(discriminator="architecture")]
-    form: Form
+    form: OneForm
     classes: tuple[str, ...]
+    symbols: Symbols | None = None
+    """How samples become what the network is given; None: as they are."""
+
+    @classmethod
+    def of(cls, model: AnyModelConfig, train: Split, classes: tuple[str, ...]) -> Self:
+        """With what it learns of the training samples before it is built."""
+        return cls(model=model, form=train.form, classes=classes, symbols=model.symbols(train))
+
+    @property
+    def taken(self) -> Form:
+        """What the network is given."""
+        form: Form = self.form
+        return self.symbols.form(form) if self.symbols else form
 
     def network(self) -> nn.Module:
         """Untrained. Raises: ConfigError where it is not ours and fails."""
-        return self.model.build(self.form, len(self.classes))
+        return self.model.build(self.taken, len(self.classes))
+
+    def encoded(self, split: Split) -> Split:
+        """Its samples as the network is given them."""
+        if self.symbols is None:
+            return split
+        return replace(split, samples=self.symbols.encoded(split.samples))
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +81,11 @@ class TorchFitted:
 
     def logits(self, split: Split) -> NDArray[np.float32]:
         """[N, K], on the CPU, before any temperature."""
-        return predict_logits(self.network, split, torch.device("cpu")).numpy()
+        return predict_logits(self.network, self.build.encoded(split), torch.device("cpu")).numpy()
 
     def size(self) -> ModelSize:
         """What a forward pass of one sample costs."""
-        return measure_size(self.network, self.build.form)
+        return measure_size(self.network, self.build.taken)
 
     def save(self, folder: Path) -> None:
         """Weights and what builds the network that they fit."""
@@ -81,11 +105,6 @@ class TorchFitted:
         network = build.network()
         network.load_state_dict(load_file(folder / WEIGHTS_FILE))
         return cls(network.eval(), build)
-
-
-def open_fitted(folder: Path, own_file: str = "") -> TorchFitted:
-    """The model whose weights lie in `folder`."""
-    return TorchFitted.open(folder, own_file)
 
 
 def read_training(folder: Path) -> dict[str, Any]:

@@ -43,6 +43,13 @@ class Scores:
     validation_accuracy: float
 
 
+class Augment(Protocol):
+    """How training samples are varied."""
+
+    def views(self, samples_B: Tensor, draw: torch.Generator) -> Tensor:
+        """What the network is given of samples as they were fed."""
+
+
 class Objective(Protocol):
     """What a training minimises: sum(loss) / total(counts)."""
 

@@ -21,6 +21,14 @@ class TrainSlice(Config):
     seed: int
 
 
+class ExportConfig(Config):
+    """How a model is exported."""
+
+    input: str | None = None
+    """What the graph takes, where there is a choice (docs/text.md): strings, or bytes in UTF-8; None: what
+    most clients have."""
+
+
 class EvaluateSlice(Config):
     """Of an evaluation: how its images are divided."""
 
@@ -32,6 +40,7 @@ class ExportSlice(TrainSlice):
 
     dataset: str
     """The model's name."""
+    export: ExportConfig = ExportConfig()
 
     def recipe(self) -> dict[str, Any]:
         """As the bundle tells it: all but what bounds reading."""

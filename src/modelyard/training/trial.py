@@ -29,6 +29,8 @@ from modelyard.machine.memory import available_bytes
 from modelyard.models.size import measure_size
 from modelyard.training.config import TrainingConfig, batch_size_for, num_epochs
 from modelyard.training.drawing import num_chosen
+from modelyard.training.fitted import Build
+from modelyard.training.gradient import encoded
 from modelyard.training.job import PROBES_FILE, SPINS, TrainJob, answers
 from modelyard.training.loop import TrainResult, train
 from modelyard.training.placement import Single
@@ -91,8 +93,9 @@ def _trial(job: TrainJob) -> tuple[float, float, float]:
         torch.set_num_threads(job.cores)
     dataset = open_packed(Path(job.data_folder), verify=False)
     splits, device = make_splits(dataset, job.data), resolve_device(job.device)
-    model = job.model.build(dataset.form, len(dataset.classes))
-    activations = measure_size(model, dataset.form).activation_bytes
+    build = Build.of(job.model, splits.train, dataset.classes)
+    model, splits = build.network(), encoded(splits, build)
+    activations = measure_size(model, build.taken).activation_bytes
     images = min(len(splits.train), job.training.max_train_images or len(splits.train))
     batch = min(images, batch_size_for(job.training, images))
 

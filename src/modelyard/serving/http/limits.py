@@ -7,7 +7,6 @@ meanwhile.
 from __future__ import annotations
 
 import asyncio
-import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,13 +14,11 @@ from http import HTTPStatus
 from typing import TypeVar
 
 from modelyard.errors import RequestError
-from modelyard.serving.protocol.tensors import WireTensor
+from modelyard.serving.protocol.inputs import Input
 
 T = TypeVar("T")
 HEAD_BYTES = 64 * 1024
 """The most bytes of a request besides its rows."""
-VALUE_BYTES = 24
-"""The most bytes of a number in JSON: the longest double, a comma and a blank."""
 LARGE_BYTES = 256 * 1024
 """JSON up to this size takes at most a few milliseconds to read, whatever it holds."""
 UNIT_BYTES = 8
@@ -40,11 +37,11 @@ class Limits:
     max_units: int
 
     @classmethod
-    def of(cls, spec: WireTensor, max_rows: int, max_json_bytes: int) -> Limits:
+    def of(cls, spec: Input, max_rows: int, max_json_bytes: int) -> Limits:
         """`max_json_bytes` is the bound of all models, lowered to what `max_rows` rows of this model can
         need.
         """
-        needed = max_rows * math.prod(spec.row_shape) * VALUE_BYTES + HEAD_BYTES
+        needed = max_rows * spec.json_bytes + HEAD_BYTES
         return cls(max_rows, min(needed, max_json_bytes), max_json_bytes // UNIT_BYTES)
 
     def check_rows(self, num_rows: float) -> None:

@@ -7,6 +7,7 @@ import ctypes
 import io
 import time
 import warnings
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
@@ -17,9 +18,10 @@ import numpy as np
 from modelyard.errors import RequestError, quoted
 from modelyard.inference.doubts import doubts
 from modelyard.samples import ImageForm
-from modelyard.samples.names import PROBABILITIES
 from modelyard.samples.reading import Reading
 from modelyard.serving.http.exchange import Request, Response, json_response
+from modelyard.serving.http.forms import sent_file
+from modelyard.serving.http.predictions import by_whom, predictions
 from modelyard.serving.models.served import Served
 
 MAX_PIXELS = 13_000_000
@@ -27,8 +29,6 @@ MAX_PIXELS = 13_000_000
 pixel; formats that take more (`images.DEAR`) have a lower bound.
 """
 MAX_WAITING, MAX_WAIT_S = 64, 5.0
-MAX_PARTS, MAX_BOUNDARY = 100, 70
-"""The most parts of a form, and the longest boundary between them (RFC 2046, 5.1.1)."""
 M_MMAP_THRESHOLD = -3
 HUSH = partial(warnings.filterwarnings, "ignore", module=r"PIL\.")
 """Ignore warnings about odd metadata: the text of each warning would be kept in memory for ever."""
@@ -59,21 +59,13 @@ class Pictures:
         pixels = await self.pixels(request, form, reading.inverted() if invert == "1" else reading)
         pixels_HWC = np.frombuffer(pixels, np.uint8).reshape(form.hwc) ^ np.uint8(255 * int(invert))
         outputs = await served.submit(pixels_HWC.tobytes(), 1)
-        warned = doubts(pixels_HWC, served.manifest)
-        names = [spec.name for spec in served.engine.outputs]
-        probabilities_K = outputs[names.index(PROBABILITIES)][0].tolist()
-        best = max(range(len(probabilities_K)), key=probabilities_K.__getitem__)
-        return json_response(
-            {
-                "label": served.manifest.classes[best],
-                "probability": probabilities_K[best],
-                PROBABILITIES: dict(zip(served.manifest.classes, probabilities_K, strict=True)),
-                "model": served.name,
-                "version": served.version,
-                "ms": round((time.perf_counter() - started) * 1e3, 3),
-                **({"warnings": warned} if warned else {}),
-            }
-        )
+        (found,) = predictions(served, outputs, [doubts(pixels_HWC, served.manifest)])
+        return json_response(found | by_whom(served, started))
+
+    async def rows(self, served: Served, files: Iterable[Request]) -> bytes:
+        """Raw pixels of pictures [N, H, W, C]. Raises: RequestError (400, 503)."""
+        form, reading = served.manifest.form, served.manifest.reading
+        return b"".join([await self.pixels(file, form, reading) for file in files])
 
     async def pixels(self, request: Request, form: ImageForm, reading: Reading) -> bytes:
         """Raw pixels [H, W, C]. A request that is cancelled, or waits too long, before its turn is dropped
@@ -124,18 +116,5 @@ def read_pixels(request: Request, form: ImageForm, how: Reading) -> bytes:
 
 
 def picture_bytes(request: Request) -> bytes:
-    """The picture: the body, or the first file of a multipart form (RFC 7578). Raises: RequestError (400)."""
-    content_type = request.headers.get(b"content-type", b"")
-    if not content_type.lower().startswith(b"multipart/form-data"):
-        return request.body
-    _, _, boundary = content_type.partition(b"boundary=")
-    boundary = boundary.split(b";")[0].strip().strip(b'"')
-    for part in (
-        request.body.split(b"--" + boundary, MAX_PARTS)[1:MAX_PARTS]
-        if 0 < len(boundary) <= MAX_BOUNDARY
-        else []
-    ):
-        head, separator, content = part.partition(b"\r\n\r\n")
-        if separator and b"filename=" in head.lower():
-            return content.removesuffix(b"\r\n")
-    raise RequestError("the form has no file; try: curl -F image=@digit.png URL/predict")
+    """The picture: the body, or the first file of a multipart form. Raises: RequestError (400)."""
+    return sent_file(request, "curl -F image=@digit.png URL/predict")

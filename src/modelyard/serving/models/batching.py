@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from modelyard.errors import RequestError
 from modelyard.serving.models.engine import Engine
 from modelyard.serving.processes import metrics
+from modelyard.serving.protocol.inputs import Rows
 
 Outputs = list[NDArray[Any]]
 
@@ -29,8 +29,10 @@ Outputs = list[NDArray[Any]]
 class Waiting:
     """A request in the queue."""
 
-    rows: bytes
+    rows: Rows
     num_rows: int
+    extent: int
+    """How many usual rows each may be worth, so that all count for `num_rows` times this."""
     arrived_ns: int
     deadline_ns: int
     answer: asyncio.Future[Outputs]
@@ -48,26 +50,27 @@ class Batcher:
         self._runner = runner
         self._loop = asyncio.get_running_loop()
         self._queue: deque[Waiting] = deque()
-        self._queued_rows = 0
-        self._max_queued_rows = max(1, int(queue_s / engine.row_seconds))
+        self._queued = 0
+        """In usual rows."""
+        self._most_queued = max(1, int(queue_s / engine.row_seconds))
         self._queue_ns = int(queue_s * 1e9)
         self._busy = False
 
-    def submit(self, rows: bytes, num_rows: int, timeout_s: float) -> asyncio.Future[Outputs]:
-        """Queue the bytes of `num_rows` rows; the future gives all outputs for just these rows.
+    def submit(self, rows: Rows, num_rows: int, timeout_s: float) -> asyncio.Future[Outputs]:
+        """Queue `num_rows` rows; the future gives all outputs for just these rows.
 
         Raises: RequestError (503) when the wait would be too long.
         """
-        now = time.perf_counter_ns()
+        now, extent = time.perf_counter_ns(), self.engine.input.extent(rows)
         if self._queue:
             is_late = (
                 now - self._queue[0].arrived_ns > self._queue_ns
             )  # the model may be slower than when it was loaded
-            if is_late or self._queued_rows + num_rows > self._max_queued_rows:
+            if is_late or self._queued + num_rows * extent > self._most_queued:
                 raise RequestError("the model is overloaded; try again later", HTTPStatus.SERVICE_UNAVAILABLE)
         answer: asyncio.Future[Outputs] = self._loop.create_future()
-        self._queue.append(Waiting(rows, num_rows, now, now + int(timeout_s * 1e9), answer))
-        self._queued_rows += num_rows
+        self._queue.append(Waiting(rows, num_rows, extent, now, now + int(timeout_s * 1e9), answer))
+        self._queued += num_rows * extent
         self.counters[metrics.PENDING] += 1
         if not self._busy:
             self._busy = True
@@ -76,16 +79,16 @@ class Batcher:
 
     def _next(self) -> None:
         """Start the next batch, if requests wait."""
-        batch, num_rows = self._take()
+        batch, num_rows, extent = self._take()
         if not batch:
             self._busy = False
-        elif num_rows <= self.engine.inline_rows:
-            self._deliver(batch, self._compute(batch, num_rows))
+        elif num_rows * extent <= self.engine.inline_rows:
+            self._deliver(batch, self._compute(batch, num_rows, extent))
             self._loop.call_soon(self._next)
         else:
-            self._loop.run_in_executor(self._runner, self._compute, batch, num_rows).add_done_callback(
-                lambda done: self._deliver_then_next(batch, done)
-            )
+            self._loop.run_in_executor(
+                self._runner, self._compute, batch, num_rows, extent
+            ).add_done_callback(lambda done: self._deliver_then_next(batch, done))
 
     def _deliver_then_next(
         self, batch: list[Waiting], done: asyncio.Future[Sequence[Outputs | Exception]]
@@ -93,42 +96,43 @@ class Batcher:
         self._deliver(batch, done.result())
         self._next()
 
-    def _take(self) -> tuple[list[Waiting], int]:
+    def _take(self) -> tuple[list[Waiting], int, int]:
         """Waiting requests up to the row cap, at least one, without the cancelled ones; those that are late
-        are answered 504.
+        are answered 504. The longest row makes all of a batch as long.
         """
         batch: list[Waiting] = []
-        num_rows, cap, now = 0, self.engine.row_cap, time.perf_counter_ns()
-        while self._queue and (
-            not batch or (num_rows + self._queue[0].num_rows <= cap and self.engine.mergeable)
-        ):
+        num_rows, extent, now = 0, 1, time.perf_counter_ns()
+        while self._queue and (not batch or self._has_room(num_rows, extent, self._queue[0])):
             waiting = self._queue.popleft()
-            self._queued_rows -= waiting.num_rows
+            self._queued -= waiting.num_rows * waiting.extent
             if waiting.deadline_ns < now or waiting.answer.cancelled():
                 self._answer(waiting, RequestError("timed out in the queue", HTTPStatus.GATEWAY_TIMEOUT))
                 continue
             num_rows += waiting.num_rows
+            extent = max(extent, waiting.extent)
             batch.append(waiting)
-        return batch, num_rows
+        return batch, num_rows, extent
 
-    def _compute(self, batch: list[Waiting], num_rows: int) -> Sequence[Outputs | Exception]:
+    def _has_room(self, num_rows: int, extent: int, more: Waiting) -> bool:
+        worth = (num_rows + more.num_rows) * max(extent, more.extent)
+        return worth <= self.engine.row_cap and self.engine.mergeable
+
+    def _compute(self, batch: list[Waiting], num_rows: int, extent: int) -> Sequence[Outputs | Exception]:
         """The answer to each request. When a batch fails, each request is run alone, so that a bad one does
         not spoil the others.
         """
         try:
-            return self._run(batch, num_rows)
+            return self._run(batch, num_rows, extent)
         except Exception as error:  # onnxruntime's errors have no common base
             if len(batch) == 1:
                 return [RequestError(f"the model failed: {error}", HTTPStatus.INTERNAL_SERVER_ERROR)]
-            return [self._compute([waiting], waiting.num_rows)[0] for waiting in batch]
+            return [self._compute([waiting], waiting.num_rows, waiting.extent)[0] for waiting in batch]
 
-    def _run(self, batch: list[Waiting], num_rows: int) -> list[Outputs]:
+    def _run(self, batch: list[Waiting], num_rows: int, extent: int) -> list[Outputs]:
         started = time.perf_counter_ns()
-        spec = self.engine.input
-        joined = batch[0].rows if len(batch) == 1 else b"".join([waiting.rows for waiting in batch])
-        rows = np.frombuffer(joined, spec.dtype).reshape(num_rows, *spec.row_shape)
+        rows = self.engine.input.batch([waiting.rows for waiting in batch], num_rows)
         assembled = time.perf_counter_ns()
-        outputs = self.engine.run(rows)
+        outputs = self.engine.run(rows, extent)
         computed = time.perf_counter_ns()
         answers = [outputs] if len(batch) == 1 else _split(outputs, batch)
         self._count(batch, num_rows, (started, assembled, computed, time.perf_counter_ns()))

@@ -7,7 +7,6 @@ B batch, K classes.
 from __future__ import annotations
 
 import time
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ from modelyard.errors import BundleError, ModelyardError, ParityError
 from modelyard.files import hold_folder
 from modelyard.inference.session import open_session
 from modelyard.samples.names import PROBABILITIES
+from modelyard.serving.protocol.inputs import INPUTS, Input
 from modelyard.serving.protocol.tensors import WireTensor
 
 BATCH_SIZES = (1, 2, 4, 8, 16, 32)
@@ -38,30 +38,33 @@ class Engine:
         hold_folder(bundle.folder, self)
         self.manifest = bundle.manifest
         self._session = open_session(bundle.model, provider=provider, threads=1)
-        self.input, self.outputs = _signature(self._session, bundle.folder)
+        self.input, self.outputs = _signature(self._session, bundle)
         self._names = [output.name for output in self.outputs]
         self._check_signature()
         golden = self._check_golden(bundle)
+        self.input = self.input.measured_by(golden)
         self.mergeable = self._rows_are_independent(golden[:3])
-        self.row_cap, self.row_seconds = self._tune(golden, tuning_s)
+        self.row_cap, self.row_seconds = self._tune(self.input.usual(golden), tuning_s)
         self.inline_rows = int(INLINE_S / self.row_seconds)
 
-    def run(self, rows: NDArray[Any]) -> list[NDArray[Any]]:
-        """All outputs for rows [B, ...]; more rows than `row_cap` go through in pieces, so that memory stays
-        small.
+    def run(self, rows: NDArray[Any], extent: int = 1) -> list[NDArray[Any]]:
+        """All outputs for rows [B, ...], none worth more than `extent` usual ones; more than `row_cap` go
+        through in pieces, so that memory stays small.
         """
-        if len(rows) <= self.row_cap or not self.mergeable:
+        if len(rows) * extent <= self.row_cap or not self.mergeable:
             return self._session.run(self._names, {self.input.name: rows})  # type: ignore[no-any-return]
-        pieces = [self.run(rows[start : start + self.row_cap]) for start in range(0, len(rows), self.row_cap)]
-        return [np.concatenate(parts) for parts in zip(*pieces, strict=True)]
+        pieces, order = self.input.pieces(rows, self.row_cap)
+        found = [self._session.run(self._names, {self.input.name: piece}) for piece in pieces]
+        return [np.concatenate(parts)[order] for parts in zip(*found, strict=True)]
 
     def _check_signature(self) -> None:
         taken = self.manifest.signature.input
+        row_shape = tuple(-1 if extent is None else extent for extent in taken.shape[1:])
         expected = {spec.name: spec.row_shape for spec in self.manifest.signature.outputs}
         found = {output.name: output.row_shape for output in self.outputs if output.name in expected}
-        if self.input.name != taken.name or self.input.row_shape != taken.row_shape or found != expected:
+        if self.input.name != taken.name or self.input.row_shape != row_shape or found != expected:
             raise BundleError(
-                f"{self.folder}: expected input {taken.name!r} {list(taken.row_shape)} and outputs "
+                f"{self.folder}: expected input {taken.name!r} {list(row_shape)} and outputs "
                 f"{expected}, received {self.input.name!r} {list(self.input.row_shape)} and {found}; "
                 "export it again"
             )
@@ -88,16 +91,18 @@ class Engine:
         return golden
 
     def _rows_are_independent(self, rows: NDArray[Any]) -> bool:
-        """Whether a batch gives each row the answer it gets alone; if not, requests are never merged."""
+        """Whether a batch gives each row the answer it gets alone, as short as it is; if not, requests are
+        never merged.
+        """
         together = self._session.run(self._names, {self.input.name: rows})
-        alone = [self._session.run(self._names, {self.input.name: row[None]}) for row in rows]
+        alone = [self._session.run(self._names, {self.input.name: self.input.alone(row)}) for row in rows]
         return all(
             len(found) == len(rows)
             and np.allclose(found, np.concatenate(singles), rtol=1e-3, atol=PARITY_TOLERANCE)
             for found, singles in zip(together, zip(*alone, strict=True), strict=True)
         )
 
-    def _tune(self, golden: NDArray[Any], tuning_s: float) -> tuple[int, float]:
+    def _tune(self, usual: NDArray[Any], tuning_s: float) -> tuple[int, float]:
         """The smallest batch within 3 % of the best throughput, and its seconds for a row.
 
         Stops at the first size that brings less: larger ones would only take memory and time.
@@ -105,7 +110,7 @@ class Engine:
         cap, row_seconds = 1, float("inf")
         for size in BATCH_SIZES if self.mergeable else BATCH_SIZES[:1]:
             seconds = (
-                self._best_seconds(np.resize(golden, (size, *self.input.row_shape)), tuning_s) + BATCH_COST_S
+                self._best_seconds(np.resize(usual, (size, *usual.shape[1:])), tuning_s) + BATCH_COST_S
             ) / size
             if seconds > 0.97 * row_seconds:
                 break
@@ -123,9 +128,9 @@ class Engine:
         return best
 
 
-def _signature(session: Any, folder: Path) -> tuple[WireTensor, tuple[WireTensor, ...]]:
-    inputs = [WireTensor.from_graph(node.name, node.type, node.shape) for node in session.get_inputs()]
+def _signature(session: Any, bundle: Bundle) -> tuple[Input, tuple[WireTensor, ...]]:
+    signature, inputs = bundle.manifest.signature, session.get_inputs()
     outputs = [WireTensor.from_graph(node.name, node.type, node.shape) for node in session.get_outputs()]
     if len(inputs) != 1:
-        raise BundleError(f"{folder}: expected one input, received {len(inputs)}; export it again")
-    return inputs[0], tuple(outputs)
+        raise BundleError(f"{bundle.folder}: expected one input, received {len(inputs)}; export it again")
+    return INPUTS[signature.encoding].of_graph(inputs[0], signature.form), tuple(outputs)

@@ -14,6 +14,7 @@ from modelyard.serving.options import ServeOptions
 from modelyard.serving.processes.metrics import WorkerMetrics
 from modelyard.serving.protocol.infer_request import CACHED_BYTES, RequestReader
 from modelyard.serving.protocol.infer_response import ResponseWriter
+from modelyard.serving.protocol.inputs import Input, Rows
 from modelyard.serving.protocol.tensors import WireTensor
 
 PLATFORM = "onnxruntime_onnx"
@@ -45,7 +46,7 @@ class Served:
             1, min(options.max_rows, (options.max_body_bytes - CACHED_BYTES) // engine.input.row_bytes)
         )
 
-    def submit(self, rows: bytes, num_rows: int, timeout_s: float | None = None) -> Awaitable[Outputs]:
+    def submit(self, rows: Rows, num_rows: int, timeout_s: float | None = None) -> Awaitable[Outputs]:
         """All outputs for these rows. Raises: RequestError (503, 504, 500)."""
         return self._batcher.submit(rows, num_rows, min(timeout_s or self.timeout_s, self.timeout_s))
 
@@ -86,6 +87,7 @@ class Served:
             "alias": self.pointer.alias,
             "architecture": manifest.architecture,
             "classes": manifest.classes,
+            "kind": manifest.form.kind,
             **manifest.form.facts,
             "reading": asdict(manifest.reading),
             "data_digest": manifest.data_digest,
@@ -94,5 +96,5 @@ class Served:
         }
 
 
-def _config_entry(spec: WireTensor) -> dict[str, object]:
-    return {"name": spec.name, "data_type": f"TYPE_{spec.datatype}", "dims": spec.row_shape}
+def _config_entry(spec: Input | WireTensor) -> dict[str, object]:
+    return {"name": spec.name, "data_type": spec.config_type, "dims": spec.row_shape}

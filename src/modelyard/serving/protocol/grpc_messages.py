@@ -10,7 +10,8 @@ from tritonclient.grpc import service_pb2 as protocol
 
 from modelyard.errors import RequestError, quoted
 from modelyard.serving.http.limits import HEAD_BYTES
-from modelyard.serving.protocol.tensors import DATATYPES, WireTensor, to_bytes
+from modelyard.serving.protocol.inputs import Input
+from modelyard.serving.protocol.tensors import DATATYPES
 
 CONTENTS = {
     "BOOL": "bool_contents", "INT8": "int_contents", "INT16": "int_contents", "INT32": "int_contents",
@@ -18,12 +19,12 @@ CONTENTS = {
     "UINT64": "uint64_contents", "FP32": "fp32_contents", "FP64": "fp64_contents",
 }  # fmt: skip
 """V2 datatype -> field of InferTensorContents; FP16 has raw contents only."""
+TAKEN = CONTENTS | {"BYTES": "bytes_contents"}
+"""Those of inputs; BYTES are answered raw."""
 NUMPY: dict[str, type[np.generic]] = dict(DATATYPES.values())
 
 
-def read_call(
-    request: Any, spec: WireTensor, max_rows: int, remaining_s: float | None
-) -> tuple[bytes, bytes]:
+def read_call(request: Any, spec: Input, max_rows: int, remaining_s: float | None) -> tuple[bytes, bytes]:
     """A ModelInferRequest as the JSON header and the tensor's bytes of a binary V2 request for at most
     `max_rows` rows; the call's deadline is a timeout, if it has none that is shorter. Raises: RequestError.
     """
@@ -39,7 +40,7 @@ def read_call(
         )
     tensor = b"".join(request.raw_input_contents)
     if given.datatype == spec.datatype and not request.raw_input_contents:
-        tensor = _pack(given, spec, max_rows * spec.row_bytes)
+        tensor = _pack(given, spec, max_rows)
     parameters = _parameters(request) | {"binary_data_output": True}
     if remaining_s is not None and type(parameters.get("timeout", 0)) is int:
         remaining_us = max(int(remaining_s * 1e6), 1)
@@ -59,9 +60,9 @@ def read_call(
     return orjson.dumps(header), tensor
 
 
-def _pack(given: Any, spec: WireTensor, max_bytes: int) -> bytes:
+def _pack(given: Any, spec: Input, max_rows: int) -> bytes:
     """The bytes of typed contents. Raises: RequestError."""
-    field = CONTENTS.get(given.datatype)
+    field = TAKEN.get(given.datatype)
     if field is None:
         raise RequestError(
             f"input {quoted(given.name)}: {given.datatype} is read from raw_input_contents only"
@@ -70,12 +71,7 @@ def _pack(given: Any, spec: WireTensor, max_bytes: int) -> bytes:
         raise RequestError(
             f"input {quoted(given.name)}: expected {given.datatype} in {field}, received {others[0]}"
         )
-    values = getattr(given.contents, field)
-    if len(values) * spec.dtype.itemsize > max_bytes:
-        raise RequestError(
-            f"input {quoted(given.name)}: expected at most {max_bytes} bytes, received more rows"
-        )
-    return to_bytes(list(values), spec, has_booleans=False)
+    return spec.packed(getattr(given.contents, field), max_rows)
 
 
 def _parameters(message: Any) -> dict[str, Any]:

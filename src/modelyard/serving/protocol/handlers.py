@@ -9,7 +9,6 @@ from http import HTTPStatus
 
 import modelyard
 from modelyard.errors import RequestError, quoted
-from modelyard.serving.http import upload
 from modelyard.serving.http.auth import Callers
 from modelyard.serving.http.exchange import (
     JSON_TYPE,
@@ -27,6 +26,7 @@ from modelyard.serving.processes.exposition import PROMETHEUS_TYPE, prometheus_t
 from modelyard.serving.processes.metrics import Counted, totals
 from modelyard.serving.protocol import invocations
 from modelyard.serving.protocol.infer_head import NO_SHARED_MEMORY, parameters_of
+from modelyard.serving.protocol.uploads import UPLOADS
 
 EXTENSIONS = (
     "binary_tensor_data",
@@ -50,7 +50,7 @@ class Handlers:
     ) -> None:
         self.repository = repository
         self.draining = False
-        self._turns, self._pictures = Turns(), upload.Pictures()
+        self._turns, self._uploads = Turns(), {kind: make() for kind, make in UPLOADS.items()}
         self._memory = memory
         self._callers = callers
         self._change_model = change_model
@@ -155,10 +155,12 @@ class Handlers:
             return await answer(served, request)
 
     async def _invocations(self, request: Request) -> Response:
-        return await self._counted(request, partial(invocations.invoke, self._turns, self._pictures))
+        return await self._counted(request, partial(invocations.invoke, self._turns, self._uploads))
 
     async def _predict(self, request: Request) -> Response:
-        return await self._counted(request, self._pictures.predict)
+        return await self._counted(
+            request, lambda served, sent: self._uploads[served.manifest.form.kind].predict(served, sent)
+        )
 
     async def _all_statistics(self, _: Request) -> Response:
         return json_response(statistics(totals(self._memory)))

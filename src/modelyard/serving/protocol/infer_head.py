@@ -8,6 +8,7 @@ from typing import NamedTuple
 from modelyard.errors import RequestError, quoted
 from modelyard.serving.http.exchange import parse_json
 from modelyard.serving.http.limits import Limits
+from modelyard.serving.protocol.inputs import Input
 from modelyard.serving.protocol.tensors import WireTensor
 
 MAX_AXES = 64
@@ -32,6 +33,8 @@ class Head:
     """All of a request but its rows; often equal for thousands of requests of one client."""
 
     num_rows: int
+    row: tuple[int, ...]
+    """The shape of one row, as the client says it."""
     wanted: tuple[Wanted, ...]
     id: str | None
     timeout_s: float | None
@@ -42,7 +45,7 @@ class Head:
 class HeadReader:
     """Reads heads for one model version."""
 
-    def __init__(self, spec: WireTensor, outputs: tuple[WireTensor, ...], limits: Limits) -> None:
+    def __init__(self, spec: Input, outputs: tuple[WireTensor, ...], limits: Limits) -> None:
         self._spec = spec
         self._outputs = outputs
         self._limits = limits
@@ -55,18 +58,19 @@ class HeadReader:
         if request_id is not None and not isinstance(request_id, str):
             raise RequestError(f"id: expected a string, received {type(request_id).__name__}")
         given = _only_input(request)
-        num_rows = self._match_input(given)
+        num_rows, *row = self._match_input(given)
         head = Head(
             num_rows,
+            tuple(row),
             self._wanted(request.get("outputs"), _flag(parameters, "binary_data_output")),
             request_id,
             _timeout(parameters),
-            self._binary_bytes(given, num_rows),
+            self._binary_bytes(given, num_rows, tuple(row)),
         )
         return head, given.get("data")
 
-    def _match_input(self, given: dict[str, object]) -> int:
-        """The number of rows of an input that has the model's name, datatype and shape."""
+    def _match_input(self, given: dict[str, object]) -> list[int]:
+        """The shape of an input that has the model's name, datatype and shape."""
         spec = self._spec
         if given.get("name") != spec.name:
             raise RequestError(f"unexpected input {quoted(given.get('name'))}; the model has {spec.name!r}")
@@ -83,19 +87,19 @@ class HeadReader:
             or shape[0] % 1
         ):
             raise RequestError(f"input {spec.name!r}: shape must be a list of integers")
-        if len(shape) > MAX_AXES or tuple(shape[1:]) != spec.row_shape:
+        if len(shape) > MAX_AXES or not spec.takes(tuple(shape[1:])):
             raise RequestError(
                 f"input {spec.name!r}: expected shape {[-1, *spec.row_shape]}, received {quoted(shape)}"
             )
         self._limits.check_rows(shape[0])
-        return int(shape[0])
+        return [int(extent) for extent in shape]
 
-    def _binary_bytes(self, given: dict[str, object], num_rows: int) -> int | None:
+    def _binary_bytes(self, given: dict[str, object], num_rows: int, row: tuple[int, ...]) -> int | None:
         size = parameters_of(given, "the input").get("binary_data_size")
         if size is not None and type(size) is not int:
             raise RequestError(f"binary_data_size: expected a number of bytes, received {quoted(size)}")
-        if size is not None and size != num_rows * self._spec.row_bytes:
-            raise self._spec.wrong_size(num_rows, size)
+        if size is not None:
+            self._spec.check_size(num_rows, row, size)
         return size
 
     def _wanted(self, outputs: object, binary: bool) -> tuple[Wanted, ...]:

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import orjson
-
 from modelyard.errors import RequestError, quoted
 from modelyard.serving.http.limits import HEAD_BYTES, LARGE_BYTES, Limits
 from modelyard.serving.protocol.infer_head import Head, HeadReader, Wanted
-from modelyard.serving.protocol.tensors import WireTensor, flatten, to_bytes
+from modelyard.serving.protocol.inputs import Input, Rows
+from modelyard.serving.protocol.tensors import WireTensor
 
 CACHED_HEADERS, CACHED_BYTES = 1024, 4096
 """The most heads that are kept for a model version, and the longest in bytes, so that their memory is
@@ -26,20 +25,20 @@ class InferRequest(NamedTuple):
     """A request that fits the model."""
 
     head: Head
-    rows: bytes
+    rows: Rows
 
 
 class RequestReader:
     """Reads requests for one model version."""
 
-    def __init__(self, spec: WireTensor, outputs: tuple[WireTensor, ...], limits: Limits) -> None:
+    def __init__(self, spec: Input, outputs: tuple[WireTensor, ...], limits: Limits) -> None:
         self._spec = spec
         self._num_outputs = len(outputs)
         self._limits = limits
         self._head_reader = HeadReader(spec, outputs, limits)
         self._heads: dict[bytes, Head] = {}
         self._frames: dict[tuple[bytes, bytes], Head] = {}
-        """The text before and after a flat list of pixels -> the head that it means."""
+        """What stands before and after a flat list of values -> the head that it means."""
 
     def read(self, header_length: bytes | None, body: bytes) -> InferRequest:
         """Raises: RequestError (400, 413) for whatever does not fit the protocol or the model."""
@@ -56,8 +55,14 @@ class RequestReader:
         if head.binary_bytes is None:
             raise RequestError("a binary request needs parameters.binary_data_size at its input")
         if len(body) - length != head.binary_bytes:
-            raise self._spec.wrong_size(head.num_rows, len(body) - length)
-        return InferRequest(head, body[length:])
+            raise self._wrong_length(head, len(body) - length)
+        return InferRequest(head, self._spec.from_binary(body[length:], head.num_rows, head.row))
+
+    def _wrong_length(self, head: Head, received: int) -> RequestError:
+        self._spec.check_size(head.num_rows, head.row, received)
+        return RequestError(
+            f"binary_data_size of {self._spec.name!r} is {head.binary_bytes}, received {received} bytes"
+        )
 
     def _cached_head(self, header: bytes) -> Head:
         head = self._heads.get(header)
@@ -77,28 +82,18 @@ class RequestReader:
         end = body.find(b"]", start) + 1
         frame = body[:start], body[end:]
         head = self._frames.get(frame)
-        rows = None if head is None else self._numbers(body[start:end])
-        if head is not None and rows is not None and len(rows) == head.num_rows * self._spec.row_bytes:
+        if head is not None and (rows := self._spec.quickly(body[start:end], head.num_rows)) is not None:
             return InferRequest(head, rows)
         read = self._read_json_whole(body)
-        if self._is_frame(frame) and self._numbers(body[start:end]) == read.rows:
+        if self._is_frame(frame) and self._spec.quickly(body[start:end], read.head.num_rows) == read.rows:
             if len(self._frames) >= CACHED_HEADERS:
                 self._frames.clear()
             self._frames[frame] = read.head
         return read
 
-    def _numbers(self, text: bytes) -> bytes | None:
-        """A flat JSON list of the integers 0 to 255; None when it is anything else."""
-        if self._spec.datatype != "UINT8" or b"t" in text or b"f" in text:  # true and false count as integers
-            return None
-        try:
-            return bytes(orjson.loads(text))
-        except (ValueError, TypeError):
-            return None
-
     @staticmethod
     def _is_frame(frame: tuple[bytes, bytes]) -> bool:
-        """Whether any other list of pixels in this place would be read with the same head: the name "data"
+        """Whether any other list of values in this place would be read with the same head: the name "data"
         occurs once, and not in a string.
         """
         before, after = frame
@@ -116,15 +111,12 @@ class RequestReader:
             raise RequestError("binary_data_size needs the header Inference-Header-Content-Length")
         if data is None:
             raise RequestError(f"input {self._spec.name!r} has no data")
-        if self._spec.datatype == "FP16":
-            raise RequestError("FP16 has no JSON form; send the input as binary data")
-        shape = [head.num_rows, *self._spec.row_shape]
         has_booleans = b"true" in body or b"false" in body
-        return InferRequest(head, to_bytes(flatten(data, shape), self._spec, has_booleans=has_booleans))
+        rows = self._spec.from_json(data, head.num_rows, head.row, has_booleans=has_booleans)
+        return InferRequest(head, rows)
 
     def _read_raw(self, body: bytes) -> InferRequest:
         """The body is one row of the input, as in Triton."""
-        if len(body) != self._spec.row_bytes:
-            raise self._spec.wrong_size(1, len(body))
+        rows = self._spec.from_body(body)
         wanted = tuple(Wanted(index, True, 0) for index in range(self._num_outputs))
-        return InferRequest(Head(1, wanted, None, None, len(body)), body)
+        return InferRequest(Head(1, (), wanted, None, None, len(body)), rows)

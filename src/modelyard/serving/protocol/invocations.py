@@ -8,18 +8,17 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-import math
+from collections.abc import Mapping
 from functools import partial
 from http import HTTPStatus
-from itertools import chain
-from typing import Any
+from typing import Any, NamedTuple
 
 from modelyard.errors import RequestError, quoted
 from modelyard.serving.http.exchange import JSON_TYPE, Request, Response, error_response, parse_json
 from modelyard.serving.http.limits import UNIT_BYTES, Limits, Turns
-from modelyard.serving.http.upload import Pictures
 from modelyard.serving.models.served import Served
-from modelyard.serving.protocol.tensors import WireTensor, flatten, to_bytes
+from modelyard.serving.protocol.inputs import Input, Rows, SchemaViolation
+from modelyard.serving.protocol.uploads import Upload
 
 MLFLOW_VERSION = "3.17.2"
 """Of the scoring protocol spoken here; what /version answers."""
@@ -34,24 +33,32 @@ FILE = "b64"
 FIELDS = ("dataframe_records", "dataframe_split", "inputs", "instances")
 
 
-async def invoke(turns: Turns, pictures: Pictures, served: Served, request: Request) -> Response:
-    """Predictions for the rows, or picture files, in the body. Raises: RequestError."""
+class Given(NamedTuple):
+    """What a body holds."""
+
+    rows: Rows
+    num_rows: int
+    files: list[bytes] | None = None
+    """From which the rows are to be read."""
+
+
+async def invoke(turns: Turns, uploads: Mapping[str, Upload], served: Served, request: Request) -> Response:
+    """Predictions for the rows, or files, in the body. Raises: RequestError."""
     _check_type(request)
-    manifest, spec = served.manifest, served.engine.input
-    rows = await turns.read(request.body, partial(read_rows, request, spec, served.limits))
-    if isinstance(rows, list):
+    rows, num_rows, files = await turns.read(
+        request.body, partial(read_rows, request, served.engine.input, served.limits)
+    )
+    if files is not None:
         request.body = b""  # its files are decoded; they may have to wait for their turns
+        upload = uploads[served.manifest.form.kind]
         try:
             async with asyncio.timeout(served.timeout_s):
-                files = map(request.with_body, rows)
-                rows = b"".join(
-                    [await pictures.pixels(file, manifest.form, manifest.reading) for file in files]
-                )
+                rows = await upload.rows(served, map(request.with_body, files))
         except TimeoutError:
             raise RequestError(
-                "the pictures were not read in time; send fewer", HTTPStatus.GATEWAY_TIMEOUT
+                "the files were not read in time; send fewer", HTTPStatus.GATEWAY_TIMEOUT
             ) from None
-    outputs = await served.submit(rows, len(rows) // spec.row_bytes)
+    outputs = await served.submit(rows, num_rows)
     predictions = {
         spec.name: output.tolist() for spec, output in zip(served.engine.outputs, outputs, strict=True)
     }
@@ -77,10 +84,6 @@ class UnsupportedType(RequestError):
     """MLflow tells it as plain text."""
 
 
-class SchemaViolation(RequestError):
-    """The data is JSON but not the model's input; MLflow has its own code for it."""
-
-
 def error_answer(error: RequestError) -> Response:
     """An error in MLflow's form, with the `error` that all routes here have."""
     if isinstance(error, UnsupportedType):
@@ -96,8 +99,8 @@ def error_answer(error: RequestError) -> Response:
     return response
 
 
-def read_rows(request: Request, spec: WireTensor, limits: Limits) -> bytes | list[bytes]:
-    """The rows' bytes, or the picture files that they are to be read from. Raises: RequestError."""
+def read_rows(request: Request, spec: Input, limits: Limits) -> Given:
+    """The rows, or the files that they are to be read from. Raises: RequestError."""
     limits.check_json(request.body, has_files=b'"b64"' in request.body)
     body = parse_json(request.body)
     if not isinstance(body, dict):
@@ -111,17 +114,15 @@ def read_rows(request: Request, spec: WireTensor, limits: Limits) -> bytes | lis
         raise RequestError(
             f"The input must be a JSON dictionary with exactly one of {FIELDS}. Received {received}."
         )
-    if found[0].startswith("dataframe"):
-        value, row_shape = _column(found[0], body[found[0]], spec.name), [math.prod(spec.row_shape)]
-    else:
-        value, row_shape = _tensor(body[found[0]], spec.name), [*spec.row_shape]
+    are_flat = found[0].startswith("dataframe")
+    value = (_column if are_flat else _tensor)(found[0], body[found[0]], spec.name)
     rows = [value] if _is_file(value) else value
     if isinstance(rows, list) and any(map(_is_file, rows)):
         if not all(map(_is_file, rows)):
             raise RequestError(f"expected each row as {{{FILE!r}: ...}}, or none")
-        return _files([row[FILE] for row in rows], spec, limits)
+        return Given(None, len(rows), _files([row[FILE] for row in rows], spec, limits))
     has_booleans = b"true" in request.body or b"false" in request.body
-    return _rows_bytes(value, row_shape, spec, limits, has_booleans=has_booleans)
+    return Given(*spec.from_cells(value, limits.check_rows, are_flat=are_flat, has_booleans=has_booleans))
 
 
 def _is_file(value: Any) -> bool:
@@ -129,27 +130,27 @@ def _is_file(value: Any) -> bool:
     return isinstance(value, dict) and value.keys() == {FILE}
 
 
-def _files(texts: list[Any], spec: WireTensor, limits: Limits) -> list[bytes]:
-    """No more than their pixels, which may be far larger than they, could have come as JSON. Raises:
+def _files(encoded: list[Any], spec: Input, limits: Limits) -> list[bytes]:
+    """No more than their rows, which may be far larger than they, could have come as JSON. Raises:
     RequestError.
     """
-    limits.check_rows(len(texts))
+    limits.check_rows(len(encoded))
     most = limits.max_units * UNIT_BYTES // spec.row_bytes
-    if len(texts) > max(1, most):
-        raise RequestError(f"expected at most {most} pictures of this size, received {len(texts)}", 413)
-    return list(map(_decode, texts))
+    if len(encoded) > max(1, most):
+        raise RequestError(f"expected at most {most} pictures of this size, received {len(encoded)}", 413)
+    return list(map(_decode, encoded))
 
 
-def _decode(text: Any) -> bytes:
+def _decode(encoded: Any) -> bytes:
     try:
-        return base64.b64decode("".join(text.split()), validate=True)
-    except (AttributeError, ValueError):  # no text; no base64
+        return base64.b64decode("".join(encoded.split()), validate=True)
+    except (AttributeError, ValueError):  # no string; no base64
         raise RequestError(
-            f"{FILE}: expected a picture file in base64 alone, received {quoted(text)}"
+            f"{FILE}: expected a picture file in base64 alone, received {quoted(encoded)}"
         ) from None
 
 
-def _tensor(value: Any, name: str) -> Any:
+def _tensor(_field: str, value: Any, name: str) -> Any:
     """The nested list of `inputs` or `instances`, where it may stand under the input's name."""
     if isinstance(value, dict):
         return _named(value, name)
@@ -181,33 +182,3 @@ def _column(field: str, frame: Any, name: str) -> list[Any]:
         raise RequestError(f"{field}: every row of 'data' needs a value for each column")
     at = columns.index(name)
     return [row[at] for row in frame["data"]]
-
-
-def _rows_bytes(
-    value: Any, row_shape: list[int], spec: WireTensor, limits: Limits, *, has_booleans: bool
-) -> bytes:
-    rows = len(value) if isinstance(value, list) else 0
-    if rows:
-        limits.check_rows(rows)
-    try:
-        if not rows or not isinstance(value[0], list):
-            raise RequestError(f"expected a list of rows of shape {row_shape}")
-        flat = flatten(value, [rows, *row_shape])
-    except RequestError as error:
-        to_bytes(
-            _innermost(value), spec, has_booleans=True
-        )  # what is no tensor is another error than another shape
-        raise SchemaViolation(
-            f"Shape of input does not match expected shape {(-1, *spec.row_shape)}: {error}"
-        ) from None
-    return to_bytes(flat, spec, has_booleans=has_booleans)
-
-
-def _innermost(value: Any) -> list[Any]:
-    """The values of lists that are nested evenly, however deep. Raises: RequestError."""
-    level = [value]
-    while set(map(type, level)) == {list}:
-        if len(set(map(len, level))) > 1:
-            raise RequestError("Invalid input: the lists are ragged")
-        level = list(chain.from_iterable(level))
-    return level

@@ -7,7 +7,7 @@ from array import array
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -50,7 +50,7 @@ class WireTensor:
     """Without the batch axis."""
 
     @classmethod
-    def from_graph(cls, name: str, onnx_type: str, shape: list[int | str | None]) -> WireTensor:
+    def from_graph(cls, name: str, onnx_type: str, shape: list[int | str | None]) -> Self:
         """Raises: BundleError unless the batch axis is free and all others are fixed."""
         fixed = [extent for extent in shape[1:] if isinstance(extent, int) and extent > 0]
         if (
@@ -68,6 +68,11 @@ class WireTensor:
     @property
     def row_bytes(self) -> int:
         return math.prod(self.row_shape) * self.dtype.itemsize
+
+    @property
+    def config_type(self) -> str:
+        """In Triton's model configuration."""
+        return f"TYPE_{self.datatype}"
 
     def wrong_value(self, value: object) -> RequestError:
         """For what cannot stand in this tensor."""

@@ -9,10 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from modelyard.data.augmentation import AugmentConfig, augment
 from modelyard.data.batches import Batch, Feed
 from modelyard.evaluation.predict import calibrated_loss, logits_of
-from modelyard.training.protocols import Coupling, Moment, Network, OneCall, Scores
+from modelyard.training.protocols import Augment, Coupling, Moment, Network, OneCall, Scores
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,16 +19,15 @@ class Classification(OneCall):
     """Cross-entropy with smoothed labels (Szegedy et al. 2016) on augmented images, classes weighted."""
 
     coupling: ClassVar[Coupling] = "sample"
-    augment: AugmentConfig
+    augment: Augment
     label_smoothing: float = 0.0
     weights_K: Tensor | None = None
     """What an image of each class counts, float32 on the device; None: all alike."""
 
     def views(self, batch: Batch, moment: Moment) -> Batch:
-        """uint8 images -> augmented float32 images in 0..1."""
+        """What the network is given of augmented samples."""
         (samples_B,) = batch.inputs
-        changed_B = augment(samples_B, self.augment, moment.draw)
-        return replace(batch, inputs=(changed_B.contiguous(memory_format=torch.channels_last),))
+        return replace(batch, inputs=(self.augment.views(samples_B, moment.draw),))
 
     def counts(self, batch: Batch) -> Tensor:
         """Each image counts one, whatever its class weighs."""

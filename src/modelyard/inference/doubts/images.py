@@ -5,6 +5,7 @@ trained on.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +27,7 @@ them, is below 25.
 """
 
 
-def doubts(pixels_HWC: NDArray[np.uint8], manifest: Manifest) -> list[str]:
+def doubts_of_image(pixels_HWC: NDArray[np.uint8], manifest: Manifest) -> list[str]:
     """Why the answer for a model's input may be worthless. H height, W width, C channels."""
     ground, is_bright = np.mean(manifest.reading.ground), _is_bright(pixels_HWC)
     is_as_ground = is_bright == (ground > MIDDLE)
@@ -41,6 +42,11 @@ def doubts(pixels_HWC: NDArray[np.uint8], manifest: Manifest) -> list[str]:
     return [
         f"the picture looks inverted: its border is {found}, that of the training images {usual}; invert it"
     ]
+
+
+def facts_of_images(few_BCHW: NDArray[np.uint8], reading: Any) -> dict[str, float]:
+    """What is kept of training images [B, C, H, W] for it."""
+    return {OPPOSITE_BORDERS: opposite_borders(few_BCHW.transpose(0, 2, 3, 1), reading.ground)}
 
 
 def opposite_borders(images: Iterable[NDArray[np.uint8]], ground: tuple[int, ...]) -> float:

@@ -1,0 +1,23 @@
+"""What a model is given of samples."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from modelyard.config import Config
+from modelyard.data.datasets import Split
+from modelyard.samples.ragged import Ragged
+from modelyard.samples.symbols import Symbols
+
+
+class GivenConfig(Config):
+    """What every model takes unless its kind says otherwise."""
+
+    operators: ClassVar[frozenset[str]] = frozenset()
+    """Without one of them in its graph the exporter has failed."""
+
+    def symbols(self, train: Split) -> Symbols | None:
+        """What has to be learnt of training samples before it can be built: nothing of pixels; of samples of
+        unequal length it is given the bytes.
+        """
+        return Symbols("bytes") if isinstance(train.samples, Ragged) else None
