@@ -76,7 +76,7 @@ class Collected:
                 text, label = as_sample(value), as_label(label_value)
                 clean = clean_text(text, self.form.longest)
             except UnreadableText as error:
-                self.faults.add(str(error).removesuffix("; remove it").removeprefix("a text "), where)
+                self.faults.add(str(error).removesuffix("; remove it").replace("a text holds", "hold"), where)
                 continue
             if not label:
                 self.unlabelled.add(split, where)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
@@ -110,17 +111,25 @@ def _quotes(path: Path, most_bytes: int, how: str) -> str:
     They are plain where every line has equally many tabs and some field holds a quote that CSV would not
     have written.
     """
-    widths, has_letters = set[int](), False
+    widths, has_letters, count = set[int](), False, 0
     with closing(lines_of(path, most_bytes)) as lines:
         for line in lines:
             if not (stripped := line.rstrip("\r\n")):
                 continue
+            count += 1
             widths.add(stripped.count("\t"))
             if len(widths) > 1 and has_letters:
                 break
             if '"' in stripped and not all(map(QUOTED.fullmatch, stripped.split("\t"))):
                 has_letters = True
-    return "plain" if has_letters and len(widths) == 1 else how
+    if not has_letters or len(widths) > 1:
+        return how
+    try:  # a text of several lines, in quotes, may have as many tabs in each of them
+        with closing(lines_of(path, most_bytes)) as lines:
+            rows = sum(1 for _ in _rows(lines, "\t", how))
+    except csv.Error:
+        return "plain"
+    return how if rows < count else "plain"
 
 
 def _is_header(rows: Sequence[Sequence[str]], asked: frozenset[str]) -> bool:

@@ -35,7 +35,7 @@ def dataset_of(
     """Raises: DataError, without the source's name, for rows at fault and classes with too few texts."""
     dropped = _unlabelled(collected)
     faults = _checked(collected, options)
-    called = class_names(collected.names, "the labels' column")
+    called = class_names(collected.names)
     classes = tuple(sorted(set(called.values())))
     _check_variety(classes, collected)
     check_classes(classes)

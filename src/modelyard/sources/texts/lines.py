@@ -72,7 +72,7 @@ def parsed(
     """Number of the last line and fields of each row that is not blank, quoted as in RFC 4180, or by
     backslashes where `escaped`. Raises: csv.Error.
     """
-    before = csv.field_size_limit(MOST_LINE)  # of the whole process: whoever reads tables sets his own
+    before, last = csv.field_size_limit(MOST_LINE), 0  # of the whole process: it is put back
     try:
         reader = csv.reader(
             lines,
@@ -88,9 +88,12 @@ def parsed(
             except StopIteration:
                 return
             except csv.Error as error:
-                raise csv.Error(f"line {reader.line_num}: {error}") from None
+                is_open = "end of data" in str(error)
+                fault = "a quotation mark is opened in this row and never closed" if is_open else error
+                raise csv.Error(f"line {last + 1}: {fault}") from None
+            last = reader.line_num
             if row:
-                yield reader.line_num, row
+                yield last, row
     finally:
         csv.field_size_limit(before)
 
