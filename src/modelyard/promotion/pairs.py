@@ -56,7 +56,8 @@ class Pair:
     @property
     def names(self) -> Names:
         """What the samples are called."""
-        return self.test.form.names
+        names: Names = self.test.form.names
+        return names
 
     def correct(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """Which samples the candidate and the champion get right, each [N]."""
