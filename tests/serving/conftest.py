@@ -17,6 +17,7 @@ import httpx
 import pytest
 
 from tests.serving.bundles import Linear, quirks, release
+from tests.serving.text_bundles import Counts, release_texts
 
 START_S = 30
 Serve = Callable[..., "Server"]
@@ -126,3 +127,19 @@ def server(releases: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 @pytest.fixture
 def client(server: Server) -> httpx.Client:
     return server.client
+
+
+@pytest.fixture(scope="session")
+def texts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """`letters` takes strings, `letters-transformer` bytes."""
+    folder = tmp_path_factory.mktemp("texts")
+    release_texts(folder / "releases", 1, Counts(), "champion")
+    release_texts(folder / "releases", 2, Counts(), "transformer", encoding="bytes")
+    with running(folder / "releases", folder / "log", "--workers", "1", "--grpc-port", "0") as server:
+        yield server
+
+
+@pytest.fixture
+def asked(texts: Server) -> httpx.Client:
+    """Of models of texts."""
+    return texts.client

@@ -6,7 +6,6 @@ import json
 import struct
 import subprocess
 import sys
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -19,9 +18,9 @@ from open_inference.grpc import protocol
 
 from modelyard.samples.text_form import padded
 from modelyard.serving.protocol.inputs.varying import MOST_BYTES
-from tests.serving.conftest import Server, running
+from tests.serving.conftest import Server
 from tests.serving.test_grpc import connected
-from tests.serving.text_bundles import FORBIDDEN, TEXTS, Counts, release_texts
+from tests.serving.text_bundles import FORBIDDEN, TEXTS, Counts
 
 COUNTS = Counts()
 INFER, BYTES = "/v2/models/letters/infer", "/v2/models/letters-transformer/infer"
@@ -59,21 +58,6 @@ for shaped in (texts, texts[:, None]):
 named = triton.InferRequestedOutput("probabilities", class_count=1)
 print(client.infer("letters", [given], outputs=[named]).as_numpy("probabilities")[:, 0].tolist())
 """
-
-
-@pytest.fixture(scope="module")
-def texts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """`letters` takes strings, `letters-transformer` bytes."""
-    folder = tmp_path_factory.mktemp("texts")
-    release_texts(folder / "releases", 1, COUNTS, "champion")
-    release_texts(folder / "releases", 2, COUNTS, "transformer", encoding="bytes")
-    with running(folder / "releases", folder / "log", "--workers", "1", "--grpc-port", "0") as server:
-        yield server
-
-
-@pytest.fixture
-def asked(texts: Server) -> httpx.Client:
-    return texts.client
 
 
 def in_json(rows: list[Any], shape: list[int] | None = None, **entry: Any) -> dict[str, Any]:

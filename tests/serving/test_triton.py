@@ -16,6 +16,7 @@ from modelyard.cli import app as cli
 from modelyard.errors import StoreError
 from modelyard.serving.triton import export_repository
 from tests.serving.bundles import CLASSES, IMAGE_SHAPE, Linear, point, release, reseal
+from tests.serving.text_bundles import Counts, release_texts
 
 
 @pytest.fixture
@@ -86,6 +87,22 @@ def test_tensors_are_those_of_the_graph(releases: Path, tmp_path: Path, model_co
     assert {tensor.data_type for tensor in config.output} == {model_config.TYPE_FP32}
     labels = tmp_path / "repository" / "pets" / outputs["probabilities"].label_filename
     assert tuple(labels.read_text().splitlines()) == CLASSES
+
+
+def test_strings_and_bytes_of_any_length_are_told(tmp_path: Path, model_config: Any) -> None:
+    """TYPE_STRING of dims [1] is [batch, 1]; a free length is -1."""
+    release_texts(tmp_path / "releases", 1, Counts(), "champion")
+    release_texts(tmp_path / "releases", 2, Counts(), "transformer", encoding="bytes")
+    export_repository(tmp_path / "releases", tmp_path / "repository")
+    for name, input_name, data_type, dims in (
+        ("letters", "texts", model_config.TYPE_STRING, [1]),
+        ("letters-transformer", "bytes", model_config.TYPE_UINT8, [-1]),
+    ):
+        config = read_config(model_config, tmp_path / "repository" / name)
+        (taken,) = config.input
+        assert (taken.name, taken.data_type, list(taken.dims)) == (input_name, data_type, dims)
+        assert taken.format == model_config.ModelInput.FORMAT_NONE and config.HasField("dynamic_batching")
+        assert config.parameters["reading"].string_value == '{"unicode":"NFC"}'
 
 
 def test_each_label_is_one_line_and_otherwise_as_it_is(releases: Path, tmp_path: Path) -> None:

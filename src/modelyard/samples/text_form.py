@@ -11,12 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelyard.samples.names import BATCH, TEXT, Names
-from modelyard.samples.ragged import Ragged
+from modelyard.samples.ragged import MOST_LONGEST, Ragged
 from modelyard.samples.tensors import Encoding, TensorSpec
 from modelyard.samples.text import AS_READ, CONTRACT_VERSION, TextReading, text_of
 
-LONGEST, MOST_LONGEST = 1024, 2**20
-"""Characters of a text that are read unless told otherwise, and at most."""
 BYTES_A_CHARACTER = 4
 """At most, in UTF-8."""
 BYTE_SYMBOLS = 256
@@ -29,6 +27,8 @@ class TextForm:
     kind: ClassVar[str] = "text"
     names: ClassVar[Names] = TEXT
     axes: ClassVar[str] = "characters at most"
+    size: ClassVar[None] = None
+    """Only pictures have a height and a width."""
     longest: int
     """Characters; what is longer is cut."""
     symbols: int = BYTE_SYMBOLS
@@ -51,10 +51,6 @@ class TextForm:
     def sides(self) -> tuple[int, ...]:
         """What a user's own network is called with."""
         return self.symbols, self.longest
-
-    @property
-    def size(self) -> None:
-        """It has no sides that files are brought to."""
 
     @property
     def values(self) -> int:

@@ -98,7 +98,8 @@ class Padded(Varying):
         return [row.encode() for row in rows]
 
     def lengths(self, rows_B: NDArray[Any]) -> NDArray[np.int64]:
-        return np.count_nonzero(rows_B, axis=1)
+        lengths_B: NDArray[np.int64] = np.count_nonzero(rows_B, axis=1)
+        return lengths_B
 
     def part(self, rows_B: NDArray[Any], chosen: Sequence[int]) -> NDArray[Any]:
         rows_BL = rows_B[[*chosen]]
