@@ -180,6 +180,7 @@ class Pixels(Encoding):
     """The encoding of images."""
 
     name: ClassVar[str] = "pixels"
+    value: ClassVar[str] = "pixels"
     form: ImageForm
 
     @property
@@ -187,6 +188,11 @@ class Pixels(Encoding):
         """uint8 [B, H, W, C]."""
         sides = (("height", self.form.height), ("width", self.form.width), ("channels", self.form.channels))
         return (TensorSpec(IMAGE.input, "uint8", ((BATCH, None), *sides)),)
+
+    @property
+    def told(self) -> str:
+        """Range and order."""
+        return f"uint8 from 0 to 255, [N, {', '.join(map(str, self.form.hwc))}] (NHWC), unscaled"
 
     def raw(self, samples: NDArray[Any]) -> NDArray[Any]:
         """uint8 [B, C, H, W] -> uint8 [B, H, W, C], contiguous."""

@@ -169,12 +169,18 @@ class Strings(Encoding):
     """A graph that takes texts as they are."""
 
     name: ClassVar[str] = "strings"
+    value: ClassVar[str] = "strings"
     form: TextForm
 
     @property
     def inputs(self) -> tuple[TensorSpec, ...]:
         """string [B, 1]."""
         return (TensorSpec(TEXT.input, "str", ((BATCH, None), ("one", 1))),)
+
+    @property
+    def told(self) -> str:
+        """Form and limit."""
+        return f"[N, 1], in Unicode form C; the first {self.form.longest} characters of each are read"
 
     def raw(self, samples: NDArray[Any]) -> NDArray[Any]:
         """uint8 [B, L] -> str [B, 1], an array of objects."""
@@ -190,12 +196,20 @@ class RawBytes(Encoding):
     """A graph that takes UTF-8, padded with zeros."""
 
     name: ClassVar[str] = "bytes"
+    value: ClassVar[str] = "bytes"
     form: TextForm
 
     @property
     def inputs(self) -> tuple[TensorSpec, ...]:
         """uint8 [B, L]."""
         return (TensorSpec("bytes", "uint8", ((BATCH, None), ("length", None))),)
+
+    @property
+    def told(self) -> str:
+        """Form, limit and padding."""
+        return (
+            f"uint8 [N, length]: UTF-8 of up to {self.form.longest} characters in form C, padded with zeros"
+        )
 
     def raw(self, samples: NDArray[Any]) -> NDArray[Any]:
         """uint8 [B, L] as they are."""
