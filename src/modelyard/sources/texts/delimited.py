@@ -11,7 +11,7 @@ from pathlib import Path
 
 from modelyard.sources.tables import LABELS as COMMON_LABELS
 from modelyard.sources.texts.columns import LABELS, TEXTS, Head
-from modelyard.sources.texts.lines import lines_of, parsed, split
+from modelyard.sources.texts.lines import NEVER_CLOSED, lines_of, parsed, split
 
 FIRST_LINES, FIRST_BYTES = 5000, 2**23
 """What the form of a table is told by."""
@@ -95,14 +95,26 @@ def _rows(
 def _form(first: Sequence[str], delimiters: str) -> tuple[str, str]:
     """The first delimiter that gives all rows equally many fields, else the one that most rows agree on."""
     best = (0.0, delimiters[0], "quoted")
-    for delimiter in delimiters:
-        for how in ("quoted", "escaped") if any('\\"' in line for line in first) else ("quoted",):
-            widths = [len(row) for _, row in _rows(first, delimiter, how, strict=False)]
-            usual = max(set(widths), key=widths.count, default=0)
-            share = widths.count(usual) / len(widths) if usual > 1 else 0.0
-            if share > best[0]:
-                best = share, delimiter, how
+    for strict in (True, False):
+        for delimiter in delimiters:
+            for how in ("quoted", "escaped") if any('\\"' in line for line in first) else ("quoted",):
+                if (share := _agreement(first, delimiter, how, strict=strict)) > best[0]:
+                    best = share, delimiter, how
+        if best[0]:
+            break
     return best[1:]
+
+
+def _agreement(first: Sequence[str], delimiter: str, how: str, *, strict: bool) -> float:
+    """The share of rows that have the usual number of fields, more than one; 0 where they break the rule."""
+    widths = list[int]()
+    try:
+        widths.extend(len(row) for _, row in _rows(first, delimiter, how, strict=strict))
+    except csv.Error as error:
+        if NEVER_CLOSED not in str(error):  # by these lines, perhaps; not by the next
+            return 0.0
+    usual = max(set(widths), key=widths.count, default=0)
+    return widths.count(usual) / len(widths) if usual > 1 else 0.0
 
 
 def _quotes(path: Path, most_bytes: int, how: str) -> str:
