@@ -18,7 +18,7 @@ FIRST_LINES, FIRST_BYTES = 5000, 2**23
 DELIMITERS = {".tsv": "\t,;|", ".tab": "\t,;|", ".txt": "\t"}
 """By the ending, the likeliest first."""
 OTHERWISE = ",;\t|"
-QUOTED = re.compile(r'"(?:[^"]|"")*"|[^"]*')
+QUOTED = re.compile(r'"[^"]*(?:""[^"]*)*"|[^"]*')
 """A field as RFC 4180 writes it."""
 SURE_LABELS = frozenset((*COMMON_LABELS, "sentiment", "intent", "category"))
 

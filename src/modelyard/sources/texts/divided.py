@@ -181,5 +181,7 @@ def _read_notes(collected: Collected) -> Iterator[str]:
         )
     if collected.empty:
         yield f"{collected.empty:,} texts are empty"
+    if len(types := sorted(collected.label_types)) > 1:
+        yield f"labels are of several types ({', '.join(types)}); those that are written alike are one class"
     if collected.numbers:
         yield f"{collected.numbers:,} texts are numbers; they are read as they are written"
