@@ -87,7 +87,8 @@ TEXTS = Words(
     re.compile(r"(?<![a-z])texts?(?![a-z])|Texts?(?![a-z])"),
     frozenset({
         "samples", "models", "sources.texts", "inspection.measures.texts",
-        "inspection.measures.text_examples", "evaluation.mistakes.texts", "inference.doubts.texts", "export.cores.symbols", "export.fronts",
+        "inspection.measures.text_examples", "evaluation.mistakes.texts", "inference.doubts.texts",
+        "export.cores.symbols", "export.fronts",
         "serving.http.texts", "serving.protocol.inputs",
     }),
     {"cli.options": "--text-column"},
@@ -106,10 +107,10 @@ def test_every_kind_has_its_words() -> None:
 
 @pytest.mark.parametrize("kind", ALL)
 def test_only_files_of_a_kind_speak_of_it(kind: str) -> None:
-    words = ALL[kind]
-    allowed = words.own | words.fixed.keys() | words.to_be_renamed
-    assert not {name for name in words.speakers if not within(name, allowed)}
-    assert not {name for name in allowed if not any(within(speaker, {name}) for speaker in words.speakers)}
+    words, speakers = ALL[kind], ALL[kind].speakers
+    allowed = {*words.own, *words.fixed, *words.to_be_renamed}
+    assert not {name for name in speakers if not within(name, allowed)}
+    assert not {name for name in allowed if not any(within(speaker, {name}) for speaker in speakers)}
 
 
 def test_the_tables_list_kinds() -> None:
