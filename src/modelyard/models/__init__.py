@@ -2,13 +2,17 @@
 
 from modelyard.models.cnn import CnnConfig
 from modelyard.models.custom import CustomConfig
+from modelyard.models.linear import LinearConfig
 from modelyard.models.rnn import RnnConfig
 from modelyard.models.text_cnn import TextCnnConfig
 from modelyard.models.transformer import TransformerConfig
 
-AnyModelConfig = CnnConfig | RnnConfig | TransformerConfig | CustomConfig | TextCnnConfig
+AnyModelConfig = CnnConfig | RnnConfig | TransformerConfig | CustomConfig | TextCnnConfig | LinearConfig
 
 IS_TABLE_ROOM = True
 """A step depends on the members that its slice holds, not on the list (`steps/closure.py`)."""
 
-__all__ = ["AnyModelConfig", "CnnConfig", "CustomConfig", "RnnConfig", "TextCnnConfig", "TransformerConfig"]
+__all__ = [
+    "AnyModelConfig", "CnnConfig", "CustomConfig", "LinearConfig", "RnnConfig", "TextCnnConfig",
+    "TransformerConfig",
+]  # fmt: skip
