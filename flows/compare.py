@@ -53,7 +53,9 @@ def _compare(builds: list[BuildRequest]) -> dict[str, Any]:
         table_rows(gates), key="gates", description=f"Gates of promotion: {in_markdown(verdict.why)}"
     )
     runs.group_run(
-        Home.current(), [result["run_id"] for result in built], flow_run.id or "",
+        Home.current(),
+        [result["run_id"] for result in built],
+        flow_run.id or "",
         "\n\n".join(filter(None, (board_markdown(rows), in_markdown(advice)))),
     )
     return {

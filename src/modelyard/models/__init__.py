@@ -10,27 +10,14 @@ from modelyard.models.text_transformer import TextTransformerConfig
 from modelyard.models.transformer import TransformerConfig
 
 AnyModelConfig = (
-    CnnConfig
-    | RnnConfig
-    | TransformerConfig
-    | CustomConfig
-    | TextCnnConfig
-    | TextRnnConfig
-    | TextTransformerConfig
-    | LinearConfig
-)
+    CnnConfig | RnnConfig | TransformerConfig | TextCnnConfig | TextRnnConfig | TextTransformerConfig
+    | LinearConfig | CustomConfig
+)  # fmt: skip
 
 IS_TABLE_ROOM = True
 """A step depends on the members that its slice holds, not on the list (`steps/closure.py`)."""
 
 __all__ = [
-    "AnyModelConfig",
-    "CnnConfig",
-    "CustomConfig",
-    "LinearConfig",
-    "RnnConfig",
-    "TextCnnConfig",
-    "TextRnnConfig",
-    "TextTransformerConfig",
-    "TransformerConfig",
-]
+    "AnyModelConfig", "CnnConfig", "CustomConfig", "LinearConfig", "RnnConfig", "TextCnnConfig",
+    "TextRnnConfig", "TextTransformerConfig", "TransformerConfig",
+]  # fmt: skip

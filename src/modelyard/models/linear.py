@@ -15,6 +15,7 @@ from modelyard.samples import Form
 class LinearConfig(GivenConfig):
     """TF-IDF of words and of letters, and a linear support vector machine (Joachims 1998)."""
 
+    is_network: ClassVar[bool] = False
     is_baseline: ClassVar[bool] = True
     architecture: Literal["linear"] = "linear"
     terms: Literal["words", "letters", "both"] | None = None
