@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, NoReturn
+from typing import ClassVar, Literal, NoReturn
 
 from pydantic import Field
 
@@ -15,6 +15,8 @@ from modelyard.samples import Form
 class LinearConfig(GivenConfig):
     """TF-IDF of words and of letters, and a linear support vector machine (Joachims 1998)."""
 
+    is_network: ClassVar[bool] = False
+    is_baseline: ClassVar[bool] = True
     architecture: Literal["linear"] = "linear"
     terms: Literal["words", "letters", "both"] | None = None
     """What is counted; None: what validation finds best."""

@@ -29,6 +29,10 @@ BY_KIND: Mapping[str, tuple[Mapping[str, Presets], Sequence[str], Callable[[str]
     TextForm.kind: (texts.TABLE, texts.COMPARED, texts.own_presets),
 }
 """What may be trained on samples of a kind: by name; what is compared when none is named; a user's own."""
+BASELINES: Mapping[str, Sequence[str]] = {TextForm.kind: texts.BASELINES}
+"""What is compared with the others whether it is named or not, by kind of the data."""
+SHARED = ("data", "validation", "gates")
+"""Parts of a recipe that say nothing of a model."""
 OTHERS = "file.py:ClassName, torchvision:NAME or timm:NAME"
 
 
@@ -59,3 +63,17 @@ def named(words: Words, extra: Sequence[str] = ()) -> dict[str, Recipe]:
             label = f"{Path(name).parent.name}.{label}"
         recipes[label] = recipe
     return recipes
+
+
+def baselines(words: Words) -> dict[str, Recipe]:
+    """Those that the words do not name. What they assign to a network or its training is not for them.
+
+    Raises: ConfigError, DataError.
+    """
+    data = describe(words.dataset, words.columns())
+    shared = [one for one in words.assignments if one.partition(".")[0].strip() in SHARED]
+    return {
+        name: make_recipe(name, words.preset, data).override(shared)
+        for name in BASELINES.get(data.kind, ())
+        if name not in words.architectures
+    }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from modelyard.models import CustomConfig
+from modelyard.recipes import linear
 from modelyard.recipes.recipe import Presets
 from modelyard.recipes.text_fixed import TextFixed
 from modelyard.recipes.text_textbook import CHARCNN, ENCODER, LSTM, TEXTCNN
@@ -18,9 +19,12 @@ TABLE: Mapping[str, Presets] = {
     "charcnn": CHARCNN.presets,
     "lstm": LSTM.presets,
     "encoder": ENCODER.presets,
+    "linear": linear.PRESETS,
 }
 COMPARED = ("cnn", "rnn", "transformer")
 """When none is named."""
+BASELINES = ("linear",)
+"""Always."""
 
 
 def own_presets(architecture: str) -> Presets:
