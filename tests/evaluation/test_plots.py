@@ -10,6 +10,7 @@ import pytest
 from modelyard.data.datasets import Split, make_dataset
 from modelyard.evaluation import plots
 from modelyard.evaluation.plots import Answers, draw_report
+from tests.data.texts import text_dataset
 
 
 def answers(classes: int, images: int, name: str = "class {}", *, right: bool = False) -> Answers:
@@ -56,3 +57,19 @@ def test_the_named_classes_are_the_confused_ones() -> None:
     names = [label.get_text() for label in figure.axes[0].get_yticklabels()]
     assert {"class 57", "class 3", "class 61"} <= set(names)
     assert figure.axes[1].get_title() == "3 mistakes in 400 test images"
+
+
+def test_wrongly_answered_texts_are_on_a_page_the_most_confident_first(tmp_path: Path) -> None:
+    texts = [("<b>not bold</b>", 0), ("x" * 900, 1), ("right", 1), ("sure and wrong", 0)]
+    dataset = text_dataset(texts, texts, ("bad", "good"), longest=1000)
+    probabilities_NK = np.array([[0.4, 0.6], [0.7, 0.3], [0.1, 0.9], [0.01, 0.99]])
+    draw_report(tmp_path, Answers(dataset, probabilities_NK, probabilities_NK), [])
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"confusion.png", "mistakes.html", "reliability.png"}, "what had no epochs has no curves"
+    page = (tmp_path / "mistakes.html").read_text()
+    assert "3 of 4 test texts are answered wrongly" in page
+    places = [page.index(part) for part in ("sure and wrong", "xxx", "&lt;b&gt;not bold&lt;/b&gt;")]
+    assert places == sorted(places)
+    assert "99.0%" in page and "right" not in page.partition("<tbody>")[2] and "x" * 501 not in page
+    title = plots._confusion(dataset, probabilities_NK).axes[0].get_title()
+    assert title == "3 mistakes in 4 test texts"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from modelyard.data.datasets import Dataset, Split, make_dataset
-from modelyard.data.packed import pack
+from modelyard.data.packed import open_packed, pack
 from modelyard.home import Home
 from modelyard.inspection.drift import compare_classes, compare_profiles
 from modelyard.inspection.profile import (
@@ -24,6 +25,7 @@ from modelyard.inspection.profile import (
 )
 from modelyard.inspection.validation import ValidationConfig
 from modelyard.steps.freshness import dataset_reference, report
+from tests.blank import former_store
 
 Pixels = NDArray[np.uint8]
 RULES = ValidationConfig()
@@ -76,6 +78,14 @@ def test_a_profile_says_what_numpy_says_and_is_kept(digits: Dataset, before: Pro
     (home.profiles / f"{digits.digest}.json").write_text("{")
     assert read_profile(home, digits.digest) is None
     assert kept_profile(home, digits) == before == read_profile(home, digits.digest)
+
+
+def test_a_profile_that_an_earlier_commit_kept_is_still_read(tmp_path: Path) -> None:
+    home = former_store(tmp_path)
+    (place,) = home.profiles.iterdir()
+    assert json.loads(place.read_text())["schema_version"] == 1
+    (folder,) = home.steps.glob("data-*")
+    assert read_profile(home, place.stem) == profile_of(open_packed(folder))
 
 
 def test_two_halves_of_the_same_images_rarely_differ(digits: Dataset) -> None:

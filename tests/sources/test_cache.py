@@ -17,7 +17,7 @@ from modelyard.errors import DataError
 from modelyard.home import Home
 from modelyard.progress import SilentProgress
 from modelyard.releases.folders import champion_size
-from modelyard.sources import cache
+from modelyard.sources import pictures
 from modelyard.sources.cache import load_folder
 from modelyard.sources.folder import read_folder
 from modelyard.sources.listing import Listing
@@ -37,7 +37,7 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
         calls.append(listing.folder)
         return read_folder(listing, options, scratch, on_progress)
 
-    monkeypatch.setattr(cache, "read_folder", counted)
+    monkeypatch.setattr(pictures, "read_folder", counted)
     return calls
 
 

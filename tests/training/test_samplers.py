@@ -9,7 +9,7 @@ import torch
 
 from modelyard.training.config import TrainingConfig, num_epochs, steps_before, steps_of_epoch
 from modelyard.training.objectives.classification import class_weights
-from modelyard.training.samplers import AnySampler, Balanced, Hard, Shuffled
+from modelyard.training.samplers import AnySampler, Balanced, ByLength, Hard, Shuffled
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -146,3 +146,26 @@ def test_balanced_weights_make_all_classes_count_alike_and_1_in_the_mean(sizes: 
         [sum(sizes) / (len(present) * size) if size else 0 for size in sizes]
     )
     assert weights_K[labels_N].mean().item() == pytest.approx(1)
+
+
+@pytest.mark.parametrize("inner", ["shuffled", "hard", "few", "balanced", "balanced, hard"])
+def test_batches_by_length_have_the_rows_and_sizes_of_those_they_are_made_of(inner: str) -> None:
+    sampler, losses_N = SAMPLERS[inner], torch.rand(101)
+    by_length = ByLength(sampler, torch.arange(101) * 7 % 13)
+    for epoch in (0, 1, 2):
+        given = list(sampler.batches(epoch, losses_N, generator(epoch)))
+        made = by_length.batches(epoch, losses_N, generator(epoch))
+        assert sorted(torch.cat(made).tolist()) == sorted(torch.cat(given).tolist())
+        assert sorted(map(len, made)) == sorted(map(len, given))
+        assert len(made) == by_length.steps(3)[epoch]
+
+
+def test_batches_by_length_pad_little_and_follow_their_draw_alone() -> None:
+    lengths_N = (-torch.rand(5000, generator=generator(3)).log() * 60).long() + 1
+    sampler, losses_N = ByLength(Shuffled(5000, 32), lengths_N), torch.rand(5000)
+    first, again, other = (sampler.batches(0, losses_N, generator(seed)) for seed in (1, 1, 2))
+    assert all(map(torch.equal, first, again)) and not all(map(torch.equal, first, other))
+    padded = sum(int(lengths_N[rows_B].max()) * len(rows_B) for rows_B in first)
+    assert padded < 1.25 * lengths_N.sum(), "of random batches it is four times as much"
+    means = torch.tensor([float(lengths_N[rows_B].float().mean()) for rows_B in first])
+    assert means[:40].mean() == pytest.approx(means[-40:].mean(), rel=0.5), "short ones do not come first"

@@ -73,6 +73,12 @@ class Split:
         return int(self.samples.nbytes) * len(self) // max(1, len(self.samples))
 
     @property
+    def lengths_N(self) -> Rows | None:
+        """Values of each sample; None where all are of one size."""
+        lengths_M = None if isinstance(self.samples, np.ndarray) else self.samples.lengths_M
+        return lengths_M if lengths_M is None or self.rows_N is None else lengths_M[self.rows_N]
+
+    @property
     def in_memory(self) -> Samples:
         """All samples [N, ...]."""
         return self.gather(slice(None))

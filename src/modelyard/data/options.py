@@ -1,4 +1,4 @@
-"""How a folder's images are read: what a recipe's `data` part says of it."""
+"""How files of one's own are read: what a recipe's `data` part says of it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from modelyard.samples.reading import MOST_PIXELS, Fit
 
 @dataclass(frozen=True, slots=True)
 class FolderOptions:
-    """How a folder's images are brought to one form; None takes the majority's."""
+    """How the images of a folder are brought to one form (None takes the majority's), and what is read of
+    tables that hold their samples themselves.
+    """
 
     height: int | None = None
     width: int | None = None
@@ -23,3 +25,8 @@ class FolderOptions:
     max_bytes: int = 32_000_000_000
     size_before: tuple[int, int] | None = None
     """Height and width of the model's champion."""
+    sample_column: str | None = None
+    """Of a table that holds its samples; None: found by its name."""
+    label_column: str | None = None
+    longest: int | None = None
+    """Characters of a text; None: 1024."""

@@ -12,6 +12,7 @@ from modelyard.config import Config, Part
 from modelyard.data.datasets import Dataset, Labels, Rows, Split
 from modelyard.data.options import FolderOptions
 from modelyard.errors import DataError
+from modelyard.samples.ragged import MOST_LONGEST
 from modelyard.samples.reading import DEEPEST, LEAST_SIDE, MOST_PIXELS, Fit
 
 
@@ -19,7 +20,7 @@ class DataConfig(Config):
     """How a data set is divided."""
 
     validation_share: float = Field(0.1, gt=0, lt=0.5)
-    """Share of the training images held out for every choice (epoch, temperature)."""
+    """Share of the training samples held out for every choice (epoch, temperature)."""
     height: int | None = Field(None, ge=LEAST_SIDE, le=4096)
     """Image folders: height in pixels; None takes the majority's."""
     width: int | None = Field(None, ge=LEAST_SIDE, le=4096)
@@ -42,6 +43,14 @@ class DataConfig(Config):
     """Image folders: no picture with more pixels is read."""
     max_bytes: Annotated[int, Part.HOW] = Field(32_000_000_000, ge=1)
     """Archives and tables with images inside: what all of their files may unpack to together."""
+    sample_column: str | None = Field(None, coerce_numbers_to_str=True)
+    """Tables that hold their samples: the column of the texts, its number where there is no line of names;
+    None finds it by its name.
+    """
+    label_column: str | None = Field(None, coerce_numbers_to_str=True)
+    """Tables that hold their samples: the column of the labels; None finds it by its name."""
+    longest: int | None = Field(None, ge=1, le=MOST_LONGEST)
+    """Texts: characters that are read of each, what is longer is cut; None: 1024."""
     split_seed: int = Field(0, ge=0)
     """Seed of the split; kept apart from the training seed so that seeds compare on equal images."""
     labels: int = Field(0, ge=0)
@@ -57,7 +66,7 @@ class DataConfig(Config):
         """What of this says how a folder is read; `size_before` is the champion's height and width."""
         return FolderOptions(
             self.height, self.width, self.channels, skip_unreadable, self.fit, self.white, self.validation_as,
-            self.max_pixels, self.max_bytes, size_before,
+            self.max_pixels, self.max_bytes, size_before, self.sample_column, self.label_column, self.longest,
         )  # fmt: skip
 
 

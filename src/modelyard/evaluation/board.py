@@ -70,10 +70,11 @@ def card_facts(manifest: Manifest) -> dict[str, str]:
     """What a person asks of one model: where it comes from, how good, how fast, how large."""
     metrics = defaultdict(lambda: math.nan, manifest.metrics)  # a bundle that others made may lack some
     names, signature, taken = manifest.classes, manifest.signature, manifest.signature.input
+    samples = manifest.signature.names
     accuracy, low, high = (100 * metrics[f"test/accuracy{end}"] for end in ("", "_low", "_high"))
     return {
         "input": f"{taken.dtype} [batch, {', '.join(map(str, taken.row_shape))}], raw {signature.encoding}",
-        "pictures": manifest.reading.told,
+        f"{samples.given}s": manifest.reading.told,
         "classes": ", ".join(names)
         if len(names) <= MOST_NAMED
         else f"{len(names)} classes: {', '.join(names[:3])}, ...",
@@ -88,9 +89,9 @@ def card_facts(manifest: Manifest) -> dict[str, str]:
         f"{_latency(metrics, 'onnx/latency_ms_p99')} at batch 1"
         f" (torch eager {_latency(metrics, 'torch/latency_ms_p50')})",
         "size": f"{metrics['model/parameters']:,.0f} parameters, {metrics['model/flops'] / 1e6:.2f} MFLOP and"
-        f" {metrics['model/activation_bytes'] / 1000:.0f} KB of activations an image;"
+        f" {metrics['model/activation_bytes'] / 1000:.0f} KB of activations at batch 1;"
         f" file {metrics['onnx/bytes'] / 1000:.0f} KB",
-        "parity": "same label as torch on every test image, probabilities within "
+        "parity": f"same label as the trained model on every test {samples.one}, probabilities within "
         f"{metrics['onnx/max_difference']:.1e}",
         "data": f"digest {manifest.data_digest}",
         "seed": str(manifest.recipe.get("seed", "unknown")),

@@ -26,8 +26,6 @@ class TextCnnConfig(SequenceConfig):
     """Convolutions of `tuned`."""
     kernel: int = Field(3, ge=1, le=31)
     """Symbols that a convolution of `tuned` looks at; odd."""
-    dropout: float = Field(0.3, ge=0, lt=1)
-    """Dropout of embeddings and before the last layer."""
 
     def network(self, form: TextForm, num_classes: int) -> nn.Module:
         """One network that is trained, for symbols of `form`."""

@@ -44,7 +44,7 @@ def named(words: Words, extra: Sequence[str] = ()) -> dict[str, Recipe]:
     Of two files that are called alike the second is labelled with its folder.
     """
     recipes: dict[str, Recipe] = {}
-    data = describe(words.dataset)
+    data = describe(words.dataset, words.columns())
     for name in words.architectures or ARCHITECTURES:
         recipe = make_recipe(name, words.preset, data).override([*words.assignments, *extra])
         label = custom.label(name, recipe)

@@ -180,6 +180,7 @@ class Pixels(Encoding):
     """The encoding of images."""
 
     name: ClassVar[str] = "pixels"
+    value: ClassVar[str] = "pixels"
     form: ImageForm
 
     @property
@@ -188,9 +189,18 @@ class Pixels(Encoding):
         sides = (("height", self.form.height), ("width", self.form.width), ("channels", self.form.channels))
         return (TensorSpec(IMAGE.input, "uint8", ((BATCH, None), *sides)),)
 
+    @property
+    def told(self) -> str:
+        """Range and order."""
+        return f"uint8 from 0 to 255, [N, {', '.join(map(str, self.form.hwc))}] (NHWC), unscaled"
+
     def raw(self, samples: NDArray[Any]) -> NDArray[Any]:
         """uint8 [B, C, H, W] -> uint8 [B, H, W, C], contiguous."""
         return np.ascontiguousarray(samples.transpose(0, 2, 3, 1))
+
+    def loosened(self, raw: NDArray[Any], by: int) -> NDArray[Any]:
+        """As they are: no image is padded."""
+        return raw
 
 
 def _write_npy_header(stream: BinaryIO, shape: tuple[int, ...]) -> None:

@@ -26,9 +26,13 @@ class Names:
     """Metric: samples a second at the larger batch."""
     layout: str
     """Triton's name for the order of the input's axes."""
+    given: str
+    """What people have before it is a sample."""
     contract: str
     """Metadata of an ONNX file and tag of a version: all that turns a file into an input."""
 
 
-IMAGE = Names("image", "images", "images", "onnx/images_per_second", "FORMAT_NHWC", "pixel_contract")
-TEXT = Names("text", "texts", "texts", "onnx/texts_per_second", "FORMAT_NONE", "text_contract")
+IMAGE = Names(
+    "image", "images", "images", "onnx/images_per_second", "FORMAT_NHWC", "picture", "pixel_contract"
+)
+TEXT = Names("text", "texts", "texts", "onnx/texts_per_second", "FORMAT_NONE", "text", "text_contract")

@@ -15,6 +15,7 @@ from typing import NoReturn
 from modelyard.errors import DataError
 from modelyard.files import open_regular
 from modelyard.samples.formats import ENDINGS, HEAD_BYTES, kind_of
+from modelyard.samples.names import IMAGE, Names
 
 JUNK = re.compile(
     r"\..*|@eaDir|@Recently.*|@Recycle|@SynoResource|@tmp|#recycle|#snapshot|\$RECYCLE\.BIN|RECYCLER|System "
@@ -37,6 +38,10 @@ class Scan:
     folders: dict[str, int] = field(default_factory=dict)
     """How many pictures lie in each itself; "" is the whole."""
     junk: Counter[str] = field(default_factory=Counter)
+    names: Names = IMAGE
+    """What messages call those that are looked for, which are in `pictures`."""
+    ending: str = ".png"
+    """One that they may have, for messages."""
 
 
 def scan_folder(folder: Path) -> Scan:

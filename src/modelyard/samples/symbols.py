@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -15,11 +15,25 @@ from numpy.typing import NDArray
 
 from modelyard.samples.ragged import Ragged, ragged
 from modelyard.samples.text_form import BYTE_SYMBOLS, TextForm
+from modelyard.samples.words import folded, spellings, words_of
 
 Alphabet = Literal["bytes", "chars", "words"]
 PADDING, UNKNOWN, FIRST = 0, 1, 2
-WHITE_SPACE = " \t\n\r\x0b\x0c"
-"""What parts words: that of ASCII, which every regular expression and every graph agree on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the symbols of an alphabet are that has a table."""
+
+    of: Callable[[str], list[str]]
+    """A text's, in order."""
+    folded: Callable[[str], str] = str
+    """Under which spelling the table has one."""
+    spellings: Callable[[str], tuple[str, ...]] = lambda symbol: (symbol,)
+    """All that are folded to this one, itself among them if it is."""
+
+
+PARTS: Mapping[str, Parts] = {"chars": Parts(list), "words": Parts(words_of, folded, spellings)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,16 +47,26 @@ class Symbols:
     @classmethod
     def learnt(cls, alphabet: Alphabet, texts: Ragged, most: int) -> Symbols:
         """Of training texts: the most frequent characters or words, at most `most`."""
-        if alphabet == "bytes":
+        if alphabet not in PARTS:
             return cls(alphabet)
-        counts = Counter(symbol for text in all_texts(texts) for symbol in parted(text, alphabet))
-        by_frequency = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
+        parts = PARTS[alphabet]
+        counts = Counter(part for text in all_texts(texts) for part in parts.of(text))
+        merged: Counter[str] = Counter()
+        for part, times in counts.items():
+            merged[parts.folded(part)] += times
+        by_frequency = sorted(merged.items(), key=lambda pair: (-pair[1], pair[0]))
         return cls(alphabet, tuple(symbol for symbol, _ in by_frequency[:most]))
 
     @property
     def count(self) -> int:
         """How many different numbers there are, padding among them."""
-        return BYTE_SYMBOLS if self.alphabet == "bytes" else FIRST + len(self.table)
+        return FIRST + len(self.table) if self.alphabet in PARTS else BYTE_SYMBOLS
+
+    @property
+    def numbers(self) -> dict[str, int]:
+        """Each spelling that the table knows -> its number; any other is `UNKNOWN`."""
+        spelt = PARTS[self.alphabet].spellings
+        return {name: FIRST + place for place, symbol in enumerate(self.table) for name in spelt(symbol)}
 
     def form(self, form: TextForm) -> TextForm:
         """What a network is given of texts of that form."""
@@ -50,24 +74,14 @@ class Symbols:
 
     def encoded(self, texts: Ragged) -> Ragged:
         """uint8 UTF-8 -> symbols, int32; bytes share what is stored."""
-        if self.alphabet == "bytes":
+        if self.alphabet not in PARTS:
             return replace(texts, given_as=np.int32)
-        numbers = {symbol: FIRST + place for place, symbol in enumerate(self.table)}
+        numbers, parted = self.numbers, PARTS[self.alphabet].of
         rows = [
-            np.array([numbers.get(symbol, UNKNOWN) for symbol in parted(text, self.alphabet)], np.int32)
+            np.array([numbers.get(part, UNKNOWN) for part in parted(text)], np.int32)
             for text in all_texts(texts)
         ]
         return ragged(rows, self.form(texts.form), np.int32)
-
-
-def parted(text: str, alphabet: Alphabet) -> list[str]:
-    """The characters of a text, or its words in lower case (of ASCII alone: as a graph can)."""
-    return list(text) if alphabet == "chars" else lowered(text).split()
-
-
-def lowered(text: str) -> str:
-    """A to Z in lower case, other letters as they are; other white space than ASCII's is part of a word."""
-    return text
 
 
 def all_texts(texts: Ragged) -> Iterator[str]:

@@ -33,10 +33,19 @@ class Encoding(Protocol):
     """How samples, as a data set stores them, become the input of a graph."""
 
     name: ClassVar[str]
+    value: ClassVar[str]
+    """What people call the input."""
 
     @property
     def inputs(self) -> tuple[TensorSpec, ...]:
         """Of the graph: raw samples."""
 
+    @property
+    def told(self) -> str:
+        """For people: what the input is."""
+
     def raw(self, samples: NDArray[Any]) -> NDArray[Any]:
         """The graph's input, batch first."""
+
+    def loosened(self, raw: NDArray[Any], by: int) -> NDArray[Any]:
+        """The same rows first, given so that a graph pads each by so many places more, where it pads."""

@@ -11,12 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelyard.samples.names import BATCH, TEXT, Names
-from modelyard.samples.ragged import Ragged
+from modelyard.samples.ragged import MOST_LONGEST, Ragged
 from modelyard.samples.tensors import Encoding, TensorSpec
 from modelyard.samples.text import AS_READ, CONTRACT_VERSION, TextReading, text_of
 
-LONGEST, MOST_LONGEST = 1024, 2**20
-"""Characters of a text that are read unless told otherwise, and at most."""
 BYTES_A_CHARACTER = 4
 """At most, in UTF-8."""
 BYTE_SYMBOLS = 256
@@ -29,6 +27,8 @@ class TextForm:
     kind: ClassVar[str] = "text"
     names: ClassVar[Names] = TEXT
     axes: ClassVar[str] = "characters at most"
+    size: ClassVar[None] = None
+    """Only pictures have a height and a width."""
     longest: int
     """Characters; what is longer is cut."""
     symbols: int = BYTE_SYMBOLS
@@ -51,10 +51,6 @@ class TextForm:
     def sides(self) -> tuple[int, ...]:
         """What a user's own network is called with."""
         return self.symbols, self.longest
-
-    @property
-    def size(self) -> None:
-        """It has no sides that files are brought to."""
 
     @property
     def values(self) -> int:
@@ -173,6 +169,7 @@ class Strings(Encoding):
     """A graph that takes texts as they are."""
 
     name: ClassVar[str] = "strings"
+    value: ClassVar[str] = "strings"
     form: TextForm
 
     @property
@@ -180,9 +177,18 @@ class Strings(Encoding):
         """string [B, 1]."""
         return (TensorSpec(TEXT.input, "str", ((BATCH, None), ("one", 1))),)
 
+    @property
+    def told(self) -> str:
+        """Form and limit."""
+        return f"[N, 1], in Unicode form C; the first {self.form.longest} characters of each are read"
+
     def raw(self, samples: NDArray[Any]) -> NDArray[Any]:
         """uint8 [B, L] -> str [B, 1], an array of objects."""
         return strings([text_of(row_L) for row_L in samples])
+
+    def loosened(self, raw: NDArray[Any], by: int) -> NDArray[Any]:
+        """With one more of so many characters, and words, more than the longest."""
+        return strings([*raw[:, 0], "a " * (max(map(len, raw[:, 0])) + by)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +196,7 @@ class RawBytes(Encoding):
     """A graph that takes UTF-8, padded with zeros."""
 
     name: ClassVar[str] = "bytes"
+    value: ClassVar[str] = "bytes"
     form: TextForm
 
     @property
@@ -197,9 +204,20 @@ class RawBytes(Encoding):
         """uint8 [B, L]."""
         return (TensorSpec("bytes", "uint8", ((BATCH, None), ("length", None))),)
 
+    @property
+    def told(self) -> str:
+        """Form, limit and padding."""
+        return (
+            f"uint8 [N, length]: UTF-8 of up to {self.form.longest} characters in form C, padded with zeros"
+        )
+
     def raw(self, samples: NDArray[Any]) -> NDArray[Any]:
         """uint8 [B, L] as they are."""
         return samples
+
+    def loosened(self, raw: NDArray[Any], by: int) -> NDArray[Any]:
+        """With so many more zeros at the end of each."""
+        return np.pad(raw, ((0, 0), (0, by)))
 
 
 def strings(texts: Sequence[str]) -> NDArray[Any]:

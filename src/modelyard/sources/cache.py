@@ -12,7 +12,6 @@ from dataclasses import astuple, replace
 from pathlib import Path
 from typing import Any
 
-import PIL
 from filelock import FileLock
 
 from modelyard.data.datasets import Dataset, OnProgress, unheard
@@ -20,13 +19,7 @@ from modelyard.data.options import FolderOptions
 from modelyard.data.packed import open_packed, pack
 from modelyard.files import make_folder, read_regular, sha256_of_json, write_json
 from modelyard.home import cache_folder
-from modelyard.sources.containers import containers_of, list_plain, list_unpacked
-from modelyard.sources.folder import read_folder
-
-DECODER = f"2, Pillow {PIL.__version__}"
-"""A folder decoded by another one is decoded anew; count it up when `images.py` reads any file
-differently.
-"""
+from modelyard.sources.kinds import find
 
 MOST_BYTES = 100_000_000
 """Of an entry; it names every file that was left out."""
@@ -34,16 +27,14 @@ Entry = dict[str, Any]
 
 
 def load_folder(source: Path, options: FolderOptions, on_progress: OnProgress = unheard) -> Dataset:
-    """The images of a folder, archive, table or parquet file, decoded only when a file or an option has
+    """The samples of a folder, archive, table or parquet file, read only when a file or an option has
     changed.
 
-    A change is told by names, sizes and times of the files, as make and git do; an archive is not unpacked
-    for it. A champion of the very size that the images were brought to without it changes nothing.
+    An archive is not unpacked to tell that. A champion of the very size that images were brought to without
+    it changes nothing.
     """
-    containers = containers_of(source)
-    listing = None if containers else list_plain(source, options)
-    told = [[str(path), path.stat().st_size, path.stat().st_mtime_ns] for path in containers]
-    state = [told if listing is None else listing.fingerprint, DECODER]
+    found = find(source, options)
+    state = found.state
     asked, before = (
         astuple(replace(options, size_before=None)),
         options.size_before and list(options.size_before),
@@ -52,16 +43,15 @@ def load_folder(source: Path, options: FolderOptions, on_progress: OnProgress = 
     with _one_at_a_time(place) as scratch:
         entry = read_entry(place)
         if entry is not None and entry["state"] == state and before in entry["sizes"]:
-            found = open_entry(entry)
-            decoded = found.origin["how decoded"]
+            opened = open_entry(entry)
+            decoded = opened.origin["how decoded"]
             return (
-                found
-                if listing is None
-                else replace(found, origin={**found.origin, "notes": [*listing.notes, *decoded]})
+                opened
+                if found.notes is None
+                else replace(opened, origin={**opened.origin, "notes": [*found.notes, *decoded]})
             )
         scratch.mkdir()
-        listing = listing or list_unpacked(source, containers, scratch / "unpacked", options)
-        dataset = read_folder(listing, options, scratch, on_progress)
+        dataset = found.read(scratch, on_progress)
         dataset = replace(dataset, origin={"source": str(source), **dataset.origin})
         return store(dataset, place, {"state": state, "sizes": [before, dataset.form.size]})
 

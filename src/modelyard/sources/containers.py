@@ -20,11 +20,14 @@ if TYPE_CHECKING:
     from modelyard.data.options import FolderOptions
 
 PARQUET = re.compile(r"(.+)\.(parquet)", re.IGNORECASE)
+LINES = re.compile(r"(.+)\.((csv|tsv|tab|txt|jsonl|ndjson)(\.gz)?)", re.IGNORECASE)
+"""Tables that only hold their samples themselves."""
 
 
 def name_of(source: Path) -> str:
     """What a folder, archive or table is called, without ending: `pets` for `pets.tar.gz`."""
-    found = next(filter(None, (kind.fullmatch(source.name) for kind in (ARCHIVE, PARQUET, TABLE))), None)
+    kinds = (ARCHIVE, PARQUET, TABLE, LINES)
+    found = next(filter(None, (kind.fullmatch(source.name) for kind in kinds)), None)
     return found[1] if found and not source.is_dir() else source.name
 
 

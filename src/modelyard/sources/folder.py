@@ -71,7 +71,8 @@ def read_folder(
     forms = [form for part in parts for form in part.forms]
     if not lies_on_ground(reading, forms):
         reading = replace(reading, ground=border_colour(train.few) or AS_EVER.ground)
-    decoded = [*size_notes(forms, options), *reading_notes(reading, parts[0].forms, forms, train.form)]
+    form = ImageForm(*train.samples.shape[1:])
+    decoded = [*size_notes(forms, options), *reading_notes(reading, parts[0].forms, forms, form)]
     decoded += [f"{len(broken)} unreadable files left out: {listed(broken)}"] if broken else []
     origin = origin_of(forms) | {"unreadable files left out": broken, "how decoded": decoded}
     origin |= {"notes": [*listing.notes, *decoded]}

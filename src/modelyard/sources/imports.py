@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import os
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 from modelyard.data.datasets import Dataset, OnProgress, unheard
@@ -16,6 +16,15 @@ from modelyard.sources.cache import Entry, drop_entry, load_folder, open_entry, 
 from modelyard.sources.containers import name_of
 from modelyard.sources.idx import holds_idx, read_idx_folder
 from modelyard.sources.names import BUILT_IN, RESERVED, check_name, nearest, safe_name
+
+UNSEEN = frozenset(("skip_unreadable", "max_pixels", "max_bytes", "size_before"))
+"""Options of which the data do not tell whether they were heeded."""
+WHOSE = {
+    **dict.fromkeys(("height", "width", "channels", "fit", "white"), "image folders"),
+    **dict.fromkeys(("sample_column", "label_column"), "tables of texts"),
+    "longest": "texts of one's own",
+}
+"""What an option is for, where it is not for all folders."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,16 +81,16 @@ def own_name(path: Path) -> str:
 
 def as_asked(dataset: Dataset, options: FolderOptions | None) -> Dataset:
     """Raises: DataError when something is asked for that a data set, decoded long ago, does not have."""
-    reading, asked, unasked = dataset.reading, options or FolderOptions(), FolderOptions()
-    has = asdict(dataset.form) | {
-        "fit": reading.fit,
-        "white": reading.white,
-        "validation_as": "validation" if dataset.validation_rows else "test",
-    }
-    for option, value in has.items():
-        if (wanted := getattr(asked, option)) not in (getattr(unasked, option), value):
+    asked, plain = options or FolderOptions(), FolderOptions()
+    has = asdict(dataset.form) | asdict(dataset.reading)
+    has["validation_as"] = "validation" if dataset.validation_rows else "test"
+    for option in (field.name for field in fields(asked) if field.name not in UNSEEN):
+        wanted = getattr(asked, option)
+        if wanted != getattr(plain, option) and (option not in has or wanted != has[option]):
+            held = f"{option} {has[option]}" if option in has else f"no {option}"
+            whose = WHOSE.get(option, f"{dataset.form.names.one} folders")
             raise DataError(
-                f"{dataset.name} has {option} {value}, data.{option}={wanted} is for image folders only;"
+                f"{dataset.name} has {held}, data.{option}={wanted} is for {whose} only;"
                 " leave it out, or import the folder again with it (data import --set)"
             )
     return dataset

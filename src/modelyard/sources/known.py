@@ -15,7 +15,8 @@ class Traits:
 
     name: str = ""
     """As `modelyard data list` shows it; empty for a path."""
-    kind: Literal["image"] = "image"
+    kind: str = "image"
+    """A key of `samples.FORMS`."""
     easy: bool = False
     """Handwritten digits: a light network and few passes are enough; most images teach nothing after the
     first.
@@ -38,10 +39,10 @@ class BuiltIn:
     """A data set that has its name without having been imported."""
 
     traits: Traits
-    layout: Literal["idx", "cifar", "scikit-learn"]
-    """Of its files; scikit-learn brings its own along."""
+    layout: Literal["idx", "cifar", "scikit-learn", "tables", "docstrings"]
+    """Of its files; scikit-learn brings its own along, and packages their docstrings."""
     torchvision: str = ""
-    """The class of torchvision that lists where it is published."""
+    """The class of torchvision that lists where it is published; empty: nowhere that could be asked."""
     classes: tuple[str, ...] = ()
     """Of IDX files, which do not name them."""
     digests: Mapping[str, str] = field(default_factory=dict)
@@ -92,4 +93,11 @@ KNOWN: Mapping[str, BuiltIn] = {
     "cifar10": BuiltIn(
         Traits("cifar10", mirrors=True, form=COLOUR, num_classes=10), layout="cifar", torchvision="CIFAR10"
     ),
+    "docstrings": BuiltIn(Traits("docstrings", kind="text", num_classes=6), layout="docstrings"),
+    "trec": BuiltIn(Traits("trec", kind="text", num_classes=6), layout="tables"),
+    "sst2": BuiltIn(Traits("sst2", kind="text", num_classes=2), layout="tables"),
+    "sms-spam": BuiltIn(Traits("sms-spam", kind="text", num_classes=2), layout="tables"),
+    "banking77": BuiltIn(Traits("banking77", kind="text", num_classes=77), layout="tables"),
+    "chnsenticorp": BuiltIn(Traits("chnsenticorp", kind="text", num_classes=2), layout="tables"),
+    "thucnews-titles": BuiltIn(Traits("thucnews-titles", kind="text", num_classes=10), layout="tables"),
 }  # fmt: skip

@@ -93,20 +93,21 @@ class _Tree:
 
 def read_layout(scan: Scan) -> Labels:
     """Raises: DataError, without the folder's name, when the folders tell no classes."""
-    tree = _Tree(scan)
+    tree, many = _Tree(scan), scan.names.many
     root = tree.inside("")
     folders, full = tree.folders[root], tree.full(root)
     splits = {folder: split_of(folder) for folder in folders if split_of(folder) and tree.folders[folder]}
     if splits and (
         len(set(splits.values())) > 1 or not any(tree.full(folder) for folder in full if folder not in splits)
     ):
-        return _below_splits(tree, root, splits)
+        return _below_splits(tree, root, splits, many)
     if labels := None if len(full) > 1 and not all(map(split_of, full)) else _by_file_names(scan):
         return labels
     if tree.here[root] and len(full) < 2:
         raise DataError(
-            "holds images in one folder; expected a folder for each class, a table of file names and labels,"
-            f" or {LEAST_NAMED} files and more of each class called class_001.png, class_002.png, ..."
+            f"holds {many} in one folder; expected a folder for each class, a table of file names and labels,"
+            f" or {LEAST_NAMED} files and more of each class called class_001{scan.ending}, "
+            f"class_002{scan.ending}, ..."
         )
     inner = {folder: {path.rpartition("/")[2] for path in tree.folders[folder]} for folder in full}
     parts = set.union(*inner.values())
@@ -122,20 +123,23 @@ def read_layout(scan: Scan) -> Labels:
             raise DataError(
                 f"{_listed(full)} hold the same folders ({_listed(parts)}); give one of them, call the "
                 "outer ones train and"
-                " test if they are splits, or put all images of a class into its folder"
+                f" test if they are splits, or put all {many} of a class into its folder"
             )
         _check_once({part: split_of(part) for part in parts})
         return _labels(
             {path: (folder, split_of(path)) for folder in full for path in tree.folders[folder]},
             _listed(parts) + " in each class folder",
+            many,
         )
     if any(len(set(map(split_of, names)) - {""}) > 1 for names in inner.values()):
         raise DataError(f"some of {_listed(full)} hold folders of splits; expected the same ones in each")
     named = full if all(map(split_of, full)) else folders  # an empty one beside classes is told as that
-    return _labels({folder: (folder, "") for folder in named}, f"class folders{root and f' below {root}/'}")
+    return _labels(
+        {folder: (folder, "") for folder in named}, f"class folders{root and f' below {root}/'}", many
+    )
 
 
-def _below_splits(tree: _Tree, root: str, splits: dict[str, str]) -> Labels:
+def _below_splits(tree: _Tree, root: str, splits: dict[str, str], many: str) -> Labels:
     _check_once(splits)
     if "train" not in splits.values():
         raise DataError(
@@ -145,7 +149,7 @@ def _below_splits(tree: _Tree, root: str, splits: dict[str, str]) -> Labels:
     classes = {
         inner: (inner, split) for part, split in splits.items() for inner in tree.folders[tree.inside(part)]
     }
-    return _labels(classes, f"class folders below {_listed(splits)}")
+    return _labels(classes, f"class folders below {_listed(splits)}", many)
 
 
 def _check_once(splits: dict[str, str]) -> None:
@@ -161,7 +165,7 @@ def _listed(folders: Iterable[str]) -> str:
     return listed(sorted(f"{folder.rpartition('/')[2]}/" for folder in folders))
 
 
-def _labels(folders: dict[str, tuple[str, str]], how: str) -> Labels:
+def _labels(folders: dict[str, tuple[str, str]], how: str, many: str) -> Labels:
     """folders: path -> path of the folder called as the class, and split."""
     places = {path: (normal(named.rpartition("/")[2]), split) for path, (named, split) in folders.items()}
     classes = {name for name, _ in places.values()}
@@ -172,7 +176,7 @@ def _labels(folders: dict[str, tuple[str, str]], how: str) -> Labels:
         )
     if len(classes) < 2:
         raise DataError(
-            f"has one class ({', '.join(classes)}); a classifier needs at least two folders of images"
+            f"has one class ({', '.join(classes)}); a classifier needs at least two folders of {many}"
         )
     joined = len(places) > len(set(places.values()))
     notes = ("folders joined whose names differ in Unicode form only",) if joined else ()

@@ -54,6 +54,11 @@ def fetch_files(name: str, folder: Path, on_progress: OnProgress = unheard) -> N
     """Download the files of a built-in data set into `folder`. Raises: SourceMissing when no mirror sends
     them.
     """
+    if not KNOWN[name].torchvision:
+        raise SourceMissing(
+            f"{name} is in no local folder and cannot be fetched; put train.tsv and test.tsv (in each line a "
+            f"label, a tab and a text) into a folder {name}/ and set MODELYARD_DATA to the folder above it"
+        )
     for file, md5, addresses in _published(name):
         content = download(addresses, md5, on_progress=on_progress)
         if content is None:

@@ -6,13 +6,14 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from modelyard.data.datasets import Dataset, OnProgress, Split, make_dataset, unheard
+from modelyard.data.options import FolderOptions
 from modelyard.data.packed import open_packed, pack
 from modelyard.files import full_path, make_folder
 from modelyard.home import cache_folder
@@ -20,65 +21,110 @@ from modelyard.sources.cifar import holds_cifar, read_cifar
 from modelyard.sources.idx import holds_idx, read_idx_folder
 from modelyard.sources.known import KNOWN
 from modelyard.sources.mirrors import fetch_files
+from modelyard.sources.texts.named import (
+    docstrings_dataset,
+    docstrings_variant,
+    holds_named,
+    named_variant,
+    read_named,
+)
 
 
-def load_named(name: str, on_progress: OnProgress = unheard) -> Dataset:
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How the files of some built-in data sets lie."""
+
+    holds: Callable[[Path], bool]
+    """Whether a folder has them; never, where they are part of what is installed."""
+    read: Callable[[str, Path, FolderOptions, Path], Dataset]
+    """Of a name, from a folder, with a scratch folder for what is large. Raises: DataError."""
+    installed: str = ""
+    """With what they came, for people."""
+    variant: Callable[[FolderOptions], str] = lambda _options: ""
+    """What tells one content of the name from another."""
+
+
+LAYOUTS: Mapping[str, Layout] = {
+    "idx": Layout(
+        holds_idx,
+        lambda name, folder, _options, _scratch: read_idx_folder(
+            folder, name, KNOWN[name].classes, KNOWN[name].digests
+        ),
+    ),
+    "cifar": Layout(holds_cifar, lambda _name, folder, _options, _scratch: read_cifar(folder)),
+    "scikit-learn": Layout(lambda _folder: False, lambda name, *_: _digits(name), "inside scikit-learn"),
+    "tables": Layout(holds_named, read_named, variant=named_variant),
+    "docstrings": Layout(
+        lambda _folder: False, docstrings_dataset, "the docstrings of installed packages", docstrings_variant
+    ),
+}
+
+
+def load_named(name: str, on_progress: OnProgress = unheard, options: FolderOptions | None = None) -> Dataset:
     """A built-in data set, packed in the cache on first use.
 
     Raises: DataError for a damaged file; SourceMissing when no source has it.
     """
-    if _packed(name).exists():
-        return open_packed(_packed(name))
-    return pack(_read(name, on_progress), _packed(name))
+    options = options or FolderOptions()
+    place = _packed(name, options)
+    if place.exists():
+        return open_packed(place)
+    with tempfile.TemporaryDirectory(dir=make_folder(cache_folder())) as scratch:
+        return pack(_read(name, options, Path(scratch), on_progress), place)
 
 
 def where(name: str) -> str:
     """Where a built-in data set would come from, for people."""
-    if _packed(name).exists():
-        return f"in the cache ({_packed(name)})"
-    if KNOWN[name].layout == "scikit-learn":
-        return "inside scikit-learn, needs no network"
-    folder = local_folder(name)
-    return f"in {folder}" if folder else "to download (modelyard data fetch)"
+    place, layout = _packed(name, FolderOptions()), _layout(name)
+    if place.exists():
+        return f"in the cache ({place})"
+    if layout.installed:
+        return f"{layout.installed}, needs no network"
+    if folder := local_folder(name):
+        return f"in {folder}"
+    can_fetch = bool(KNOWN[name].torchvision)
+    return "to download (modelyard data fetch)" if can_fetch else "not here (put it below MODELYARD_DATA)"
 
 
 def is_here(name: str) -> bool:
     """Whether it can be had without the network."""
-    return _packed(name).exists() or KNOWN[name].layout == "scikit-learn" or local_folder(name) is not None
+    in_cache = _packed(name, FolderOptions()).exists()
+    return in_cache or bool(_layout(name).installed) or local_folder(name) is not None
 
 
-def _packed(name: str) -> Path:
-    return cache_folder() / "datasets" / name
+def _layout(name: str) -> Layout:
+    return LAYOUTS[KNOWN[name].layout]
 
 
-def _read(name: str, on_progress: OnProgress) -> Dataset:
-    if KNOWN[name].layout == "scikit-learn":
-        return _digits(name)
+def _packed(name: str, options: FolderOptions) -> Path:
+    variant = _layout(name).variant(options)
+    return cache_folder() / "datasets" / (f"{name}-{variant}" if variant else name)
+
+
+def _read(name: str, options: FolderOptions, scratch: Path, on_progress: OnProgress) -> Dataset:
+    layout = _layout(name)
+    if layout.installed:
+        return layout.read(name, scratch, options, scratch)
+    source = "downloaded from its publisher"
     if folder := local_folder(name):
-        return replace(_read_folder(name, folder), origin={"source": str(folder)})
-    with tempfile.TemporaryDirectory(dir=make_folder(cache_folder())) as scratch:
-        fetch_files(name, Path(scratch), on_progress)
-        return replace(_read_folder(name, Path(scratch)), origin={"source": "downloaded from its publisher"})
-
-
-def _read_folder(name: str, folder: Path) -> Dataset:
-    known = KNOWN[name]
-    if known.layout == "cifar":
-        return read_cifar(folder)
-    return read_idx_folder(folder, name, known.classes, known.digests)
+        source = str(folder)
+    else:
+        fetch_files(name, scratch, on_progress)
+    dataset = layout.read(name, folder or scratch, options, scratch)
+    return replace(dataset, origin={**dataset.origin, "source": source})
 
 
 def local_folder(name: str) -> Path | None:
     """Where the files of a built-in data set lie on this machine, if they do."""
-    holds = holds_cifar if KNOWN[name].layout == "cifar" else holds_idx
-    return next((folder for folder in _local_folders(name) if holds(folder)), None)
+    return next((folder for folder in _local_folders(name) if _layout(name).holds(folder)), None)
 
 
 def _local_folders(name: str) -> Iterator[Path]:
     for root in filter(None, os.environ.get("MODELYARD_DATA", "").split(os.pathsep)):
         base = full_path(root)
         yield base / name
-        yield base / KNOWN[name].torchvision / "raw"
+        if torchvision := KNOWN[name].torchvision:
+            yield base / torchvision / "raw"
     yield Path("/usr/share/datasets") / name
 
 

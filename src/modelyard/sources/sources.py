@@ -1,4 +1,4 @@
-"""The data set that a name or a path stands for: built in, imported, or images of one's own."""
+"""The data set that a name or a path stands for: built in, imported, or files of one's own."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def load_dataset(
     if name == "auto":
         return as_asked(_load_auto(on_progress), options)
     if name in BUILT_IN:
-        return as_asked(load_named(name, on_progress), options)
+        return as_asked(load_named(name, on_progress, options), options)
     imported = import_names()
     if name in imported:
         return as_asked(open_import(name), options)
@@ -46,8 +46,8 @@ def load_dataset(
         return load_folder(folder, options or FolderOptions(), on_progress)
     known = (*BUILT_IN, *imported)
     raise DataError(
-        f"unknown data set {name!r}: expected auto, {', '.join(known)} or the path of an image "
-        "folder, archive or table"
+        f"unknown data set {name!r}: expected auto, {', '.join(known)} or the path of a "
+        "folder, archive or table of images or texts"
         f"{nearest(name, known)}"
     )
 

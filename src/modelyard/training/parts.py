@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from modelyard.data.batches import Feed, network_input
-from modelyard.data.datasets import Split
+from modelyard.data.datasets import Rows, Split
 from modelyard.data.splits import Splits
 from modelyard.errors import TrainingError
 from modelyard.training.averaging import Averaging
@@ -23,6 +23,7 @@ from modelyard.training.precision import check_precision, choose_precision, in_p
 from modelyard.training.protocols import AfterStep
 from modelyard.training.samplers import AnySampler
 from modelyard.training.samplers.balanced import Balanced
+from modelyard.training.samplers.by_length import ByLength
 from modelyard.training.samplers.hard import Hard
 from modelyard.training.samplers.shuffled import Shuffled
 from modelyard.training.state import TrainState
@@ -52,7 +53,7 @@ def make_parts(splits: Splits, config: TrainingConfig, seed: int, placement: Pla
     feed = Feed(train, placement.device)
     # evaluated from memory where each copy to the device would wait for the steps before it
     validation = Feed(splits.validation, placement.device, resident=_is_resident(placement))
-    sampler = make_sampler(config, feed)
+    sampler = make_sampler(config, feed, train.lengths_N)
     plan = TrainingPlan.of(config, len(feed), sampler)
     return Parts(feed, validation, make_objective(config, feed), sampler, plan, placement, seed)
 
@@ -77,8 +78,14 @@ def make_objective(config: TrainingConfig, feed: Feed) -> AnyObjective:
     return Classification(config.augment, config.label_smoothing, weights_K)
 
 
-def make_sampler(config: TrainingConfig, feed: Feed) -> AnySampler:
-    """Each class as often as it occurs or all equally often; all images, or hard ones and some others."""
+def make_sampler(config: TrainingConfig, feed: Feed, lengths_N: Rows | None) -> AnySampler:
+    """Those of like length together, where they differ in it."""
+    sampler = _sampler_of_rows(config, feed)
+    return sampler if lengths_N is None else ByLength(sampler, torch.from_numpy(lengths_N))
+
+
+def _sampler_of_rows(config: TrainingConfig, feed: Feed) -> AnySampler:
+    """Each class as often as it occurs or all equally often; all samples, or hard ones and some others."""
     batch_size = batch_size_for(config, len(feed))
     if config.sampling == "balanced":
         return Balanced(feed.labels_N.cpu(), batch_size, config.hard_share)

@@ -18,7 +18,7 @@ class Front(Protocol):
         """Whether it can make what the model is given."""
 
     def put(self, build: Build, core: onnx.ModelProto) -> onnx.ModelProto:
-        """The whole graph."""
+        """The whole graph. Raises: ParityError where it would not give what training was given."""
 
 
-FRONTS: Mapping[str, Front] = {"pixels": none, "strings": strings, "bytes": utf8}
+FRONTS: Mapping[str, Front] = {"pixels": none, "strings": strings.FRONT, "bytes": utf8.FRONT}

@@ -40,8 +40,8 @@ LEAST_LETTERS = 2
 """Of ASCII, and digits; a text with fewer and no other character is near-empty."""
 MANY_CUT, MANY_BEYOND = 0.02, 50
 """Advice: above which share of texts that reach the limit, and percent of characters beyond ASCII."""
-FEW, MOST_ROWS, LONGEST_IN_TABLE = 2, 20, 100
-"""Texts of a class in a table, of all classes, and characters of one."""
+MOST_ROWS, LONGEST_IN_TABLE = 20, 100
+"""Texts in a table, one or two of a class, and characters of one."""
 CONTINUES, LETTER, CAPITAL, DIGIT, MARK, SPACE, OTHER = range(7)
 GROUPS, FIRST = 7, 1
 """Of bytes: within a character, small letters, capitals, digits, punctuation, white space, and the first of a
@@ -117,7 +117,9 @@ class OfTexts(Measures):
             CUT: {part: int((looked.features[LENGTHS] >= form.longest).sum()) for part, looked in pairs},
             BEYOND_PERCENT: train.overall[BEYOND_PERCENT][0],
             ALIKE: _alike(dataset, train, test),
-            "examples": examples(dataset, FEW, LONGEST_IN_TABLE, MOST_ROWS),
+            "examples": examples(
+                dataset, 2 if 2 * len(dataset.classes) <= MOST_ROWS else 1, MOST_ROWS, LONGEST_IN_TABLE
+            ),
         }
 
     def advice(self, found: Mapping[str, Any]) -> Iterator[str]:

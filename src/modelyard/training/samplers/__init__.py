@@ -1,9 +1,10 @@
 """Which rows an epoch trains on. `AnySampler` is the only list to extend."""
 
 from modelyard.training.samplers.balanced import Balanced
+from modelyard.training.samplers.by_length import ByLength
 from modelyard.training.samplers.hard import Hard
 from modelyard.training.samplers.shuffled import Shuffled
 
-AnySampler = Shuffled | Hard | Balanced
+AnySampler = Shuffled | Hard | Balanced | ByLength
 
-__all__ = ["AnySampler", "Balanced", "Hard", "Shuffled"]
+__all__ = ["AnySampler", "Balanced", "ByLength", "Hard", "Shuffled"]

@@ -1,0 +1,40 @@
+"""Which kind of data lies at a path: the list to extend."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from modelyard.data.options import FolderOptions
+from modelyard.sources.found import Found
+from modelyard.sources.pictures import find_pictures
+from modelyard.sources.texts.find import find_texts
+from modelyard.sources.texts.recognise import holds_texts
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """Files of one's own, of one kind."""
+
+    recognises: Callable[[Path, FolderOptions], bool]
+    """Whether it is clearly that, by names and first rows; nothing is refused."""
+    find: Callable[[Path, FolderOptions], Found]
+    """Raises: DataError for what cannot be read."""
+
+
+KINDS: Mapping[str, Kind] = {
+    "text": Kind(holds_texts, find_texts),
+    "image": Kind(lambda _source, _options: True, find_pictures),
+}
+"""They are asked in this order; the last one takes, or refuses, what no other has recognised."""
+
+
+def kind_at(source: Path, options: FolderOptions) -> str:
+    """Of a path that may not exist."""
+    return next(name for name, kind in KINDS.items() if kind.recognises(source, options))
+
+
+def find(source: Path, options: FolderOptions) -> Found:
+    """Raises: DataError for what is of no kind, or cannot be read."""
+    return KINDS[kind_at(source, options)].find(source, options)

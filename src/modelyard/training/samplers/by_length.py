@@ -1,0 +1,37 @@
+"""Batches of samples of like length, so that little of them is padding. N samples, M rows of an epoch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from modelyard.training.protocols import Sampler
+
+WINDOW = 20
+"""Batches whose rows are sorted together: of like length, and yet with other companions in each epoch."""
+
+
+@dataclass(frozen=True, slots=True)
+class ByLength:
+    """The rows of another sampler, in other batches; of each epoch equally many of equal sizes."""
+
+    inner: Sampler
+    lengths_N: Tensor
+    """Symbols of each sample, int64 on the CPU."""
+
+    def batches(self, epoch: int, losses_N: Tensor, draw: torch.Generator) -> list[Tensor]:
+        """Global batches of row numbers: of `WINDOW` batches each the rows by length, then all shuffled."""
+        given = list(self.inner.batches(epoch, losses_N, draw))
+        sizes = [len(rows_B) for rows_B in given]
+        cut: list[Tensor] = []
+        for start in range(0, len(given), WINDOW):
+            rows_M = torch.cat(given[start : start + WINDOW])
+            by_length_M = rows_M[self.lengths_N[rows_M].argsort(stable=True)]
+            cut += torch.split(by_length_M, sizes[start : start + WINDOW])
+        return [cut[place] for place in torch.randperm(len(cut), generator=draw).tolist()]
+
+    def steps(self, epochs: int) -> tuple[int, ...]:
+        """Batches of each epoch."""
+        return self.inner.steps(epochs)
