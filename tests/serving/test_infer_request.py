@@ -12,7 +12,8 @@ import pytest
 from modelyard.errors import RequestError
 from modelyard.serving.http.limits import LARGE_BYTES, Limits, Turns
 from modelyard.serving.protocol.infer_request import CACHED_BYTES, InferRequest, RequestReader
-from modelyard.serving.protocol.inputs import Numbers, Strings
+from modelyard.serving.protocol.inputs import Numbers
+from modelyard.serving.protocol.inputs.strings import Strings
 from modelyard.serving.protocol.tensors import WireTensor
 
 SPEC = Numbers("images", "UINT8", np.dtype(np.uint8), (2, 3, 1))
