@@ -19,8 +19,9 @@ that makes a {given} such {value}, and so do the metadata of the model and of it
 
 def model_description(manifest: Manifest) -> str:
     """Of the registered model: what all its versions are."""
+    kind = manifest.signature.names.one.capitalize()
     return (
-        f"{manifest.signature.names.one.capitalize()} classifiers of **{in_markdown(manifest.model_name)}**, an ONNX file each; "
+        f"{kind} classifiers of **{in_markdown(manifest.model_name)}**, an ONNX file each; "
         "`champion` is the one in use."
     )
 
