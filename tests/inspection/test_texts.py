@@ -167,7 +167,7 @@ def test_a_run_looks_at_its_texts(tmp_path: Path) -> None:
 def test_the_command_line_shows_and_compares_tables_of_texts(
     store: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for name, end in (("first", ""), ("second", " and so on")):
+    for name, end in (("first", ""), ("second", " and so on until it ends")):
         texts = [*all_texts(sayings(form="{}" + end).train.samples)]
         lines = [f"{text}\t{'ab'[row % 2]}" for row, text in enumerate(texts)]
         (store / f"{name}.tsv").write_text("\n".join(["text\tlabel", *lines]) + "\n")
