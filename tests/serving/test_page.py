@@ -29,6 +29,7 @@ from modelyard.samples.image import picture_pixels, read_image
 from modelyard.samples.reading import FITS, Reading
 from tests.serving.bundles import Linear, point, release, reseal
 from tests.serving.conftest import running
+from tests.serving.text_bundles import Counts, release_texts
 
 CHROMIUM = next(
     (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
@@ -82,7 +83,9 @@ def publish(
 
 @pytest.fixture(scope="module")
 def releases(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three readers of digits, one model of colours that tells which channel is the brightest."""
+    """Three readers of digits, two of letters, one model of colours that tells which channel is the
+    brightest.
+    """
     folder = tmp_path_factory.mktemp("releases")
     for version, architecture in enumerate(ARCHITECTURES, 1):
         publish(folder, "digits", version, reader_of_digits(10.0**-version), DIGITS, architecture)
@@ -90,6 +93,8 @@ def releases(tmp_path_factory: pytest.TempPathFactory) -> Path:
     publish(folder, "paints", 1, brightest, ("red", "green", "blue"), "cnn")
     for model in ("digits", "paints"):
         point(folder, model, "champion", 1)
+    release_texts(folder, 1, Counts(), "champion", "cnn", architecture="text-cnn")
+    release_texts(folder, 2, Counts(0.1), "transformer", architecture="text-transformer", encoding="bytes")
     return folder
 
 
@@ -303,6 +308,56 @@ def test_what_is_no_picture_is_told(page: Page, tmp_path: Path) -> None:
     expect(page.get_by_role("alert")).to_have_text(
         "note.png is not a picture this browser can read; choose a PNG or JPEG."
     )
+
+
+def test_a_text_is_answered_by_every_served_model(page: Page, tmp_path: Path) -> None:
+    """As it is written, pasted or opened; strings and bytes alike."""
+    page.locator("#dataset").select_option("letters")
+    expect(page.locator(".card h3")).to_have_text(["CNN", "Transformer"])
+    expect(page.locator("#pictures")).to_be_hidden()
+    expect(page.locator("#verdict")).to_have_text("Waiting for a text")
+    (tmp_path / "note.txt").write_bytes("dad, a\u0301 中文\n".encode())
+    for given in ("a cab\nof ants", "bb 🎈 bb", "", "dad, á 中文\n"):
+        if given.startswith("dad"):
+            page.locator("#text-file").set_input_files(tmp_path / "note.txt")
+        else:
+            page.get_by_role("textbox", name="Write here").fill(given)
+        if not given:
+            expect(page.locator(".card.answered")).to_have_count(0)
+            continue
+        settled(page)
+        for card, weight in zip(page.locator(".card").all(), (0.25, 0.1), strict=True):
+            (expected_K,) = Counts(weight).probabilities([given])
+            shown = [float(share.strip("<>%\u00a0")) for share in card.locator(".share").all_inner_texts()]
+            np.testing.assert_allclose(shown, 100 * expected_K, atol=0.1)
+    expect(page.locator("#count")).to_have_text("10 characters")
+    page.locator("#text").fill("d" * 70)
+    expect(page.locator("#count")).to_have_text("70 characters; the models read the first 64")
+    page.locator("#clear-text").click()
+    expect(page.locator("#verdict")).to_have_text("Waiting for a text")
+    page.locator("#dataset").select_option("digits")
+    expect(page.locator("#texts")).to_be_hidden()
+    draw(page, (0.52, 0.15), (0.5, 0.85))
+    settled(page)
+
+
+def test_what_is_no_text_is_told(page: Page, tmp_path: Path) -> None:
+    page.locator("#dataset").select_option("letters")
+    (tmp_path / "old.txt").write_bytes("café".encode("latin-1"))
+    page.locator("#text-file").set_input_files(tmp_path / "old.txt")
+    told = "old.txt is not a text in UTF-8; choose another file."
+    expect(page.get_by_role("alert")).to_have_text(told)
+
+
+def test_texts_on_a_phone(browser: Browser, address: str) -> None:
+    options = {"viewport": {"width": 360, "height": 740}, "has_touch": True, "is_mobile": True}
+    with opened(browser, address, **options) as page:
+        page.locator("#dataset").select_option("letters")
+        page.locator("#text").fill("a bad cab")
+        settled(page)
+        assert page.evaluate("document.documentElement.scrollWidth") == 360
+        assert page.locator("#verdict").is_visible()
+        assert Axe().run(page).violations_count == 0
 
 
 def test_a_promotion_shows_without_reloading_and_a_lost_server_is_told(

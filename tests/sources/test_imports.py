@@ -10,6 +10,7 @@ import pytest
 
 from modelyard.console import plan
 from modelyard.samples import ImageForm
+from modelyard.sources.names import BUILT_IN
 from modelyard.sources.sources import available, load_dataset
 from tests.data.samples import idx_folder, image_folder, modelyard
 
@@ -147,7 +148,5 @@ def test_idx_files_can_be_imported_with_class_names(store: Path, capsys: pytest.
 def test_a_misspelt_import_gets_its_neighbour(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert modelyard("data", "import", str(idx_folder(store / "idx")), "--name", "my-pets") == 0
     assert modelyard("data", "show", "my-pest") == 2
-    assert "expected auto, digits, mnist, fashion-mnist, kmnist, cifar10, my-pets or" in (
-        err := capsys.readouterr().err
-    )
+    assert f"expected auto, {', '.join(BUILT_IN)}, my-pets or" in (err := capsys.readouterr().err)
     assert "did you mean my-pets?" in err

@@ -124,10 +124,7 @@ def test_rows_at_fault_are_named_or_skipped(row: str, fault: str, tmp_path: Path
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        (
-            "text,label\nhello,good\n",
-            "names no pictures beside or below it; tables of texts and numbers are not read yet",
-        ),
+        ("text,label\nhello,good\n", "names no pictures beside or below it, and no column is clearly texts"),
         (
             "file,width,height\n00.png,3,4\n",
             "no column of labels (columns: file, width, height); expected one called label",

@@ -26,9 +26,12 @@ from modelyard.cli.options import (
     PRESETS_HELP,
     DeviceOption,
     JsonOption,
+    LabelColumnOption,
     LabelsOption,
+    SampleColumnOption,
     SkipOption,
     print_rows,
+    with_columns,
     with_labels,
 )
 from modelyard.cli.pages import ui
@@ -108,7 +111,7 @@ def run(
         typer.Option(
             "--dataset",
             "-d",
-            help="auto, a name of `modelyard data list`, or an image folder, archive or table.",
+            help="auto, a name of `modelyard data list`, or a folder, archive or table of images or texts.",
         ),
     ] = "auto",
     architecture: Annotated[
@@ -128,6 +131,8 @@ def run(
     seed: Annotated[int, typer.Option(min=0, help="Weights, order and augmentation follow from it.")] = 0,
     device: DeviceOption = DEFAULT_DEVICE,
     skip_unreadable: SkipOption = False,
+    sample_column: SampleColumnOption = None,
+    label_column: LabelColumnOption = None,
     name: Annotated[
         str, typer.Option(help="The model's. Default: the data set's, or what the path is called.")
     ] = "",
@@ -145,9 +150,10 @@ def run(
     """
     from modelyard.recipes.words import Words
 
+    given = [*(assignments or []), *with_columns(sample_column, label_column)]
     words = Words(
         dataset=dataset, architectures=tuple(architecture or ()), preset=preset, seed=seed, device=device,
-        assignments=with_labels(assignments, labels), skip_unreadable=skip_unreadable, name=name,
+        assignments=with_labels(given, labels), skip_unreadable=skip_unreadable, name=name,
     )  # fmt: skip
     if plan:
         from modelyard.console.plan import plan_rows

@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from modelyard.cli.drift import drift
-from modelyard.cli.options import JsonOption, SkipOption, folder_options, load, print_first, print_rows
+from modelyard.cli.options import (
+    JsonOption,
+    LabelColumnOption,
+    SampleColumnOption,
+    SkipOption,
+    folder_options,
+    load,
+    print_first,
+    print_rows,
+    with_columns,
+)
 from modelyard.errors import DataError, StoreError
 from modelyard.machine.environment import callers_files
 from modelyard.terminal.echo import echo
@@ -45,6 +55,8 @@ def data_show(
     ],
     height: Annotated[int | None, typer.Option(help="Pixels, as --set data.height.")] = None,
     width: Annotated[int | None, typer.Option(help="Pixels, as --set data.width.")] = None,
+    sample_column: SampleColumnOption = None,
+    label_column: LabelColumnOption = None,
     assignments: SetOption = None,
     picture: Annotated[
         Path | None,
@@ -58,7 +70,8 @@ def data_show(
     """
     from modelyard.inspection.inspect import describe
 
-    words = [*(assignments or []), *_as_words(height=height, width=width)]
+    columns = with_columns(sample_column, label_column)
+    words = [*(assignments or []), *_as_words(height=height, width=width), *columns]
     loaded = load(dataset, words, skip_unreadable=skip_unreadable)
     description = describe(loaded)
     if picture is not None:
@@ -89,7 +102,8 @@ def _draw(dataset: Dataset, picture: Path) -> str:
 @data_app.command("import")
 def data_import(
     folder: Annotated[
-        str, typer.Argument(help="Folder (class_name/*.png|jpg, train/, val/, test/; IDX), archive or table.")
+        str,
+        typer.Argument(help="Folder (class_name/*.png|jpg|txt, train/, val/, test/; IDX), archive or table."),
     ],
     name: Annotated[
         str | None, typer.Option(help="Its name from now on; by default the folder's, made to fit.")
@@ -99,6 +113,8 @@ def data_import(
     channels: Annotated[
         Literal["1", "3"] | None, typer.Option(help="1 grey, 3 colour; by default the majority's.")
     ] = None,
+    sample_column: SampleColumnOption = None,
+    label_column: LabelColumnOption = None,
     assignments: SetOption = None,
     skip_unreadable: SkipOption = False,
 ) -> None:
@@ -114,8 +130,11 @@ def data_import(
     check_address(folder)
     name = name or own_name(Path(folder))
     sides = _as_words(height=height, width=width, channels=channels)
+    columns = with_columns(sample_column, label_column)
     options = folder_options(
-        [*(assignments or []), *sides], skip_unreadable, champion_size(Home.current().releases, name)
+        [*(assignments or []), *sides, *columns],
+        skip_unreadable,
+        champion_size(Home.current().releases, name),
     )
     with ConsoleProgress() as progress:
         imported = import_dataset(Path(folder), name, options, progress.work)

@@ -24,12 +24,25 @@ PRESETS_HELP = "smoke (tries the whole way), sprint (fast), tiny (small), standa
 LabelsOption = Annotated[
     int, typer.Option(min=0, help="Train on so few images, drawn from each class; 0: on all.")
 ]
+SampleColumnOption = Annotated[
+    str | None,
+    typer.Option("--text-column", help="Of a table of texts; its number without names. Default: by name."),
+]
+LabelColumnOption = Annotated[
+    str | None, typer.Option("--label-column", help="Of a table of texts. Default: found by its name.")
+]
 MOST_ROWS = 40
 
 
 def with_labels(assignments: list[str] | None, labels: int) -> tuple[str, ...]:
     """The words of `--set` with those of `--labels`."""
     return (*(assignments or ()), *([f"data.labels={labels}"] if labels else ()))
+
+
+def with_columns(sample: str | None, label: str | None) -> list[str]:
+    """The words of `--set` for `--text-column` and `--label-column`."""
+    given = {"data.sample_column": sample, "data.label_column": label}
+    return [f"{key}={json.dumps(name)}" for key, name in given.items() if name is not None]
 
 
 def print_rows(rows: list[dict[str, Any]], title: str, as_json: bool, none: str = "") -> None:

@@ -15,9 +15,12 @@ from modelyard.cli.options import (
     PRESETS_HELP,
     DeviceOption,
     JsonOption,
+    LabelColumnOption,
     LabelsOption,
+    SampleColumnOption,
     SkipOption,
     print_rows,
+    with_columns,
     with_labels,
 )
 from modelyard.errors import ConfigError, StoreError
@@ -73,6 +76,8 @@ def schedule_add(
     preset: Annotated[str, typer.Option(help=PRESETS_HELP)] = "standard",
     assignments: Annotated[list[str] | None, typer.Option("--set", help="Change a recipe value.")] = None,
     labels: LabelsOption = 0,
+    sample_column: SampleColumnOption = None,
+    label_column: LabelColumnOption = None,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     device: DeviceOption = DEFAULT_DEVICE,
     skip_unreadable: SkipOption = False,
@@ -93,12 +98,13 @@ def schedule_add(
     from flows.times import parse_cron
     from modelyard.recipes.words import Words
 
+    given = [*(assignments or []), *with_columns(sample_column, label_column)]
     chosen = name or Path(dataset).name
     parse_cron(cron, timezone)
     check_names(chosen, pool)
     request = Words(
         dataset=dataset, architectures=tuple(architecture or ()), preset=preset, seed=seed, device=device,
-        assignments=with_labels(assignments, labels), skip_unreadable=skip_unreadable, name=model_name,
+        assignments=with_labels(given, labels), skip_unreadable=skip_unreadable, name=model_name,
     )  # fmt: skip
     new = NewSchedule(name=chosen, cron=cron, timezone=timezone, request=request, pool=pool)
     new = placed(new, own_server=is_own(Home.current()))

@@ -11,9 +11,12 @@ from modelyard.cli.options import (
     PRESETS_HELP,
     DeviceOption,
     JsonOption,
+    LabelColumnOption,
     LabelsOption,
+    SampleColumnOption,
     SkipOption,
     print_rows,
+    with_columns,
     with_labels,
 )
 from modelyard.home import Home
@@ -35,6 +38,8 @@ def sweep(
         list[str] | None, typer.Option("--set", help="Change a recipe value in all.")
     ] = None,
     labels: LabelsOption = 0,
+    sample_column: SampleColumnOption = None,
+    label_column: LabelColumnOption = None,
     ranges: Annotated[
         list[str] | None, typer.Option("--range", help="key=low:high[:log] or key=a|b|c; repeatable.")
     ] = None,
@@ -69,13 +74,14 @@ def sweep(
     from modelyard.recipes.named import ARCHITECTURES
     from modelyard.sweeps.request import SweepRequest, check, parse_range, parse_seeds
 
+    given = [*(assignments or []), *with_columns(sample_column, label_column)]
     parsed = tuple(parse_range(text) for text in ranges or ())
     request = SweepRequest(
         name=name or f"{dataset}-{preset}{'-search' if parsed else ''}".strip("./").replace("/", "-").lower(),
         dataset=dataset,
         architectures=tuple(architecture or ARCHITECTURES),
         preset=preset,
-        assignments=with_labels(assignments, labels),
+        assignments=with_labels(given, labels),
         seeds=parse_seeds(seeds),
         ranges=parsed,
         trials=trials or (20 if parsed else 0),

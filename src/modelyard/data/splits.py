@@ -43,9 +43,11 @@ class DataConfig(Config):
     """Image folders: no picture with more pixels is read."""
     max_bytes: Annotated[int, Part.HOW] = Field(32_000_000_000, ge=1)
     """Archives and tables with images inside: what all of their files may unpack to together."""
-    sample_column: str | None = None
-    """Tables that hold their samples: the column of the texts; None finds it by its name."""
-    label_column: str | None = None
+    sample_column: str | None = Field(None, coerce_numbers_to_str=True)
+    """Tables that hold their samples: the column of the texts, its number where there is no line of names;
+    None finds it by its name.
+    """
+    label_column: str | None = Field(None, coerce_numbers_to_str=True)
     """Tables that hold their samples: the column of the labels; None finds it by its name."""
     longest: int | None = Field(None, ge=1, le=MOST_LONGEST)
     """Texts: characters that are read of each, what is longer is cut; None: 1024."""

@@ -3,12 +3,11 @@
 All are exact under padding: the answer to a sample depends neither on how long its row is padded nor on the
 others of its batch. Every layer's output is multiplied by the mask, or the layer reads no padding.
 
-B batch, L length in symbols, E embedding, D features, G n-grams that end at a place, K classes.
+B batch, L length in symbols, E embedding, D features, G n-grams that end at a place, T patches,
+P embeddings of a patch, K classes.
 """
 
 from __future__ import annotations
-
-from typing import Literal
 
 import torch
 from pydantic import Field
@@ -17,12 +16,11 @@ from torch.nn import functional
 
 from modelyard.data.datasets import Split
 from modelyard.models.ensemble import EnsembleConfig
-from modelyard.samples.symbols import Symbols
+from modelyard.models.ngrams import hashed_ngrams, hashed_words, small_letters
+from modelyard.samples.symbols import Alphabet, Symbols
 
-MULTIPLIER, MODULUS = 1_000_003, 2**31 - 1
-"""Of the rolling hash; products stay below 2^52, so no engine's integers overflow."""
-START = 257
-"""Stands before the first symbol."""
+INITIAL = 0.02
+"""Standard deviation of embeddings at first: rare ones, which hardly move, then say little."""
 FAR_BELOW = -1e4
 """Smaller than any feature, and finite in 16 bits: what a maximum or an attention never chooses."""
 
@@ -30,7 +28,7 @@ FAR_BELOW = -1e4
 class SequenceConfig(EnsembleConfig):
     """What every architecture that reads symbols may be asked for."""
 
-    alphabet: Literal["bytes", "chars", "words"] = "bytes"
+    alphabet: Alphabet = "bytes"
     """What the network reads a sample as; characters and words by a table learnt on the training split."""
     vocabulary: int = Field(20_000, ge=1, le=2**20)
     """Characters or words in that table, at most; the most frequent ones are kept."""
@@ -39,8 +37,15 @@ class SequenceConfig(EnsembleConfig):
     ngrams: int = Field(1, ge=1, le=8)
     """Symbols of the longest n-gram that has an embedding of its own, added to that of its last symbol
     (of bytes: Pagnoni et al. 2024); 1 has none."""
-    buckets: int = Field(8192, ge=1, le=2**20)
-    """Embeddings for the n-grams of each length, which are hashed into them (Joulin et al. 2016)."""
+    words: int = Field(0, ge=0, le=2)
+    """Of bytes: 1 adds an embedding of the word up to each byte, 2 one of it with the word before, too. To
+    n-grams and words of bytes A to Z are a to z."""
+    buckets: int = Field(16_384, ge=1, le=2**20)
+    """Embeddings for each of these, which are hashed into them (Joulin et al. 2016)."""
+    ngram_dropout: float = Field(0.0, ge=0, lt=1)
+    """Share of the n-grams and words that are left out in training."""
+    dropout: float = Field(0.3, ge=0, lt=1)
+    """Dropout of embeddings and before the last layer."""
 
     def symbols(self, train: Split) -> Symbols:
         """Of the alphabet, learnt of the training samples."""
@@ -48,31 +53,45 @@ class SequenceConfig(EnsembleConfig):
 
 
 class SymbolEmbedding(nn.Module):
-    """Symbols, and the n-grams that end with them, as vectors."""
+    """Symbols, and the n-grams and words that end with them, as vectors."""
 
     def __init__(self, config: SequenceConfig, num_symbols: int) -> None:
         super().__init__()
-        self.ngrams, self.buckets = config.ngrams, config.buckets
+        self.of_bytes = config.alphabet == "bytes"
+        self.ngrams, self.words = config.ngrams, config.words if self.of_bytes else 0
+        self.buckets, self.dropout = config.buckets, config.ngram_dropout
         self.symbols = nn.Embedding(num_symbols, config.embedding, padding_idx=0)
-        if self.ngrams > 1:
-            self.hashed = nn.Embedding((self.ngrams - 1) * self.buckets, config.embedding)
+        nn.init.normal_(self.symbols.weight, std=INITIAL)
+        if tables := self.ngrams - 1 + self.words:
+            self.hashed = nn.Embedding(tables * self.buckets, config.embedding)
+            nn.init.normal_(self.hashed.weight, std=INITIAL)
 
     def forward(self, symbols_BL: Tensor) -> Tensor:
         """Integers [B, L] -> [B, L, E]; 0 where there is padding."""
         features_BLE: Tensor = self.symbols(symbols_BL)
-        if self.ngrams > 1:
-            features_BLE = features_BLE + self.hashed(self.places(symbols_BL)).sum(2)
+        if self.ngrams > 1 or self.words:
+            features_BLE = features_BLE + self._of_ngrams(self.places(symbols_BL))
         return features_BLE * mask_of(symbols_BL)
 
+    def _of_ngrams(self, places_BLG: Tensor) -> Tensor:
+        """The sum of their embeddings [B, L, E], in training without some of them."""
+        features_BLGE: Tensor = self.hashed(places_BLG)
+        if self.training and self.dropout:
+            is_kept_BLG = torch.rand(places_BLG.shape, device=places_BLG.device) >= self.dropout
+            features_BLGE = features_BLGE * (is_kept_BLG / (1 - self.dropout))[..., None]
+        return features_BLGE.sum(2)
+
     def places(self, symbols_BL: Tensor) -> Tensor:
-        """Rows of the table for the n-grams that end at each symbol, int64 [B, L, G], longest last."""
-        symbols_BL = symbols_BL.long()
-        hash_BL, places = symbols_BL, list[Tensor]()
-        for length in range(2, self.ngrams + 1):
-            before_BL = functional.pad(hash_BL, (1, 0), value=START)[:, :-1]
-            hash_BL = (before_BL * MULTIPLIER + symbols_BL) % MODULUS
-            places.append(hash_BL % self.buckets + (length - 2) * self.buckets)
-        return torch.stack(places, 2)
+        """Rows of the table for the n-grams, shortest first, and words that end at each symbol: int64
+        [B, L, G].
+        """
+        symbols_BL = small_letters(symbols_BL.long()) if self.of_bytes else symbols_BL.long()
+        hashes = hashed_ngrams(symbols_BL, self.ngrams)
+        if self.words:
+            hashes += hashed_words(symbols_BL)[: self.words]
+        return torch.stack(
+            [hash_BL % self.buckets + table * self.buckets for table, hash_BL in enumerate(hashes)], 2
+        )
 
 
 def mask_of(symbols_BL: Tensor) -> Tensor:
@@ -80,9 +99,19 @@ def mask_of(symbols_BL: Tensor) -> Tensor:
     return (symbols_BL != 0).float()[:, :, None]
 
 
+def patches(features_BLE: Tensor, size: int) -> Tensor:
+    """Each `size` symbols side by side [B, T, P], the last ones with zeros: none overlaps another."""
+    batch, length, width = features_BLE.shape
+    if size == 1:
+        return features_BLE
+    tokens = (length + size - 1) // size
+    padded_BLE = functional.pad(features_BLE, (0, 0, 0, size - 1))[:, : tokens * size]
+    return padded_BLE.reshape(batch, tokens, size * width)
+
+
 def highest(features_BLD: Tensor, mask_BL1: Tensor) -> Tensor:
-    """The maximum over what is no padding [B, D]; of nothing it is far below all others."""
-    return (features_BLD + (mask_BL1 - 1) * -FAR_BELOW).amax(1)
+    """The maximum over what is no padding [B, D]; 0 of nothing."""
+    return (features_BLD + (mask_BL1 - 1) * -FAR_BELOW).amax(1) * mask_BL1.amax(1)
 
 
 def mean(features_BLD: Tensor, mask_BL1: Tensor) -> Tensor:

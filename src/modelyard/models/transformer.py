@@ -68,13 +68,13 @@ class Block(nn.Module):
             nn.Linear(width, mlp_ratio * width), nn.GELU(), nn.Linear(mlp_ratio * width, width)
         )
 
-    def forward(self, tokens_BTD: Tensor) -> Tensor:
-        """[B, T, D] -> [B, T, D]."""
+    def forward(self, tokens_BTD: Tensor, keys_B11T: Tensor | None = None) -> Tensor:
+        """[B, T, D] -> [B, T, D]; `keys_B11T` is added to what each token attends to."""
         _, num_tokens, width = tokens_BTD.shape
         qkv_BTD = self.qkv(self.attention_norm(tokens_BTD))
         qkv_3BNTD = qkv_BTD.reshape(-1, num_tokens, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
         query, key, value = qkv_3BNTD.unbind(0)
-        mixed_BNTD = functional.scaled_dot_product_attention(query, key, value)
+        mixed_BNTD = functional.scaled_dot_product_attention(query, key, value, keys_B11T)
         tokens_BTD = tokens_BTD + self.out(mixed_BNTD.transpose(1, 2).reshape(-1, num_tokens, width))
         result_BTD: Tensor = tokens_BTD + self.mlp(self.mlp_norm(tokens_BTD))
         return result_BTD

@@ -46,3 +46,6 @@ class Encoding(Protocol):
 
     def raw(self, samples: NDArray[Any]) -> NDArray[Any]:
         """The graph's input, batch first."""
+
+    def loosened(self, raw: NDArray[Any], by: int) -> NDArray[Any]:
+        """The same rows first, given so that a graph pads each by so many places more, where it pads."""

@@ -186,6 +186,10 @@ class Strings(Encoding):
         """uint8 [B, L] -> str [B, 1], an array of objects."""
         return strings([text_of(row_L) for row_L in samples])
 
+    def loosened(self, raw: NDArray[Any], by: int) -> NDArray[Any]:
+        """With one more of so many characters, and words, more than the longest."""
+        return strings([*raw[:, 0], "a " * (max(map(len, raw[:, 0])) + by)])
+
 
 @dataclass(frozen=True, slots=True)
 class RawBytes(Encoding):
@@ -210,6 +214,10 @@ class RawBytes(Encoding):
     def raw(self, samples: NDArray[Any]) -> NDArray[Any]:
         """uint8 [B, L] as they are."""
         return samples
+
+    def loosened(self, raw: NDArray[Any], by: int) -> NDArray[Any]:
+        """With so many more zeros at the end of each."""
+        return np.pad(raw, ((0, 0), (0, by)))
 
 
 def strings(texts: Sequence[str]) -> NDArray[Any]:

@@ -88,7 +88,7 @@ def _rows(path: Path, most_bytes: int) -> Iterator[tuple[bytes, str | None, str]
             next((columns[name] for name in known if name in columns), None) for known in (LABELS, SPLITS)
         )
         if image is None or label is None:
-            raise ValueError(f"columns {', '.join(schema.names[:8])}; texts are not read yet")
+            raise ValueError(f"columns {', '.join(schema.names[:8])}")
         described = (
             json.loads((schema.metadata or {}).get(b"huggingface", b"{}")).get("info", {}).get("features", {})
         )
@@ -104,9 +104,9 @@ def _rows(path: Path, most_bytes: int) -> Iterator[tuple[bytes, str | None, str]
                     content = picture["bytes"] if isinstance(picture, dict) else picture
                     if not content or isinstance(value, list | dict):
                         raise ValueError("a row without bytes of a picture, or of more than one label")
-                    text = (
+                    name = (
                         None
                         if value is None or (names and value < 0)
                         else str(names[value] if names else value)
                     )
-                    yield content, text, split_of(str(row.get(split or "", "")))
+                    yield content, name, split_of(str(row.get(split or "", "")))

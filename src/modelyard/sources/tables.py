@@ -195,8 +195,8 @@ def _read_table(folder: Path, table: str, names: _Names, read: _Read) -> None:
     file = max(likely, key=hits, default="")
     if not file or not hits(file):
         raise DataError(
-            f"{table}: names no pictures beside or below it; tables of texts and numbers are not "
-            f"read yet (columns: {found})"
+            f"{table}: names no pictures beside or below it, and no column is clearly texts, which "
+            f"--text-column would name (columns: {found})"
         )
     if "." in file and names.find(file, here, table_split):
         raise DataError(

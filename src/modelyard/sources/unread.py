@@ -15,7 +15,7 @@ from modelyard.samples.scan import Scan, is_picture
 
 WANTED = (
     "expected a folder of class folders, a zip or tar archive, a csv, tsv or jsonl table "
-    "of file names and labels, or parquet"
+    "of file names and labels or of texts and labels, or parquet"
 )
 NO_CLASSES = re.compile(
     r"images?|imgs?|jpegimages|labels?|masks?|annotations?|trimaps|segmentation(class|object)", re.IGNORECASE

@@ -20,6 +20,7 @@ from modelyard.errors import ExportError
 from modelyard.evaluation.files import EVALUATION_FILE
 from modelyard.export.deployed import Deployed, deployed, encoding_for
 from modelyard.export.graphs import graph_name
+from modelyard.export.mates import check_mates
 from modelyard.export.onnx import operator_counts
 from modelyard.export.parity import check_parity
 from modelyard.home import Home, cache_folder
@@ -48,7 +49,7 @@ for byte.
 
 
 def run(slice: ExportSlice, given: Mapping[str, Path], out: Path, how: How) -> dict[str, Any]:
-    """Write the bundle into `out`, pass the parity gate, measure latency.
+    """Write the bundle into `out`, pass the gates of parity and of batch mates, measure latency.
 
     Raises: ExportError, ParityError.
     """
@@ -66,6 +67,7 @@ def run(slice: ExportSlice, given: Mapping[str, Path], out: Path, how: How) -> d
         write_golden(out, manifest.signature.input.name, kept_samples, model.probabilities(golden))
         write_manifest(out, manifest)
         parity = check_parity(out, model, dataset.test)
+        check_mates(out, golden)
     measured = manifest.metrics | _speed(out / MODEL_FILE, model, examples, how.home, manifest.signature)
     write_manifest(out, replace(manifest, metrics=measured | {"onnx/max_difference": parity.max_difference}))
     return {"device": "cpu", "processes": 1, "cores": usable_cores()}

@@ -39,7 +39,9 @@ class SymbolFront:
         return build.symbols is not None and build.symbols.alphabet in self.makers
 
     def put(self, build: Build, core: onnx.ModelProto) -> onnx.ModelProto:
-        """The whole graph. Raises: ParityError where it makes other symbols of nasty texts than training does."""
+        """The whole graph. Raises: ParityError where it makes other symbols of nasty texts than training
+        does.
+        """
         symbols, form = build.symbols, cast(TextForm, build.form)
         assert symbols is not None
         self.agree(symbols, form, NASTY)
@@ -50,8 +52,8 @@ class SymbolFront:
         return alone(*self._made(symbols, form))
 
     def agree(self, symbols: Symbols, form: TextForm, texts: Sequence[str]) -> None:
-        """All together, each alone, and nothing but empty ones. Raises: ParityError where the graph makes other
-        symbols of these texts than `symbols` does of what counts of them.
+        """All together, each alone, and none but empty ones. Raises: ParityError where the graph makes other
+        symbols of them than `symbols` does of what counts of them.
         """
         session = open_session(self.alone(symbols, form).SerializeToString())
         for batch in (texts, *([text] for text in texts), ["", ""]):
@@ -61,8 +63,8 @@ class SymbolFront:
             (found_BL,) = session.run([SYMBOLS], {session.get_inputs()[0].name: raw})
             if wrong := _rows_that_differ(expected_BL, found_BL):
                 raise ParityError(
-                    f"the graph makes other {symbols.alphabet} of {batch[wrong[0]][:40]!r} than training does; "
-                    "nothing was registered"
+                    f"the graph makes other {symbols.alphabet} of {batch[wrong[0]][:40]!r} than training "
+                    "does; nothing was registered"
                 )
 
     def _made(self, symbols: Symbols, form: TextForm) -> tuple[Nodes, str, TensorSpec]:

@@ -1,7 +1,5 @@
 // One served version on the page: its answer as bars and what is known of it.
 
-import { classify } from "./server.js";
-
 const MOST_BARS = 12;
 
 /** A share of one as text; never a rounded 100 % for less than all. */
@@ -14,7 +12,9 @@ export class Card {
   element = document.getElementById("card").content.cloneNode(true).firstElementChild;
   /** The last answer: { label, probability, ms }, or null. */
   answer = null;
-  #model;
+  model;
+  /** Makes samples of what people give, and asks. */
+  desk;
   /** Whether an answer is on its way. */
   busy = false;
   #waiting = null;
@@ -23,8 +23,9 @@ export class Card {
   #onError;
 
   /** `served` lists all names under which this version is served; the first one is asked. */
-  constructor(served, onAnswer, onError) {
-    [this.#model] = served;
+  constructor(served, desk, onAnswer, onError) {
+    [this.model] = served;
+    this.desk = desk;
     this.#onAnswer = onAnswer;
     this.#onError = onError;
     this.#find("h3").textContent = this.title;
@@ -34,37 +35,25 @@ export class Card {
   }
 
   get title() {
-    const words = { cnn: "CNN", rnn: "RNN", lstm: "LSTM", vit: "ViT", lenet: "LeNet" };
-    const { architecture } = this.#model;
+    const words = { cnn: "CNN", rnn: "RNN", lstm: "LSTM", vit: "ViT", lenet: "LeNet", "text-cnn": "CNN", "text-rnn": "RNN", "text-transformer": "Transformer" };
+    const { architecture } = this.model;
     return words[architecture] ?? architecture.charAt(0).toUpperCase() + architecture.slice(1);
   }
 
-  get shape() {
-    return this.#model.image_shape;
-  }
-
-  get reading() {
-    return this.#model.reading;
-  }
-
-  get name() {
-    return this.#model.name;
-  }
-
   get classes() {
-    return this.#model.classes;
+    return this.model.classes;
   }
 
-  /** Ask the server; while an answer is on its way only the newest pixels wait. */
-  async ask(pixels) {
-    this.#waiting = pixels;
+  /** Ask the server; while an answer is on its way only the newest sample waits. */
+  async ask(sample) {
+    this.#waiting = sample;
     if (this.busy) return;
     this.busy = true;
     try {
       while (this.#waiting) {
-        const [pixelsNow, round] = [this.#waiting, this.#round];
+        const [now, round] = [this.#waiting, this.#round];
         this.#waiting = null;
-        const told = await classify(this.#model.name, pixelsNow, this.shape);
+        const told = await this.desk.classify(this.model, now);
         if (round === this.#round) this.#tell(told);
       }
     } catch (error) {

@@ -15,13 +15,20 @@ export async function servedModels() {
   return listed.filter((model) => model.ready);
 }
 
-/** Probabilities [K] for one image, and the milliseconds from request to parsed answer. */
-export async function classify(name, pixels, shape) {
-  const inputs = [{ name: "images", shape: [1, ...shape], datatype: "UINT8", data: Array.from(pixels) }];
-  const body = JSON.stringify({ inputs, outputs: [{ name: "probabilities" }] });
+/** Probabilities [K] for one row of V2's input, and the milliseconds from request to parsed answer. */
+export async function infer(name, input) {
+  const body = JSON.stringify({ inputs: [input], outputs: [{ name: "probabilities" }] });
   const start = performance.now();
   const answer = await ask(`v2/models/${encodeURIComponent(name)}/infer`, { method: "POST", body });
   return { probabilities: answer.outputs[0].data, ms: performance.now() - start };
+}
+
+/** The same for a text. */
+export async function predict({ name, classes }, text) {
+  const body = new Blob([text], { type: "text/plain" });
+  const start = performance.now();
+  const { probabilities } = await ask(`predict?model=${encodeURIComponent(name)}`, { method: "POST", body });
+  return { probabilities: classes.map((label) => probabilities[label]), ms: performance.now() - start };
 }
 
 /** Why the answer for a picture (a Blob in the model's own size) may be worthless, or "". */

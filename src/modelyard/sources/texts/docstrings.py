@@ -1,5 +1,6 @@
-"""The built-in data set of texts: first sentences of the public docstrings of installed packages. The class is
-the package; nothing is imported.
+"""The built-in data set of texts: first sentences of the public docstrings of installed packages.
+
+The class of each is its package; nothing is imported.
 """
 
 from __future__ import annotations

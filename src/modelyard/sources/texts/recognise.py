@@ -48,8 +48,9 @@ def holds_texts(source: Path, options: FolderOptions) -> bool:
 
 
 def _folder_holds_texts(folder: Path, options: FolderOptions) -> bool:
-    if options.sample_column is not None:
-        return bool(tables_of(folder))
+    tables = tables_of(folder)
+    if tables and options.sample_column is not None:
+        return True
     names = list(islice(_names_below(folder), MOST_FILES))
     if any(map(_is_picture_by_name, names)):
         return False
@@ -59,11 +60,9 @@ def _folder_holds_texts(folder: Path, options: FolderOptions) -> bool:
     archives = [path for path in sorted(folder.glob("[!.]*")) if ARCHIVE.fullmatch(path.name)]
     if archives and (len(archives) > 1 or not holds_texts(archives[0], options)):
         return False
-    if tables := tables_of(folder):
+    if tables:
         return _table_holds_texts(tables[0], options, None)
-    if archives:
-        return True
-    return any(name.lower().endswith(ENDING) and "/" in name for name in names)
+    return bool(archives) or any(name.lower().endswith(ENDING) and "/" in name for name in names)
 
 
 def _table_holds_texts(path: Path, options: FolderOptions, pictures_near: Path | None) -> bool:
@@ -80,7 +79,7 @@ def _table_holds_texts(path: Path, options: FolderOptions, pictures_near: Path |
     near = _pictures(pictures_near) if pictures_near is not None and not packed else NONE
     if names_pictures(head, ENDINGS, near):
         return False
-    return bool(head.names) and (is_clear(head, options) or packed or not near)
+    return len(head.names) > 1 and (is_clear(head, options) or packed or not near)
 
 
 def _pictures(folder: Path) -> frozenset[str]:

@@ -1,0 +1,103 @@
+"""The text as patches: a Transformer (Vaswani et al. 2017).
+
+B batch, L length in symbols, E embedding, T tokens, P embeddings of a patch, D model width, K classes.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+
+from modelyard.models.sequence import (
+    FAR_BELOW,
+    SequenceConfig,
+    SymbolEmbedding,
+    highest,
+    mask_of,
+    mean,
+    patches,
+)
+from modelyard.models.transformer import Block
+from modelyard.samples import TextForm
+
+
+class TextTransformerConfig(SequenceConfig):
+    """A pre-norm encoder with sine positions; `encoder` is the textbook's."""
+
+    architecture: Literal["text-transformer"] = "text-transformer"
+    variant: Literal["tuned", "encoder"] = "tuned"
+    """`tuned`: patches, maximum and mean over tokens, and the mean of the embeddings; `encoder`: a token for
+    each symbol, their mean."""
+    patch: int = Field(4, ge=1, le=64)
+    """Symbols of a token of `tuned`."""
+    width: int = Field(64, ge=8, le=4096)
+    """Model width D."""
+    layers: int = Field(2, ge=1, le=64)
+    """Encoder blocks."""
+    heads: int = Field(4, ge=1, le=64)
+    """Attention heads; must divide the width."""
+    mlp_ratio: int = Field(2, ge=1, le=8)
+    """Hidden width of each block's MLP over D."""
+
+    @model_validator(mode="after")
+    def _heads_divide_width(self) -> TextTransformerConfig:
+        if self.width % self.heads or self.width % 2:
+            raise ValueError(f"heads ({self.heads}) and 2 must divide width ({self.width})")
+        return self
+
+    def network(self, form: TextForm, num_classes: int) -> nn.Module:
+        """One network that is trained, for symbols of `form`."""
+        return TextTransformer(self, form.symbols, num_classes)
+
+
+class TextTransformer(nn.Module):
+    """Patches, positions, blocks, pooling, one linear layer."""
+
+    def __init__(self, config: TextTransformerConfig, num_symbols: int, num_classes: int) -> None:
+        super().__init__()
+        self.is_tuned = config.variant == "tuned"
+        self.patch = config.patch if self.is_tuned else 1
+        self.embedding = SymbolEmbedding(config, num_symbols)
+        self.dropout = nn.Dropout(config.dropout)
+        self.widen = nn.Linear(self.patch * config.embedding, config.width)
+        self.blocks = nn.ModuleList(
+            Block(config.width, config.heads, config.mlp_ratio) for _ in range(config.layers)
+        )
+        self.norm = nn.LayerNorm(config.width)
+        pooled = 2 * config.width + config.embedding if self.is_tuned else config.width
+        self.head = nn.Linear(pooled, num_classes)
+
+    def forward(self, symbols_BL: Tensor) -> Tensor:
+        """int32 [B, L] -> logits [B, K]."""
+        embedded_BLE = self.dropout(self.embedding(symbols_BL))
+        mask_BL1 = mask_of(symbols_BL)
+        mask_BT1 = patches(mask_BL1, self.patch)[:, :, :1]
+        tokens_BTD = self.widen(patches(embedded_BLE, self.patch))
+        tokens_BTD = tokens_BTD + sines(tokens_BTD)
+        keys_B11T = ((mask_BT1 - 1) * -FAR_BELOW).transpose(1, 2)[:, None].to(tokens_BTD.dtype)
+        for block in self.blocks:
+            tokens_BTD = block(tokens_BTD, keys_B11T)
+        tokens_BTD = self.norm(tokens_BTD) * mask_BT1
+        summary_BD = mean(tokens_BTD, mask_BT1)
+        if self.is_tuned:
+            pooled = summary_BD, highest(tokens_BTD, mask_BT1), mean(embedded_BLE, mask_BL1)
+            summary_BD = torch.cat(pooled, 1)
+        logits_BK: Tensor = self.head(self.dropout(summary_BD))
+        return logits_BK
+
+
+SLOWEST = 1000.0
+"""Tokens in one turn, over 2 pi, of the slowest sine."""
+
+
+def sines(tokens_BTD: Tensor) -> Tensor:
+    """Sines and cosines of the places of tokens [T, D]."""
+    half = tokens_BTD.shape[2] // 2
+    places_T1 = torch.arange(tokens_BTD.shape[1], device=tokens_BTD.device).float()[:, None]
+    rates_F = torch.exp(torch.arange(half, device=tokens_BTD.device) * (-math.log(SLOWEST) / half))
+    angles_TF = places_T1 * rates_F
+    return torch.cat([angles_TF.sin(), angles_TF.cos()], 1).to(tokens_BTD.dtype)
