@@ -19,10 +19,8 @@ that makes a {given} such {value}, and so do the metadata of the model and of it
 
 def model_description(manifest: Manifest) -> str:
     """Of the registered model: what all its versions are."""
-    return (
-        f"{manifest.signature.names.one.capitalize()} classifiers of **{in_markdown(manifest.model_name)}**, an ONNX file each; "
-        "`champion` is the one in use."
-    )
+    kind, name = manifest.signature.names.one.capitalize(), in_markdown(manifest.model_name)
+    return f"{kind} classifiers of **{name}**, an ONNX file each; `champion` is the one in use."
 
 
 def version_description(manifest: Manifest) -> str:

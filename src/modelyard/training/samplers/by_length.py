@@ -29,7 +29,7 @@ class ByLength:
         for start in range(0, len(given), WINDOW):
             rows_M = torch.cat(given[start : start + WINDOW])
             by_length_M = rows_M[self.lengths_N[rows_M].argsort(stable=True)]
-            cut += by_length_M.split(sizes[start : start + WINDOW])
+            cut += torch.split(by_length_M, sizes[start : start + WINDOW])
         return [cut[place] for place in torch.randperm(len(cut), generator=draw).tolist()]
 
     def steps(self, epochs: int) -> tuple[int, ...]:
