@@ -18,6 +18,7 @@ from modelyard.home import Home
 from modelyard.machine.leases import in_use
 from modelyard.promotion.judging import verdict_table
 from modelyard.recipes.request import CompareRequest
+from modelyard.steps.advice import advice_of
 from modelyard.steps.nodes import export_node, nodes, train_node
 from modelyard.steps.preparation import build_requests
 from modelyard.steps.requests import BuildRequest
@@ -46,16 +47,20 @@ def _compare(builds: list[BuildRequest]) -> dict[str, Any]:
     verdict = tasks.promote(builds[0], [result["version"] for result in built])
     tell_refusal(builds[0].dataset, verdict)
     create_table_artifact(table_rows(rows), key="board", description=in_markdown(verdict.why))
+    advice = advice_of(builds, Home.current())
     gates = verdict_table(verdict.judgements)
     create_table_artifact(
         table_rows(gates), key="gates", description=f"Gates of promotion: {in_markdown(verdict.why)}"
     )
     runs.group_run(
-        Home.current(), [result["run_id"] for result in built], flow_run.id or "", board_markdown(rows)
+        Home.current(),
+        [result["run_id"] for result in built],
+        flow_run.id or "",
+        "\n\n".join(filter(None, (board_markdown(rows), in_markdown(advice)))),
     )
     return {
         "dataset": builds[0].dataset, "board": rows, "promoted": verdict.promoted, "why": verdict.why,
-        "gates": [judgement.record() for judgement in verdict.judgements],
+        "gates": [judgement.record() for judgement in verdict.judgements], "advice": advice,
     }  # fmt: skip
 
 

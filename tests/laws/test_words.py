@@ -1,5 +1,5 @@
-"""Where the code may speak of images: names, and strings that are keys, in files of the image kind and where
-stores, clients and MLflow's history fix a word. Sentences for people are free.
+"""Where the code may speak of images and of texts: names, and strings that are keys, in files of that kind,
+and where stores, clients and MLflow's history fix a word. Sentences for people are free.
 """
 
 from __future__ import annotations
@@ -7,57 +7,114 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cache
 
 import pytest
 
 from modelyard.samples import FORMS
-from tests.laws.test_floors import modules
+from tests.laws.test_floors import modules, within
 
-WORDS = re.compile(r"image|pixel|picture|n?chw|n?hwc", re.IGNORECASE)
 KEY = re.compile(r"[\w/.-]+")
 """A string of this form is a key, a file's name or a metric; others are sentences."""
 KINDS, CLASSES = {*FORMS}, {form.__name__ for form in FORMS.values()}
-
-OF_THE_KIND = {
-    # what one image is, how it is read, networks that take one, where its files come from
-    "samples", "models", "sources", "data.ground", "data.augmentation",
-    # its statistics and drawings
-    "inspection.contact_sheet", "inspection.drift", "inspection.inspect", "inspection.profile",
-    "inspection.validation", "evaluation.plots", "inference.doubts",
-    # reading pictures for predict, the server and the page; normalisation in the graph
-    "inference.files", "inference.model", "serving.http.upload", "serving.protocol.invocations",
-    "serving.protocol.handlers", "serving.protocol.tensors", "export.onnx", "cli.data", "cli.predict",
+LISTS = {
+    "samples", "models", "sources.kinds", "sources.named", "recipes.named", "evaluation.mistakes",
+    "export.cores", "export.fronts", "inference.doubts", "inspection.measures", "serving.protocol.inputs",
+    "serving.protocol.uploads",
 }  # fmt: skip
-FIXED = {
-    "bundle": "image_shape: manifests of schemas 1 and 2",
-    "data.packed": "train_images.npy: packed data sets on disk",
-    "data.splits": "max_pixels: a key of recipes",
-    "data.options": "max_pixels: a key of recipes",
-    "recipes.lengths": "max_pixels, max_train_images: keys of recipes",
-    "registry.versions": "pixel_contract: a tag of versions",
-    "steps.export": "pixel_contract: metadata of ONNX files",
-    "evaluation.metrics": "images: a column of the classes' table",
-    "promotion.difference": "images: rows of `models diff --json`",
-    "training.config": "max_train_images: a key of recipes",
-    "training.parts": "max_train_images: a key of recipes",
-    "steps.train": "max_train_images: a key of recipes",
-    "training.job": "image_shape, train_images: training.json",
-    "evaluation.board": "pictures: a row of a card",
-    "console.tables": "images: rows of `models diff --json`",
-    "console.plan": "image_shape, train_images: training.json",
-}
-"""Module -> its words, and what holds them: another word would lose something that is kept."""
-TO_BE_RENAMED = {
-    "data.datasets", "promotion.pairs", "steps.freshness", "training.trial",
-}  # fmt: skip
-"""Rooms that every kind passes through: this list only ever becomes shorter."""
+"""The tables in which kinds meet: they name the members of each."""
 
 
-def test_only_files_of_images_speak_of_them() -> None:
-    rooms = {name for name in OF_THE_KIND if "." not in name}
-    found = {module for module in known() if module.partition(".")[0] not in rooms and spoken(module)}
-    assert found == (OF_THE_KIND - rooms) | FIXED.keys() | TO_BE_RENAMED
+@dataclass(frozen=True, slots=True)
+class Words:
+    """Of one kind of samples."""
+
+    pattern: re.Pattern[str]
+    own: frozenset[str]
+    """Rooms and modules of the kind."""
+    fixed: dict[str, str]
+    """Module -> its words, and what holds them: another word would lose something that is kept."""
+    to_be_renamed: frozenset[str] = frozenset()
+    """Rooms that every kind passes through: this only ever becomes shorter."""
+    others: frozenset[str] = frozenset()
+    """Names that mean something else."""
+
+    def said_in(self, code: ast.AST) -> set[str]:
+        """Names and keys with one of them."""
+        nodes = list(ast.walk(code))
+        docstrings = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
+        names = {
+            name for node in nodes if not (text_of(node) and id(node) in docstrings) for name in named(node)
+        }
+        return {name for name in names - self.others if self.pattern.search(name)}
+
+    @property
+    def speakers(self) -> set[str]:
+        """The modules that say one, but for the tables."""
+        return {module for module in known() if self.said_in(tree(module))} - LISTS
+
+
+IMAGES = Words(
+    re.compile(r"image|pixel|picture|n?chw|n?hwc", re.IGNORECASE),
+    frozenset({
+        # what one image is, how it is read, networks that take one, where its files come from
+        "samples", "models", "sources", "data.ground", "data.augmentation",
+        # its statistics and drawings
+        "inspection.contact_sheet", "inspection.measures.images", "inspection.profile",
+        "inspection.validation", "evaluation.mistakes.images",
+        "inference.doubts.images",
+        # reading pictures for predict, the server and the page; normalisation in the graph
+        "inference.files", "inference.model", "serving.http.upload",
+        "serving.protocol.tensors", "export.cores.pixels", "export.onnx", "cli.data", "cli.predict",
+    }),
+    {
+        "bundle": "image_shape: manifests of schemas 1 and 2",
+        "data.packed": "ImageForm: packed data sets of earlier editions name no kind",
+        "data.splits": "max_pixels: a key of recipes",
+        "data.options": "max_pixels: a key of recipes",
+        "recipes.lengths": "max_pixels, max_train_images: keys of recipes",
+        "evaluation.metrics": "images: a column of the classes' table",
+        "training.config": "max_train_images: a key of recipes",
+        "training.parts": "max_train_images: a key of recipes",
+        "steps.train": "max_train_images: a key of recipes",
+        "training.gradient": "train_images: training.json",
+        "console.plan": "train_images: training.json",
+    },
+    frozenset({"training.trial"}),
+)  # fmt: skip
+TEXTS = Words(
+    re.compile(r"(?<![a-z])texts?(?![a-z])|Texts?(?![a-z])"),
+    frozenset({
+        "samples", "models", "sources.texts", "inspection.measures.texts",
+        "inspection.measures.text_examples", "evaluation.mistakes.texts", "inference.doubts.texts",
+        "export.cores.symbols", "export.fronts",
+        "serving.http.texts", "serving.protocol.inputs",
+    }),
+    {"cli.options": "--text-column"},
+    others=frozenset({
+        # a string of characters, whatever is written in it
+        "text", "_text", "MAX_TEXT", "TEXT", "as_text", "is_text", "_is_text", "prometheus_text", "read_text",
+        "write_text", "Text", "rich.text", "TextIO", "TextIOWrapper", "TextColumn", "PlainTextResponse",
+    }),
+)  # fmt: skip
+ALL = {"image": IMAGES, "text": TEXTS}
+
+
+def test_every_kind_has_its_words() -> None:
+    assert ALL.keys() == FORMS.keys()
+
+
+@pytest.mark.parametrize("kind", ALL)
+def test_only_files_of_a_kind_speak_of_it(kind: str) -> None:
+    words, speakers = ALL[kind], ALL[kind].speakers
+    allowed = {*words.own, *words.fixed, *words.to_be_renamed}
+    assert not {name for name in speakers if not within(name, allowed)}
+    assert not {name for name in allowed if not any(within(speaker, {name}) for speaker in speakers)}
+
+
+def test_the_tables_list_kinds() -> None:
+    assert not [name for name in LISTS if not any(words.said_in(tree(name)) for words in ALL.values())]
 
 
 def test_nobody_asks_for_the_kind() -> None:
@@ -76,8 +133,16 @@ def test_a_question_for_the_kind_is_seen(code: str) -> None:
     ("from modelyard.samples.image import x as y", {"modelyard.samples.image"}),
     ("'an image is missing'", set()), ("def f():\n    'pixels'", set()), ("x = 1", set()),
 ])  # fmt: skip
-def test_a_word_is_seen(code: str, words: set[str]) -> None:
-    assert spoken_in(ast.parse(code)) == words
+def test_a_word_of_images_is_seen(code: str, words: set[str]) -> None:
+    assert IMAGES.said_in(ast.parse(code)) == words
+
+
+@pytest.mark.parametrize(("code", "words"), [
+    ("texts_BL = 1", {"texts_BL"}), ("x.text_form", {"text_form"}), ("class TextCnn: ...", {"TextCnn"}),
+    ("x['text-cnn']", {"text-cnn"}), ("text = path.read_text()", set()), ("context = 1", set()),
+])  # fmt: skip
+def test_a_word_of_texts_is_seen(code: str, words: set[str]) -> None:
+    assert TEXTS.said_in(ast.parse(code)) == words
 
 
 def known() -> Iterator[str]:
@@ -89,19 +154,6 @@ def known() -> Iterator[str]:
 def tree(module: str) -> ast.Module:
     path = modules().get(f"modelyard.{module}") or modules()[module]
     return ast.parse(path.read_text())
-
-
-@cache
-def spoken(module: str) -> frozenset[str]:
-    return frozenset(spoken_in(tree(module)))
-
-
-def spoken_in(code: ast.AST) -> set[str]:
-    """Names and keys with a word of images in them."""
-    nodes = list(ast.walk(code))
-    docstrings = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
-    names = {name for node in nodes if not (text_of(node) and id(node) in docstrings) for name in named(node)}
-    return {name for name in names if WORDS.search(name)}
 
 
 def named(node: ast.AST) -> Iterator[str]:

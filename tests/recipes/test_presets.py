@@ -6,17 +6,23 @@ import pytest
 
 from modelyard.errors import ConfigError, DataError
 from modelyard.recipes import cnn
-from modelyard.recipes.named import ARCHITECTURES, TABLE, make_recipe, named
+from modelyard.recipes.named import ARCHITECTURES, BY_KIND, TABLE, make_recipe, named
 from modelyard.recipes.recipe import Recipe
 from modelyard.recipes.words import Words
 from modelyard.samples import ImageForm
-from modelyard.sources.known import AUTO, KNOWN, UNKNOWN, Traits
+from modelyard.sources.known import AUTO, KNOWN, Traits
 from modelyard.sources.peek import describe
 from modelyard.sources.sources import load_dataset
 from modelyard.training.config import steps_before
 
 ALL = [(architecture, preset) for architecture, presets in TABLE.items() for preset in presets]
-DATA = [UNKNOWN, *(known.traits for known in KNOWN.values())]
+EVERY = [
+    (kind, architecture, preset)
+    for kind, (table, _, _) in BY_KIND.items()
+    for architecture, presets in table.items()
+    for preset in presets
+]
+DATA = [*(Traits(kind=kind) for kind in BY_KIND), *(known.traits for known in KNOWN.values())]
 
 
 def test_unknown_names_are_told_the_legal_ones() -> None:
@@ -32,10 +38,12 @@ def test_unknown_names_are_told_the_legal_ones() -> None:
         load_dataset("mnits")
 
 
-@pytest.mark.parametrize(("architecture", "preset"), ALL)
-def test_every_preset_says_what_it_is_for_and_is_valid_for_all_data(architecture: str, preset: str) -> None:
-    assert (TABLE[architecture][preset].__doc__ or "").strip()
-    for data in DATA:
+@pytest.mark.parametrize(("kind", "architecture", "preset"), EVERY)
+def test_every_preset_says_what_it_is_for_and_is_valid_for_all_data_of_its_kind(
+    kind: str, architecture: str, preset: str
+) -> None:
+    assert (BY_KIND[kind][0][architecture][preset].__doc__ or "").strip()
+    for data in [data for data in DATA if data.kind == kind]:
         recipe = make_recipe(architecture, preset, data)
         assert Recipe.model_validate_json(recipe.model_dump_json()) == recipe
 

@@ -59,6 +59,8 @@ def print_board(result: Mapping[str, Any]) -> None:
     if sys.stdout.isatty() and console().width < WIDE:
         rows = [{"": key, **{row["architecture"]: row[key] for row in rows}} for key in list(rows[0])[1:]]
     print_table(rows, title)
+    if result["advice"]:
+        echo(result["advice"])
     best = max(result["board"], key=lambda row: row["validation %"])
     echo(
         *closing_lines(

@@ -18,9 +18,11 @@ from modelyard.data.datasets import Split
 from modelyard.errors import ConfigError
 from modelyard.export.cores import core_of
 from modelyard.export.fronts import FRONTS
+from modelyard.export.linear import LinearDeployed
 from modelyard.export.onnx import DeployedModel, export_onnx
 from modelyard.samples.signature import Signature
 from modelyard.training.fitted import Build, Fitted, TorchFitted
+from modelyard.training.linear_fitted import LinearFitted
 
 
 class Deployed(Protocol):
@@ -97,7 +99,10 @@ def _eager(deployed: DeployedModel, raw: torch.Tensor, threads: int) -> object:
         return deployed(raw)
 
 
-DEPLOYED: Mapping[type, Callable[[Any, float], Deployed]] = {TorchFitted: TorchDeployed}
+DEPLOYED: Mapping[type, Callable[[Any, float], Deployed]] = {
+    TorchFitted: TorchDeployed,
+    LinearFitted: LinearDeployed,
+}
 
 
 def deployed(fitted: Fitted, temperature: float) -> Deployed:

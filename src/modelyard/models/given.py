@@ -15,6 +15,10 @@ class GivenConfig(Config):
 
     operators: ClassVar[frozenset[str]] = frozenset()
     """Without one of them in its graph the exporter has failed."""
+    is_network: ClassVar[bool] = True
+    """Whether `build` makes one, which a training takes steps with."""
+    is_baseline: ClassVar[bool] = False
+    """Whether others have to be better than this to be worth their while."""
 
     def symbols(self, train: Split) -> Symbols | None:
         """What has to be learnt of training samples before it can be built: nothing of pixels; of samples of

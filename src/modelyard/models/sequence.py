@@ -9,8 +9,6 @@ P embeddings of a patch, K classes.
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 from pydantic import Field
 from torch import Tensor, nn
@@ -19,7 +17,7 @@ from torch.nn import functional
 from modelyard.data.datasets import Split
 from modelyard.models.ensemble import EnsembleConfig
 from modelyard.models.ngrams import hashed_ngrams, hashed_words, small_letters
-from modelyard.samples.symbols import Symbols
+from modelyard.samples.symbols import Alphabet, Symbols
 
 INITIAL = 0.02
 """Standard deviation of embeddings at first: rare ones, which hardly move, then say little."""
@@ -30,7 +28,7 @@ FAR_BELOW = -1e4
 class SequenceConfig(EnsembleConfig):
     """What every architecture that reads symbols may be asked for."""
 
-    alphabet: Literal["bytes", "chars", "words"] = "bytes"
+    alphabet: Alphabet = "bytes"
     """What the network reads a sample as; characters and words by a table learnt on the training split."""
     vocabulary: int = Field(20_000, ge=1, le=2**20)
     """Characters or words in that table, at most; the most frequent ones are kept."""

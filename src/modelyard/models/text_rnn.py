@@ -5,7 +5,7 @@ B batch, L length in symbols, E embedding, T time, P embeddings of a patch, D fe
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -18,11 +18,12 @@ from modelyard.samples import TextForm
 class TextRnnConfig(SequenceConfig):
     """LSTMs over symbols (Hochreiter and Schmidhuber 1997); `lstm` is the textbook's."""
 
+    operators: ClassVar[frozenset[str]] = frozenset({"LSTM"})
     architecture: Literal["text-rnn"] = "text-rnn"
     variant: Literal["tuned", "lstm"] = "tuned"
     """`tuned`: maximum and mean over time of both directions, and mean of the embeddings; `lstm`: forwards
     alone, its state at the last symbol."""
-    hidden: int = Field(96, ge=1, le=4096)
+    hidden: int = Field(64, ge=1, le=4096)
     """Units of each layer and direction."""
     layers: int = Field(1, ge=1, le=8)
     """Stacked LSTM layers."""

@@ -34,7 +34,7 @@ class TextTransformerConfig(SequenceConfig):
     each symbol, their mean."""
     patch: int = Field(4, ge=1, le=64)
     """Symbols of a token of `tuned`."""
-    width: int = Field(96, ge=8, le=4096)
+    width: int = Field(64, ge=8, le=4096)
     """Model width D."""
     layers: int = Field(2, ge=1, le=64)
     """Encoder blocks."""

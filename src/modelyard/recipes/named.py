@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from modelyard.errors import ConfigError
-from modelyard.recipes import cnn, custom, rnn, transformer
+from modelyard.recipes import cnn, custom, rnn, texts, transformer
 from modelyard.recipes.recipe import Presets, Recipe
 from modelyard.recipes.textbook import LENET, LSTM, VIT
 from modelyard.recipes.words import Words
+from modelyard.samples import ImageForm, TextForm
 from modelyard.sources.known import UNKNOWN, Traits
 from modelyard.sources.peek import describe
 
@@ -23,16 +24,26 @@ TABLE: Mapping[str, Presets] = {
 }
 ARCHITECTURES = ("cnn", "rnn", "transformer")
 """The tuned ones, which are compared when none is named."""
+BY_KIND: Mapping[str, tuple[Mapping[str, Presets], Sequence[str], Callable[[str], Presets]]] = {
+    ImageForm.kind: (TABLE, ARCHITECTURES, custom.presets),
+    TextForm.kind: (texts.TABLE, texts.COMPARED, texts.own_presets),
+}
+"""What may be trained on samples of a kind: by name; what is compared when none is named; a user's own."""
+BASELINES: Mapping[str, Sequence[str]] = {TextForm.kind: texts.BASELINES}
+"""What is compared with the others whether it is named or not, by kind of the data."""
+SHARED = ("data", "validation", "gates")
+"""Parts of a recipe that say nothing of a model."""
 OTHERS = "file.py:ClassName, torchvision:NAME or timm:NAME"
 
 
 def make_recipe(architecture: str, preset: str, data: Traits = UNKNOWN) -> Recipe:
-    """The recipe of a name in `TABLE` or of one of `OTHERS`. Raises: ConfigError naming the legal choices."""
-    if ":" not in architecture and architecture not in TABLE:
+    """Of a name in `BY_KIND` or of one of `OTHERS`. Raises: ConfigError naming the legal choices."""
+    table, _, own_presets = BY_KIND[data.kind]
+    if ":" not in architecture and architecture not in table:
         raise ConfigError(
-            f"unknown architecture {architecture!r}: expected one of {', '.join(TABLE)}, {OTHERS}"
+            f"unknown architecture {architecture!r}: expected one of {', '.join(table)}, {OTHERS}"
         )
-    presets = TABLE.get(architecture) or custom.presets(architecture)
+    presets = table.get(architecture) or own_presets(architecture)
     if preset not in presets:
         raise ConfigError(f"unknown preset {preset!r}: expected one of {', '.join(presets)}")
     return presets[preset](data)
@@ -45,10 +56,24 @@ def named(words: Words, extra: Sequence[str] = ()) -> dict[str, Recipe]:
     """
     recipes: dict[str, Recipe] = {}
     data = describe(words.dataset, words.columns())
-    for name in words.architectures or ARCHITECTURES:
+    for name in words.architectures or BY_KIND[data.kind][1]:
         recipe = make_recipe(name, words.preset, data).override([*words.assignments, *extra])
         label = custom.label(name, recipe)
         if label in recipes and recipe != recipes[label]:
             label = f"{Path(name).parent.name}.{label}"
         recipes[label] = recipe
     return recipes
+
+
+def baselines(words: Words) -> dict[str, Recipe]:
+    """Those that the words do not name. What they assign to a network or its training is not for them.
+
+    Raises: ConfigError, DataError.
+    """
+    data = describe(words.dataset, words.columns())
+    shared = [one for one in words.assignments if one.partition(".")[0].strip() in SHARED]
+    return {
+        name: make_recipe(name, words.preset, data).override(shared)
+        for name in BASELINES.get(data.kind, ())
+        if name not in words.architectures
+    }

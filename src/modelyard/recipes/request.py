@@ -9,7 +9,7 @@ from modelyard.config import Config
 from modelyard.errors import ConfigError
 from modelyard.machine.how import DEFAULT_DEVICE
 from modelyard.models import CustomConfig
-from modelyard.recipes.named import named
+from modelyard.recipes.named import baselines, named
 from modelyard.recipes.recipe import Recipe
 from modelyard.recipes.words import Words
 from modelyard.sources.names import check_name
@@ -63,7 +63,7 @@ def compare_request(words: Words) -> CompareRequest:
         )
     if words.name:
         check_name(words.name)
-    recipes = named(words)
+    recipes = baselines(words) | named(words)
     try_models(words, recipes)
     return CompareRequest.of(words, recipes)
 

@@ -69,8 +69,8 @@ class AliasMove:
 
     @classmethod
     def read(cls, entry: Entry) -> AliasMove:
-        texts = {name: str(entry.get(name, "")) for name in ("action", "onnx_sha256", "time", "who", "why")}
-        return cls(entry["alias"], entry["from"], entry["to"], **texts, entry=entry)
+        words = {name: str(entry.get(name, "")) for name in ("action", "onnx_sha256", "time", "who", "why")}
+        return cls(entry["alias"], entry["from"], entry["to"], **words, entry=entry)
 
 
 @dataclass(frozen=True, slots=True)

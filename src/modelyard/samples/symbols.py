@@ -17,7 +17,8 @@ from modelyard.samples.ragged import Ragged, ragged
 from modelyard.samples.text_form import BYTE_SYMBOLS, TextForm
 from modelyard.samples.words import folded, spellings, words_of
 
-Alphabet = Literal["bytes", "chars", "words"]
+Alphabet = Literal["bytes", "chars", "letters", "words"]
+"""Letters are characters, small ones and capitals alike."""
 PADDING, UNKNOWN, FIRST = 0, 1, 2
 
 
@@ -33,7 +34,11 @@ class Parts:
     """All that are folded to this one, itself among them if it is."""
 
 
-PARTS: Mapping[str, Parts] = {"chars": Parts(list), "words": Parts(words_of, folded, spellings)}
+PARTS: Mapping[str, Parts] = {
+    "chars": Parts(list),
+    "letters": Parts(list, folded, spellings),
+    "words": Parts(words_of, folded, spellings),
+}
 
 
 @dataclass(frozen=True, slots=True)

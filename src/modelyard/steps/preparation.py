@@ -86,6 +86,8 @@ def check_model(request: BuildRequest, home: Home) -> None:
     """
     dataset = open_packed(home.steps / request.data_step, verify=False)
     config, form = request.recipe.model, dataset.form
+    if not config.is_network:
+        return
     if not isinstance(config, CustomConfig):
         config.build(form, len(dataset.classes))
     else:

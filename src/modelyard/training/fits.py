@@ -8,13 +8,14 @@ from pathlib import Path
 from modelyard.data.datasets import Dataset
 from modelyard.data.packed import open_packed
 from modelyard.machine.how import OnEpoch
-from modelyard.training import gradient
+from modelyard.training import gradient, linear
 from modelyard.training.fitted import BUILD_FILE, Build, Fitted, TorchFitted
 from modelyard.training.job import TrainJob
+from modelyard.training.linear_fitted import LinearFitted
 
 Fit = Callable[[TrainJob, Dataset, Path, OnEpoch], None]
-FITS: Mapping[str, Fit] = {}
-OPENERS: Mapping[str, Callable[[Path, Build], Fitted]] = {}
+FITS: Mapping[str, Fit] = {"linear": linear.fit}
+OPENERS: Mapping[str, Callable[[Path, Build], Fitted]] = {"linear": LinearFitted.open}
 
 
 def run_job(job: TrainJob, out: Path, on_epoch: OnEpoch) -> None:

@@ -20,7 +20,7 @@ CONTRIB, ML = "com.microsoft", "ai.onnx.ml"
 """Domains of operators; onnxruntime has both in every build for CPUs."""
 OPSETS = {"": 20, ML: 4, CONTRIB: 1}
 IR_VERSION = 10
-TYPES = {"str": TensorProto.STRING, "uint8": TensorProto.UINT8}
+TYPES = {"str": TensorProto.STRING, "uint8": TensorProto.UINT8, "float32": TensorProto.FLOAT}
 
 Given = str | int | Sequence[int] | NDArray[Any]
 """An input of a node: the name of another's output, or a constant; numbers are int64."""
@@ -42,6 +42,12 @@ class Nodes:
         taken = [given if isinstance(given, str) else self._constant(given) for given in inputs]
         made = self._name(operator)
         self.nodes.append(helper.make_node(operator, taken, [made], made, **attributes))
+        return made
+
+    def add_first(self, operator: str, *inputs: Given, of: int, **attributes: Any) -> str:
+        """The name of the first of so many outputs."""
+        made = self.add(operator, *inputs, **attributes)
+        self.nodes[-1].output.extend(self._name(operator) for _ in range(1, of))
         return made
 
     def add_contrib(self, operator: str, given: str, makes: int, rank: int, **attributes: Any) -> str:
@@ -101,6 +107,21 @@ def alone(front: Nodes, made: str, taken: TensorSpec) -> onnx.ModelProto:
     graph = helper.make_graph(
         nodes, "front", [_value_info(taken)], [output], front.constants, value_info=front.declared
     )
+    return _model(graph, OPSETS, IR_VERSION)
+
+
+def whole(
+    nodes: Nodes, answers: Sequence[str], taken: TensorSpec, outputs: Sequence[TensorSpec]
+) -> onnx.ModelProto:
+    """A graph without a network: `answers` are the names of what was made as each of the outputs."""
+    named = [
+        helper.make_node("Identity", [made], [spec.name], f"front/{spec.name}")
+        for made, spec in zip(answers, outputs, strict=True)
+    ]
+    graph = helper.make_graph(
+        [*nodes.nodes, *named], "graph", [_value_info(taken)], [_value_info(spec) for spec in outputs],
+        nodes.constants, value_info=nodes.declared,
+    )  # fmt: skip
     return _model(graph, OPSETS, IR_VERSION)
 
 

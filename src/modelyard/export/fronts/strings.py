@@ -41,4 +41,5 @@ def _words(nodes: Nodes, texts: str, symbols: Symbols, longest: int) -> str:
 
 
 WORD_OR_END = WORD + r"|\x00"
-FRONT = SymbolFront(Strings, {"bytes": _bytes, "chars": _characters, "words": _words})
+MAKERS = {"bytes": _bytes, "chars": _characters, "letters": _characters, "words": _words}
+FRONT = SymbolFront(Strings, MAKERS)

@@ -1,0 +1,33 @@
+"""What may be trained on texts, by the names that people type."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from modelyard.models import CustomConfig
+from modelyard.recipes import linear
+from modelyard.recipes.recipe import Presets
+from modelyard.recipes.text_fixed import TextFixed
+from modelyard.recipes.text_textbook import CHARCNN, ENCODER, LSTM, TEXTCNN
+from modelyard.recipes.text_tuned import CNN, RNN, TRANSFORMER
+
+TABLE: Mapping[str, Presets] = {
+    "cnn": CNN.presets,
+    "rnn": RNN.presets,
+    "transformer": TRANSFORMER.presets,
+    "textcnn": TEXTCNN.presets,
+    "charcnn": CHARCNN.presets,
+    "lstm": LSTM.presets,
+    "encoder": ENCODER.presets,
+    "linear": linear.PRESETS,
+}
+COMPARED = ("cnn", "rnn", "transformer")
+"""When none is named."""
+BASELINES = ("linear",)
+"""Always."""
+
+
+def own_presets(architecture: str) -> Presets:
+    """Of `path/file.py:Name`. Raises: ConfigError."""
+    config = CustomConfig.parse(architecture)
+    return TextFixed(lambda data: config).presets

@@ -1,0 +1,181 @@
+"""The fit of the linear model: TF-IDF and support vector machines by scikit-learn; what validation finds best
+is kept. N samples, F terms, K classes.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modelyard.data.datasets import Dataset, Split
+from modelyard.data.splits import make_splits
+from modelyard.errors import TrainingError
+from modelyard.evaluation.calibration import fit_temperature, softmax
+from modelyard.evaluation.metrics import negative_log_likelihood
+from modelyard.files import write_json
+from modelyard.machine.how import OnEpoch
+from modelyard.models.linear import LinearConfig
+from modelyard.progress import EpochReport
+from modelyard.samples.symbols import Alphabet
+from modelyard.training.fitted import RESULT_FILE, Build
+from modelyard.training.job import TrainJob
+from modelyard.training.linear_fitted import Block, LinearFitted, texts_of
+from modelyard.training.support_vectors import Machine, Planes
+from modelyard.training.terms import Terms
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
+
+ALPHABETS: Mapping[str, tuple[Alphabet, ...]] = {
+    "both": ("words", "letters"),
+    "words": ("words",),
+    "letters": ("letters",),
+}
+COSTS = (0.3, 1.0, 0.1)
+MOST_BAYES = 20
+"""Classes up to which terms are weighted by `bayes`, which takes a machine of its own for each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One way to fit it."""
+
+    terms: str
+    cost: float
+    weighting: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Candidate:
+    """What came of one."""
+
+    choice: Choice
+    planes: Planes
+    report: EpochReport
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Counted:
+    """A data set as blocks of TF-IDF by alphabet."""
+
+    blocks: dict[str, Block]
+    train: dict[str, csr_matrix]
+    validation: dict[str, csr_matrix]
+    labels_N: NDArray[np.int64]
+    validation_labels_N: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, config: LinearConfig, train: Split, validation: Split) -> Counted:
+        """Terms are learnt on `train` alone."""
+        blocks: dict[str, Block] = {}
+        learnt: dict[str, csr_matrix] = {}
+        held_out: dict[str, csr_matrix] = {}
+        texts, others = texts_of(train), texts_of(validation)
+        longest = {"words": config.words, "letters": config.letters}
+        for alphabet in ALPHABETS[config.terms or "both"]:
+            terms = Terms.learnt(alphabet, texts, longest[alphabet], config.least, config.most)
+            counts_NF = terms.counted(texts)
+            blocks[alphabet] = block = Block.learnt(terms, counts_NF)
+            learnt[alphabet] = block.values(counts_NF)
+            held_out[alphabet] = block.values(terms.counted(others))
+        return cls(blocks, learnt, held_out, train.labels_N, validation.labels_N)
+
+
+def fit(job: TrainJob, dataset: Dataset, out: Path, on_epoch: OnEpoch) -> None:
+    """Leaves weights, tables, `model.json` and `training.json` in `out`; each candidate is told as an epoch.
+
+    Raises: TrainingError where there is nothing to tell apart.
+    """
+    began, config = time.perf_counter(), job.model
+    assert isinstance(config, LinearConfig)
+    splits = make_splits(dataset, job.data)
+    train = _evenly(splits.train, job.training.max_train_images or len(splits.train))
+    if len(np.unique(train.labels_N)) < 2:
+        raise TrainingError("expected training texts of at least 2 classes, received 1; add texts of another")
+    counted = Counted.of(config, train, splits.validation)
+    candidates = Search(config, counted, len(dataset.classes), job.seed, on_epoch).candidates()
+    chosen = best(candidates)
+    blocks = [counted.blocks[alphabet] for alphabet in ALPHABETS[chosen.choice.terms]]
+    terms = sum(counted.train[alphabet].nnz for alphabet in ALPHABETS[chosen.choice.terms]) / len(train)
+    build = Build.of(config, train, dataset.classes)
+    fitted = LinearFitted(build, tuple(blocks), chosen.planes, terms)
+    fitted.save(out)
+    record = {
+        "history": [asdict(candidate.report) for candidate in candidates], "precision": "float64",
+        "best_epoch": chosen.report.epoch, "chosen": asdict(chosen.choice), "device": "cpu", "card": "",
+        "size": asdict(fitted.size()), "model": config.model_dump(mode="json"),
+        "training": job.training.model_dump(mode="json"), **dataset.form.record, "train_images": len(train),
+        "seconds": time.perf_counter() - began, "checkpoint_seconds": 0.0,
+    }  # fmt: skip
+    write_json(out / RESULT_FILE, record)
+
+
+def _evenly(split: Split, count: int) -> Split:
+    """At most `count` samples, evenly spaced."""
+    return split.take(np.arange(count) * len(split) // count) if count < len(split) else split
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Search:
+    """Costs first, then terms at the best of them."""
+
+    config: LinearConfig
+    counted: Counted
+    num_classes: int
+    seed: int
+    on_epoch: OnEpoch
+
+    def candidates(self) -> list[Candidate]:
+        """All that were tried, in order."""
+        config, tried = self.config, list[Candidate]()
+        weighting = config.weighting or ("bayes" if self.num_classes <= MOST_BAYES else "idf")
+        costs = COSTS if config.cost is None else (config.cost,)
+        terms = tuple(ALPHABETS) if config.terms is None else (config.terms,)
+        total = len(costs) + len(terms) - 1
+        for cost in costs:
+            tried.append(self._tried(Choice(terms[0], cost, weighting), len(tried) + 1, total))
+        for others in terms[1:]:
+            choice = replace(best(tried).choice, terms=others)
+            tried.append(self._tried(choice, len(tried) + 1, total))
+        return tried
+
+    def _tried(self, choice: Choice, number: int, total: int) -> Candidate:
+        began, counted = time.perf_counter(), self.counted
+        train_NF, validation_NF = (
+            _beside([part[alphabet] for alphabet in ALPHABETS[choice.terms]])
+            for part in (counted.train, counted.validation)
+        )
+        machine = Machine(choice.cost, choice.weighting, self.num_classes, self.seed)
+        planes = machine.fit(train_NF, counted.labels_N)
+        logits_NK, labels_N = planes.logits(validation_NF), counted.validation_labels_N
+        temperature, seconds = fit_temperature(logits_NK, labels_N), time.perf_counter() - began
+        report = EpochReport(
+            epoch=number,
+            epochs=total,
+            train_loss=negative_log_likelihood(softmax(planes.logits(train_NF)), counted.labels_N),
+            validation_loss=negative_log_likelihood(softmax(logits_NK), labels_N),
+            validation_accuracy=float((logits_NK.argmax(1) == labels_N).mean()),
+            learning_rate=0.0,
+            seconds=seconds,
+            seconds_left=seconds * (total - number),
+            calibrated_loss=negative_log_likelihood(softmax(logits_NK, temperature), labels_N),
+        )
+        self.on_epoch(report)
+        return Candidate(choice, planes, report)
+
+
+def best(candidates: Sequence[Candidate]) -> Candidate:
+    """That of the lowest calibrated loss on validation, the first of equals."""
+    return min(candidates, key=lambda candidate: candidate.report.calibrated_loss)
+
+
+def _beside(parts: Sequence[csr_matrix]) -> csr_matrix:
+    from scipy.sparse import hstack
+
+    return hstack(parts).tocsr()
