@@ -22,6 +22,7 @@ from modelyard.inspection.profile import Profile, kept_profile, profile_of, read
 from modelyard.inspection.validation import ValidationConfig
 from modelyard.samples.symbols import all_texts
 from modelyard.steps.freshness import dataset_reference, examine, report
+from tests.data.samples import modelyard
 from tests.data.texts import text_dataset
 
 WORDS = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
@@ -161,6 +162,24 @@ def test_a_run_looks_at_its_texts(tmp_path: Path) -> None:
     again = profile_of(text_dataset([("same", 0)] * 20 + [("same", 1)] * 20, [("same", 0), ("same", 1)]))
     problems = report(again, None, RULES).problems
     assert ["training texts equal" in problems[0], "test texts that are also" in problems[1]] == [True, True]
+
+
+def test_the_command_line_shows_and_compares_tables_of_texts(
+    store: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, end in (("first", ""), ("second", " and so on until it ends")):
+        texts = [*all_texts(sayings(form="{}" + end).train.samples)]
+        lines = [f"{text}\t{'ab'[row % 2]}" for row, text in enumerate(texts)]
+        (store / f"{name}.tsv").write_text("\n".join(["text\tlabel", *lines]) + "\n")
+    first, second = str(store / "first.tsv"), str(store / "second.tsv")
+    assert modelyard("data", "show", first, "--picture", str(store / "page.html"), "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["texts"] == {"train": 320, "test": 80} and told["page of examples"].endswith("page.html")
+    assert modelyard("data", "show", first) == 0
+    assert "examples (texts)" in capsys.readouterr().out
+    assert modelyard("data", "drift", first, second, "--set", "validation.max_symbol_drift=0.3") == 0
+    out = capsys.readouterr().out
+    assert "lengths, train drifted by" in out and "would refuse second: lengths, train drifted" in out
 
 
 class Cells(HTMLParser):

@@ -13,6 +13,7 @@ from modelyard.errors import RequestError
 from modelyard.serving.http.limits import LARGE_BYTES, Limits, Turns
 from modelyard.serving.protocol.infer_request import CACHED_BYTES, InferRequest, RequestReader
 from modelyard.serving.protocol.inputs import Numbers
+from modelyard.serving.protocol.inputs.strings import Strings
 from modelyard.serving.protocol.tensors import WireTensor
 
 SPEC = Numbers("images", "UINT8", np.dtype(np.uint8), (2, 3, 1))
@@ -64,6 +65,49 @@ def test_a_known_frame_reads_as_a_new_one(data: str, space: str) -> None:
     assert isinstance(outcome(warm, body % "1,2,3,4,5,6"), InferRequest)
     assert warm._frames
     assert outcome(warm, body % data) == outcome(reader(), body % data)
+
+
+STRINGS = Strings("texts", 4)
+LISTED = '{"inputs":[{"name":"texts","datatype":"BYTES","shape":[2,1],"data":[%s]}]}'
+
+
+def reader_of_strings() -> RequestReader:
+    return RequestReader(STRINGS, OUTPUTS, Limits.of(STRINGS, 7, 8_000_000))
+
+
+@pytest.mark.parametrize("space", ["", " ", "\n"])
+@pytest.mark.parametrize(
+    "data",
+    [
+        '"a","b"',
+        ' "a", "" ',
+        '"]","["',
+        '"a]","b"',
+        '"a","b]}]}"',
+        r'"\u0041","\"\\"',
+        r'"\"data\":[1]","b"',
+        '"abcdefgh","é中🎈"',
+        '["a"],["b"]',
+        '["a"],"b"',
+        '"a"',
+        '"a","b","c"',
+        "",
+        '"a",5',
+        "null,null",
+        "true,false",
+        r'"a","\u0000"',
+        r'"aaaa\u0000","b"',
+        r'"a","\ud83c"',
+        '"a","b",',
+        '"a","b"]',
+        "{},{}",
+    ],
+)
+def test_a_known_frame_of_strings_reads_as_a_new_one(data: str, space: str) -> None:
+    warm, body = reader_of_strings(), LISTED.replace(":", f":{space}")
+    assert isinstance(outcome(warm, body % '"x","y"'), InferRequest)
+    assert warm._frames
+    assert outcome(warm, body % data) == outcome(reader_of_strings(), body % data)
 
 
 @pytest.mark.parametrize(

@@ -75,8 +75,7 @@ def data_show(
     loaded = load(dataset, words, skip_unreadable=skip_unreadable)
     description = describe(loaded)
     if picture is not None:
-        _draw(loaded, picture)
-        description |= {"contact sheet": str(picture)}
+        description |= {_draw(loaded, picture): str(picture)}
     echo(json.dumps(description)) if as_json else _print_description(description, loaded.form.names.many)
 
 
@@ -84,17 +83,20 @@ def _as_words(**options: object) -> list[str]:
     return [f"data.{name}={value}" for name, value in options.items() if value is not None]
 
 
-def _draw(dataset: Dataset, picture: Path) -> None:
+def _draw(dataset: Dataset, picture: Path) -> str:
+    """Gives the name of what was drawn. Raises: DataError."""
     from modelyard.inspection.measures import measures_of
 
+    measures = measures_of(dataset.form)
     try:
         with callers_files():
-            measures_of(dataset.form).draw(dataset, picture)
+            measures.draw(dataset, picture)
     except (OSError, StoreError) as error:
         why = getattr(error.__cause__ or error, "strerror", None) or error
         raise DataError(
             f"--picture {picture}: cannot be written ({why}); name a file in a folder of yours"
         ) from None
+    return measures.sheet
 
 
 @data_app.command("import")

@@ -21,7 +21,7 @@ from modelyard.serving.processes.supervisor import Supervisor
 LIMITS = {
     "max_body_bytes": "of one request, unpacked too", "max_bodies_bytes": "of all requests that a worker "
 "holds at once",
-    "max_json_bytes": "of JSON with rows; binary data may be larger", "max_rows": "images in a request",
+    "max_json_bytes": "of JSON with rows; binary data may be larger", "max_rows": "in a request",
     "max_connections": "open at once", "request_timeout_s": "until an answer, else 504",
     "queue_s": "a request that would wait longer for the "
 "model is 503", "read_timeout_s": "for a request to arrive",

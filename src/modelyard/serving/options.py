@@ -49,7 +49,7 @@ class ServeOptions:
     max_json_bytes: int = 8_000_000
     """Of JSON with rows; reading it holds up every other request of the worker. Binary data may be larger."""
     max_rows: int = 1024
-    """Images in one request."""
+    """In one request."""
     max_connections: int = 4096
     trusted_proxies: tuple[Network, ...] = ()
     """Proxies whose X-Forwarded-For is believed, and which may hold more than half of the connections, as

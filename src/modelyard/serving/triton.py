@@ -110,7 +110,7 @@ def triton_config(pointer: Pointer, bundle: Bundle) -> str:
     """
     session = open_session(bundle.model, threads=1)
     signature = bundle.manifest.signature
-    layout, read = f" format: {signature.names.layout}", INPUTS[signature.encoding]
+    layout, read = f" format: {signature.names.layout}", INPUTS[signature.encoding]()
     tensors: list[tuple[str, str, Input | WireTensor]] = [
         *(("input", layout, read.of_graph(node, signature.form)) for node in session.get_inputs()),
         *(

@@ -25,11 +25,12 @@ def doubts_of_text(text: str, manifest: Manifest) -> list[str]:
     """Why the answer for a text, as a person gave it, may be worthless."""
     form: Any = manifest.form  # whose texts these are
     if text.isascii() and sum(map(str.isalnum, text[: form.longest])) < LEAST_LETTERS:
-        name = "near-empty" if text.strip() else "empty"
-        return [f"the text is {name}: the answer is no more than a guess"]
+        return [f"the text is {'near-empty' if text.strip() else 'empty'}"]
     found = []
     if len(text) > form.longest:
-        found.append(f"the text has {len(text):,} characters, the model reads the first {form.longest:,}")
+        found.append(
+            f"the text has {len(text)} characters, of which the model reads the first {form.longest}"
+        )
     least, most = (manifest.metrics.get(name) for name in (LEAST_BEYOND, MOST_BEYOND))
     if least is None or most is None:
         return found

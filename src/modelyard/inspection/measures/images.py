@@ -35,6 +35,7 @@ class OfImages(Measures):
     """Brightness and contrast."""
 
     empty = "blank"
+    sheet = "contact sheet"
     drift = "pixel_drift"
     bins: Mapping[str, Bin] = {MEANS: quarter_greys, STDS: quarter_greys}
     draws = ()

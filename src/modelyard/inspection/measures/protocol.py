@@ -37,6 +37,8 @@ class Measures(Protocol):
 
     empty: str
     """How samples are called that show nothing."""
+    sheet: str
+    """What `draw` makes."""
     drift: str
     """The rules of validation for its features: `max_NAME`, and what they call drift."""
     bins: Mapping[str, Bin]

@@ -75,6 +75,7 @@ class OfTexts(Measures):
     """Lengths and symbols."""
 
     empty = "near-empty"
+    sheet = "page of examples"
     drift = "symbol_drift"
     bins: Mapping[str, Bin] = {LENGTHS: _doublings} | dict.fromkeys(SHARES, _percents)
     draws = (WORDS,)

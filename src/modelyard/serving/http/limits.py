@@ -60,7 +60,7 @@ class Limits:
                 "fraction, list or text "
                 f"counts as several), received {len(body)} bytes; send fewer rows, or binary data to "
                 "/v2/models/M/infer "
-                "(Inference-Header-Content-Length), or a picture file to /predict",
+                "(Inference-Header-Content-Length), or one file to /predict",
                 HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
             )
 

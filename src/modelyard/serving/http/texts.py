@@ -10,6 +10,7 @@ from http import HTTPStatus
 from typing import cast
 
 from modelyard.errors import RequestError, quoted
+from modelyard.inference.doubts import doubts
 from modelyard.samples.text import UnreadableText, clean_text
 from modelyard.serving.http.exchange import Request, Response, json_response, parse_json
 from modelyard.serving.http.forms import sent_file
@@ -40,8 +41,7 @@ class Texts:
         served.limits.check_rows(len(texts) if isinstance(texts, list) else 1)
         rows = [texts] if isinstance(texts, str) else texts
         outputs = await served.submit(_rows(served, rows), len(rows))
-        longest = served.manifest.form.longest
-        found = predictions(served, outputs, [_warned(row, longest) for row in rows])
+        found = predictions(served, outputs, [doubts(row, served.manifest) for row in rows])
         answer = found[0] if isinstance(texts, str) else {"predictions": found}
         return json_response(answer | by_whom(served, started))
 
@@ -88,14 +88,6 @@ def _rows(served: Served, texts: list[str]) -> Rows:
         except UnreadableText as error:
             raise RequestError(f"row {at}: {error}") from None
     return _input(served).of_strings(clean)
-
-
-def _warned(row: str, longest: int) -> list[str]:
-    if not row.strip():
-        return ["the text is empty"]
-    if len(row) <= longest:
-        return []
-    return [f"the text has {len(row)} characters, of which the model reads the first {longest}"]
 
 
 def _unmarked(content: bytes) -> bytes:

@@ -26,7 +26,7 @@ from modelyard.serving.processes.exposition import PROMETHEUS_TYPE, prometheus_t
 from modelyard.serving.processes.metrics import Counted, totals
 from modelyard.serving.protocol import invocations
 from modelyard.serving.protocol.infer_head import NO_SHARED_MEMORY, parameters_of
-from modelyard.serving.protocol.uploads import UPLOADS
+from modelyard.serving.protocol.uploads import Uploads
 
 EXTENSIONS = (
     "binary_tensor_data",
@@ -50,7 +50,7 @@ class Handlers:
     ) -> None:
         self.repository = repository
         self.draining = False
-        self._turns, self._uploads = Turns(), {kind: make() for kind, make in UPLOADS.items()}
+        self._turns, self._uploads = Turns(), Uploads()
         self._memory = memory
         self._callers = callers
         self._change_model = change_model

@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
 from modelyard.serving.http.exchange import Request, Response
-from modelyard.serving.http.texts import Texts
-from modelyard.serving.http.upload import Pictures
 from modelyard.serving.models.served import Served
 from modelyard.serving.protocol.inputs import Rows
 
@@ -22,5 +20,25 @@ class Upload(Protocol):
         """Rows of a model, each the body of a request. Raises: RequestError."""
 
 
-UPLOADS: Mapping[str, Callable[[], Upload]] = {"image": Pictures, "text": Texts}
+def _pictures() -> Upload:
+    from modelyard.serving.http.upload import Pictures  # only who is asked for them pays
+
+    return Pictures()
+
+
+def _texts() -> Upload:
+    from modelyard.serving.http.texts import Texts
+
+    return Texts()
+
+
+UPLOADS: Mapping[str, Callable[[], Upload]] = {"image": _pictures, "text": _texts}
 """By the kind of a model's samples."""
+
+
+class Uploads(dict[str, Upload]):
+    """One of each kind that was asked for."""
+
+    def __missing__(self, kind: str) -> Upload:
+        made = self[kind] = UPLOADS[kind]()
+        return made

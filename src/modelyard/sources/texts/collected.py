@@ -68,6 +68,7 @@ class Collected:
     empty: int = 0
     numbers: int = 0
     reprs: int = 0
+    label_types: set[str] = field(default_factory=set)
 
     def take(self, rows: Iterator[Row], stream: IO[bytes]) -> Iterator[int]:
         """All rows; tells how many there are after each of them."""
@@ -76,9 +77,11 @@ class Collected:
                 text, label = as_sample(value), as_label(label_value)
                 clean = clean_text(text, self.form.longest)
             except UnreadableText as error:
-                self.faults.add(str(error).removesuffix("; remove it").removeprefix("a text "), where)
+                self.faults.add(str(error).removesuffix("; remove it").replace("a text holds", "hold"), where)
                 continue
-            if not label:
+            if label:
+                self.label_types.add(type(label_value).__name__)
+            else:
                 self.unlabelled.add(split, where)
             self._count(value, text, clean)
             content = clean.encode()

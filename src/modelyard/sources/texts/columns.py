@@ -36,11 +36,16 @@ LABELS = (
     "分类", "情感", "ラベル", "カテゴリ", "라벨",
 )  # fmt: skip
 WORDY = re.compile(
-    r"[^\W\d_]\S*\s+\S*[^\W\d_]|[\u0e00-\u0fff\u1000-\u109f\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]{3}"
+    r"[^\W\d_]\S*\s(?:.*\s)?\S*[^\W\d_]|[\u0e00-\u0fff\u1000-\u109f\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]{3}",
+    re.DOTALL,
 )
 """Two words, or letters of a script that is written without spaces."""
 WORDY_CHARACTERS = 200
 NUMBER = re.compile(r"\s*[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?\s*")
+
+
+MOST_VARIETY = 0.5
+"""Of labels: the share of different values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +73,7 @@ class Head:
     def values(self, column: int) -> list[str]:
         """Those of the first rows that are not empty."""
         found = (row[column] for row in self.rows if column < len(row))
-        return [str(value) for value in found if value not in {None, ""}]
+        return [str(value) for value in found if value is not None and value != ""]
 
     def variety(self, column: int) -> float:
         """The share of different values."""
@@ -99,12 +104,32 @@ def chosen_columns(head: Head, options: FolderOptions) -> Columns:
                 sample = next(iter([column for column in pair if head.is_wordy(column)]), None)
     if sample is None:
         raise DataError(_unclear(head, "texts", "--text-column"))
-    rest = [column for column in range(len(head.names)) if column not in {sample, label, split}]
-    if label is None and len(rest) == 1 and (head.values(rest[0]) or not head.rows):
-        label = rest[0]
+    if label is None:
+        rest = [column for column in range(len(head.names)) if column not in {sample, split}]
+        few = [
+            column for column in rest if not head.is_wordy(column) and head.variety(column) <= MOST_VARIETY
+        ]
+        likely = few if len(rest) > 1 else rest
+        label = likely[0] if len(likely) == 1 else None
     if sample == label:
         raise DataError(f"the column {head.names[sample]} cannot be both texts and labels")
     return Columns(sample, label, split)
+
+
+def same_columns(head: Head, names: Sequence[str], before: Columns) -> Columns:
+    """Those of another table that are called as in the first, whose names these are; it may have no labels.
+
+    Raises: DataError, without the file's name, where it has no texts.
+    """
+    place = {name: head.names.index(name) for name in names if name in head.names}
+    sample = place.get(names[before.sample])
+    if sample is None:
+        raise DataError(
+            f"no column {names[before.sample]}, as the other tables have it; it has the columns "
+            f"{listed(head.names, 20)}"
+        )
+    label = None if before.label is None else place.get(names[before.label])
+    return Columns(sample, label, _split(head))
 
 
 def _asked(head: Head, name: str | None, option: str) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
@@ -10,14 +11,14 @@ from pathlib import Path
 
 from modelyard.sources.tables import LABELS as COMMON_LABELS
 from modelyard.sources.texts.columns import LABELS, TEXTS, Head
-from modelyard.sources.texts.lines import lines_of, parsed, split
+from modelyard.sources.texts.lines import NEVER_CLOSED, lines_of, parsed, split
 
 FIRST_LINES, FIRST_BYTES = 5000, 2**23
 """What the form of a table is told by."""
 DELIMITERS = {".tsv": "\t,;|", ".tab": "\t,;|", ".txt": "\t"}
 """By the ending, the likeliest first."""
 OTHERWISE = ",;\t|"
-QUOTED = re.compile(r'"(?:[^"]|"")*"|[^"]*')
+QUOTED = re.compile(r'"[^"]*(?:""[^"]*)*"|[^"]*')
 """A field as RFC 4180 writes it."""
 SURE_LABELS = frozenset((*COMMON_LABELS, "sentiment", "intent", "category"))
 
@@ -94,14 +95,26 @@ def _rows(
 def _form(first: Sequence[str], delimiters: str) -> tuple[str, str]:
     """The first delimiter that gives all rows equally many fields, else the one that most rows agree on."""
     best = (0.0, delimiters[0], "quoted")
-    for delimiter in delimiters:
-        for how in ("quoted", "escaped") if any('\\"' in line for line in first) else ("quoted",):
-            widths = [len(row) for _, row in _rows(first, delimiter, how, strict=False)]
-            usual = max(set(widths), key=widths.count, default=0)
-            share = widths.count(usual) / len(widths) if usual > 1 else 0.0
-            if share > best[0]:
-                best = share, delimiter, how
+    for strict in (True, False):
+        for delimiter in delimiters:
+            for how in ("quoted", "escaped") if any('\\"' in line for line in first) else ("quoted",):
+                if (share := _agreement(first, delimiter, how, strict=strict)) > best[0]:
+                    best = share, delimiter, how
+        if best[0]:
+            break
     return best[1:]
+
+
+def _agreement(first: Sequence[str], delimiter: str, how: str, *, strict: bool) -> float:
+    """The share of rows that have the usual number of fields, more than one; 0 where they break the rule."""
+    widths = list[int]()
+    try:
+        widths.extend(len(row) for _, row in _rows(first, delimiter, how, strict=strict))
+    except csv.Error as error:
+        if NEVER_CLOSED not in str(error):  # by these lines, perhaps; not by the next
+            return 0.0
+    usual = max(set(widths), key=widths.count, default=0)
+    return widths.count(usual) / len(widths) if usual > 1 else 0.0
 
 
 def _quotes(path: Path, most_bytes: int, how: str) -> str:
@@ -110,17 +123,25 @@ def _quotes(path: Path, most_bytes: int, how: str) -> str:
     They are plain where every line has equally many tabs and some field holds a quote that CSV would not
     have written.
     """
-    widths, has_letters = set[int](), False
+    widths, has_letters, count = set[int](), False, 0
     with closing(lines_of(path, most_bytes)) as lines:
         for line in lines:
             if not (stripped := line.rstrip("\r\n")):
                 continue
+            count += 1
             widths.add(stripped.count("\t"))
             if len(widths) > 1 and has_letters:
                 break
             if '"' in stripped and not all(map(QUOTED.fullmatch, stripped.split("\t"))):
                 has_letters = True
-    return "plain" if has_letters and len(widths) == 1 else how
+    if not has_letters or len(widths) > 1:
+        return how
+    try:  # a text of several lines, in quotes, may have as many tabs in each of them
+        with closing(lines_of(path, most_bytes)) as lines:
+            rows = sum(1 for _ in _rows(lines, "\t", how))
+    except csv.Error:
+        return "plain"
+    return how if rows < count else "plain"
 
 
 def _is_header(rows: Sequence[Sequence[str]], asked: frozenset[str]) -> bool:

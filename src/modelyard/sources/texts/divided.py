@@ -35,7 +35,7 @@ def dataset_of(
     """Raises: DataError, without the source's name, for rows at fault and classes with too few texts."""
     dropped = _unlabelled(collected)
     faults = _checked(collected, options)
-    called = class_names(collected.names, "the labels' column")
+    called = class_names(collected.names)
     classes = tuple(sorted(set(called.values())))
     _check_variety(classes, collected)
     check_classes(classes)
@@ -181,5 +181,7 @@ def _read_notes(collected: Collected) -> Iterator[str]:
         )
     if collected.empty:
         yield f"{collected.empty:,} texts are empty"
+    if len(types := sorted(collected.label_types)) > 1:
+        yield f"labels are of several types ({', '.join(types)}); those that are written alike are one class"
     if collected.numbers:
         yield f"{collected.numbers:,} texts are numbers; they are read as they are written"

@@ -17,6 +17,7 @@ MOST_LINE = 2**26
 """Bytes; a text of 10 MB is read, and cut."""
 MARK = b"\xef\xbb\xbf"
 WIDE_MARKS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
+NEVER_CLOSED = "a quotation mark is opened in this row and never closed"
 BROKEN = (OSError, EOFError, ValueError, RuntimeError, TypeError, LookupError, zlib.error, csv.Error)
 """What a damaged or foreign file raises."""
 
@@ -69,10 +70,10 @@ def refused_as_table(path: Path) -> Iterator[None]:
 def parsed(
     lines: Iterable[str], delimiter: str, *, escaped: bool = False, strict: bool = True
 ) -> Generator[tuple[int, list[str]], None, None]:
-    """Number of the last line and fields of each row that is not blank, quoted as in RFC 4180, or by
+    """Number of the last line and fields of each row that is not blank; quoted as in RFC 4180, or by
     backslashes where `escaped`. Raises: csv.Error.
     """
-    before = csv.field_size_limit(MOST_LINE)  # of the whole process: whoever reads tables sets his own
+    before, last = csv.field_size_limit(MOST_LINE), 0  # of the whole process: it is put back
     try:
         reader = csv.reader(
             lines,
@@ -88,9 +89,11 @@ def parsed(
             except StopIteration:
                 return
             except csv.Error as error:
-                raise csv.Error(f"line {reader.line_num}: {error}") from None
-            if row:
-                yield reader.line_num, row
+                fault = NEVER_CLOSED if "end of data" in str(error) else error
+                raise csv.Error(f"line {last + 1}: {fault}") from None
+            last = reader.line_num
+            if any(map(str.strip, row)):
+                yield last, row
     finally:
         csv.field_size_limit(before)
 
@@ -98,5 +101,5 @@ def parsed(
 def split(lines: Iterable[str], delimiter: str) -> Generator[tuple[int, list[str]], None, None]:
     """The same where quotes are letters as others are."""
     for number, line in enumerate(lines, 1):
-        if line := line.removesuffix("\n").removesuffix("\r"):
-            yield number, line.split(delimiter)
+        if line.strip():
+            yield number, line.removesuffix("\n").removesuffix("\r").split(delimiter)

@@ -13,7 +13,7 @@ from modelyard.errors import DataError
 from modelyard.samples.scan import JUNK
 from modelyard.sources.layout import split_of
 from modelyard.sources.texts.collected import Row
-from modelyard.sources.texts.columns import Columns, Head, chosen_columns, missing_labels
+from modelyard.sources.texts.columns import Columns, Head, chosen_columns, missing_labels, same_columns
 from modelyard.sources.texts.delimited import open_delimited
 from modelyard.sources.texts.lines import refused_as_table
 from modelyard.sources.texts.records import open_parquet, open_records
@@ -176,14 +176,18 @@ def state_of(paths: Iterable[Path]) -> list[object]:
 
 def chosen_tables(paths: Mapping[Path, str], options: FolderOptions) -> Iterator[Chosen]:
     """Their forms; whether the first has a line of names, all have. Raises: DataError."""
-    has_names: bool | None = None
+    first: Chosen | None = None
     for path, split in paths.items():
-        table = open_table(path, options, has_names)
-        has_names = table.has_names
+        table = open_table(path, options, first.table.has_names if first else None)
         try:
-            columns = chosen_columns(table.head, options)
+            if first is None:
+                columns = chosen_columns(table.head, options)
+            else:
+                columns = same_columns(table.head, first.table.head.names, first.columns)
             if columns.label is None and split in {"", "train"}:
                 raise DataError(missing_labels(table.head, columns.sample))
         except DataError as error:
             raise DataError(f"{path}: {error}") from error
-        yield Chosen(table, columns, split)
+        chosen = Chosen(table, columns, split)
+        first = first or chosen
+        yield chosen

@@ -58,7 +58,7 @@ def _what(value: object) -> str:
     return known.get(type(value), type(value).__name__)
 
 
-def class_names(given: Iterable[str], column: str) -> Mapping[str, str]:
+def class_names(given: Iterable[str]) -> Mapping[str, str]:
     """What each label is called: `1.0`, as tables with gaps write it, is class 1.
 
     Raises: DataError for numbers with decimals, which are measurements.
@@ -70,7 +70,7 @@ def class_names(given: Iterable[str], column: str) -> Mapping[str, str]:
         if len(whole) < len(labels):
             broken = [label for label in decimals if label not in whole]
             raise DataError(
-                f"the labels in {column} are numbers with decimals ({listed(broken)}); expected classes: "
+                f"the labels are numbers with decimals ({listed(broken)}); expected classes: "
                 "make some of them, such as low and high, or choose another column by --label-column"
             )
         return {label: str(int(float(label))) for label in labels}

@@ -1,13 +1,26 @@
 """How clients send the input of a graph. `INPUTS` is the only list to extend."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from modelyard.serving.protocol.inputs.input import Input, Node, Rows, SchemaViolation
 from modelyard.serving.protocol.inputs.numbers import Numbers
-from modelyard.serving.protocol.inputs.padded import Padded
-from modelyard.serving.protocol.inputs.strings import Strings
 
-INPUTS: Mapping[str, type[Input]] = {"pixels": Numbers, "strings": Strings, "bytes": Padded}
+
+def _strings() -> type[Input]:
+    from modelyard.serving.protocol.inputs.strings import Strings  # only who serves them pays
+
+    return Strings
+
+
+def _padded() -> type[Input]:
+    from modelyard.serving.protocol.inputs.padded import Padded
+
+    return Padded
+
+
+INPUTS: Mapping[str, Callable[[], type[Input]]] = {
+    "pixels": lambda: Numbers, "strings": _strings, "bytes": _padded,
+}  # fmt: skip
 """By the name of the encoding in the signature."""
 
-__all__ = ["INPUTS", "Input", "Node", "Numbers", "Padded", "Rows", "SchemaViolation", "Strings"]
+__all__ = ["INPUTS", "Input", "Node", "Numbers", "Rows", "SchemaViolation"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Self
 
@@ -21,9 +20,10 @@ VALUE_BYTES = 24
 """The most bytes of a number in JSON: the longest double, a comma and a blank."""
 
 
-@dataclass(frozen=True, slots=True)
 class Numbers(WireTensor):
     """Rows are kept as their bytes."""
+
+    __slots__ = ()
 
     @classmethod
     def of_graph(cls, node: Node, _form: Form) -> Self:
