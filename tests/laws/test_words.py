@@ -74,6 +74,7 @@ IMAGES = Words(
         "data.splits": "max_pixels: a key of recipes",
         "data.options": "max_pixels: a key of recipes",
         "recipes.lengths": "max_pixels, max_train_images: keys of recipes",
+        "recipes.texts": "max_train_images: a key of recipes",
         "evaluation.metrics": "images: a column of the classes' table",
         "training.config": "max_train_images: a key of recipes",
         "training.parts": "max_train_images: a key of recipes",
@@ -88,7 +89,7 @@ TEXTS = Words(
     frozenset({
         "samples", "models", "sources.texts", "inspection.measures.texts",
         "inspection.measures.text_examples", "evaluation.mistakes.texts", "inference.doubts.texts",
-        "export.cores.symbols", "export.fronts",
+        "export.cores.symbols", "export.fronts", "recipes.texts",
         "serving.http.texts", "serving.protocol.inputs",
     }),
     {"cli.options": "--text-column"},
