@@ -80,6 +80,8 @@ IMAGES = Words(
         "training.parts": "max_train_images: a key of recipes",
         "steps.train": "max_train_images: a key of recipes",
         "training.gradient": "train_images: training.json",
+        "training.linear": "train_images: training.json, max_train_images: a key of recipes",
+        "recipes.linear": "max_train_images: a key of recipes",
         "console.plan": "train_images: training.json",
     },
     frozenset({"training.trial"}),
@@ -89,7 +91,8 @@ TEXTS = Words(
     frozenset({
         "samples", "models", "sources.texts", "inspection.measures.texts",
         "inspection.measures.text_examples", "evaluation.mistakes.texts", "inference.doubts.texts",
-        "export.cores.symbols", "export.fronts", "recipes.texts",
+        "export.cores.symbols", "export.fronts",
+        "training.linear", "training.linear_fitted", "training.terms", "export.linear", "recipes.texts",
         "serving.http.texts", "serving.protocol.inputs",
     }),
     {"cli.options": "--text-column"},

@@ -11,7 +11,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.svm import LinearSVC
 
 from modelyard.data.datasets import Dataset
-from modelyard.data.splits import DataConfig
+from modelyard.data.splits import DataConfig, make_splits
 from modelyard.errors import TrainingError
 from modelyard.models import LinearConfig
 from modelyard.progress import EpochReport
@@ -112,6 +112,24 @@ def test_what_the_recipe_says_is_not_chosen(tmp_path: Path) -> None:
     config = LinearConfig(terms="words", cost=0.2, weighting="idf")
     fitted, reports = fitted_linear(page_dataset(), tmp_path / "fitted", config)
     assert len(reports) == 1 and [block.terms.symbols.alphabet for block in fitted.blocks] == ["words"]
+
+
+def test_counts_do_not_depend_on_how_many_are_read_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = texts_of(page_dataset().train)
+    terms = Terms.learnt("letters", texts, 3, 1, 10**6)
+    whole_NF = terms.counted(texts)
+    monkeypatch.setattr("modelyard.training.terms.BLOCK_BYTES", 700)
+    assert (terms.counted(texts) != whole_NF).nnz == 0
+
+
+def test_more_texts_than_are_searched_are_fitted_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    train = make_splits(page_dataset(), DataConfig()).train
+    monkeypatch.setattr("modelyard.training.linear.SEARCHED_BYTES", 6_000)
+    config = LinearConfig(terms="letters", cost=0.3, weighting="idf")
+    fitted, _ = fitted_linear(page_dataset(), tmp_path / "fitted", config)
+    values_NF = values_of(fitted.blocks, texts_of(train))
+    expected = Machine(0.3, "idf", len(PAGES), 0).fit(values_NF, train.labels_N)
+    assert len(values_NF.data) and np.array_equal(fitted.planes.weights_KF, expected.weights_KF)
 
 
 def test_a_text_of_unknown_terms_gets_a_finite_answer(tmp_path: Path) -> None:

@@ -131,8 +131,7 @@ class CharCnn(nn.Module):
 
 def _of_threes(features_BLD: Tensor) -> Tensor:
     """The maximum of each three places, where nothing is below 0."""
-    batch, _, width = features_BLD.shape
-    return patches(features_BLD, 3).reshape(batch, -1, 3, width).amax(2)
+    return torch.unflatten(patches(features_BLD, 3), 2, (3, features_BLD.shape[2])).amax(2)
 
 
 KIM_KERNELS = (3, 4, 5)
