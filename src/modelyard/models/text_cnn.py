@@ -131,7 +131,7 @@ class CharCnn(nn.Module):
 
 def _of_threes(features_BLD: Tensor) -> Tensor:
     """The maximum of each three places, where nothing is below 0."""
-    return patches(features_BLD, 3).unflatten(2, (3, features_BLD.shape[2])).amax(2)
+    return torch.unflatten(patches(features_BLD, 3), 2, (3, features_BLD.shape[2])).amax(2)
 
 
 KIM_KERNELS = (3, 4, 5)
