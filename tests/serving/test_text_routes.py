@@ -163,7 +163,8 @@ def test_what_may_be_worthless_is_told(asked: httpx.Client) -> None:
     assert told.startswith("the text is empty")
     first, second = asked.post(PREDICT, json=["a cab", "b" * 65]).json()["predictions"]
     assert "warnings" not in first
-    assert second["warnings"] == ["the text has 65 characters, the model reads the first 64"]
+    told = "the text has 65 characters, of which the model reads the first 64"
+    assert second["warnings"] == [told]
 
 
 WRONG: dict[str, tuple[bytes, dict[str, str], int, str]] = {
