@@ -21,7 +21,7 @@ def test_streamed_batches_are_the_resident_ones_bit_for_bit(digits: Dataset, tmp
     split = open_packed(tmp_path / "packed").train.take(np.arange(0, 1000, 3))
     feeds = [Feed(split, CPU, resident=resident) for resident in (True, False)]
     rows = torch.split(torch.arange(333, -1, -1), 31)
-    resident, streamed = ([*feed.batches(rows), *feed.in_order(77)] for feed in feeds)
+    resident, streamed = ([*feed.batches(rows), *feed.in_blocks(77)] for feed in feeds)
     assert len(resident) == len(streamed) == 11 + 5
     for first, second in zip(resident, streamed, strict=True):
         assert torch.equal(first.inputs[0], second.inputs[0])

@@ -195,13 +195,13 @@ def test_inverted_blank_and_transparent_pictures(home: Home, tmp_path: Path, cap
 
 
 def test_next_names_only_what_exists(home: Home, capsys: Output, tmp_path: Path) -> None:
-    picture(tmp_path / "IMAGE", 1)
+    picture(tmp_path / "FILE", 1)
     (home.releases / "fruit" / "champion.alias").rename(tmp_path / "alias")
     told = closing_lines(home, "fruit@1", promoted=False, why="refused by its gates")
     assert told[0] == "no champion: refused by its gates"
     assert "@champion" not in told[1] and "modelyard models promote fruit@1 --force" in told[1]
     _works(told[1], tmp_path)
-    assert run("predict", str(tmp_path / "IMAGE"), "--model", "fruit") == 2
+    assert run("predict", str(tmp_path / "FILE"), "--model", "fruit") == 2
     assert "fruit has no champion; expected a version, such as fruit@1" in capsys.readouterr().err
     (tmp_path / "alias").rename(home.releases / "fruit" / "champion.alias")
     told = closing_lines(home, "fruit@1", promoted=False, why="not better")
@@ -215,7 +215,7 @@ def test_next_names_only_what_exists(home: Home, capsys: Output, tmp_path: Path)
 def _works(line: str, folder: Path) -> None:
     """The commands that look, as the line has them."""
     words = [command.split()[1:] for command in line.removeprefix("next: ").split(" | ")]
-    asked = [[str(folder / word) if word == "IMAGE" else word for word in command] for command in words]
+    asked = [[str(folder / word) if word == "FILE" else word for word in command] for command in words]
     for command in (
         command for command in asked if command[:2] == ["models", "show"] or command[0] == "predict"
     ):

@@ -25,6 +25,8 @@ ARCHITECTURES = (
 PRESETS = ("smoke", "sprint", "tiny", "standard", "quality")
 DATA = ("./images", "./mnist", "auto", "digits", "mnist", "fashion-mnist", "kmnist", "cifar10")
 """Folders of one's own first: what the named sets differ from."""
+TEXT_ARCHITECTURES = ("linear", "cnn", "rnn", "transformer", "textcnn", "charcnn", "lstm", "encoder")
+TEXT_DATA = ("docstrings", "trec", "sst2", "sms-spam", "banking77", "chnsenticorp", "thucnews-titles")
 OWN = "from torch import nn\n\n\nclass Net(nn.Module):\n    pass\n"
 
 
@@ -56,8 +58,8 @@ def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def present(folder: Path) -> dict[str, Any]:
-    """Architecture -> preset and data -> all values of `standard` on a folder, then what others have of their
-    own.
+    """Architecture -> preset and data -> all values of `standard` on the first data, then what others have of
+    their own; for each kind of samples.
     """
     own = folder / "own.py"
     own.write_text(OWN)
@@ -65,14 +67,20 @@ def present(folder: Path) -> dict[str, Any]:
     for architecture in ARCHITECTURES:
         word = architecture.replace("own.py", str(own))
         tree["labels"][architecture] = next(iter(named(Words(dataset="", architectures=(word,)))))
-        first = made(word, "standard", DATA[0])
-        tree[architecture] = {"all": first}
-        for preset in PRESETS:
-            known = made(word, preset, DATA[0])
-            tree[architecture][preset] = _changed(first, known)
-            for dataset in DATA[1:]:
-                if changed := _changed(known, made(word, preset, dataset)):
-                    tree[architecture][f"{preset} on {dataset}"] = changed
+        tree[architecture] = _of(word, DATA)
+    tree["texts"] = {name: _of(name, TEXT_DATA) for name in TEXT_ARCHITECTURES}
+    return tree
+
+
+def _of(architecture: str, data: tuple[str, ...]) -> dict[str, Any]:
+    first = made(architecture, "standard", data[0])
+    tree: dict[str, Any] = {"all": first}
+    for preset in PRESETS:
+        known = made(architecture, preset, data[0])
+        tree[preset] = _changed(first, known)
+        for dataset in data[1:]:
+            if changed := _changed(known, made(architecture, preset, dataset)):
+                tree[f"{preset} on {dataset}"] = changed
     return tree
 
 

@@ -17,7 +17,7 @@ from modelyard.training.slices import ExportSlice
 def test_each_part_says_what_it_decides() -> None:
     for name, field in Recipe.model_fields.items():
         assert any(isinstance(mark, Part) for mark in field.metadata), name
-    assert fields_of(Recipe, Part.MADE) == ["data", "model", "training"]
+    assert fields_of(Recipe, Part.MADE) == ["data", "model", "training", "export"]
 
 
 @pytest.mark.parametrize(

@@ -55,13 +55,13 @@ def _cell(value: object) -> str:
 def print_board(result: Mapping[str, Any]) -> None:
     """The outcome of `compare` and what to do next. Narrow terminals get one column for each architecture."""
     rows, dataset = result["board"], result["dataset"]
-    title = f"{dataset}: every architecture on the same test images"
+    best = max(rows, key=lambda row: row["validation %"])
+    title = f"{dataset}: every architecture on the same test data"
     if sys.stdout.isatty() and console().width < WIDE:
         rows = [{"": key, **{row["architecture"]: row[key] for row in rows}} for key in list(rows[0])[1:]]
     print_table(rows, title)
     if result["advice"]:
         echo(result["advice"])
-    best = max(result["board"], key=lambda row: row["validation %"])
     echo(
         *closing_lines(
             Home.current(), f"{dataset}@{best['version']}", promoted=result["promoted"], why=result["why"]
@@ -74,7 +74,7 @@ def closing_lines(home: Home, version: str, *, promoted: bool, why: str) -> tupl
     run's own.
     """
     model = version.partition("@")[0]
-    next_line = "next: modelyard ui | modelyard models show {0} | modelyard predict IMAGE --model {0}"
+    next_line = "next: modelyard ui | modelyard models show {0} | modelyard predict FILE --model {0}"
     try:
         released_folder(home, model)
     except StoreError:

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from modelyard.data.datasets import Split, evaluated_rows
+from modelyard.data.datasets import Rows, Split, evaluated_rows
 from modelyard.machine.memory import available_bytes
 from modelyard.samples import Stored
 
@@ -23,6 +23,8 @@ READERS, BATCHES_AHEAD = 4, 8
 """Streaming: rows lie anywhere in the file, so several reads wait for the disk at once while the model
 computes.
 """
+VALUES_AT_ONCE = 2**17
+"""Of samples that differ in length, when they are evaluated: each becomes hundreds of numbers."""
 RESIDENT_SHARE = 0.4
 """Share of the device's free memory that a training split may take."""
 
@@ -60,9 +62,14 @@ class Feed:
         placed = torch.split(torch.cat(list(rows)).to(self._device), [len(rows_B) for rows_B in rows])
         return (self._resident(*pair, self._samples_N) for pair in zip(rows, placed, strict=True))
 
-    def in_order(self, most: int = 512) -> Iterator[Batch]:
-        """All rows, at most `most` at once: fewer where images are large."""
-        size = evaluated_rows(self._split.form, most)
+    def in_blocks(self, most: int = 512) -> Iterator[Batch]:
+        """All rows once, at most `most` at once: fewer where samples are large. In order; the shortest first
+        where they differ in length.
+        """
+        lengths_N, size = self._split.lengths_N, evaluated_rows(self._split.form, most)
+        if lengths_N is not None:
+            yield from map(self._read, _blocks_by_length(lengths_N, most))
+            return
         for start in range(0, len(self), size):
             part = slice(start, start + size)
             samples_B = (
@@ -90,6 +97,18 @@ class Feed:
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
+
+
+def _blocks_by_length(lengths_N: Rows, most: int) -> Iterator[Tensor]:
+    """Rows [B] of like length, so many that padded they have `VALUES_AT_ONCE` at most, but one at least."""
+    order_N = lengths_N.argsort(kind="stable")
+    start = 0
+    while start < len(order_N):
+        some_B = order_N[start : start + most]
+        totals_B = lengths_N[some_B] * np.arange(1, len(some_B) + 1)
+        size = max(1, int((totals_B <= VALUES_AT_ONCE).sum()))
+        yield torch.from_numpy(some_B[:size])
+        start += size
 
 
 def _expect_random_reads(samples: Stored) -> None:

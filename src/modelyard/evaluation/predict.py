@@ -28,11 +28,12 @@ def predict_logits(model: nn.Module, split: Split, device: torch.device, batch_s
 
 
 def logits_of(forward: Callable[[Tensor], Tensor], feed: Feed, batch_size: int = 512) -> Tensor:
-    """float32 logits [N, K] on the CPU of all images of a feed, in order."""
-    logits: list[Tensor] = []
-    for batch in feed.in_order(batch_size):
+    """float32 logits [N, K] on the CPU of all samples of a feed, in order."""
+    rows, logits = list[Tensor](), list[Tensor]()
+    for batch in feed.in_blocks(batch_size):
+        rows.append(batch.rows_B)
         logits.append(forward(network_input(batch.inputs[0])).float())
-    return torch.cat(logits).cpu()
+    return torch.cat(logits).cpu()[torch.cat(rows).argsort()]
 
 
 @contextmanager

@@ -1,4 +1,7 @@
-"""The text as a line: convolutions. B batch, L length in symbols, E embedding, D features, K classes."""
+"""The text as a line: convolutions.
+
+B batch, L length in symbols, T places, E embedding, D features, K classes.
+"""
 
 from __future__ import annotations
 
@@ -20,18 +23,20 @@ class TextCnnConfig(SequenceConfig):
     variant: Literal["tuned", "textcnn", "charcnn"] = "tuned"
     """`tuned`: residual convolutions, and beside them the mean of the embeddings; `textcnn`: maxima of one
     layer of three widths; `charcnn`: six layers, which divide the length by 27."""
+    patch: int = Field(1, ge=1, le=64)
+    """Symbols side by side in one place of `tuned`: the more, the faster, and the further a layer sees."""
     width: int = Field(64, ge=1, le=4096)
     """Features D of each layer."""
     layers: int = Field(2, ge=0, le=32)
     """Convolutions of `tuned`."""
     kernel: int = Field(3, ge=1, le=31)
-    """Symbols that a convolution of `tuned` looks at, an odd number."""
+    """Places that a convolution of `tuned` looks at, an odd number."""
 
     @model_validator(mode="after")
     def _kernels_are_odd(self) -> TextCnnConfig:
         if self.kernel % 2 == 0:
             raise ValueError(
-                f"kernel ({self.kernel}) must be odd: as much is seen before a symbol as after it"
+                f"kernel ({self.kernel}) must be odd: as much is seen before a place as after it"
             )
         return self
 
@@ -45,9 +50,10 @@ class TextCnn(nn.Module):
 
     def __init__(self, config: TextCnnConfig, num_symbols: int, num_classes: int) -> None:
         super().__init__()
+        self.patch = config.patch
         self.embedding = SymbolEmbedding(config, num_symbols)
         self.dropout = nn.Dropout(config.dropout)
-        self.widen = nn.Linear(config.embedding, config.width)
+        self.widen = nn.Linear(config.patch * config.embedding, config.width)
         self.convolutions = nn.ModuleList(
             nn.Conv1d(config.width, config.width, config.kernel, padding=config.kernel // 2)
             for _ in range(config.layers)
@@ -58,11 +64,12 @@ class TextCnn(nn.Module):
         """int32 [B, L] -> logits [B, K]."""
         mask_BL1 = mask_of(symbols_BL)
         embedded_BLE = self.dropout(self.embedding(symbols_BL))
-        features_BLD = functional.gelu(self.widen(embedded_BLE)) * mask_BL1
+        mask_BT1 = patches(mask_BL1, self.patch)[:, :, :1]
+        features_BTD = functional.gelu(self.widen(patches(embedded_BLE, self.patch))) * mask_BT1
         for convolution in self.convolutions:
-            changed_BDL = convolution(features_BLD.transpose(1, 2))
-            features_BLD = (features_BLD + functional.gelu(changed_BDL.transpose(1, 2))) * mask_BL1
-        pooled = highest(features_BLD, mask_BL1), mean(features_BLD, mask_BL1), mean(embedded_BLE, mask_BL1)
+            changed_BDT = convolution(features_BTD.transpose(1, 2))
+            features_BTD = (features_BTD + functional.gelu(changed_BDT.transpose(1, 2))) * mask_BT1
+        pooled = highest(features_BTD, mask_BT1), mean(features_BTD, mask_BT1), mean(embedded_BLE, mask_BL1)
         logits_BK: Tensor = self.head(self.dropout(torch.cat(pooled, 1)))
         return logits_BK
 
@@ -124,7 +131,7 @@ class CharCnn(nn.Module):
 
 def _of_threes(features_BLD: Tensor) -> Tensor:
     """The maximum of each three places, where nothing is below 0."""
-    return patches(features_BLD, 3).unflatten(2, (3, features_BLD.shape[2])).amax(2)
+    return torch.unflatten(patches(features_BLD, 3), 2, (3, features_BLD.shape[2])).amax(2)
 
 
 KIM_KERNELS = (3, 4, 5)

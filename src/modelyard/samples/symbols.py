@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -70,8 +71,7 @@ class Symbols:
     @property
     def numbers(self) -> dict[str, int]:
         """Each spelling that the table knows -> its number; any other is `UNKNOWN`."""
-        spelt = PARTS[self.alphabet].spellings
-        return {name: FIRST + place for place, symbol in enumerate(self.table) for name in spelt(symbol)}
+        return _numbers(self)
 
     def form(self, form: TextForm) -> TextForm:
         """What a network is given of texts of that form."""
@@ -87,6 +87,12 @@ class Symbols:
             for text in all_texts(texts)
         ]
         return ragged(rows, self.form(texts.form), np.int32)
+
+
+@lru_cache(maxsize=4)
+def _numbers(symbols: Symbols) -> dict[str, int]:
+    spelt = PARTS[symbols.alphabet].spellings
+    return {name: FIRST + place for place, symbol in enumerate(symbols.table) for name in spelt(symbol)}
 
 
 def all_texts(texts: Ragged) -> Iterator[str]:

@@ -8,7 +8,7 @@ from modelyard.samples import Form
 from modelyard.sources.idx import holds_idx
 from modelyard.sources.imports import import_names, is_named, open_import
 from modelyard.sources.kinds import find, kind_at
-from modelyard.sources.known import AUTO, KNOWN, Traits
+from modelyard.sources.known import AUTO, KNOWN, UNKNOWN, Traits
 from modelyard.sources.named import is_here
 
 
@@ -24,7 +24,7 @@ def describe(dataset: str, options: FolderOptions | None = None) -> Traits:
     if name in import_names():
         opened = open_import(name, verify=False)
         return Traits(name, kind=opened.form.kind, form=opened.form, num_classes=len(opened.classes))
-    return Traits(kind=kind_at(full_path(name), options or FolderOptions()))
+    return Traits(kind=kind_at(full_path(name), options or FolderOptions())) if name else UNKNOWN
 
 
 def peek(name: str, options: FolderOptions) -> tuple[Form, int] | None:

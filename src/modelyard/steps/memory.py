@@ -27,9 +27,8 @@ CLEAR_SHARE = 0.4
 
 def check_memory(request: BuildRequest, home: Home, cost: Cost | None = None) -> None:
     """Raises: DataError when the training will not fit; `cost` is what was measured of it already."""
-    if not request.recipe.model.is_network or not any(
-        node.step.is_exclusive for node in waiting(nodes(request), home)
-    ):
+    is_asked = any(node.step.is_exclusive for node in waiting(nodes(request), home))
+    if not is_asked or not request.recipe.model.is_network:
         return
     dataset, available = open_packed(home.steps / request.data_step, verify=False), available_bytes()
     needed = cost.memory if cost else _reckoned(request, dataset)

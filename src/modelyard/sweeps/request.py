@@ -14,7 +14,7 @@ from modelyard.errors import ConfigError
 from modelyard.files import write_json
 from modelyard.home import Home
 from modelyard.machine.how import DEFAULT_DEVICE
-from modelyard.recipes.named import make_recipe, named
+from modelyard.recipes.named import named
 from modelyard.recipes.recipe import Recipe
 from modelyard.recipes.request import try_models
 from modelyard.recipes.words import Words
@@ -151,8 +151,6 @@ def check(request: SweepRequest) -> None:
         raise ConfigError(
             "--trials counts what a search tries: expected a --range with it; a grid is counted by --seeds"
         )
-    for architecture in request.architectures:
-        make_recipe(architecture, request.preset)
     try_models(request.words, request.recipes())
     for chosen in request.ranges:
         for value in chosen.choices or (chosen.low, chosen.high):

@@ -25,7 +25,7 @@ from modelyard.progress import EpochReport
 from modelyard.samples.symbols import Alphabet
 from modelyard.training.fitted import RESULT_FILE, Build
 from modelyard.training.job import TrainJob
-from modelyard.training.linear_fitted import Block, LinearFitted, texts_of
+from modelyard.training.linear_fitted import Block, LinearFitted, texts_of, values_of
 from modelyard.training.support_vectors import Machine, Planes
 from modelyard.training.terms import Terms
 
@@ -40,6 +40,9 @@ ALPHABETS: Mapping[str, tuple[Alphabet, ...]] = {
 COSTS = (0.3, 1.0, 0.1)
 MOST_BAYES = 20
 """Classes up to which terms are weighted by `bayes`, which takes a machine of its own for each."""
+SEARCHED_BYTES, FITTED_BYTES = 4_000_000, 32_000_000
+"""Texts that terms are learnt of and candidates are fitted on, and texts that the chosen one is fitted on, at
+most: what is more costs minutes and gigabytes, and teaches a linear model little."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,10 @@ class Choice:
     terms: str
     cost: float
     weighting: str
+
+    def machine(self, num_classes: int, seed: int) -> Machine:
+        """What is to be fitted of it."""
+        return Machine(self.cost, self.weighting, num_classes, seed)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -86,6 +93,14 @@ class Counted:
             held_out[alphabet] = block.values(terms.counted(others))
         return cls(blocks, learnt, held_out, train.labels_N, validation.labels_N)
 
+    def chosen(self, choice: Choice) -> tuple[Block, ...]:
+        """The blocks of a choice."""
+        return tuple(self.blocks[alphabet] for alphabet in ALPHABETS[choice.terms])
+
+    def terms_per_sample(self, choice: Choice) -> float:
+        """Different ones in a training sample, on average."""
+        return float(sum(self.train[name].nnz for name in ALPHABETS[choice.terms]) / len(self.labels_N))
+
 
 def fit(job: TrainJob, dataset: Dataset, out: Path, on_epoch: OnEpoch) -> None:
     """Leaves weights, tables, `model.json` and `training.json` in `out`; each candidate is told as an epoch.
@@ -96,15 +111,18 @@ def fit(job: TrainJob, dataset: Dataset, out: Path, on_epoch: OnEpoch) -> None:
     assert isinstance(config, LinearConfig)
     splits = make_splits(dataset, job.data)
     train = _evenly(splits.train, job.training.max_train_images or len(splits.train))
-    if len(np.unique(train.labels_N)) < 2:
+    train, searched = _within(train, FITTED_BYTES), _within(train, SEARCHED_BYTES)
+    if len(np.unique(searched.labels_N)) < 2:
         raise TrainingError("expected training texts of at least 2 classes, received 1; add texts of another")
-    counted = Counted.of(config, train, splits.validation)
+    counted = Counted.of(config, searched, _within(splits.validation, SEARCHED_BYTES))
     candidates = Search(config, counted, len(dataset.classes), job.seed, on_epoch).candidates()
     chosen = best(candidates)
-    blocks = [counted.blocks[alphabet] for alphabet in ALPHABETS[chosen.choice.terms]]
-    terms = sum(counted.train[alphabet].nnz for alphabet in ALPHABETS[chosen.choice.terms]) / len(train)
+    blocks, planes = counted.chosen(chosen.choice), chosen.planes
+    if len(train) > len(searched):
+        machine = chosen.choice.machine(len(dataset.classes), job.seed)
+        planes = machine.fit(values_of(blocks, texts_of(train)), train.labels_N)
     build = Build.of(config, train, dataset.classes)
-    fitted = LinearFitted(build, tuple(blocks), chosen.planes, terms)
+    fitted = LinearFitted(build, blocks, planes, counted.terms_per_sample(chosen.choice))
     fitted.save(out)
     record = {
         "history": [asdict(candidate.report) for candidate in candidates], "precision": "float64",
@@ -114,6 +132,13 @@ def fit(job: TrainJob, dataset: Dataset, out: Path, on_epoch: OnEpoch) -> None:
         "seconds": time.perf_counter() - began, "checkpoint_seconds": 0.0,
     }  # fmt: skip
     write_json(out / RESULT_FILE, record)
+
+
+def _within(split: Split, most: int) -> Split:
+    """At most so many bytes of samples, evenly spaced; never less than one."""
+    lengths_M = split.samples.lengths_M
+    total = int((lengths_M if split.rows_N is None else lengths_M[split.rows_N]).sum())
+    return split if total <= most else _evenly(split, max(1, len(split) * most // total))
 
 
 def _evenly(split: Split, count: int) -> Split:
@@ -151,8 +176,7 @@ class Search:
             _beside([part[alphabet] for alphabet in ALPHABETS[choice.terms]])
             for part in (counted.train, counted.validation)
         )
-        machine = Machine(choice.cost, choice.weighting, self.num_classes, self.seed)
-        planes = machine.fit(train_NF, counted.labels_N)
+        planes = choice.machine(self.num_classes, self.seed).fit(train_NF, counted.labels_N)
         logits_NK, labels_N = planes.logits(validation_NF), counted.validation_labels_N
         temperature, seconds = fit_temperature(logits_NK, labels_N), time.perf_counter() - began
         report = EpochReport(

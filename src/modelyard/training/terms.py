@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
 MOST_SYMBOLS = 2**20
+BLOCK_BYTES = 2_000_000
+"""Texts that are counted at once, for memory's sake."""
 Numbers = NDArray[np.int64]
 
 
@@ -82,6 +85,15 @@ class Terms:
 
     def counted(self, texts: Ragged) -> csr_matrix:
         """How often each term occurs in each sample, [N, F]."""
+        from scipy.sparse import vstack
+
+        ends = np.searchsorted(texts.offsets_M1, np.arange(0, int(texts.offsets_M1[-1]), BLOCK_BYTES))
+        edges = np.unique([0, *ends.tolist(), len(texts)])
+        parts = [texts.only(np.arange(*pair)) for pair in pairwise(edges.tolist())] or [texts]
+        return vstack([self._counted(part) for part in parts]).tocsr()
+
+    def _counted(self, texts: Ragged) -> csr_matrix:
+        """[N, F], all at once."""
         from scipy.sparse import coo_matrix
 
         before_T, rows_T = _numbered(self.symbols, texts)

@@ -33,6 +33,8 @@ JSON = "".join(json.dumps({"text": text, "label": label}) + "\n" for text, label
         ("a.csv", "text,label\n", "holds no rows"),
         ("a.csv", "text,label\n" + rows("\"b'{0}'\",{1}"), "20 of 20 texts look as Python shows bytes"),
         ("a.csv", TABLE + '"opened,a\n' + rows("{0},{1}"), "line 22: a quotation mark is opened in this row"),
+        ("a.csv", TABLE.replace("\n", "\r"), "line 1: it ends in a carriage return alone"),
+        ("a.txt", "Hello; a letter\n", "is text; expected a folder of class folders"),
         ("a.csv", TABLE + "one,c\n", "at least 3 texts for three splits; too few: c (1)"),
         ("a.csv", "text\n" + rows("{0}"), "names no pictures beside or below it, and no column"),
         ("a.csv", "one,two,three\n" + rows("{0},{1},{0}"), "one and three may all be the texts"),

@@ -46,6 +46,7 @@ NASTY = [
         ("a.tsv", rows("{1}\t{0}")),
         ("a.tsv", "类别\t内容\n" + rows("{1}\t{0}")),
         ("a.txt", rows("{0}\t{1}")),
+        ("a.txt", rows("{0};{1}")),
         ("a.tab", rows("{0}\t{1}")),
         ("a.tsv.gz", gzip.compress(rows("{1}\t{0}").encode())),
         ("a.jsonl", rows('{{"text": "{0}", "label": "{1}", "more": [1]}}')),

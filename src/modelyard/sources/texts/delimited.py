@@ -15,7 +15,7 @@ from modelyard.sources.texts.lines import NEVER_CLOSED, lines_of, parsed, split
 
 FIRST_LINES, FIRST_BYTES = 5000, 2**23
 """What the form of a table is told by."""
-DELIMITERS = {".tsv": "\t,;|", ".tab": "\t,;|", ".txt": "\t"}
+DELIMITERS = {".tsv": "\t,;|", ".tab": "\t,;|", ".txt": "\t;"}
 """By the ending, the likeliest first."""
 OTHERWISE = ",;\t|"
 QUOTED = re.compile(r'"[^"]*(?:""[^"]*)*"|[^"]*')

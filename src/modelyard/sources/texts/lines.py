@@ -18,6 +18,11 @@ MOST_LINE = 2**26
 MARK = b"\xef\xbb\xbf"
 WIDE_MARKS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
 NEVER_CLOSED = "a quotation mark is opened in this row and never closed"
+FAULTS = {
+    "end of data": NEVER_CLOSED,
+    "new-line character": "it ends in a carriage return alone; write a line feed after each row",
+}
+"""What csv says -> what that means."""
 BROKEN = (OSError, EOFError, ValueError, RuntimeError, TypeError, LookupError, zlib.error, csv.Error)
 """What a damaged or foreign file raises."""
 
@@ -89,8 +94,8 @@ def parsed(
             except StopIteration:
                 return
             except csv.Error as error:
-                fault = NEVER_CLOSED if "end of data" in str(error) else error
-                raise csv.Error(f"line {last + 1}: {fault}") from None
+                known = (told for sign, told in FAULTS.items() if sign in str(error))
+                raise csv.Error(f"line {last + 1}: {next(known, error)}") from None
             last = reader.line_num
             if any(map(str.strip, row)):
                 yield last, row

@@ -79,7 +79,8 @@ def _table_holds_texts(path: Path, options: FolderOptions, pictures_near: Path |
     near = _pictures(pictures_near) if pictures_near is not None and not packed else NONE
     if names_pictures(head, ENDINGS, near):
         return False
-    return len(head.names) > 1 and (is_clear(head, options) or packed or not near)
+    is_table = len(head.names) > 1 and bool(head.rows or SURE.fullmatch(path.name))
+    return is_table and (is_clear(head, options) or packed or not near)
 
 
 def _pictures(folder: Path) -> frozenset[str]:
