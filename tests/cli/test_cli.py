@@ -110,7 +110,7 @@ def test_l10_l13_lines_of_errors_and_of_bugs(
     def broken(*_: object, **__: object) -> None:
         raise RuntimeError("at http://me:secret@host \x1b[31m")
 
-    monkeypatch.setattr("modelyard.inference.files.predict_files", broken)
+    monkeypatch.setattr("modelyard.inference.files.Asked", broken)
     assert run("predict", "x.png") == 1
     message = capsys.readouterr().err
     assert "Traceback" in message and r"RuntimeError: at http://host \x1b[31m" in message

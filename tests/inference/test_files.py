@@ -16,7 +16,8 @@ from modelyard.errors import DataError
 from modelyard.home import Home
 from modelyard.inference import files as predict
 from modelyard.inference.doubts.images import OPPOSITE_BORDERS
-from modelyard.inference.files import find_pictures, predict_files
+from modelyard.inference.files import predict_files
+from modelyard.inference.reading.images import find_pictures
 from modelyard.samples.reading import Reading
 from tests.cli.test_cli import run
 from tests.serving.bundles import CLASSES, Linear, release, reseal

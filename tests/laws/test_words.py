@@ -20,8 +20,8 @@ KEY = re.compile(r"[\w/.-]+")
 KINDS, CLASSES = {*FORMS}, {form.__name__ for form in FORMS.values()}
 LISTS = {
     "samples", "models", "sources.kinds", "sources.named", "recipes.named", "evaluation.mistakes",
-    "export.cores", "export.fronts", "inference.doubts", "inspection.measures", "serving.protocol.inputs",
-    "serving.protocol.uploads",
+    "export.cores", "export.fronts", "inference.doubts", "inference.reading", "inspection.measures",
+    "serving.protocol.inputs", "serving.protocol.uploads",
 }  # fmt: skip
 """The tables in which kinds meet: they name the members of each."""
 
@@ -65,8 +65,8 @@ IMAGES = Words(
         "inspection.validation", "evaluation.mistakes.images",
         "inference.doubts.images",
         # reading pictures for predict, the server and the page; normalisation in the graph
-        "inference.files", "inference.model", "serving.http.upload",
-        "serving.protocol.tensors", "export.cores.pixels", "export.onnx", "cli.data", "cli.predict",
+        "inference.reading.images", "serving.http.upload",
+        "serving.protocol.tensors", "export.cores.pixels", "export.onnx", "cli.data",
     }),
     {
         "bundle": "image_shape: manifests of schemas 1 and 2",
@@ -91,7 +91,7 @@ TEXTS = Words(
     frozenset({
         "samples", "models", "sources.texts", "inspection.measures.texts",
         "inspection.measures.text_examples", "evaluation.mistakes.texts", "inference.doubts.texts",
-        "export.cores.symbols", "export.fronts",
+        "export.cores.symbols", "export.fronts", "inference.reading.texts",
         "training.linear", "training.linear_fitted", "training.terms", "export.linear", "recipes.texts",
         "serving.http.texts", "serving.protocol.inputs",
     }),

@@ -1,4 +1,4 @@
-"""`modelyard predict`: pictures, and folders of them, asked of a released model."""
+"""`modelyard predict`: pictures or texts, and folders of them, asked of a released model."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import csv
 import heapq
 import io
 import json
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -21,8 +20,12 @@ SOME_REFUSED, NOTHING_ANSWERED = 1, 2
 
 
 def predict(
-    images: Annotated[
-        list[Path], typer.Argument(help="Pictures, or folders: every picture below, in their order.")
+    samples: Annotated[
+        list[str],
+        typer.Argument(
+            help="Pictures; or texts, files of a text each, - for stdin, by what the model reads. Of folders "
+            "every picture, or every .txt, below, in their order."
+        ),
     ],
     model: Annotated[
         str,
@@ -32,7 +35,8 @@ def predict(
     ] = "",
     top: Annotated[int, typer.Option(min=1, help="How many of the most probable classes.")] = 1,
     as_csv: Annotated[
-        bool, typer.Option("--csv", help="Print CSV: image, label, probability, ... of --top; warnings.")
+        bool,
+        typer.Option("--csv", help="Print CSV: image (or text), label, probability, ... of --top; warnings."),
     ] = False,
     as_json: JsonOption = False,
     invert: Annotated[
@@ -40,14 +44,14 @@ def predict(
         typer.Option("--invert", help="Invert pictures: dark on bright, where bright on dark was learnt."),
     ] = False,
 ) -> None:
-    """Classify pictures with a released model; needs onnxruntime only. --json prints an object a line, with
-    every probability.
+    """Classify pictures or texts with a released model; needs onnxruntime only. --json prints an object a
+    line, with every probability.
 
-    A blank picture, or one that looks inverted against the training data, is answered with a warning. What
-    cannot be read is a line on stderr and the rest is answered. Exit code 1: some were refused; 2: nothing
-    was answered.
+    A blank picture, or one that looks inverted against the training data, is answered with a warning, and so
+    is a text that is cut. What cannot be read is a line on stderr and the rest is answered. Exit code 1: some
+    were refused; 2: nothing was answered.
     """
-    from modelyard.inference.files import find_pictures, predict_files
+    from modelyard.inference.files import Asked
     from modelyard.samples.scan import told
 
     if as_csv and as_json:
@@ -59,26 +63,31 @@ def predict(
         refused += 1
         echo(f"modelyard: {reason}", err=True)
 
-    files, others = find_pictures(images, refuse)
-    for answered, row in enumerate(predict_files(Home.current(), model, files, refuse, invert=invert), 1):
+    asked = Asked(Home.current(), model, invert=invert)
+    items, others = asked.reader.find(samples, refuse)
+    one = asked.manifest.signature.names.one
+    for answered, row in enumerate(asked.answers(items, refuse), 1):
         best = heapq.nlargest(top, row["probabilities"].items(), key=lambda pair: pair[1])
+        shown = asked.reader.shown(row[one])
         echo(
-            *_csv(row, best, answered == 1) if as_csv else [json.dumps(row) if as_json else _text(row, best)]
+            *_csv(one, row, best, answered == 1)
+            if as_csv
+            else [json.dumps(row) if as_json else _line(shown, row, best)]
         )
         for warning in row.get("warnings", ()):
-            echo(f"WARNING: {row['image']}: {warning}", err=True)
+            echo(f"WARNING: {shown}: {warning}", err=True)
     if others:
         echo(f"NOTE: {told(others)}", err=True)
     if refused:
         raise typer.Exit(SOME_REFUSED if answered else NOTHING_ANSWERED)
 
 
-def _text(row: dict[str, Any], best: list[tuple[str, float]]) -> str:
-    return "  ".join([row["image"], *(f"{label}  {p:.1%}" for label, p in best), f"{row['ms']:.2f} ms"])
+def _line(name: str, row: dict[str, Any], best: list[tuple[str, float]]) -> str:
+    return "  ".join([name, *(f"{label}  {p:.1%}" for label, p in best), f"{row['ms']:.2f} ms"])
 
 
-def _csv(row: dict[str, Any], best: list[tuple[str, float]], is_first: bool) -> list[str]:
-    """The row's line, and above the first the names of the columns."""
+def _csv(one: str, row: dict[str, Any], best: list[tuple[str, float]], is_first: bool) -> list[str]:
+    """The row's line, and above the first the names of the columns; `one` is that of the first."""
     columns = [
         f"{name}{f'_{n}' if n > 1 else ''}"
         for n in range(1, len(best) + 1)
@@ -86,5 +95,5 @@ def _csv(row: dict[str, Any], best: list[tuple[str, float]], is_first: bool) -> 
     ]
     line = io.StringIO()
     answers = (part for label, p in best for part in (label, f"{p:.6f}"))
-    csv.writer(line, lineterminator="").writerow([row["image"], *answers, "; ".join(row.get("warnings", ()))])
-    return [*([",".join(["image", *columns, "warnings"])] if is_first else []), line.getvalue()]
+    csv.writer(line, lineterminator="").writerow([row[one], *answers, "; ".join(row.get("warnings", ()))])
+    return [*([",".join([one, *columns, "warnings"])] if is_first else []), line.getvalue()]

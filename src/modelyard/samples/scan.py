@@ -1,5 +1,5 @@
-"""What lies in a folder: its pictures, other files and folders; what systems and programs leave behind is set
-apart.
+"""What lies in a folder: its pictures or texts, other files and folders; what systems and programs leave
+behind is set apart.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ class Scan:
     """One that they may have, for messages."""
 
 
-def scan_folder(folder: Path) -> Scan:
-    """Look at every file below `folder`; links are followed, once below each folder at the top. Raises:
-    DataError.
+def scan_folder(folder: Path, ending: str = "") -> Scan:
+    """Look at every file below `folder` for pictures, or for all that has this ending; links are followed,
+    once below each folder at the top. Raises: DataError.
     """
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder; expected class_name/*.png below it")
@@ -63,7 +63,9 @@ def scan_folder(folder: Path) -> Scan:
         before, start = len(scan.pictures), f"{here}/" if here else ""
         for name in names:
             if name[0] != "." and (
-                name[name.rfind(".") :].lower() in ENDINGS or is_picture(f"{parent}/{name}")
+                name.lower().endswith(ending)
+                if ending
+                else name[name.rfind(".") :].lower() in ENDINGS or is_picture(f"{parent}/{name}")
             ):
                 scan.pictures.append(start + name)
             elif not JUNK.fullmatch(name):
@@ -71,6 +73,18 @@ def scan_folder(folder: Path) -> Scan:
         scan.folders[here] = len(scan.pictures) - before
     scan.pictures.sort()
     return scan
+
+
+def files_below(folder: Path, what: str, expected: str, ending: str = "") -> tuple[list[Path], list[str]]:
+    """Its pictures, or all that has this ending, in their order, and what else lies there.
+
+    Raises: DataError, also where there is nothing of `what`.
+    """
+    scan = scan_folder(folder, ending)
+    if not scan.pictures:
+        beside = told(scan.others) or "it is empty"
+        raise DataError(f"{folder}: holds no {what}; expected {expected}; {beside}")
+    return [folder / name for name in scan.pictures], scan.others
 
 
 def is_picture(path: str) -> bool:

@@ -5,6 +5,7 @@ limit.
 from __future__ import annotations
 
 import unicodedata
+from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -51,6 +52,19 @@ AS_READ = TextReading()
 
 class UnreadableText(DataError):
     """What is no text: another encoding, or half a surrogate pair, or NUL."""
+
+
+def decoded(content: bytes) -> str:
+    """A file's text, without the byte order mark that some editors write. Raises: UnreadableText."""
+    content = content.removeprefix(BOM_UTF8)
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        encoding = "UTF-16" if content[:2] in {BOM_UTF16_LE, BOM_UTF16_BE} else "ENCODING"
+        raise UnreadableText(
+            f"not in UTF-8: byte 0x{content[error.start]:02x} after {error.start} others; "
+            f"convert it: iconv -f {encoding} -t UTF-8"
+        ) from None
 
 
 def clean_text(text: str, longest: int) -> str:

@@ -180,7 +180,10 @@ class Strings(Encoding):
     @property
     def told(self) -> str:
         """Form and limit."""
-        return f"[N, 1], in Unicode form C; the first {self.form.longest} characters of each are read"
+        return (
+            "str [N, 1] of numpy, in Unicode form C, or a table with the column texts; the first "
+            f"{self.form.longest} characters of each are read"
+        )
 
     def raw(self, samples: NDArray[Any]) -> NDArray[Any]:
         """uint8 [B, L] -> str [B, 1], an array of objects."""

@@ -1,0 +1,79 @@
+"""MLflow gets from a registered model of texts what the graph answers: [N, K] of whatever it takes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import mlflow.onnx
+import numpy as np
+import pandas as pd  # type: ignore[import-untyped]
+import pytest
+from mlflow.exceptions import MlflowException
+
+from modelyard.bundle import as_json, read_bundle
+from modelyard.home import Home
+from modelyard.inference.session import classify, open_session
+from modelyard.registry import versions as registry
+from modelyard.samples.text_form import strings
+from modelyard.tracking import runs
+from modelyard.tracking.store import open_store
+from tests.blank import Templates
+from tests.serving.text_bundles import GOLDEN, TEXTS, Counts, write_text_bundle
+
+COUNTS = Counts()
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory, templates: Templates) -> Home:
+    return templates.store(tmp_path_factory.mktemp("store"))
+
+
+def logged(home: Home, encoding: str) -> tuple[Path, registry.Version]:
+    """The artifacts of a version, and what was registered."""
+    bundle = write_text_bundle(home.steps / encoding, COUNTS, encoding=encoding, model_name=encoding)
+    tags = {"modelyard.dataset": encoding, "modelyard.data_digest": "0123abcd", runs.STEPS_TAG: encoding}
+    run_id = runs.start_run(home, encoding, name=encoding, params={}, tags=tags)
+    model_id = registry.log_bundle(home, run_id, bundle)
+    version = registry.register(home, run_id, bundle, model_id, {"data_digest": "0123abcd"})
+    client, _ = open_store(home)
+    return Path(client.get_logged_model(model_id).artifact_location), version
+
+
+def test_mlflow_answers_in_rows_and_classes(home: Home) -> None:
+    folder, version = logged(home, "strings")
+    model, manifest = mlflow.pyfunc.load_model(str(folder)), read_bundle(home.steps / "strings").manifest
+    array = np.array(TEXTS)[:, None]
+    tables: list[Any] = [pd.DataFrame({"texts": TEXTS}), pd.DataFrame({"texts": pd.array(TEXTS, "string")})]
+    for given in [{"texts": array}, array, *tables]:
+        found = model.predict(given)["probabilities"]
+        assert found.shape == (len(TEXTS), 4)
+        np.testing.assert_allclose(found, COUNTS.probabilities(TEXTS), atol=1e-6)
+    wrong: list[Any] = [
+        list(TEXTS),
+        np.array(TEXTS),
+        np.array([[b"abc"]]),
+        tables[0].rename(columns={"texts": "t"}),
+    ]
+    for given in wrong:  # refused, never answered in another shape
+        with pytest.raises(MlflowException):
+            model.predict(given)
+    np.testing.assert_array_equal(model.input_example["texts"], [[GOLDEN[0]]])
+    assert model.metadata.metadata["classes"] == list(manifest.classes)
+    assert model.metadata.metadata["text_contract"] == json.loads(as_json(manifest.contract()))
+    assert version.tags["text_contract"] == as_json(manifest.contract())
+    told = str(open_store(home)[0].get_model_version("strings", str(version.number)).description)
+    assert '.predict({"texts": strings})["probabilities"]' in told and "str [N, 1] of numpy" in told
+    graph = mlflow.onnx.load_model(str(folder))
+    found = classify(open_session(graph.SerializeToString()), strings(TEXTS))
+    np.testing.assert_allclose(found, COUNTS.probabilities(TEXTS), atol=1e-6)
+
+
+def test_mlflow_answers_bytes_padded_with_zeros(home: Home) -> None:
+    folder, _ = logged(home, "bytes")
+    golden, probabilities_BK = read_bundle(home.steps / "bytes").samples()
+    model = mlflow.pyfunc.load_model(str(folder))
+    np.testing.assert_allclose(model.predict({"bytes": golden})["probabilities"], probabilities_BK, atol=1e-6)
+    np.testing.assert_array_equal(model.input_example["bytes"], golden[:1])
