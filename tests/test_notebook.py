@@ -1,4 +1,4 @@
-"""The example notebook in a real kernel, whose thread has an event loop of its own; its trainings are done."""
+"""The example notebook in a real kernel, whose thread has an event loop of its own."""
 
 from __future__ import annotations
 
