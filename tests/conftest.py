@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # as trainings have it: long spins starve each other
+os.environ.setdefault(
+    "OMP_NUM_THREADS", "1"
+)  # small batches: a second thread of torch costs more than it does
 
 from modelyard.cli import app as cli
 from modelyard.data.datasets import Dataset

@@ -13,6 +13,8 @@ from unittest.mock import patch
 
 import psutil
 from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.events.worker import EventsWorker
+from prefect.logging.handlers import APILogWorker
 from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, PREFECT_HOME, temporary_settings
 
 from flows.ephemeral import ephemeral_server
@@ -86,5 +88,9 @@ def prefect_served(home: Home) -> Iterator[SyncPrefectClient]:
         api = {PREFECT_API_URL: f"{server.address}/api", PREFECT_API_AUTH_STRING: server.auth}
         with temporary_settings({**api, PREFECT_HOME: home.prefect}):
             _wait_until_ready(server, home)
-            with get_client(sync_client=True) as made:
-                yield made
+            try:
+                with get_client(sync_client=True) as made:
+                    yield made
+            finally:  # threads would send what the next flow of this process tells to this server
+                for worker in (APILogWorker, EventsWorker):
+                    worker.drain_all(timeout=5)
