@@ -10,12 +10,16 @@ from pathlib import Path
 import pytest
 
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # as trainings have it: long spins starve each other
+os.environ.setdefault(
+    "OMP_NUM_THREADS", "1"
+)  # small batches: a second thread of torch costs more than it does
 
 from modelyard.cli import app as cli
 from modelyard.data.datasets import Dataset
 from modelyard.home import Home
 from modelyard.sources.sources import load_dataset
 from tests.blank import Templates
+from tests.trained import Trained
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -51,6 +55,12 @@ def shared_cache(shared_folder: Path) -> Path:
 def templates() -> Templates:
     """What a store is copied from where its making is not the point."""
     return Templates()
+
+
+@pytest.fixture(scope="session")
+def trained(shared_folder: Path, shared_cache: Path) -> Trained:
+    """Steps that are done, for stores whose tests are about what comes after a training."""
+    return Trained(shared_folder / "trained", shared_cache)
 
 
 @pytest.fixture

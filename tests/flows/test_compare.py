@@ -27,17 +27,19 @@ from modelyard.sources.sources import load_dataset
 from modelyard.tracking.reconcile import NOTE, reconcile
 from modelyard.tracking.store import open_store
 from tests.blank import Templates
-from tests.flows.command import ROOT, RUN, environment_below, started_until, words_of
+from tests.flows.command import RUN, environment_below, run_here, started_until, words_of
+from tests.trained import Trained
 
 TRAINING = "modelyard.steps.train"
 
 
 @pytest.fixture(scope="module")
 def environment(
-    tmp_path_factory: pytest.TempPathFactory, shared_cache: Path, templates: Templates
+    tmp_path_factory: pytest.TempPathFactory, shared_cache: Path, templates: Templates, trained: Trained
 ) -> dict[str, str]:
+    """Of a store where the first of three trainings is done, and nothing is recorded."""
     folder = tmp_path_factory.mktemp("store")
-    templates.store(folder / "runs", prefect=True)
+    trained.steps(templates.store(folder / "runs", prefect=True), "cnn")
     return environment_below(folder, shared_cache)
 
 
@@ -91,6 +93,7 @@ def test_after_a_kill_the_first_is_not_repeated_and_the_second_goes_on(
     assert killed["orphans"] == []
     assert len(killed["checkpoints"]) == 1
     assert "cnn  training: done before, skipped" in finished["stderr"]
+    assert "cnn  registration: done before, skipped" in finished["stderr"]
     assert "rnn  epoch 1/2" not in finished["stderr"]
     assert "rnn  epoch 2/2" in finished["stderr"]
 
@@ -178,7 +181,7 @@ def test_the_release_answers_for_an_image_file(
 
 
 def test_a_registry_that_people_edit_blocks_nothing_and_differs_aloud(
-    finished: dict[str, Any], environment: dict[str, str], home: Home
+    finished: dict[str, Any], environment: dict[str, str], home: Home, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Story, and the last test of this store: the champion's version deleted, a run, repair, promotion,
     rollback, renamed.
@@ -189,15 +192,13 @@ def test_a_registry_that_people_edit_blocks_nothing_and_differs_aloud(
     client, _ = open_store(home)
     client.delete_model_version("digits", str(champion.number))
     client.delete_model_version("digits", str(board[other]))
-    again = subprocess.run(
-        [*RUN, "-a", label], env=environment, cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    assert again.returncode == 0, again.stderr
+    assert run_here(environment, *RUN[3:], "-a", label) == 0
+    told = capsys.readouterr().err
     assert (
         f"NOTE: champion of digits: version {champion.number} is not in MLflow any more, "
-        "version 4 is the same" in again.stderr
+        "version 4 is the same" in told
     )
-    assert f"NOTE: {other} of digits: version {board[other]} is not in MLflow any more" in again.stderr
+    assert f"NOTE: {other} of digits: version {board[other]} is not in MLflow any more" in told
     assert client.get_registered_model("digits").aliases["champion"] == 4 == served(home)
     assert [each.done for each in settle_all(home) if each.failed] == []
     (last,) = set(board.values()) - {champion.number, board[other]}

@@ -4,37 +4,22 @@ leads somewhere.
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from tests.flows.command import ROOT, SMALL, environment_below
+from modelyard.home import Home
+from tests.data.samples import modelyard
+from tests.flows.command import ROOT, SMALL, prefect_served
+from tests.trained import Trained
 
 README, COMMANDS = ROOT / "README.md", ROOT / "docs" / "commands.md"
 DOCS = sorted((ROOT / "docs").glob("*.md"))
 UNTIL_CTRL_C = ("ui", "serve", "up")
-IN_TURN = """
-import json, sys
-from modelyard.cli import app as cli
-for words in json.loads(sys.argv[1]):
-    print(end="\\0")
-    sys.argv = ["modelyard", *words]
-    try:
-        cli.main()
-    except SystemExit as ended:
-        if ended.code:
-            sys.exit(f"{words}: exit code {ended.code}")
-"""
-"""Commands in one process, which imports torch, MLflow and Prefect once; a zero byte before what
-each prints.
-"""
 
 
 def commands_of(page: Path) -> list[list[str]]:
@@ -62,7 +47,7 @@ def small(words: list[str], *, planned: bool) -> list[str]:
         "--set",
         "gates.every_class=false",
         "--seed",
-        "1",
+        "0",
         *plan,
     ]
 
@@ -85,38 +70,34 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-def test_the_commands_work(warm_store: Path, shared_cache: Path) -> None:
-    """The README's runs train (tests/flows/test_compare.py begins with an empty store); those of the other
-    page are planned.
+def test_the_commands_work(
+    warm_store: Path, trained: Trained, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The README's runs train what is not trained yet (tests/flows/test_compare.py begins with an empty
+    store); those of the other page are planned.
     """
-    readme, others = (
-        commands_of(README),
-        [words for words in commands_of(COMMANDS) if words not in commands_of(README)],
-    )
+    readme = commands_of(README)
+    others = [words for words in commands_of(COMMANDS) if words not in readme]
     assert len(readme) >= 6
     assert len(others) >= 10
-    first = next(words for words in readme if words[0] == "run")
-    readme.insert(readme.index(first), first)  # the second time nothing is left to do
-    commands = [small(words, planned=False) for words in readme] + [
-        small(words, planned=True) for words in others
-    ]
+    runs = [small(words, planned=False) for words in readme if words[0] == "run"]
+    rest = [small(words, planned=True) for words in others]
+    home = Home(warm_store / "runs")
+    trained.steps(home, "rnn")
     ten_shades(warm_store / "path" / "to" / "images")
-    done = subprocess.run(
-        [sys.executable, "-c", IN_TURN, json.dumps(commands)],
-        env=environment_below(warm_store, shared_cache),
-        cwd=warm_store,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    printed = done.stdout.split("\0")[1:]
-    assert [words for words, said in zip(commands, printed, strict=True) if not said.strip()] == []
+    monkeypatch.chdir(warm_store)
+    told: dict[str, list[str]] = {}
+    with prefect_served(home):
+        for words in [*(small(words, planned=False) for words in readme), runs[0], *rest]:
+            assert modelyard(*words) == 0, (words, capsys.readouterr())
+            out, err = capsys.readouterr()
+            assert out.strip(), words
+            told.setdefault(shlex.join(words), []).append(err)
     assert (warm_store / "sheet.png").stat().st_size > 10_000
-    releases = warm_store / "runs" / "releases"
-    assert done.stderr.count("done before, skipped") == 4
-    assert not (releases / "digits" / "2").exists()
-    assert {path.parts[-3] for path in releases.glob("*/1/model.onnx")} == {"digits", "images"}
+    skipped = [[err.count("done before, skipped") for err in told[shlex.join(words)]] for words in runs]
+    assert skipped == [[3, 4], [0]], "the second time nothing is left to do"
+    assert not (home.releases / "digits" / "2").exists()
+    assert {path.parts[-3] for path in home.releases.glob("*/1/model.onnx")} == {"digits", "images"}
 
 
 def test_make_knows_what_the_readme_asks_of_it() -> None:

@@ -18,7 +18,7 @@ from uuid import uuid4
 import httpx
 import pytest
 import yaml
-from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.actions import (
     DeploymentCreate,
     DeploymentScheduleCreate,
@@ -29,14 +29,13 @@ from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.client.schemas.schedules import SCHEDULE_TYPES, CronSchedule, IntervalSchedule, RRuleSchedule
 from prefect.flows import load_flow_from_entrypoint
-from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, PREFECT_HOME, temporary_settings
+from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, PREFECT_HOME
 from prefect.states import Crashed, Failed, Pending, Running, Scheduled
 from pydantic import ValidationError
 
 from flows import outlook, schedule, sweep
-from flows.ephemeral import ephemeral_server, is_own
+from flows.ephemeral import is_own
 from flows.placement import placed
-from flows.processes import _wait_until_ready
 from flows.reconciliation import MAX_ATTEMPTS, PUT_BACK, claim, reconcile
 from flows.refresh import ENTRYPOINT, _cover_missed
 from flows.schedule import NewSchedule
@@ -54,21 +53,13 @@ from modelyard.sweeps.request import SweepRequest
 from modelyard.tracking.relocation import rewrite_schedules
 from tests.blank import Templates
 from tests.data.samples import image_folder, modelyard
+from tests.flows.command import prefect_served
 
 
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory, templates: Templates) -> Iterator[SyncPrefectClient]:
-    home = templates.store(tmp_path_factory.mktemp("store"), prefect=True)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PREFECT_HOME", str(home.prefect))
-        patch.setenv("MODELYARD_HOME", str(home.root))
-        with ephemeral_server(home) as server:
-            server.go()
-            api = {PREFECT_API_URL: f"{server.address}/api", PREFECT_API_AUTH_STRING: server.auth}
-            with temporary_settings({**api, PREFECT_HOME: home.prefect}):
-                _wait_until_ready(server, home)
-                with get_client(sync_client=True) as made:
-                    yield made
+    with prefect_served(templates.store(tmp_path_factory.mktemp("store"), prefect=True)) as made:
+        yield made
 
 
 @pytest.fixture

@@ -10,33 +10,26 @@ from flows import tasks
 from modelyard.bundle import MODEL_FILE, open_bundle
 from modelyard.home import Home
 from modelyard.housekeeping.rubbish import Policy, remove_rubbish
-from modelyard.recipes.named import make_recipe
 from modelyard.registry import versions as registry
-from modelyard.sources.peek import describe
 from modelyard.steps.nodes import nodes
-from modelyard.steps.preparation import prepare
-from modelyard.steps.requests import BuildRequest
 from modelyard.tracking import runs
 from modelyard.tracking.store import open_store
+from tests.trained import Trained, builds
 
 EVERYTHING = Policy(seconds=0, moves=0)
-SMALL = ["training.epochs=1", "training.min_steps=0", "training.max_train_images=200"]
 
 
 @pytest.fixture
-def home(warm_store: Path) -> Home:
-    return Home(warm_store / "runs")
+def home(warm_store: Path, trained: Trained) -> Home:
+    """A store where the steps are done, and nothing is recorded."""
+    home = Home(warm_store / "runs")
+    trained.steps(home, "cnn")
+    return home
 
 
 def built(home: Home) -> tuple[str, int]:
     """The tasks of flow `build` without Prefect's engine: MLflow run and version."""
-    request = BuildRequest(
-        recipe=make_recipe("cnn", "smoke", describe("digits")).override(SMALL),
-        label="cnn",
-        seed=0,
-        in_process=True,
-        **prepare("digits", home),
-    )
+    (request,) = builds(home, "cnn")
     run_id = tasks.start_run.fn(request)
     for node in nodes(request)[1:]:
         tasks.run_step.fn(node, request, run_id)
