@@ -74,7 +74,7 @@ IMAGES = Words(
         "data.splits": "max_pixels: a key of recipes",
         "data.options": "max_pixels: a key of recipes",
         "recipes.lengths": "max_pixels, max_train_images: keys of recipes",
-        "recipes.text_lengths": "max_train_images: a key of recipes",
+        "recipes.texts": "max_train_images: a key of recipes",
         "evaluation.metrics": "images: a column of the classes' table",
         "training.config": "max_train_images: a key of recipes",
         "training.parts": "max_train_images: a key of recipes",
@@ -89,10 +89,9 @@ IMAGES = Words(
 TEXTS = Words(
     re.compile(r"(?<![a-z])texts?(?![a-z])|Texts?(?![a-z])"),
     frozenset({
-        "samples", "models", "sources.texts", "inspection.measures.texts", "recipes.texts",
-        "recipes.text_fixed", "recipes.text_textbook", "recipes.text_tuned",
+        "samples", "models", "sources.texts", "inspection.measures.texts",
         "inspection.measures.text_examples", "evaluation.mistakes.texts", "inference.doubts.texts",
-        "export.cores.symbols", "export.fronts", "inference.reading.texts",
+        "export.cores.symbols", "export.fronts", "inference.reading.texts", "recipes.texts",
         "training.linear", "training.linear_fitted", "training.terms", "export.linear",
         "serving.http.texts", "serving.protocol.inputs",
     }),

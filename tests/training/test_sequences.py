@@ -41,7 +41,7 @@ def first_sentences(module: ModuleType) -> list[bytes]:
 @pytest.fixture(scope="module")
 def splits() -> Splits:
     """Which package does a docstring belong to? The bytes, as a network is given them."""
-    by_class = [sorted(set(first_sentences(module)))[:260] for module in (np, torch)]
+    by_class = [sorted(set(first_sentences(module)))[:130] for module in (np, torch)]
     texts = [np.frombuffer(text, np.uint8) for some in by_class for text in some]
     labels_N = np.repeat(np.arange(2), [len(some) for some in by_class])
     whole = Split(ragged(texts, FORM, np.int32), labels_N)

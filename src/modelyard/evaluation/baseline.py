@@ -28,7 +28,8 @@ def advice(baseline: str, baseline_N: Correct, others: Mapping[str, Correct], sa
         return f"significantly better than {baseline} on {len(baseline_N)} test {samples}: {told}"
     best = max(gains, key=lambda label: gains[label])
     share, other = (100 * correct_N.mean() for correct_N in (baseline_N, others[best]))
+    chance = f", p {sure[best]:.2g}" if gains[best] > 0 else ""
     return (
         f"use {baseline}: on {len(baseline_N)} test {samples} nothing is significantly better than its "
-        f"{share:.2f} % ({best}: {other:.2f} %, p {sure[best]:.2g})"
+        f"{share:.2f} % ({best}: {other:.2f} %{chance})"
     )

@@ -22,8 +22,8 @@ from modelyard.export.fronts.nodes import ML, Nodes, whole
 from modelyard.export.fronts.strings import FRONT, MAKERS
 from modelyard.samples.signature import Signature
 from modelyard.samples.symbols import FIRST
-from modelyard.samples.text_form import Strings
-from modelyard.training.linear_fitted import LinearFitted
+from modelyard.samples.text_encodings import Strings
+from modelyard.training.linear_fitted import LinearFitted, share_of
 from modelyard.training.terms import Terms
 
 
@@ -61,7 +61,8 @@ def graph_of(fitted: LinearFitted, temperature: float, signature: Signature) -> 
         FRONT.agree(symbols, signature.form, NASTY)
         symbols_BW = MAKERS[symbols.alphabet](nodes, taken.name, symbols, longest)
         values_BM, terms_BM = _values(nodes, _terms(nodes, block.terms, symbols_BW), block.idf_F)
-        score_BK = _products(nodes, values_BM, terms_BM, planes.weights_KF[:, before:after].T / temperature)
+        weights_FK = planes.weights_KF[:, before:after].T * (share_of(len(fitted.blocks)) / temperature)
+        score_BK = _products(nodes, values_BM, terms_BM, weights_FK)
         logits_BK = nodes.add("Add", logits_BK, score_BK) if logits_BK else score_BK
         before = after
     logits_BK = nodes.add("Add", logits_BK, (planes.biases_K / temperature).astype(np.float32))

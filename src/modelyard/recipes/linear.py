@@ -10,7 +10,7 @@ from modelyard.training.config import TrainingConfig
 
 def smoke(_data: Traits) -> Recipe:
     """Nothing is chosen, and few texts are read."""
-    model = LinearConfig(terms="both", cost=0.3)
+    model = LinearConfig(terms="both", cost=1.0)
     return Recipe(model=model, training=TrainingConfig(max_train_images=12_000))
 
 

@@ -25,7 +25,7 @@ from modelyard.progress import EpochReport
 from modelyard.samples.symbols import Alphabet
 from modelyard.training.fitted import RESULT_FILE, Build
 from modelyard.training.job import TrainJob
-from modelyard.training.linear_fitted import Block, LinearFitted, texts_of, values_of
+from modelyard.training.linear_fitted import Block, LinearFitted, beside, texts_of, values_of
 from modelyard.training.support_vectors import Machine, Planes
 from modelyard.training.terms import Terms
 
@@ -37,7 +37,7 @@ ALPHABETS: Mapping[str, tuple[Alphabet, ...]] = {
     "words": ("words",),
     "letters": ("letters",),
 }
-COSTS = (0.3, 1.0, 0.1)
+COSTS = (1.0, 0.3, 3.0)
 MOST_BAYES = 20
 """Classes up to which terms are weighted by `bayes`, which takes a machine of its own for each."""
 SEARCHED_BYTES, FITTED_BYTES = 4_000_000, 32_000_000
@@ -148,7 +148,7 @@ def _evenly(split: Split, count: int) -> Split:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Search:
-    """Costs first, then terms at the best of them."""
+    """Terms first, then costs for the best of them."""
 
     config: LinearConfig
     counted: Counted
@@ -163,17 +163,17 @@ class Search:
         costs = COSTS if config.cost is None else (config.cost,)
         terms = tuple(ALPHABETS) if config.terms is None else (config.terms,)
         total = len(costs) + len(terms) - 1
-        for cost in costs:
-            tried.append(self._tried(Choice(terms[0], cost, weighting), len(tried) + 1, total))
-        for others in terms[1:]:
-            choice = replace(best(tried).choice, terms=others)
-            tried.append(self._tried(choice, len(tried) + 1, total))
+        for counted in terms:
+            tried.append(self._tried(Choice(counted, costs[0], weighting), len(tried) + 1, total))
+        chosen = best(tried).choice
+        for cost in costs[1:]:
+            tried.append(self._tried(replace(chosen, cost=cost), len(tried) + 1, total))
         return tried
 
     def _tried(self, choice: Choice, number: int, total: int) -> Candidate:
         began, counted = time.perf_counter(), self.counted
         train_NF, validation_NF = (
-            _beside([part[alphabet] for alphabet in ALPHABETS[choice.terms]])
+            beside([part[alphabet] for alphabet in ALPHABETS[choice.terms]])
             for part in (counted.train, counted.validation)
         )
         planes = choice.machine(self.num_classes, self.seed).fit(train_NF, counted.labels_N)
@@ -197,9 +197,3 @@ class Search:
 def best(candidates: Sequence[Candidate]) -> Candidate:
     """That of the lowest calibrated loss on validation, the first of equals."""
     return min(candidates, key=lambda candidate: candidate.report.calibrated_loss)
-
-
-def _beside(parts: Sequence[csr_matrix]) -> csr_matrix:
-    from scipy.sparse import hstack
-
-    return hstack(parts).tocsr()

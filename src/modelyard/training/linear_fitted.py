@@ -130,6 +130,17 @@ def texts_of(split: Split) -> Ragged:
 
 def values_of(blocks: Sequence[Block], texts: Ragged) -> csr_matrix:
     """TF-IDF of all blocks side by side [N, F]."""
+    return beside([block.values(block.terms.counted(texts)) for block in blocks])
+
+
+def beside(parts: Sequence[csr_matrix]) -> csr_matrix:
+    """Rows of length 1 side by side, as rows of length 1: a cost means the same for one as for two."""
     from scipy.sparse import hstack
 
-    return hstack([block.values(block.terms.counted(texts)) for block in blocks]).tocsr()
+    joined_NF: csr_matrix = hstack(parts).tocsr() * share_of(len(parts))
+    return joined_NF
+
+
+def share_of(blocks: int) -> float:
+    """The length of each of so many blocks in a row of length 1."""
+    return float(blocks**-0.5)

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from modelyard.models import CustomConfig
 from modelyard.recipes import linear
 from modelyard.recipes.recipe import Presets
-from modelyard.recipes.text_fixed import TextFixed
-from modelyard.recipes.text_textbook import CHARCNN, ENCODER, LSTM, TEXTCNN
-from modelyard.recipes.text_tuned import CNN, RNN, TRANSFORMER
+from modelyard.recipes.texts.fixed import TextFixed
+from modelyard.recipes.texts.textbook import CHARCNN, ENCODER, LSTM, TEXTCNN
+from modelyard.recipes.texts.tuned import CNN, RNN, TRANSFORMER
 
 TABLE: Mapping[str, Presets] = {
     "cnn": CNN.presets,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from modelyard.models import TextCnnConfig, TextRnnConfig, TextTransformerConfig
-from modelyard.recipes.text_fixed import TextFixed
-from modelyard.recipes.text_tuned import CHINESE
+from modelyard.recipes.texts.fixed import TextFixed
+from modelyard.recipes.texts.tuned import CHINESE
 from modelyard.samples.symbols import Alphabet
 from modelyard.sources.known import Traits
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from modelyard.models import AnyModelConfig
-from modelyard.recipes import text_lengths
 from modelyard.recipes.recipe import Presets, Recipe
+from modelyard.recipes.texts import lengths
 from modelyard.sources.known import Traits
 
 
@@ -28,20 +28,20 @@ class TextFixed:
 
     def smoke(self, data: Traits) -> Recipe:
         """Tries the whole way."""
-        return Recipe(model=self.model(data), training=text_lengths.smoke(self.rate))
+        return Recipe(model=self.model(data), training=lengths.smoke(self.rate))
 
     def sprint(self, data: Traits) -> Recipe:
         """A short training."""
-        return Recipe(model=self.model(data), training=text_lengths.sprint(self.rate, data))
+        return Recipe(model=self.model(data), training=lengths.sprint(self.rate, data))
 
     def tiny(self, data: Traits) -> Recipe:
         """Nothing is smaller, but it is trained as small networks are."""
-        return Recipe(model=self.model(data), training=text_lengths.tiny(self.rate, data))
+        return Recipe(model=self.model(data), training=lengths.tiny(self.rate, data))
 
     def standard(self, data: Traits) -> Recipe:
         """What is trained unless told otherwise."""
-        return Recipe(model=self.model(data), training=text_lengths.standard(self.rate, data))
+        return Recipe(model=self.model(data), training=lengths.standard(self.rate, data))
 
     def quality(self, data: Traits) -> Recipe:
         """Never stopped early."""
-        return Recipe(model=self.model(data), training=text_lengths.quality(self.rate, data, 1))
+        return Recipe(model=self.model(data), training=lengths.quality(self.rate, data, 1))
