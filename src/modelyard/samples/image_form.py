@@ -161,6 +161,11 @@ class ImageForm:
         """Raises: ValueError."""
         return Reading.from_json(value)
 
+    @staticmethod
+    def told_of(reading: Reading) -> str:
+        """How files become samples, for people."""
+        return reading.told
+
     def contract(self, reading: Reading) -> dict[str, Any]:
         """All that turns a picture into a model's input; `mode` and `resampling` are Pillow's names."""
         return {

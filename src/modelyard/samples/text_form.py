@@ -158,6 +158,10 @@ class TextForm:
         """Raises: ValueError."""
         return TextReading.from_json(value)
 
+    def told_of(self, reading: TextReading) -> str:
+        """How files become samples, for people."""
+        return f"{reading.told}, {self.extent}"
+
     def contract(self, reading: TextReading) -> dict[str, Any]:
         """All that turns a text into a model's input."""
         return {"version": CONTRACT_VERSION, "charset": "UTF-8", **asdict(reading), "longest": self.longest}
