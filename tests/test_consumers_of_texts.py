@@ -17,7 +17,7 @@ from modelyard.bundle import as_json, read_bundle
 from modelyard.home import Home
 from modelyard.inference.session import classify, open_session
 from modelyard.registry import versions as registry
-from modelyard.samples.text_form import strings
+from modelyard.samples.text_encodings import strings
 from modelyard.tracking import runs
 from modelyard.tracking.store import open_store
 from tests.blank import Templates

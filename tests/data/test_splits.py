@@ -48,11 +48,11 @@ def test_every_class_keeps_a_label_and_large_ones_more() -> None:
         DataError,
         match=r"data\.labels: expected 3 \(one for each class\) to 1000 \(all training images\), received 2",
     ):
-        few_labels(labels_N, 2, 0)
+        few_labels(labels_N, 2, 0, "images")
     with pytest.raises(DataError, match="received 1001"):
         few_labels(labels_N, 1001, 0)
 
 
 def test_a_class_of_one_image_cannot_be_held_out() -> None:
     with pytest.raises(DataError, match="class 1 has 1 training images; at least 2 are needed"):
-        stratified_mask(np.array([0, 0, 1]), 2, DataConfig())
+        stratified_mask(np.array([0, 0, 1]), 2, DataConfig(), "images")

@@ -35,7 +35,7 @@ FULL = (
 
 @pytest.mark.parametrize("error", FULL, ids=lambda error: str(error)[:24])
 def test_whichever_library_is_out_of_memory_it_is_one_line(error: RuntimeError) -> None:
-    with pytest.raises(TrainingError) as told, told_when_full(torch.device("cpu"), 256):
+    with pytest.raises(TrainingError) as told, told_when_full(torch.device("cpu"), 256, "images"):
         raise error
     assert "\n" not in str(told.value)
     assert "batches of 256 images; lower training.batch_size or end what else holds it" in str(told.value)

@@ -22,13 +22,16 @@ def drift(
     before: Annotated[
         str, typer.Argument(help="A data set, or a release such as mnist@champion: what it was trained on.")
     ],
-    now: Annotated[str, typer.Argument(help="A data set: a name of modelyard data list or an image folder.")],
+    now: Annotated[
+        str, typer.Argument(help="A data set: a name of modelyard data list, or images or texts.")
+    ],
     assignments: Annotated[
         list[str] | None, typer.Option("--set", help="Change a rule: validation.pixel_drift=0.1; repeatable.")
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """What changed between two data sets: classes, counts, label shares and brightness, each with a test.
+    """What changed between two data sets: classes, counts, label shares, brightness or lengths, each with
+    a test.
 
     Drift is a difference that is significant and large enough. Also says whether a scheduled run would refuse
     NOW.

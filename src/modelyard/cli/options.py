@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 SkipOption = Annotated[
-    bool, typer.Option("--skip-unreadable", help="Leave out image files that cannot be read.")
+    bool, typer.Option("--skip-unreadable", help="Leave out images, or texts, that cannot be read.")
 ]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 PRESETS_HELP = "smoke (tries the whole way), sprint (fast), tiny (small), standard or quality (longest)."
 LabelsOption = Annotated[
-    int, typer.Option(min=0, help="Train on so few images, drawn from each class; 0: on all.")
+    int, typer.Option(min=0, help="Train on so few samples, drawn from each class; 0: on all.")
 ]
 SampleColumnOption = Annotated[
     str | None,

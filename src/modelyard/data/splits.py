@@ -52,9 +52,9 @@ class DataConfig(Config):
     longest: int | None = Field(None, ge=1, le=MOST_LONGEST)
     """Texts: characters that are read of each, what is longer is cut; None: 1024."""
     split_seed: int = Field(0, ge=0)
-    """Seed of the split; kept apart from the training seed so that seeds compare on equal images."""
+    """Seed of the split; kept apart from the training seed so that seeds compare on equal samples."""
     labels: int = Field(0, ge=0)
-    """Train on so few images, the same share of each class and at least one; 0: on all. Validation is not
+    """Train on so few samples, the same share of each class and at least one; 0: on all. Validation is not
     made smaller.
     """
     labels_seed: int = Field(0, ge=0)
@@ -80,33 +80,35 @@ class Splits:
 
 
 def make_splits(dataset: Dataset, config: DataConfig) -> Splits:
-    """Hold out the given validation images, or `validation_share` of every class of train; of the rest keep
-    `labels` images.
+    """Hold out the given validation samples, or `validation_share` of every class of train; of the rest keep
+    `labels` samples.
 
-    Raises: DataError when a class has too few images, or there are too few or too many labels.
+    Raises: DataError when a class has too few, or there are too few or too many labels.
     """
     if dataset.validation_rows:
         held_out_N = np.arange(len(dataset.train)) >= len(dataset.train) - dataset.validation_rows
     else:
-        held_out_N = stratified_mask(dataset.train.labels_N, len(dataset.classes), config)
+        held_out_N = stratified_mask(
+            dataset.train.labels_N, len(dataset.classes), config, dataset.form.names.many
+        )
     train, validation = (dataset.train.take(np.flatnonzero(mask)) for mask in (~held_out_N, held_out_N))
     if config.labels:
-        train = train.take(few_labels(train.labels_N, config.labels, config.labels_seed))
+        many = dataset.form.names.many
+        train = train.take(few_labels(train.labels_N, config.labels, config.labels_seed, many))
     return Splits(train, validation, dataset.test)
 
 
-def few_labels(labels_N: Labels, count: int, seed: int) -> Rows:
+def few_labels(labels_N: Labels, count: int, seed: int, many: str = "samples") -> Rows:
     """`count` row numbers in order: every class by its share (largest remainders first), at least one of
-    each.
+    each; messages call them `many`.
 
-    Raises: DataError when there are fewer than classes or more than images.
+    Raises: DataError when there are fewer than classes or more than all.
     """
     classes, sizes_K = np.unique(labels_N, return_counts=True)
     if not len(classes) <= count <= len(labels_N):
         raise DataError(
             f"data.labels: expected {len(classes)} (one for each class) to {len(labels_N)} (all "
-            "training images),"
-            f" received {count}"
+            f"training {many}), received {count}"
         )
     ideal_K = (count - len(classes)) * (sizes_K - 1) / max(1, (sizes_K - 1).sum())
     counts_K = 1 + np.floor(ideal_K).astype(int)
@@ -120,7 +122,7 @@ def few_labels(labels_N: Labels, count: int, seed: int) -> Rows:
 
 
 def stratified_mask(
-    labels_N: Labels, num_classes: int, config: DataConfig
+    labels_N: Labels, num_classes: int, config: DataConfig, many: str = "samples"
 ) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
     """True for the held-out rows [N]: the same share of each class, at least one."""
     generator = np.random.default_rng(config.split_seed)
@@ -129,7 +131,7 @@ def stratified_mask(
         rows = generator.permutation(np.flatnonzero(labels_N == label))
         if len(rows) < 2:
             raise DataError(
-                f"class {label} has {len(rows)} training images; at least 2 are needed to hold one out"
+                f"class {label} has {len(rows)} training {many}; at least 2 are needed to hold one out"
             )
         held_out_N[rows[: max(1, round(len(rows) * config.validation_share))]] = True
     return held_out_N

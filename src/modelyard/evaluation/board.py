@@ -74,7 +74,7 @@ def card_facts(manifest: Manifest) -> dict[str, str]:
     accuracy, low, high = (100 * metrics[f"test/accuracy{end}"] for end in ("", "_low", "_high"))
     return {
         "input": f"{taken.dtype} [batch, {', '.join(map(str, taken.row_shape))}], raw {signature.encoding}",
-        f"{samples.given}s": manifest.reading.told,
+        f"{samples.given}s": manifest.form.told_of(manifest.reading),
         "classes": ", ".join(names)
         if len(names) <= MOST_NAMED
         else f"{len(names)} classes: {', '.join(names[:3])}, ...",

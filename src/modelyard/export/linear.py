@@ -22,7 +22,7 @@ from modelyard.export.fronts.nodes import ML, Nodes, whole
 from modelyard.export.fronts.strings import FRONT, MAKERS
 from modelyard.samples.signature import Signature
 from modelyard.samples.symbols import FIRST
-from modelyard.samples.text_form import Strings
+from modelyard.samples.text_encodings import Strings
 from modelyard.training.linear_fitted import LinearFitted, share_of
 from modelyard.training.terms import Terms
 

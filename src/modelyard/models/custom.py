@@ -86,6 +86,11 @@ class CustomConfig(GivenConfig):
         """Import, construct and try the module; its logits come first. Raises: ConfigError when any of it
         fails.
         """
+        if not self.file and form.size is None:
+            raise ConfigError(
+                f"{self.told}: expected images, which have a height and a width, received {form.names.many}; "
+                "name one of ours, or file.py:ClassName"
+            )
         called = "".join(f", {name}={value!r}" for name, value in self.kwargs.items())
         with self._telling(
             "cannot be built", f"; it is called as {self.name}(image_shape, num_classes{called})"
@@ -183,7 +188,9 @@ class CustomConfig(GivenConfig):
     def _try(self, model: nn.Module, form: Form, num_classes: int, when: str) -> Tensor:
         with self._telling(f"fails{when}"):
             output = model(*blank_inputs(form, 2))
-        expected = f"{self.told}: expected logits of shape (2, {num_classes}) for 2 images, received"
+        expected = (
+            f"{self.told}: expected logits of shape (2, {num_classes}) for 2 {form.names.many}, received"
+        )
         if (
             not isinstance(output, Tensor)
             or output.shape != (2, num_classes)

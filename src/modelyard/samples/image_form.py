@@ -28,6 +28,8 @@ class ImageForm:
     kind: ClassVar[str] = "image"
     names: ClassVar[Names] = IMAGE
     axes: ClassVar[str] = "channels x height x width"
+    shrunk_by: ClassVar[str] = "data.height and data.width"
+    """Keys of a recipe that make samples smaller."""
     channels: int
     height: int
     width: int
@@ -74,6 +76,11 @@ class ImageForm:
     def values(self) -> int:
         """Of one image."""
         return math.prod(self.chw)
+
+    @property
+    def extent(self) -> str:
+        """How large they are, for people."""
+        return f"{self.width} x {self.height}"
 
     @property
     def facts(self) -> dict[str, object]:
@@ -153,6 +160,11 @@ class ImageForm:
     def reading_from_json(value: object) -> Reading:
         """Raises: ValueError."""
         return Reading.from_json(value)
+
+    @staticmethod
+    def told_of(reading: Reading) -> str:
+        """How files become samples, for people."""
+        return reading.told
 
     def contract(self, reading: Reading) -> dict[str, Any]:
         """All that turns a picture into a model's input; `mode` and `resampling` are Pillow's names."""

@@ -10,10 +10,11 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from modelyard.samples.names import BATCH, TEXT, Names
+from modelyard.samples.names import TEXT, Names
 from modelyard.samples.ragged import MOST_LONGEST, Ragged
-from modelyard.samples.tensors import Encoding, TensorSpec
-from modelyard.samples.text import AS_READ, CONTRACT_VERSION, TextReading, text_of
+from modelyard.samples.tensors import Encoding
+from modelyard.samples.text import AS_READ, CONTRACT_VERSION, TextReading
+from modelyard.samples.text_encodings import RawBytes, Strings
 
 BYTES_A_CHARACTER = 4
 """At most, in UTF-8."""
@@ -29,6 +30,8 @@ class TextForm:
     axes: ClassVar[str] = "characters at most"
     size: ClassVar[None] = None
     """Only pictures have a height and a width."""
+    shrunk_by: ClassVar[str] = "data.longest"
+    """Keys of a recipe that make samples smaller."""
     longest: int
     """Characters; what is longer is cut."""
     symbols: int = BYTE_SYMBOLS
@@ -56,6 +59,11 @@ class TextForm:
     def values(self) -> int:
         """Bytes of the longest one."""
         return self.longest * (BYTES_A_CHARACTER if self.symbols == BYTE_SYMBOLS else 1)
+
+    @property
+    def extent(self) -> str:
+        """How large they are, for people."""
+        return f"up to {self.longest:,} characters"
 
     @property
     def facts(self) -> dict[str, object]:
@@ -150,6 +158,10 @@ class TextForm:
         """Raises: ValueError."""
         return TextReading.from_json(value)
 
+    def told_of(self, reading: TextReading) -> str:
+        """How files become samples, for people."""
+        return f"{reading.told}, {self.extent}"
+
     def contract(self, reading: TextReading) -> dict[str, Any]:
         """All that turns a text into a model's input."""
         return {"version": CONTRACT_VERSION, "charset": "UTF-8", **asdict(reading), "longest": self.longest}
@@ -162,72 +174,6 @@ def _header(stream: Any, length: int) -> None:
     np.lib.format.write_array_header_1_0(
         stream, {"descr": "|u1", "fortran_order": False, "shape": (length,)}
     )  # numpy pads it so that a longer one fits
-
-
-@dataclass(frozen=True, slots=True)
-class Strings(Encoding):
-    """A graph that takes texts as they are."""
-
-    name: ClassVar[str] = "strings"
-    value: ClassVar[str] = "strings"
-    form: TextForm
-
-    @property
-    def inputs(self) -> tuple[TensorSpec, ...]:
-        """string [B, 1]."""
-        return (TensorSpec(TEXT.input, "str", ((BATCH, None), ("one", 1))),)
-
-    @property
-    def told(self) -> str:
-        """Form and limit."""
-        return (
-            "str [N, 1] of numpy, in Unicode form C, or a table with the column texts; the first "
-            f"{self.form.longest} characters of each are read"
-        )
-
-    def raw(self, samples: NDArray[Any]) -> NDArray[Any]:
-        """uint8 [B, L] -> str [B, 1], an array of objects."""
-        return strings([text_of(row_L) for row_L in samples])
-
-    def loosened(self, raw: NDArray[Any], by: int) -> NDArray[Any]:
-        """With one more of so many characters, and words, more than the longest."""
-        return strings([*raw[:, 0], "a " * (max(map(len, raw[:, 0])) + by)])
-
-
-@dataclass(frozen=True, slots=True)
-class RawBytes(Encoding):
-    """A graph that takes UTF-8, padded with zeros."""
-
-    name: ClassVar[str] = "bytes"
-    value: ClassVar[str] = "bytes"
-    form: TextForm
-
-    @property
-    def inputs(self) -> tuple[TensorSpec, ...]:
-        """uint8 [B, L]."""
-        return (TensorSpec("bytes", "uint8", ((BATCH, None), ("length", None))),)
-
-    @property
-    def told(self) -> str:
-        """Form, limit and padding."""
-        return (
-            f"uint8 [N, length]: UTF-8 of up to {self.form.longest} characters in form C, padded with zeros"
-        )
-
-    def raw(self, samples: NDArray[Any]) -> NDArray[Any]:
-        """uint8 [B, L] as they are."""
-        return samples
-
-    def loosened(self, raw: NDArray[Any], by: int) -> NDArray[Any]:
-        """With so many more zeros at the end of each."""
-        return np.pad(raw, ((0, 0), (0, by)))
-
-
-def strings(texts: Sequence[str]) -> NDArray[Any]:
-    """The input of a graph that takes strings, [B, 1]; never `bytes`, whose repr onnxruntime would take."""
-    array = np.empty((len(texts), 1), object)
-    array[:, 0] = texts
-    return array
 
 
 def blocks_of(texts: Iterable[bytes], rows: int) -> Iterator[NDArray[np.uint8]]:

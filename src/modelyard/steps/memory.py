@@ -40,10 +40,9 @@ def check_memory(request: BuildRequest, home: Home, cost: Cost | None = None) ->
     if needed > available:
         form, batch = dataset.form, batch_size_for(request.recipe.training, len(dataset.train))
         raise DataError(
-            f"{request.label} on images of {form.width} x {form.height} in batches of {batch}: expected at "
+            f"{request.label} on {form.names.many} of {form.extent} in batches of {batch}: expected at "
             f"most {available / 1e9:.1f} GB"
-            f" of memory (what is free), needs about {needed / 1e9:.1f} GB; lower data.height and "
-            "data.width, or"
+            f" of memory (what is free), needs about {needed / 1e9:.1f} GB; lower {form.shrunk_by}, or"
             " training.batch_size"
         )
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from modelyard.bundle import MODEL_FILE
 from modelyard.data.packed import open_packed, pack
 from modelyard.data.splits import DataConfig, make_splits
+from modelyard.export.cores import core_of
 from modelyard.export.onnx import DeployedModel, export_onnx
 from modelyard.home import Home
 from modelyard.inspection.profile import kept_profile
@@ -93,4 +94,6 @@ def check_model(request: BuildRequest, home: Home) -> None:
     else:
         model = config.check(form, len(dataset.classes))
         with tempfile.TemporaryDirectory() as folder:
-            export_onnx(DeployedModel(model, 1.0), form, Path(folder) / MODEL_FILE, {})
+            export_onnx(
+                DeployedModel(model, 1.0, core_of(form).prepared), form, Path(folder) / MODEL_FILE, {}
+            )

@@ -51,13 +51,14 @@ def run(slice: TrainSlice, given: Mapping[str, Path], out: Path, how: How) -> di
 
 
 def _say_added_epochs(slice: TrainSlice, data: Path, label: str) -> None:
-    """Few images: tell that `min_steps` makes more epochs than were asked for."""
+    """Few samples: tell that `min_steps` makes more epochs than were asked for."""
     training = slice.training
-    images = len(make_splits(open_packed(data, verify=False), slice.data).train)
-    images = min(images, training.max_train_images or images)
-    if (epochs := num_epochs(training, images)) > training.epochs:
+    train = make_splits(open_packed(data, verify=False), slice.data).train
+    count = min(len(train), training.max_train_images or len(train))
+    if (epochs := num_epochs(training, count)) > training.epochs:
+        many = train.form.names.many
         told = (
-            f"NOTE: {label}: {images} training images: {epochs} epochs instead of {training.epochs}, so that"
+            f"NOTE: {label}: {count} training {many}: {epochs} epochs instead of {training.epochs}, so that"
         )
         remedy = f"(--set training.min_steps=0 keeps {training.epochs})"
         current_progress.get().say(f"{told} {training.min_steps} steps are reached {remedy}")

@@ -14,15 +14,15 @@ FULL = ("out of memory", "ALLOC_FAILED", "can't allocate memory")
 
 
 @contextmanager
-def told_when_full(device: torch.device, batch_size: int) -> Iterator[None]:
-    """Raises: TrainingError with a remedy where memory ran out inside."""
+def told_when_full(device: torch.device, batch_size: int, many: str = "samples") -> Iterator[None]:
+    """Raises: TrainingError with a remedy where memory ran out inside; `many` are in the batches."""
     try:
         yield
     except RuntimeError as error:
         if not isinstance(error, torch.OutOfMemoryError) and not any(sign in str(error) for sign in FULL):
             raise
         raise TrainingError(
-            f"the memory of {device} ran out in batches of {batch_size} images{_room(device)}; "
+            f"the memory of {device} ran out in batches of {batch_size} {many}{_room(device)}; "
             "lower training.batch_size"
             f" or end what else holds it{' (nvidia-smi)' * (device.type == 'cuda')}; the "
             "checkpoint of good epochs is kept"

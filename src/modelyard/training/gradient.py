@@ -37,7 +37,7 @@ def fit(job: TrainJob, dataset: Dataset, out: Path, on_epoch: OnEpoch) -> None:
     build = Build.of(job.model, splits.train, dataset.classes)
     fitted = TorchFitted(build.network(), build)
     size = fitted.size()
-    with told_when_full(device, job.training.batch_size):
+    with told_when_full(device, job.training.batch_size, dataset.form.names.many):
         result = train(
             fitted.network, encoded(splits, build), job.training, seed=job.seed,
             placement=Single(device), checkpoint=Path(job.checkpoint),

@@ -45,7 +45,7 @@ class Parts:
 
 
 def make_parts(splits: Splits, config: TrainingConfig, seed: int, placement: Placement) -> Parts:
-    """For these images. Raises: TrainingError for less than two; DeviceError for a precision that is not
+    """For these. Raises: TrainingError for less than two; DeviceError for a precision that is not
     there.
     """
     check_precision(config.precision, placement.device)
@@ -63,10 +63,11 @@ def _is_resident(placement: Placement) -> bool | None:
 
 
 def _some(split: Split, count: int) -> Split:
-    """At most `count` images, evenly spaced: those of a folder come class by class. Raises: TrainingError."""
+    """At most `count`, evenly spaced: those of a folder come class by class. Raises: TrainingError."""
     if min(count, len(split)) < 2:  # batch norm has no variance of one
         raise TrainingError(
-            f"expected at least 2 images to train on, received {min(count, len(split))}; allow or add more"
+            f"expected at least 2 {split.form.names.many} to train on, received {min(count, len(split))}; "
+            "allow or add more"
         )
     return split.take(np.arange(count) * len(split) // count) if count < len(split) else split
 

@@ -11,7 +11,7 @@ from modelyard.export.fronts.nodes import Nodes
 from modelyard.export.fronts.packing import packed
 from modelyard.export.fronts.unhashed import block_bytes
 from modelyard.samples.symbols import UNKNOWN, Symbols
-from modelyard.samples.text_form import Strings
+from modelyard.samples.text_encodings import Strings
 from modelyard.samples.words import WORD
 
 ASCII = {chr(code): code for code in range(1, 128)}

@@ -13,7 +13,8 @@ from modelyard.export.fronts.front import SymbolFront
 from modelyard.export.fronts.nodes import Nodes
 from modelyard.export.fronts.packing import packed
 from modelyard.samples.symbols import UNKNOWN, Symbols
-from modelyard.samples.text_form import BYTES_A_CHARACTER, RawBytes
+from modelyard.samples.text_encodings import RawBytes
+from modelyard.samples.text_form import BYTES_A_CHARACTER
 
 FIRST_BYTES = (0x01, 0x80), (0xC0, 0xE0), (0xE0, 0xF0), (0xF0, 0xF8)
 """Of a character of one byte, of two, three and four: the lowest, and the one after the highest."""

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from modelyard.errors import BundleError, RequestError, quoted
 from modelyard.samples import Form
-from modelyard.samples.text_form import strings
+from modelyard.samples.text_encodings import strings
 from modelyard.serving.protocol.inputs.input import CheckRows, Node, SchemaViolation
 from modelyard.serving.protocol.inputs.varying import MOST_BYTES, NUL, Varying
 
