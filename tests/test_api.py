@@ -63,7 +63,7 @@ def test_what_is_no_image_is_refused_in_one_line(model: Model, tmp_path: Path) -
     with pytest.raises(
         DataError, match=r"expected raw pixels, uint8 from 0 to 255, received float64; scaling is inside"
     ):
-        model.predict(pixels_NHWC / 255)  # type: ignore[arg-type]
+        model.predict(pixels_NHWC / 255)
     with pytest.raises(
         DataError,
         match=rf"expected images \[N, {HEIGHT}, {WIDTH}, {CHANNELS}\], received \[2, {HEIGHT - 1}, ",

@@ -91,8 +91,8 @@ TEXTS = Words(
     frozenset({
         "samples", "models", "sources.texts", "inspection.measures.texts",
         "inspection.measures.text_examples", "evaluation.mistakes.texts", "inference.doubts.texts",
-        "export.cores.symbols", "export.fronts", "inference.reading.texts", "recipes.texts",
-        "training.linear", "training.linear_fitted", "training.terms", "export.linear",
+        "export.cores.symbols", "export.fronts", "inference.reading.texts",
+        "training.linear", "training.linear_fitted", "training.terms", "export.linear", "recipes.texts",
         "serving.http.texts", "serving.protocol.inputs",
     }),
     {"cli.options": "--text-column"},
