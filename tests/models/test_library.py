@@ -67,9 +67,7 @@ def test_the_size_that_it_needs_is_told() -> None:
 
 
 def test_texts_are_refused() -> None:
-    with pytest.raises(
-        ConfigError, match=r"net1_1: expected images, .* received texts; name one"
-    ):
+    with pytest.raises(ConfigError, match=r"net1_1: expected images, .* received texts; name one"):
         CustomConfig.parse(NAMES[0]).check(TextForm(64), 7)
 
 
