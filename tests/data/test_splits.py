@@ -8,6 +8,7 @@ import pytest
 from modelyard.data.datasets import Dataset
 from modelyard.data.splits import DataConfig, few_labels, make_splits, stratified_mask
 from modelyard.errors import DataError
+from tests.data.texts import text_dataset
 
 
 def test_splits_are_disjoint_stratified_and_seeded(digits: Dataset) -> None:
@@ -56,3 +57,12 @@ def test_every_class_keeps_a_label_and_large_ones_more() -> None:
 def test_a_class_of_one_image_cannot_be_held_out() -> None:
     with pytest.raises(DataError, match="class 1 has 1 training images; at least 2 are needed"):
         stratified_mask(np.array([0, 0, 1]), 2, DataConfig(), "images")
+
+
+def test_texts_are_called_texts() -> None:
+    pairs = [(f"text {at}", at % 2) for at in range(40)]
+    dataset = text_dataset(pairs[:39], pairs[39:])
+    with pytest.raises(DataError, match=r"\(all training texts\), received 1"):
+        make_splits(dataset, DataConfig(labels=1))
+    with pytest.raises(DataError, match="class 1 has 1 training texts; at least 2"):
+        make_splits(text_dataset(pairs[:1] * 3 + pairs[1:2], pairs[:2]), DataConfig())

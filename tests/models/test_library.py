@@ -11,7 +11,7 @@ from modelyard.errors import ConfigError
 from modelyard.models import CustomConfig, library
 from modelyard.recipes.named import named
 from modelyard.recipes.words import Words
-from modelyard.samples import ImageForm
+from modelyard.samples import ImageForm, TextForm
 
 NAMES = [
     "torchvision:squeezenet1_1",
@@ -64,6 +64,11 @@ def test_the_size_that_it_needs_is_told() -> None:
     )
     with pytest.raises(ConfigError, match=told):
         CustomConfig.parse("torchvision:inception_v3").build(ImageForm(1, 28, 28), 10)
+
+
+def test_texts_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"net1_1: expected images, .* received texts; name one"):
+        CustomConfig.parse(NAMES[0]).check(TextForm(64), 7)
 
 
 def test_a_library_loads_no_weights(monkeypatch: pytest.MonkeyPatch) -> None:

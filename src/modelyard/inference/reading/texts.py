@@ -91,8 +91,8 @@ class Texts:
         return text
 
     def shown(self, name: str) -> str:
-        """The beginning, and a little of the end."""
-        return elided(name, SHOWN)
+        """The beginning, and a little of the end; of an empty one its quotes."""
+        return elided(name, SHOWN) or '""'
 
     def size_of(self, sample: str) -> int:
         """Of its characters those that are read."""
