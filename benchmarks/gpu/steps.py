@@ -18,20 +18,20 @@ from benchmarks.gpu.part import Bench, Values
 from benchmarks.gpu.trainings import epoch_ms, peak_memory, recipe_of
 from benchmarks.textbook.evidence import spread
 from modelyard.data import batches
+from modelyard.data.augmentation import AugmentConfig
 from modelyard.data.datasets import Split
 from modelyard.data.splits import Splits
 from modelyard.recipes.named import make_recipe
 from modelyard.samples import ImageForm
 from modelyard.training import loop
 from modelyard.training.averaging import Averaging
-from modelyard.training.objectives import classification
 from modelyard.training.placement import Single
 from modelyard.training.precision import resolve_device
 from modelyard.training.updates.eager import Eager
 
 FP32 = ("training.precision=fp32",)
 PLACES = (
-    (classification, "augment"),
+    (AugmentConfig, "views"),
     (Eager, "__call__"),
     (Averaging, "__call__"),
     (torch.nn.utils, "clip_grad_norm_"),
