@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 from filelock import FileLock
 
 from modelyard.home import Home
@@ -24,7 +25,11 @@ WORDS = Words(dataset="digits", preset="smoke", assignments=ASSIGNMENTS)
 
 
 def builds(home: Home, *architectures: str) -> list[BuildRequest]:
-    """What a run with these words asks, on data that are prepared now."""
+    """What a run with these words asks, on data that are prepared now.
+
+    Equal weights come of as many threads: tests before may have set others in this process.
+    """
+    torch.set_num_threads(1)
     asked = compare_request(WORDS.model_copy(update={"architectures": architectures}))
     request = asked.model_copy(update={"in_process": True})
     return build_requests(request, prepare(request.dataset, home), home)
