@@ -7,6 +7,8 @@ ARGS ?=
 export UV_COMPILE_BYTECODE := 1
 export UV_NO_CONFIG := 1
 unexport VIRTUAL_ENV
+# without compiled files every process compiles our code, and the asserts of all tests, anew
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help run test check ui serve bench audit licences gpu-kit clean
 help:  ## what can be done here

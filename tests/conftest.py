@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # the processes of the tests share the cores
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # as trainings have it: long spins starve each other
 
 from modelyard.cli import app as cli

@@ -20,7 +20,7 @@ from modelyard.samples import ImageForm
 
 HEIGHT, WIDTH, CHANNELS, CLASSES = 14, 22, 3, 7
 CHANGES = {
-    ("cnn", "quality"): ("model.variant=resnet", "model.stages=4", "model.members=2"),
+    ("cnn", "quality"): ("model.variant=resnet", "model.stages=2", "model.members=2", "model.mirrored=false"),
     ("transformer", "tiny"): ("model.mirrored=true", "model.members=2", "model.layers=1"),
 }
 

@@ -181,12 +181,13 @@ def test_the_card_tells_how_pictures_are_read(padding: tuple[Server, Model]) -> 
     ("content", "limit"),
     [
         (b"P3\n2000 600\n255\n", 1_000_000), (b"P5\n2000 600\n100\n", 1_000_000),
-        (saved_as("WEBP", painting(2000, 3600)), 6_500_000),
-        (saved_as("TIFF", painting(2000, 3600)), 6_500_000), (b"GIF89a" + struct.pack("<HHBBB", 9, 9, 0, 0, 0)
+        ("WEBP", 6_500_000), ("TIFF", 6_500_000), (b"GIF89a" + struct.pack("<HHBBB", 9, 9, 0, 0, 0)
             + b",\0\0\0\0\xff\xff\xff\xff\0\2\0;", 13_000_000),
     ],
 )  # fmt: skip
-def test_formats_that_take_more_are_read_up_to_fewer_pixels(content: bytes, limit: int) -> None:
+def test_formats_that_take_more_are_read_up_to_fewer_pixels(content: bytes | str, limit: int) -> None:
+    if isinstance(content, str):
+        content = saved_as(content, painting(2000, 3600))
     with pytest.raises(RequestError, match=rf"too large: .* at most {limit} are read"):
         pixels_of(content, SHAPE)
 

@@ -170,11 +170,15 @@ def test_validation_is_not_weighed(digits: Dataset) -> None:
     assert result.history[0].validation_loss == pytest.approx(plain.item(), rel=1e-5)
 
 
-@pytest.mark.parametrize("sizes", [(1, 1), (3, 3), (1, 40)], ids=str)
-@pytest.mark.parametrize(
-    "changes", [[], ["sampling=balanced", "class_weights=balanced"]], ids=["plain", "balanced"]
-)
-@pytest.mark.parametrize("architecture", ALL)
+PLAIN, BALANCED = list[str](), ["sampling=balanced", "class_weights=balanced"]
+FEW = [
+    *((name, PLAIN, (1, 1)) for name in ALL),  # a network sees no more of them than the batch
+    *((name, BALANCED, (1, 40)) for name in ALL),
+    *(("cnn", *more) for more in ((PLAIN, (3, 3)), (PLAIN, (1, 40)), (BALANCED, (1, 1)), (BALANCED, (3, 3)))),
+]
+
+
+@pytest.mark.parametrize(("architecture", "changes", "sizes"), FEW)
 def test_few_images_train(
     architecture: str,
     changes: list[str],
