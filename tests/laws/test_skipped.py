@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import ast
+import re
 import tomllib
 from fnmatch import fnmatchcase
 from functools import cache
@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+IMPORT = re.compile(r"^\s*(?:from ([\w.]+) import (\([^)]*\)|.+)|import (.+))$", re.MULTILINE)
 FOR_ITS_EFFECT = {"torch._dynamo"}
 """Imported, but nothing of it is used."""
 
@@ -32,13 +33,10 @@ def is_skipped(name: str) -> bool:
 def imported(text: str) -> set[str]:
     """Every module that a file imports, or imports a name from; `from a import b` may mean `a.b`."""
     found = set[str]()
-    for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            found.add(node.module)
-            if node.module not in modules_of("normal"):  # there it is a class or a function
-                found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    for module, names, modules in IMPORT.findall(text):
+        found |= set(re.findall(r"[\w.]+", modules or module))
+        if module and module not in modules_of("normal"):  # there it is a class or a function
+            found |= {f"{module}.{name}" for name in re.findall(r"\w+", names)}
     return found
 
 

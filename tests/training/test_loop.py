@@ -172,10 +172,9 @@ def test_validation_is_not_weighed(digits: Dataset) -> None:
 
 PLAIN, BALANCED = list[str](), ["sampling=balanced", "class_weights=balanced"]
 FEW = [
-    *((name, PLAIN, (1, 1)) for name in ALL),  # a network meets the size of the batch alone
+    *((name, PLAIN, (1, 1)) for name in ALL),  # a network sees no more of them than the batch
     *((name, BALANCED, (1, 40)) for name in ALL),
-    *(("cnn", changes, sizes) for changes in (PLAIN, BALANCED) for sizes in ((3, 3), (1, 1))),
-    ("cnn", PLAIN, (1, 40)),
+    *(("cnn", *more) for more in ((PLAIN, (3, 3)), (PLAIN, (1, 40)), (BALANCED, (1, 1)), (BALANCED, (3, 3)))),
 ]
 
 
