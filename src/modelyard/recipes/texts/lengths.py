@@ -16,7 +16,7 @@ def smoke(rate: float) -> TrainingConfig:
     """One pass over few texts."""
     return TrainingConfig(
         epochs=1,
-        min_steps=100,
+        min_steps=60,
         max_train_images=12_000,
         batch_size=BATCH,
         label_smoothing=SMOOTHING,
