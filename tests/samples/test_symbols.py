@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -86,3 +87,14 @@ def test_bytes_are_as_they_are_stored() -> None:
     assert symbols.count == BYTE_SYMBOLS
     assert symbols.encoded(texts)[:].tolist() == [[0xC3, 0xA9], [0x61, 0x62]]
     assert symbols.encoded(texts)[:].dtype == np.int32
+
+
+@pytest.mark.parametrize("offsets", [[0, 2**62 + 1, -(2**62), 2], [0, 5, 2], [1, 2], [0, 3], []], ids=str)
+def test_offsets_of_other_texts_are_refused(tmp_path: Path, offsets: list[int]) -> None:
+    """The first leave the file and come back, by differences that are positive in 64 bits."""
+    form = TextForm(8)
+    form.write(tmp_path, "train", [_texts("é")[:]])
+    assert TextForm.open(tmp_path, "train", asdict(form))[:].tolist() == [[0xC3, 0xA9]]
+    np.save(tmp_path / "train_offsets.npy", np.array(offsets, np.int64))
+    with pytest.raises(ValueError, match=r"train_offsets\.npy does not belong to train_texts\.npy"):
+        TextForm.open(tmp_path, "train", asdict(form))

@@ -290,7 +290,7 @@ def test_a_photo_may_be_larger_than_the_rows_of_a_small_model(camera: Server) ->
     assert camera.client.post("/invocations", json={"instances": in_base64(photo)}).status_code == 200
     limits = Limits.of(Numbers("images", "UINT8", np.dtype(np.uint8), (600, 500, 3)), 1024, 8_000_000)
     body = json.dumps({"instances": in_base64(b"", b"") * 10}).encode()
-    with pytest.raises(RequestError, match="expected at most 8 pictures of this size, received 20"):
+    with pytest.raises(RequestError, match="expected at most 8 files of this size, received 20"):
         read_rows(
             Request("POST", "/invocations", b"", {}, body),
             Numbers("images", "UINT8", np.dtype(np.uint8), (600, 500, 3)),

@@ -180,6 +180,7 @@ WRONG: dict[str, tuple[bytes, dict[str, str], int, str]] = {
     "no JSON": (b"dad", JSON, 400, "the body is not JSON"),
     "many": (json.dumps(["a"] * 1025).encode(), JSON, 400, "expected 1 to 1024 rows, received 1025"),
     "a book": (b"a" * (2**20 + 1), PLAIN, 413, "the model reads its first 64 characters"),
+    "a book in a list": (json.dumps(["a", "b" * (2**20 + 1)]).encode(), JSON, 413, "in row 1; the model"),
 }
 
 

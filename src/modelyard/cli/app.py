@@ -146,7 +146,7 @@ def run(
 
     Steps that were done before with the same data, recipe and code are skipped; an interrupted training goes
     on from its last epoch. Without --architecture the three tuned ones are compared: cnn, rnn and
-    transformer.
+    transformer. With networks of texts a linear model is always compared.
     """
     from modelyard.recipes.words import Words
 

@@ -137,11 +137,14 @@ def _say_failed(found: dict[str, Any]) -> None:
 
 
 def _compare_best(request: SweepRequest, found: dict[str, Any]) -> None:
-    """Each architecture's best configuration with its first seed; what is trained is not trained again."""
+    """Each architecture's best configuration with its first seed, and baselines of these data; what is
+    trained is not trained again.
+    """
     from flows.session import run_compare
     from modelyard.console.tables import print_board
+    from modelyard.recipes.named import baselines
     from modelyard.sweeps.summary import best_by_label, configurations, from_record
 
     best = best_by_label(configurations([from_record(trial) for trial in found["trials"]]))
     recipes = {label: request.recipes(chosen.assignments)[label] for label, chosen in best.items()}
-    print_board(run_compare(request.words, recipes))
+    print_board(run_compare(request.words, baselines(request.words) | recipes))

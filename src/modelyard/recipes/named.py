@@ -33,7 +33,11 @@ BASELINES: Mapping[str, Sequence[str]] = {TextForm.kind: texts.BASELINES}
 """What is compared with the others whether it is named or not, by kind of the data."""
 SHARED = ("data", "validation", "gates")
 """Parts of a recipe that say nothing of a model."""
-OTHERS = "file.py:ClassName, torchvision:NAME or timm:NAME"
+OTHERS: Mapping[str, str] = {
+    ImageForm.kind: "file.py:ClassName, torchvision:NAME or timm:NAME",
+    TextForm.kind: "file.py:ClassName",
+}
+"""What else may be named, by kind of the data: libraries have networks of images alone."""
 
 
 def make_recipe(architecture: str, preset: str, data: Traits = UNKNOWN) -> Recipe:
@@ -41,7 +45,7 @@ def make_recipe(architecture: str, preset: str, data: Traits = UNKNOWN) -> Recip
     table, _, own_presets = BY_KIND[data.kind]
     if ":" not in architecture and architecture not in table:
         raise ConfigError(
-            f"unknown architecture {architecture!r}: expected one of {', '.join(table)}, {OTHERS}"
+            f"unknown architecture {architecture!r}: expected one of {', '.join(table)}, {OTHERS[data.kind]}"
         )
     presets = table.get(architecture) or own_presets(architecture)
     if preset not in presets:

@@ -15,7 +15,7 @@ class Words(Config):
 
     dataset: str
     architectures: tuple[str, ...] = ()
-    """Empty: the three tuned ones."""
+    """Empty: the three tuned ones. Baselines of the data's kind are added to those that are named."""
     preset: str = "standard"
     assignments: tuple[str, ...] = ()
     """As `--set` takes them."""

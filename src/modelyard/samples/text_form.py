@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -138,13 +138,17 @@ class TextForm:
         flat, offsets = (folder / name for name in cls.files(part))
         flat_T = np.load(flat, mmap_mode="r", allow_pickle=False) if flat.stat().st_size else None
         offsets_M = np.load(offsets, allow_pickle=False)
-        if flat_T is None or flat_T.dtype != np.uint8 or offsets_M.dtype != np.int64 or offsets_M.ndim != 1:
+        if (
+            flat_T is None
+            or (flat_T.dtype, flat_T.ndim) != (np.uint8, 1)
+            or (offsets_M.dtype, offsets_M.ndim) != (np.int64, 1)
+        ):
             raise ValueError(f"{flat.name} and {offsets.name} hold no texts")
         if (
             len(offsets_M) < 1
             or offsets_M[0] != 0
             or offsets_M[-1] != len(flat_T)
-            or (np.diff(offsets_M) < 0).any()
+            or (offsets_M[1:] < offsets_M[:-1]).any()  # a difference of two could leave int64
         ):
             raise ValueError(f"{offsets.name} does not belong to {flat.name}")
         return Ragged(flat_T, offsets_M, form)
@@ -174,18 +178,6 @@ def _header(stream: Any, length: int) -> None:
     np.lib.format.write_array_header_1_0(
         stream, {"descr": "|u1", "fortran_order": False, "shape": (length,)}
     )  # numpy pads it so that a longer one fits
-
-
-def blocks_of(texts: Iterable[bytes], rows: int) -> Iterator[NDArray[np.uint8]]:
-    """Texts in UTF-8 -> uint8 [B, L], `rows` at a time."""
-    block: list[bytes] = []
-    for text in texts:
-        block.append(text)
-        if len(block) == rows:
-            yield padded(block)
-            block = []
-    if block:
-        yield padded(block)
 
 
 def padded(texts: Sequence[bytes]) -> NDArray[np.uint8]:

@@ -125,11 +125,6 @@ def whole(
     return _model(graph, OPSETS, IR_VERSION)
 
 
-def _branch(nodes: Nodes, made: str) -> onnx.GraphProto:
-    output = helper.make_tensor_value_info(made, TensorProto.INT64, [BATCH, LENGTH])
-    return helper.make_graph(nodes.nodes, "branch", [], [output])
-
-
 def _as_symbols(made: str) -> onnx.NodeProto:
     return helper.make_node("Cast", [made], [SYMBOLS], "front/symbols", to=TensorProto.INT32)
 

@@ -80,14 +80,17 @@ def _listed(value: object) -> str | list[str]:
 
 
 def _rows(served: Served, texts: list[str]) -> Rows:
-    """What the graph's input keeps of them. Raises: RequestError that names the row, counted from 0."""
-    clean: list[str] = []
+    """What the graph's input keeps of them. Raises: RequestError (400, 413) that names the row, counted from
+    0.
+    """
+    clean, spec = list[str](), _input(served)
     for at, row in enumerate(texts):
+        spec.check_string(row, at)
         try:
             clean.append(clean_text(row, served.manifest.form.longest))
         except UnreadableText as error:
             raise RequestError(f"row {at}: {error}") from None
-    return _input(served).of_strings(clean)
+    return spec.of_strings(clean)
 
 
 def _unmarked(content: bytes) -> bytes:

@@ -137,7 +137,7 @@ def _files(encoded: list[Any], spec: Input, limits: Limits) -> list[bytes]:
     limits.check_rows(len(encoded))
     most = limits.max_units * UNIT_BYTES // spec.row_bytes
     if len(encoded) > max(1, most):
-        raise RequestError(f"expected at most {most} pictures of this size, received {len(encoded)}", 413)
+        raise RequestError(f"expected at most {most} files of this size, received {len(encoded)}", 413)
     return list(map(_decode, encoded))
 
 
@@ -145,9 +145,7 @@ def _decode(encoded: Any) -> bytes:
     try:
         return base64.b64decode("".join(encoded.split()), validate=True)
     except (AttributeError, ValueError):  # no string; no base64
-        raise RequestError(
-            f"{FILE}: expected a picture file in base64 alone, received {quoted(encoded)}"
-        ) from None
+        raise RequestError(f"{FILE}: expected a file in base64 alone, received {quoted(encoded)}") from None
 
 
 def _tensor(_field: str, value: Any, name: str) -> Any:
@@ -170,7 +168,7 @@ def _named(row: Any, name: str) -> Any:
 
 
 def _column(field: str, frame: Any, name: str) -> list[Any]:
-    """The cells of the input's column; each is one image as a flat list."""
+    """The cells of the input's column; each is one sample, an image as a flat list."""
     if field == "dataframe_records" and isinstance(frame, list):
         return [_named(row, name) for row in frame]
     if field == "dataframe_records" or not isinstance(frame, dict) or not isinstance(frame.get("data"), list):

@@ -141,7 +141,3 @@ def _values(path: Path, most_bytes: int, names: Sequence[str]) -> Generator[Sequ
             raise ValueError(f"more than {most_bytes / 1e9:.3g} GB; allow more by data.max_bytes")
         for batch in file.iter_batches(BATCH_ROWS, columns=list(names), use_threads=False):
             yield from zip(*(batch.column(name).to_pylist() for name in names), strict=True)
-
-
-OPENERS = {".parquet": open_parquet, ".jsonl": open_records, ".ndjson": open_records}
-"""By ending; other tables are delimited."""

@@ -137,8 +137,7 @@ class Strings(Varying):
             row = value[0] if isinstance(value, list) and len(value) == 1 else value
             if not isinstance(row, str):
                 raise RequestError(f"{self.name}: expected a string in row {at}, received {quoted(row)}")
-            if len(row) > MOST_BYTES // 4:
-                self.check_length(len(row.encode()), at)
+            self.check_string(row, at)
             rows.append(row)
         return self._cut(rows)
 

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelyard.errors import RequestError
+from modelyard.samples.text_form import BYTES_A_CHARACTER
 
 MOST_BYTES = 2**20
 """Of one row. A model reads no more than its first characters, and a book is no row."""
@@ -89,6 +90,11 @@ class Varying(ABC):
                 f"{self.name}: row {row} is not UTF-8 (byte {error.start} is 0x{content[error.start]:02x}); "
                 "send UTF-8"
             ) from None
+
+    def check_string(self, text: str, row: int) -> None:
+        """Raises: RequestError (413)."""
+        if len(text) > MOST_BYTES // BYTES_A_CHARACTER:
+            self.check_length(len(text.encode()), row)
 
     def check_length(self, num_bytes: int, row: int) -> None:
         """Raises: RequestError (413)."""
