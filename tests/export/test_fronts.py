@@ -16,12 +16,14 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 from modelyard.errors import ParityError
+from modelyard.export.fronts import FRONTS
 from modelyard.export.fronts.front import SymbolFront
 from modelyard.export.fronts.nasty import NASTY
 from modelyard.export.fronts.nodes import SYMBOLS, Nodes, put_before
 from modelyard.export.fronts.strings import FRONT as STRINGS
 from modelyard.export.fronts.utf8 import FRONT as BYTES
 from modelyard.inference.session import open_session
+from modelyard.models import TextCnnConfig
 from modelyard.samples.ragged import Ragged, ragged
 from modelyard.samples.symbols import Alphabet, Symbols
 from modelyard.samples.text_form import TextForm, padded
@@ -135,3 +137,9 @@ def test_a_front_that_makes_others_is_refused() -> None:
     wrong = replace(STRINGS, makers={"chars": STRINGS.makers["bytes"]})
     with pytest.raises(ParityError, match=r"other chars of 'a' than training does; nothing was registered"):
         wrong.agree(Symbols("chars", ("a",)), TextForm(8), ["a"])
+
+
+@pytest.mark.parametrize("alphabet", ["bytes", "chars", "words"])
+def test_a_recipe_may_ask_for_the_inputs_that_there_are(alphabet: Alphabet) -> None:
+    there = [name for name in TextForm(LONG).encodings if (FRONTS[name], alphabet) in WAYS]
+    assert list(TextCnnConfig(alphabet=alphabet).inputs) == there

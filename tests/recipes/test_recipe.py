@@ -11,6 +11,7 @@ from modelyard.recipes.named import make_recipe
 from modelyard.recipes.recipe import Recipe
 from modelyard.recipes.request import LARGEST_SEED, compare_request
 from modelyard.recipes.words import Words
+from modelyard.sources.peek import describe
 from modelyard.training.slices import ExportSlice
 
 
@@ -61,3 +62,20 @@ def test_a_seed_that_torch_cannot_take_is_refused_before_anything_is_done() -> N
     torch.manual_seed(LARGEST_SEED * 1_000_003 + 999)
     with pytest.raises(ConfigError, match="--seed expects at most"):
         compare_request(Words(dataset="digits", seed=LARGEST_SEED + 1))
+
+
+@pytest.mark.parametrize(
+    ("label", "assignments", "expected"),
+    [
+        ("linear", ["export.input=bytes"], "expected strings for linear"),
+        ("cnn", ["export.input=bytes", "model.alphabet=words"], "expected strings for text-cnn"),
+        ("lstm", ["export.input=pixels", "model.alphabet=chars"], "expected strings or bytes for text-rnn"),
+    ],
+)
+def test_an_input_that_no_graph_has_is_refused_before_a_training(
+    label: str, assignments: list[str], expected: str
+) -> None:
+    recipe = make_recipe(label, "smoke", describe("docstrings"))
+    with pytest.raises(ConfigError, match=expected):
+        recipe.override(assignments)
+    assert recipe.override(["export.input=strings"]).export.input == "strings"

@@ -142,3 +142,11 @@ def test_texts_of_one_class_are_refused(tmp_path: Path) -> None:
     dataset = text_dataset([("yes", 0)] * 8 + [("no", 1)] * 2, [("yes", 0)], validation_rows=2)
     with pytest.raises(TrainingError, match="at least 2 classes, received 1; add"):
         fitted_linear(dataset, tmp_path / "fitted")
+
+
+def test_texts_without_any_term_are_refused(tmp_path: Path) -> None:
+    empty = [("", 0), (" ", 1)] * 8
+    seldom = [(f"{number}", number % 2) for number in range(16)]
+    for name, texts, config in (("empty", empty, None), ("seldom", seldom, LinearConfig(least=50))):
+        with pytest.raises(TrainingError, match="no word is in as many training texts as model"):
+            fitted_linear(text_dataset(texts, texts[:2], validation_rows=4), tmp_path / name, config)

@@ -20,6 +20,11 @@ class GivenConfig(Config):
     is_baseline: ClassVar[bool] = False
     """Whether others have to be better than this to be worth their while."""
 
+    @property
+    def inputs(self) -> tuple[str, ...] | None:
+        """What `export.input` may be; None: the exporter tells."""
+        return None
+
     def symbols(self, train: Split) -> Symbols | None:
         """What has to be learnt of training samples before it can be built: nothing of pixels; of samples of
         unequal length it is given the bytes.

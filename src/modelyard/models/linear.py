@@ -10,6 +10,7 @@ from modelyard.data.datasets import Split
 from modelyard.errors import ConfigError
 from modelyard.models.given import GivenConfig
 from modelyard.samples import Form
+from modelyard.samples.text_encodings import Strings
 
 
 class LinearConfig(GivenConfig):
@@ -33,6 +34,11 @@ class LinearConfig(GivenConfig):
     weighting: Literal["idf", "bayes"] | None = None
     """`bayes`: a term counts for more against a class the more its share there differs from that elsewhere
     (Wang and Manning 2012); None: that, up to 20 classes."""
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Strings: it splits them itself."""
+        return (Strings.name,)
 
     def symbols(self, train: Split) -> None:
         """It has tables of its own."""

@@ -18,6 +18,7 @@ from modelyard.data.datasets import Split
 from modelyard.models.ensemble import EnsembleConfig
 from modelyard.models.ngrams import hashed_ngrams, hashed_words, small_letters
 from modelyard.samples.symbols import Alphabet, Symbols
+from modelyard.samples.text_encodings import RawBytes, Strings
 
 INITIAL = 0.02
 """Standard deviation of embeddings at first: rare ones, which hardly move, then say little."""
@@ -46,6 +47,11 @@ class SequenceConfig(EnsembleConfig):
     """Share of the n-grams and words that are left out in training."""
     dropout: float = Field(0.3, ge=0, lt=1)
     """Dropout of embeddings and before the last layer."""
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """No graph makes words of bytes."""
+        return (Strings.name,) if self.alphabet == "words" else (Strings.name, RawBytes.name)
 
     def symbols(self, train: Split) -> Symbols:
         """Of the alphabet, learnt of the training samples."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from modelyard.config import Config, Part, fields_of
 from modelyard.data.splits import DataConfig
+from modelyard.errors import ConfigError
 from modelyard.inspection.validation import ValidationConfig
 from modelyard.models import AnyModelConfig
 from modelyard.promotion.limits import GatesConfig
@@ -28,6 +29,17 @@ class Recipe(Config):
     """Judged before a training; no step depends on it."""
     gates: Annotated[GatesConfig, Part.JUDGED] = GatesConfig()
     """Judged at promotion; no step depends on them."""
+
+    @model_validator(mode="after")
+    def _input_is_possible(self) -> Self:
+        """Told before a training, not after it."""
+        wanted, possible = self.export.input, self.model.inputs
+        if wanted is not None and possible is not None and wanted not in possible:
+            raise ConfigError(
+                f"export.input: expected {' or '.join(possible)} for {self.model.architecture} with these "
+                f"options, received {wanted[:40]!r}"
+            )
+        return self
 
     def made_flat(self) -> dict[str, Any]:
         """The made parts by dotted keys, as a run's parameters."""

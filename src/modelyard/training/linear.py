@@ -79,7 +79,7 @@ class Counted:
 
     @classmethod
     def of(cls, config: LinearConfig, train: Split, validation: Split) -> Counted:
-        """Terms are learnt on `train` alone."""
+        """Terms are learnt on `train` alone. Raises: TrainingError where it has none of an alphabet."""
         blocks: dict[str, Block] = {}
         learnt: dict[str, csr_matrix] = {}
         held_out: dict[str, csr_matrix] = {}
@@ -87,6 +87,11 @@ class Counted:
         longest = {"words": config.words, "letters": config.letters}
         for alphabet in ALPHABETS[config.terms or "both"]:
             terms = Terms.learnt(alphabet, texts, longest[alphabet], config.least, config.most)
+            if not len(terms):
+                raise TrainingError(
+                    f"no {alphabet[:-1]} is in as many training texts as model.least={config.least} and "
+                    f"model.most={config.most} demand; add texts that hold some, or change these"
+                )
             counts_NF = terms.counted(texts)
             blocks[alphabet] = block = Block.learnt(terms, counts_NF)
             learnt[alphabet] = block.values(counts_NF)

@@ -119,3 +119,11 @@ def test_an_import_of_texts_may_go_and_keeps_its_kind(
     assert "reviews has no height, data.height=9 is for image folders only" in capsys.readouterr().err
     assert modelyard("data", "show", "reviews", "--set", "data.longest=9") == 2
     assert "reviews has longest 8, data.longest=9 is for" in capsys.readouterr().err
+
+
+def test_text_files_have_no_columns_to_choose(store: Path) -> None:
+    folder = text_folder(store / "texts", "a", "b")
+    for asked in (FolderOptions(sample_column="note"), FolderOptions(label_column="mark")):
+        with pytest.raises(DataError, match=r"_column=[a-z]+ is not for text files"):
+            load_folder(folder, asked)
+    assert load_folder(folder, FolderOptions(longest=8)).origin["texts cut off"] == 20

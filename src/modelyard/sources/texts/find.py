@@ -26,7 +26,8 @@ from modelyard.terminal.printable import listed
 
 READER = f"1, Unicode {unicodedata.unidata_version}"
 """What another one has read is read anew; count it up when any file is read differently."""
-HEEDED = frozenset(("sample_column", "label_column", "longest"))
+COLUMNS = frozenset(("sample_column", "label_column"))
+HEEDED = COLUMNS | {"longest"}
 TELL_EVERY = 10_000
 
 
@@ -105,6 +106,7 @@ def _in_folder(source: Path, options: FolderOptions) -> Texts:
     archives = [path for path in sorted(source.glob("[!.]*")) if ARCHIVE.fullmatch(path.name)]
     if len(archives) == 1:
         return Texts(source, options, None, archives[0], ())
+    check_options(source, options, HEEDED - COLUMNS, "text files")
     files = text_files(source)
     endings = Counter(Path(path).suffix for path in files.strays)
     strays = [f"{endings.total()} text files of no class left out"] if files.strays else []
