@@ -33,7 +33,7 @@ from modelyard.home import Home
 from modelyard.recipes.named import named
 from modelyard.recipes.words import Words
 from modelyard.samples.text import text_of
-from modelyard.steps.nodes import evaluate_node, how_of, nodes
+from modelyard.steps.nodes import evaluate_node, how_of, nodes, train_node
 from modelyard.steps.preparation import prepare
 from modelyard.steps.requests import BuildRequest
 from modelyard.steps.run import run_step
@@ -64,12 +64,13 @@ def ours(name: str, architecture: str, preset: str, seed: int, home: Home) -> Re
     prepared = prepare(name, home, recipe.data)
     request = BuildRequest(recipe=recipe, label=architecture, seed=seed, dataset_requested=name, **prepared)
     before = _cpu_seconds()
-    for node in nodes(request)[1:3]:
-        run_step(node, how_of(request, home))
+    for node in nodes(request)[:-1]:
+        if node.step.body:
+            run_step(node, how_of(request, home))
     spent = _cpu_seconds() - before
     folder = evaluate_node(request).folder(home)
     metrics = json.loads((folder / EVALUATION_FILE).read_text())["metrics"]
-    size = read_training(nodes(request)[1].folder(home))["size"]
+    size = read_training(train_node(request).folder(home))["size"]
     accuracy, validation = (100 * metrics[f"{split}/accuracy"] for split in ("test", "validation"))
     return Result(name, f"{architecture}, {preset}", seed, accuracy, validation, spent, size["parameters"])
 

@@ -6,7 +6,7 @@ import logging
 import sys
 import time
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
@@ -34,6 +34,8 @@ class EpochReport:
     """Of the training, from the steps of this epoch and those to come."""
     calibrated_loss: float
     """The validation loss at the temperature that suits it best: what a calibrated model will have."""
+    more: dict[str, float] = field(default_factory=dict)
+    """What an objective tells besides, by the name of its curve."""
 
 
 class RunProgress(Protocol):

@@ -194,7 +194,7 @@ class WiderSlice(TrainSlice):
     """A later edition's."""
 
     training: WiderTraining
-    pretrain: TrainingConfig | None = None
+    other: TrainingConfig | None = None
 
 
 def test_a_new_field_that_is_absent_moves_no_key_and_one_that_is_there_does(request_: BuildRequest) -> None:
@@ -241,7 +241,9 @@ def test_a_process_whose_code_was_changed_refuses(
 def test_a_child_whose_code_is_another_refuses(request_: BuildRequest, tmp_path: Path) -> None:
     node = train_node(request_)
     assert isinstance(node.slice, TrainSlice)
-    job = TrainJob.of(node.slice, tmp_path, How(Home(tmp_path), device="cpu", code="of an older edition"))
+    job = TrainJob.of(
+        node.slice, {"data": tmp_path}, How(Home(tmp_path), device="cpu", code="of an older edition")
+    )
     with pytest.raises(TrainingError, match=r"^modelyard was changed while this process ran: restart it$"):
         train_in_child(job, tmp_path, lambda report: None)
     same = job.model_copy(update={"code": node.code})
@@ -257,7 +259,9 @@ def test_a_child_whose_parent_is_gone_before_it_looks_does_nothing(
     process = subprocess.Popen([sys.executable, "-c", ""])
     dead = identity(process.pid)
     process.wait()
-    (tmp_path / JOB_FILE).write_text(TrainJob.of(node.slice, tmp_path, How(Home(tmp_path))).model_dump_json())
+    (tmp_path / JOB_FILE).write_text(
+        TrainJob.of(node.slice, {"data": tmp_path}, How(Home(tmp_path))).model_dump_json()
+    )
     command = [sys.executable, "-P", "-m", "modelyard.steps.train", str(tmp_path)]
     done = subprocess.run(
         command, env=os.environ | {PARENT_VARIABLE: dead}, input=f"{tmp_path}\n".encode(),

@@ -25,14 +25,17 @@ from modelyard.cli.operate import down, env, restart, status, up
 from modelyard.cli.options import (
     PRESETS_HELP,
     DeviceOption,
+    InitOption,
     JsonOption,
     LabelColumnOption,
     LabelsOption,
     SampleColumnOption,
     SkipOption,
+    UnlabelledOption,
     print_rows,
     with_columns,
     with_labels,
+    with_paths,
 )
 from modelyard.cli.pages import ui
 from modelyard.cli.predict import predict
@@ -128,6 +131,8 @@ def run(
         list[str] | None, typer.Option("--set", help="Change a recipe value: training.epochs=3.")
     ] = None,
     labels: LabelsOption = 0,
+    init: InitOption = "",
+    unlabelled: UnlabelledOption = "",
     seed: Annotated[int, typer.Option(min=0, help="Weights, order and augmentation follow from it.")] = 0,
     device: DeviceOption = DEFAULT_DEVICE,
     skip_unreadable: SkipOption = False,
@@ -150,7 +155,7 @@ def run(
     """
     from modelyard.recipes.words import Words
 
-    given = [*(assignments or []), *with_columns(sample_column, label_column)]
+    given = [*(assignments or []), *with_columns(sample_column, label_column), *with_paths(init, unlabelled)]
     words = Words(
         dataset=dataset, architectures=tuple(architecture or ()), preset=preset, seed=seed, device=device,
         assignments=with_labels(given, labels), skip_unreadable=skip_unreadable, name=name,

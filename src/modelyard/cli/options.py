@@ -31,6 +31,17 @@ SampleColumnOption = Annotated[
 LabelColumnOption = Annotated[
     str | None, typer.Option("--label-column", help="Of a table of texts. Default: found by its name.")
 ]
+InitOption = Annotated[
+    str,
+    typer.Option(
+        "--init",
+        help="Weights to start from: NAME@ALIAS, a .safetensors or .pth file, a Hugging Face folder.",
+    ),
+]
+UnlabelledOption = Annotated[
+    str,
+    typer.Option("--unlabelled", help="More samples, without labels, for pretrain or training.unlabelled."),
+]
 MOST_ROWS = 40
 
 
@@ -43,6 +54,12 @@ def with_columns(sample: str | None, label: str | None) -> list[str]:
     """The words of `--set` for `--text-column` and `--label-column`."""
     given = {"data.sample_column": sample, "data.label_column": label}
     return [f"{key}={json.dumps(name)}" for key, name in given.items() if name is not None]
+
+
+def with_paths(init: str, unlabelled: str) -> list[str]:
+    """The words of `--set` for `--init` and `--unlabelled`."""
+    given = {"init": init, "data.unlabelled": unlabelled}
+    return [f"{key}={json.dumps(path)}" for key, path in given.items() if path]
 
 
 def print_rows(rows: list[dict[str, Any]], title: str, as_json: bool, none: str = "") -> None:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import mmap
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -38,7 +38,9 @@ class Batch:
     inputs: tuple[Tensor, ...]
     """What the network is called with, batch first; uint8 [B, C, H, W] before an objective's views."""
     labels_B: Tensor
-    """int64."""
+    """int64; `UNKNOWN` where no label is known."""
+    columns: Mapping[str, Tensor] = field(default_factory=dict)
+    """What else is known of each row [B, ...], by name."""
 
 
 class Feed:
@@ -47,6 +49,7 @@ class Feed:
     def __init__(self, split: Split, device: torch.device, *, resident: bool | None = None) -> None:
         self._split, self._device = split, device
         self.labels_N = torch.tensor(split.labels_N, device=device)
+        self.columns = {name: torch.tensor(column, device=device) for name, column in split.columns.items()}
         fits = split.nbytes < free_bytes(device) * RESIDENT_SHARE if resident is None else resident
         is_resident = fits and isinstance(split.samples, np.ndarray)  # others differ in length
         self._samples_N = torch.from_numpy(split.in_memory).to(device) if is_resident else None
@@ -77,14 +80,20 @@ class Feed:
                 if self._samples_N is None
                 else self._samples_N[part]
             )
-            yield Batch(torch.arange(start, start + len(samples_B)), (samples_B,), self.labels_N[part])
+            columns = {name: column[part] for name, column in self.columns.items()}
+            yield Batch(
+                torch.arange(start, start + len(samples_B)), (samples_B,), self.labels_N[part], columns
+            )
 
     def _resident(self, rows_B: Tensor, placed_B: Tensor, samples_N: Tensor) -> Batch:
-        return Batch(rows_B, (samples_N[placed_B],), self.labels_N[placed_B])
+        columns = {name: column[placed_B] for name, column in self.columns.items()}
+        return Batch(rows_B, (samples_N[placed_B],), self.labels_N[placed_B], columns)
 
     def _read(self, rows_B: Tensor) -> Batch:
         samples_B = torch.from_numpy(self._split.gather(rows_B.numpy())).to(self._device)
-        return Batch(rows_B, (samples_B,), self.labels_N[rows_B.to(self._device)])
+        placed_B = rows_B.to(self._device)
+        columns = {name: column[placed_B] for name, column in self.columns.items()}
+        return Batch(rows_B, (samples_B,), self.labels_N[placed_B], columns)
 
     def _ahead(self, rows: Sequence[Tensor]) -> Iterator[Batch]:
         """From disk, the next batches being read meanwhile."""

@@ -23,6 +23,8 @@ from modelyard.samples.reading import AS_EVER
 Samples = NDArray[Any]
 Labels = NDArray[np.int64]
 Rows = NDArray[np.int64]
+UNKNOWN = -1
+"""Label of a sample whose class nobody told."""
 SAMPLES = 128
 """Evenly spaced, they stand for all."""
 BLOCK_BYTES = 64_000_000
@@ -55,9 +57,11 @@ class Split:
     samples: Stored
     """[M, ...] as stored."""
     labels_N: Labels
-    """int64 [N]."""
+    """int64 [N]; `UNKNOWN` where no label is known."""
     rows_N: Rows | None = None
     """Which stored rows belong to the split; None means all, in order."""
+    columns: Mapping[str, Samples] = field(default_factory=dict)
+    """What else is known of each sample [N, ...], by name."""
 
     def __len__(self) -> int:
         return len(self.labels_N)
@@ -103,7 +107,24 @@ class Split:
     def take(self, indices: Rows) -> Split:
         """The split of the samples at `indices`; none is copied."""
         rows_N = indices if self.rows_N is None else self.rows_N[indices]
-        return Split(self.samples, self.labels_N[indices], rows_N)
+        columns = {name: column[indices] for name, column in self.columns.items()}
+        return Split(self.samples, self.labels_N[indices], rows_N, columns)
+
+    def with_rows_of(self, other: Split) -> Split:
+        """These samples, then those of `other`, which is of the same form; what is stored twice is copied.
+
+        Of the columns those that both have.
+        """
+        columns = {
+            name: np.concatenate([self.columns[name], other.columns[name]])
+            for name in self.columns.keys() & other.columns.keys()
+        }
+        labels_N = np.concatenate([self.labels_N, other.labels_N])
+        if self.samples is other.samples:
+            rows = [np.arange(len(one)) if one.rows_N is None else one.rows_N for one in (self, other)]
+            return Split(self.samples, labels_N, np.concatenate(rows), columns)
+        joined = self.form.joined([(one.samples, one.rows_N) for one in (self, other)])
+        return Split(joined, labels_N, None, columns)
 
 
 @dataclass(frozen=True, slots=True)

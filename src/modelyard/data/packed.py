@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from dataclasses import asdict
@@ -9,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from modelyard.data.datasets import Dataset, Split, make_dataset
+from modelyard.data.datasets import UNKNOWN, Dataset, Split, make_dataset
+from modelyard.data.splits import TRUTH
 from modelyard.errors import DataError
 from modelyard.files import folder_written_whole, open_regular, write_json
 from modelyard.samples import FORMS, Form, ImageForm
@@ -100,6 +102,39 @@ def open_packed(folder: Path, *, verify: bool = True) -> Dataset:
             " it was altered, delete the folder and run again"
         )
     return Dataset(name, train, test, classes, digest, header.get("origin", {}), folder, given, reading)
+
+
+UNLABELLED = "unlabelled"
+"""Part of a folder that holds samples without labels, and nothing else."""
+
+
+def pack_unlabelled(split: Split, folder: Path) -> None:
+    """Have its samples in `folder`, whole or not at all."""
+    if folder.exists():
+        return
+    with folder_written_whole(folder) as scratch:
+        split.form.write(scratch, UNLABELLED, split.blocks())
+        write_json(scratch / HEADER_FILE, {"kind": split.form.kind, "form": asdict(split.form)})
+
+
+def open_unlabelled(folder: Path) -> Split:
+    """As `pack_unlabelled` left it, memory-mapped. Raises: DataError."""
+    try:
+        header = json.loads((folder / HEADER_FILE).read_text())
+        samples = FORMS[header["kind"]].open(folder, UNLABELLED, header["form"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{folder} cannot be read ({error}); delete the folder and run again") from error
+    unknown_N = np.full(len(samples), UNKNOWN, np.int64)
+    return Split(samples, unknown_N, None, {TRUTH: unknown_N})
+
+
+def unlabelled_digest(split: Split) -> str:
+    """sha256 over its decoded samples."""
+    digest = hashlib.sha256(json.dumps([len(split), *split.samples.shape[1:]]).encode())
+    for block in split.blocks():
+        for part in split.form.content(block):
+            digest.update(part)
+    return digest.hexdigest()
 
 
 def _files(form: Form | type[Form]) -> tuple[str, ...]:

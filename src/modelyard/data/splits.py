@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field
 
 from modelyard.config import Config, Part
-from modelyard.data.datasets import Dataset, Labels, Rows, Split
+from modelyard.data.datasets import UNKNOWN, Dataset, Labels, Rows, Split
 from modelyard.data.options import FolderOptions
 from modelyard.errors import DataError
 from modelyard.samples.ragged import MOST_LONGEST
@@ -59,6 +59,8 @@ class DataConfig(Config):
     """
     labels_seed: int = Field(0, ge=0)
     """Seed of that draw; another one is another draw."""
+    unlabelled: Annotated[str | None, Part.HOW] = None
+    """Folder, table or name of more samples, without labels: for pre-training and `training.unlabelled`."""
 
     def folder_options(
         self, *, skip_unreadable: bool = False, size_before: tuple[int, int] | None = None
@@ -77,6 +79,12 @@ class Splits:
     train: Split
     validation: Split
     test: Split
+    left_out: Split | None = None
+    """Training samples beyond `data.labels`: unlabelled, their classes in the column `TRUTH`."""
+
+
+TRUTH = "truth"
+"""Column of the true labels of samples that a training treats as unlabelled; `UNKNOWN` where nobody knows."""
 
 
 def make_splits(dataset: Dataset, config: DataConfig) -> Splits:
@@ -94,8 +102,17 @@ def make_splits(dataset: Dataset, config: DataConfig) -> Splits:
     train, validation = (dataset.train.take(np.flatnonzero(mask)) for mask in (~held_out_N, held_out_N))
     if config.labels:
         many = dataset.form.names.many
-        train = train.take(few_labels(train.labels_N, config.labels, config.labels_seed, many))
+        kept_N = np.zeros(len(train), np.bool_)
+        kept_N[few_labels(train.labels_N, config.labels, config.labels_seed, many)] = True
+        left_out = without_labels(train.take(np.flatnonzero(~kept_N)))
+        return Splits(train.take(np.flatnonzero(kept_N)), validation, dataset.test, left_out)
     return Splits(train, validation, dataset.test)
+
+
+def without_labels(split: Split) -> Split:
+    """Its samples as if nobody had labelled them; the labels are the column `TRUTH`."""
+    unknown_N = np.full(len(split), UNKNOWN, np.int64)
+    return replace(split, labels_N=unknown_N, columns={TRUTH: split.labels_N})
 
 
 def few_labels(labels_N: Labels, count: int, seed: int, many: str = "samples") -> Rows:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from modelyard.config import Config, Part, fields_of
 from modelyard.data.splits import DataConfig
@@ -14,7 +14,9 @@ from modelyard.inspection.validation import ValidationConfig
 from modelyard.models import AnyModelConfig
 from modelyard.promotion.limits import GatesConfig
 from modelyard.sources.known import Traits
-from modelyard.training.config import TrainingConfig
+from modelyard.training.config import TrainingConfig, named_method
+from modelyard.training.finetuning import FinetuneConfig
+from modelyard.training.objectives import AnyPretext, DistilConfig
 from modelyard.training.slices import ExportConfig
 
 
@@ -24,6 +26,17 @@ class Recipe(Config):
     data: Annotated[DataConfig, Part.MADE] = DataConfig()
     model: Annotated[AnyModelConfig, Field(discriminator="architecture"), Part.MADE]
     training: Annotated[TrainingConfig, Part.MADE] = TrainingConfig()
+    init: Annotated[str | None, Part.HOW] = None
+    """What networks start from: `NAME@ALIAS`, a file of weights, a folder of Hugging Face's; what it holds is
+    in the key."""
+    pretrain: Annotated[
+        Annotated[AnyPretext, Field(discriminator="method")] | None, BeforeValidator(named_method), Part.MADE
+    ] = None
+    """How networks are trained before they see a label; None: not at all."""
+    finetune: Annotated[FinetuneConfig | None, Part.MADE] = None
+    """What is trained of a network that starts from weights; None: all of it."""
+    distil: Annotated[DistilConfig | None, Part.MADE] = None
+    """Who teaches; None: nobody."""
     export: Annotated[ExportConfig, Part.MADE] = ExportConfig()
     validation: Annotated[ValidationConfig, Part.JUDGED] = ValidationConfig()
     """Judged before a training; no step depends on it."""
@@ -38,6 +51,23 @@ class Recipe(Config):
             raise ConfigError(
                 f"export.input: expected {' or '.join(possible)} for {self.model.architecture} with these "
                 f"options, received {wanted[:40]!r}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _learns_in_one_way(self) -> Self:
+        asked = {
+            "pretrain": self.pretrain, "distil": self.distil, "finetune": self.finetune, "init": self.init,
+            "training.unlabelled": self.training.unlabelled,
+        }  # fmt: skip
+        given = [name for name, value in asked.items() if value is not None]
+        if given and not self.model.is_network:
+            raise ConfigError(f"{given[0]}: expected a network, received {self.model.architecture}")
+        if "distil" in given and "training.unlabelled" in given:
+            raise ConfigError("distil and training.unlabelled: expected one of the two, received both")
+        if self.finetune is not None and self.pretrain is None and self.init is None:
+            raise ConfigError(
+                "finetune: expected weights to start from (--init PATH, or pretrain), received none"
             )
         return self
 

@@ -127,6 +127,10 @@ class ImageForm:
         """What a digest is taken over."""
         return [block.data]
 
+    def joined(self, parts: Iterable[tuple[NDArray[Any], NDArray[np.int64] | None]]) -> NDArray[Any]:
+        """Chosen rows of several arrays as one; None: all rows."""
+        return np.concatenate([samples if rows is None else samples[rows] for samples, rows in parts])
+
     @staticmethod
     def files(part: str) -> tuple[str, ...]:
         """The arrays of a split on disk, but its labels."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -110,6 +110,12 @@ class TextForm:
         """What a digest is taken over: the bytes of all texts, and their lengths."""
         is_there_BL = block_BL != 0
         return [block_BL[is_there_BL].tobytes(), is_there_BL.sum(1).astype("<i8").tobytes()]
+
+    def joined(self, parts: Iterable[tuple[Ragged, NDArray[np.int64] | None]]) -> Ragged:
+        """Chosen rows of several as one; None: all rows."""
+        some = [texts.only(rows) for texts, rows in parts]
+        ends = np.cumsum(np.concatenate([[0], *(one.lengths_M for one in some)]))
+        return replace(some[0], flat_T=np.concatenate([one.flat_T for one in some]), offsets_M1=ends)
 
     @staticmethod
     def files(part: str) -> tuple[str, ...]:

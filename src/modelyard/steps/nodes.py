@@ -11,10 +11,20 @@ from modelyard.models import CustomConfig
 from modelyard.steps.requests import BuildRequest
 from modelyard.steps.step import Node, Package, Step
 from modelyard.training.job import TrainJob
-from modelyard.training.slices import EvaluateSlice, ExportSlice, TrainSlice
+from modelyard.training.slices import EvaluateSlice, ExportSlice, TrainSlice, pretrain_slice
 
 DATA = Step("data", "preparation")
 TRAIN = Step("train", "training", "modelyard.steps.train", (Package("torch", parts=2),), is_exclusive=True)
+PRETRAIN = Step(
+    "pretrain", "pre-training", "modelyard.steps.train", (Package("torch", parts=2),), is_exclusive=True
+)
+TEACH = Step(
+    "teach", "teacher's answers", "modelyard.steps.teach", (Package("onnxruntime", other="onnxruntime-gpu"),)
+)
+BROUGHT = {step.name: step for step in (
+    Step("weights", "brought weights"), Step("unlabelled", "unlabelled samples"), Step("teacher", "teacher")
+)}  # fmt: skip
+"""Folders named by their content, which `prepare` made as it made the data."""
 EVALUATE = Step("evaluate", "evaluation", "modelyard.steps.evaluate")
 RUNTIMES = "torch", "onnx", "onnxscript"
 EXPORT = Step(
@@ -27,11 +37,36 @@ EXPORT = Step(
 
 def nodes(request: BuildRequest) -> tuple[Node, ...]:
     """All steps of a build; each comes after those it is made from."""
-    data = data_node(request)
-    train = TRAIN.node(_train_slice(request), (data,))
-    evaluate = EVALUATE.node(EvaluateSlice(data=request.recipe.data), (data, train))
+    *before, train = training_nodes(request)
+    data, taught = before[0], [node for node in before if node.step is TEACH]
+    evaluate = EVALUATE.node(EvaluateSlice(data=request.recipe.data), (data, train, *taught))
     bundle = ExportSlice(dataset=request.dataset, export=request.recipe.export, **dict(_train_slice(request)))
-    return data, train, evaluate, EXPORT.node(bundle, (data, train, evaluate))
+    return *before, train, evaluate, EXPORT.node(bundle, (data, train, evaluate))
+
+
+def training_nodes(request: BuildRequest) -> tuple[Node, ...]:
+    """Data first, the training that the bundle comes from last; between them what it is made from besides."""
+    data, slice = data_node(request), _train_slice(request)
+    brought = {name: _brought_node(request, name) for name in request.brought}
+    weights, unlabelled, teacher = (
+        [brought[name]] if name in brought else [] for name in ("weights", "unlabelled", "teacher")
+    )
+    made = []
+    if request.recipe.pretrain is not None:
+        made.append(
+            PRETRAIN.node(pretrain_slice(slice, request.recipe.pretrain), (data, *weights, *unlabelled))
+        )
+    if teacher:
+        made.append(TEACH.node(EvaluateSlice(data=request.recipe.data), (data, *teacher)))
+    used = unlabelled if request.recipe.training.unlabelled else []
+    start = [node for node in made if node.step is PRETRAIN] or weights
+    taught = [node for node in made if node.step is TEACH]
+    return data, *brought.values(), *made, TRAIN.node(slice, (data, *start, *used, *taught))
+
+
+def _brought_node(request: BuildRequest, name: str) -> Node:
+    slice, digest = EvaluateSlice(data=request.recipe.data), request.brought[name]
+    return Node(BROUGHT[name], slice, (), digest[:16], content=digest)
 
 
 def data_node(request: BuildRequest) -> Node:
@@ -42,7 +77,7 @@ def data_node(request: BuildRequest) -> Node:
 
 def train_node(request: BuildRequest) -> Node:
     """The training that the bundle comes from."""
-    return TRAIN.node(_train_slice(request), (data_node(request),))
+    return training_nodes(request)[-1]
 
 
 def evaluate_node(request: BuildRequest) -> Node:
@@ -61,7 +96,10 @@ def _node(step: Step, request: BuildRequest) -> Node:
 
 def _train_slice(request: BuildRequest) -> TrainSlice:
     recipe = request.recipe
-    return TrainSlice(data=recipe.data, model=recipe.model, training=recipe.training, seed=request.seed)
+    return TrainSlice(
+        data=recipe.data, model=recipe.model, training=recipe.training, seed=request.seed,
+        finetune=recipe.finetune, distil=recipe.distil,
+    )  # fmt: skip
 
 
 def how_of(request: BuildRequest, home: Home, on_epoch: OnEpoch = silent) -> How:
@@ -76,4 +114,5 @@ def how_of(request: BuildRequest, home: Home, on_epoch: OnEpoch = silent) -> How
 def training_job(request: BuildRequest, home: Home, checkpoint: Path) -> TrainJob:
     """What a process is asked that makes a request's weights."""
     how = replace(how_of(request, home), checkpoint=str(checkpoint))
-    return TrainJob.of(_train_slice(request), data_node(request).folder(home), how)
+    given = {node.step.name: node.folder(home) for node in train_node(request).parents}
+    return TrainJob.of(_train_slice(request), given, how)

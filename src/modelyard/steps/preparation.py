@@ -17,6 +17,7 @@ from modelyard.progress import current_progress
 from modelyard.recipes.recipe import Recipe
 from modelyard.recipes.request import CompareRequest
 from modelyard.sources.sources import load_dataset
+from modelyard.steps.brought import bring
 from modelyard.steps.naming import champions_size, model_name
 from modelyard.steps.requests import BuildRequest
 
@@ -60,6 +61,7 @@ def build_requests(request: CompareRequest, prepared: dict[str, str], home: Home
     return [
         BuildRequest(
             recipe=with_first_weights(recipe, home.steps / prepared["data_step"]),
+            brought=bring(recipe, home.steps / prepared["data_step"], home),
             label=label,
             seed=request.seed,
             device=request.device,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pydantic import Field
+
 from modelyard.config import Config
 from modelyard.machine.how import DEFAULT_DEVICE
 from modelyard.recipes.recipe import Recipe
@@ -22,5 +24,7 @@ class BuildRequest(Config):
     seed: int
     device: str = DEFAULT_DEVICE
     in_process: bool = False
+    brought: dict[str, str] = Field(default_factory=dict)
+    """Digests of what else it is made from, by name of the step (`steps/brought.py`)."""
     cores: int | None = None
     """As in `How`."""

@@ -38,7 +38,7 @@ def run(slice: TrainSlice, given: Mapping[str, Path], out: Path, how: How) -> di
     Gives on what it was made. Raises: TrainingError, and what a wrong input raises.
     """
     _say_added_epochs(slice, given["data"], how.label)
-    job = TrainJob.of(slice, given["data"], how)
+    job = TrainJob.of(slice, given, how)
     if how.in_process:
         run_job(job, out, how.on_epoch)
     else:

@@ -9,7 +9,7 @@ from modelyard.errors import ModelyardError
 from modelyard.home import Home
 from modelyard.machine.how import OnEpoch
 from modelyard.progress import EpochReport
-from modelyard.steps.nodes import how_of, train_node
+from modelyard.steps.nodes import how_of, train_node, training_nodes
 from modelyard.steps.preparation import with_first_weights
 from modelyard.steps.requests import BuildRequest
 from modelyard.steps.run import run_step
@@ -65,7 +65,11 @@ def train_one(
         on_epoch(epoch)
 
     try:
-        folder = run_step(train_node(build), how_of(build, home, heard))
+        *before, train = training_nodes(build)
+        for node in before:
+            if node.step.body:
+                run_step(node, how_of(build, home))
+        folder = run_step(train, how_of(build, home, heard))
     except GivenUpError as given_up:
         runs.log_epochs(home, run_id, seen)
         runs.finish_trial(home, run_id, _metrics(seen), pruned=str(given_up))

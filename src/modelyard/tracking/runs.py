@@ -120,7 +120,7 @@ def _curve_points(report: EpochReport) -> list[Metric]:
         "train/loss": report.train_loss, "validation/loss": report.validation_loss,
         "validation/calibrated_loss": report.calibrated_loss,
         "validation/epoch_accuracy": report.validation_accuracy, "train/learning_rate": report.learning_rate,
-        "train/epoch_seconds": report.seconds,
+        "train/epoch_seconds": report.seconds, **report.more,
     }  # fmt: skip
     now = int(time.time() * 1000)
     return [Metric(name, value, now, report.epoch) for name, value in values.items()]

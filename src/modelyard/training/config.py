@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from modelyard.config import Config
 from modelyard.data.augmentation import AugmentConfig
 from modelyard.data.symbol_augmentation import SymbolAugment
 from modelyard.training.drawing import num_batches, num_chosen
+from modelyard.training.objectives import AnyUnlabelled
 from modelyard.training.optim import OptimizerConfig
 from modelyard.training.precision import Precision
 
 ClassWeights = Literal["none", "balanced"]
 Sampling = Literal["natural", "balanced"]
+
+
+def named_method(value: Any) -> Any:
+    """A method's name alone means its defaults."""
+    return {"method": value} if isinstance(value, str) else value
 
 
 class TrainingConfig(Config):
@@ -53,6 +59,11 @@ class TrainingConfig(Config):
     """torch.compile: only worth its start-up in long runs."""
     optimizer: OptimizerConfig = OptimizerConfig()
     augment: AugmentConfig | SymbolAugment = AugmentConfig()
+    unlabelled: Annotated[
+        Annotated[AnyUnlabelled, Field(discriminator="method")] | None, BeforeValidator(named_method)
+    ] = None
+    """`fixmatch` or `pseudo`: what is learnt of samples without labels, those that `data.labels` leaves out
+    or those of `data.unlabelled`."""
 
 
 MIN_BATCH = 32

@@ -19,6 +19,8 @@ from modelyard.training.job import PROBES_FILE, TrainJob
 from modelyard.training.loop import train
 from modelyard.training.placement import Single
 from modelyard.training.precision import card, resolve_device
+from modelyard.training.start import begun, start
+from modelyard.training.unlabelled import GIVEN, with_unlabelled
 
 
 def fit(job: TrainJob, dataset: Dataset, out: Path, on_epoch: OnEpoch) -> None:
@@ -34,13 +36,15 @@ def fit(job: TrainJob, dataset: Dataset, out: Path, on_epoch: OnEpoch) -> None:
     if job.cores:
         torch.set_num_threads(job.cores)
     splits = make_splits(dataset, job.data)
-    build = Build.of(job.model, splits.train, dataset.classes)
+    splits = with_unlabelled(splits, job, job.folder(GIVEN))
+    build = begun(job, Build.of(job.model, splits.train, dataset.classes))
     fitted = TorchFitted(build.network(), build)
     size = fitted.size()
+    start(fitted.network, job)
     with told_when_full(device, job.training.batch_size, dataset.form.names.many):
         result = train(
             fitted.network, encoded(splits, build), job.training, seed=job.seed,
-            placement=Single(device), checkpoint=Path(job.checkpoint),
+            placement=Single(device), asked=job.objective, checkpoint=Path(job.checkpoint),
             probe_memory=cache_folder() / PROBES_FILE, on_epoch=on_epoch,
         )  # fmt: skip
     fitted.save(out)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Self, TextIO
+
+from pydantic import Field
 
 from modelyard.machine.how import How
 from modelyard.training.slices import TrainSlice
@@ -20,6 +23,8 @@ class TrainJob(TrainSlice):
     """Everything a training process needs to know."""
 
     data_folder: str
+    given: dict[str, str] = Field(default_factory=dict)
+    """Folders of what it is made from besides, by name of the step (`steps/nodes.py`)."""
     device: str
     checkpoint: str
     cores: int | None = None
@@ -27,12 +32,17 @@ class TrainJob(TrainSlice):
     code: str = ""
     """Digest of the code that is asked to train; empty: any."""
 
+    def folder(self, name: str) -> Path | None:
+        """Of what it is made from under this name, if anything is."""
+        return Path(self.given[name]) if name in self.given else None
+
     @classmethod
-    def of(cls, slice: TrainSlice, data: Path, how: How) -> Self:
-        """These weights, from the prepared data in `data`."""
+    def of(cls, slice: TrainSlice, given: Mapping[str, Path], how: How) -> Self:
+        """These weights, from the folders of its parents."""
+        others = {name: str(folder) for name, folder in given.items() if name != "data"}
         return cls(
-            **dict(slice), data_folder=str(data), device=how.device, checkpoint=how.checkpoint,
-            cores=how.cores, code=how.code,
+            **dict(slice), data_folder=str(given["data"]), given=others, device=how.device,
+            checkpoint=how.checkpoint, cores=how.cores, code=how.code,
         )  # fmt: skip
 
 

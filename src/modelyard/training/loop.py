@@ -27,6 +27,7 @@ from modelyard.training.checkpoint import (
 )
 from modelyard.training.config import TrainingConfig
 from modelyard.training.kernels import equal_seeds_equal_weights
+from modelyard.training.objectives import AnyObjectiveConfig
 from modelyard.training.parts import Parts, first_precision, make_after_steps, make_parts, make_update
 from modelyard.training.placement import Placement
 from modelyard.training.precision import in_precision
@@ -54,18 +55,20 @@ OnEpoch = Callable[[EpochReport], None]
 
 def train(  # noqa: PLR0913 - what a run is a function of, and who is told
     model: nn.Module, splits: Splits, config: TrainingConfig, *, seed: int, placement: Placement,
-    checkpoint: Path | None = None, probe_memory: Path | None = None, on_epoch: OnEpoch = lambda report: None,
+    asked: AnyObjectiveConfig | None = None, checkpoint: Path | None = None, probe_memory: Path | None = None,
+    on_epoch: OnEpoch = lambda report: None,
 ) -> TrainResult:  # fmt: skip
     """Train `model` and give it back with the weights of the best validation epoch.
 
-    `probe_memory` is the file in which the answers of the precision probe are kept.
+    `asked` is what makes another objective than that of the classes; `probe_memory` is the file in which the
+    answers of the precision probe are kept.
 
     Raises: TrainingError for less than two images, or when the loss is not finite; the last good checkpoint
     stays. DeviceError for a precision that the device lacks.
     """
     began, pace = time.perf_counter(), Pace()
     with equal_seeds_equal_weights(placement.device):
-        parts = make_parts(splits, config, seed, placement)
+        parts = make_parts(splits, config, seed, placement, asked)
         state = _begun(model, config, parts, checkpoint, probe_memory)
         update, after = make_update(state, config, parts), make_after_steps(state, config)
         began -= sum(report.seconds for report in state.history)
@@ -135,6 +138,7 @@ def _epoch(
         report = EpochReport(
             epoch + 1, parts.plan.epochs, train_loss, scores.validation_loss, scores.validation_accuracy,
             parts.plan.rates[moment.step], seconds, seconds * left / steps, scores.calibrated_loss,
+            parts.objective.report(),
         )  # fmt: skip
         state.finish(report)
     return report

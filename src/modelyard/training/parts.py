@@ -15,12 +15,12 @@ from modelyard.data.splits import Splits
 from modelyard.errors import TrainingError
 from modelyard.training.averaging import Averaging
 from modelyard.training.config import TrainingConfig, batch_size_for
-from modelyard.training.objectives import AnyObjective
+from modelyard.training.objectives import AnyObjectiveConfig
 from modelyard.training.objectives.classification import Classification, class_weights
 from modelyard.training.placement import Placement
 from modelyard.training.plan import TrainingPlan
 from modelyard.training.precision import check_precision, choose_precision, in_precision
-from modelyard.training.protocols import AfterStep
+from modelyard.training.protocols import AfterStep, Objective
 from modelyard.training.samplers import AnySampler
 from modelyard.training.samplers.balanced import Balanced
 from modelyard.training.samplers.by_length import ByLength
@@ -37,16 +37,20 @@ class Parts:
 
     feed: Feed
     validation: Feed
-    objective: AnyObjective
+    objective: Objective
     sampler: AnySampler
     plan: TrainingPlan
     placement: Placement
     seed: int
 
 
-def make_parts(splits: Splits, config: TrainingConfig, seed: int, placement: Placement) -> Parts:
-    """For these. Raises: TrainingError for less than two; DeviceError for a precision that is not
-    there.
+def make_parts(
+    splits: Splits, config: TrainingConfig, seed: int, placement: Placement,
+    asked: AnyObjectiveConfig | None = None,
+) -> Parts:  # fmt: skip
+    """For these; `asked`: the objective, unless it is the classes alone.
+
+    Raises: TrainingError for less than two; DeviceError for a precision that is not there.
     """
     check_precision(config.precision, placement.device)
     train = _some(splits.train, config.max_train_images or len(splits.train))
@@ -55,7 +59,7 @@ def make_parts(splits: Splits, config: TrainingConfig, seed: int, placement: Pla
     validation = Feed(splits.validation, placement.device, resident=_is_resident(placement))
     sampler = make_sampler(config, feed, train.lengths_N)
     plan = TrainingPlan.of(config, len(feed), sampler)
-    return Parts(feed, validation, make_objective(config, feed), sampler, plan, placement, seed)
+    return Parts(feed, validation, make_objective(config, feed, asked), sampler, plan, placement, seed)
 
 
 def _is_resident(placement: Placement) -> bool | None:
@@ -72,11 +76,12 @@ def _some(split: Split, count: int) -> Split:
     return split.take(np.arange(count) * len(split) // count) if count < len(split) else split
 
 
-def make_objective(config: TrainingConfig, feed: Feed) -> AnyObjective:
+def make_objective(config: TrainingConfig, feed: Feed, asked: AnyObjectiveConfig | None = None) -> Objective:
     """Where sampling balances the classes already, no weight is left to do so."""
     is_weighed = config.class_weights == "balanced" and config.sampling == "natural"
     weights_K = class_weights(feed.labels_N) if is_weighed else None
-    return Classification(config.augment, config.label_smoothing, weights_K)
+    base = Classification(config.augment, config.label_smoothing, weights_K)
+    return asked.objective(base, feed) if asked else base
 
 
 def make_sampler(config: TrainingConfig, feed: Feed, lengths_N: Rows | None) -> AnySampler:

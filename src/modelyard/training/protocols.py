@@ -70,6 +70,9 @@ class Objective(Protocol):
     def validate(self, network: Network, feed: Feed) -> Scores:
         """Of a network in evaluation mode."""
 
+    def report(self) -> dict[str, float]:
+        """What else is to be told of the steps since the last call, by the name of its curve."""
+
 
 class OneCall(ABC):
     """An objective that calls the network once for each batch, without more weights: the common case."""
@@ -87,6 +90,10 @@ class OneCall(ABC):
     @abstractmethod
     def losses(self, outputs: Tensor, batch: Batch) -> Tensor:
         """Sums by row, float32 [B]."""
+
+    def report(self) -> dict[str, float]:
+        """Nothing."""
+        return {}
 
 
 class Sampler(Protocol):

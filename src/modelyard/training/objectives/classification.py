@@ -54,5 +54,5 @@ def class_weights(labels_N: Tensor) -> Tensor:
     """What an image of each class counts, float32 [K]: N / (classes x images of the class), 1 in the mean
     over the images; 0 for a class without images.
     """
-    sizes_K = torch.bincount(labels_N)
-    return torch.where(sizes_K > 0, len(labels_N) / ((sizes_K > 0).sum() * sizes_K.clamp(min=1)), 0.0)
+    sizes_K = torch.bincount(labels_N[labels_N >= 0])
+    return torch.where(sizes_K > 0, sizes_K.sum() / ((sizes_K > 0).sum() * sizes_K.clamp(min=1)), 0.0)

@@ -1,0 +1,39 @@
+"""What a network starts from: brought or pre-trained weights, or chance."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from safetensors.torch import load_file
+from torch import nn
+
+from modelyard.training.fitted import BUILD_FILE, WEIGHTS_FILE, Build
+from modelyard.training.job import TrainJob
+
+SOURCES = ("pretrain", "weights")
+"""Names of the steps that may give weights, the one that comes last first."""
+
+
+def source_of(job: TrainJob) -> Path | None:
+    """The folder whose weights a training starts from."""
+    return next((folder for name in SOURCES if (folder := job.folder(name))), None)
+
+
+def begun(job: TrainJob, build: Build) -> Build:
+    """`build` with the symbols that the weights were made for."""
+    folder = source_of(job)
+    if folder is None or not (folder / BUILD_FILE).is_file():
+        return build
+    before = Build.model_validate_json((folder / BUILD_FILE).read_bytes())
+    return build.model_copy(update={"symbols": before.symbols})
+
+
+def start(network: nn.Module, job: TrainJob) -> None:
+    """Take over what fits of the weights, all but the head."""
+    if folder := source_of(job):
+        tensors = load_file(folder / WEIGHTS_FILE)
+        own = network.state_dict()
+        fits = {
+            name: value for name, value in tensors.items() if name in own and own[name].shape == value.shape
+        }
+        network.load_state_dict(fits, strict=False)
