@@ -55,4 +55,4 @@ def class_weights(labels_N: Tensor) -> Tensor:
     over the images; 0 for a class without images.
     """
     sizes_K = torch.bincount(labels_N[labels_N >= 0])
-    return torch.where(sizes_K > 0, sizes_K.sum() / ((sizes_K > 0).sum() * sizes_K.clamp(min=1)), 0.0)
+    return torch.where(sizes_K > 0, int(sizes_K.sum()) / ((sizes_K > 0).sum() * sizes_K.clamp(min=1)), 0.0)
