@@ -111,7 +111,9 @@ def test_whole_numbers_are_classes_however_a_table_writes_them(store: Path) -> N
 def test_classes_without_a_text_in_test_are_told(store: Path) -> None:
     written(store / "in" / "train.csv", TABLE + "one,c\ntwo,c\n")
     written(store / "in" / "test.csv", TABLE)
-    assert "WARNING: classes without a text in test: 1 (c)" in load_folder(store / "in", OPTIONS).origin["notes"]
+    assert (
+        "WARNING: classes without a text in test: 1 (c)" in load_folder(store / "in", OPTIONS).origin["notes"]
+    )
 
 
 def test_classes_without_a_text_in_train_are_refused(store: Path) -> None:
