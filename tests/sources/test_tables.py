@@ -167,7 +167,7 @@ def test_a_table_goes_before_names_of_files_and_is_not_ignored_for_them(more: in
     table.write_text("\n".join([*rows, "gone,left"]))
     with pytest.raises(
         DataError,
-        match=r"rows that name no picture in the folder: 1 \(gone\); correct the table .* take the table away",
+        match=r"name no picture in the folder: 1 \(gone\); correct the table .* take the table away",
     ):
         list_images(tmp_path)
 
