@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import mlflow
 import mlflow.onnx
@@ -84,13 +84,14 @@ def test_mlflow_takes_texts_as_the_page_says(of_strings: tuple[Path, registry.Ve
     exec(MLFLOW_OF_TEXTS.replace("models:/trec@champion", str(folder)), known)
     right = COUNTS.probabilities(tuple(known["table"]["texts"]))
     np.testing.assert_allclose(known["probabilities"], right, atol=1e-6)
-    schema = known["model"].metadata.get_input_schema()
+    schema, asked = known["model"].metadata.get_input_schema(), cast(Any, invocations)
     for form in ("inputs", "instances"):
         body = json.dumps({form: known["table"].to_numpy().tolist()})
-        answer = json.loads(invocations(body, "application/json", known["model"], schema).response)
-        np.testing.assert_allclose(answer["predictions"]["probabilities"], right, atol=1e-6)
+        answer = asked(body, "application/json", known["model"], schema)
+        found = json.loads(answer.response)["predictions"]["probabilities"]
+        np.testing.assert_allclose(found, right, atol=1e-6)
         with pytest.raises(MlflowException):
-            invocations(json.dumps({form: TEXTS}), "application/json", known["model"], schema)
+            asked(json.dumps({form: TEXTS}), "application/json", known["model"], schema)
 
 
 def test_mlflow_answers_bytes_padded_with_zeros(home: Home) -> None:

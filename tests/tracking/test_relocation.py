@@ -22,7 +22,9 @@ from tests.registry.versions import a_version
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory, templates: Templates) -> Home:
-    """A store with a finished run and a version, and with a sweep that ended later; its name has what SQL's LIKE takes for a pattern."""
+    """A store with a finished run, a version, and a sweep that ended later; SQL's LIKE takes its
+    name for a pattern.
+    """
     home = templates.store(tmp_path_factory.mktemp("made_%"))
     version = a_version(home, "one", fooled=False, validation=0.9, digest="d" * 64)
     report = home.root / "report"

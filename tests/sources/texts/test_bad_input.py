@@ -34,7 +34,7 @@ JSON = "".join(json.dumps({"text": text, "label": label}) + "\n" for text, label
         ("a.csv", "text,label\n" + rows("\"b'{0}'\",{1}"), "20 of 20 texts look as Python shows bytes"),
         ("a.csv", TABLE + '"opened,a\n' + rows("{0},{1}"), "line 22: a quotation mark is opened in this row"),
         ("a.csv", "sep=,\n" + TABLE + '"opened,a\n', "line 23: a quotation mark is opened in this row"),
-        ("a.parquet", b"PAR1, and no more", "expected columns of texts and labels, or a column image"),
+        ("a.parquet", b"PAR1, and no more", "expected a column image with bytes, or text, and label"),
         ("a.csv", TABLE.replace("\n", "\r"), "line 1: it ends in a carriage return alone"),
         ("a.txt", "Hello; a letter\n", "is text; expected a folder of class folders"),
         ("a.csv", TABLE + "one,c\n", "at least 3 texts for three splits; too few: c (1)"),
