@@ -41,14 +41,21 @@ class DeployedModel(nn.Module):
         return logits_BK, logits_BK.softmax(1)
 
 
-def export_onnx(  # noqa: PLR0913 - a graph, and what is kept and put before it
-    deployed: DeployedModel, form: Form, path: Path, metadata: dict[str, str], kept: Path | None = None,
-    *, fronted: Callable[[onnx.ModelProto], onnx.ModelProto] = lambda graph: graph,
-) -> None:  # fmt: skip
+def export_onnx(
+    deployed: DeployedModel, form: Form, path: Path, metadata: dict[str, str], kept: Path | None = None
+) -> None:
     """Write `deployed` for samples that a network is given as `form`, any batch size, as one file.
 
-    `kept` is the folder that holds its translated graph, or will: see `graphs.graph_name`; `fronted` puts
-    before it what makes its input. Raises: ExportError when torch cannot translate the model.
+    `kept`: see `core_graph`. Raises: ExportError when torch cannot translate the model.
+    """
+    write_onnx(core_graph(deployed, form, kept), path, metadata)
+
+
+def core_graph(deployed: DeployedModel, form: Form, kept: Path | None = None) -> onnx.ModelProto:
+    """What torch translates, with its weights, optimised.
+
+    `kept` is the folder that holds it as translated, or will: see `graphs.graph_name`. Raises: ExportError
+    when torch cannot translate the model.
     """
     from onnxscript.optimizer import optimize  # takes a second: only where something is exported
 
@@ -60,8 +67,13 @@ def export_onnx(  # noqa: PLR0913 - a graph, and what is kept and put before it
 
     graph = with_weights(translate() if kept is None else kept_graph(kept, translate), weights)
     with _quiet():
-        graph = fronted(optimize(graph))
-    _forget_sources(graph.graph)
+        optimized: onnx.ModelProto = optimize(graph)
+    _forget_sources(optimized.graph)
+    return optimized
+
+
+def write_onnx(graph: onnx.ModelProto, path: Path, metadata: dict[str, str]) -> None:
+    """One checked file that says this of itself."""
     onnx.helper.set_model_props(graph, metadata)
     onnx.checker.check_model(graph, full_check=True)
     onnx.save_model(graph, path, save_as_external_data=False)

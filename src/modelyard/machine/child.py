@@ -95,7 +95,8 @@ def each_in_a_fork(work: Callable[[Path], int]) -> int:
             bind_to_parent(signal.SIGKILL)
             return work(Path(out))
         code = os.waitstatus_to_exitcode(os.waitpid(worker, 0)[1])
-        print(json.dumps({"ended": code}), flush=True)
+        sys.stdout.write(json.dumps({"ended": code}) + "\n")
+        sys.stdout.flush()
     return code
 
 

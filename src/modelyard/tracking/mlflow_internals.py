@@ -5,6 +5,8 @@ MLflow is imported by the functions that need it: `modelyard up` reads the serve
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -36,6 +38,21 @@ def migrate(database: Path) -> None:
         _upgrade_db(engine)  # type: ignore[no-untyped-call]
     finally:
         engine.dispose()
+
+
+@contextmanager
+def requirements_as_given() -> Iterator[None]:
+    """Within, MLflow does not look through all installed packages (a second) for the modules of the
+    requirements that it is given: ours are pins of what was imported.
+    """
+    from mlflow.utils import requirements_utils
+
+    before = requirements_utils._MODULES_TO_PACKAGES
+    requirements_utils._MODULES_TO_PACKAGES = before or {}
+    try:
+        yield
+    finally:
+        requirements_utils._MODULES_TO_PACKAGES = before
 
 
 def server_variables(database: Path, artifacts: Path) -> dict[str, str]:
