@@ -20,7 +20,7 @@ from modelyard.errors import ConfigError
 from modelyard.export.cores import core_of
 from modelyard.export.fronts import FRONTS
 from modelyard.export.linear import LinearDeployed
-from modelyard.export.onnx import DeployedModel, core_graph, write_onnx
+from modelyard.export.onnx import DeployedModel, core_graph, forget_sources, write_onnx
 from modelyard.samples.signature import Signature
 from modelyard.training.fitted import Build, Fitted, TorchFitted
 from modelyard.training.linear_fitted import LinearFitted
@@ -61,7 +61,9 @@ class TorchDeployed:
         """Raises: ExportError when torch cannot translate it."""
         if self._core is None:  # the same before whatever makes its input
             self._core = core_graph(self.module, self._build.taken, kept)
-        write_onnx(FRONTS[signature.encoding].put(self._build, self._core), path, metadata)
+        graph = FRONTS[signature.encoding].put(self._build, self._core)
+        forget_sources(graph.graph)
+        write_onnx(graph, path, metadata)
 
     def probabilities(self, split: Split) -> NDArray[np.float32]:
         """[B, K]"""

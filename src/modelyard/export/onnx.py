@@ -48,7 +48,9 @@ def export_onnx(
 
     `kept`: see `core_graph`. Raises: ExportError when torch cannot translate the model.
     """
-    write_onnx(core_graph(deployed, form, kept), path, metadata)
+    graph = core_graph(deployed, form, kept)
+    forget_sources(graph.graph)
+    write_onnx(graph, path, metadata)
 
 
 def core_graph(deployed: DeployedModel, form: Form, kept: Path | None = None) -> onnx.ModelProto:
@@ -68,7 +70,6 @@ def core_graph(deployed: DeployedModel, form: Form, kept: Path | None = None) ->
     graph = with_weights(translate() if kept is None else kept_graph(kept, translate), weights)
     with _quiet():
         optimized: onnx.ModelProto = optimize(graph)
-    _forget_sources(optimized.graph)
     return optimized
 
 
@@ -103,7 +104,7 @@ def _translated(deployed: DeployedModel, form: Form) -> onnx.ModelProto:
     return graph
 
 
-def _forget_sources(graph: onnx.GraphProto) -> None:
+def forget_sources(graph: onnx.GraphProto) -> None:
     """The exporter writes stack traces with the paths of this machine, up to a quarter of a file."""
     for part in (*graph.node, *graph.value_info, *graph.input, *graph.output, *graph.initializer):
         del part.metadata_props[:]
