@@ -26,7 +26,7 @@ from modelyard.samples import ImageForm, TextForm
 from modelyard.samples.ragged import ragged
 from modelyard.sources.known import Traits
 from modelyard.training.config import TrainingConfig, num_epochs, steps_before
-from modelyard.training.guesses import ACCURACY, SHARE
+from modelyard.training.guesses import ACCURACY, SHARE, Alignment
 from modelyard.training.loop import TrainResult, train
 from modelyard.training.objectives import FixMatchConfig
 from modelyard.training.objectives.classification import Classification
@@ -147,7 +147,7 @@ def batch_of(labels: list[int], truth: list[int]) -> Batch:
 def test_only_strong_views_of_unlabelled_samples_learn_and_only_where_the_guess_is_sure() -> None:
     base = Classification(TrainingConfig().augment)
     split = Split(np.zeros((4, 1, 8, 8), np.uint8), np.array([1, -1, -1, -1]))
-    objective = FixMatchConfig(ratio=2).objective(base, Feed(split, CPU))
+    objective = FixMatchConfig(ratio=2, align=False).objective(base, Feed(split, CPU))
     batch = objective.views(batch_of([1, -1, -1, -1], [1, 0, 1, -1]), Moment(0, 1, 0, generator(0)))
     logits_BK = torch.tensor([[0.0, 0], [9, 0], [9, 0], [1, 0]] + [[0.0, 0]] * 4, requires_grad=True)
     losses_B = objective.loss(lambda _views_B: logits_BK, batch, Moment(0, 1, 0, generator(0)))
@@ -158,6 +158,24 @@ def test_only_strong_views_of_unlabelled_samples_learn_and_only_where_the_guess_
     assert objective.counts(batch).tolist() == [1, 0, 0, 0]
     assert objective.report() == {SHARE: pytest.approx(2 / 3), ACCURACY: 0.5}
     assert objective.report() == {}
+
+
+def test_answers_are_aligned_with_the_labels_and_anew_in_each_epoch() -> None:
+    """A network that says one class too often is told so; one that does not is left alone."""
+    alignment = Alignment(torch.tensor([0.5, 0.5]))
+    batch = batch_of([0, *[-1] * 99], [0] * 100)
+    even_BK = torch.tensor([[0.9, 0.1], [0.1, 0.9]]).repeat(50, 1)
+    assert torch.allclose(alignment(even_BK, batch), even_BK, atol=0.01)
+    alignment.begin()
+    uneven_BK = torch.tensor([[0.6, 0.4]]).repeat(100, 1)
+    first_BK = alignment(uneven_BK, batch)
+    for _ in range(1000):
+        last_BK = alignment(uneven_BK, batch)
+    assert 0.58 < first_BK[1, 0] < 0.6 and abs(float(last_BK[1, 0]) - 0.5) < 0.01
+    alignment.begin()
+    assert torch.equal(alignment(uneven_BK, batch), first_BK)
+    three_BK = alignment(torch.full((100, 3), 1 / 3), batch_of([-1] * 100, [0] * 100))
+    assert three_BK.isfinite().all()
 
 
 LENGTHS = torch.arange(130) % 9
