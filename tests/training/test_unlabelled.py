@@ -174,6 +174,7 @@ def test_answers_are_aligned_with_the_labels_and_anew_in_each_epoch() -> None:
     assert 0.58 < first_BK[1, 0] < 0.6 and abs(float(last_BK[1, 0]) - 0.5) < 0.01
     alignment.begin()
     assert torch.equal(alignment(uneven_BK, batch), first_BK)
+    alignment.begin()
     three_BK = alignment(torch.full((100, 3), 1 / 3), batch_of([-1] * 100, [0] * 100))
     assert three_BK.isfinite().all()
 
