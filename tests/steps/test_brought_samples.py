@@ -14,7 +14,7 @@ from PIL import Image
 from modelyard.data.datasets import Split
 from modelyard.data.packed import open_packed, open_unlabelled
 from modelyard.data.splits import DataConfig, make_splits
-from modelyard.errors import DataError
+from modelyard.errors import ConfigError, DataError
 from modelyard.home import Home
 from modelyard.progress import SilentProgress, current_progress
 from modelyard.recipes.named import make_recipe
@@ -64,7 +64,7 @@ def brought(data: Path, unlabelled: Path | str) -> tuple[Split, str]:
     home = Home.current()
     prepared = prepare(str(data), home)
     recipe = make_recipe("rnn", "smoke", Traits(kind="text" if data.suffix == ".tsv" else "image"))
-    recipe = recipe.override([f"data.unlabelled={unlabelled}"])
+    recipe = recipe.override([f"data.unlabelled={unlabelled}", "training.unlabelled=pseudo"])
     digest = bring_samples(recipe, home.steps / prepared["data_step"], home)
     return open_unlabelled(home.steps / f"unlabelled-{digest[:16]}"), digest
 
@@ -190,6 +190,12 @@ def test_what_holds_none_is_refused(given: str, told: str, pictures: Path, store
     (store / "file.idx").write_bytes(b"123")
     with pytest.raises(DataError, match=told):
         brought(pictures, given if given == "digits" else store / given)
+
+
+def test_samples_of_which_nothing_is_learnt_are_refused(pictures: Path, store: Path) -> None:
+    recipe = make_recipe("rnn", "smoke").override([f"data.unlabelled={pictures}"])
+    with pytest.raises(ConfigError, match=r"^data.unlabelled: expected a way to learn of them"):
+        bring_samples(recipe, pictures, Home.current())
 
 
 def test_they_are_a_parent_of_the_training_and_cost_is_measured_with_them(
