@@ -53,24 +53,20 @@ class Alignment:
 
     labelled_K: Tensor
     """Shares of the labelled rows by class, as far as there are any."""
-    seen: float = PRIOR
     sum_K: Tensor | None = None
+    """Of the answers of this epoch."""
 
     def __call__(self, answers_BK: Tensor, batch: Batch) -> Tensor:
         """Probabilities, sums 1; those of rows with a label mean nothing."""
-        missing = answers_BK.shape[1] - len(self.labelled_K)
-        wanted_K = functional.pad(self.labelled_K, (0, missing))
-        if self.sum_K is None:
-            self.sum_K = PRIOR * wanted_K
-        unknown_UK = answers_BK[batch.labels_B < 0]
-        self.seen += len(unknown_UK)
-        self.sum_K = self.sum_K + unknown_UK.sum(0)
-        aligned_BK = answers_BK * (wanted_K / (self.sum_K / self.seen).clamp(min=1e-6))
+        wanted_K = functional.pad(self.labelled_K, (0, answers_BK.shape[1] - len(self.labelled_K)))
+        before_K = PRIOR * wanted_K if self.sum_K is None else self.sum_K
+        self.sum_K = before_K + (answers_BK * (batch.labels_B < 0)[:, None]).sum(0)
+        aligned_BK = answers_BK * (wanted_K / (self.sum_K / self.sum_K.sum()).clamp(min=1e-6))
         return aligned_BK / aligned_BK.sum(1, keepdim=True).clamp(min=1e-6)
 
     def begin(self) -> None:
         """An epoch."""
-        self.seen, self.sum_K = PRIOR, None
+        self.sum_K = None
 
 
 def labelled_losses(base: Classification, outputs_BK: Tensor, batch: Batch) -> Tensor:

@@ -33,7 +33,6 @@ class FixMatchConfig(Config):
     """Of the unlabelled samples beside the labelled ones."""
     ratio: float = Field(4.0, gt=0)
     """Unlabelled samples for each labelled one in a batch; less where there are not so many."""
-
     align: bool = True
     """Whether each class is to be guessed as often as it is labelled."""
 
