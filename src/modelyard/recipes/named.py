@@ -10,6 +10,7 @@ from modelyard.errors import ConfigError
 from modelyard.recipes import cnn, custom, rnn, texts, transformer
 from modelyard.recipes.recipe import Presets, Recipe
 from modelyard.recipes.textbook import LENET, LSTM, VIT
+from modelyard.recipes.unlabelled import assigned
 from modelyard.recipes.words import Words
 from modelyard.samples import ImageForm, TextForm
 from modelyard.sources.known import UNKNOWN, Traits
@@ -64,7 +65,7 @@ def named(words: Words, extra: Sequence[str] = ()) -> dict[str, Recipe]:
     recipes: dict[str, Recipe] = {}
     data = describe(words.dataset, words.columns())
     for name in words.architectures or BY_KIND[data.kind][1]:
-        recipe = make_recipe(name, words.preset, data).override([*words.assignments, *extra])
+        recipe = assigned(make_recipe(name, words.preset, data), [*words.assignments, *extra])
         label = custom.label(name, recipe)
         if label in recipes and recipe != recipes[label]:
             label = f"{Path(name).parent.name}.{label}"
