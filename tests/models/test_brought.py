@@ -285,7 +285,7 @@ def _as_hugging_face_computes(tensors: dict[str, Tensor], images_BCHW: Tensor) -
         start = f"vit.encoder.layer.{layer}."
         seen = norm(f"{start}layernorm_before", tokens)
         query, key, value = (
-            linear(f"{start}attention.attention.{part}", seen).unflatten(2, (3, 4)).transpose(1, 2)
+            linear(f"{start}attention.attention.{part}", seen).reshape(len(seen), -1, 3, 4).transpose(1, 2)
             for part in ("query", "key", "value")
         )
         mixed = (query @ key.transpose(2, 3) / 2).softmax(3) @ value

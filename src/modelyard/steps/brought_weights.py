@@ -18,6 +18,7 @@ from modelyard.files import folder_written_whole, sha256_of_file, sha256_of_json
 from modelyard.home import Home
 from modelyard.models.brought import licence_of, read_tensors, weights_file
 from modelyard.models.matching import Match, matched
+from modelyard.models.network import renamed
 from modelyard.models.normalised import NormalisedConfig
 from modelyard.models.published import published
 from modelyard.progress import current_progress
@@ -86,17 +87,18 @@ def _build(recipe: Recipe, dataset: Dataset, before: Build | None) -> Build:
 def _match(build: Build, path: Path, before: Build | None) -> Match:
     """The head depends on the classes; it is taken over where they are the same."""
     with torch.random.fork_rng(devices=[]):
-        own = build.network().state_dict()
+        network = build.network()
         more = build.model_copy(update={"classes": (*build.classes, "")}).network().state_dict()
+    own = network.state_dict()
     heads = {name for name, tensor in own.items() if name not in more or more[name].shape != tensor.shape}
-    same = before is not None and before.classes == build.classes
-    return matched(own, heads, _tensors(path, before), with_head=same)
+    if before is None:
+        return matched(own, heads, _tensors(path), with_head=False)
+    tensors = renamed(network, read_tensors(path / WEIGHTS_FILE))
+    return matched(own, heads, tensors, with_head=before.classes == build.classes)
 
 
-def _tensors(path: Path, before: Build | None) -> dict[str, Tensor]:
+def _tensors(path: Path) -> dict[str, Tensor]:
     """By the names of ours, where others have other ones."""
-    if before is not None:
-        return read_tensors(path / WEIGHTS_FILE)
     tensors, found = read_tensors(path), published(path)
     return found.renamed(tensors) if found else tensors
 
