@@ -224,5 +224,5 @@ def test_a_training_that_was_removed_is_told(home: Home, trained: Trained) -> No
     (bundle,) = home.steps.glob("export-*")
     (training,) = home.steps.glob("train-*")
     (training / "weights.safetensors").unlink()
-    with pytest.raises(StoreError, match="are not in .* any more .*; train it again: modelyard run"):
+    with pytest.raises(StoreError, match=r"are not in .* any more .*; train it again: modelyard run"):
         find_weights(str(bundle), home)
