@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from modelyard.models.ensemble import EnsembleConfig
 from modelyard.models.normalised import NormalisedConfig
+from modelyard.samples.image_form import Pixels
 
 
 class CombinedConfig(NormalisedConfig, EnsembleConfig):
@@ -21,6 +22,11 @@ class CombinedConfig(NormalisedConfig, EnsembleConfig):
     """Evaluate, export and serve the mean of the logits of an image and of its mirror image: fewer mistakes
     for twice the time. Training takes single images, with `training.augment.flip`. Never for digits or
     letters."""
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Nothing but what an image is stored as."""
+        return (Pixels.name,)
 
     def build(self, form: Any, num_classes: int) -> nn.Module:
         """A fresh model for samples of `form`."""
