@@ -23,7 +23,7 @@ from modelyard.training.job import PROBES_FILE, TrainJob
 from modelyard.training.loop import train
 from modelyard.training.placement import Single
 from modelyard.training.precision import card, resolve_device
-from modelyard.training.start import begun, start
+from modelyard.training.start import begun, brought_by, start
 from modelyard.training.unlabelled import GIVEN, training_splits
 
 
@@ -61,6 +61,7 @@ def fit(job: TrainJob, dataset: Dataset, out: Path, on_epoch: OnEpoch) -> None:
         "model": job.model.model_dump(mode="json"), "training": job.training.model_dump(mode="json"),
         **dataset.form.record, "train_images": result.train_samples,
         "seconds": result.seconds, "checkpoint_seconds": result.checkpoint_seconds,
+        **brought_by(job),
     }  # fmt: skip
     write_json(out / RESULT_FILE, record)
 
