@@ -1,0 +1,138 @@
+"""What labelling the samples of `modelyard data next` is worth, beside as many that are drawn at random.
+
+    MODELYARD_DATA=... python -m benchmarks.label_next [--data mnist] [--architecture cnn] [--preset sprint]
+        [--labels 100] [--count 100] [--draws 0 1 2]
+
+For each draw a model is trained on `labels` samples; then two more, from the start, on these and `count` others
+of the rest: those that `data next` chooses with the first model, and random ones. All have the same validation
+samples; nothing is chosen on test.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from modelyard.bundle import read_bundle
+from modelyard.data.datasets import Dataset, Split, make_dataset
+from modelyard.data.packed import open_packed, pack
+from modelyard.data.splits import TRUTH, DataConfig, make_splits
+from modelyard.evaluation.files import EVALUATION_FILE
+from modelyard.home import Home
+from modelyard.inspection.label_next import label_next
+from modelyard.recipes.named import named
+from modelyard.recipes.words import Words
+from modelyard.sources.found import Unsorted
+from modelyard.steps.nodes import evaluate_node, how_of, nodes
+from modelyard.steps.preparation import prepare
+from modelyard.steps.requests import BuildRequest
+from modelyard.steps.run import run_step
+
+
+@dataclass(frozen=True, slots=True)
+class Gain:
+    """Accuracy on the test split in percent, of one draw of the first labels."""
+
+    draw: int
+    before: float
+    chosen: float
+    """With those that `data next` chose."""
+    random: float
+
+    @property
+    def gain(self) -> float:
+        """Points over random ones."""
+        return self.chosen - self.random
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How each of the models is trained."""
+
+    data: str
+    architecture: str
+    preset: str
+    home: Home
+
+    def train(self, dataset: Dataset, labels: int, seed: int) -> tuple[float, Path]:
+        """Accuracy, and the folder of the bundle, of a model of all training samples but those of validation."""
+        words = Words(
+            dataset=self.data, architectures=(self.architecture,), preset=self.preset, seed=seed,
+            assignments=(f"data.labels={labels}",),
+        )  # fmt: skip
+        (recipe,) = named(words).values()
+        folder = self.home.data_step(dataset.digest)
+        pack(dataset, folder)
+        request = BuildRequest(
+            recipe=recipe, label=self.architecture, seed=seed, dataset_requested=self.data,
+            data_step=folder.name, data_digest=dataset.digest, dataset=dataset.name,
+        )  # fmt: skip
+        for node in nodes(request):
+            if node.step.body:
+                run_step(node, how_of(request, self.home))
+        metrics = json.loads((evaluate_node(request).folder(self.home) / EVALUATION_FILE).read_text())["metrics"]
+        return 100 * metrics["test/accuracy"], nodes(request)[-1].folder(self.home)
+
+
+def next_gain(
+    data: str = "mnist", architecture: str = "cnn", preset: str = "sprint", labels: int = 100, count: int = 100,
+    draws: Sequence[int] = (0, 1, 2),
+) -> list[Gain]:  # fmt: skip
+    """One for each draw."""
+    with tempfile.TemporaryDirectory() as folder:
+        way = Way(data, architecture, preset, Home(Path(folder)))
+        whole = open_packed(way.home.steps / prepare(data, way.home)["data_step"], verify=False)
+        return [_gain(way, whole, labels, count, draw) for draw in draws]
+
+
+def _gain(way: Way, whole: Dataset, labels: int, count: int, seed: int) -> Gain:
+    splits = make_splits(whole, DataConfig(labels=labels, labels_seed=seed))
+    rest = splits.left_out
+    if rest is None:
+        raise ValueError(f"expected fewer labels than all, received {labels}")
+
+    def with_labels(more: Split) -> Dataset:
+        told = replace(more, labels_N=more.columns[TRUTH], columns={})
+        train = splits.train.with_rows_of(told).with_rows_of(splits.validation)
+        held_out = len(splits.validation)
+        return make_dataset(whole.name, train, whole.test, whole.classes, validation_rows=held_out)
+
+    few = with_labels(rest.take(np.zeros(0, np.int64)))
+    before, bundle = way.train(few, labels, seed)
+    places = [str(row) for row in range(len(rest))]
+    chosen = label_next(read_bundle(bundle), few, Unsorted(rest, places, ()), count, seed)
+    drawn = np.random.default_rng(seed).permutation(len(rest))[:count]
+    after = [way.train(with_labels(more), labels + count, seed)[0] for more in (chosen.split, rest.take(drawn))]
+    return Gain(seed, before, *after)
+
+
+def table(gains: Sequence[Gain]) -> str:
+    """Markdown: a row for each draw, and their means."""
+    rows = [(str(one.draw), one.before, one.chosen, one.random, one.gain) for one in gains]
+    rows.append(("mean", *(statistics.fmean(row[at] for row in rows) for at in range(1, 5))))  # type: ignore[misc]
+    lines = [f"| {name} | {' | '.join(f'{value:.2f}' for value in values)} |" for name, *values in rows]
+    return "\n".join(["| draw | before | chosen | random | gain |", "|---" * 5 + "|", *lines])
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--data", default="mnist")
+    parser.add_argument("--architecture", default="cnn")
+    parser.add_argument("--preset", default="sprint")
+    parser.add_argument("--labels", type=int, default=100)
+    parser.add_argument("--count", type=int, default=100)
+    parser.add_argument("--draws", type=int, nargs="+", default=[0, 1, 2])
+    asked = parser.parse_args()
+    print(table(next_gain(**vars(asked))))
+
+
+if __name__ == "__main__":
+    main()
