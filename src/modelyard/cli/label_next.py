@@ -116,5 +116,6 @@ def _write(path: Path, rows: list[dict[str, Any]]) -> None:
 def _shown(row: dict[str, Any]) -> dict[str, Any]:
     from modelyard.terminal.printable import elided
 
-    short = {key: elided(value, SHOWN) if isinstance(value, str) else value for key, value in row.items()}
-    return short | {"probability": f"{row['probability']:.1%}", "score": f"{row['score']:.3f}"}
+    sample, *others = (elided(value, SHOWN) if isinstance(value, str) else value for value in row.values())
+    shown = {"sample": sample, **dict(zip(list(row)[1:], others, strict=True))}
+    return shown | {"probability": f"{row['probability']:.1%}", "score": f"{row['score']:.3f}"}
