@@ -3,9 +3,9 @@
     MODELYARD_DATA=... python -m benchmarks.label_next [--data mnist] [--architecture cnn] [--preset sprint]
         [--labels 100] [--count 100] [--draws 0 1 2]
 
-For each draw a model is trained on `labels` samples; then two more, from the start, on these and `count` others
-of the rest: those that `data next` chooses with the first model, and random ones. All have the same validation
-samples; nothing is chosen on test.
+For each draw a model is trained on `labels` samples; then two more, from the start, on these and `count`
+others of the rest: those that `data next` chooses with the first model, and random ones. All have the same
+validation samples; nothing is chosen on test.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from modelyard.data.packed import open_packed, pack
 from modelyard.data.splits import TRUTH, DataConfig, make_splits
 from modelyard.evaluation.files import EVALUATION_FILE
 from modelyard.home import Home
-from modelyard.inspection.label_next import label_next
+from modelyard.inspection.label_next import choose
 from modelyard.recipes.named import named
 from modelyard.recipes.words import Words
 from modelyard.sources.found import Unsorted
@@ -61,8 +61,8 @@ class Way:
     preset: str
     home: Home
 
-    def train(self, dataset: Dataset, labels: int, seed: int) -> tuple[float, Path]:
-        """Accuracy, and the folder of the bundle, of a model of all training samples but those of validation."""
+    def train(self, dataset: Dataset, labels: int, seed: int, *, release: bool = False) -> tuple[float, Path]:
+        """Test accuracy of a model trained on all but the validation samples; and its bundle, to `release`."""
         words = Words(
             dataset=self.data, architectures=(self.architecture,), preset=self.preset, seed=seed,
             assignments=(f"data.labels={labels}",),
@@ -74,17 +74,24 @@ class Way:
             recipe=recipe, label=self.architecture, seed=seed, dataset_requested=self.data,
             data_step=folder.name, data_digest=dataset.digest, dataset=dataset.name,
         )  # fmt: skip
-        for node in nodes(request):
+        for node in nodes(request)[: None if release else -1]:
             if node.step.body:
                 run_step(node, how_of(request, self.home))
-        metrics = json.loads((evaluate_node(request).folder(self.home) / EVALUATION_FILE).read_text())["metrics"]
+        metrics = json.loads((evaluate_node(request).folder(self.home) / EVALUATION_FILE).read_text())[
+            "metrics"
+        ]
         return 100 * metrics["test/accuracy"], nodes(request)[-1].folder(self.home)
 
 
-def next_gain(
-    data: str = "mnist", architecture: str = "cnn", preset: str = "sprint", labels: int = 100, count: int = 100,
+def next_gain(  # noqa: PLR0913 - what the command asks
+    *,
+    data: str = "mnist",
+    architecture: str = "cnn",
+    preset: str = "sprint",
+    labels: int = 100,
+    count: int = 100,
     draws: Sequence[int] = (0, 1, 2),
-) -> list[Gain]:  # fmt: skip
+) -> list[Gain]:
     """One for each draw."""
     with tempfile.TemporaryDirectory() as folder:
         way = Way(data, architecture, preset, Home(Path(folder)))
@@ -105,19 +112,21 @@ def _gain(way: Way, whole: Dataset, labels: int, count: int, seed: int) -> Gain:
         return make_dataset(whole.name, train, whole.test, whole.classes, validation_rows=held_out)
 
     few = with_labels(rest.take(np.zeros(0, np.int64)))
-    before, bundle = way.train(few, labels, seed)
+    before, bundle = way.train(few, labels, seed, release=True)
     places = [str(row) for row in range(len(rest))]
-    chosen = label_next(read_bundle(bundle), few, Unsorted(rest, places, ()), count, seed)
+    chosen = choose(read_bundle(bundle), few, Unsorted(rest, places, ()), count, seed)
     drawn = np.random.default_rng(seed).permutation(len(rest))[:count]
-    after = [way.train(with_labels(more), labels + count, seed)[0] for more in (chosen.split, rest.take(drawn))]
+    after = [
+        way.train(with_labels(more), labels + count, seed)[0] for more in (chosen.split, rest.take(drawn))
+    ]
     return Gain(seed, before, *after)
 
 
 def table(gains: Sequence[Gain]) -> str:
     """Markdown: a row for each draw, and their means."""
-    rows = [(str(one.draw), one.before, one.chosen, one.random, one.gain) for one in gains]
-    rows.append(("mean", *(statistics.fmean(row[at] for row in rows) for at in range(1, 5))))  # type: ignore[misc]
-    lines = [f"| {name} | {' | '.join(f'{value:.2f}' for value in values)} |" for name, *values in rows]
+    rows = {str(one.draw): (one.before, one.chosen, one.random, one.gain) for one in gains}
+    rows["mean"] = (*map(statistics.fmean, zip(*rows.values(), strict=True)),)  # type: ignore[assignment]
+    lines = [f"| {name} | {' | '.join(f'{value:.2f}' for value in row)} |" for name, row in rows.items()]
     return "\n".join(["| draw | before | chosen | random | gain |", "|---" * 5 + "|", *lines])
 
 

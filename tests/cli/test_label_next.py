@@ -1,4 +1,4 @@
-"""`data next`: new samples alone, the unsure and unlike ones first, from a release alone, as list and sheet."""
+"""`data next`: new samples alone, unsure and unlike ones, from a release alone, as a list and a sheet."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def probabilities(rows: list[list[float]]) -> np.ndarray[Any, np.dtype[np.float3
 
 
 def test_the_unsure_come_first_and_what_is_alike_is_drawn_once() -> None:
-    """Of two groups of unsure samples, each of copies, and many sure ones: one of each group, whatever the seed."""
+    """Of two groups of unsure copies among many sure ones: one of each group, whatever the seed."""
     sure, unsure = [0.999, 0.001], [0.55, 0.45]
     answers_NK = probabilities([sure] * 50 + [unsure] * 20)
     traits_NF = np.zeros((70, 2), np.float32)
@@ -115,14 +115,14 @@ def test_of_pictures_a_list_and_a_contact_sheet(pictures: Path, capsys: Output) 
     found = told(capsys)
     assert (found["model"], found["candidates"]) == ("fruit@1", 8)
     assert sorted(found["left_out"].values()) == [1, 1, 1]
-    assert len({row["image"] for row in found["next"]}) == 5
-    for row in found["next"]:
+    assert len({row["image"] for row in found["rows"]}) == 5
+    for row in found["rows"]:
         with Image.open(pictures / "new" / row["image"]) as image:
             pixels_HW = np.array(image)
         answer_K = Linear.seeded(1, SHAPE).probabilities(pixels_HW[None, ..., None])[0]
-        assert row["probability"] == pytest.approx(answer_K.max(), abs=1e-5)
+        assert row["probability"] == pytest.approx(answer_K.max(), abs=1e-4)
     with out.open() as stream:
-        assert [row["image"] for row in csv.DictReader(stream)] == [row["image"] for row in found["next"]]
+        assert [row["image"] for row in csv.DictReader(stream)] == [row["image"] for row in found["rows"]]
     with Image.open(sheet) as image:
         assert image.width == 10 * 104
     assert next_of(pictures, "--count", "5", "--json") == 0
@@ -130,7 +130,7 @@ def test_of_pictures_a_list_and_a_contact_sheet(pictures: Path, capsys: Output) 
     draws = set[str]()
     for seed in range(4):
         assert next_of(pictures, "--count", "5", "--json", "--seed", str(seed)) == 0
-        draws.add(json.dumps(told(capsys)["next"]))
+        draws.add(json.dumps(told(capsys)["rows"]))
     assert len(draws) > 1
     assert next_of(pictures, "--count", "8") == 0
     printed = capsys.readouterr()
@@ -143,11 +143,11 @@ def test_of_texts_a_list_and_a_page(writings: Path, capsys: Output) -> None:
     assert next_of(writings, "--count", "6", "--json", "--out", str(out), "--picture", str(sheet)) == 0
     found = told(capsys)
     assert (found["model"], found["candidates"]) == ("letters@1", 6)
-    texts = [row["text"] for row in found["next"]]
+    texts = [row["text"] for row in found["rows"]]
     assert sorted(texts) == sorted(["dad", "a bad cab", "=1+1, so", "b" * 30, "中文 d", "cc dd"])
     answers_NK = COUNTS.probabilities(texts)
-    assert [row["answer"] for row in found["next"]] == [CLASSES[at] for at in answers_NK.argmax(1)]
-    assert {row["place"] for row in found["next"]} >= {"new.txt line 3", "new.txt line 7"}
+    assert [row["answer"] for row in found["rows"]] == [CLASSES[at] for at in answers_NK.argmax(1)]
+    assert {row["place"] for row in found["rows"]} >= {"new.txt line 3", "new.txt line 7"}
     with out.open() as stream:
         assert [row["text"] for row in csv.DictReader(stream)] == texts
     assert "a bad cab" in sheet.read_text()
@@ -161,7 +161,7 @@ def test_what_cannot_be_is_one_line(
     (tmp_path / "empty").mkdir()
     (tmp_path / "no").touch()
     wrong = {
-        ("--count", "20"): "--count: expected 1 to ",
+        ("--count", "20"): "--count: expected at most ",
         ("--model", "none@champion"): "no release 'none@champion'",
         ("--unlabelled", str(tmp_path / "empty")): "empty",
         ("--unlabelled", "nowhere"): "received 'nowhere', which is not there",
@@ -181,7 +181,7 @@ def test_a_model_of_another_kind_is_refused(pictures: Path, writings: Path, caps
         words = ("--unlabelled", str(pictures / "new"), "--model", model)
         assert run("data", "next", str(pictures / data), *words) == 2
         lines = [line for line in capsys.readouterr().err.splitlines() if "NOTE: " not in line]
-        assert len(lines) == 1 and "name the data that it was trained on" in lines[0], lines
+        assert len(lines) == 1 and f"expected what {model} was trained on" in lines[0], lines
 
 
 @pytest.mark.parametrize("kind", [PICTURES, WRITINGS])

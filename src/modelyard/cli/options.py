@@ -35,6 +35,12 @@ SampleColumnOption = Annotated[
 LabelColumnOption = Annotated[
     str | None, typer.Option("--label-column", help="Of a table of texts. Default: found by its name.")
 ]
+ModelOption = Annotated[
+    str,
+    typer.Option(
+        "--model", "-m", help="name, name@alias or name@number; needed where there are several models."
+    ),
+]
 InitOption = Annotated[
     str,
     typer.Option(

@@ -1,11 +1,11 @@
 """Which samples to label next: of which a released model is unsure, and which are unlike each other.
 
-A draw as in BADGE (Ash et al. 2020, arXiv:1906.03671): k-means++ (Arthur and Vassilvitskii 2007) on the gradients
-that each sample would have at the last layer if the model's answer were the truth. That gradient is the outer
-product of p - onehot(argmax p) and what the layer is given, which a bundle does not tell: traits of the sample
-itself (`Measures.traits`), centred and of length 1, stand for it. Products of gradients are then products of both
-parts, and no gradient is made. Unlike there the zero gradient, that of a sure answer, counts as drawn: no draw is
-spent on it.
+A draw as in BADGE (Ash et al. 2020, arXiv:1906.03671): k-means++ (Arthur and Vassilvitskii 2007) on the
+gradients that each sample would have at the last layer if the model's answer were the truth. Such a gradient
+is the outer product of p - onehot(argmax p) and what the layer is given, which a bundle does not tell: traits
+of the sample itself (`Measures.traits`), centred and of length 1, stand for it. Products of gradients are then
+products of both parts, and no gradient is made. Unlike there the zero gradient, that of a sure answer, is as
+if drawn first: no draw is spent on it.
 
 N samples, M candidates, F traits, K classes.
 """
@@ -34,45 +34,45 @@ Values = NDArray[np.float32]
 class Chosen:
     """What to label next, the first drawn first."""
 
+    model: str
     split: Split
     rows: list[dict[str, Any]]
-    """Of each its name, the model's answer, its probability, and the score: the squared distance of its gradient
-    from the nearest one that was drawn before."""
+    """Of each its name, the model's answer, its probability, and the score: the squared distance of its
+    gradient from the nearest one that was drawn before."""
     candidates: int
     left_out: dict[str, int]
     """Why -> how many."""
 
 
-def label_next(bundle: Bundle, dataset: Dataset, found: Unsorted, count: int, seed: int = 0) -> Chosen:
+def choose(bundle: Bundle, dataset: Dataset, found: Unsorted, count: int, seed: int = 0) -> Chosen:
     """Draw `count` samples that are neither in the data set nor equal to each other.
 
     Raises: DataError where there are fewer; BundleError where the model cannot answer.
     """
-    many, measures = dataset.form.names.many, measures_of(dataset.form)
+    measures, manifest, many = measures_of(dataset.form), bundle.manifest, dataset.form.names.many
     kept_M, left_out = _kept(dataset, found.split)
     if not 0 < count <= len(kept_M):
-        of = f" of {len(found.split):,}" if left_out else ""
         raise DataError(
-            f"--count: expected 1 to {len(kept_M):,}, the {many}{of} that are new to {dataset.name}, "
-            f"received {count:,}"
+            f"--count: expected at most {len(kept_M):,}, the {many} of {len(found.split):,} that are new to "
+            f"{dataset.name}, received {count:,}"
         )
     split, session = found.split.take(kept_M), open_session(bundle.model)
-    raw = map(bundle.manifest.signature.raw, split.blocks())
-    probabilities_MK = np.nan_to_num(np.concatenate([classify(session, block) for block in raw]))
+    answers = [classify(session, manifest.signature.raw(block)) for block in split.blocks()]
+    probabilities_MK = np.nan_to_num(np.concatenate(answers))
     pool = np.argsort(-np.square(gradients(probabilities_MK)).sum(1), kind="stable")[: max(POOL, count)]
     drawn, scores = draw(probabilities_MK[pool], measures.traits(split.take(pool)), count, seed)
     chosen = pool[drawn]
-    picked = split.take(chosen)
     rows = [
         {
-            **measures.named(picked.gather(np.array([at]))[0], found.places[kept_M[row]]),
-            "answer": bundle.manifest.classes[probabilities_MK[row].argmax()],
-            "probability": round(float(probabilities_MK[row].max()), 6),
-            "score": round(float(scores[at]), 6),
+            **measures.named(split.gather(np.array([row]))[0], found.places[kept_M[row]]),
+            "answer": manifest.classes[probabilities_MK[row].argmax()],
+            "probability": round(float(probabilities_MK[row].max()), 4),
+            "score": round(float(score), 4),
         }
-        for at, row in enumerate(chosen.tolist())
+        for row, score in zip(chosen, scores, strict=True)
     ]
-    return Chosen(picked, rows, len(kept_M), left_out)
+    name = f"{manifest.model_name}@{bundle.folder.name}"
+    return Chosen(name, split.take(chosen), rows, len(kept_M), left_out)
 
 
 def _kept(dataset: Dataset, split: Split) -> tuple[Rows, dict[str, int]]:
@@ -111,7 +111,9 @@ def draw(probabilities_NK: Values, traits_NF: Values, count: int, seed: int) -> 
         weights_N = np.where(left_N, distances_N, 0).astype(np.float64)
         if not weights_N.any():  # the model is sure of all that are left, or they are alike
             weights_N = left_N.astype(np.float64)
-        row = int(generator.choice(len(weights_N), p=weights_N / weights_N.sum()) if at else weights_N.argmax())
+        row = int(
+            generator.choice(len(weights_N), p=weights_N / weights_N.sum()) if at else weights_N.argmax()
+        )
         rows[at], scores[at], left_N[row] = row, distances_N[row], False
         products_N = (gradients_NK @ gradients_NK[row]) * (traits_NF @ traits_NF[row])
         distances_N = np.clip(sizes_N + sizes_N[row] - 2 * products_N, 0, distances_N)

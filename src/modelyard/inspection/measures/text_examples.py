@@ -45,10 +45,7 @@ def draw_examples(dataset: Dataset, path: Path) -> None:
 
 def draw_rows(rows: Sequence[Row], note: str, path: Path) -> None:
     """HTML: a row for each text, numbered from 1."""
-    shown = [
-        {"": n, **row, "text": elided(row["text"], LONGEST), "probability": f"{row['probability']:.1%}"}
-        for n, row in enumerate(rows, 1)
-    ]
+    shown = [{"": n, **row, "text": elided(row["text"], LONGEST)} for n, row in enumerate(rows, 1)]
     write_atomically(path, table_page("Texts", note, shown).encode())
 
 
@@ -57,11 +54,10 @@ def grams(block_BL: Samples) -> NDArray[np.float32]:
     [B, F].
     """
     is_capital_BL = (block_BL >= ord("A")) & (block_BL <= ord("Z"))
-    padded_BL = np.pad(block_BL + 32 * is_capital_BL.astype(np.uint8), ((0, 0), (0, GRAM - 1)))
+    padded_BL = np.pad(block_BL | 32 * is_capital_BL.astype(np.uint8), ((0, 0), (0, GRAM - 1)))
     hashed_BL = np.zeros(block_BL.shape, np.uint32)
-    for at in range(GRAM):
-        hashed_BL = (hashed_BL ^ padded_BL[:, at : at + block_BL.shape[1]]) * np.uint32(16777619)
-    rows_T, columns_T = np.nonzero(block_BL)
-    keys_T = rows_T * BUCKETS + (hashed_BL[rows_T, columns_T] >> 8) % BUCKETS
-    counts = np.bincount(keys_T, minlength=len(block_BL) * BUCKETS)
+    for at in range(GRAM):  # FNV-1
+        hashed_BL = (hashed_BL * np.uint32(16777619)) ^ padded_BL[:, at : at + block_BL.shape[1]]
+    keys_BL = np.arange(len(block_BL))[:, None] * BUCKETS + hashed_BL % BUCKETS
+    counts = np.bincount(keys_BL[block_BL != 0], minlength=len(block_BL) * BUCKETS)
     return np.sqrt(counts).reshape(len(block_BL), BUCKETS).astype(np.float32)
