@@ -62,7 +62,7 @@ class Way:
     home: Home
 
     def train(self, dataset: Dataset, labels: int, seed: int, *, release: bool = False) -> tuple[float, Path]:
-        """Test accuracy of a model trained on all but the validation samples; and its bundle, to `release`."""
+        """Test accuracy of a model trained on all but the validation samples; with `release` its bundle."""
         words = Words(
             dataset=self.data, architectures=(self.architecture,), preset=self.preset, seed=seed,
             assignments=(f"data.labels={labels}",),
@@ -77,9 +77,8 @@ class Way:
         for node in nodes(request)[: None if release else -1]:
             if node.step.body:
                 run_step(node, how_of(request, self.home))
-        metrics = json.loads((evaluate_node(request).folder(self.home) / EVALUATION_FILE).read_text())[
-            "metrics"
-        ]
+        told = evaluate_node(request).folder(self.home) / EVALUATION_FILE
+        metrics = json.loads(told.read_text())["metrics"]
         return 100 * metrics["test/accuracy"], nodes(request)[-1].folder(self.home)
 
 

@@ -2,10 +2,10 @@
 
 A draw as in BADGE (Ash et al. 2020, arXiv:1906.03671): k-means++ (Arthur and Vassilvitskii 2007) on the
 gradients that each sample would have at the last layer if the model's answer were the truth. Such a gradient
-is the outer product of p - onehot(argmax p) and what the layer is given, which a bundle does not tell: traits
-of the sample itself (`Measures.traits`), centred and of length 1, stand for it. Products of gradients are then
-products of both parts, and no gradient is made. Unlike there the zero gradient, that of a sure answer, is as
-if drawn first: no draw is spent on it.
+is the outer product of p - onehot(argmax p) and what the layer is given, which a bundle does not tell:
+traits of the sample itself (`Measures.traits`), centred and of length 1, stand for it. Products of gradients
+are then products of both parts, and no gradient is made. Unlike there the zero gradient, that of a sure
+answer, is as if drawn first: no draw is spent on it.
 
 N samples, M candidates, F traits, K classes.
 """
