@@ -11,7 +11,6 @@ validation samples; nothing is chosen on test.
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import tempfile
 from collections.abc import Sequence
@@ -20,20 +19,18 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.accuracy import bundle_of, measured
 from modelyard.bundle import read_bundle
 from modelyard.data.datasets import Dataset, Split, make_dataset
 from modelyard.data.packed import open_packed, pack
 from modelyard.data.splits import TRUTH, DataConfig, make_splits
-from modelyard.evaluation.files import EVALUATION_FILE
 from modelyard.home import Home
 from modelyard.inspection.label_next import choose
 from modelyard.recipes.named import named
 from modelyard.recipes.words import Words
 from modelyard.sources.found import Unsorted
-from modelyard.steps.nodes import evaluate_node, how_of, nodes
 from modelyard.steps.preparation import prepare
 from modelyard.steps.requests import BuildRequest
-from modelyard.steps.run import run_step
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +58,8 @@ class Way:
     preset: str
     home: Home
 
-    def train(self, dataset: Dataset, labels: int, seed: int, *, release: bool = False) -> tuple[float, Path]:
-        """Test accuracy of a model trained on all but the validation samples; with `release` its bundle."""
+    def build(self, dataset: Dataset, labels: int, seed: int) -> BuildRequest:
+        """Of a model that learns from all training samples but those of validation."""
         words = Words(
             dataset=self.data, architectures=(self.architecture,), preset=self.preset, seed=seed,
             assignments=(f"data.labels={labels}",),
@@ -70,16 +67,10 @@ class Way:
         (recipe,) = named(words).values()
         folder = self.home.data_step(dataset.digest)
         pack(dataset, folder)
-        request = BuildRequest(
+        return BuildRequest(
             recipe=recipe, label=self.architecture, seed=seed, dataset_requested=self.data,
             data_step=folder.name, data_digest=dataset.digest, dataset=dataset.name,
         )  # fmt: skip
-        for node in nodes(request)[: None if release else -1]:
-            if node.step.body:
-                run_step(node, how_of(request, self.home))
-        told = evaluate_node(request).folder(self.home) / EVALUATION_FILE
-        metrics = json.loads(told.read_text())["metrics"]
-        return 100 * metrics["test/accuracy"], nodes(request)[-1].folder(self.home)
 
 
 def next_gain(  # noqa: PLR0913 - what the command asks
@@ -110,15 +101,16 @@ def _gain(way: Way, whole: Dataset, labels: int, count: int, seed: int) -> Gain:
         held_out = len(splits.validation)
         return make_dataset(whole.name, train, whole.test, whole.classes, validation_rows=held_out)
 
+    def accuracy(more: Split) -> float:
+        return measured(way.build(with_labels(more), labels + count, seed), way.home).test
+
     few = with_labels(rest.take(np.zeros(0, np.int64)))
-    before, bundle = way.train(few, labels, seed, release=True)
+    first = way.build(few, labels, seed)
+    before, bundle = measured(first, way.home).test, read_bundle(bundle_of(first, way.home))
     places = [str(row) for row in range(len(rest))]
-    chosen = choose(read_bundle(bundle), few, Unsorted(rest, places, ()), count, seed)
-    drawn = np.random.default_rng(seed).permutation(len(rest))[:count]
-    after = [
-        way.train(with_labels(more), labels + count, seed)[0] for more in (chosen.split, rest.take(drawn))
-    ]
-    return Gain(seed, before, *after)
+    chosen = choose(bundle, few, Unsorted(rest, places, ()), count, seed).split
+    drawn = rest.take(np.random.default_rng(seed).permutation(len(rest))[:count])
+    return Gain(seed, before, accuracy(chosen), accuracy(drawn))
 
 
 def table(gains: Sequence[Gain]) -> str:

@@ -17,16 +17,17 @@ from modelyard.terminal.echo import echo
 
 SOME_REFUSED, NOTHING_ANSWERED = 1, 2
 """Exit codes."""
+SamplesArgument = Annotated[
+    list[str],
+    typer.Argument(
+        help="Pictures; or texts, files of a text each, - for stdin, by what the model reads. Of folders "
+        "every picture, or every .txt, below, in their order."
+    ),
+]
 
 
 def predict(
-    samples: Annotated[
-        list[str],
-        typer.Argument(
-            help="Pictures; or texts, files of a text each, - for stdin, by what the model reads. Of folders "
-            "every picture, or every .txt, below, in their order."
-        ),
-    ],
+    samples: SamplesArgument,
     model: ModelOption = "",
     top: Annotated[int, typer.Option(min=1, help="How many of the most probable classes.")] = 1,
     as_csv: Annotated[
