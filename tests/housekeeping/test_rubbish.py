@@ -13,7 +13,7 @@ import pytest
 
 from modelyard.data.options import FolderOptions
 from modelyard.errors import ConfigError, StoreError
-from modelyard.home import Home
+from modelyard.home import Home, features_folder
 from modelyard.housekeeping.rubbish import Policy, find_rubbish, parse_age, remove_rubbish
 from modelyard.machine.leases import EVERYTHING, in_use
 from modelyard.registry import versions as registry
@@ -73,6 +73,17 @@ def test_what_nothing_needs_goes_and_records_stay(home: Home) -> None:
     assert not any(home.steps.iterdir())
     assert (home.logs / "alerts.jsonl").exists() and (home.profiles / "1.json").exists()
     assert remove_rubbish(home, NOW) == []
+
+
+def test_features_that_were_not_used_for_long_go(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MODELYARD_CACHE", str(tmp_path / "cache"))
+    features_folder().mkdir(parents=True)
+    (kept := features_folder() / "1.safetensors").write_bytes(b"f" * 10)
+    assert "1.safetensors" not in _names(home, Policy())
+    assert "1.safetensors" in {item.path.name for item in remove_rubbish(home, NOW)}
+    assert not kept.exists()
 
 
 def test_what_is_young_stays_but_for_checkpoints_of_finished_trainings(home: Home) -> None:

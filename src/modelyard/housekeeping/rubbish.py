@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 
 from modelyard.errors import ConfigError, StoreError
 from modelyard.files import is_held, make_folder
-from modelyard.home import Home, cache_folder
+from modelyard.home import Home, cache_folder, features_folder
 from modelyard.housekeeping.needs import Needs, find_needs
 from modelyard.housekeeping.sizes import size_of
 from modelyard.machine.leases import leases_settled
@@ -117,6 +117,7 @@ def _find(home: Home, policy: Policy) -> list[Rubbish]:
         *_checkpoints(home, needs, before),
         *_releases(home, needs, before),
         *(("cached data", path) for path in variants() if _modified(path) < before),
+        *(("features", path) for path in _below(features_folder()) if _modified(path) < before),
     ]
     return found + [Rubbish(kind, path, size_of(path)) for kind, path in [*chosen, *_scratch(home, needs)]]
 

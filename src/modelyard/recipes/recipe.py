@@ -70,6 +70,12 @@ class Recipe(Config):
             raise ConfigError(f"{given[0]}: expected a network, received {self.model.architecture}")
         if "distil" in given and "training.unlabelled" in given:
             raise ConfigError("distil and training.unlabelled: expected one of the two, received both")
+        others = [name for name in given if name in {"distil", "training.unlabelled"}]
+        if others and self.finetune is not None and self.finetune.mode == "head":
+            raise ConfigError(
+                f"finetune.mode=head: it learns of labels alone, received {others[0]}, too; "
+                "--set finetune.mode=full"
+            )
         if self.finetune is not None and self.pretrain is None and self.init is None:
             raise ConfigError(
                 "finetune: expected weights to start from (--init PATH, or pretrain), received none"

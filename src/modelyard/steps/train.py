@@ -53,6 +53,8 @@ def run(slice: TrainSlice, given: Mapping[str, Path], out: Path, how: How) -> di
 def _say_added_epochs(slice: TrainSlice, given: Mapping[str, Path], label: str) -> None:
     """Few samples: tell that `min_steps` makes more epochs than were asked for."""
     training = slice.training
+    if slice.finetune is not None and slice.finetune.mode == "head":
+        return  # it has no steps
     train = training_splits(open_packed(given["data"], verify=False), slice, given.get(GIVEN)).train
     count = min(len(train), training.max_train_images or len(train))
     if (epochs := num_epochs(training, count)) > training.epochs:

@@ -145,6 +145,8 @@ def _trial(job: TrainJob) -> tuple[float, float, float]:
     held = splits.train.nbytes * images / len(splits.train)
     resident = held * (held < free_bytes(device) * RESIDENT_SHARE)
     memory = high + (high - low) / (rows - base) * (batch - rows) + held + resident + splits.validation.nbytes
+    if job.finetune is not None and job.finetune.mode == "head":  # one pass and no steps
+        return memory - _shared() / 2, evaluation * (1 + images / len(splits.validation)), activations * most
     return memory - _shared() / 2, again + step / rows * seen + evaluation * epochs, activations * most
 
 

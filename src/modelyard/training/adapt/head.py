@@ -21,7 +21,7 @@ from modelyard.training.adapt.logistic import Fit, Logistic
 from modelyard.training.adapt.tuning import Tuning
 from modelyard.training.loop import TrainResult
 from modelyard.training.objectives.classification import class_weights
-from modelyard.training.parts import some
+from modelyard.training.parts import trained_on
 from modelyard.training.state import kept_epoch
 
 PENALTIES = tuple(10 ** (-step / 2) for step in range(13))
@@ -59,7 +59,7 @@ def fit_head(tuning: Tuning) -> TrainResult:
 def _labelled(tuning: Tuning) -> Split:
     train = tuning.splits.train
     train = train.take(np.flatnonzero(train.labels_N >= 0))
-    return some(train, tuning.job.training.max_train_images or len(train))
+    return trained_on(train, tuning.job.training)
 
 
 def _counts(tuning: Tuning, labels_N: Tensor) -> Tensor:
