@@ -73,7 +73,20 @@ def test_shift_survives_a_warp_without_blur() -> None:
     assert not torch.allclose(moved_BCHW, images_BCHW.float() / 255, atol=0.1)
 
 
-@pytest.mark.parametrize("changes", [{"shift": 2}, {"flip": True}, {"erase": 4}, {"rotate": 9.0}])
+def test_a_slanted_line_stays_straight_and_leans_no_more_than_told() -> None:
+    images_BCHW = torch.zeros(64, 1, 11, 21, dtype=torch.uint8)
+    images_BCHW[:, :, :, 10] = 255
+    slanted_BHW = augment(images_BCHW, AugmentConfig(shift=0, shear=0.5), generator())[:, 0]
+    places_BH = (slanted_BHW * torch.arange(21)).sum(2) / slanted_BHW.sum(2)
+    lean_B = (places_BH[:, -1] - places_BH[:, 0]) / 10
+    assert 0.4 < float(lean_B.abs().max()) < 0.51 and bool((lean_B > 0).any() and (lean_B < 0).any())
+    straight_BH = places_BH[:, :1] + lean_B[:, None] * torch.arange(11)
+    torch.testing.assert_close(places_BH, straight_BH, atol=0.15, rtol=0)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"shift": 2}, {"flip": True}, {"erase": 4}, {"rotate": 9.0}, {"shear": 0.3}]
+)
 def test_one_seed_one_result(changes: dict[str, float], images_BCHW: Tensor) -> None:
     config = AugmentConfig.model_validate({"shift": 0} | changes)
     first, again, other = (augment(images_BCHW, config, generator(seed)) for seed in (2, 2, 3))

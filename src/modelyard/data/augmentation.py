@@ -25,13 +25,15 @@ class AugmentConfig(Config):
     """Largest relative change of size."""
     flip: bool = False
     """Mirror left to right with probability one half (never for digits or letters)."""
+    shear: float | None = Field(None, ge=0, lt=1)
+    """Largest slant: by what part of its height a line from top to bottom leans; None: it does not."""
     erase: int = Field(0, ge=0)
     """Side of a black square at a random place, in pixels (cutout: DeVries and Taylor 2017); 0 is off."""
 
     def stronger(self, shape: Sequence[int]) -> AugmentConfig:
-        """Turned and brought nearer or farther, with a third of each side erased (`shape`: C, H, W)."""
+        """Turned, slanted, nearer or farther, with a third of each side erased (`shape`: C, H, W)."""
         return change(
-            self, rotate=max(self.rotate, 25.0), scale=max(self.scale, 0.25),
+            self, rotate=max(self.rotate, 25.0), scale=max(self.scale, 0.25), shear=max(self.shear or 0, 0.3),
             shift=2 * self.shift, erase=max(self.erase, min(shape[1:]) // 3),
         )  # fmt: skip
 
@@ -45,7 +47,7 @@ def augment(images_BCHW: Tensor, config: AugmentConfig, generator: torch.Generat
 
     A generator of the images' own device draws there: nothing is copied, so no step waits for the one before.
     """
-    if config.rotate or config.scale:
+    if config.rotate or config.scale or config.shear:
         changed_BCHW = _warped(to_unit_range(images_BCHW), config, generator)
     elif config.shift or config.flip:
         changed_BCHW = to_unit_range(_moved(images_BCHW, config, generator))
@@ -93,6 +95,9 @@ def _warped(images_BCHW: Tensor, config: AugmentConfig, generator: torch.Generat
         ],
         1,
     ).to(images_BCHW.device)
+    if config.shear:
+        slant_B1 = ((_uniform((batch, 1), generator) * 2 - 1) * config.shear).to(images_BCHW.device)
+        theta_B23[:, :, 1] += slant_B1 * theta_B23[:, :, 0] * height / width
     grid_BHW2 = functional.affine_grid(theta_B23, list(images_BCHW.shape), align_corners=False)
     return functional.grid_sample(images_BCHW, grid_BHW2, mode="bicubic", align_corners=False).clamp(0, 1)
 
