@@ -13,7 +13,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from modelyard.bundle import read_bundle
-from modelyard.errors import ConfigError, StoreError
+from modelyard.errors import ConfigError, StoreError, TrainingError
 from modelyard.home import Home
 from modelyard.models import CustomConfig
 from modelyard.progress import SilentProgress, current_progress
@@ -229,3 +229,13 @@ def test_a_training_that_was_removed_is_told(home: Home, trained: Trained) -> No
     (training / "weights.safetensors").unlink()
     with pytest.raises(StoreError, match=r"are not in .* any more .*; train it again: modelyard run"):
         find_weights(str(bundle), home)
+
+
+def test_a_network_of_other_options_does_not_begin_with_them(
+    pictures: str, vit_folder: Path, home: Home
+) -> None:
+    build = build_of(words(pictures, "tiny-vit"), home)
+    recipe = build.recipe.override(["model.mlp_ratio=3"])
+    other = build.model_copy(update={"recipe": recipe})
+    with pytest.raises(TrainingError, match=r"mlp\.0\.bias: the weights of weights-\w+ were matched with"):
+        run_step(train_node(other), how_of(other, home))

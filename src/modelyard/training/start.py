@@ -8,6 +8,7 @@ from typing import Any
 from safetensors.torch import load_file
 from torch import nn
 
+from modelyard.errors import TrainingError
 from modelyard.files import parse_json, read_regular
 from modelyard.training.fitted import BUILD_FILE, RESULT_FILE, WEIGHTS_FILE, Build, read_training
 from modelyard.training.job import TrainJob
@@ -34,13 +35,20 @@ def begun(job: TrainJob, build: Build) -> Build:
 
 
 def start(network: nn.Module, job: TrainJob) -> None:
-    """Take over what fits of the weights."""
+    """Take over what fits of the weights. Raises: TrainingError where brought ones were matched with another
+    network.
+    """
     if folder := source_of(job):
         tensors = load_file(folder / WEIGHTS_FILE)
         own = network.state_dict()
         fits = {
             name: value for name, value in tensors.items() if name in own and own[name].shape == value.shape
         }
+        if (folder / RECORD_FILE).is_file() and (other := sorted(tensors.keys() - fits.keys())):
+            raise TrainingError(
+                f"{other[0]}: the weights of {folder.name} were matched with a network of other options; "
+                "init goes with the options that the weights are of"
+            )
         network.load_state_dict(fits, strict=False)
 
 
