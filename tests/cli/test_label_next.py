@@ -14,7 +14,10 @@ import pytest
 from PIL import Image
 
 from modelyard.inspection.label_next import draw
+from modelyard.inspection.measures import measures_of
+from modelyard.inspection.measures.images import cells
 from tests.cli.test_cli import run
+from tests.data.texts import text_split
 from tests.serving.bundles import Linear, release
 from tests.serving.text_bundles import CLASSES, Counts, release_texts
 
@@ -194,3 +197,14 @@ def test_it_needs_the_release_alone(kind: str, request: pytest.FixtureRequest) -
     )
     words = ["data", "next", str(folder / data), "--unlabelled", str(folder / new), "--count", "2"]
     assert subprocess.run([sys.executable, "-P", "-c", code, *words], check=False).returncode == 0
+
+
+def test_traits_are_means_of_cells_and_hashed_bytes() -> None:
+    images_NCHW = np.random.default_rng(0).integers(0, 255, (3, 2, 16, 3), np.uint8)
+    expected_NCHW = images_NCHW.reshape(3, 2, 8, 2, 3).mean(3)
+    np.testing.assert_allclose(cells(images_NCHW), expected_NCHW.reshape(3, -1), rtol=1e-6)
+    texts = text_split(["The cat", "the CAT", "a dog", ""], [0] * 4)
+    traits_NF = measures_of(texts.form).traits(texts)
+    np.testing.assert_array_equal(traits_NF[0], traits_NF[1])
+    assert not (traits_NF[0] == traits_NF[2]).all()
+    np.testing.assert_allclose(np.square(traits_NF).sum(1), [7, 7, 5, 0], rtol=1e-6)

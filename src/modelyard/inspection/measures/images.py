@@ -119,8 +119,8 @@ def pixel_digest(image_CHW: Samples) -> bytes:
 
 def cells(images_NCHW: Samples) -> NDArray[np.float32]:
     """Of each image the mean of at most `MOST_CELLS` x `MOST_CELLS` cells [N, F]."""
-    found: NDArray[Any] = images_NCHW.swapaxes(2, 3).astype(np.float32)
-    for side in images_NCHW.shape[:1:-1]:
+    found: NDArray[Any] = images_NCHW.astype(np.float32)
+    for side in images_NCHW.shape[2:]:
         edges = np.linspace(0, side, min(side, MOST_CELLS) + 1).astype(int)
         found = np.add.reduceat(found.swapaxes(2, 3), edges[:-1], 3) / np.diff(edges)
     return found.reshape(len(found), math.prod(found.shape[1:])).astype(np.float32)
