@@ -21,7 +21,7 @@ from modelyard.recipes.request import CompareRequest
 from modelyard.steps.requests import BuildRequest
 from modelyard.sweeps import summary
 from modelyard.sweeps.curve import CurveRequest, Point, curve_rows, default_points, outlook
-from modelyard.sweeps.curve_picture import draw_curve
+from modelyard.sweeps.curve_plot import draw_curve
 from modelyard.sweeps.summary import TrialResult
 from modelyard.sweeps.trial import evaluated, train_one
 from modelyard.terminal.printable import in_markdown

@@ -21,7 +21,7 @@ from modelyard.sweeps.curve import (
     outlook,
     parse_points,
 )
-from modelyard.sweeps.curve_picture import draw_curve
+from modelyard.sweeps.curve_plot import draw_curve
 from modelyard.sweeps.summary import TrialResult
 
 

@@ -1,4 +1,4 @@
-"""The label-efficiency curve as a picture."""
+"""The label-efficiency curve, drawn."""
 
 from __future__ import annotations
 
