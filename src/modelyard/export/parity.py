@@ -45,11 +45,11 @@ def check_parity(bundle: Path, deployed: Deployed, test: Split) -> ParityReport:
     Equal labels on every sample mean equal test accuracy. Raises: ParityError with the numbers.
     """
     found = read_bundle(bundle)
-    session, signature = open_session(found.model), found.manifest.signature
+    session, encoding = open_session(found.model), found.encoding
     report, size = ParityReport(0, 0.0, 0), evaluated_rows(test.form, BLOCK)
     for start in range(0, len(test), size):
         block = test.take(np.arange(start, min(start + size, len(test))))
-        raw, expected_BK = signature.raw(block.in_memory), deployed.probabilities(block)
+        raw, expected_BK = encoding.raw(block.in_memory), deployed.probabilities(block)
         if not report.samples:
             for batch_size in BATCH_SIZES:
                 some, some_BK = raw[:FEW], expected_BK[:FEW]
