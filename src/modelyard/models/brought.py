@@ -31,14 +31,18 @@ WHOLE = ("model.safetensors", "pytorch_model.bin")
 INNER = ("state_dict", "model_state_dict", "model", "state_dict_ema", "model_ema", "module", "net")
 """Under which names checkpoints of others keep the weights."""
 LICENCES = re.compile(r"(licen[cs]e|copying)([._-].*)?", re.IGNORECASE)
-FRONT_MATTER = re.compile(r"\A---\n(?:.*\n)*?license:[ \t]*['\"]?([\w.+-]{1,60})['\"]?[ \t]*\n", re.IGNORECASE)
+FRONT_MATTER = re.compile(
+    r"\A---\n(?:.*\n)*?license:[ \t]*['\"]?([\w.+-]{1,60})['\"]?[ \t]*\n", re.IGNORECASE
+)
 
 
 def weights_file(path: Path) -> Path:
     """The file of weights at a path, which may be a folder of Hugging Face's. Raises: ConfigError."""
     if not path.is_dir():
         if path.suffix.lower() not in TENSORS | PICKLED:
-            raise ConfigError(f"{path}: expected a .safetensors, .pth, .pt or .bin file, or a folder with one")
+            raise ConfigError(
+                f"{path}: expected a .safetensors, .pth, .pt or .bin file, or a folder with one"
+            )
         return path
     if found := next((path / name for name in WHOLE if (path / name).is_file()), None):
         return found

@@ -35,13 +35,16 @@ class NormalisedConfig(GivenConfig):
             raise ValueError("mean and std: expected a list of numbers each, one for each channel")
         return self
 
-    def normalised(self, network: nn.Module, channels: int | None) -> nn.Module:
-        """`network`, given pixels less the mean over the deviation. Raises: ConfigError."""
+    def normalised(self, network: nn.Module, *possible: int) -> nn.Module:
+        """`network`, given pixels less the mean over the deviation. `possible`: numbers of channels that it
+        may be for. Raises: ConfigError.
+        """
         if not isinstance(self.mean, tuple) or self.std is None:
             return network
-        if channels is None or len(self.mean) not in {1, channels, 3 if channels == 1 else channels}:
+        if len(self.mean) not in possible:
+            expected = " or ".join(map(str, possible)) or "no"
             raise ConfigError(
-                f"model.mean: expected {channels or 'no'} numbers for these samples, received {len(self.mean)}"
+                f"model.mean: expected {expected} numbers for these samples, received {len(self.mean)}"
             )
         return Normalised(network, self.mean, self.std)
 
@@ -51,7 +54,7 @@ class Normalised(nn.Module):
 
     def __init__(self, network: nn.Module, mean: Means, std: Deviations) -> None:
         super().__init__()
-        self.network = network
+        self.network: Any = network
         self.mean_C11: Tensor
         self.std_C11: Tensor
         for name, values in (("mean_C11", mean), ("std_C11", std)):

@@ -1,8 +1,8 @@
-"""Texts as subwords, by the `tokenizer.json` that comes with an encoder and Hugging Face's `tokenizers`.
+"""Texts as subwords, by the tokenizer.json that comes with an encoder and Hugging Face's `tokenizers`.
 
-`adapted` brings such a file to one contract: 0 pads, nothing is padded, a text is cut at so many subwords, and
-none that has a meaning of its own (`[SEP]`) is found in what people write. Where it comes from anybody, it is
-bounded: parts that are listed here, no expression but a harmless one, nothing that makes much of little.
+`adapted` brings such a file to one contract: 0 pads, nothing is padded, a text is cut at so many subwords,
+and none with a meaning of its own (`[SEP]`) is found in what people write. Anybody may have written the file,
+so it is bounded: parts that are known, no expression but a harmless one, nothing that makes much of little.
 """
 
 from __future__ import annotations
@@ -24,24 +24,18 @@ TOKENIZER_FILE, TOKENIZER_BYTES = "tokenizer.json", 64 * 2**20
 """Nothing larger is read."""
 MOST_SUBWORDS, MOST_SYMBOLS = 8192, 2**20
 """Of a text, and of a vocabulary."""
-MOST_ADDED, MOST_PARTS, LONGEST_WORD, LONGEST_MAPPED = 8, 16, 1000, 64
-"""Subwords that are put around a text; parts of a kind one after the other; characters of a word that is looked
-up; bytes that a normaliser makes of a character."""
+MOST_ADDED, MOST_PARTS = 8, 16
+"""Subwords that are put around a text, and parts of a kind one after the other."""
+LONGEST_WORD, LONGEST_MAPPED = 1000, 64
+"""Characters of a word that is looked up, and bytes that a normaliser makes of a character."""
 MODELS = frozenset({"WordPiece", "BPE", "Unigram", "WordLevel"})
-PARTS: Mapping[str, frozenset[str]] = {
-    "normalizer": frozenset({
-        "BertNormalizer", "NFC", "NFD", "NFKC", "NFKD", "Nmt", "Lowercase", "StripAccents", "Strip", "Precompiled",
-        "Replace", "Prepend", "Sequence",
-    }),
-    "pre_tokenizer": frozenset({
-        "BertPreTokenizer", "ByteLevel", "Whitespace", "WhitespaceSplit", "Metaspace", "Punctuation", "Digits",
-        "Sequence",
-    }),
-    "post_processor": frozenset({
-        "TemplateProcessing", "BertProcessing", "RobertaProcessing", "ByteLevel", "Sequence",
-    }),
-}  # fmt: skip
-"""What may stand in a file: none of them takes an expression but `Replace`."""
+SECTIONS = "normalizer", "pre_tokenizer", "post_processor"
+PARTS = frozenset({
+    "BertNormalizer", "NFC", "NFD", "NFKC", "NFKD", "Nmt", "Lowercase", "StripAccents", "Strip",
+    "Precompiled", "Replace", "Prepend", "BertPreTokenizer", "ByteLevel", "Whitespace", "WhitespaceSplit", "Metaspace",
+    "Punctuation", "Digits", "TemplateProcessing", "BertProcessing", "RobertaProcessing", "Sequence",
+})  # fmt: skip
+"""What may stand in them: none takes an expression but `Replace`."""
 BLANKS = {"Regex": " {2,}"}
 """The one that may."""
 
@@ -92,7 +86,9 @@ def _faults(told: Any) -> Iterator[str]:
         yield f"a model {model.get('type')!r}"
     if len(model["vocab"]) > MOST_SYMBOLS:
         yield f"a vocabulary of more than {MOST_SYMBOLS} subwords"
-    if {type(word) for word in _words(model["vocab"])} != {str} or {type(n) for n in _numbers(model["vocab"])} != {int}:
+    if {type(word) for word in _words(model["vocab"])} != {str} or {
+        type(n) for n in _numbers(model["vocab"])
+    } != {int}:
         yield "a vocabulary of other things than subwords and their numbers"
     if model.get("dropout"):
         yield "a random choice"
@@ -100,12 +96,12 @@ def _faults(told: Any) -> Iterator[str]:
         yield "added tokens of an unknown form"
     if model.get("max_input_chars_per_word", 0) > LONGEST_WORD:
         yield f"words of more than {LONGEST_WORD} characters"
-    for name, known in PARTS.items():
+    for name in SECTIONS:
         parts = [*_parts(told.get(name))]
         if len(parts) > MOST_PARTS:
             yield f"more than {MOST_PARTS} parts in its {name}"
         for part in parts:
-            if part["type"] not in known:
+            if part["type"] not in PARTS:
                 yield f"a {name} {part['type']!r}"
             yield from _growth(part)
 
@@ -158,7 +154,9 @@ def _exchanged(value: Any, swap: Mapping[int, int]) -> Any:
     if not isinstance(value, dict):
         return value
     return {
-        name: [swap.get(one, one) for one in inner] if name in {"ids", "sep", "cls"} else _exchanged(inner, swap)
+        name: [swap.get(one, one) for one in inner]
+        if name in {"ids", "sep", "cls"}
+        else _exchanged(inner, swap)
         for name, inner in value.items()
     }
 
@@ -173,7 +171,8 @@ class Subwords:
         self.longest = cut.get("max_length", 0)
         if content.get("padding") or cut.get("stride") or not MOST_ADDED <= self.longest <= MOST_SUBWORDS:
             raise ConfigError(
-                f"expected a tokenizer that pads nothing and cuts a text at {MOST_ADDED} to {MOST_SUBWORDS} subwords"
+                "expected a tokenizer that pads nothing and cuts a text at "
+                f"{MOST_ADDED} to {MOST_SUBWORDS} subwords"
             )
         self._tokenizer = _opened(told)
         self.count = 1 + max(self._tokenizer.get_vocab(with_added_tokens=True).values())

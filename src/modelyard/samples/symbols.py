@@ -1,5 +1,5 @@
-"""What a network is given for a text: its bytes, numbers of characters or words by a table learnt there, or the
-subwords of an encoder's own tokenizer.
+"""What a network is given for a text: its bytes, numbers of characters or words by a table learnt there, or
+the subwords of an encoder's own tokenizer.
 
 0 pads, `UNKNOWN` stands for what is not in the table. T symbols of all texts.
 """
@@ -52,8 +52,8 @@ class Symbols:
 
     alphabet: Alphabet | Literal["subwords"]
     table: tuple[str, ...] = ()
-    """Characters or words, the most frequent first; the first of them is `FIRST`. Empty of bytes; of subwords the
-    tokenizer's file (`subwords.adapted`)."""
+    """Characters or words, the most frequent first; the first of them is `FIRST`. Empty of bytes; of subwords
+    the tokenizer's file (`subwords.adapted`)."""
 
     @classmethod
     def learnt(cls, alphabet: Alphabet, texts: Ragged, most: int) -> Symbols:
@@ -72,7 +72,7 @@ class Symbols:
     def count(self) -> int:
         """How many different numbers there are, padding among them."""
         if self.alphabet == SUBWORDS:
-            return self.subwords.count
+            return int(self.subwords.count)
         return FIRST + len(self.table) if self.alphabet in PARTS else BYTE_SYMBOLS
 
     @property
@@ -84,7 +84,9 @@ class Symbols:
     def subwords(self) -> Subwords:
         """The tokenizer. Raises: ConfigError where there is none."""
         if not self.table:
-            raise ConfigError("expected an encoder that comes with its tokenizer (--init FOLDER), received none")
+            raise ConfigError(
+                "expected an encoder that comes with its tokenizer (--init FOLDER), received none"
+            )
         return Subwords.of(self.table[0])
 
     @property

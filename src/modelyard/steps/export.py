@@ -13,15 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from modelyard.bundle import (
-    ALONE,
-    MODEL_FILE,
-    Manifest,
-    as_json,
-    read_bundle,
-    write_golden,
-    write_manifest,
-)
+from modelyard.bundle import ALONE, MODEL_FILE, Manifest, as_json, read_bundle, write_golden, write_manifest
 from modelyard.data.datasets import Dataset, Split
 from modelyard.data.packed import open_packed
 from modelyard.errors import ExportError
@@ -43,7 +35,17 @@ from modelyard.training.fits import open_fitted
 from modelyard.training.fitted import Fitted, read_training
 from modelyard.training.slices import ExportSlice
 
-PACKAGES = ("modelyard", "torch", "onnx", "onnxruntime-gpu", "onnxruntime", "numpy", "tokenizers", "mlflow", "prefect")
+PACKAGES = (
+    "modelyard",
+    "torch",
+    "onnx",
+    "onnxruntime-gpu",
+    "onnxruntime",
+    "numpy",
+    "tokenizers",
+    "mlflow",
+    "prefect",
+)
 
 METADATA_SCHEMA = 2
 EXAMPLES, GOLDEN = 64, 16
@@ -101,9 +103,7 @@ def _graph_folder(slice: ExportSlice, fitted: Fitted, dataset: Dataset, code: st
     return cache_folder() / graph_name(*shape, code)
 
 
-def _speed(
-    bundle: Path, model: Deployed, examples: Split, home: Home
-) -> dict[str, float]:
+def _speed(bundle: Path, model: Deployed, examples: Split, home: Home) -> dict[str, float]:
     """Latency of onnxruntime, and of what was exported, on the same samples, batch 1 and as many as there
     are.
 
