@@ -24,13 +24,15 @@ from modelyard.errors import ConfigError
 from modelyard.files import full_path, sha256_of_json
 from modelyard.models import library
 from modelyard.models.blank import blank_inputs
-from modelyard.models.given import GivenConfig
 from modelyard.models.logits import described, give_logits
+from modelyard.models.normalised import NormalisedConfig
 from modelyard.models.own_code import OwnCode, load
 from modelyard.samples import Form
 from modelyard.terminal.printable import printable, shortened
 
 EXPECTED = "expected path/to/file.py:ClassName, torchvision:NAME or timm:NAME"
+COLOURS = 3
+"""Channels that grey images may be given to a network as."""
 MOST_PRINTED = 100_000
 """Characters that a module may print while it is built."""
 _output = threading.RLock()
@@ -45,7 +47,7 @@ def _scalar(value: Any) -> Any:
     return value
 
 
-class CustomConfig(GivenConfig):
+class CustomConfig(NormalisedConfig):
     """The module, how it is called, and digests of its code and first weights (so that other ones
     retrain).
     """
@@ -109,7 +111,7 @@ class CustomConfig(GivenConfig):
                 f"of {side} x {side}:"
                 f" --set data.height={side} --set data.width={side}, for image folders"
             ) from error
-        return model.train()
+        return self.normalised(model.train(), *({form.sides[0], COLOURS} if form.size else ()))
 
     def check(self, form: Form, num_classes: int) -> nn.Module:
         """`build`, and a copy is tried as it is trained. Raises: ConfigError."""

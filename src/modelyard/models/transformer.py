@@ -38,6 +38,8 @@ class TransformerConfig(CombinedConfig):
     """Attention heads; must divide the width."""
     mlp_ratio: int = Field(2, ge=1, le=8)
     """Hidden width of each block's MLP over D."""
+    norm_epsilon: float | None = Field(None, gt=0, le=0.1)
+    """Added to the variances of layer norms; None: torch's. Brought weights have their own."""
 
     @model_validator(mode="after")
     def _heads_divide_width(self) -> TransformerConfig:

@@ -13,13 +13,14 @@ from modelyard.files import write_json
 from modelyard.home import cache_folder
 from modelyard.machine.how import OnEpoch
 from modelyard.models import CustomConfig
+from modelyard.training.answers import with_answers
 from modelyard.training.fitted import RESULT_FILE, Build, TorchFitted
 from modelyard.training.full import told_when_full
 from modelyard.training.job import PROBES_FILE, TrainJob
 from modelyard.training.loop import train
 from modelyard.training.placement import Single
 from modelyard.training.precision import card, resolve_device
-from modelyard.training.start import begun, start
+from modelyard.training.start import begun, brought_by, start
 from modelyard.training.unlabelled import GIVEN, with_unlabelled
 
 
@@ -37,6 +38,7 @@ def fit(job: TrainJob, dataset: Dataset, out: Path, on_epoch: OnEpoch) -> None:
         torch.set_num_threads(job.cores)
     splits = make_splits(dataset, job.data)
     splits = with_unlabelled(splits, job, job.folder(GIVEN))
+    splits = with_answers(splits, job.folder("teach"))
     build = begun(job, Build.of(job.model, splits.train, dataset.classes))
     fitted = TorchFitted(build.network(), build)
     size = fitted.size()
@@ -54,6 +56,7 @@ def fit(job: TrainJob, dataset: Dataset, out: Path, on_epoch: OnEpoch) -> None:
         "model": job.model.model_dump(mode="json"), "training": job.training.model_dump(mode="json"),
         **dataset.form.record, "train_images": result.train_samples,
         "seconds": result.seconds, "checkpoint_seconds": result.checkpoint_seconds,
+        **brought_by(job),
     }  # fmt: skip
     write_json(out / RESULT_FILE, record)
 
