@@ -198,14 +198,11 @@ def read_bundle(folder: Path) -> Bundle:
     try:
         text = read_regular(folder / MANIFEST_FILE, MANIFEST_BYTES)
         manifest = Manifest.from_json(parse_json(text))
-        model, golden = (
-            read_regular(folder / MODEL_FILE, MODEL_BYTES),
-            read_regular(folder / GOLDEN_FILE, GOLDEN_BYTES),
-        )
-        held = {MANIFEST_FILE: text, MODEL_FILE: model, GOLDEN_FILE: golden}
-        found = {name: hashlib.sha256(content).hexdigest() for name, content in held.items()}
+        model = read_regular(folder / MODEL_FILE, MODEL_BYTES)
+        golden = read_regular(folder / GOLDEN_FILE, GOLDEN_BYTES)
         others = {name: read_regular(folder / name, OTHER_BYTES) for name in manifest.signature.files}
-        found |= {name: hashlib.sha256(content).hexdigest() for name, content in others.items()}
+        held = {MANIFEST_FILE: text, MODEL_FILE: model, GOLDEN_FILE: golden} | others
+        found = {name: hashlib.sha256(content).hexdigest() for name, content in held.items()}
         for name in manifest.files.keys() - found.keys():
             found[name] = hashlib.sha256(read_regular(folder / name, GOLDEN_BYTES)).hexdigest()
         unlisted = {path.name for path in folder.iterdir()} - found.keys() - {STEP_FILE}

@@ -7,8 +7,9 @@ B batch, L length in subwords, D model width, K classes.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Literal
+from typing import ClassVar, Literal
 
+import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
@@ -17,7 +18,7 @@ from modelyard.data.datasets import Split
 from modelyard.models.given import GivenConfig
 from modelyard.models.sequence import FAR_BELOW, INITIAL, highest, mask_of, mean
 from modelyard.models.transformer import Block
-from modelyard.samples import TextForm
+from modelyard.samples import Form
 from modelyard.samples.subwords import MOST_ADDED, MOST_SUBWORDS
 from modelyard.samples.symbols import SUBWORDS, Symbols
 from modelyard.samples.text_encodings import Ids
@@ -26,6 +27,7 @@ from modelyard.samples.text_encodings import Ids
 class BertConfig(GivenConfig):
     """Most options are as config.json beside the weights says."""
 
+    is_brought: ClassVar[bool] = True
     architecture: Literal["bert"] = "bert"
     width: int = Field(384, ge=8, le=8192)
     """Model width D."""
@@ -59,7 +61,7 @@ class BertConfig(GivenConfig):
         """Those of the tokenizer that comes with the weights, and none before."""
         return Symbols(SUBWORDS)
 
-    def build(self, form: TextForm, num_classes: int) -> nn.Module:
+    def build(self, form: Form, num_classes: int) -> nn.Module:
         """A fresh model for subwords of `form`."""
         return Bert(self, form.symbols, num_classes)
 
@@ -110,8 +112,9 @@ class Embedding(nn.Module):
 
     def forward(self, symbols_BL: Tensor) -> Tensor:
         """int32 [B, L] -> [B, L, D]."""
-        embedded_BLD = self.symbols(symbols_BL) + self.positions.weight[: symbols_BL.shape[1]]
-        tokens_BLD: Tensor = self.dropout(self.norm(embedded_BLD))
+        places_L = torch.arange(symbols_BL.shape[1], device=symbols_BL.device)
+        places_L = places_L.clamp(max=self.positions.num_embeddings - 1)  # beyond it there is but padding
+        tokens_BLD: Tensor = self.dropout(self.norm(self.symbols(symbols_BL) + self.positions(places_L)))
         return tokens_BLD
 
 

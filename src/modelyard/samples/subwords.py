@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from functools import lru_cache
 from typing import Any
 
@@ -32,8 +32,9 @@ MODELS = frozenset({"WordPiece", "BPE", "Unigram", "WordLevel"})
 SECTIONS = "normalizer", "pre_tokenizer", "post_processor"
 PARTS = frozenset({
     "BertNormalizer", "NFC", "NFD", "NFKC", "NFKD", "Nmt", "Lowercase", "StripAccents", "Strip",
-    "Precompiled", "Replace", "Prepend", "BertPreTokenizer", "ByteLevel", "Whitespace", "WhitespaceSplit", "Metaspace",
-    "Punctuation", "Digits", "TemplateProcessing", "BertProcessing", "RobertaProcessing", "Sequence",
+    "Precompiled", "Replace", "Prepend", "BertPreTokenizer", "ByteLevel", "Whitespace", "WhitespaceSplit",
+    "Metaspace", "Punctuation", "Digits", "TemplateProcessing", "BertProcessing", "RobertaProcessing",
+    "Sequence",
 })  # fmt: skip
 """What may stand in them: none takes an expression but `Replace`."""
 BLANKS = {"Regex": " {2,}"}
@@ -49,16 +50,14 @@ def adapted(content: bytes, padding: int | None, most: int) -> str:
     model, pads = told["model"], told.get("padding")
     if padding is None:
         padding = pads.get("pad_id") if isinstance(pads, dict) else None
-    words = {*_words(model["vocab"])}
     if type(padding) is not int or padding not in _numbers(model["vocab"]):
         raise ConfigError(f"expected a subword of the vocabulary that pads, received {str(padding)[:60]!r}")
-    swap = {0: padding, padding: 0}
-    model["vocab"] = _swapped(model["vocab"], swap)
+    swap, words = {0: padding, padding: 0}, {*_words(model["vocab"])}
+    special = {one["content"] for one in told["added_tokens"] if one.get("special")} & words
+    model["vocab"] = _swapped(model["vocab"], swap, special - {model.get("unk_token")})
     if "unk_id" in model:
         model["unk_id"] = swap.get(model["unk_id"], model["unk_id"])
-    told["added_tokens"] = [
-        one for one in told["added_tokens"] if not one.get("special") or one.get("content") not in words
-    ]
+    told["added_tokens"] = [one for one in told["added_tokens"] if one["content"] not in special]
     told["post_processor"] = _exchanged(told.get("post_processor"), swap)
     told["truncation"] = {"max_length": most, "strategy": "LongestFirst", "stride": 0, "direction": "Right"}
     told["padding"] = None
@@ -92,7 +91,7 @@ def _faults(told: Any) -> Iterator[str]:
         yield "a vocabulary of other things than subwords and their numbers"
     if model.get("dropout"):
         yield "a random choice"
-    if not all(isinstance(one, dict) for one in told["added_tokens"]):
+    if not all(isinstance(one["content"], str) for one in told["added_tokens"]):
         yield "added tokens of an unknown form"
     if model.get("max_input_chars_per_word", 0) > LONGEST_WORD:
         yield f"words of more than {LONGEST_WORD} characters"
@@ -141,10 +140,14 @@ def _numbers(vocabulary: Any) -> set[int]:
     return set(vocabulary.values() if isinstance(vocabulary, dict) else range(len(vocabulary)))
 
 
-def _swapped(vocabulary: Any, swap: Mapping[int, int]) -> Any:
+def _swapped(vocabulary: Any, swap: Mapping[int, int], unspelt: Set[str]) -> Any:
+    """With two numbers exchanged; those of `unspelt` begin with NUL, so that no text spells them."""
     if isinstance(vocabulary, dict):
-        return {word: swap.get(number, number) for word, number in vocabulary.items()}
-    return [vocabulary[swap.get(number, number)] for number in range(len(vocabulary))]
+        return {
+            "\0" * (word in unspelt) + word: swap.get(number, number) for word, number in vocabulary.items()
+        }
+    pairs = (vocabulary[swap.get(number, number)] for number in range(len(vocabulary)))
+    return [["\0" * (word in unspelt) + word, score] for word, score in pairs]
 
 
 def _exchanged(value: Any, swap: Mapping[int, int]) -> Any:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from modelyard.errors import ConfigError
 from modelyard.home import Home
 from modelyard.recipes.recipe import Recipe
 from modelyard.steps.brought_samples import bring_samples
@@ -19,6 +20,11 @@ def bring(recipe: Recipe, data: Path, home: Home) -> dict[str, str]:
     `data`: the prepared data. Raises: ConfigError, DataError.
     """
     brought: dict[str, str] = {}
+    if recipe.init is None and recipe.model.is_brought:
+        raise ConfigError(
+            f"{recipe.model.architecture}: expected a folder of weights to start from (--init PATH), "
+            "received none"
+        )
     if recipe.init is not None:
         brought["weights"] = bring_weights(recipe, data, home)
     if recipe.data.unlabelled is not None and recipe.model.is_network:
