@@ -72,6 +72,10 @@ def spoilt(change: Callable[[Any], object]) -> bytes:
     return json.dumps(told).encode()
 
 
+def _model(**options: object) -> bytes:
+    return spoilt(lambda told: told["model"].update(options))
+
+
 def _normalizer(**part: object) -> bytes:
     return spoilt(lambda told: told.update(normalizer=part))
 
@@ -85,11 +89,11 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
     "no JSON": (b"\x80\4]", "no tokenizer.json of Hugging Face's"),
     "nested": (b"[" * 100_000, "nested too deep"),
     "another JSON": (b"[1]", "no tokenizer.json of Hugging Face's"),
-    "another model": (spoilt(lambda told: told["model"].update(type="Pickle")), "a model 'Pickle'"),
-    "a vocabulary of lists": (spoilt(lambda told: told["model"].update(vocab={"a": [0]})), "Hugging Face's"),
-    "a vocabulary of words": (spoilt(lambda told: told["model"].update(vocab={"a": "0"})), "other things than"),
-    "long words": (spoilt(lambda told: told["model"].update(max_input_chars_per_word=10**9)), "words of more"),
-    "chance": (spoilt(lambda told: told["model"].update(dropout=0.5)), "a random choice"),
+    "another model": (_model(type="Pickle"), "a model 'Pickle'"),
+    "a vocabulary of lists": (_model(vocab={"a": [0]}), "Hugging Face's"),
+    "a vocabulary of words": (_model(vocab={"a": "0"}), "other things than"),
+    "long words": (_model(max_input_chars_per_word=10**9), "words of more"),
+    "chance": (_model(dropout=0.5), "a random choice"),
     "an expression": (
         spoilt(lambda told: told.update(pre_tokenizer={"type": "Split", "pattern": {"Regex": "(a+)+$"}})),
         "a pre_tokenizer 'Split'",
@@ -97,7 +101,7 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
     "an expression within": (
         _normalizer(type="Replace", pattern={"Regex": "(a+)+$"}, content=""), "a replacement of",
     ),
-    "much of little": (_normalizer(type="Replace", pattern={"String": "a"}, content="aa"), "a replacement of"),
+    "much of little": (_normalizer(type="Replace", pattern={"String": "a"}, content="aa"), "a replace"),
     "many parts": (_sequence(17), "more than 16 parts in its normalizer"),
     "a long beginning": (_normalizer(type="Prepend", prepend="x" * 9), "a beginning 'xxx"),
     "long characters": (
@@ -105,7 +109,7 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
     ),
     "unreadable": (_normalizer(type="Replace", pattern={"String": "a"}, content=""), ""),
     "added tokens": (spoilt(lambda told: told.update(added_tokens=["x"])), "of Hugging Face's"),
-    "a lost unknown": (spoilt(lambda told: told["model"].update(unk_token="nothing")), "that tokenizers reads"),
+    "a lost unknown": (_model(unk_token="nothing"), "that tokenizers reads"),
 }  # fmt: skip
 
 
