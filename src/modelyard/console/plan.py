@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from modelyard.data.packed import open_packed
-from modelyard.data.splits import make_splits
 from modelyard.home import Home
 from modelyard.recipes.request import CompareRequest
 from modelyard.steps.memory import check_memory
@@ -20,6 +19,7 @@ from modelyard.steps.step import Node
 from modelyard.training.config import TrainingConfig, num_epochs, steps_before
 from modelyard.training.fitted import RESULT_FILE
 from modelyard.training.trial import Cost, measure
+from modelyard.training.unlabelled import GIVEN, training_splits
 
 Row = dict[str, Any]
 ORDERING_BYTES = 1.2e9
@@ -88,14 +88,16 @@ def _cost_of(node: Node, build: BuildRequest, home: Home, cost: Cost | None) -> 
 def estimate_seconds(build: BuildRequest, home: Home) -> float | None:
     """Seconds of training, from the last training of an equal model on this machine, if there is one."""
     dataset = open_packed(home.steps / build.data_step, verify=False)
-    images = len(make_splits(dataset, build.recipe.data).train)
+    job = training_job(build, home, home.checkpoints / "trial")
+    images = len(training_splits(dataset, job, job.folder(GIVEN)).train)
     images = min(images, build.recipe.training.max_train_images or images)
     wanted = {"model": build.recipe.model.model_dump(mode="json"), **dataset.form.record}
     for result in sorted(home.steps.glob(f"*/{RESULT_FILE}"), key=_modified, reverse=True):
         with suppress(OSError, ValueError, LookupError, TypeError):  # an earlier version's, or damaged
             record = json.loads(result.read_text())
-            if wanted.items() <= record.items():
-                before, training = TrainingConfig(**record["training"]), build.recipe.training
+            before, training = TrainingConfig(**record["training"]), build.recipe.training
+            is_alike = type(before.unlabelled) is type(training.unlabelled)
+            if wanted.items() <= record.items() and is_alike:
                 steps = steps_before(before, record["train_images"], len(record["history"]))
                 now = steps_before(training, images, num_epochs(training, images))
                 return float(record["seconds"] / steps * now)

@@ -57,7 +57,8 @@ def _reckoned(request: BuildRequest, dataset: Dataset, home: Home) -> float:
     model = build.network()
     batch = batch_size_for(request.recipe.training, len(dataset.train))
     size = sum(parameter.nbytes for parameter in model.parameters())
-    return PROCESS_BYTES + 2 * batch * _saved_bytes(model, build.taken) + 6 * size
+    views = request.recipe.training.unlabelled.views if request.recipe.training.unlabelled else 1
+    return PROCESS_BYTES + 2 * batch * views * _saved_bytes(model, build.taken) + 6 * size
 
 
 def _saved_bytes(model: nn.Module, form: Form) -> float:
