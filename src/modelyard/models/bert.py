@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from modelyard.data.datasets import Split
 from modelyard.models.given import GivenConfig
+from modelyard.models.network import Network
 from modelyard.models.sequence import FAR_BELOW, INITIAL, highest, mask_of, mean
 from modelyard.models.transformer import Block
 from modelyard.samples import Form
@@ -66,7 +67,7 @@ class BertConfig(GivenConfig):
         return Bert(self, form.symbols, num_classes)
 
 
-class Bert(nn.Module):
+class Bert(Network):
     """Embeddings, blocks, pooling, one linear layer."""
 
     patch = 1
@@ -91,11 +92,6 @@ class Bert(nn.Module):
     def features(self, symbols_BL: Tensor) -> Tensor:
         """int32 [B, L] -> what the head takes [B, D]."""
         return self.pooled(*self.states(symbols_BL))
-
-    def forward(self, symbols_BL: Tensor) -> Tensor:
-        """int32 [B, L] -> logits [B, K]."""
-        logits_BK: Tensor = self.head(self.dropout(self.features(symbols_BL)))
-        return logits_BK
 
 
 class Embedding(nn.Module):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -11,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -64,7 +64,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         raise ConfigError(f"{file}: {error}") from None
     except OSError as error:
         raise ConfigError(f"{file}: {error.strerror or printable(error)}") from error
-    except (SafetensorError, MemoryError, Exception) as error:  # torch and its unpickler raise a dozen kinds
+    except Exception as error:  # torch, its unpickler and safetensors raise a dozen kinds
         why = shortened(printable(" ".join(str(error).split()))[:200])
         raise ConfigError(
             f"{file}: no whole file of weights, or one with more than tensors in it ({type(error).__name__}: "
@@ -83,7 +83,8 @@ def _unpickled(file: Path) -> dict[str, Tensor]:
     if zipfile.is_zipfile(file):
         with zipfile.ZipFile(file) as archive:  # one that is packed could unfold to anything
             _demand_bearable(sum(member.file_size for member in archive.infolist()))
-    value = torch.load(file, map_location="cpu", weights_only=True)
+    with warnings.catch_warnings(action="ignore"):  # of what is refused below
+        value = torch.load(file, map_location="cpu", weights_only=True)
     for name in INNER:
         if isinstance(value, Mapping) and isinstance(value.get(name), Mapping):
             value = value[name]

@@ -25,14 +25,12 @@ from modelyard.files import full_path, sha256_of_json
 from modelyard.models import library
 from modelyard.models.blank import blank_inputs
 from modelyard.models.logits import described, give_logits
-from modelyard.models.normalised import NormalisedConfig
+from modelyard.models.normalised import COLOURS, NormalisedConfig
 from modelyard.models.own_code import OwnCode, load
 from modelyard.samples import Form
 from modelyard.terminal.printable import printable, shortened
 
 EXPECTED = "expected path/to/file.py:ClassName, torchvision:NAME or timm:NAME"
-COLOURS = 3
-"""Channels that grey images may be given to a network as."""
 MOST_PRINTED = 100_000
 """Characters that a module may print while it is built."""
 _output = threading.RLock()

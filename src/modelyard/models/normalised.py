@@ -15,6 +15,8 @@ from torch import Tensor, nn
 from modelyard.errors import ConfigError
 from modelyard.models.given import GivenConfig
 
+COLOURS = 3
+"""Channels of most published weights; grey images are given to them as so many."""
 Means = tuple[Annotated[float, Field(ge=-1000, le=1000)], ...]
 Deviations = tuple[Annotated[float, Field(gt=1e-6, le=1000)], ...]
 

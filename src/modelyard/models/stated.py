@@ -10,13 +10,13 @@ from typing import Any
 
 from modelyard.errors import ConfigError
 from modelyard.models.brought import read_settings
+from modelyard.models.normalised import COLOURS
 from modelyard.terminal.printable import printable
 
 PREPROCESSOR, CONFIG = "preprocessor_config.json", "config.json"
 RESAMPLING = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic", 4: "box", 5: "hamming"}
 """By Pillow's numbers, as Hugging Face keeps them."""
 MOST_SIDE = 4096
-COLOURS = 3
 
 
 @dataclass(frozen=True, slots=True)

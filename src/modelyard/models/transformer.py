@@ -56,7 +56,11 @@ class TransformerConfig(CombinedConfig):
 
     def network(self, form: ImageForm, num_classes: int) -> Network:
         """What is trained, for samples of `form`."""
-        return Transformer(self, form, num_classes)
+        network = Transformer(self, form, num_classes)
+        for part in network.modules() if self.norm_epsilon else ():
+            if isinstance(part, nn.LayerNorm):
+                part.eps = self.norm_epsilon or part.eps
+        return network
 
 
 class Block(nn.Module):

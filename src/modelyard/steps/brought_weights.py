@@ -19,6 +19,7 @@ from modelyard.home import Home
 from modelyard.models import AnyModelConfig
 from modelyard.models.brought import licence_of, read_tensors, weights_file
 from modelyard.models.matching import Match, matched
+from modelyard.models.network import renamed
 from modelyard.models.normalised import NormalisedConfig
 from modelyard.models.published import Published, published
 from modelyard.progress import current_progress
@@ -90,17 +91,18 @@ def _build(recipe: Recipe, dataset: Dataset, path: Path, before: Build | None) -
 def _match(build: Build, path: Path, before: Build | None) -> Match:
     """The head depends on the classes; it is taken over where they are the same."""
     with torch.random.fork_rng(devices=[]):
-        own = build.network().state_dict()
+        network = build.network()
         more = build.model_copy(update={"classes": (*build.classes, "")}).network().state_dict()
+    own = network.state_dict()
     heads = {name for name, tensor in own.items() if name not in more or more[name].shape != tensor.shape}
-    same = before is not None and before.classes == build.classes
-    return matched(own, heads, _tensors(path, build.model, before), with_head=same)
+    if before is None:
+        return matched(own, heads, _tensors(path, build.model), with_head=False)
+    tensors = renamed(network, read_tensors(path / WEIGHTS_FILE))
+    return matched(own, heads, tensors, with_head=before.classes == build.classes)
 
 
-def _tensors(path: Path, model: AnyModelConfig, before: Build | None) -> dict[str, Tensor]:
+def _tensors(path: Path, model: AnyModelConfig) -> dict[str, Tensor]:
     """By the names of ours, where others have other ones."""
-    if before is not None:
-        return read_tensors(path / WEIGHTS_FILE)
     tensors, found = read_tensors(path), _published(path, model)
     return found.renamed(tensors, path, model) if found else tensors
 
