@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -128,3 +129,10 @@ def test_a_bundles_file_has_to_be_by_our_contract() -> None:
     for change in ({"truncation": None}, {"padding": {"pad_id": 0}}):
         with pytest.raises(ConfigError, match="expected a tokenizer that pads nothing"):
             Subwords(json.dumps(made | change))
+
+
+def test_without_the_library_it_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = adapted(content_of("bert"), 0, 16)
+    monkeypatch.setitem(sys.modules, "tokenizers", None)
+    with pytest.raises(ConfigError, match=r"needs tokenizers; install modelyard\[text\]"):
+        Subwords(made)
