@@ -226,7 +226,13 @@ def test_a_folder_tells_what_its_weights_were_given(
     assert by_folder(tmp_path) == expected
 
 
-@pytest.mark.parametrize("told", ['{"size": {}}', '{"image_mean": 1}', "{", "[]", '{"size": [1, 2, 3]}'])
+ZERO = '{"image_mean": [0.5], "image_std": [0.5], "rescale_factor": 0}'
+HUGE = f'{{"image_mean": [1{"0" * 400}], "image_std": [0.5]}}'
+
+
+@pytest.mark.parametrize(
+    "told", ['{"size": {}}', '{"image_mean": 1}', "{", "[]", '{"size": [1, 2, 3]}', ZERO, HUGE]
+)
 def test_a_configuration_without_sense_is_refused_in_a_line(tmp_path: Path, told: str) -> None:
     (tmp_path / "preprocessor_config.json").write_text(told)
     with pytest.raises(ConfigError, match=r"preprocessor_config\.json: (expected|cannot be read)"):
@@ -296,7 +302,9 @@ def _as_hugging_face_computes(tensors: dict[str, Tensor], images_BCHW: Tensor) -
 
 
 def _ours(words: list[str], num_classes: int = 5) -> nn.Module:
-    config = TransformerConfig().override([word.removeprefix("model.") for word in words])
+    config = TransformerConfig().override(
+        [word.removeprefix("model.") for word in words if word.startswith("model.")]
+    )
     return config.build(ImageForm(3, 16, 16), num_classes).eval()
 
 

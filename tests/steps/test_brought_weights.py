@@ -115,6 +115,9 @@ def test_a_folder_decides_network_normalisation_and_size(pictures: str, vit_fold
         "mean": (0.5, 0.4, 0.3), "std": (0.2, 0.2, 0.2),
     }  # fmt: skip
     assert (recipe.data.height, recipe.data.width, recipe.data.channels) == (16, 16, 3)
+    (vit_folder / "preprocessor_config.json").unlink()
+    (vit_folder / "config.json").write_text(json.dumps(CONFIG | {"image_size": 32}))
+    assert recipe_of(words(pictures, str(vit_folder))).data.height == 32
     larger = recipe_of(words(pictures, str(vit_folder), "data.height=24", "data.width=24"))
     assert (larger.data.height, larger.data.width) == (24, 24)
 

@@ -55,7 +55,7 @@ def by_folder(folder: Path) -> Stated | None:
             return _by_preprocessor(told)
         published = read_settings(folder, CONFIG).get("pretrained_cfg")
         return _by_timm(published) if isinstance(published, dict) else None
-    except (LookupError, TypeError, ValueError) as error:
+    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
         name = PREPROCESSOR if told else CONFIG
         raise ConfigError(
             f"{folder / name}: expected mean and deviation of the pixels, and their size "

@@ -14,11 +14,18 @@ import torch
 from torch import Tensor
 
 from modelyard.errors import ConfigError
+from modelyard.models.stated import Stated
 
 MODEL_TYPE = "vit"
 ARCHITECTURE = "transformer"
 EXPECTED = {"hidden_act": "gelu", "qkv_bias": True, "num_channels": 3}
 """What ours does alike, and Hugging Face's does unless told otherwise."""
+SIZES = {
+    "patch_size": "patch", "hidden_size": "width", "num_hidden_layers": "layers",
+    "num_attention_heads": "heads",
+}  # fmt: skip
+"""In config.json -> in ours."""
+INNER = "intermediate_size"
 NAMES = {
     "embeddings.cls_token": "stem.class_token",
     "embeddings.position_embeddings": "stem.positions",
@@ -43,26 +50,19 @@ def words(config: Mapping[str, Any]) -> list[str]:
     for name, expected in EXPECTED.items():
         if (received := config.get(name, expected)) != expected:
             raise ConfigError(f"config.json: {name}: expected {expected}, received {str(received)[:60]!r}")
-    sizes = {}
-    for name in (
-        "hidden_size",
-        "num_hidden_layers",
-        "num_attention_heads",
-        "intermediate_size",
-        "patch_size",
-    ):
+    for name in (*SIZES, INNER):
         if type(size := config.get(name)) is not int or not 0 < size <= 2**16:
             raise ConfigError(f"config.json: {name}: expected a number, received {str(size)[:60]!r}")
-        sizes[name] = size
-    width, inner = sizes["hidden_size"], sizes["intermediate_size"]
-    if inner % width:
-        raise ConfigError(f"config.json: intermediate_size: expected a multiple of {width}, received {inner}")
-    given = {
-        "variant": "vit", "patch": sizes["patch_size"], "width": width, "layers": sizes["num_hidden_layers"],
-        "heads": sizes["num_attention_heads"], "mlp_ratio": inner // width,
-        "norm_epsilon": config.get("layer_norm_eps", 1e-12),
-    }  # fmt: skip
-    return [f"model.{name}={value}" for name, value in given.items()]
+    given = {ours: config[name] for name, ours in SIZES.items()} | {"variant": "vit"}
+    if config[INNER] % given["width"]:
+        raise ConfigError(
+            f"config.json: {INNER}: expected a multiple of {given['width']}, received {config[INNER]}"
+        )
+    given["mlp_ratio"] = config[INNER] // given["width"]
+    given["norm_epsilon"] = config.get("layer_norm_eps", 1e-12)
+    side = config.get("image_size")
+    size = Stated(size=(side, side) if type(side) is int else None).size_words()
+    return [*(f"model.{name}={value}" for name, value in given.items()), *size]
 
 
 def renamed(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -12,6 +12,7 @@ from modelyard.home import Home
 from modelyard.recipes import cnn, custom, rnn, texts, transformer
 from modelyard.recipes.recipe import Presets, Recipe
 from modelyard.recipes.textbook import LENET, LSTM, VIT
+from modelyard.recipes.unlabelled import assigned
 from modelyard.recipes.weights import find_weights, init_of, named_by, said_by
 from modelyard.recipes.words import Words
 from modelyard.samples import ImageForm, TextForm
@@ -73,7 +74,7 @@ def named(words: Words, extra: Sequence[str] = ()) -> dict[str, Recipe]:
         said = [] if weights is None else said_by(weights, recipe.model)
         if is_named(words.dataset):  # its form is its own
             said = [word for word in said if not word.startswith("data.")]
-        recipe = recipe.override([*said, *words.assignments, *extra])
+        recipe = assigned(recipe, [*said, *words.assignments, *extra])
         if init and full_path(init).exists():  # a flow may run elsewhere
             recipe = change(recipe, init=str(full_path(init)))
         label = custom.label(name, recipe)

@@ -37,7 +37,7 @@ def bring_weights(recipe: Recipe, data: Path, home: Home) -> str:
     assert recipe.init is not None
     path, dataset = find_weights(recipe.init, home), open_packed(data, verify=False)
     before = build_of(path)
-    source = recipe.init if before else path.name
+    source = Path(recipe.init).name
     _demand_stated(recipe, dataset, before)
     try:
         build = _build(recipe, dataset, path, before)

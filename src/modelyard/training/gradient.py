@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -13,6 +14,8 @@ from modelyard.files import write_json
 from modelyard.home import cache_folder
 from modelyard.machine.how import OnEpoch
 from modelyard.models import CustomConfig
+from modelyard.training.adapt.tuning import Tuning
+from modelyard.training.adapt.ways import fine_tuned
 from modelyard.training.answers import with_answers
 from modelyard.training.fitted import RESULT_FILE, Build, TorchFitted
 from modelyard.training.full import told_when_full
@@ -41,12 +44,16 @@ def fit(job: TrainJob, dataset: Dataset, out: Path, on_epoch: OnEpoch) -> None:
     fitted = TorchFitted(build.network(), build)
     size = fitted.size()
     start(fitted.network, job)
+    splits = encoded(splits, build)
     with told_when_full(device, job.training.batch_size, dataset.form.names.many):
-        result = train(
-            fitted.network, encoded(splits, build), job.training, seed=job.seed,
+        loop = partial(
+            train, fitted.network, splits, job.training, seed=job.seed,
             placement=Single(device), asked=job.objective, checkpoint=Path(job.checkpoint),
+            layer_decay=job.finetune.layer_decay if job.finetune else 1.0,
             probe_memory=cache_folder() / PROBES_FILE, on_epoch=on_epoch,
         )  # fmt: skip
+        tuning = Tuning(fitted.network, splits, job, len(build.classes), device, on_epoch, loop)
+        result = fine_tuned(tuning)
     fitted.save(out)
     record = {
         "history": [asdict(report) for report in result.history], "precision": result.precision,
