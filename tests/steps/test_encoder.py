@@ -50,13 +50,13 @@ def sayings(tmp_path: Path) -> str:
     return str(tmp_path / "sayings.csv")
 
 
-@pytest.mark.parametrize("family", ["bert", "xlm-roberta"])
+@pytest.mark.parametrize(("family", "mode"), [("bert", "full"), ("xlm-roberta", "head"), ("roberta", "lora")])
 def test_from_its_folder_to_strings(
-    family: str, sayings: str, home: Home, tmp_path: Path, heard: list[str]
+    family: str, mode: str, sayings: str, home: Home, tmp_path: Path, heard: list[str]
 ) -> None:
     folder = write_encoder(tmp_path / "tiny-encoder", family)
     (folder / "LICENSE").write_text("free")
-    build = build_of(words(sayings, "tiny-encoder", *FEW), home)
+    build = build_of(words(sayings, "tiny-encoder", *FEW, f"finetune.mode={mode}"), home)
     assert build.label == "bert" and build.recipe.model.model_dump()["positions"] in {38, 40}
     told = "".join(heard)
     assert (
