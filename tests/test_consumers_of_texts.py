@@ -100,3 +100,14 @@ def test_mlflow_answers_bytes_padded_with_zeros(home: Home) -> None:
     model = mlflow.pyfunc.load_model(str(folder))
     np.testing.assert_allclose(model.predict({"bytes": golden})["probabilities"], probabilities_BK, atol=1e-6)
     np.testing.assert_array_equal(model.input_example["bytes"], golden[:1])
+
+
+def test_mlflow_has_the_tokenizer_beside_a_graph_of_ids(home: Home) -> None:
+    folder, version = logged(home, "ids")
+    bundle = read_bundle(home.steps / "ids")
+    golden, probabilities_BK = bundle.samples()
+    model = mlflow.pyfunc.load_model(str(folder))
+    np.testing.assert_allclose(model.predict({"ids": golden})["probabilities"], probabilities_BK, atol=1e-6)
+    assert (folder / "tokenizer.json").read_bytes() == bundle.others["tokenizer.json"]
+    told = str(open_store(home)[0].get_model_version("ids", str(version.number)).description)
+    assert '.predict({"ids": ids})["probabilities"]' in told and "what tokenizer.json in the release" in told

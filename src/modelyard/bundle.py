@@ -1,4 +1,6 @@
-"""The hand-off between training and serving: a folder of model.onnx, manifest.json and golden.npz."""
+"""The hand-off between training and serving: a folder of model.onnx, manifest.json, golden.npz and, where an
+input needs one, what makes it (tokenizer.json).
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,7 @@ import json
 import math
 import zipfile
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -15,18 +17,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from modelyard.errors import BundleError
+from modelyard.errors import BundleError, ConfigError
 from modelyard.files import is_plain_name, parse_json, read_regular, sha256_of_file, write_json
 from modelyard.samples import AnyReading, Form, ImageForm
 from modelyard.samples.golden import GOLDEN_BYTES, read_array
 from modelyard.samples.names import PROBABILITIES
 from modelyard.samples.reading import AS_EVER
 from modelyard.samples.signature import Signature
+from modelyard.samples.tensors import Encoding
 from modelyard.seals import STEP_FILE
 
 SCHEMA_VERSION = 3
 MODEL_FILE, MANIFEST_FILE, GOLDEN_FILE = "model.onnx", "manifest.json", "golden.npz"
-MODEL_BYTES, MANIFEST_BYTES = 2**31, 4 * 2**20
+MODEL_BYTES, MANIFEST_BYTES, OTHER_BYTES = 2**31, 4 * 2**20, 64 * 2**20
 """Nothing larger is read; protobuf allows no larger model."""
 
 PARITY_TOLERANCE = 1e-4
@@ -148,8 +151,18 @@ class Bundle:
     """File name -> sha256 of every file, the manifest too."""
     model: bytes
     golden: bytes
+    others: dict[str, bytes] = field(default_factory=dict)
+    """File name -> content of what makes its input."""
     is_recorded: bool = False
     """Whether the ledger of its model was asked and knows these digests."""
+
+    @property
+    def encoding(self) -> Encoding:
+        """What makes the graph's input of samples. Raises: BundleError."""
+        try:
+            return self.manifest.signature.taken(self.others)
+        except ConfigError as error:
+            raise BundleError(f"{self.folder}: {error}") from error
 
     def samples(self) -> tuple[NDArray[Any], NDArray[np.float32]]:
         """Golden samples as the graph takes them [B, ...], and probabilities [B, K].
@@ -157,11 +170,11 @@ class Bundle:
         Raises: BundleError; no more is unpacked than they may be.
         """
         taken, classes = self.manifest.signature.input, (len(self.manifest.classes),)
-        form = self.manifest.form
+        form, encoding = self.manifest.form, self.encoding
         try:
             with zipfile.ZipFile(BytesIO(self.golden)) as archive:
                 kept = read_array(archive, taken.name, form.golden_row, np.uint8)
-                raw = form.from_golden(kept, self.manifest.signature.encoding)
+                raw = form.from_golden(kept, encoding)
                 probabilities_BK = read_array(archive, PROBABILITIES, classes, np.float32, np.float64)
         except Exception as error:  # zipfile, zlib and numpy have a dozen kinds
             raise BundleError(
@@ -171,8 +184,9 @@ class Bundle:
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
-    """Seal the folder: record the digests of the other two files."""
-    files = {name: sha256_of_file(folder / name) for name in (MODEL_FILE, GOLDEN_FILE)}
+    """Seal the folder: record the digests of the other files."""
+    names = MODEL_FILE, GOLDEN_FILE, *manifest.signature.files
+    files = {name: sha256_of_file(folder / name) for name in names}
     write_json(folder / MANIFEST_FILE, asdict(replace(manifest, files=files, schema_version=SCHEMA_VERSION)))
 
 
@@ -184,11 +198,10 @@ def read_bundle(folder: Path) -> Bundle:
     try:
         text = read_regular(folder / MANIFEST_FILE, MANIFEST_BYTES)
         manifest = Manifest.from_json(parse_json(text))
-        model, golden = (
-            read_regular(folder / MODEL_FILE, MODEL_BYTES),
-            read_regular(folder / GOLDEN_FILE, GOLDEN_BYTES),
-        )
-        held = {MANIFEST_FILE: text, MODEL_FILE: model, GOLDEN_FILE: golden}
+        model = read_regular(folder / MODEL_FILE, MODEL_BYTES)
+        golden = read_regular(folder / GOLDEN_FILE, GOLDEN_BYTES)
+        others = {name: read_regular(folder / name, OTHER_BYTES) for name in manifest.signature.files}
+        held = {MANIFEST_FILE: text, MODEL_FILE: model, GOLDEN_FILE: golden} | others
         found = {name: hashlib.sha256(content).hexdigest() for name, content in held.items()}
         for name in manifest.files.keys() - found.keys():
             found[name] = hashlib.sha256(read_regular(folder / name, GOLDEN_BYTES)).hexdigest()
@@ -209,7 +222,7 @@ def read_bundle(folder: Path) -> Bundle:
         raise BundleError(
             f"{folder}: {', '.join(sorted(altered))} does not match the manifest; export it again"
         )
-    return Bundle(folder, manifest, found, model, golden)
+    return Bundle(folder, manifest, found, model, golden, others)
 
 
 def open_bundle(folder: Path) -> Manifest:

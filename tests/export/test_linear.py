@@ -41,7 +41,7 @@ def test_answers_are_those_of_scikit_learn(name: str, pages: tuple[str, ...], tm
     session, signature = _exported(fitted, tmp_path / "model.onnx")
     model = deployed(fitted, 0.7)
     for split in (dataset.test, _nasty()):
-        raw, expected_NK = signature.raw(split.in_memory), model.probabilities(split)
+        raw, expected_NK = signature.taken({}).raw(split.in_memory), model.probabilities(split)
         for batch_size in (1, 7, len(raw)):
             np.testing.assert_allclose(classify(session, raw, batch_size), expected_NK, atol=1e-5)
 
@@ -49,7 +49,7 @@ def test_answers_are_those_of_scikit_learn(name: str, pages: tuple[str, ...], tm
 def test_an_empty_batch_of_empty_texts_is_answered(tmp_path: Path) -> None:
     fitted, _ = fitted_linear(page_dataset(), tmp_path / "fitted", CONFIGS["both"])
     session, signature = _exported(fitted, tmp_path / "model.onnx")
-    raw = signature.raw(text_split(["", ""], [0, 0], LONGEST).in_memory)
+    raw = signature.taken({}).raw(text_split(["", ""], [0, 0], LONGEST).in_memory)
     probabilities_NK = classify(session, raw)
     assert probabilities_NK.shape == (2, len(PAGES)) and np.allclose(probabilities_NK.sum(1), 1)
 

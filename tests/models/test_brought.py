@@ -312,7 +312,7 @@ def test_a_vit_of_hugging_faces_is_ours_by_other_names(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps(CONFIG))
     found = published(tmp_path)
     assert found is not None and found.name == "vit"
-    tensors, network = hugging_face_vit(), _ours(found.words(CONFIG))
+    tensors, network = hugging_face_vit(), _ours(found.words(tmp_path))
     match = matched(network.state_dict(), set(), vit.renamed(tensors), with_head=True)
     assert not match.missing and not match.left_over
     network.load_state_dict(match.tensors)

@@ -131,10 +131,11 @@ def client(server: Server) -> httpx.Client:
 
 @pytest.fixture(scope="session")
 def texts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """`letters` takes strings, `letters-transformer` bytes."""
+    """`letters` takes strings, `letters-transformer` bytes, `letters-bert` subwords."""
     folder = tmp_path_factory.mktemp("texts")
     release_texts(folder / "releases", 1, Counts(), "champion")
     release_texts(folder / "releases", 2, Counts(), "transformer", encoding="bytes")
+    release_texts(folder / "releases", 3, Counts(), "bert", encoding="ids")
     with running(folder / "releases", folder / "log", "--workers", "1", "--grpc-port", "0") as server:
         yield server
 

@@ -35,6 +35,7 @@ FORMS: dict[str, Any] = {
     "records": {"dataframe_records": [{"texts": text} for text in TWO]},
 }
 PREDICT, BYTES = "/predict?model=letters", "/predict?model=letters-transformer"
+SUBWORDS = "/predict?model=letters-bert"
 PLAIN = {"Content-Type": "text/plain"}
 
 
@@ -126,7 +127,7 @@ ONE: dict[str, tuple[bytes, dict[str, str]]] = {
 }
 
 
-@pytest.mark.parametrize("path", [PREDICT, BYTES])
+@pytest.mark.parametrize("path", [PREDICT, BYTES, SUBWORDS])
 @pytest.mark.parametrize(("body", "headers"), ONE.values(), ids=ONE.keys())
 def test_one_text_in_every_way(asked: httpx.Client, path: str, body: bytes, headers: dict[str, str]) -> None:
     answer = asked.post(path, content=body, headers=headers).json()
@@ -140,7 +141,7 @@ def test_a_file_of_a_form(asked: httpx.Client) -> None:
     assert answer.status_code == 400 and "curl -F file=@review.txt URL/predict" in answer.json()["error"]
 
 
-@pytest.mark.parametrize("path", [PREDICT, BYTES])
+@pytest.mark.parametrize("path", [PREDICT, BYTES, SUBWORDS])
 def test_a_list_in_json(asked: httpx.Client, path: str) -> None:
     body = json.dumps(TEXTS).encode()
     for headers in (JSON, {}, {"Content-Type": "application/x-www-form-urlencoded"}):

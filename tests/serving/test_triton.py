@@ -93,16 +93,19 @@ def test_strings_and_bytes_of_any_length_are_told(tmp_path: Path, model_config: 
     """TYPE_STRING of dims [1] is [batch, 1]; a free length is -1."""
     release_texts(tmp_path / "releases", 1, Counts(), "champion")
     release_texts(tmp_path / "releases", 2, Counts(), "transformer", encoding="bytes")
+    release_texts(tmp_path / "releases", 3, Counts(), "bert", encoding="ids")
     export_repository(tmp_path / "releases", tmp_path / "repository")
     for name, input_name, data_type, dims in (
         ("letters", "texts", model_config.TYPE_STRING, [1]),
         ("letters-transformer", "bytes", model_config.TYPE_UINT8, [-1]),
+        ("letters-bert", "ids", model_config.TYPE_INT64, [-1]),
     ):
         config = read_config(model_config, tmp_path / "repository" / name)
         (taken,) = config.input
         assert (taken.name, taken.data_type, list(taken.dims)) == (input_name, data_type, dims)
         assert taken.format == model_config.ModelInput.FORMAT_NONE and config.HasField("dynamic_batching")
         assert config.parameters["reading"].string_value == '{"unicode":"NFC"}'
+        assert (tmp_path / "repository" / name / "tokenizer.json").exists() == (input_name == "ids")
 
 
 def test_each_label_is_one_line_and_otherwise_as_it_is(releases: Path, tmp_path: Path) -> None:

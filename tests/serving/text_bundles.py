@@ -14,10 +14,12 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
+from tokenizers import Tokenizer, models
 
 from modelyard.bundle import MODEL_FILE, Manifest, write_golden, write_manifest
 from modelyard.samples import TextForm
 from modelyard.samples.signature import Signature
+from modelyard.samples.subwords import TOKENIZER_FILE, adapted
 from modelyard.samples.text import AS_READ
 from modelyard.samples.text_form import padded
 from tests.serving.bundles import point
@@ -58,6 +60,7 @@ class Counts:
         constants = {
             "weight": np.float32(self.weight), "one_hot": one_hot_SK, "numbers": numbers_C, "flat": [-1],
             "zero": [0], "longest": [self.longest], "one": [1],
+            "of_ids": [0, 1, 2, 3, 4, 9, 0],
         }  # fmt: skip
         body = [
             *front,
@@ -102,8 +105,19 @@ FRONTS = {
             helper.make_node("Gather", ["numbers", "wide"], ["symbols"]),
         ],
     ),
+    "ids": (
+        helper.make_tensor_value_info("ids", TensorProto.INT64, ["batch", "length"]),
+        [helper.make_node("Gather", ["of_ids", "ids"], ["symbols"])],
+    ),
 }  # fmt: skip
 """Encoding -> what the graph takes, and the nodes that make symbols [B, L] of it."""
+
+
+def tokenizer(longest: int) -> str:
+    """Each character is a subword: the letters, the forbidden one, and one for all others."""
+    words = ("[PAD]", *LETTERS, FORBIDDEN, "[UNK]")
+    made = Tokenizer(models.BPE({word: at for at, word in enumerate(words)}, [], unk_token="[UNK]"))
+    return adapted(made.to_str().encode(), 0, longest)
 
 
 def write_text_bundle(
@@ -120,6 +134,8 @@ def write_text_bundle(
     folder.mkdir(parents=True)
     onnx.save(graph or counts.graph(encoding=encoding), folder / MODEL_FILE)
     signature = Signature.of_classifier(TextForm(counts.longest), len(CLASSES), encoding)
+    if signature.files:
+        (folder / TOKENIZER_FILE).write_text(tokenizer(counts.longest))
     kept = padded([text.encode() for text in golden])
     write_golden(folder, signature.input.name, kept, counts.probabilities(golden))
     write_manifest(

@@ -23,14 +23,13 @@ FEW = 5
 def check_mates(bundle: Path, few: Split) -> None:
     """Each sample alone, in shuffled batches, and padded. Raises: ParityError with the numbers."""
     found = read_bundle(bundle)
-    session, signature = open_session(found.model), found.manifest.signature
-    encoding = signature.form.encodings[signature.encoding]
+    session, encoding = open_session(found.model), found.encoding
     alone_BK = np.concatenate(
-        [classify(session, signature.raw(few.take(np.array([row])).in_memory)) for row in range(len(few))]
+        [classify(session, encoding.raw(few.take(np.array([row])).in_memory)) for row in range(len(few))]
     )
     shuffled = np.random.default_rng(0).permutation(len(few))
     for rows in (*np.array_split(shuffled, -(-len(few) // FEW)), shuffled):
-        raw = signature.raw(few.take(rows).in_memory)
+        raw = encoding.raw(few.take(rows).in_memory)
         for padding in PADDINGS:
             loosened = encoding.loosened(raw, padding)
             answers_BK = classify(session, loosened, len(loosened))[: len(rows)]

@@ -58,10 +58,10 @@ def check_parity(bundle: Path, expected_NK: NDArray[np.float32], test: Split) ->
     Equal labels on every sample mean equal test accuracy. Raises: ParityError with the numbers.
     """
     found = read_bundle(bundle)
-    session, signature = open_session(found.model), found.manifest.signature
+    session, encoding = open_session(found.model), found.encoding
     report = ParityReport(0, 0.0, 0)
     for rows_B in _blocks(test):
-        raw, expected_BK = signature.raw(test.take(rows_B).in_memory), expected_NK[rows_B]
+        raw, expected_BK = encoding.raw(test.take(rows_B).in_memory), expected_NK[rows_B]
         if not report.samples:
             for batch_size in BATCH_SIZES:
                 some, some_BK = raw[:FEW], expected_BK[:FEW]

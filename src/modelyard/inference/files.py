@@ -62,7 +62,7 @@ class Asked:
         """Raises: StoreError for an unknown model, ConfigError where its samples cannot be inverted."""
         self._bundle = read_release(released_folder(home, model))
         self.manifest = self._bundle.manifest
-        self.reader = reader_of(self.manifest, invert=invert)
+        self.reader = reader_of(self._bundle, invert=invert)
 
     def answers(self, items: Iterable[Any], refuse: Refuse | None = None) -> Iterator[dict[str, Any]]:
         """Label, probabilities and milliseconds for each item that its reader found, in their order; warnings

@@ -70,7 +70,7 @@ class Model:
         self.folder = bundle.folder
         self.manifest = bundle.manifest
         self._session = open_session(bundle.model)
-        self._reader = reader_of(bundle.manifest)
+        self._reader = reader_of(bundle)
 
     @property
     def name(self) -> str:

@@ -56,8 +56,8 @@ def choose(bundle: Bundle, dataset: Dataset, found: Unsorted, count: int, seed: 
             f"--count: expected at most {len(kept_M):,}, the {many} of {len(found.split):,} that are new to "
             f"{dataset.name}, received {count:,}"
         )
-    split, session = found.split.take(kept_M), open_session(bundle.model)
-    answers = [classify(session, manifest.signature.raw(block)) for block in split.blocks()]
+    split, session, encoding = found.split.take(kept_M), open_session(bundle.model), bundle.encoding
+    answers = [classify(session, encoding.raw(block)) for block in split.blocks()]
     probabilities_MK = np.nan_to_num(np.concatenate(answers))
     pool = np.argsort(-np.square(gradients(probabilities_MK)).sum(1), kind="stable")[: max(POOL, count)]
     drawn, scores = draw(probabilities_MK[pool], measures.traits(split.take(pool)), count, seed)

@@ -1,5 +1,6 @@
 """The architectures. `AnyModelConfig` is the only list to extend."""
 
+from modelyard.models.bert import BertConfig
 from modelyard.models.cnn import CnnConfig
 from modelyard.models.custom import CustomConfig
 from modelyard.models.linear import LinearConfig
@@ -11,13 +12,13 @@ from modelyard.models.transformer import TransformerConfig
 
 AnyModelConfig = (
     CnnConfig | RnnConfig | TransformerConfig | TextCnnConfig | TextRnnConfig | TextTransformerConfig
-    | LinearConfig | CustomConfig
+    | BertConfig | LinearConfig | CustomConfig
 )  # fmt: skip
 
 IS_TABLE_ROOM = True
 """A step depends on the members that its slice holds, not on the list (`steps/closure.py`)."""
 
 __all__ = [
-    "AnyModelConfig", "CnnConfig", "CustomConfig", "LinearConfig", "RnnConfig", "TextCnnConfig",
+    "AnyModelConfig", "BertConfig", "CnnConfig", "CustomConfig", "LinearConfig", "RnnConfig", "TextCnnConfig",
     "TextRnnConfig", "TextTransformerConfig", "TransformerConfig",
 ]  # fmt: skip

@@ -17,6 +17,8 @@ class GivenConfig(Config):
     """Without one of them in its graph the exporter has failed."""
     is_network: ClassVar[bool] = True
     """Whether `build` makes one, which a training takes steps with."""
+    is_brought: ClassVar[bool] = False
+    """Whether it is nothing without weights that are brought."""
     is_baseline: ClassVar[bool] = False
     """Whether others have to be better than this to be worth their while."""
 

@@ -11,9 +11,10 @@ from typing import Any
 
 from torch import Tensor
 
-from modelyard.models import vit
+from modelyard.models import bert_folder, vit
 from modelyard.models.brought import read_settings
 from modelyard.models.stated import CONFIG
+from modelyard.samples.symbols import Symbols
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,15 +25,24 @@ class Published:
     """The recipe that trains it."""
     architecture: str
     """Of its configuration in ours."""
-    words: Callable[[Mapping[str, Any]], list[str]]
-    """What config.json says of the network, as `--set` takes it. Raises: ConfigError."""
-    renamed: Callable[[Mapping[str, Tensor]], dict[str, Tensor]]
-    """Tensors by the names of ours."""
+    words: Callable[[Path], list[str]]
+    """What the folder says of the network, as `--set` takes it. Raises: ConfigError."""
+    renamed: Callable[[Mapping[str, Tensor], Path, Any], dict[str, Tensor]]
+    """Tensors by the names of ours; of the folder, for a configuration of ours. Raises: ConfigError."""
+    symbols: Callable[[Path, Any], Symbols | None] = lambda _folder, _model: None
+    """How samples become what the network is given, where the weights decide it. Raises: ConfigError."""
 
 
 FOLDERS: Mapping[str, Published] = {
-    vit.MODEL_TYPE: Published("vit", vit.ARCHITECTURE, vit.words, vit.renamed)
-}
+    vit.MODEL_TYPE: Published(
+        "vit", vit.ARCHITECTURE, lambda folder: vit.words(read_settings(folder, CONFIG)),
+        lambda tensors, _folder, _model: vit.renamed(tensors),
+    ),
+    **dict.fromkeys(
+        bert_folder.FAMILIES,
+        Published("bert", "bert", bert_folder.words, bert_folder.renamed, bert_folder.symbols),
+    ),
+}  # fmt: skip
 """By `model_type` in config.json."""
 
 

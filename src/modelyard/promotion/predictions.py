@@ -121,8 +121,8 @@ def _probabilities(home: Home, version: Version, dataset: Dataset) -> Probabilit
         return f"{dataset.form.names.many} of {dataset.form}, {dataset.form.axes}, {had}"
     from modelyard.inference.session import classify, open_session
 
-    session = open_session(bundle.model)
-    answers = [classify(session, bundle.manifest.signature.raw(block)) for block in dataset.test.blocks()]
+    session, encoding = open_session(bundle.model), bundle.encoding
+    answers = [classify(session, encoding.raw(block)) for block in dataset.test.blocks()]
     answers_NK = np.full((len(dataset.test), len(dataset.classes)), np.nan)
     answers_NK[:, [dataset.classes.index(known) for known in bundle.manifest.classes]] = np.concatenate(
         answers

@@ -19,6 +19,8 @@ from modelyard.seals import STEP_FILE
 from modelyard.training.fitted import BUILD_FILE, WEIGHTS_FILE, Build
 
 EXPECTED = "expected NAME@ALIAS, a .safetensors, .pth or .pt file, or a folder of Hugging Face's"
+BUILD_BYTES = 2**28
+"""Nothing larger is read; a tokenizer may be in it."""
 TRAIN = "train-"
 """What names of folders of trainings begin with."""
 
@@ -69,7 +71,7 @@ def build_of(folder: Path) -> Build | None:
     if not (folder / BUILD_FILE).is_file():
         return None
     try:
-        return Build.model_validate_json(read_regular(folder / BUILD_FILE, MANIFEST_BYTES))
+        return Build.model_validate_json(read_regular(folder / BUILD_FILE, BUILD_BYTES))
     except (OSError, ValueError) as error:
         raise ConfigError(f"{folder / BUILD_FILE}: is not as a training leaves it; train it again") from error
 
@@ -100,7 +102,7 @@ def said_by(path: Path, model: AnyModelConfig) -> list[str]:
         return _said_by_build(build, model)
     stated, found = stated_of(path, model), published(path)
     if found and found.architecture == model.architecture:
-        return [*found.words(read_settings(path, CONFIG)), *(stated.words() if stated else [])]
+        return [*found.words(path), *(stated.words() if stated else [])]
     return stated.words() if stated and isinstance(model, CustomConfig) else []
 
 

@@ -107,6 +107,8 @@ def log_bundle(home: Home, run_id: str, bundle: Path) -> str:
             input_example=example,
             metadata=metadata,
         )
+    for file in found.others:  # what makes the input
+        client.log_model_artifact(logged.model_id, str(bundle / file))
     client.update_run(run_id, status="RUNNING")  # until its metrics are in
     _check_logged_copy(client, logged.model_id, found)
     return str(logged.model_id)

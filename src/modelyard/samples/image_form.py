@@ -119,7 +119,7 @@ class ImageForm:
         """Samples as golden ones are kept."""
         return self.encoding.raw(samples)
 
-    def from_golden(self, kept: NDArray[Any], _encoding: str) -> NDArray[Any]:
+    def from_golden(self, kept: NDArray[Any], _encoding: Encoding) -> NDArray[Any]:
         """What the graph takes."""
         return kept
 

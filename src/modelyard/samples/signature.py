@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, Self
-
-from numpy.typing import NDArray
 
 from modelyard.samples import FORMS, Form
 from modelyard.samples.names import BATCH, CLASS, LOGITS, PROBABILITIES, Names
@@ -60,10 +59,19 @@ class Signature:
             raise ValueError(f"signature: fields missing, unknown or unfit: {', '.join(sorted(wrong))[:100]}")
         return signature
 
-    def raw(self, samples: NDArray[Any]) -> NDArray[Any]:
-        """What the graph takes of samples as a data set holds them."""
+    def taken(self, files: Mapping[str, bytes]) -> Encoding:
+        """What makes the graph's input of samples as a data set holds them, with the files of a bundle.
+
+        Raises: ConfigError where one is missing or unfit.
+        """
         encoding: Encoding = self.form.encodings[self.encoding]
-        return encoding.raw(samples)
+        return encoding.fed(files)
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Names of the files that it needs."""
+        encoding: Encoding = self.form.encodings[self.encoding]
+        return encoding.files
 
     @property
     def input(self) -> TensorSpec:

@@ -1,4 +1,5 @@
-"""What a network is given for a text: its bytes, or numbers of characters or words by a table learnt there.
+"""What a network is given for a text: its bytes, numbers of characters or words by a table learnt there, or
+the subwords of an encoder's own tokenizer.
 
 0 pads, `UNKNOWN` stands for what is not in the table. T symbols of all texts.
 """
@@ -14,12 +15,15 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from modelyard.errors import ConfigError
 from modelyard.samples.ragged import Ragged, ragged
+from modelyard.samples.subwords import TOKENIZER_FILE, Subwords
 from modelyard.samples.text_form import BYTE_SYMBOLS, TextForm
 from modelyard.samples.words import folded, spellings, words_of
 
 Alphabet = Literal["bytes", "chars", "letters", "words"]
 """Letters are characters, small ones and capitals alike."""
+SUBWORDS: Literal["subwords"] = "subwords"
 PADDING, UNKNOWN, FIRST = 0, 1, 2
 
 
@@ -46,9 +50,10 @@ PARTS: Mapping[str, Parts] = {
 class Symbols:
     """One of the alphabets, with its table."""
 
-    alphabet: Alphabet
+    alphabet: Alphabet | Literal["subwords"]
     table: tuple[str, ...] = ()
-    """Characters or words, the most frequent first; the first of them is `FIRST`. Empty of bytes."""
+    """Characters or words, the most frequent first; the first of them is `FIRST`. Empty of bytes; of subwords
+    the tokenizer's file (`subwords.adapted`)."""
 
     @classmethod
     def learnt(cls, alphabet: Alphabet, texts: Ragged, most: int) -> Symbols:
@@ -66,6 +71,8 @@ class Symbols:
     @property
     def count(self) -> int:
         """How many different numbers there are, padding among them."""
+        if self.alphabet == SUBWORDS:
+            return int(self.subwords.count)
         return FIRST + len(self.table) if self.alphabet in PARTS else BYTE_SYMBOLS
 
     @property
@@ -73,12 +80,29 @@ class Symbols:
         """Each spelling that the table knows -> its number; any other is `UNKNOWN`."""
         return _numbers(self)
 
+    @property
+    def subwords(self) -> Subwords:
+        """The tokenizer. Raises: ConfigError where there is none."""
+        if not self.table:
+            raise ConfigError(
+                "expected an encoder that comes with its tokenizer (--init FOLDER), received none"
+            )
+        return Subwords.of(self.table[0])
+
+    @property
+    def files(self) -> dict[str, bytes]:
+        """What has to be at hand where a graph takes these numbers, by its name in a bundle."""
+        return {TOKENIZER_FILE: self.table[0].encode()} if self.alphabet == SUBWORDS else {}
+
     def form(self, form: TextForm) -> TextForm:
         """What a network is given of texts of that form."""
-        return replace(form, symbols=self.count)
+        longest = self.subwords.longest if self.alphabet == SUBWORDS else form.longest
+        return replace(form, symbols=self.count, longest=longest)
 
     def encoded(self, texts: Ragged) -> Ragged:
         """uint8 UTF-8 -> symbols, int32; bytes share what is stored."""
+        if self.alphabet == SUBWORDS:
+            return ragged(self.subwords.rows(all_texts(texts)), self.form(texts.form), np.int32)
         if self.alphabet not in PARTS:
             return replace(texts, given_as=np.int32)
         numbers, parted = self.numbers, PARTS[self.alphabet].of

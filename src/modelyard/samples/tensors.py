@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, Self
 
 from numpy.typing import NDArray
 
@@ -35,6 +36,12 @@ class Encoding(Protocol):
     name: ClassVar[str]
     value: ClassVar[str]
     """What people call the input."""
+    files: ClassVar[tuple[str, ...]] = ()
+    """Names of files of a bundle without which it makes no input."""
+
+    def fed(self, files: Mapping[str, bytes]) -> Self:
+        """With what is in them. Raises: ConfigError."""
+        return self
 
     @property
     def inputs(self) -> tuple[TensorSpec, ...]:

@@ -14,7 +14,7 @@ from modelyard.samples.names import TEXT, Names
 from modelyard.samples.ragged import MOST_LONGEST, Ragged
 from modelyard.samples.tensors import Encoding
 from modelyard.samples.text import AS_READ, CONTRACT_VERSION, TextReading, UnreadableText, decoded
-from modelyard.samples.text_encodings import RawBytes, Strings
+from modelyard.samples.text_encodings import Ids, RawBytes, Strings
 
 BYTES_A_CHARACTER = 4
 """At most, in UTF-8."""
@@ -83,7 +83,7 @@ class TextForm:
     @property
     def encodings(self) -> dict[str, Encoding]:
         """By name, all ways in which a graph may take it."""
-        return {Strings.name: Strings(self), RawBytes.name: RawBytes(self)}
+        return {Strings.name: Strings(self), RawBytes.name: RawBytes(self), Ids.name: Ids(self)}
 
     def blank(self, rows: int) -> NDArray[np.uint8]:
         """So many texts of the letter a, half as long as they may be [B, L]."""
@@ -102,9 +102,9 @@ class TextForm:
         """Samples as golden ones are kept."""
         return samples
 
-    def from_golden(self, kept: NDArray[Any], encoding: str) -> NDArray[Any]:
+    def from_golden(self, kept: NDArray[Any], encoding: Encoding) -> NDArray[Any]:
         """What the graph takes. Raises: ValueError for what is no UTF-8."""
-        return self.encodings[encoding].raw(kept)
+        return encoding.raw(kept)
 
     def content(self, block_BL: NDArray[Any]) -> list[bytes]:
         """What a digest is taken over: the bytes of all texts, and their lengths.

@@ -74,6 +74,8 @@ def _write_model(pointer: Pointer, bundle: Bundle, folder: Path) -> None:
     version = folder / pointer.version
     version.mkdir(parents=True)
     (version / MODEL_FILE).write_bytes(bundle.model)
+    for name, content in bundle.others.items():  # a client makes the input with it
+        (folder / name).write_bytes(content)
     (folder / LABELS_FILE).write_text("".join(f"{printable(name)}\n" for name in bundle.manifest.classes))
     (folder / CONFIG_FILE).write_text(triton_config(pointer, bundle))
 
@@ -88,7 +90,9 @@ def _update(target: Path, scratch: Path, pointers: Iterable[Pointer]) -> None:
             new.rename(old)
             continue
         (old / pointer.version).mkdir(exist_ok=True)
-        for file in (Path(pointer.version, MODEL_FILE), Path(LABELS_FILE), Path(CONFIG_FILE)):
+        beside = [path.relative_to(new) for path in new.iterdir() if path.is_file()]
+        beside.sort(key=lambda path: path.name == CONFIG_FILE)
+        for file in (Path(pointer.version, MODEL_FILE), *beside):
             if not (old / file).exists() or not filecmp.cmp(new / file, old / file, shallow=False):
                 (new / file).replace(
                     old / file

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from modelyard.errors import ConfigError
 from modelyard.files import sha256_of_json
 from modelyard.home import Home
 from modelyard.recipes.recipe import Recipe
@@ -36,6 +37,11 @@ class Brought:
 
 def _bring(recipe: Recipe, data: Path, home: Home) -> dict[str, str]:
     brought: dict[str, str] = {}
+    if recipe.init is None and recipe.model.is_brought:
+        raise ConfigError(
+            f"{recipe.model.architecture}: expected a folder of weights to start from (--init PATH), "
+            "received none"
+        )
     if recipe.init is not None:
         brought["weights"] = bring_weights(recipe, data, home)
     if recipe.data.unlabelled is not None and recipe.model.is_network:

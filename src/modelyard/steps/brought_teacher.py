@@ -36,6 +36,8 @@ def bring_teacher(recipe: Recipe, data: Path, home: Home) -> str:
             for number, bundle in enumerate(teachers.values()):
                 (scratch / f"{number:03}.onnx").write_bytes(bundle.model)
                 write_json(scratch / f"{number:03}.json", asdict(bundle.manifest))
+                for name, content in bundle.others.items():
+                    (scratch / f"{number:03}-{name}").write_bytes(content)
     return digest
 
 

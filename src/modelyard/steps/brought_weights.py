@@ -16,11 +16,12 @@ from modelyard.data.splits import make_splits
 from modelyard.errors import ConfigError
 from modelyard.files import folder_written_whole, sha256_of_file, sha256_of_json, write_json
 from modelyard.home import Home
+from modelyard.models import AnyModelConfig
 from modelyard.models.brought import licence_of, read_tensors, weights_file
 from modelyard.models.matching import Match, matched
 from modelyard.models.network import renamed
 from modelyard.models.normalised import NormalisedConfig
-from modelyard.models.published import published
+from modelyard.models.published import Published, published
 from modelyard.progress import current_progress
 from modelyard.recipes.recipe import Recipe
 from modelyard.recipes.weights import build_of, find_weights, stated_of
@@ -39,7 +40,7 @@ def bring_weights(recipe: Recipe, data: Path, home: Home) -> str:
     source = Path(recipe.init).name
     _demand_stated(recipe, dataset, before)
     try:
-        build = _build(recipe, dataset, before)
+        build = _build(recipe, dataset, path, before)
         match = _match(build, path, before)
     except ConfigError as error:
         raise ConfigError(f"init: {source}: {error}") from None
@@ -70,10 +71,13 @@ def _demand_stated(recipe: Recipe, dataset: Dataset, before: Build | None) -> No
         )
 
 
-def _build(recipe: Recipe, dataset: Dataset, before: Build | None) -> Build:
+def _build(recipe: Recipe, dataset: Dataset, path: Path, before: Build | None) -> Build:
     """What builds the network, with the symbols that the weights know."""
     if before is None:
-        return Build.of(recipe.model, make_splits(dataset, recipe.data).train, dataset.classes)
+        found = _published(path, recipe.model)
+        symbols = found.symbols(path, recipe.model) if found else None
+        build = Build.of(recipe.model, make_splits(dataset, recipe.data).train, dataset.classes)
+        return build.model_copy(update={"symbols": symbols}) if symbols else build
     if before.form.kind != dataset.form.kind:
         raise ConfigError(
             f"expected weights that were trained on {dataset.form.names.many}, received those of "
@@ -92,15 +96,21 @@ def _match(build: Build, path: Path, before: Build | None) -> Match:
     own = network.state_dict()
     heads = {name for name, tensor in own.items() if name not in more or more[name].shape != tensor.shape}
     if before is None:
-        return matched(own, heads, _tensors(path), with_head=False)
+        return matched(own, heads, _tensors(path, build.model), with_head=False)
     tensors = renamed(network, read_tensors(path / WEIGHTS_FILE))
     return matched(own, heads, tensors, with_head=before.classes == build.classes)
 
 
-def _tensors(path: Path) -> dict[str, Tensor]:
+def _tensors(path: Path, model: AnyModelConfig) -> dict[str, Tensor]:
     """By the names of ours, where others have other ones."""
-    tensors, found = read_tensors(path), published(path)
-    return found.renamed(tensors) if found else tensors
+    tensors, found = read_tensors(path), _published(path, model)
+    return found.renamed(tensors, path, model) if found else tensors
+
+
+def _published(path: Path, model: AnyModelConfig) -> Published | None:
+    """What the folder is, where it is of that architecture."""
+    found = published(path)
+    return found if found and found.architecture == model.architecture else None
 
 
 def _say_interpolation(recipe: Recipe, path: Path, before: Build | None) -> None:

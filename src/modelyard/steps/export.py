@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from modelyard.bundle import ALONE, MODEL_FILE, Manifest, as_json, write_golden, write_manifest
+from modelyard.bundle import ALONE, MODEL_FILE, Manifest, as_json, read_bundle, write_golden, write_manifest
 from modelyard.data.datasets import Dataset, Split
 from modelyard.data.packed import open_packed
 from modelyard.errors import ExportError
@@ -36,7 +36,17 @@ from modelyard.training.fits import open_fitted
 from modelyard.training.fitted import Fitted, read_training
 from modelyard.training.slices import ExportSlice
 
-PACKAGES = ("modelyard", "torch", "onnx", "onnxruntime-gpu", "onnxruntime", "numpy", "mlflow", "prefect")
+PACKAGES = (
+    "modelyard",
+    "torch",
+    "onnx",
+    "onnxruntime-gpu",
+    "onnxruntime",
+    "numpy",
+    "tokenizers",
+    "mlflow",
+    "prefect",
+)
 
 METADATA_SCHEMA = 2
 EXAMPLES, GOLDEN = 64, 16
@@ -61,6 +71,8 @@ def run(slice: ExportSlice, given: Mapping[str, Path], out: Path, how: How) -> d
     model, training = deployed(fitted, evaluation["temperature"]), read_training(given["train"])
     shipped, kept = encoding_for(model, slice.export.input), _graph_folder(slice, fitted, dataset, how.code)
     examples = dataset.test.take(np.arange(min(EXAMPLES, len(dataset.test))))
+    for file, content in fitted.build.files.items():
+        (out / file).write_bytes(content)
     golden = examples.take(np.arange(min(GOLDEN, len(examples))))
     golden_BK, expected_NK = model.probabilities(golden), answers_of(model, dataset.test)
     for name in sorted(model.encodings, key=lambda name: name == shipped):  # all are checked, one stays
@@ -72,7 +84,7 @@ def run(slice: ExportSlice, given: Mapping[str, Path], out: Path, how: How) -> d
         write_manifest(out, manifest)
         parity = check_parity(out, expected_NK, dataset.test)
         check_mates(out, golden)
-    measured = manifest.metrics | _speed(out / MODEL_FILE, model, examples, how.home, manifest.signature)
+    measured = manifest.metrics | _speed(out, model, examples, how.home)
     write_manifest(out, replace(manifest, metrics=measured | {"onnx/max_difference": parity.max_difference}))
     return {"device": "cpu", "processes": 1, "cores": usable_cores()}
 
@@ -95,32 +107,31 @@ def _graph_folder(slice: ExportSlice, fitted: Fitted, dataset: Dataset, code: st
     return cache_folder() / graph_name(*shape, code)
 
 
-def _speed(
-    path: Path, model: Deployed, examples: Split, home: Home, signature: Signature
-) -> dict[str, float]:
+def _speed(bundle: Path, model: Deployed, examples: Split, home: Home) -> dict[str, float]:
     """Latency of onnxruntime, and of what was exported, on the same samples, batch 1 and as many as there
     are.
 
     No training of this store runs beside it, unless one goes on for longer than `PATIENCE_S`. Torch's is the
     better of all threads and of one.
     """
-    session, threads, names = open_session(path), torch.get_num_threads(), signature.names
+    found, threads = read_bundle(bundle), torch.get_num_threads()
+    session, encoding, signature = open_session(found.model), found.encoding, found.manifest.signature
     calls: dict[str, Callable[[], object]] = {}
     for suffix, count in (("latency_ms", 1), ("latency_batch64_ms", len(examples))):
         some = examples.take(np.arange(count))
-        raw = signature.raw(some.in_memory)
+        raw = encoding.raw(some.in_memory)
         calls[f"onnx/{suffix}"] = partial(session.run, None, {signature.input.name: raw})
         calls |= {f"{model.library}/{suffix}/{number}": call for number, call in model.calls(some).items()}
     with device_slots(home, "cpu", patience_s=PATIENCE_S) as slots:
         measured = dict(zip(calls, latencies_ms(list(calls.values()), seconds=SECONDS), strict=True))
     torch.set_num_threads(threads)
-    metrics = {"onnx/bytes": float(path.stat().st_size), ALONE: float(slots > 0)}
+    metrics = {"onnx/bytes": float(len(found.model)), ALONE: float(slots > 0)}
     for call, latency in sorted(
         measured.items(), key=lambda pair: -pair[1].p50
     ):  # the better one comes last and stays
         name = "/".join(call.split("/")[:2])
         metrics |= {f"{name}_{part}": value for part, value in asdict(latency).items()}
-    return metrics | {names.rate: len(examples) * 1e3 / metrics["onnx/latency_batch64_ms_p50"]}
+    return metrics | {signature.names.rate: len(examples) * 1e3 / metrics["onnx/latency_batch64_ms_p50"]}
 
 
 def _manifest(

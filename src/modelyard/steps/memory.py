@@ -12,10 +12,11 @@ from modelyard.home import Home
 from modelyard.machine.memory import available_bytes
 from modelyard.models.blank import blank_inputs
 from modelyard.samples import Form
-from modelyard.steps.nodes import nodes, training_job
+from modelyard.steps.nodes import BROUGHT, nodes, training_job
 from modelyard.steps.requests import BuildRequest
 from modelyard.steps.run import waiting
 from modelyard.training.config import batch_size_for
+from modelyard.training.fitted import BUILD_FILE, Build
 from modelyard.training.precision import resolve_device
 from modelyard.training.trial import Cost, measure
 
@@ -31,7 +32,7 @@ def check_memory(request: BuildRequest, home: Home, cost: Cost | None = None) ->
     if not is_asked or not request.recipe.model.is_network:
         return
     dataset, available = open_packed(home.steps / request.data_step, verify=False), available_bytes()
-    needed = cost.memory if cost else _reckoned(request, dataset)
+    needed = cost.memory if cost else _reckoned(request, dataset, home)
     if resolve_device(request.device).type != "cpu" or needed <= available * (1 if cost else CLEAR_SHARE):
         return
     if cost is None:
@@ -47,13 +48,17 @@ def check_memory(request: BuildRequest, home: Home, cost: Cost | None = None) ->
         )
 
 
-def _reckoned(request: BuildRequest, dataset: Dataset) -> float:
+def _reckoned(request: BuildRequest, dataset: Dataset, home: Home) -> float:
     """Bytes of the process: twice what a step saves for gradients, and weights with averages and moments."""
-    model = request.recipe.model.build(dataset.form, len(dataset.classes))
+    build = Build(model=request.recipe.model, form=dataset.form, classes=dataset.classes)
+    weights = next((node.folder(home) for node in nodes(request) if node.step is BROUGHT["weights"]), None)
+    if weights is not None:  # with the symbols that they know
+        build = Build.model_validate_json((weights / BUILD_FILE).read_bytes())
+    model = build.network()
     batch = batch_size_for(request.recipe.training, len(dataset.train))
-    weights = sum(parameter.nbytes for parameter in model.parameters())
+    size = sum(parameter.nbytes for parameter in model.parameters())
     views = request.recipe.training.unlabelled.views if request.recipe.training.unlabelled else 1
-    return PROCESS_BYTES + 2 * batch * views * _saved_bytes(model, dataset.form) + 6 * weights
+    return PROCESS_BYTES + 2 * batch * views * _saved_bytes(model, build.taken) + 6 * size
 
 
 def _saved_bytes(model: nn.Module, form: Form) -> float:

@@ -42,20 +42,23 @@ def run(slice: EvaluateSlice, given: Mapping[str, Path], out: Path, how: How) ->
 
 
 class Teacher:
-    """A copied bundle: its graph, and its manifest beside it."""
+    """A copied bundle: its graph, and beside it its manifest and what makes its input."""
 
     def __init__(self, file: Path) -> None:
         self._manifest = Manifest.from_json(json.loads(file.with_suffix(".json").read_bytes()))
         self._session = open_session(read_regular(file, MODEL_BYTES))
+        signature = self._manifest.signature
+        others = {name: file.with_name(f"{file.stem}-{name}").read_bytes() for name in signature.files}
+        self._name, self._encoding = signature.input.name, signature.taken(others)
 
     def logits(self, split: Split, classes: tuple[str, ...]) -> NDArray[np.float32]:
         """float32 [N, K] over its temperature, in the order of `classes`."""
-        rows, signature = evaluated_rows(split.form), self._manifest.signature
+        rows = evaluated_rows(split.form)
         starts = range(0, len(split), rows)
         logits_NK = np.concatenate(
             [
                 self._session.run(
-                    [LOGITS], {signature.input.name: signature.raw(split.gather(slice(at, at + rows)))}
+                    [LOGITS], {self._name: self._encoding.raw(split.gather(slice(at, at + rows)))}
                 )[0]
                 for at in starts
             ]

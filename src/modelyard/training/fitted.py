@@ -61,6 +61,11 @@ class Build(Config):
         form: Form = self.form
         return self.symbols.form(form) if self.symbols else form
 
+    @property
+    def files(self) -> dict[str, bytes]:
+        """What makes a graph's input and is no part of it, by its name in a bundle."""
+        return self.symbols.files if self.symbols else {}
+
     def network(self) -> nn.Module:
         """Untrained. Raises: ConfigError where it is not ours and fails."""
         return self.model.build(self.taken, len(self.classes))

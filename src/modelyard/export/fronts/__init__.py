@@ -7,7 +7,7 @@ from typing import Protocol
 
 import onnx
 
-from modelyard.export.fronts import none, strings, utf8
+from modelyard.export.fronts import ids, none, strings, utf8
 from modelyard.training.fitted import Build
 
 
@@ -21,4 +21,6 @@ class Front(Protocol):
         """The whole graph. Raises: ParityError where it would not give what training was given."""
 
 
-FRONTS: Mapping[str, Front] = {"pixels": none, "strings": strings.FRONT, "bytes": utf8.FRONT}
+FRONTS: Mapping[str, Front] = {
+    "pixels": none, "strings": strings.FRONT, "bytes": utf8.FRONT, "ids": ids.FRONT,
+}  # fmt: skip

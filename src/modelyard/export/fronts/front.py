@@ -59,7 +59,7 @@ class SymbolFront:
         for batch in (texts, *([text] for text in texts), ["", ""]):
             cut = [np.frombuffer(text[: form.longest].encode(), np.uint8) for text in batch]
             expected_BL = symbols.encoded(ragged(cut, form, np.uint8))[:]
-            raw = self.encoding(form).raw(padded([text.encode() for text in batch]))
+            raw = self.encoding(form).fed(symbols.files).raw(padded([text.encode() for text in batch]))
             (found_BL,) = session.run([SYMBOLS], {session.get_inputs()[0].name: raw})
             if wrong := _rows_that_differ(expected_BL, found_BL):
                 raise ParityError(

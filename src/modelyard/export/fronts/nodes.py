@@ -20,7 +20,12 @@ CONTRIB, ML = "com.microsoft", "ai.onnx.ml"
 """Domains of operators; onnxruntime has both in every build for CPUs."""
 OPSETS = {"": 20, ML: 4, CONTRIB: 1}
 IR_VERSION = 10
-TYPES = {"str": TensorProto.STRING, "uint8": TensorProto.UINT8, "float32": TensorProto.FLOAT}
+TYPES = {
+    "str": TensorProto.STRING,
+    "uint8": TensorProto.UINT8,
+    "int64": TensorProto.INT64,
+    "float32": TensorProto.FLOAT,
+}
 
 Given = str | int | Sequence[int] | NDArray[Any]
 """An input of a node: the name of another's output, or a constant; numbers are int64."""

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from modelyard.bundle import Manifest
+from modelyard.bundle import Bundle
 from modelyard.errors import ConfigError, DataError
 from modelyard.files import read_regular
 from modelyard.inference.reading.reader import Given, Refuse
@@ -43,13 +43,13 @@ class Texts:
     encoding: Encoding
 
     @classmethod
-    def of(cls, manifest: Manifest, *, invert: bool) -> Texts:
-        """For this model. Raises: ConfigError, since no text is inverted."""
+    def of(cls, bundle: Bundle, *, invert: bool) -> Texts:
+        """For this model. Raises: ConfigError, since no text is inverted; BundleError."""
+        manifest = bundle.manifest
         if invert:
             name = manifest.model_name
             raise ConfigError(f"--invert: expected a model of pictures, {name} reads texts; leave it out")
-        signature = manifest.signature
-        return cls(signature.form, manifest.reading, signature.form.encodings[signature.encoding])
+        return cls(manifest.form, manifest.reading, bundle.encoding)
 
     def find(self, words: Sequence[str], refuse: Refuse) -> tuple[list[str | Path], list[str]]:
         """Of a folder every .txt below it in their order, a file, `-` for stdin, and what is no path is a

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from modelyard.models import CustomConfig
 from modelyard.recipes import linear
 from modelyard.recipes.recipe import Presets
+from modelyard.recipes.texts.brought import BERT
 from modelyard.recipes.texts.fixed import TextFixed
 from modelyard.recipes.texts.textbook import CHARCNN, ENCODER, LSTM, TEXTCNN
 from modelyard.recipes.texts.tuned import CNN, RNN, TRANSFORMER
@@ -19,6 +20,7 @@ TABLE: Mapping[str, Presets] = {
     "charcnn": CHARCNN.presets,
     "lstm": LSTM.presets,
     "encoder": ENCODER.presets,
+    "bert": BERT.presets,
     "linear": linear.PRESETS,
 }
 COMPARED = ("cnn", "rnn", "transformer")

@@ -133,4 +133,5 @@ def _signature(session: Any, bundle: Bundle) -> tuple[Input, tuple[WireTensor, .
     outputs = [WireTensor.from_graph(node.name, node.type, node.shape) for node in session.get_outputs()]
     if len(inputs) != 1:
         raise BundleError(f"{bundle.folder}: expected one input, received {len(inputs)}; export it again")
-    return INPUTS[signature.encoding]().of_graph(inputs[0], signature.form), tuple(outputs)
+    found = INPUTS[signature.encoding]().of_graph(inputs[0], signature.form)
+    return found.fed(bundle.encoding), tuple(outputs)

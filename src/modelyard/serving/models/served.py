@@ -37,13 +37,16 @@ class Served:
         self.engine = engine
         self.manifest = engine.manifest
         self.counters = metrics.counters(self.name, self.version)
-        self.limits = Limits.of(engine.input, options.max_rows, options.max_json_bytes)
+        self.limits = Limits.of(engine.input.offered[0], options.max_rows, options.max_json_bytes)
         self.reader = RequestReader(engine.input, engine.outputs, self.limits)
         self.writer = ResponseWriter(self.name, self.version, engine.outputs, self.manifest.classes)
         self._batcher = Batcher(engine, self.counters, runner=runner, queue_s=options.queue_s)
         self.timeout_s = options.request_timeout_s
         self._most_rows = max(
-            1, min(options.max_rows, (options.max_body_bytes - CACHED_BYTES) // engine.input.row_bytes)
+            1,
+            min(
+                options.max_rows, (options.max_body_bytes - CACHED_BYTES) // engine.input.offered[0].row_bytes
+            ),
         )
 
     def submit(self, rows: Rows, num_rows: int, timeout_s: float | None = None) -> Awaitable[Outputs]:
@@ -56,7 +59,7 @@ class Served:
             "name": self.name,
             "versions": versions,
             "platform": PLATFORM,
-            "inputs": [self.engine.input.metadata()],
+            "inputs": [self.engine.input.offered[0].metadata()],
             "outputs": [output.metadata() for output in self.engine.outputs],
         }
 
@@ -73,7 +76,9 @@ class Served:
                 "max_queue_delay_microseconds": 0,
             },
             "version_policy": {"specific": {"versions": [int(self.version)]}},
-            "input": [_config_entry(self.engine.input) | {"format": self.manifest.signature.names.layout}],
+            "input": [
+                _config_entry(self.engine.input.offered[0]) | {"format": self.manifest.signature.names.layout}
+            ],
             "output": [_config_entry(output) for output in self.engine.outputs],
             "instance_group": [{"kind": kind, "count": 1}],
         }

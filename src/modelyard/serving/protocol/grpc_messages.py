@@ -10,7 +10,7 @@ from tritonclient.grpc import service_pb2 as protocol
 
 from modelyard.errors import RequestError, quoted
 from modelyard.serving.http.limits import HEAD_BYTES
-from modelyard.serving.protocol.inputs import Input
+from modelyard.serving.protocol.inputs import Input, offer
 from modelyard.serving.protocol.tensors import DATATYPES
 
 CONTENTS = {
@@ -39,6 +39,7 @@ def read_call(request: Any, spec: Input, max_rows: int, remaining_s: float | Non
             f"input {quoted(given.name)}: expected raw_input_contents or contents, received both"
         )
     tensor = b"".join(request.raw_input_contents)
+    spec = offer(spec, given.name)
     if given.datatype == spec.datatype and not request.raw_input_contents:
         tensor = _pack(given, spec, max_rows)
     parameters = _parameters(request) | {"binary_data_output": True}

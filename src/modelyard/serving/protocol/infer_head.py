@@ -8,7 +8,7 @@ from typing import NamedTuple
 from modelyard.errors import RequestError, quoted
 from modelyard.serving.http.exchange import parse_json
 from modelyard.serving.http.limits import Limits
-from modelyard.serving.protocol.inputs import Input
+from modelyard.serving.protocol.inputs import Input, offer
 from modelyard.serving.protocol.tensors import WireTensor
 
 MAX_AXES = 64
@@ -32,6 +32,8 @@ class Wanted(NamedTuple):
 class Head:
     """All of a request but its rows; often equal for thousands of requests of one client."""
 
+    spec: Input
+    """What of the model is given."""
     num_rows: int
     row: tuple[int, ...]
     """The shape of one row, as the client says it."""
@@ -58,22 +60,24 @@ class HeadReader:
         if request_id is not None and not isinstance(request_id, str):
             raise RequestError(f"id: expected a string, received {type(request_id).__name__}")
         given = _only_input(request)
-        num_rows, *row = self._match_input(given)
+        spec = offer(self._spec, given.get("name"))
+        num_rows, *row = self._match_input(spec, given)
         head = Head(
+            spec,
             num_rows,
             tuple(row),
             self._wanted(request.get("outputs"), _flag(parameters, "binary_data_output")),
             request_id,
             _timeout(parameters),
-            self._binary_bytes(given, num_rows, tuple(row)),
+            self._binary_bytes(spec, given, num_rows, tuple(row)),
         )
         return head, given.get("data")
 
-    def _match_input(self, given: dict[str, object]) -> list[int]:
+    def _match_input(self, spec: Input, given: dict[str, object]) -> list[int]:
         """The shape of an input that has the model's name, datatype and shape."""
-        spec = self._spec
         if given.get("name") != spec.name:
-            raise RequestError(f"unexpected input {quoted(given.get('name'))}; the model has {spec.name!r}")
+            names = " or ".join(repr(one.name) for one in self._spec.offered)
+            raise RequestError(f"unexpected input {quoted(given.get('name'))}; the model has {names}")
         if given.get("datatype") != spec.datatype:
             received = quoted(given.get("datatype"))
             raise RequestError(
@@ -94,12 +98,14 @@ class HeadReader:
         self._limits.check_rows(shape[0])
         return [int(extent) for extent in shape]
 
-    def _binary_bytes(self, given: dict[str, object], num_rows: int, row: tuple[int, ...]) -> int | None:
+    def _binary_bytes(
+        self, spec: Input, given: dict[str, object], num_rows: int, row: tuple[int, ...]
+    ) -> int | None:
         size = parameters_of(given, "the input").get("binary_data_size")
         if size is not None and type(size) is not int:
             raise RequestError(f"binary_data_size: expected a number of bytes, received {quoted(size)}")
         if size is not None:
-            self._spec.check_size(num_rows, row, size)
+            spec.check_size(num_rows, row, size)
         return size
 
     def _wanted(self, outputs: object, binary: bool) -> tuple[Wanted, ...]:

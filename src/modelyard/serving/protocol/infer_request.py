@@ -56,12 +56,12 @@ class RequestReader:
             raise RequestError("a binary request needs parameters.binary_data_size at its input")
         if len(body) - length != head.binary_bytes:
             raise self._wrong_length(head, len(body) - length)
-        return InferRequest(head, self._spec.from_binary(body[length:], head.num_rows, head.row))
+        return InferRequest(head, head.spec.from_binary(body[length:], head.num_rows, head.row))
 
     def _wrong_length(self, head: Head, received: int) -> RequestError:
-        self._spec.check_size(head.num_rows, head.row, received)
+        head.spec.check_size(head.num_rows, head.row, received)
         return RequestError(
-            f"binary_data_size of {self._spec.name!r} is {head.binary_bytes}, received {received} bytes"
+            f"binary_data_size of {head.spec.name!r} is {head.binary_bytes}, received {received} bytes"
         )
 
     def _cached_head(self, header: bytes) -> Head:
@@ -82,10 +82,11 @@ class RequestReader:
         end = body.find(b"]", start) + 1
         frame = body[:start], body[end:]
         head = self._frames.get(frame)
-        if head is not None and (rows := self._spec.quickly(body[start:end], head.num_rows)) is not None:
+        if head is not None and (rows := head.spec.quickly(body[start:end], head.num_rows)) is not None:
             return InferRequest(head, rows)
         read = self._read_json_whole(body)
-        if self._is_frame(frame) and self._spec.quickly(body[start:end], read.head.num_rows) == read.rows:
+        again = read.head.spec.quickly(body[start:end], read.head.num_rows) if self._is_frame(frame) else None
+        if again is not None and again == read.rows:
             if len(self._frames) >= CACHED_HEADERS:
                 self._frames.clear()
             self._frames[frame] = read.head
@@ -110,13 +111,14 @@ class RequestReader:
         if head.binary_bytes is not None:
             raise RequestError("binary_data_size needs the header Inference-Header-Content-Length")
         if data is None:
-            raise RequestError(f"input {self._spec.name!r} has no data")
+            raise RequestError(f"input {head.spec.name!r} has no data")
         has_booleans = b"true" in body or b"false" in body
-        rows = self._spec.from_json(data, head.num_rows, head.row, has_booleans=has_booleans)
+        rows = head.spec.from_json(data, head.num_rows, head.row, has_booleans=has_booleans)
         return InferRequest(head, rows)
 
     def _read_raw(self, body: bytes) -> InferRequest:
         """The body is one row of the input, as in Triton."""
-        rows = self._spec.from_body(body)
+        spec = self._spec.offered[0]
+        rows = spec.from_body(body)
         wanted = tuple(Wanted(index, True, 0) for index in range(self._num_outputs))
-        return InferRequest(Head(1, (), wanted, None, None, len(body)), rows)
+        return InferRequest(Head(spec, 1, (), wanted, None, None, len(body)), rows)

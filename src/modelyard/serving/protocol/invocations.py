@@ -114,7 +114,8 @@ def read_rows(request: Request, spec: Input, limits: Limits) -> Given:
         raise RequestError(
             f"The input must be a JSON dictionary with exactly one of {FIELDS}. Received {received}."
         )
-    are_flat = found[0].startswith("dataframe")
+    are_flat, names = found[0].startswith("dataframe"), _names(body[found[0]])
+    spec = next((one for one in spec.offered if one.name in names), spec.offered[0])
     value = (_column if are_flat else _tensor)(found[0], body[found[0]], spec.name)
     rows = [value] if _is_file(value) else value
     if isinstance(rows, list) and any(map(_is_file, rows)):
@@ -123,6 +124,13 @@ def read_rows(request: Request, spec: Input, limits: Limits) -> Given:
         return Given(None, len(rows), _files([row[FILE] for row in rows], spec, limits))
     has_booleans = b"true" in request.body or b"false" in request.body
     return Given(*spec.from_cells(value, limits.check_rows, are_flat=are_flat, has_booleans=has_booleans))
+
+
+def _names(value: Any) -> Any:
+    """The names of what is given, where it has some."""
+    first = value[0] if isinstance(value, list) and value else value
+    columns = first.get("columns") if isinstance(first, dict) else None
+    return columns if isinstance(columns, list) else first if isinstance(first, dict) else ()
 
 
 def _is_file(value: Any) -> bool:

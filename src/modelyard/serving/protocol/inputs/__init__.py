@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from modelyard.serving.protocol.inputs.input import Input, Node, Rows, SchemaViolation
+from modelyard.serving.protocol.inputs.input import Input, Node, Rows, SchemaViolation, offer
 from modelyard.serving.protocol.inputs.numbers import Numbers
 
 
@@ -18,9 +18,15 @@ def _padded() -> type[Input]:
     return Padded
 
 
+def _subwords() -> type[Input]:
+    from modelyard.serving.protocol.inputs.subwords import Subwords
+
+    return Subwords
+
+
 INPUTS: Mapping[str, Callable[[], type[Input]]] = {
-    "pixels": lambda: Numbers, "strings": _strings, "bytes": _padded,
+    "pixels": lambda: Numbers, "strings": _strings, "bytes": _padded, "ids": _subwords,
 }  # fmt: skip
 """By the name of the encoding in the signature."""
 
-__all__ = ["INPUTS", "Input", "Node", "Numbers", "Rows", "SchemaViolation"]
+__all__ = ["INPUTS", "Input", "Node", "Numbers", "Rows", "SchemaViolation", "offer"]

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from modelyard.errors import RequestError
 from modelyard.samples import Form
+from modelyard.samples.tensors import Encoding
 
 Rows = Any
 """Of one request, as its input keeps them until they become a batch; others only hand them on."""
@@ -61,9 +62,16 @@ class Input(Protocol):
     def remedy(self) -> str:
         """What to send instead of another datatype."""
 
+    @property
+    def offered(self) -> tuple[Input, ...]:
+        """What clients may send in its place, the first of them as the metadata say; rows are alike."""
+
     @classmethod
     def of_graph(cls, node: Node, form: Form) -> Self:
         """Raises: BundleError for what is no such input."""
+
+    def fed(self, encoding: Encoding) -> Self:
+        """With what makes the input of samples (`Bundle.encoding`)."""
 
     def measured_by(self, golden: NDArray[Any]) -> Self:
         """As this is with `extent` 1 for what is usual."""
@@ -111,3 +119,8 @@ class Input(Protocol):
 
     def metadata(self) -> dict[str, object]:
         """As in the V2 model metadata: -1 is free."""
+
+
+def offer(spec: Input, name: object) -> Input:
+    """What it is given under that name; under another that which it is given usually."""
+    return next((one for one in spec.offered if one.name == name), spec.offered[0])

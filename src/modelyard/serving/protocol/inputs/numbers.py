@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from modelyard.errors import RequestError, quoted
 from modelyard.samples import Form
+from modelyard.samples.tensors import Encoding
 from modelyard.serving.protocol.inputs.input import CheckRows, Node, SchemaViolation
 from modelyard.serving.protocol.tensors import WireTensor, flatten, to_bytes
 
@@ -28,6 +29,13 @@ class Numbers(WireTensor):
     @classmethod
     def of_graph(cls, node: Node, _form: Form) -> Self:
         return cls.from_graph(node.name, node.type, node.shape)
+
+    @property
+    def offered(self) -> tuple[Numbers, ...]:
+        return (self,)
+
+    def fed(self, _encoding: Encoding) -> Self:
+        return self
 
     @property
     def json_bytes(self) -> int:

@@ -62,7 +62,7 @@ class Strings(Varying):
         if size < num_rows * LENGTH.size:
             raise self._wrong(num_rows, size)
 
-    def from_binary(self, content: bytes, num_rows: int, _row: tuple[int, ...]) -> list[str]:
+    def from_binary(self, content: bytes, num_rows: int, _row: tuple[int, ...]) -> Any:
         rows: list[str] = []
         at, end = 0, len(content)
         for row in range(num_rows):
@@ -72,20 +72,18 @@ class Strings(Varying):
             rows.append(self.decoded(content[start:at], row))
         if at != end:
             raise self._wrong(num_rows, end)
-        return self._cut(rows)
+        return self.of_strings(self._cut(rows))
 
-    def from_body(self, body: bytes) -> list[str]:
-        return self._cut([self.decoded(body, 0)])
+    def from_body(self, body: bytes) -> Any:
+        return self.of_strings(self._cut([self.decoded(body, 0)]))
 
-    def from_json(
-        self, data: object, num_rows: int, _row: tuple[int, ...], *, has_booleans: bool
-    ) -> list[str]:
+    def from_json(self, data: object, num_rows: int, _row: tuple[int, ...], *, has_booleans: bool) -> Any:
         if not isinstance(data, list) or len(data) != num_rows:
             received = f"{len(data)}" if isinstance(data, list) else type(data).__name__
             raise RequestError(f"data: expected a list of {num_rows} strings, received {received}")
         return self._read(data)
 
-    def quickly(self, listed: bytes, num_rows: int) -> list[str] | None:
+    def quickly(self, listed: bytes, num_rows: int) -> Any:
         """Of sound strings that are not large."""
         try:
             rows = orjson.loads(listed) if len(listed) <= MOST_BYTES else None
@@ -94,11 +92,11 @@ class Strings(Varying):
         if not isinstance(rows, list) or len(rows) != num_rows or set(map(type, rows)) != {str}:
             return None
         rows = [row[: self.longest] for row in rows]
-        return None if "\0" in "".join(rows) else rows
+        return None if "\0" in "".join(rows) else self.of_strings(rows)
 
     def from_cells(
         self, cells: object, check_rows: CheckRows, *, are_flat: bool, has_booleans: bool
-    ) -> tuple[list[str], int]:
+    ) -> tuple[Any, int]:
         rows = cells if isinstance(cells, list) else [cells]
         check_rows(len(rows))
         try:
@@ -118,7 +116,7 @@ class Strings(Varying):
     def batch(self, parts: Sequence[list[str]], num_rows: int) -> NDArray[Any]:
         return strings(parts[0] if len(parts) == 1 else [*chain.from_iterable(parts)])
 
-    def of_strings(self, rows: list[str]) -> list[str]:
+    def of_strings(self, rows: list[str]) -> Any:
         return rows
 
     def lengths(self, rows_B: NDArray[Any]) -> NDArray[np.int64]:
@@ -130,7 +128,7 @@ class Strings(Varying):
     def metadata(self) -> dict[str, object]:
         return {"name": self.name, "datatype": self.datatype, "shape": [-1, 1]}
 
-    def _read(self, values: list[Any]) -> list[str]:
+    def _read(self, values: list[Any]) -> Any:
         """Each a string, or a list of one. Raises: RequestError (400, 413)."""
         rows: list[str] = []
         for at, value in enumerate(values):
@@ -139,7 +137,7 @@ class Strings(Varying):
                 raise RequestError(f"{self.name}: expected a string in row {at}, received {quoted(row)}")
             self.check_string(row, at)
             rows.append(row)
-        return self._cut(rows)
+        return self.of_strings(self._cut(rows))
 
     def _cut(self, rows: list[str]) -> list[str]:
         rows = [row[: self.longest] for row in rows]

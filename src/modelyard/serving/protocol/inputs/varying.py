@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelyard.errors import RequestError
+from modelyard.samples.tensors import Encoding
 from modelyard.samples.text_form import BYTES_A_CHARACTER
 
 MOST_BYTES = 2**20
@@ -34,6 +35,13 @@ class Varying(ABC):
     """Characters of a row that are read."""
     typical: int = 1
     """Length of a usual row, in the unit of `lengths`."""
+
+    @property
+    def offered(self) -> tuple[Any, ...]:
+        return (self,)
+
+    def fed(self, _encoding: Encoding) -> Self:
+        return self
 
     @property
     def json_bytes(self) -> int:
