@@ -12,13 +12,14 @@ from modelyard.data.splits import make_splits
 from modelyard.home import Home
 from modelyard.recipes.request import CompareRequest
 from modelyard.steps.memory import check_memory
-from modelyard.steps.nodes import nodes, training_job
+from modelyard.steps.nodes import nodes, train_node, training_job
 from modelyard.steps.preparation import build_requests, check_model, prepare
 from modelyard.steps.requests import BuildRequest
 from modelyard.steps.run import checkpoint_of, waiting
 from modelyard.steps.step import Node
 from modelyard.training.config import TrainingConfig, num_epochs, steps_before
 from modelyard.training.fitted import RESULT_FILE
+from modelyard.training.slices import TrainSlice
 from modelyard.training.trial import Cost, measure
 
 Row = dict[str, Any]
@@ -81,25 +82,33 @@ def _cost_of(node: Node, build: BuildRequest, home: Home, cost: Cost | None) -> 
     """MB that the process of a step holds at most, and the seconds of a training; None where nobody knows."""
     is_training = node.step.is_exclusive
     memory = cost and (cost.memory if is_training else ORDERING_BYTES + cost.evaluation)
-    seconds = (estimate_seconds(build, home) or (cost and cost.seconds)) if is_training else None
+    seconds = _estimated(node, build, home, cost) if is_training else None
     return {"memory": memory and round(memory / 1e6), "seconds": seconds and round(seconds, 1)}
 
 
-def estimate_seconds(build: BuildRequest, home: Home) -> float | None:
-    """Seconds of training, from the last training of an equal model on this machine, if there is one."""
+def _estimated(node: Node, build: BuildRequest, home: Home, cost: Cost | None) -> float | None:
+    """Seconds, from the last such step of an equal model on this machine; else from what steps of the
+    training took that comes last.
+    """
+    slices = [some.slice for some in (node, train_node(build)) if isinstance(some.slice, TrainSlice)]
     dataset = open_packed(home.steps / build.data_step, verify=False)
-    images = len(make_splits(dataset, build.recipe.data).train)
-    images = min(images, build.recipe.training.max_train_images or images)
+    now, last = (_steps(slice, len(make_splits(dataset, slice.data).train)) for slice in slices)
     wanted = {"model": build.recipe.model.model_dump(mode="json"), **dataset.form.record}
-    for result in sorted(home.steps.glob(f"*/{RESULT_FILE}"), key=_modified, reverse=True):
+    results = home.steps.glob(f"{node.step.name}-*/{RESULT_FILE}")
+    for result in sorted(results, key=_modified, reverse=True):
         with suppress(OSError, ValueError, LookupError, TypeError):  # an earlier version's, or damaged
             record = json.loads(result.read_text())
             if wanted.items() <= record.items():
-                before, training = TrainingConfig(**record["training"]), build.recipe.training
+                before = TrainingConfig(**record["training"])
                 steps = steps_before(before, record["train_images"], len(record["history"]))
-                now = steps_before(training, images, num_epochs(training, images))
                 return float(record["seconds"] / steps * now)
-    return None
+    return cost and cost.seconds / last * now
+
+
+def _steps(slice: TrainSlice, samples: int) -> int:
+    training = slice.training
+    samples = min(samples, training.max_train_images or samples)
+    return steps_before(training, samples, num_epochs(training, samples))
 
 
 def _modified(path: Path) -> float:

@@ -100,7 +100,7 @@ def _begun(
             parts.placement.restore(state, tensors)
             state.load_numbers(numbers, device)
     else:
-        state.use(parts.placement.agree(first_precision(network, config, parts, memory)), device)
+        state.use(parts.placement.agree(first_precision(model, config, parts, memory)), device)
     return state
 
 
