@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import platform
 from typing import Any
 
 from prefect import flow, task
 from prefect.artifacts import create_table_artifact
-from prefect.futures import PrefectFuture, as_completed
+from prefect.futures import PrefectFuture
 
 from flows import tasks
 from flows.compare import prepared_builds
-from modelyard.errors import AnotherStoreError, ModelyardError, StoreError
+from flows.gathering import Results, gather
 from modelyard.evaluation.board import board_markdown, table_rows
 from modelyard.files import make_folder, write_json
 from modelyard.home import Home
 from modelyard.machine.leases import in_use
 from modelyard.machine.store_mark import StoreMark, make_mark
-from modelyard.progress import current_progress
 from modelyard.recipes.request import CompareRequest
 from modelyard.steps.requests import BuildRequest
 from modelyard.sweeps import search, summary
@@ -26,14 +24,12 @@ from modelyard.sweeps.summary import TrialResult
 from modelyard.sweeps.trial import search_one, train_one
 from modelyard.tracking import runs
 
-Results = list[dict[str, Any]]
-
 
 @task(task_run_name="train {build.label} seed {build.seed}")
 def trial(build: BuildRequest, request: SweepRequest, store: StoreMark) -> Results:
     """One point of the grid."""
     store.require()
-    return [summary.to_record(train_one(build, request, (), lambda epoch: None))]
+    return [summary.to_record(train_one(build, request.name, (), lambda epoch: None))]
 
 
 @task(task_run_name="search {build.label} {number}")
@@ -50,7 +46,7 @@ def sweep(request: SweepRequest, cores: int) -> dict[str, Any]:
         builds = _builds(request, cores)
         store = make_mark(Home.current(), lease)
         futures = _search(request, builds, store) if request.ranges else _grid(request, builds, store)
-        results = [result for found in _gather(futures) for result in found]
+        results = [result for found in gather(futures) for result in found]
         return _summarise(request, results, builds[0].data_digest)
 
 
@@ -64,57 +60,27 @@ def _builds(request: SweepRequest, cores: int) -> list[BuildRequest]:
 
 def _grid(
     request: SweepRequest, builds: list[BuildRequest], store: StoreMark
-) -> dict[PrefectFuture[Results], str]:
+) -> dict[PrefectFuture[Results], TrialResult]:
     futures = {}
     for build in builds:
         for seed in request.seeds:
             point = build.model_copy(update={"seed": seed})
-            futures[trial.submit(point, request, store)] = f"{build.label} seed {seed}"
+            futures[trial.submit(point, request, store)] = TrialResult(build.label, seed)
     return futures
 
 
 def _search(
     request: SweepRequest, builds: list[BuildRequest], store: StoreMark
-) -> dict[PrefectFuture[Results], str]:
+) -> dict[PrefectFuture[Results], TrialResult]:
     folder, futures = make_folder(Home.current().sweeps / request.name), {}
     for build in builds:
         study = search.open_study(folder, build.label, request.seeds[0])
         search.put_back_interrupted(study)
         for number in range(request.trials - search.num_missing(study, request), request.trials):
-            futures[search_trial.submit(build, request, store, number)] = f"{build.label} trial {number + 1}"
+            futures[search_trial.submit(build, request, store, number)] = TrialResult(
+                build.label, request.seeds[0]
+            )
     return futures
-
-
-def _gather(futures: dict[PrefectFuture[Results], str]) -> list[list[TrialResult]]:
-    """In the order in which they end; a failed one is told and does not end the others."""
-    gathered, progress = [], current_progress.get()
-    for count, future in enumerate(as_completed(list(futures)), start=1):
-        label, _, seed = futures[future].partition(" seed ")
-        found = _result(future)
-        if isinstance(found, BaseException):
-            why = str(found) if isinstance(found, ModelyardError) else repr(found)
-            results = [TrialResult(label.partition(" ")[0], int(seed or 0), state="failed", why=why)]
-        else:
-            results = [summary.from_record(result) for result in found]
-        for result in results:
-            progress.say(f"{count}/{len(futures)}  {result.describe()}")
-        gathered.append(results)
-    return gathered
-
-
-def _result(future: PrefectFuture[Results]) -> Results | BaseException:
-    """Result of a task. Raises: StoreError from a host that would take all others and fail as fast."""
-    try:
-        found: Results | BaseException = future.result(raise_on_failure=False)
-    except Exception as error:  # the engine's own, or Prefect's before the task began
-        raise StoreError(
-            f"a worker is lost ({error}): free memory, or leave out the host that does not reach "
-            "Prefect's server (name one by"
-            f" PREFECT_API_URL) or has not the folder {Home.current().root} of host {platform.node()}"
-        ) from error
-    if isinstance(found, AnotherStoreError):
-        raise found
-    return found
 
 
 def _summarise(request: SweepRequest, results: list[TrialResult], digest: str) -> dict[str, Any]:

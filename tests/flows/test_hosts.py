@@ -16,10 +16,10 @@ from prefect.states import Failed, Pending, Running
 
 from flows import sweep
 from flows.ephemeral import own_address
+from flows.gathering import _result
 from flows.hooks import tell_failure
 from flows.reconciliation import GRACE, _is_gone
 from flows.refresh import refresh
-from flows.sweep import _result
 from modelyard.errors import AnotherStoreError, ConfigError, StoreError
 from modelyard.home import Home
 from modelyard.machine.identity import identity

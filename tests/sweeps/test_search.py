@@ -88,7 +88,7 @@ def test_a_trial_tells_of_the_epoch_whose_weights_are_kept(home: Home) -> None:
     lucky |= {"validation_accuracy": 1.0, "validation_loss": 0.0}
     (folder / RESULT_FILE).write_text(json.dumps(record))
     seal(folder, json.loads((folder / STEP_FILE).read_text()))
-    result = train_one(wanted, asked, (), lambda epoch: None)
+    result = train_one(wanted, asked.name, (), lambda epoch: None)
     kept = record["history"][record["best_epoch"] - 1]
     assert (result.validation_accuracy, result.validation_loss) == (
         kept["validation_accuracy"],

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from modelyard.cli.curve import curve
 from modelyard.cli.drift import drift
 from modelyard.cli.options import (
     JsonOption,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 SetOption = Annotated[list[str] | None, typer.Option("--set", help="As of a run: data.fit=pad.")]
 data_app = typer.Typer(no_args_is_help=True, help="Look at, fetch, import and remove data sets.")
 data_app.command()(drift)
+data_app.command()(curve)
 
 
 @data_app.command("list")

@@ -33,3 +33,15 @@ def advice(baseline: str, baseline_N: Correct, others: Mapping[str, Correct], sa
         f"use {baseline}: on {len(baseline_N)} test {samples} nothing is significantly better than its "
         f"{share:.2f} % ({best}: {other:.2f} %{chance})"
     )
+
+
+def taught(label: str, taught_N: Correct, alone_N: Correct, teacher: float, agreement: float) -> str:
+    """What a teacher was worth to a student, beside the same one trained alone: one line.
+
+    teacher: share of its right answers; agreement: share of the answers that are equal.
+    """
+    with_it, alone = (f"{100 * correct_N.mean():.2f} %" for correct_N in (taught_N, alone_N))
+    return (
+        f"{label}: taught {with_it}, alone {alone} (p {mcnemar_p_value(taught_N, alone_N):.2g}); its teacher "
+        f"has {100 * teacher:.2f} %, and both agree on {100 * agreement:.2f} %"
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from modelyard.config import change
 from modelyard.errors import ConfigError
 from modelyard.recipes import cnn, custom, rnn, texts, transformer
 from modelyard.recipes.recipe import Presets, Recipe
@@ -31,6 +32,8 @@ BY_KIND: Mapping[str, tuple[Mapping[str, Presets], Sequence[str], Callable[[str]
 """What may be trained on samples of a kind: by name; what is compared when none is named; a user's own."""
 BASELINES: Mapping[str, Sequence[str]] = {TextForm.kind: texts.BASELINES}
 """What is compared with the others whether it is named or not, by kind of the data."""
+ALONE = "-alone"
+"""Ends the label of a student that is trained without its teacher, for as many steps."""
 SHARED = ("data", "validation", "gates")
 """Parts of a recipe that say nothing of a model."""
 OTHERS: Mapping[str, str] = {
@@ -66,6 +69,8 @@ def named(words: Words, extra: Sequence[str] = ()) -> dict[str, Recipe]:
         if label in recipes and recipe != recipes[label]:
             label = f"{Path(name).parent.name}.{label}"
         recipes[label] = recipe
+        if recipe.distil is not None:
+            recipes[label + ALONE] = change(recipe, distil=None)
     return recipes
 
 

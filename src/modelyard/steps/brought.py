@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from modelyard.files import sha256_of_json
 from modelyard.home import Home
 from modelyard.recipes.recipe import Recipe
 from modelyard.steps.brought_samples import bring_samples
@@ -13,11 +14,27 @@ from modelyard.steps.brought_teacher import bring_teacher
 from modelyard.steps.brought_weights import bring_weights
 
 
-def bring(recipe: Recipe, data: Path, home: Home) -> dict[str, str]:
-    """Name of the step -> digest of its folder, which lies below `steps/` afterwards.
+class Brought:
+    """What recipes bring; what several of them do is read once."""
 
-    `data`: the prepared data. Raises: ConfigError, DataError.
-    """
+    def __init__(self, home: Home) -> None:
+        self._home = home
+        self._known: dict[str, dict[str, str]] = {}
+
+    def of(self, recipe: Recipe, data: Path) -> dict[str, str]:
+        """Name of the step -> digest of its folder, which lies below `steps/` afterwards.
+
+        `data`: the prepared data. Raises: ConfigError, DataError.
+        """
+        parts = recipe.init, recipe.data.unlabelled, recipe.distil, recipe.model
+        told = [part if isinstance(part, str | None) else part.model_dump(mode="json") for part in parts]
+        key = sha256_of_json([*told, str(data)])
+        if key not in self._known:
+            self._known[key] = _bring(recipe, data, self._home)
+        return self._known[key]
+
+
+def _bring(recipe: Recipe, data: Path, home: Home) -> dict[str, str]:
     brought: dict[str, str] = {}
     if recipe.init is not None:
         brought["weights"] = bring_weights(recipe, data, home)

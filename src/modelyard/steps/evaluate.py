@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from modelyard.data.datasets import Labels
 from modelyard.data.packed import open_packed
 from modelyard.data.splits import make_splits
 from modelyard.evaluation.calibration import fit_temperature, softmax
@@ -16,6 +18,7 @@ from modelyard.evaluation.metrics import confusion_matrix, lowest_recalls, never
 from modelyard.files import write_json
 from modelyard.machine.cores import usable_cores
 from modelyard.machine.how import How
+from modelyard.training.answers import ANSWERS_FILE
 from modelyard.training.fits import open_fitted
 from modelyard.training.fitted import read_training
 from modelyard.training.slices import EvaluateSlice
@@ -38,11 +41,24 @@ def run(slice: EvaluateSlice, given: Mapping[str, Path], out: Path, how: How) ->
     metrics = score(*held_out).prefixed("validation") | never_given(confusion_matrix(*held_out))
     tested = (answers.probabilities_NK, splits.test.labels_N)
     metrics |= score(*tested).prefixed("test") | lowest_recalls(confusion_matrix(*tested))
+    metrics |= _agreement(given.get("teach"), test_NK, splits.test.labels_N)
     metrics |= {f"test/{name}_before_temperature": getattr(before, name) for name in ("nll", "brier", "ece")}
     _write_answers(out, answers)
     draw_report(out, answers, read_training(given["train"])["history"])
     write_json(out / EVALUATION_FILE, {"temperature": temperature, "metrics": metrics})
     return {"device": "cpu", "processes": 1, "cores": usable_cores()}
+
+
+def _agreement(teach: Path | None, test_NK: NDArray[np.float32], labels_N: Labels) -> dict[str, float]:
+    """How often the student answers as its teacher, and how often that one is right."""
+    if teach is None:
+        return {}
+    with np.load(teach / ANSWERS_FILE, allow_pickle=False) as kept:
+        taught_N = kept["test"].argmax(1)
+    return {
+        "test/teacher_agreement": float((test_NK.argmax(1) == taught_N).mean()),
+        "test/teacher_accuracy": float((taught_N == labels_N).mean()),
+    }
 
 
 def _write_answers(folder: Path, answers: Answers) -> None:

@@ -17,7 +17,7 @@ from modelyard.progress import current_progress
 from modelyard.recipes.recipe import Recipe
 from modelyard.recipes.request import CompareRequest
 from modelyard.sources.sources import load_dataset
-from modelyard.steps.brought import bring
+from modelyard.steps.brought import Brought
 from modelyard.steps.naming import champions_size, model_name
 from modelyard.steps.requests import BuildRequest
 
@@ -58,10 +58,11 @@ def build_requests(request: CompareRequest, prepared: dict[str, str], home: Home
     """One for each architecture, on the data of `prepare`. Raises: ConfigError when one that is not ours
     cannot be built.
     """
+    data, brought = home.steps / prepared["data_step"], Brought(home)
     return [
         BuildRequest(
-            recipe=with_first_weights(recipe, home.steps / prepared["data_step"]),
-            brought=bring(recipe, home.steps / prepared["data_step"], home),
+            recipe=with_first_weights(recipe, data),
+            brought=brought.of(recipe, data),
             label=label,
             seed=request.seed,
             device=request.device,

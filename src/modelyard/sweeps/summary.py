@@ -29,6 +29,8 @@ class TrialResult:
     """finished, pruned or failed."""
     validation_accuracy: float = float("nan")
     validation_loss: float = float("nan")
+    test_accuracy: float = float("nan")
+    """Only of a curve, which chooses nothing."""
     seconds: float = 0.0
     run_id: str = ""
     why: str = ""
@@ -38,6 +40,7 @@ class TrialResult:
         changes = " ".join(("", *self.assignments))
         told = (
             f"validation {self.validation_accuracy:.2%}"
+            + (f", test {self.test_accuracy:.2%}" if math.isfinite(self.test_accuracy) else "")
             if self.state == "finished"
             else f"{self.state}: {self.why}"
         )
@@ -63,20 +66,25 @@ class Configuration:
         accuracies = np.array([result.validation_accuracy for result in self.results])
         count = len(accuracies)
         deviation = float(accuracies.std(ddof=1)) if count > 1 else None
-        half = (
-            None
-            if deviation is None
-            else float(stats.t.ppf((1 + CONFIDENCE) / 2, count - 1)) * deviation / count**0.5
-        )
         return {
             "architecture": self.label, "changes": " ".join(map(_short, self.assignments)), "seeds": count,
-            "validation %": _percent(self.mean), "sd": _percent(deviation), "95 % ±": _percent(half),
+            "validation %": percent(self.mean), "sd": percent(deviation),
+            "95 % ±": percent(student_half_width(accuracies.tolist())),
             "loss": round(float(np.mean([result.validation_loss for result in self.results])), 4),
             "s": round(float(np.mean([result.seconds for result in self.results])), 1),
         }  # fmt: skip
 
 
-def _percent(share: float | None) -> float | None:
+def student_half_width(values: Sequence[float]) -> float | None:
+    """Half of Student's 95 % interval of the mean; None of one value."""
+    if len(values) < 2:
+        return None
+    quantile = float(stats.t.ppf((1 + CONFIDENCE) / 2, len(values) - 1))
+    half: float = quantile * float(np.std(values, ddof=1)) / len(values) ** 0.5
+    return half
+
+
+def percent(share: float | None) -> float | None:
     return None if share is None else round(100 * share, 2)
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from modelyard.errors import ModelyardError
+from modelyard.evaluation.files import EVALUATION_FILE
 from modelyard.home import Home
 from modelyard.machine.how import OnEpoch
 from modelyard.progress import EpochReport
-from modelyard.steps.nodes import how_of, train_node, training_nodes
+from modelyard.steps.nodes import evaluate_node, how_of, train_node, training_nodes
 from modelyard.steps.preparation import with_first_weights
 from modelyard.steps.requests import BuildRequest
 from modelyard.steps.run import run_step
@@ -35,7 +38,7 @@ def prepare_worker(parent_ends: int) -> None:
 
 
 def train_one(
-    build: BuildRequest, sweep: SweepRequest, assignments: tuple[str, ...], on_epoch: OnEpoch
+    build: BuildRequest, sweep: str, assignments: tuple[str, ...], on_epoch: OnEpoch
 ) -> TrialResult:
     """Train and record; what was done before is only looked up. Raises: ModelyardError, of which the run
     tells.
@@ -46,17 +49,17 @@ def train_one(
         "modelyard.data_digest": build.data_digest,
         "label": build.label,
         "architecture": build.recipe.model.architecture,
-        "sweep": sweep.name,
-        "pipeline_run": f"sweep {sweep.name}",
+        "sweep": sweep,
+        "pipeline_run": f"sweep {sweep}",
     }
     params = build.recipe.made_flat() | {
         "architecture": build.label,
         "dataset": build.dataset,
         "seed": build.seed,
     }
-    name = f"{sweep.name}-{build.label}-{build.seed}"
+    name = f"{sweep}-{build.label}-{build.seed}"
     run_id = runs.start_run(
-        home, f"sweep-{sweep.name}-{train_node(build).key}", name=name, params=params, tags=tags
+        home, f"sweep-{sweep}-{train_node(build).key}", name=name, params=params, tags=tags
     )
     seen: list[EpochReport] = []
 
@@ -93,9 +96,17 @@ def _recorded(build: BuildRequest, run_id: str, assignments: tuple[str, ...], fo
         "finished",
         best.validation_accuracy,
         best.validation_loss,
-        seconds,
-        run_id,
+        seconds=seconds,
+        run_id=run_id,
     )
+
+
+def evaluated(result: TrialResult, build: BuildRequest) -> TrialResult:
+    """With its accuracy on test, for those who ask what labels are worth."""
+    home = Home.current()
+    folder = run_step(evaluate_node(build), how_of(build, home))
+    metrics = json.loads((folder / EVALUATION_FILE).read_text())["metrics"]
+    return replace(result, test_accuracy=metrics["test/accuracy"])
 
 
 def _metrics(history: list[EpochReport]) -> dict[str, float]:
@@ -130,7 +141,7 @@ def search_one(build: BuildRequest, sweep: SweepRequest, number: int) -> list[Tr
         try:
             started = with_first_weights(recipe, Home.current().steps / build.data_step)
             wanted = build.model_copy(update={"recipe": started, "seed": seed})
-            results.append(train_one(wanted, sweep, assignments, listen))
+            results.append(train_one(wanted, sweep.name, assignments, listen))
         except ModelyardError as error:
             study.tell(trial, state=TrialState.FAIL)
             return [*results, TrialResult(build.label, seed, assignments, "failed", why=str(error))]

@@ -13,6 +13,7 @@ from modelyard.files import write_json
 from modelyard.home import cache_folder
 from modelyard.machine.how import OnEpoch
 from modelyard.models import CustomConfig
+from modelyard.training.answers import with_answers
 from modelyard.training.fitted import RESULT_FILE, Build, TorchFitted
 from modelyard.training.full import told_when_full
 from modelyard.training.job import PROBES_FILE, TrainJob
@@ -37,6 +38,7 @@ def fit(job: TrainJob, dataset: Dataset, out: Path, on_epoch: OnEpoch) -> None:
         torch.set_num_threads(job.cores)
     splits = make_splits(dataset, job.data)
     splits = with_unlabelled(splits, job, job.folder(GIVEN))
+    splits = with_answers(splits, job.folder("teach"))
     build = begun(job, Build.of(job.model, splits.train, dataset.classes))
     fitted = TorchFitted(build.network(), build)
     size = fitted.size()
