@@ -63,15 +63,21 @@ OF_IMAGES: dict[str, AnyModelConfig] = {
     "two": CnnConfig(width=4, members=2, mirrored=True),
 }  # fmt: skip
 OF_TEXTS: dict[str, AnyModelConfig] = {
-    "cnn": TextCnnConfig(width=16, patch=2, **SMALL), "textcnn": TextCnnConfig(variant="textcnn", width=8),
-    "charcnn": TextCnnConfig(variant="charcnn", width=8), "rnn": TextRnnConfig(hidden=8, **SMALL),
+    "cnn": TextCnnConfig(width=16, patch=2, **SMALL),
+    "textcnn": TextCnnConfig(variant="textcnn", width=8),
+    "charcnn": TextCnnConfig(variant="charcnn", width=8),
+    "rnn": TextRnnConfig(hidden=8, **SMALL),
     "lstm": TextRnnConfig(variant="lstm", hidden=8, embedding=8),
     "transformer": TextTransformerConfig(width=16, layers=1, **SMALL),
     "encoder": TextTransformerConfig(variant="encoder", width=16, embedding=16),
     "two": TextTransformerConfig(width=16, layers=1, members=2, **SMALL),
 }
 WAYS: list[tuple[AnyPretext, str, str]] = [
-    *((way(), "image", name) for way in (MaskedConfig, RotationConfig, ContrastiveConfig) for name in OF_IMAGES),
+    *(
+        (way(), "image", name)
+        for way in (MaskedConfig, RotationConfig, ContrastiveConfig)
+        for name in OF_IMAGES
+    ),
     *((way(), "text", name) for way in (MaskedConfig, CausalConfig, ContrastiveConfig) for name in OF_TEXTS),
 ]
 IDS = [f"{way.method} {kind} {name}" for way, kind, name in WAYS]
@@ -255,7 +261,9 @@ def test_turns_are_told_as_they_were_made(digits: Dataset) -> None:
     objective = RotationConfig().objective(Classification(AugmentConfig(shift=0)), Feed(split, CPU))
     batch = batch_of(split, 40)
     turned_BCHW, turns_B = objective.views(batch, moment()).inputs
-    back = torch.stack([image.rot90(-int(turn), (1, 2)) for image, turn in zip(turned_BCHW, turns_B, strict=True)])
+    back = torch.stack(
+        [image.rot90(-int(turn), (1, 2)) for image, turn in zip(turned_BCHW, turns_B, strict=True)]
+    )
     assert torch.equal(back, batch.inputs[0] / 255) and set(turns_B.tolist()) == {0, 1, 2, 3}
     oblong = Split(np.zeros((8, 1, 28, 20), np.uint8), np.zeros(8, np.int64))
     seen = objective_of(RotationConfig(), oblong, "image").views(batch_of(oblong), moment())
@@ -269,7 +277,9 @@ def test_the_probe_is_ridge_regression(width: int) -> None:
 
     draw = np.random.default_rng(0)
     labels_N = draw.integers(0, 4, 80)
-    images_N = (draw.normal(size=(4, width))[labels_N] * 20 + draw.normal(size=(80, width)) * 15 + 128).clip(0, 255)
+    images_N = (draw.normal(size=(4, width))[labels_N] * 20 + draw.normal(size=(80, width)) * 15 + 128).clip(
+        0, 255
+    )
     samples_N = images_N.astype(np.uint8)[:, None, None, :]
     known, asked = (Split(samples_N[part], labels_N[part]) for part in (slice(50), slice(50, 80)))
     found = probe_accuracy(lambda samples_B: samples_B.flatten(1), Feed(known, CPU), Feed(asked, CPU))
@@ -292,10 +302,14 @@ def test_the_probe_knows_labelled_training_samples_alone(digits: Dataset) -> Non
 @pytest.mark.parametrize(("way", "kind"), [(RotationConfig(), "text"), (CausalConfig(), "image")])
 def test_a_way_that_samples_do_not_have_is_refused(way: AnyPretext, kind: str) -> None:
     form = {"image": DIGIT, "text": LINE}[kind]
-    with pytest.raises(ConfigError, match=rf"^pretrain.method={way.method}: expected samples of kind \w+, rec"):
+    with pytest.raises(
+        ConfigError, match=rf"^pretrain.method={way.method}: expected samples of kind \w+, rec"
+    ):
         way.check(form, model_of(kind, "cnn"))
 
 
 def test_a_network_without_features_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"expected a network of ours, which has features, received Linear$"):
+    with pytest.raises(
+        ConfigError, match=r"expected a network of ours, which has features, received Linear$"
+    ):
         MaskedConfig().check(DIGIT, nn.Linear(2, 2))

@@ -5,12 +5,11 @@ there are but for padding.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from torch import Tensor, nn
 
 from modelyard.data.batches import Batch, Feed
-from modelyard.models.sequence import SequenceNetwork
 from modelyard.training.objectives.classification import Classification
 from modelyard.training.objectives.pretext import Pretext, PretextConfig
 from modelyard.training.objectives.symbol_head import SymbolHead, mean_losses
@@ -32,7 +31,7 @@ class CausalConfig(PretextConfig):
 class Causal(Pretext):
     """Cross-entropy over the symbols; the first ones have a state of zeros before them."""
 
-    def head(self, network: Network) -> nn.Module:
+    def head(self, network: Any) -> nn.Module:
         """It is asked for all symbols."""
         return SymbolHead(network, self.probed.form, "past", network.ahead + 1)
 

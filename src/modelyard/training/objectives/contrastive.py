@@ -5,7 +5,7 @@ Z numbers of a projection.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from modelyard.data.batches import Batch, Feed
-from modelyard.models.network import Network
 from modelyard.training.objectives.classification import Classification
 from modelyard.training.objectives.pretext import FromFeatures, Pretext, PretextConfig, features_width
 from modelyard.training.protocols import Coupling, Moment, Objective
@@ -23,9 +22,7 @@ PROJECTED = 128
 
 
 class ContrastiveConfig(PretextConfig):
-    """Two views of each sample, by strong augmentation; of samples that have none, by dropout alone (Gao et al.
-    2021).
-    """
+    """Two views of each sample by strong augmentation, which `training.augment` is made into."""
 
     method: Literal["contrastive"] = "contrastive"
     temperature: float = Field(0.2, gt=0)
@@ -43,7 +40,7 @@ class Contrastive(Pretext):
     coupling: ClassVar[Coupling] = "batch"
     temperature: float = 0.2
 
-    def head(self, network: Network) -> nn.Module:
+    def head(self, network: Any) -> nn.Module:
         """A projection by two layers."""
         width = features_width(network, self.probed.form)
         return FromFeatures(nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, PROJECTED)))

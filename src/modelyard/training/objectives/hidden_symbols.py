@@ -1,18 +1,18 @@
-"""Hidden symbols, predicted from the states of their places (Devlin et al. 2019). B rows, L length in symbols,
-H symbols asked for, V symbols that there are but for padding.
+"""Hidden symbols, predicted from the states of their places (Devlin et al. 2019).
+
+B rows, L length in symbols, H symbols asked for, V symbols that there are but for padding, R runs.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from modelyard.data.batches import Batch
 from modelyard.samples.symbols import UNKNOWN
-from modelyard.models.network import Network
 from modelyard.training.objectives.pretext import Pretext
 from modelyard.training.objectives.symbol_head import SymbolHead, mean_losses
 from modelyard.training.protocols import Moment
@@ -30,7 +30,7 @@ class HiddenSymbols(Pretext):
     run: int = 1
     """Symbols that are hidden together."""
 
-    def head(self, network: Network) -> nn.Module:
+    def head(self, network: Any) -> nn.Module:
         """It is asked for what is hidden alone."""
         return SymbolHead(network, self.probed.form, "states")
 
@@ -40,7 +40,9 @@ class HiddenSymbols(Pretext):
         hidden_BL = self._hidden(symbols_BL, moment.draw) & (symbols_BL != 0)
         draw, device = moment.draw, moment.draw.device
         way_BL = torch.rand(symbols_BL.shape, generator=draw, device=device).to(symbols_BL.device)
-        others_BL = torch.randint(1, self.probed.form.symbols, symbols_BL.shape, generator=draw, device=device)
+        others_BL = torch.randint(
+            1, self.probed.form.symbols, symbols_BL.shape, generator=draw, device=device
+        )
         is_other_BL = way_BL < UNKNOWN_SHARE + OTHER_SHARE
         seen_BL = torch.where(is_other_BL, others_BL.to(symbols_BL), symbols_BL)
         seen_BL = torch.where(hidden_BL, seen_BL.masked_fill(way_BL < UNKNOWN_SHARE, UNKNOWN), symbols_BL)

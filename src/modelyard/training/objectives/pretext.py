@@ -49,8 +49,9 @@ class PretextConfig(Config):
         """Raises: ConfigError where nothing can be learnt of samples of `form`, or by `model`, in this way."""
         told = f"pretrain.method={self.model_dump()['method']}"
         if self.kinds and form.kind not in self.kinds:
-            others = " or ".join(sorted(self.kinds))
-            raise ConfigError(f"{told}: expected samples of kind {others}, received {form.names.many}")
+            raise ConfigError(
+                f"{told}: expected samples of kind {' or '.join(self.kinds)}, received {form.names.many}"
+            )
         if not members(model):
             raise ConfigError(
                 f"{told}: expected a network of ours, which has features, received {type(model).__name__}"
@@ -92,7 +93,7 @@ class Pretext(OneCall):
         return Ensemble(asked) if len(asked) > 1 else asked[0]
 
     @abstractmethod
-    def head(self, network: Network) -> nn.Module:
+    def head(self, network: Any) -> nn.Module:
         """Called with the network and the inputs of a batch."""
 
     def counts(self, batch: Batch) -> Tensor:

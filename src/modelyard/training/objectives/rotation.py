@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from modelyard.data.batches import Batch, Feed
-from modelyard.models.network import Network
 from modelyard.training.objectives.classification import Classification
 from modelyard.training.objectives.pretext import FromFeatures, Pretext, PretextConfig, features_width
 from modelyard.training.protocols import Moment, Objective
@@ -31,7 +30,7 @@ class RotationConfig(PretextConfig):
 class Rotation(Pretext):
     """Cross-entropy over the turns: all four of a square, two of others."""
 
-    def head(self, network: Network) -> nn.Module:
+    def head(self, network: Any) -> nn.Module:
         """A linear layer."""
         return FromFeatures(nn.Linear(features_width(network, self.probed.form), len(self._quarters)))
 

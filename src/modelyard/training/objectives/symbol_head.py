@@ -1,8 +1,12 @@
-"""What tells symbols from the states of a network. B rows, L length in symbols, T places, D features of a state,
-E embedding, P symbols of a place, H symbols asked for, V symbols that there are but for padding.
+"""What tells symbols from the states of a network.
+
+B rows, L length in symbols, T places, D features of a state, E embedding, P symbols of a place, H symbols
+asked for, V symbols that there are but for padding.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +19,7 @@ from modelyard.samples import Form
 class SymbolHead(nn.Module):
     """A layer, and a comparison with the embeddings (Press and Wolf 2017)."""
 
-    def __init__(self, network: nn.Module, form: Form, states: str, back: int = 0) -> None:
+    def __init__(self, network: Any, form: Form, states: str, back: int = 0) -> None:
         """Asks the method `states` of a network that reads `form`; `back`: how many places before its own a
         symbol is told from; before the first there are zeros.
         """
@@ -32,7 +36,7 @@ class SymbolHead(nn.Module):
         self.norm = nn.LayerNorm(embedding)
         self.bias_V = nn.Parameter(torch.zeros(form.symbols - 1))
 
-    def forward(self, network: nn.Module, symbols_BL: Tensor, asked_BL: Tensor) -> Tensor:
+    def forward(self, network: Any, symbols_BL: Tensor, asked_BL: Tensor) -> Tensor:
         """Logits [H, V] of the symbols where `asked_BL` is true, in order."""
         states_BTD, _ = getattr(network, self.states)(symbols_BL)
         rows_H, places_H = asked_BL.nonzero(as_tuple=True)
