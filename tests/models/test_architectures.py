@@ -45,10 +45,8 @@ def test_every_window_of_the_cnn_sees_the_image(side: int) -> None:
 @pytest.mark.parametrize("patch", [4, 8, 12, 16])
 def test_a_pooling_stem_makes_one_token_of_a_patch(patch: int) -> None:
     model = TransformerConfig(patch=patch, stem="pool").build(ImageForm(3, 22, 26), 7)
-    tokens_BTD = model.get_submodule("stem")(
-        torch.rand(5, 3, -(-22 // patch) * patch, -(-26 // patch) * patch)
-    )
-    assert tokens_BTD.flatten(2).shape == (5, 64, -(-22 // patch) * -(-26 // patch))
+    tokens_BTD = model.get_submodule("stem")(torch.rand(5, 3, 22, 26))
+    assert tokens_BTD.shape == (5, -(-22 // patch) * -(-26 // patch), 64)
     assert model(torch.rand(5, 3, 22, 26)).shape == (5, 7)
 
 
@@ -62,7 +60,8 @@ def test_a_patch_that_the_stem_cannot_halve_is_refused() -> None:
 @pytest.mark.parametrize("stages", [2, 3, 5])
 def test_a_resnet_doubles_its_channels_where_it_halves_the_image(stages: int) -> None:
     model = CnnConfig(variant="resnet", width=3, stages=stages).build(ImageForm(3, 22, 27), 7)
-    features_BCHW = model.get_submodule("features")(torch.rand(5, 3, 22, 27))
+    stem, blocks = model.get_submodule("stem"), model.get_submodule("blocks")
+    features_BCHW = blocks(stem(torch.rand(5, 3, 22, 27)))
     halvings = 2 ** (stages - 1)
     assert features_BCHW.shape == (5, 3 * halvings, -(-22 // halvings), -(-27 // halvings))
     assert model(torch.rand(5, 3, 22, 27)).shape == (5, 7)

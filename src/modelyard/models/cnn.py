@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from modelyard.models.combined import CombinedConfig
-from modelyard.models.resnet import ResNet
+from modelyard.models.network import Network
+from modelyard.models.resnet import ResNet, numbered
 from modelyard.samples import ImageForm
 
 DEEPEST = 3
@@ -42,7 +43,7 @@ class CnnConfig(CombinedConfig):
             raise ValueError(f"stages ({self.stages}) must be 2 or {DEEPEST} without variant=resnet")
         return self
 
-    def network(self, form: ImageForm, num_classes: int) -> nn.Module:
+    def network(self, form: ImageForm, num_classes: int) -> Network:
         """One network that is trained, for samples of `form`."""
         if self.variant == "resnet":
             return ResNet(form.channels, num_classes, (self.width, self.stages), self.dropout)
@@ -60,27 +61,30 @@ def _stage(channels_in: int, channels_out: int, kernel: int, downsample: str = "
     return [*layers, nn.BatchNorm2d(channels_out), nn.ReLU()]
 
 
-class Cnn(nn.Module):
+class Cnn(Network):
     """Convolution stages, residual convolutions, an average to 4 x 4, one linear layer."""
 
     def __init__(self, config: CnnConfig, form: ImageForm, num_classes: int) -> None:
         super().__init__()
         width, top = config.width, config.width * config.stages
-        self.features = nn.Sequential(
-            *_stage(form.channels, width, 5, config.downsample),
-            *_stage(width, 2 * width, 3, config.downsample),
-            *(_stage(2 * width, top, 3) if config.stages == 3 else ()),
+        self.stem = nn.Sequential(*_stage(form.channels, width, 5, config.downsample))
+        self.blocks = nn.Sequential(
+            nn.Sequential(*_stage(width, 2 * width, 3, config.downsample)),
+            *([nn.Sequential(*_stage(2 * width, top, 3))] if config.stages == 3 else ()),
             *[Residual(top) for _ in range(config.residuals)],
         )
         self.dropout = nn.Dropout(config.dropout)
         self.head = nn.Linear(top * 16, num_classes)
         self.pool = nn.AdaptiveAvgPool2d(4) if form.height % 16 == 0 and form.width % 16 == 0 else _Resize()
 
-    def forward(self, images_BCHW: Tensor) -> Tensor:
-        """float [B, C, H, W] -> logits [B, K]."""
-        features_BC44 = self.pool(self.features(images_BCHW))
-        logits_BK: Tensor = self.head(self.dropout(features_BC44.flatten(1)))
-        return logits_BK
+    def features(self, images_BCHW: Tensor) -> Tensor:
+        """float [B, C, H, W] -> [B, D]."""
+        features_BC44: Tensor = self.pool(self.blocks(self.stem(images_BCHW)))
+        return features_BC44.flatten(1)
+
+    def former(self) -> dict[str, str]:
+        """All layers stood in one row."""
+        return numbered("features.", self)
 
 
 class Residual(nn.Module):
@@ -127,22 +131,29 @@ def _windows(size: int) -> tuple[int, int, int]:
     return size - (CELLS - 1) * stride, stride, 0
 
 
-class LeNet(nn.Module):
+class LeNet(Network):
     """LeNet-5 with ReLU and max pooling, as textbooks print it today."""
+
+    FORMER: ClassVar = {
+        "features.0.": "stem.0.", "features.3.": "blocks.0.0.",
+        "head.0.": "blocks.1.0.", "head.2.": "blocks.2.0.", "head.4.": "head.",
+    }  # fmt: skip
 
     def __init__(self, form: ImageForm, num_classes: int) -> None:
         super().__init__()
         channels, height, width = form.chw
-        self.features = nn.Sequential(
-            nn.Conv2d(channels, 6, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2),
-            nn.Conv2d(6, 16, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2),
-        )  # fmt: skip
-        self.head = nn.Sequential(
-            nn.Linear(16 * (height // 4) * (width // 4), 120), nn.ReLU(),
-            nn.Linear(120, 84), nn.ReLU(), nn.Linear(84, num_classes),
-        )  # fmt: skip
+        self.stem = nn.Sequential(nn.Conv2d(channels, 6, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2))
+        self.blocks = nn.ModuleList([
+            nn.Sequential(nn.Conv2d(6, 16, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2)),
+            nn.Sequential(nn.Linear(16 * (height // 4) * (width // 4), 120), nn.ReLU()),
+            nn.Sequential(nn.Linear(120, 84), nn.ReLU()),
+        ])  # fmt: skip
+        self.dropout, self.head = nn.Identity(), nn.Linear(84, num_classes)
 
-    def forward(self, images_BCHW: Tensor) -> Tensor:
-        """float [B, C, H, W] -> logits [B, K]."""
-        logits_BK: Tensor = self.head(self.features(images_BCHW).flatten(1))
-        return logits_BK
+    def features(self, images_BCHW: Tensor) -> Tensor:
+        """float [B, C, H, W] -> [B, D]."""
+        convolution, *linear = self.blocks
+        features_BD: Tensor = convolution(self.stem(images_BCHW)).flatten(1)
+        for layer in linear:
+            features_BD = layer(features_BD)
+        return features_BD

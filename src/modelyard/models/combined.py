@@ -5,6 +5,7 @@ B batch, C channels, H height, W width, K classes.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor, nn
@@ -29,11 +30,20 @@ class CombinedConfig(EnsembleConfig):
 class Mirrored(nn.Module):
     """A network that looks twice when it is not being trained."""
 
+    network: Any
+
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
 
     def forward(self, images_BCHW: Tensor) -> Tensor:
         """float [B, C, H, W] -> logits [B, K]."""
-        logits_BK: Tensor = self.network(images_BCHW)
-        return logits_BK if self.training else (logits_BK + self.network(images_BCHW.flip(3))) / 2
+        return self._looked(images_BCHW, self.network)
+
+    def features(self, images_BCHW: Tensor) -> Tensor:
+        """Likewise -> [B, D]."""
+        return self._looked(images_BCHW, self.network.features)
+
+    def _looked(self, images_BCHW: Tensor, part: Callable[..., Tensor]) -> Tensor:
+        answers_B = part(images_BCHW)
+        return answers_B if self.training else (answers_B + part(images_BCHW.flip(3))) / 2

@@ -1,9 +1,9 @@
-"""One answer from several networks of one kind. B batch, K classes."""
+"""One answer from several networks of one kind. B batch, T places, D features, K classes."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -11,6 +11,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from modelyard.models.given import GivenConfig
+from modelyard.models.network import Network, members
 
 
 class EnsembleConfig(GivenConfig):
@@ -28,14 +29,14 @@ class EnsembleConfig(GivenConfig):
         return Ensemble(networks) if len(networks) > 1 else networks[0]
 
     @abstractmethod
-    def network(self, form: Any, num_classes: int) -> nn.Module:
+    def network(self, form: Any, num_classes: int) -> Network:
         """One network that is trained, for samples of `form`."""
 
 
 class Ensemble(nn.Module):
     """Networks of one kind that differ in their first weights and in the samples that each has seen when."""
 
-    def __init__(self, networks: Sequence[nn.Module]) -> None:
+    def __init__(self, networks: Sequence[Network]) -> None:
         super().__init__()
         self.networks = nn.ModuleList(networks)
 
@@ -43,14 +44,27 @@ class Ensemble(nn.Module):
         """What a member takes [B, ...] -> logits [B, K]: the mean over the members, or in training each
         sample's from one of them.
         """
-        members = len(self.networks)
+        return self._together(samples_B, list(self.networks))
+
+    def features(self, samples_B: Tensor) -> Tensor:
+        """Likewise -> [B, D]."""
+        return self._together(samples_B, [network.features for network in members(self).values()])
+
+    def states(self, symbols_BL: Tensor) -> tuple[Tensor, Tensor]:
+        """Likewise of what reads symbols -> [B, T, D], and their mask [B, T, 1]."""
+        networks: list[Any] = list(self.networks)
+        states_BTD = self._together(
+            symbols_BL, [lambda part_B, network=network: network.states(part_B)[0] for network in networks]
+        )
+        return states_BTD, networks[0].mask(symbols_BL)
+
+    def _together(self, samples_B: Tensor, parts: Sequence[Callable[..., Tensor]]) -> Tensor:
         if not self.training:
-            return torch.stack([network(samples_B) for network in self.networks]).mean(0)
-        if len(samples_B) < 2 * members:  # batch norm needs two samples
-            first_BK: Tensor = self.networks[0](samples_B)
-            return first_BK
-        parts = zip(self.networks, samples_B.tensor_split(members), strict=True)
-        logits_BK = torch.cat([network(part_B) for network, part_B in parts])
+            return torch.stack([part(samples_B) for part in parts]).mean(0)
+        if len(samples_B) < 2 * len(parts):  # batch norm needs two samples
+            return parts[0](samples_B)
+        pairs = zip(parts, samples_B.tensor_split(len(parts)), strict=True)
+        answers_B = torch.cat([part(part_B) for part, part_B in pairs])
         # the same values; but to each member its gradient is the mean over its own samples, as if it were
         # trained alone
-        return logits_BK.detach() + members * (logits_BK - logits_BK.detach())
+        return answers_B.detach() + len(parts) * (answers_B - answers_B.detach())

@@ -6,25 +6,40 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
+from modelyard.models.network import Network
 
-class ResNet(nn.Module):
+
+class ResNet(Network):
     """Blocks that halve the image and double the channels, the mean over all places, one linear layer."""
 
     def __init__(self, channels: int, num_classes: int, size: tuple[int, int], dropout: float) -> None:
         super().__init__()
         width, stages = size
         widths = [width << stage for stage in range(stages)]
-        self.features = nn.Sequential(
-            Block(channels, width, 1), *[Block(narrow, wide, 2) for narrow, wide in pairwise(widths)]
-        )
+        self.stem = Block(channels, width, 1)
+        self.blocks = nn.Sequential(*[Block(narrow, wide, 2) for narrow, wide in pairwise(widths)])
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(widths[-1], num_classes)
 
-    def forward(self, images_BCHW: Tensor) -> Tensor:
-        """float [B, C, H, W] -> logits [B, K]."""
-        features_BC = self.features(images_BCHW).mean((2, 3))
-        logits_BK: Tensor = self.head(self.dropout(features_BC))
-        return logits_BK
+    def features(self, images_BCHW: Tensor) -> Tensor:
+        """float [B, C, H, W] -> [B, D]."""
+        features_BD: Tensor = self.blocks(self.stem(images_BCHW)).mean((2, 3))
+        return features_BD
+
+    def former(self) -> dict[str, str]:
+        """All blocks stood in one row."""
+        return numbered("features.", self)
+
+
+def numbered(row: str, network: Network) -> dict[str, str]:
+    """Names in one row of all layers -> in stem and blocks."""
+    parts = {"stem.": network.stem} | {f"blocks.{n}.": block for n, block in enumerate(network.blocks)}
+    layers = [
+        f"{name}{number}" if number else name
+        for name, part in parts.items()
+        for number in ([f"{n}." for n in range(len(part))] if isinstance(part, nn.Sequential) else [""])
+    ]
+    return {f"{row}{number}.": name for number, name in enumerate(layers)}
 
 
 class Block(nn.Module):

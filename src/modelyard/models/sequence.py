@@ -9,6 +9,9 @@ P embeddings of a patch, K classes.
 
 from __future__ import annotations
 
+from abc import abstractmethod
+from typing import ClassVar
+
 import torch
 from pydantic import Field
 from torch import Tensor, nn
@@ -16,6 +19,7 @@ from torch.nn import functional
 
 from modelyard.data.datasets import Split
 from modelyard.models.ensemble import EnsembleConfig
+from modelyard.models.network import Network
 from modelyard.models.ngrams import hashed_ngrams, hashed_words, small_letters
 from modelyard.samples.symbols import Alphabet, Symbols
 from modelyard.samples.text_encodings import RawBytes, Strings
@@ -100,6 +104,55 @@ class SymbolEmbedding(nn.Module):
         )
 
 
+class SequenceNetwork(Network):
+    """Embeddings, states of the places that a sample is read in, what is pooled of both."""
+
+    stem: Stem
+    patch: int
+    """Symbols of one place."""
+    drops_embeddings: ClassVar[bool] = True
+    """Whether they have the dropout, too."""
+
+    def features(self, symbols_BL: Tensor) -> Tensor:
+        """Integers [B, L] -> [B, D]."""
+        embedded_BLE = self.embedded(symbols_BL)
+        return self.pooled(self.read(embedded_BLE, mask_of(symbols_BL)), embedded_BLE, mask_of(symbols_BL))
+
+    def states(self, symbols_BL: Tensor) -> tuple[Tensor, Tensor]:
+        """Integers [B, L] -> a vector for each place [B, T, D], 0 for padding, and which are none
+        [B, T, 1].
+        """
+        mask_BT1 = self.mask(symbols_BL)
+        return self.read(self.embedded(symbols_BL), mask_of(symbols_BL)) * mask_BT1, mask_BT1
+
+    def mask(self, symbols_BL: Tensor) -> Tensor:
+        """1 for each place with a symbol, 0 for padding, float32 [B, T, 1]."""
+        return places_of(mask_of(symbols_BL), self.patch)
+
+    def embedded(self, symbols_BL: Tensor) -> Tensor:
+        """Integers [B, L] -> [B, L, E]."""
+        embedded_BLE: Tensor = self.stem.embedding(symbols_BL)
+        return self.dropout(embedded_BLE) if self.drops_embeddings else embedded_BLE
+
+    @abstractmethod
+    def read(self, embedded_BLE: Tensor, mask_BL1: Tensor) -> Tensor:
+        """What stem and blocks make of embeddings [B, T, D]."""
+
+    @abstractmethod
+    def pooled(self, states_BTD: Tensor, embedded_BLE: Tensor, mask_BL1: Tensor) -> Tensor:
+        """What the head is given [B, D]."""
+
+
+class Stem(nn.Module):
+    """The embedding; where there are patches of it, a linear layer for them."""
+
+    def __init__(self, config: SequenceConfig, num_symbols: int, patch: int = 0, width: int = 0) -> None:
+        super().__init__()
+        self.embedding = SymbolEmbedding(config, num_symbols)
+        if width:
+            self.widen = nn.Linear(patch * config.embedding, width)
+
+
 def mask_of(symbols_BL: Tensor) -> Tensor:
     """1 where there is a symbol, 0 where there is padding, float32 [B, L, 1]."""
     return (symbols_BL != 0).float()[:, :, None]
@@ -113,6 +166,11 @@ def patches(features_BLE: Tensor, size: int) -> Tensor:
     tokens = (length + size - 1) // size
     padded_BLE = functional.pad(features_BLE, (0, 0, 0, size - 1))[:, : tokens * size]
     return padded_BLE.reshape(batch, tokens, size * width)
+
+
+def places_of(mask_BL1: Tensor, size: int) -> Tensor:
+    """The mask of patches [B, T, 1]."""
+    return patches(mask_BL1, size)[:, :, :1]
 
 
 def highest(features_BLD: Tensor, mask_BL1: Tensor) -> Tensor:

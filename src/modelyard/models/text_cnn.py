@@ -5,14 +5,15 @@ B batch, L length in symbols, T places, E embedding, D features, K classes.
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Callable
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
-from modelyard.models.sequence import SequenceConfig, SymbolEmbedding, highest, mask_of, mean, patches
+from modelyard.models.sequence import SequenceConfig, SequenceNetwork, Stem, highest, mean, patches, places_of
 from modelyard.samples import TextForm
 
 
@@ -40,93 +41,109 @@ class TextCnnConfig(SequenceConfig):
             )
         return self
 
-    def network(self, form: TextForm, num_classes: int) -> nn.Module:
+    def network(self, form: TextForm, num_classes: int) -> SequenceNetwork:
         """One network that is trained, for symbols of `form`."""
         return NETWORKS[self.variant](self, form.symbols, num_classes)
 
 
-class TextCnn(nn.Module):
+class TextCnn(SequenceNetwork):
     """Residual convolutions; their maximum and mean, and the mean of the embeddings, for one linear layer."""
+
+    FORMER: ClassVar = {"embedding.": "stem.embedding.", "widen.": "stem.widen.", "convolutions.": "blocks."}
 
     def __init__(self, config: TextCnnConfig, num_symbols: int, num_classes: int) -> None:
         super().__init__()
-        self.patch = config.patch
-        self.embedding = SymbolEmbedding(config, num_symbols)
-        self.dropout = nn.Dropout(config.dropout)
-        self.widen = nn.Linear(config.patch * config.embedding, config.width)
-        self.convolutions = nn.ModuleList(
+        self.patch, self.dropout = config.patch, nn.Dropout(config.dropout)
+        self.stem = Stem(config, num_symbols, config.patch, config.width)
+        self.blocks = nn.ModuleList(
             nn.Conv1d(config.width, config.width, config.kernel, padding=config.kernel // 2)
             for _ in range(config.layers)
         )
         self.head = nn.Linear(config.embedding + 2 * config.width, num_classes)
 
-    def forward(self, symbols_BL: Tensor) -> Tensor:
-        """int32 [B, L] -> logits [B, K]."""
-        mask_BL1 = mask_of(symbols_BL)
-        embedded_BLE = self.dropout(self.embedding(symbols_BL))
-        mask_BT1 = patches(mask_BL1, self.patch)[:, :, :1]
-        features_BTD = functional.gelu(self.widen(patches(embedded_BLE, self.patch))) * mask_BT1
-        for convolution in self.convolutions:
-            changed_BDT = convolution(features_BTD.transpose(1, 2))
-            features_BTD = (features_BTD + functional.gelu(changed_BDT.transpose(1, 2))) * mask_BT1
-        pooled = highest(features_BTD, mask_BT1), mean(features_BTD, mask_BT1), mean(embedded_BLE, mask_BL1)
-        logits_BK: Tensor = self.head(self.dropout(torch.cat(pooled, 1)))
-        return logits_BK
+    def read(self, embedded_BLE: Tensor, mask_BL1: Tensor) -> Tensor:
+        """[B, L, E] -> [B, T, D]."""
+        mask_BT1 = places_of(mask_BL1, self.patch)
+        states_BTD = functional.gelu(self.stem.widen(patches(embedded_BLE, self.patch))) * mask_BT1
+        for convolution in self.blocks:
+            changed_BDT = convolution(states_BTD.transpose(1, 2))
+            states_BTD = (states_BTD + functional.gelu(changed_BDT.transpose(1, 2))) * mask_BT1
+        return states_BTD
+
+    def pooled(self, states_BTD: Tensor, embedded_BLE: Tensor, mask_BL1: Tensor) -> Tensor:
+        """Maximum and mean over time, and the mean of the embeddings."""
+        mask_BT1 = places_of(mask_BL1, self.patch)
+        pooled = highest(states_BTD, mask_BT1), mean(states_BTD, mask_BT1), mean(embedded_BLE, mask_BL1)
+        return torch.cat(pooled, 1)
 
 
-class Kim(nn.Module):
+class Kim(SequenceNetwork):
     """One layer of convolutions of several widths, their maxima over time, one linear layer."""
+
+    FORMER: ClassVar = {"embedding.": "stem.embedding.", "convolutions.": "blocks.0."}
+    patch, drops_embeddings = 1, False
 
     def __init__(self, config: TextCnnConfig, num_symbols: int, num_classes: int) -> None:
         super().__init__()
-        self.embedding = SymbolEmbedding(config, num_symbols)
-        self.convolutions = nn.ModuleList(
-            nn.Conv1d(config.embedding, config.width, kernel) for kernel in KIM_KERNELS
-        )
+        self.stem = Stem(config, num_symbols)
+        convolutions = [nn.Conv1d(config.embedding, config.width, kernel) for kernel in KIM_KERNELS]
+        self.blocks = nn.ModuleList([nn.ModuleList(convolutions)])
         self.dropout = nn.Dropout(config.dropout)
         self.head = nn.Linear(len(KIM_KERNELS) * config.width, num_classes)
 
-    def forward(self, symbols_BL: Tensor) -> Tensor:
-        """int32 [B, L] -> logits [B, K]."""
-        mask_BL1 = mask_of(symbols_BL)
-        embedded_BEL = self.embedding(symbols_BL).transpose(1, 2)
-        maxima = []
-        for convolution, kernel in zip(self.convolutions, KIM_KERNELS, strict=True):
-            features_BDL = convolution(functional.pad(embedded_BEL, (kernel - 1, 0))).relu()
-            maxima.append(highest(features_BDL.transpose(1, 2), mask_BL1))
-        logits_BK: Tensor = self.head(self.dropout(torch.cat(maxima, 1)))
-        return logits_BK
+    def read(self, embedded_BLE: Tensor, mask_BL1: Tensor) -> Tensor:
+        """[B, L, E] -> [B, L, D], all widths side by side."""
+        embedded_BEL = embedded_BLE.transpose(1, 2)
+        states = [
+            convolution(functional.pad(embedded_BEL, (kernel - 1, 0))).relu()
+            for convolution, kernel in zip(self.blocks[0].children(), KIM_KERNELS, strict=True)
+        ]
+        return torch.cat(states, 1).transpose(1, 2)
+
+    def pooled(self, states_BTD: Tensor, embedded_BLE: Tensor, mask_BL1: Tensor) -> Tensor:
+        """The maximum over time."""
+        return highest(states_BTD, mask_BL1)
 
 
-class CharCnn(nn.Module):
+class CharCnn(SequenceNetwork):
     """Six layers of convolutions, three of them followed by maxima over 3; where the paper has texts of one
     length, their maximum; three linear layers.
     """
 
+    FORMER: ClassVar = {
+        "embedding.": "stem.embedding.", "convolutions.": "blocks.",
+        "head.0.": "blocks.6.0.", "head.3.": "blocks.7.0.", "head.6.": "head.",
+    }  # fmt: skip
+    patch, drops_embeddings = 27, False
+
     def __init__(self, config: TextCnnConfig, num_symbols: int, num_classes: int) -> None:
         super().__init__()
         width = config.width
-        self.embedding = SymbolEmbedding(config, num_symbols)
-        self.convolutions = nn.ModuleList(
+        self.stem, self.dropout = Stem(config, num_symbols), nn.Dropout(config.dropout)
+        convolutions = [
             nn.Conv1d(width if layer else config.embedding, width, kernel, padding=kernel // 2)
             for layer, kernel in enumerate(CHAR_KERNELS)
-        )
-        self.head = nn.Sequential(
-            nn.Linear(width, 4 * width), nn.ReLU(), nn.Dropout(config.dropout),
-            nn.Linear(4 * width, 4 * width), nn.ReLU(), nn.Dropout(config.dropout),
-            nn.Linear(4 * width, num_classes),
-        )  # fmt: skip
+        ]
+        linear = [nn.Sequential(nn.Linear(size, 4 * width), nn.ReLU()) for size in (width, 4 * width)]
+        self.blocks = nn.ModuleList([*convolutions, *linear])
+        self.head = nn.Linear(4 * width, num_classes)
 
-    def forward(self, symbols_BL: Tensor) -> Tensor:
-        """int32 [B, L] -> logits [B, K]."""
-        mask_BL1, features_BLD = mask_of(symbols_BL), self.embedding(symbols_BL)
-        for layer, convolution in enumerate(self.convolutions):
-            changed_BDL = convolution(features_BLD.transpose(1, 2)).relu()
-            features_BLD = changed_BDL.transpose(1, 2) * mask_BL1
+    def read(self, embedded_BLE: Tensor, mask_BL1: Tensor) -> Tensor:
+        """[B, L, E] -> [B, T, D]."""
+        states_BTD = embedded_BLE
+        for layer, convolution in enumerate(list(self.blocks)[: len(CHAR_KERNELS)]):
+            changed_BDT = convolution(states_BTD.transpose(1, 2)).relu()
+            states_BTD = changed_BDT.transpose(1, 2) * mask_BL1
             if layer in POOLED:
-                features_BLD, mask_BL1 = _of_threes(features_BLD), _of_threes(mask_BL1)
-        logits_BK: Tensor = self.head(highest(features_BLD, mask_BL1))
-        return logits_BK
+                states_BTD, mask_BL1 = _of_threes(states_BTD), _of_threes(mask_BL1)
+        return states_BTD
+
+    def pooled(self, states_BTD: Tensor, embedded_BLE: Tensor, mask_BL1: Tensor) -> Tensor:
+        """What two linear layers make of the maximum over time."""
+        first, second = list(self.blocks)[len(CHAR_KERNELS) :]
+        hidden_BD = self.dropout(first(highest(states_BTD, places_of(mask_BL1, self.patch))))
+        features_BD: Tensor = second(hidden_BD)
+        return features_BD
 
 
 def _of_threes(features_BLD: Tensor) -> Tensor:
@@ -136,4 +153,8 @@ def _of_threes(features_BLD: Tensor) -> Tensor:
 
 KIM_KERNELS = (3, 4, 5)
 CHAR_KERNELS, POOLED = (7, 7, 3, 3, 3, 3), (0, 1, 5)
-NETWORKS = {"tuned": TextCnn, "textcnn": Kim, "charcnn": CharCnn}
+NETWORKS: dict[str, Callable[[TextCnnConfig, int, int], SequenceNetwork]] = {
+    "tuned": TextCnn,
+    "textcnn": Kim,
+    "charcnn": CharCnn,
+}

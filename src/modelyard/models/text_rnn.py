@@ -11,7 +11,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from modelyard.models.sequence import SequenceConfig, SymbolEmbedding, highest, mask_of, mean, patches
+from modelyard.models.sequence import SequenceConfig, SequenceNetwork, Stem, highest, mean, patches, places_of
 from modelyard.samples import TextForm
 
 
@@ -30,52 +30,74 @@ class TextRnnConfig(SequenceConfig):
     patch: int = Field(4, ge=1, le=64)
     """Symbols that `tuned` reads at each time step."""
 
-    def network(self, form: TextForm, num_classes: int) -> nn.Module:
+    def network(self, form: TextForm, num_classes: int) -> SequenceNetwork:
         """One network that is trained, for symbols of `form`."""
         return NETWORKS[self.variant](self, form.symbols, num_classes)
 
 
-class TextRnn(nn.Module):
+class TextRnn(SequenceNetwork):
     """Patches, an LSTM in each direction, maximum and mean, one linear layer."""
+
+    FORMER: ClassVar = {
+        "embedding.": "stem.embedding.",
+        "forwards.": "blocks.0.forwards.", "backwards.": "blocks.0.backwards.",
+    }  # fmt: skip
 
     def __init__(self, config: TextRnnConfig, num_symbols: int, num_classes: int) -> None:
         super().__init__()
-        self.patch = config.patch
-        self.embedding = SymbolEmbedding(config, num_symbols)
-        self.dropout = nn.Dropout(config.dropout)
-        self.forwards, self.backwards = (_lstm(config, config.patch) for _ in range(2))
+        self.patch, self.dropout = config.patch, nn.Dropout(config.dropout)
+        self.stem, self.blocks = Stem(config, num_symbols), nn.ModuleList([BothWays(config)])
         self.head = nn.Linear(config.embedding + 4 * config.hidden, num_classes)
 
-    def forward(self, symbols_BL: Tensor) -> Tensor:
-        """int32 [B, L] -> logits [B, K]."""
-        embedded_BLE = self.dropout(self.embedding(symbols_BL))
-        patches_BTP = patches(embedded_BLE, self.patch)
-        mask_BT1 = patches(mask_of(symbols_BL), self.patch)[:, :, :1]
+    def read(self, embedded_BLE: Tensor, mask_BL1: Tensor) -> Tensor:
+        """[B, L, E] -> [B, T, D]."""
+        patches_BTP, mask_BT1 = patches(embedded_BLE, self.patch), places_of(mask_BL1, self.patch)
+        states_BTD: Tensor = self.blocks[0](patches_BTP, mask_BT1)
+        return states_BTD
+
+    def pooled(self, states_BTD: Tensor, embedded_BLE: Tensor, mask_BL1: Tensor) -> Tensor:
+        """Maximum and mean over time, and the mean of the embeddings."""
+        mask_BT1 = places_of(mask_BL1, self.patch)
+        pooled = highest(states_BTD, mask_BT1), mean(states_BTD, mask_BT1), mean(embedded_BLE, mask_BL1)
+        return torch.cat(pooled, 1)
+
+
+class BothWays(nn.Module):
+    """An LSTM that reads forwards beside one that reads backwards."""
+
+    def __init__(self, config: TextRnnConfig) -> None:
+        super().__init__()
+        self.forwards, self.backwards = (_lstm(config, config.patch) for _ in range(2))
+
+    def forward(self, patches_BTP: Tensor, mask_BT1: Tensor) -> Tensor:
+        """[B, T, P] -> [B, T, D], 0 for padding."""
         turned_BT1 = turned(mask_BT1)
         there_BTD, _ = self.forwards(patches_BTP)
         back_BTD, _ = self.backwards(_picked(patches_BTP, turned_BT1))
-        states_BTD = torch.cat([there_BTD, _picked(back_BTD, turned_BT1)], 2) * mask_BT1
-        pooled = highest(states_BTD, mask_BT1), mean(states_BTD, mask_BT1)
-        summary_BD = torch.cat([*pooled, mean(embedded_BLE, mask_of(symbols_BL))], 1)
-        logits_BK: Tensor = self.head(self.dropout(summary_BD))
-        return logits_BK
+        return torch.cat([there_BTD, _picked(back_BTD, turned_BT1)], 2) * mask_BT1
 
 
-class Lstm(nn.Module):
+class Lstm(SequenceNetwork):
     """Layers of LSTM over single symbols, the state at the last of them, one linear layer."""
+
+    FORMER: ClassVar = {"embedding.": "stem.embedding.", "lstm.": "blocks.0."}
+    patch = 1
 
     def __init__(self, config: TextRnnConfig, num_symbols: int, num_classes: int) -> None:
         super().__init__()
-        self.embedding = SymbolEmbedding(config, num_symbols)
-        self.lstm, self.dropout = _lstm(config, 1), nn.Dropout(config.dropout)
+        self.stem, self.blocks = Stem(config, num_symbols), nn.ModuleList([_lstm(config, 1)])
+        self.dropout = nn.Dropout(config.dropout)
         self.head = nn.Linear(config.hidden, num_classes)
 
-    def forward(self, symbols_BL: Tensor) -> Tensor:
-        """int32 [B, L] -> logits [B, K]."""
-        states_BLD, _ = self.lstm(self.dropout(self.embedding(symbols_BL)))
-        last_B11 = ((symbols_BL != 0).sum(1) - 1).clamp(min=0)[:, None, None]
-        logits_BK: Tensor = self.head(self.dropout(_picked(states_BLD, last_B11)[:, 0]))
-        return logits_BK
+    def read(self, embedded_BLE: Tensor, mask_BL1: Tensor) -> Tensor:
+        """[B, L, E] -> [B, L, D]."""
+        states_BLD: Tensor = self.blocks[0](embedded_BLE)[0]
+        return states_BLD
+
+    def pooled(self, states_BTD: Tensor, embedded_BLE: Tensor, mask_BL1: Tensor) -> Tensor:
+        """The state at the last symbol."""
+        last_B11 = (mask_BL1.sum(1, keepdim=True).long() - 1).clamp(min=0)
+        return _picked(states_BTD, last_B11)[:, 0]
 
 
 def turned(mask_BT1: Tensor) -> Tensor:

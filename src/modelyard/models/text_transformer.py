@@ -6,7 +6,7 @@ B batch, L length in symbols, E embedding, T tokens, P embeddings of a patch, D 
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field, model_validator
@@ -15,11 +15,12 @@ from torch import Tensor, nn
 from modelyard.models.sequence import (
     FAR_BELOW,
     SequenceConfig,
-    SymbolEmbedding,
+    SequenceNetwork,
+    Stem,
     highest,
-    mask_of,
     mean,
     patches,
+    places_of,
 )
 from modelyard.models.transformer import Block
 from modelyard.samples import TextForm
@@ -49,21 +50,22 @@ class TextTransformerConfig(SequenceConfig):
             raise ValueError(f"heads ({self.heads}) and 2 must divide width ({self.width})")
         return self
 
-    def network(self, form: TextForm, num_classes: int) -> nn.Module:
+    def network(self, form: TextForm, num_classes: int) -> SequenceNetwork:
         """One network that is trained, for symbols of `form`."""
         return TextTransformer(self, form.symbols, num_classes)
 
 
-class TextTransformer(nn.Module):
+class TextTransformer(SequenceNetwork):
     """Patches, positions, blocks, pooling, one linear layer."""
+
+    FORMER: ClassVar = {"embedding.": "stem.embedding.", "widen.": "stem.widen."}
 
     def __init__(self, config: TextTransformerConfig, num_symbols: int, num_classes: int) -> None:
         super().__init__()
         self.is_tuned = config.variant == "tuned"
         self.patch = config.patch if self.is_tuned else 1
-        self.embedding = SymbolEmbedding(config, num_symbols)
         self.dropout = nn.Dropout(config.dropout)
-        self.widen = nn.Linear(self.patch * config.embedding, config.width)
+        self.stem = Stem(config, num_symbols, self.patch, config.width)
         self.blocks = nn.ModuleList(
             Block(config.width, config.heads, config.mlp_ratio) for _ in range(config.layers)
         )
@@ -71,23 +73,24 @@ class TextTransformer(nn.Module):
         pooled = 2 * config.width + config.embedding if self.is_tuned else config.width
         self.head = nn.Linear(pooled, num_classes)
 
-    def forward(self, symbols_BL: Tensor) -> Tensor:
-        """int32 [B, L] -> logits [B, K]."""
-        embedded_BLE = self.dropout(self.embedding(symbols_BL))
-        mask_BL1 = mask_of(symbols_BL)
-        mask_BT1 = patches(mask_BL1, self.patch)[:, :, :1]
-        tokens_BTD = self.widen(patches(embedded_BLE, self.patch))
+    def read(self, embedded_BLE: Tensor, mask_BL1: Tensor) -> Tensor:
+        """[B, L, E] -> [B, T, D]."""
+        mask_BT1 = places_of(mask_BL1, self.patch)
+        tokens_BTD: Tensor = self.stem.widen(patches(embedded_BLE, self.patch))
         tokens_BTD = tokens_BTD + sines(tokens_BTD)
         keys_B11T = ((mask_BT1 - 1) * -FAR_BELOW).transpose(1, 2)[:, None].to(tokens_BTD.dtype)
         for block in self.blocks:
             tokens_BTD = block(tokens_BTD, keys_B11T)
-        tokens_BTD = self.norm(tokens_BTD) * mask_BT1
-        summary_BD = mean(tokens_BTD, mask_BT1)
-        if self.is_tuned:
-            pooled = summary_BD, highest(tokens_BTD, mask_BT1), mean(embedded_BLE, mask_BL1)
-            summary_BD = torch.cat(pooled, 1)
-        logits_BK: Tensor = self.head(self.dropout(summary_BD))
-        return logits_BK
+        states_BTD: Tensor = self.norm(tokens_BTD) * mask_BT1
+        return states_BTD
+
+    def pooled(self, states_BTD: Tensor, embedded_BLE: Tensor, mask_BL1: Tensor) -> Tensor:
+        """The mean over tokens; if tuned, their maximum and the mean of the embeddings, too."""
+        mask_BT1 = places_of(mask_BL1, self.patch)
+        mean_BD = mean(states_BTD, mask_BT1)
+        if not self.is_tuned:
+            return mean_BD
+        return torch.cat([mean_BD, highest(states_BTD, mask_BT1), mean(embedded_BLE, mask_BL1)], 1)
 
 
 SLOWEST = 1000.0

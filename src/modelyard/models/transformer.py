@@ -5,7 +5,7 @@ B batch, C channels, H height, W width, T tokens, D model width, N heads, K clas
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field, model_validator
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from modelyard.models.combined import CombinedConfig
+from modelyard.models.network import Network
 from modelyard.samples import ImageForm
 
 
@@ -51,7 +52,7 @@ class TransformerConfig(CombinedConfig):
             )
         return self
 
-    def network(self, form: ImageForm, num_classes: int) -> nn.Module:
+    def network(self, form: ImageForm, num_classes: int) -> Network:
         """What is trained, for samples of `form`."""
         return Transformer(self, form, num_classes)
 
@@ -108,33 +109,50 @@ def _convolution_stem(channels: int, config: TransformerConfig) -> nn.Module:
     )
 
 
-class Transformer(nn.Module):
-    """Patches, positions, blocks, one linear layer."""
+class Tokens(nn.Module):
+    """Patches with their positions, behind the class token where there is one."""
 
-    def __init__(self, config: TransformerConfig, form: ImageForm, num_classes: int) -> None:
+    def __init__(self, config: TransformerConfig, form: ImageForm) -> None:
         super().__init__()
         channels, height, width = form.chw
         down, right = -height % config.patch, -width % config.patch
         self.padding = (0, right, 0, down)
         num_patches = (height + down) // config.patch * ((width + right) // config.patch)
         self.has_class_token = config.variant == "vit"
-        self.stem = (
+        self.patches = (
             _patch_stem(channels, config) if self.has_class_token else _convolution_stem(channels, config)
         )
         if self.has_class_token:
             self.class_token = nn.Parameter(torch.zeros(1, 1, config.width))
         self.positions = nn.Parameter(torch.randn(1, num_patches + self.has_class_token, config.width) * 0.02)
+
+    def forward(self, images_BCHW: Tensor) -> Tensor:
+        """float [B, C, H, W] -> [B, T, D]."""
+        patches_BDHW = self.patches(functional.pad(images_BCHW, self.padding))
+        tokens_BTD: Tensor = patches_BDHW.flatten(2).transpose(1, 2)
+        if self.has_class_token:
+            tokens_BTD = torch.cat([self.class_token.expand(tokens_BTD.shape[0], -1, -1), tokens_BTD], 1)
+        return tokens_BTD + self.positions
+
+
+class Transformer(Network):
+    """Patches, positions, blocks, one linear layer."""
+
+    stem: Tokens
+    FORMER: ClassVar = {
+        "class_token": "stem.class_token", "positions": "stem.positions", "stem.": "stem.patches.",
+    }  # fmt: skip
+
+    def __init__(self, config: TransformerConfig, form: ImageForm, num_classes: int) -> None:
+        super().__init__()
+        self.stem = Tokens(config, form)
         self.blocks = nn.Sequential(
             *(Block(config.width, config.heads, config.mlp_ratio) for _ in range(config.layers))
         )
-        self.norm, self.head = (nn.LayerNorm(config.width), nn.Linear(config.width, num_classes))
+        self.norm, self.dropout = nn.LayerNorm(config.width), nn.Identity()
+        self.head = nn.Linear(config.width, num_classes)
 
-    def forward(self, images_BCHW: Tensor) -> Tensor:
-        """float [B, C, H, W] -> logits [B, K]."""
-        patches_BDHW = self.stem(functional.pad(images_BCHW, self.padding))
-        tokens_BTD = patches_BDHW.flatten(2).transpose(1, 2)
-        if self.has_class_token:
-            tokens_BTD = torch.cat([self.class_token.expand(tokens_BTD.shape[0], -1, -1), tokens_BTD], 1)
-        tokens_BTD = self.norm(self.blocks(tokens_BTD + self.positions))
-        logits_BK: Tensor = self.head(tokens_BTD[:, 0] if self.has_class_token else tokens_BTD.mean(1))
-        return logits_BK
+    def features(self, images_BCHW: Tensor) -> Tensor:
+        """float [B, C, H, W] -> [B, D]."""
+        tokens_BTD: Tensor = self.norm(self.blocks(self.stem(images_BCHW)))
+        return tokens_BTD[:, 0] if self.stem.has_class_token else tokens_BTD.mean(1)
