@@ -61,6 +61,11 @@ class TextCnn(SequenceNetwork):
         )
         self.head = nn.Linear(config.embedding + 2 * config.width, num_classes)
 
+    @property
+    def ahead(self) -> int:
+        """Each convolution sees half of its places ahead."""
+        return sum(convolution.padding[0] for convolution in self.blocks)
+
     def read(self, embedded_BLE: Tensor, mask_BL1: Tensor) -> Tensor:
         """[B, L, E] -> [B, T, D]."""
         mask_BT1 = places_of(mask_BL1, self.patch)
@@ -114,7 +119,7 @@ class CharCnn(SequenceNetwork):
         "embedding.": "stem.embedding.", "convolutions.": "blocks.",
         "head.0.": "blocks.6.0.", "head.3.": "blocks.7.0.", "head.6.": "head.",
     }  # fmt: skip
-    patch, drops_embeddings = 27, False
+    patch, drops_embeddings, ahead = 27, False, 2
 
     def __init__(self, config: TextCnnConfig, num_symbols: int, num_classes: int) -> None:
         super().__init__()
