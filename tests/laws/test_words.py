@@ -78,6 +78,7 @@ IMAGES = Words(
         "evaluation.metrics": "images: a column of the classes' table",
         "training.config": "max_train_images: a key of recipes",
         "training.parts": "max_train_images: a key of recipes",
+        "training.unlabelled": "max_train_images: a key of recipes",
         "steps.train": "max_train_images: a key of recipes",
         "training.gradient": "train_images: training.json",
         "training.linear": "train_images: training.json, max_train_images: a key of recipes",

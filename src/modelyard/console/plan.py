@@ -7,12 +7,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from modelyard.data.datasets import Dataset
 from modelyard.data.packed import open_packed
-from modelyard.data.splits import make_splits
 from modelyard.home import Home
 from modelyard.recipes.request import CompareRequest
 from modelyard.steps.memory import check_memory
-from modelyard.steps.nodes import nodes, train_node, training_job
+from modelyard.steps.nodes import TRAIN, nodes, train_node, training_job
 from modelyard.steps.preparation import build_requests, check_model, prepare
 from modelyard.steps.requests import BuildRequest
 from modelyard.steps.run import checkpoint_of, waiting
@@ -21,6 +21,7 @@ from modelyard.training.config import TrainingConfig, num_epochs, steps_before
 from modelyard.training.fitted import RESULT_FILE
 from modelyard.training.slices import TrainSlice
 from modelyard.training.trial import Cost, measure
+from modelyard.training.unlabelled import GIVEN, training_splits
 
 Row = dict[str, Any]
 ORDERING_BYTES = 1.2e9
@@ -90,25 +91,27 @@ def _estimated(node: Node, build: BuildRequest, home: Home, cost: Cost | None) -
     """Seconds, from the last such step of an equal model on this machine; else from what steps of the
     training took that comes last.
     """
-    slices = [some.slice for some in (node, train_node(build)) if isinstance(some.slice, TrainSlice)]
     dataset = open_packed(home.steps / build.data_step, verify=False)
-    now, last = (_steps(slice, len(make_splits(dataset, slice.data).train)) for slice in slices)
+    now, last = (_steps(dataset, some, home) for some in (node, train_node(build)))
     wanted = {"model": build.recipe.model.model_dump(mode="json"), **dataset.form.record}
     results = home.steps.glob(f"{node.step.name}-*/{RESULT_FILE}")
     for result in sorted(results, key=_modified, reverse=True):
         with suppress(OSError, ValueError, LookupError, TypeError):  # an earlier version's, or damaged
             record = json.loads(result.read_text())
-            if wanted.items() <= record.items():
-                before = TrainingConfig(**record["training"])
+            before = TrainingConfig(**record["training"])
+            is_alike = type(before.unlabelled) is type(build.recipe.training.unlabelled)
+            if wanted.items() <= record.items() and (is_alike or node.step is not TRAIN):
                 steps = steps_before(before, record["train_images"], len(record["history"]))
                 return float(record["seconds"] / steps * now)
     return cost and cost.seconds / last * now
 
 
-def _steps(slice: TrainSlice, samples: int) -> int:
-    training = slice.training
-    samples = min(samples, training.max_train_images or samples)
-    return steps_before(training, samples, num_epochs(training, samples))
+def _steps(dataset: Dataset, node: Node, home: Home) -> int:
+    slice, given = node.slice, {parent.step.name: parent.folder(home) for parent in node.parents}
+    assert isinstance(slice, TrainSlice)
+    samples = len(training_splits(dataset, slice, given.get(GIVEN)).train)
+    samples = min(samples, slice.training.max_train_images or samples)
+    return steps_before(slice.training, samples, num_epochs(slice.training, samples))
 
 
 def _modified(path: Path) -> float:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from pydantic import Field
 from torch import Tensor
 
-from modelyard.config import Config
+from modelyard.config import Config, change
 from modelyard.samples.symbols import UNKNOWN
+
+STRONG_DROP = 0.2
+"""Of symbols, as `stronger` has it."""
 
 
 class SymbolAugment(Config):
@@ -15,6 +20,10 @@ class SymbolAugment(Config):
 
     drop: float = Field(0.0, ge=0, lt=1)
     """Share of the symbols that are made unknown."""
+
+    def stronger(self, _shape: Sequence[int]) -> SymbolAugment:
+        """Every fifth symbol is unknown."""
+        return change(self, drop=max(self.drop, STRONG_DROP))
 
     def views(self, samples_B: Tensor, draw: torch.Generator) -> Tensor:
         """int32 symbols, padded with 0 -> the same with some of them unknown."""

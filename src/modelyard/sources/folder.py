@@ -100,7 +100,7 @@ def _decode_at_majority(
     reading = with_ground(Reading(options.fit, options.white or white_for(guessed)), paths, form, guessed)
     while True:
         parts = [
-            _decode(listing, part, (form, reading, options.max_pixels), scratch, on_progress)
+            decode(listing, part, (form, reading, options.max_pixels), scratch, on_progress)
             for part in ("train", "test")
         ]
         broken = sorted(reason for part in parts for reason in part.broken)
@@ -140,7 +140,7 @@ def _refusal(folder: Path, broken: Sequence[str], too_large: Sequence[str]) -> D
     return DataError(f"{folder}: {told}; mend them or pass --skip-unreadable")
 
 
-def _decode(
+def decode(
     listing: Listing, part: str, how: tuple[ImageForm, Reading, int], scratch: Path, on_progress: OnProgress
 ) -> _Decoded:
     """All files of a split that can be read, in one form, read in one way, up to so many pixels."""

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Protocol
 
-from modelyard.data.datasets import Dataset, OnProgress
+from modelyard.data.datasets import Dataset, OnProgress, Split
 from modelyard.data.options import FolderOptions
 from modelyard.errors import DataError
 from modelyard.samples import Form
 
 COMMON = frozenset(("skip_unreadable", "validation_as", "max_bytes", "size_before"))
 """Options that files of every kind heed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unsorted:
+    """Samples of which no class is told."""
+
+    split: Split
+    places: Sequence[str]
+    """Where each of them was, for people."""
+    notes: tuple[str, ...]
 
 
 class Found(Protocol):

@@ -6,11 +6,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from modelyard.data.datasets import Dataset, OnProgress
 from modelyard.data.options import FolderOptions
-from modelyard.sources.found import Found
+from modelyard.sources.found import Found, Unsorted
 from modelyard.sources.pictures import find_pictures
 from modelyard.sources.texts.find import find_texts
 from modelyard.sources.texts.recognise import holds_texts
+from modelyard.sources.texts.unsorted import unsorted_texts
+from modelyard.sources.unsorted_pictures import unsorted_pictures
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +24,14 @@ class Kind:
     """Whether it is clearly that, by names and first rows; nothing is refused."""
     find: Callable[[Path, FolderOptions], Found]
     """Raises: DataError for what cannot be read."""
+    take: Callable[[Path, Dataset, FolderOptions, Path, OnProgress], Unsorted]
+    """All samples at a path without their classes, as those of a data set are; they may lie in the last
+    path. Raises: DataError."""
 
 
 KINDS: Mapping[str, Kind] = {
-    "text": Kind(holds_texts, find_texts),
-    "image": Kind(lambda _source, _options: True, find_pictures),
+    "text": Kind(holds_texts, find_texts, unsorted_texts),
+    "image": Kind(lambda _source, _options: True, find_pictures, unsorted_pictures),
 }
 """They are asked in this order; the last one takes, or refuses, what no other has recognised."""
 

@@ -52,7 +52,8 @@ def _reckoned(request: BuildRequest, dataset: Dataset) -> float:
     model = request.recipe.model.build(dataset.form, len(dataset.classes))
     batch = batch_size_for(request.recipe.training, len(dataset.train))
     weights = sum(parameter.nbytes for parameter in model.parameters())
-    return PROCESS_BYTES + 2 * batch * _saved_bytes(model, dataset.form) + 6 * weights
+    views = request.recipe.training.unlabelled.views if request.recipe.training.unlabelled else 1
+    return PROCESS_BYTES + 2 * batch * views * _saved_bytes(model, dataset.form) + 6 * weights
 
 
 def _saved_bytes(model: nn.Module, form: Form) -> float:

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from modelyard.data.packed import open_packed
-from modelyard.data.splits import make_splits
 from modelyard.errors import ModelyardError, TrainingError
 from modelyard.home import Home
 from modelyard.machine.bound import bind_to_parent
@@ -28,6 +27,7 @@ from modelyard.training.fits import run_job
 from modelyard.training.fitted import RESULT_FILE
 from modelyard.training.job import JOB_FILE, SPINS, TrainJob, answers
 from modelyard.training.slices import TrainSlice
+from modelyard.training.unlabelled import GIVEN, training_splits
 
 MODULE, SPINNING = "modelyard.steps.train", {"GOMP_SPINCOUNT": SPINS}
 
@@ -37,7 +37,7 @@ def run(slice: TrainSlice, given: Mapping[str, Path], out: Path, how: How) -> di
 
     Gives on what it was made. Raises: TrainingError, and what a wrong input raises.
     """
-    _say_added_epochs(slice, given["data"], how.label)
+    _say_added_epochs(slice, given, how.label)
     job = TrainJob.of(slice, given, how)
     if how.in_process:
         run_job(job, out, how.on_epoch)
@@ -50,10 +50,10 @@ def run(slice: TrainSlice, given: Mapping[str, Path], out: Path, how: How) -> di
     }  # fmt: skip
 
 
-def _say_added_epochs(slice: TrainSlice, data: Path, label: str) -> None:
+def _say_added_epochs(slice: TrainSlice, given: Mapping[str, Path], label: str) -> None:
     """Few samples: tell that `min_steps` makes more epochs than were asked for."""
     training = slice.training
-    train = make_splits(open_packed(data, verify=False), slice.data).train
+    train = training_splits(open_packed(given["data"], verify=False), slice, given.get(GIVEN)).train
     count = min(len(train), training.max_train_images or len(train))
     if (epochs := num_epochs(training, count)) > training.epochs:
         many = train.form.names.many

@@ -39,7 +39,7 @@ class TrainingConfig(Config):
     """Small data sets: the batch shrinks, down to 32 images, until an epoch has this many steps."""
     hard_share: float = Field(1.0, gt=0, le=1)
     """Share of the images that epochs after the first train on: half of them those with the largest loss,
-    half drawn from the others. 1 is all."""
+    half drawn from the others. 1 is all. Without effect where `unlabelled` ones take part."""
     class_weights: ClassWeights = "none"
     """`balanced`: an image of a rare class counts for more in the loss, so that all classes count alike.
     Validation and temperature stay unweighted. Nothing is left to weigh where `sampling` is balanced, too."""
@@ -77,7 +77,8 @@ def num_epochs(config: TrainingConfig, num_samples: int) -> int:
 
 def steps_of_epoch(config: TrainingConfig, num_samples: int, epoch: int) -> int:
     """Optimizer steps of an epoch (from zero: the first sees all images); a last batch of one is none."""
-    images = num_chosen(num_samples, config.hard_share) if epoch else num_samples
+    share = config.hard_share if epoch and config.unlabelled is None else 1.0
+    images = num_chosen(num_samples, share)
     return num_batches(images, batch_size_for(config, num_samples))
 
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
 HARD_PART = 0.5
 """Share of a hard selection that is hard; the rest is drawn, so that no image is left out for good and wrong
 labels do not dominate."""
+
+WINDOW = 20
+"""Batches whose rows are sorted together: of like length, and yet with other companions in each epoch."""
 
 
 def num_chosen(num_samples: int, share: float) -> int:
@@ -35,3 +40,14 @@ def hard_and_others(losses_N: Tensor, count: int, hard_part: float, draw: torch.
     order_N, hard = losses_N.argsort(descending=True, stable=True), round(count * hard_part)
     hard_H, others = order_N[:hard].sort().values, order_N[hard:].sort().values
     return torch.cat([hard_H, others[torch.randperm(len(others), generator=draw)[: count - hard]]])
+
+
+def by_length(batches: Sequence[Tensor], lengths_N: Tensor) -> list[Tensor]:
+    """The rows of each `WINDOW` batches, sorted by length and cut as they were."""
+    found: list[Tensor] = []
+    for start in range(0, len(batches), WINDOW):
+        some = batches[start : start + WINDOW]
+        rows_M = torch.cat(list(some))
+        sorted_M = rows_M[lengths_N[rows_M].argsort(stable=True)]
+        found += torch.split(sorted_M, [len(rows_B) for rows_B in some])
+    return found

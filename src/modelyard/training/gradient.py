@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from modelyard.data.datasets import Dataset
-from modelyard.data.splits import Splits, make_splits
+from modelyard.data.splits import Splits
 from modelyard.files import write_json
 from modelyard.home import cache_folder
 from modelyard.machine.how import OnEpoch
@@ -21,7 +21,7 @@ from modelyard.training.loop import train
 from modelyard.training.placement import Single
 from modelyard.training.precision import card, resolve_device
 from modelyard.training.start import begun, start
-from modelyard.training.unlabelled import GIVEN, with_unlabelled
+from modelyard.training.unlabelled import GIVEN, training_splits
 
 
 def fit(job: TrainJob, dataset: Dataset, out: Path, on_epoch: OnEpoch) -> None:
@@ -36,8 +36,7 @@ def fit(job: TrainJob, dataset: Dataset, out: Path, on_epoch: OnEpoch) -> None:
     torch.manual_seed(job.seed)
     if job.cores:
         torch.set_num_threads(job.cores)
-    splits = make_splits(dataset, job.data)
-    splits = with_unlabelled(splits, job, job.folder(GIVEN))
+    splits = training_splits(dataset, job, job.folder(GIVEN))
     splits = with_answers(splits, job.folder("teach"))
     build = begun(job, Build.of(job.model, splits.train, dataset.classes))
     fitted = TorchFitted(build.network(), build)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from modelyard.data.batches import Feed, network_input
 from modelyard.data.datasets import Rows, Split
@@ -25,6 +25,7 @@ from modelyard.training.samplers import AnySampler
 from modelyard.training.samplers.balanced import Balanced
 from modelyard.training.samplers.by_length import ByLength
 from modelyard.training.samplers.hard import Hard
+from modelyard.training.samplers.mixed import Mixed
 from modelyard.training.samplers.shuffled import Shuffled
 from modelyard.training.state import TrainState
 from modelyard.training.updates import AnyUpdate
@@ -85,9 +86,14 @@ def make_objective(config: TrainingConfig, feed: Feed, asked: AnyObjectiveConfig
 
 
 def make_sampler(config: TrainingConfig, feed: Feed, lengths_N: Rows | None) -> AnySampler:
-    """Those of like length together, where they differ in it."""
+    """Those of like length together, where they differ in it; with unlabelled ones, where something is learnt
+    of them.
+    """
+    lengths = None if lengths_N is None else torch.from_numpy(lengths_N)
+    if config.unlabelled is not None:
+        return _mixed(config, config.unlabelled.ratio, feed.labels_N.cpu(), lengths)
     sampler = _sampler_of_rows(config, feed)
-    return sampler if lengths_N is None else ByLength(sampler, torch.from_numpy(lengths_N))
+    return sampler if lengths is None else ByLength(sampler, lengths)
 
 
 def _sampler_of_rows(config: TrainingConfig, feed: Feed) -> AnySampler:
@@ -98,6 +104,15 @@ def _sampler_of_rows(config: TrainingConfig, feed: Feed) -> AnySampler:
     if config.hard_share < 1:
         return Hard(len(feed), batch_size, config.hard_share)
     return Shuffled(len(feed), batch_size)
+
+
+def _mixed(config: TrainingConfig, ratio: float, labels_N: Tensor, lengths_N: Tensor | None) -> Mixed:
+    batch_size = batch_size_for(config, len(labels_N))
+    known_L, unknown_U = (labels_N >= 0).nonzero()[:, 0], (labels_N < 0).nonzero()[:, 0]
+    known_L = known_L if len(known_L) > 1 else known_L.repeat(2)  # a batch has two rows
+    is_balanced = config.sampling == "balanced"
+    own = Balanced(labels_N[known_L], batch_size) if is_balanced else Shuffled(len(known_L), batch_size)
+    return Mixed(own, known_L, unknown_U, batch_size, ratio, lengths_N)
 
 
 def make_update(state: TrainState, config: TrainingConfig, parts: Parts) -> AnyUpdate:

@@ -49,6 +49,9 @@ class Augment(Protocol):
     def views(self, samples_B: Tensor, draw: torch.Generator) -> Tensor:
         """What the network is given of samples as they were fed."""
 
+    def stronger(self, shape: Sequence[int]) -> Augment:
+        """A change of samples of this shape that leaves little but what their class is told by."""
+
 
 class Objective(Protocol):
     """What a training minimises: sum(loss) / total(counts)."""

@@ -20,21 +20,21 @@ import numpy as np
 import psutil
 
 from modelyard.data.batches import RESIDENT_SHARE, free_bytes
-from modelyard.data.datasets import evaluated_rows
+from modelyard.data.datasets import Rows, evaluated_rows
 from modelyard.data.packed import open_packed
-from modelyard.data.splits import Splits, make_splits
+from modelyard.data.splits import Splits
 from modelyard.evaluation.predict import predict_logits
 from modelyard.home import cache_folder
 from modelyard.machine.memory import available_bytes
 from modelyard.models.size import measure_size
-from modelyard.training.config import TrainingConfig, batch_size_for, num_epochs
-from modelyard.training.drawing import num_chosen
+from modelyard.training.config import TrainingConfig, batch_size_for, num_epochs, steps_before
 from modelyard.training.fitted import Build
 from modelyard.training.gradient import encoded
 from modelyard.training.job import PROBES_FILE, SPINS, TrainJob, answers
 from modelyard.training.loop import TrainResult, train
 from modelyard.training.placement import Single
 from modelyard.training.precision import PROBE_SECONDS, autocast, resolve_device
+from modelyard.training.unlabelled import GIVEN, training_splits
 
 FEW, STEP_SECONDS, SLOW_SECONDS = 4, 0.15, 0.6
 """Images of the first steps; how long a step of the others may take: it has fewer images where they are
@@ -92,7 +92,7 @@ def _trial(job: TrainJob) -> tuple[float, float, float]:
     if job.cores:
         torch.set_num_threads(job.cores)
     dataset = open_packed(Path(job.data_folder), verify=False)
-    splits, device = make_splits(dataset, job.data), resolve_device(job.device)
+    splits, device = training_splits(dataset, job, job.folder(GIVEN)), resolve_device(job.device)
     build = Build.of(job.model, splits.train, dataset.classes)
     model, splits = build.network(), encoded(splits, build)
     activations = measure_size(model, build.taken).activation_bytes
@@ -115,12 +115,15 @@ def _trial(job: TrainJob) -> tuple[float, float, float]:
             "precision": precision,
         }
         few = Splits(
-            splits.train.take(np.arange(rows * count) % images),
+            splits.train.take(_from_both_ends(images, rows * count)),
             splits.validation.take(np.arange(2) % 1),
             splits.test,
         )
         config = TrainingConfig.model_validate(job.training.model_dump() | changes)
-        result = train(model, few, config, seed=job.seed, placement=Single(device), probe_memory=memory)
+        result = train(
+            model, few, config, seed=job.seed, placement=Single(device), asked=job.objective,
+            probe_memory=memory,
+        )  # fmt: skip
         return (
             result,
             min(report.seconds for report in result.history) / count,
@@ -143,11 +146,17 @@ def _trial(job: TrainJob) -> tuple[float, float, float]:
     evaluation = (time.perf_counter() - began) * len(splits.validation) / held_out
     probe = result.seconds - sum(report.seconds for report in result.history) - 2 * PROBE_SECONDS
     again = 2 * PROBE_SECONDS + min(probe, 6 * step) * batch / rows if probe > 0 and rows < batch else 0.0
-    seen = images + num_chosen(images, job.training.hard_share) * (epochs - 1)
+    seen = batch * steps_before(job.training, images, epochs)
     held = splits.train.nbytes * images / len(splits.train)
     resident = held * (held < free_bytes(device) * RESIDENT_SHARE)
     memory = high + (high - low) / (rows - base) * (batch - rows) + held + resident + splits.validation.nbytes
     return memory - _shared() / 2, again + step / rows * seen + evaluation * epochs, activations * most
+
+
+def _from_both_ends(count: int, rows: int) -> Rows:
+    """Row numbers in turn from the beginning, where labelled samples are, and from the end."""
+    places_M: Rows = np.arange(rows) % count
+    return np.where(places_M % 2, count - 1 - places_M // 2, places_M // 2)
 
 
 def _peak() -> int:

@@ -1,20 +1,87 @@
-"""Unlabelled samples: fixmatch."""
+"""What a network is sure of for a sample hardly changed, it learns for the same strongly changed (FixMatch:
+Sohn et al. 2020).
+
+B rows, K classes.
+"""
 
 from __future__ import annotations
 
-from typing import Literal
+from dataclasses import dataclass, field, replace
+from typing import ClassVar, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional
 
 from modelyard.config import Config
-from modelyard.data.batches import Feed
+from modelyard.data.batches import Batch, Feed
+from modelyard.training.guesses import Guesses, labelled_losses, ratio_of
 from modelyard.training.objectives.classification import Classification
-from modelyard.training.protocols import Objective
+from modelyard.training.protocols import Coupling, Moment, Network, Scores
 
 
 class FixMatchConfig(Config):
-    """To be written."""
+    """FixMatch: each row is seen twice, as ever and strongly changed."""
 
+    views: ClassVar[int] = 2
+    """Of each row: what a step costs is what a step of so many times the rows costs."""
     method: Literal["fixmatch"] = "fixmatch"
+    threshold: float = Field(0.95, ge=0, lt=1)
+    """Probability from which on a guess counts."""
+    weight: float = Field(1.0, ge=0)
+    """Of the unlabelled samples beside the labelled ones."""
+    ratio: float = Field(4.0, gt=0)
+    """Unlabelled samples for each labelled one in a batch; less where there are not so many."""
 
-    def objective(self, base: Classification, feed: Feed) -> Objective:
-        """What is minimised."""
-        raise NotImplementedError
+    def objective(self, base: Classification, feed: Feed) -> FixMatch:
+        """What is minimised; `feed` has labelled and unlabelled samples."""
+        return FixMatch(base, self.threshold, self.weight / ratio_of(feed.labels_N, self.ratio))
+
+
+@dataclass(frozen=True, slots=True)
+class FixMatch:
+    """One forward pass of all views: labels count for both views of a row, a guess from the one view for the
+    other.
+    """
+
+    coupling: ClassVar[Coupling] = "sample"
+    base: Classification
+    threshold: float
+    scale: float
+    """What an unlabelled row counts beside a labelled one."""
+    guesses: Guesses = field(default_factory=Guesses)
+
+    def network(self, model: nn.Module) -> nn.Module:
+        """The model itself."""
+        return model
+
+    def views(self, batch: Batch, moment: Moment) -> Batch:
+        """Two inputs, so that the views of a row stay together where a batch is cut."""
+        (samples_B,) = batch.inputs
+        augments = self.base.augment, self.base.augment.stronger(samples_B.shape[1:])
+        return replace(batch, inputs=tuple(augment.views(samples_B, moment.draw) for augment in augments))
+
+    def counts(self, batch: Batch) -> Tensor:
+        """Labelled rows count."""
+        return (batch.labels_B >= 0).float()
+
+    def loss(self, network: Network, batch: Batch, moment: Moment) -> Tensor:
+        """Sums by row, float32 [B]."""
+        weak_BK, strong_BK = network(torch.cat(batch.inputs)).float().chunk(2)
+        sure_B, guess_B = weak_BK.detach().softmax(1).max(1)
+        is_sure_B = sure_B > self.threshold
+        self.guesses.add(guess_B, is_sure_B, batch)
+        known_B = (
+            sum(labelled_losses(self.base, outputs_BK, batch) for outputs_BK in (weak_BK, strong_BK)) / 2
+        )
+        guessed_B = functional.cross_entropy(strong_BK, guess_B, reduction="none") * is_sure_B
+        return torch.where(batch.labels_B >= 0, known_B, self.scale * guessed_B)
+
+    def validate(self, network: Network, feed: Feed) -> Scores:
+        """As without unlabelled samples."""
+        return self.base.validate(network, feed)
+
+    def report(self) -> dict[str, float]:
+        """Of the guesses."""
+        return self.guesses.report()

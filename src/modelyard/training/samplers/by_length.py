@@ -7,10 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from modelyard.training.drawing import by_length
 from modelyard.training.protocols import Sampler
-
-WINDOW = 20
-"""Batches whose rows are sorted together: of like length, and yet with other companions in each epoch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,13 +21,7 @@ class ByLength:
 
     def batches(self, epoch: int, losses_N: Tensor, draw: torch.Generator) -> list[Tensor]:
         """Global batches of row numbers: of `WINDOW` batches each the rows by length, then all shuffled."""
-        given = list(self.inner.batches(epoch, losses_N, draw))
-        sizes = [len(rows_B) for rows_B in given]
-        cut: list[Tensor] = []
-        for start in range(0, len(given), WINDOW):
-            rows_M = torch.cat(given[start : start + WINDOW])
-            by_length_M = rows_M[self.lengths_N[rows_M].argsort(stable=True)]
-            cut += torch.split(by_length_M, sizes[start : start + WINDOW])
+        cut = by_length(list(self.inner.batches(epoch, losses_N, draw)), self.lengths_N)
         return [cut[place] for place in torch.randperm(len(cut), generator=draw).tolist()]
 
     def steps(self, epochs: int) -> tuple[int, ...]:
