@@ -103,7 +103,7 @@ def _estimated(node: Node, build: BuildRequest, home: Home, cost: Cost | None) -
             if wanted.items() <= record.items() and (is_alike or node.step is not TRAIN):
                 steps = steps_before(before, record["train_images"], len(record["history"]))
                 return float(record["seconds"] / steps * now)
-    return cost and cost.seconds / last * now
+    return cost.seconds / last * now if cost else None
 
 
 def _steps(dataset: Dataset, node: Node, home: Home) -> int:

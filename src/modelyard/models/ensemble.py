@@ -36,7 +36,7 @@ class EnsembleConfig(GivenConfig):
 class Ensemble(nn.Module):
     """Networks of one kind that differ in their first weights and in the samples that each has seen when."""
 
-    def __init__(self, networks: Sequence[Network]) -> None:
+    def __init__(self, networks: Sequence[nn.Module]) -> None:
         super().__init__()
         self.networks = nn.ModuleList(networks)
 

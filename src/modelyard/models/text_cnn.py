@@ -54,6 +54,7 @@ class TextCnn(SequenceNetwork):
     def __init__(self, config: TextCnnConfig, num_symbols: int, num_classes: int) -> None:
         super().__init__()
         self.patch, self.dropout = config.patch, nn.Dropout(config.dropout)
+        self.reach = config.kernel // 2
         self.stem = Stem(config, num_symbols, config.patch, config.width)
         self.blocks = nn.ModuleList(
             nn.Conv1d(config.width, config.width, config.kernel, padding=config.kernel // 2)
@@ -64,7 +65,7 @@ class TextCnn(SequenceNetwork):
     @property
     def ahead(self) -> int:
         """Each convolution sees half of its places ahead."""
-        return sum(convolution.padding[0] for convolution in self.blocks)
+        return len(self.blocks) * self.reach
 
     def read(self, embedded_BLE: Tensor, mask_BL1: Tensor) -> Tensor:
         """[B, L, E] -> [B, T, D]."""

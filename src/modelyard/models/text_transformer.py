@@ -89,7 +89,9 @@ class TextTransformer(SequenceNetwork):
         tokens_BTD = tokens_BTD + sines(tokens_BTD)
         keys_B11T = ((mask_BT1 - 1) * -FAR_BELOW).transpose(1, 2)[:, None].to(tokens_BTD.dtype)
         if not looks_ahead:
-            keys_B11T = keys_B11T + torch.full_like(keys_B11T[0, 0].expand(keys_B11T.shape[3], -1), FAR_BELOW).triu(1)
+            keys_B11T = keys_B11T + torch.full_like(
+                keys_B11T[0, 0].expand(keys_B11T.shape[3], -1), FAR_BELOW
+            ).triu(1)
         for block in self.blocks:
             tokens_BTD = block(tokens_BTD, keys_B11T)
         states_BTD: Tensor = self.norm(tokens_BTD) * mask_BT1

@@ -46,7 +46,7 @@ class PretextConfig(Config):
     """Peak learning rate."""
 
     def check(self, form: Form, model: nn.Module) -> None:
-        """Raises: ConfigError where nothing can be learnt of samples of `form`, or by `model`, in this way."""
+        """Raises: ConfigError where nothing can be learnt of samples of `form`, or by `model`."""
         told = f"pretrain.method={self.model_dump()['method']}"
         if self.kinds and form.kind not in self.kinds:
             raise ConfigError(
@@ -93,6 +93,10 @@ class Pretext(OneCall):
         return Ensemble(asked) if len(asked) > 1 else asked[0]
 
     @abstractmethod
+    def views(self, batch: Batch, moment: Moment) -> Batch:
+        """What the network is asked, in more than one input."""
+
+    @abstractmethod
     def head(self, network: Any) -> nn.Module:
         """Called with the network and the inputs of a batch."""
 
@@ -121,13 +125,13 @@ class FromFeatures(nn.Module):
         super().__init__()
         self.layers = layers
 
-    def forward(self, network: nn.Module, samples_B: Tensor, *_others: Tensor) -> Tensor:
+    def forward(self, network: Network, samples_B: Tensor, *_others: Tensor) -> Tensor:
         """What the network takes [B, ...] -> [B, ...]."""
         outputs_B: Tensor = self.layers(network.features(samples_B))
         return outputs_B
 
 
-def features_width(network: nn.Module, form: Form) -> int:
+def features_width(network: Network, form: Form) -> int:
     """Features D of a network in evaluation mode."""
     with torch.no_grad():
         return int(network.features(*blank_inputs(form, 2)).shape[1])
@@ -157,5 +161,7 @@ def _ridge(known_ND: Tensor, targets_NK: Tensor) -> Tensor:
     rows, width = known_ND.shape
     penalty_RR = torch.eye(min(rows, width), dtype=known_ND.dtype) * RIDGE * rows
     if width <= rows:
-        return torch.linalg.solve(known_ND.T @ known_ND + penalty_RR, known_ND.T @ targets_NK)
-    return known_ND.T @ torch.linalg.solve(known_ND @ known_ND.T + penalty_RR, targets_NK)
+        weights_DK: Tensor = torch.linalg.solve(known_ND.T @ known_ND + penalty_RR, known_ND.T @ targets_NK)
+        return weights_DK
+    duals_NK: Tensor = torch.linalg.solve(known_ND @ known_ND.T + penalty_RR, targets_NK)
+    return known_ND.T @ duals_NK
