@@ -16,28 +16,23 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from benchmarks.accuracy import builds, measured
 from modelyard.data.datasets import Dataset, Split
 from modelyard.data.packed import open_packed
-from modelyard.evaluation.files import EVALUATION_FILE
 from modelyard.home import Home
-from modelyard.recipes.named import named
 from modelyard.recipes.words import Words
 from modelyard.samples.text import text_of
-from modelyard.steps.nodes import evaluate_node, how_of, nodes, train_node
 from modelyard.steps.preparation import prepare
-from modelyard.steps.requests import BuildRequest
-from modelyard.steps.run import run_step
-from modelyard.training.fitted import read_training
 
 DATA = ("trec", "sst2", "sms-spam", "banking77", "chnsenticorp", "thucnews-titles")
 ARCHITECTURES = ("linear", "cnn", "rnn", "transformer")
@@ -59,38 +54,41 @@ class Result:
 
 def ours(name: str, architecture: str, preset: str, seed: int, home: Home) -> Result:
     """As the steps make it."""
-    words = Words(dataset=name, architectures=(architecture,), preset=preset, seed=seed)
-    (recipe,) = named(words).values()
-    prepared = prepare(name, home, recipe.data)
-    request = BuildRequest(recipe=recipe, label=architecture, seed=seed, dataset_requested=name, **prepared)
-    before = _cpu_seconds()
-    for node in nodes(request)[:-1]:
-        if node.step.body:
-            run_step(node, how_of(request, home))
-    spent = _cpu_seconds() - before
-    folder = evaluate_node(request).folder(home)
-    metrics = json.loads((folder / EVALUATION_FILE).read_text())["metrics"]
-    size = read_training(train_node(request).folder(home))["size"]
-    accuracy, validation = (100 * metrics[f"{split}/accuracy"] for split in ("test", "validation"))
-    return Result(name, f"{architecture}, {preset}", seed, accuracy, validation, spent, size["parameters"])
+    (build,) = builds(Words(dataset=name, architectures=(architecture,), preset=preset, seed=seed), home)
+    found = measured(build, home)
+    return Result(
+        name,
+        f"{architecture}, {preset}",
+        seed,
+        found.test,
+        found.validation,
+        found.cpu_seconds,
+        found.parameters,
+    )
 
 
 def svm(data: Dataset) -> Result:
     """scikit-learn's defaults but for the n-grams."""
-    from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.pipeline import make_pipeline
     from sklearn.svm import LinearSVC
 
     train, test = texts(data.train), texts(data.test)
-    chinese = is_chinese(train)
-    vectorizer = TfidfVectorizer(
-        sublinear_tf=True, analyzer="char" if chinese else "word", ngram_range=(1, 3) if chinese else (1, 2)
-    )
+    vectorizer = vectorizer_for(train)
     before, model = time.process_time(), make_pipeline(vectorizer, LinearSVC())
     model.fit(train, data.train.labels_N)
     spent = time.process_time() - before
     return Result(
         data.name, "TF-IDF + LinearSVC", 0, 100 * model.score(test, data.test.labels_N), None, spent
+    )
+
+
+def vectorizer_for(train: Sequence[str]) -> Any:
+    """TF-IDF of words, of Chinese of one to three characters."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    chinese = is_chinese(train)
+    return TfidfVectorizer(
+        sublinear_tf=True, analyzer="char" if chinese else "word", ngram_range=(1, 3) if chinese else (1, 2)
     )
 
 
@@ -124,12 +122,6 @@ def texts(split: Split) -> list[str]:
 def is_chinese(some: Sequence[str]) -> bool:
     """Whether words are not parted by spaces."""
     return sum(text.count(" ") for text in some) < 0.05 * sum(map(len, some))
-
-
-def _cpu_seconds() -> float:
-    """Of this process and its children."""
-    kinds = resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN
-    return sum(usage.ru_utime + usage.ru_stime for usage in map(resource.getrusage, kinds))
 
 
 def results(arguments: argparse.Namespace, home: Home) -> Iterator[Result]:

@@ -34,7 +34,7 @@ from tests.serving.bundles import CLASSES, Linear
 from tests.serving.conftest import running
 
 PAGE = (Path(__file__).parents[1] / "docs" / "consumers.md").read_text()
-SHORT, PIXELS, MLFLOW = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+SHORT, PIXELS, MLFLOW, MLFLOW_OF_TEXTS = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 NAMES = {
     "json": json,
     "np": np,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import mlflow
 import mlflow.onnx
@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd  # type: ignore[import-untyped]
 import pytest
 from mlflow.exceptions import MlflowException
+from mlflow.pyfunc.scoring_server import invocations
 
 from modelyard.bundle import as_json, read_bundle
 from modelyard.home import Home
@@ -22,6 +23,7 @@ from modelyard.tracking import runs
 from modelyard.tracking.store import open_store
 from tests.blank import Templates
 from tests.serving.text_bundles import GOLDEN, TEXTS, Counts, write_text_bundle
+from tests.test_consumers import MLFLOW_OF_TEXTS
 
 COUNTS = Counts()
 
@@ -42,8 +44,13 @@ def logged(home: Home, encoding: str) -> tuple[Path, registry.Version]:
     return Path(client.get_logged_model(model_id).artifact_location), version
 
 
-def test_mlflow_answers_in_rows_and_classes(home: Home) -> None:
-    folder, version = logged(home, "strings")
+@pytest.fixture(scope="module")
+def of_strings(home: Home) -> tuple[Path, registry.Version]:
+    return logged(home, "strings")
+
+
+def test_mlflow_answers_in_rows_and_classes(home: Home, of_strings: tuple[Path, registry.Version]) -> None:
+    folder, version = of_strings
     model, manifest = mlflow.pyfunc.load_model(str(folder)), read_bundle(home.steps / "strings").manifest
     array = np.array(TEXTS)[:, None]
     tables: list[Any] = [pd.DataFrame({"texts": TEXTS}), pd.DataFrame({"texts": pd.array(TEXTS, "string")})]
@@ -69,6 +76,22 @@ def test_mlflow_answers_in_rows_and_classes(home: Home) -> None:
     graph = mlflow.onnx.load_model(str(folder))
     found = classify(open_session(graph.SerializeToString()), strings(TEXTS))
     np.testing.assert_allclose(found, COUNTS.probabilities(TEXTS), atol=1e-6)
+
+
+def test_mlflow_takes_texts_as_the_page_says(of_strings: tuple[Path, registry.Version]) -> None:
+    folder, _ = of_strings
+    known: dict[str, Any] = {"mlflow": mlflow, "pd": pd}
+    exec(MLFLOW_OF_TEXTS.replace("models:/trec@champion", str(folder)), known)
+    right = COUNTS.probabilities(tuple(known["table"]["texts"]))
+    np.testing.assert_allclose(known["probabilities"], right, atol=1e-6)
+    schema, asked = known["model"].metadata.get_input_schema(), cast(Any, invocations)
+    for form in ("inputs", "instances"):
+        body = json.dumps({form: known["table"].to_numpy().tolist()})
+        answer = asked(body, "application/json", known["model"], schema)
+        found = json.loads(answer.response)["predictions"]["probabilities"]
+        np.testing.assert_allclose(found, right, atol=1e-6)
+        with pytest.raises(MlflowException):
+            asked(json.dumps({form: TEXTS}), "application/json", known["model"], schema)
 
 
 def test_mlflow_answers_bytes_padded_with_zeros(home: Home) -> None:

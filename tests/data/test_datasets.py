@@ -15,6 +15,7 @@ from modelyard.data.packed import open_packed, pack
 from modelyard.errors import DataError
 from modelyard.home import Home
 from modelyard.steps.preparation import prepare
+from tests.data.texts import text_dataset
 
 
 def test_one_pixel_changes_the_digest(digits: Dataset) -> None:
@@ -48,6 +49,16 @@ def test_altered_packed_data_is_refused(digits: Dataset, tmp_path: Path) -> None
     (tmp_path / "packed" / "dataset.json").unlink()
     with pytest.raises(DataError, match="cannot be read"):
         open_packed(tmp_path / "packed", verify=False)
+
+
+@pytest.mark.parametrize("bytes_of_two", [b"a\0b c", b"ab \xffc", b"ab\xc3\xa9c"])
+def test_packed_texts_that_are_none_are_refused(bytes_of_two: bytes, tmp_path: Path) -> None:
+    pairs = [("abc", 0), ("de", 1)]
+    folder = tmp_path / "packed"
+    assert pack(text_dataset(pairs, pairs), folder).train.in_memory.shape == (2, 3)
+    np.save(folder / "train_texts.npy", np.frombuffer(bytes_of_two, np.uint8))
+    with pytest.raises(DataError, match=r"packed: .*(NUL|UTF-8).*; it was altered, delete the folder"):
+        open_packed(folder)
 
 
 def test_a_written_pack_and_a_linked_one_open_the_same(digits: Dataset, tmp_path: Path) -> None:

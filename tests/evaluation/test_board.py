@@ -114,8 +114,12 @@ def test_latencies_have_their_spread_where_it_is_known(metrics: dict[str, float]
     row = board_row("cnn", 1, made)
     high = [None if busy is None else f"0.500-{high}{busy}" for high in ("0.620", "9.000", "60.000")]
     assert (row["p50 ms"], row["p50 range"], row["p99 ms"]) == (0.5, high[0], 0.5)
-    assert (row["torch p50 ms"], row["torch range"]) == (0.5, high[2])
+    assert (row["library"], row["library p50 ms"], row["library range"]) == ("torch", 0.5, high[2])
+    other = {name.replace("torch", "scikit-learn"): value for name, value in made.metrics.items()}
+    assert board_row("linear", 1, replace(made, metrics=other)) == {
+        **row, "architecture": "linear", "library": "scikit-learn"
+    }  # fmt: skip
     told = [f" ({spread})" if spread else "" for spread in high]
     assert card_facts(made)["latency"] == (
-        f"p50 0.500 ms{told[0]}, p99 0.500 ms{told[1]} at batch 1 (torch eager p50 0.500 ms{told[2]})"
+        f"p50 0.500 ms{told[0]}, p99 0.500 ms{told[1]} at batch 1 (torch p50 0.500 ms{told[2]})"
     )

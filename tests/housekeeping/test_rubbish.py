@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from modelyard.data.options import FolderOptions
 from modelyard.errors import ConfigError, StoreError
 from modelyard.home import Home
 from modelyard.housekeeping.rubbish import Policy, find_rubbish, parse_age, remove_rubbish
@@ -18,12 +19,21 @@ from modelyard.machine.leases import EVERYTHING, in_use
 from modelyard.registry import versions as registry
 from modelyard.registry.aliases import Move, move_alias
 from modelyard.seals import seal
+from modelyard.sources.texts.named import docstrings_variant
 from modelyard.tracking import runs
 from tests.bundles import HEIGHT, WIDTH
 from tests.registry.versions import a_version
 from tests.serving.conftest import running
 
 NOW = Policy(seconds=0, moves=0)
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Its own: what is cached of data goes, too."""
+    folder = tmp_path_factory.mktemp("cache")
+    monkeypatch.setenv("MODELYARD_CACHE", str(folder))
+    return folder
 
 
 @pytest.fixture
@@ -69,6 +79,18 @@ def test_what_is_young_stays_but_for_checkpoints_of_finished_trainings(home: Hom
     assert _names(home, Policy()) == {"train-1.safetensors"}
     (home.checkpoints / "train-2.safetensors").write_bytes(b"c")
     assert "train-2.safetensors" not in _names(home, Policy())
+
+
+def test_of_cached_data_what_no_name_stands_for_now_goes_when_it_is_old(home: Home, cache: Path) -> None:
+    kept = {"digits", "trec", f"docstrings-{docstrings_variant(FolderOptions())}"}
+    gone = {"trec-64", "docstrings-0123abcd", f"docstrings-{docstrings_variant(FolderOptions(longest=64))}"}
+    for name in kept | gone:
+        (cache / "datasets" / name).mkdir(parents=True)
+    assert not (kept | gone) & _names(home, Policy())
+    assert (kept | gone) & _names(home) == gone
+    remove_rubbish(home, NOW)
+    assert {path.name for path in (cache / "datasets").iterdir()} == kept
+    assert not [*(cache / "trash").iterdir()]
 
 
 def test_a_lease_keeps_its_steps_and_one_without_names_all(home: Home) -> None:

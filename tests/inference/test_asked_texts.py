@@ -81,7 +81,7 @@ def test_what_is_no_text_is_a_line_and_the_rest_is_answered(
     zero.write_bytes(b"a\0b")
     empty.mkdir()
     for words, code, expected in (
-        ([str(wide), "abc"], 1, "wide.txt: not in UTF-8: byte 0xff after 0 others; convert it: iconv -f"),
+        ([str(wide), "abc"], 1, "wide.txt: not in UTF-8: byte 0xff after 0 others; "),
         ([str(empty)], 2, "empty: holds no texts; expected .txt; it is empty"),
         (["review.txt", "abc"], 1, "review.txt: not a readable text (No such file or directory)"),
         ([str(zero), "abc"], 1, "zero: a text holds the character NUL"),

@@ -21,6 +21,7 @@ from modelyard.inspection.measures import measures_of
 from modelyard.inspection.profile import Profile, kept_profile, profile_of, read_profile
 from modelyard.inspection.validation import ValidationConfig
 from modelyard.samples.symbols import all_texts
+from modelyard.sources.sources import load_dataset
 from modelyard.steps.freshness import dataset_reference, examine, report
 from tests.data.samples import modelyard
 from tests.data.texts import text_dataset
@@ -180,6 +181,10 @@ def test_the_command_line_shows_and_compares_tables_of_texts(
     assert modelyard("data", "drift", first, second, "--set", "validation.max_symbol_drift=0.3") == 0
     out = capsys.readouterr().out
     assert "lengths, train drifted by" in out and "would refuse second: lengths, train drifted" in out
+    kept_profile(Home.current(), load_dataset(second))
+    assert modelyard("data", "import", second, "--name", "later") == 0
+    assert modelyard("data", "drift", first, "later", "--set", "validation.max_symbol_drift=0.3") == 0
+    assert "would refuse later: lengths, train drifted" in capsys.readouterr().out
 
 
 class Cells(HTMLParser):

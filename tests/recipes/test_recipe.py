@@ -65,17 +65,37 @@ def test_a_seed_that_torch_cannot_take_is_refused_before_anything_is_done() -> N
 
 
 @pytest.mark.parametrize(
-    ("label", "assignments", "expected"),
+    ("data", "label", "assignments", "expected"),
     [
-        ("linear", ["export.input=bytes"], "expected strings for linear"),
-        ("cnn", ["export.input=bytes", "model.alphabet=words"], "expected strings for text-cnn"),
-        ("lstm", ["export.input=pixels", "model.alphabet=chars"], "expected strings or bytes for text-rnn"),
+        ("digits", "cnn", ["export.input=nonsense"], "expected pixels for cnn"),
+        ("docstrings", "linear", ["export.input=bytes"], "expected strings for linear"),
+        (
+            "docstrings",
+            "cnn",
+            ["export.input=bytes", "model.alphabet=words"],
+            "expected strings for text-cnn",
+        ),
+        (
+            "docstrings",
+            "lstm",
+            ["export.input=pixels", "model.alphabet=chars"],
+            "expected strings or bytes for text-rnn",
+        ),
     ],
 )
 def test_an_input_that_no_graph_has_is_refused_before_a_training(
-    label: str, assignments: list[str], expected: str
+    data: str, label: str, assignments: list[str], expected: str
 ) -> None:
-    recipe = make_recipe(label, "smoke", describe("docstrings"))
+    recipe = make_recipe(label, "smoke", describe(data))
     with pytest.raises(ConfigError, match=expected):
         recipe.override(assignments)
-    assert recipe.override(["export.input=strings"]).export.input == "strings"
+    possible = recipe.model.inputs
+    assert possible and recipe.override([f"export.input={possible[0]}"]).export.input == possible[0]
+
+
+def test_what_is_not_ours_is_refused_another_input_before_a_training_too() -> None:
+    words = Words(
+        dataset="digits", architectures=("torchvision:resnet18",), assignments=("export.input=nonsense",)
+    )
+    with pytest.raises(ConfigError, match="expected pixels for torchvision"):
+        compare_request(words)

@@ -96,12 +96,12 @@ def test_splits_are_those_of_tables_and_folders(where: str, tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("row", "fault"),
     [
-        ("../outside.png,cat", "1 rows name no picture in the folder: ../outside.png"),
-        ("/etc/hostname,cat", "1 rows name no picture in the folder: /etc/hostname"),
-        ("link,cat", "1 rows name no picture in the folder: link"),
-        ("gone.png,cat", "1 rows name no picture in the folder: gone.png"),
-        ("00.png,", "1 rows have no label: 00.png"),
-        ("00.png,cat", "1 rows give a picture another label or split: 00.png"),
+        ("../outside.png,cat", "rows that name no picture in the folder: 1 (../outside.png"),
+        ("/etc/hostname,cat", "rows that name no picture in the folder: 1 (/etc/hostname"),
+        ("link,cat", "rows that name no picture in the folder: 1 (link"),
+        ("gone.png,cat", "rows that name no picture in the folder: 1 (gone.png"),
+        ("00.png,", "rows that have no label: 1 (00.png"),
+        ("00.png,cat", "rows that give a picture another label or split: 1 (00.png"),
     ],
 )
 def test_rows_at_fault_are_named_or_skipped(row: str, fault: str, tmp_path: Path) -> None:
@@ -167,7 +167,7 @@ def test_a_table_goes_before_names_of_files_and_is_not_ignored_for_them(more: in
     table.write_text("\n".join([*rows, "gone,left"]))
     with pytest.raises(
         DataError,
-        match=r"1 rows name no picture in the folder: gone; correct the table .* take the table away",
+        match=r"name no picture in the folder: 1 \(gone\); correct the table .* take the table away",
     ):
         list_images(tmp_path)
 

@@ -9,6 +9,8 @@ import pytest
 
 from modelyard.errors import ConfigError
 from modelyard.home import Home
+from modelyard.recipes.named import named
+from modelyard.recipes.words import Words
 from modelyard.sweeps.request import (
     Range,
     SweepRequest,
@@ -25,6 +27,13 @@ def request(**changes: object) -> SweepRequest:
     return SweepRequest.model_validate(
         {"name": "mine", "dataset": "digits", "architectures": ["rnn"]} | changes
     )
+
+
+@pytest.mark.parametrize("data", ["digits", "docstrings"])
+def test_what_is_compared_of_the_data_is_swept_unless_it_is_named(data: str) -> None:
+    names = request(dataset=data, architectures=()).with_names().architectures
+    assert names == tuple(named(Words(dataset=data)))
+    assert request(dataset="docstrings", architectures=["textcnn"]).with_names().architectures == ("textcnn",)
 
 
 def test_seeds_are_listed_or_counted() -> None:

@@ -22,7 +22,9 @@ from tests.registry.versions import a_version
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory, templates: Templates) -> Home:
-    """A store with a finished run and a version; its name has what SQL's LIKE takes for a pattern."""
+    """A store with a finished run, a version, and a sweep that ended later; SQL's LIKE takes its
+    name for a pattern.
+    """
     home = templates.store(tmp_path_factory.mktemp("made_%"))
     version = a_version(home, "one", fooled=False, validation=0.9, digest="d" * 64)
     report = home.root / "report"
@@ -32,6 +34,9 @@ def made(tmp_path_factory: pytest.TempPathFactory, templates: Templates) -> Home
     runs.finish_run(
         home, version.run_id, {"test/accuracy": 0.9}, report, str(source).removeprefix("models:/")
     )
+    tags = {"modelyard.dataset": "lit", "modelyard.data_digest": "d" * 64, "sweep": "x"}
+    swept = runs.start_run(home, "sweep-x", name="sweep x", params={}, tags=tags)
+    open_store(home)[0].set_terminated(swept)
     return home
 
 
@@ -58,7 +63,7 @@ def test_a_moved_store_is_read_again(made: Home, moved: Home, tmp_path: Path) ->
     try:
         assert "1 files of the newest run and 1 models were read" in relocate(moved)
         client, experiment = open_store(moved)
-        (run,) = client.search_runs([experiment])
+        _, run = client.search_runs([experiment])
         read = client.download_artifacts(run.info.run_id, "report/per_class.csv", str(tmp_path))
         assert Path(read).read_text().startswith("class,accuracy")
         assert mlflow.onnx.load_model("models:/lit/1").graph.node

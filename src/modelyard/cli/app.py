@@ -24,12 +24,15 @@ from modelyard.cli.models import models_app
 from modelyard.cli.operate import down, env, restart, status, up
 from modelyard.cli.options import (
     PRESETS_HELP,
+    ArchitectureOption,
+    DatasetOption,
     DeviceOption,
     InitOption,
     JsonOption,
     LabelColumnOption,
     LabelsOption,
     SampleColumnOption,
+    SetOption,
     SkipOption,
     UnlabelledOption,
     print_rows,
@@ -109,27 +112,10 @@ DebugOption = Annotated[
 
 @app.command()
 def run(
-    dataset: Annotated[
-        str,
-        typer.Option(
-            "--dataset",
-            "-d",
-            help="auto, a name of `modelyard data list`, or a folder, archive or table of images or texts.",
-        ),
-    ] = "auto",
-    architecture: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--architecture",
-            "-a",
-            help="cnn, rnn, transformer, another of ours (a wrong name lists all), file.py:Class, "
-            "torchvision:NAME or timm:NAME; repeatable.",
-        ),
-    ] = None,
+    dataset: DatasetOption = "auto",
+    architecture: ArchitectureOption = None,
     preset: Annotated[str, typer.Option(help=PRESETS_HELP)] = "standard",
-    assignments: Annotated[
-        list[str] | None, typer.Option("--set", help="Change a recipe value: training.epochs=3.")
-    ] = None,
+    assignments: SetOption = None,
     labels: LabelsOption = 0,
     init: InitOption = "",
     unlabelled: UnlabelledOption = "",

@@ -68,7 +68,8 @@ def _profile(name: str) -> Profile:
     from modelyard.inspection.profile import profile_of, read_profile
 
     dataset = load(name)
-    return read_profile(Home.current(), dataset.digest) or profile_of(dataset)
+    found = read_profile(Home.current(), dataset.digest) or profile_of(dataset)
+    return found.model_copy(update={"name": dataset.name})  # it is kept with the content, whatever its name
 
 
 def _print(found: DataReport) -> None:

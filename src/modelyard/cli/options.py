@@ -19,6 +19,26 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for scripts
 SkipOption = Annotated[
     bool, typer.Option("--skip-unreadable", help="Leave out images, or texts, that cannot be read.")
 ]
+DatasetOption = Annotated[
+    str,
+    typer.Option(
+        "--dataset",
+        "-d",
+        help="auto, a name of `modelyard data list`, or a folder, archive or table of images or texts.",
+    ),
+]
+ArchitectureOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--architecture",
+        "-a",
+        help="cnn, rnn, transformer, another of ours (a wrong name lists all), file.py:Class, "
+        "torchvision:NAME or timm:NAME; repeatable.",
+    ),
+]
+SetOption = Annotated[
+    list[str] | None, typer.Option("--set", help="Change a recipe value: training.epochs=3.")
+]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 PRESETS_HELP = "smoke (tries the whole way), sprint (fast), tiny (small), standard or quality (longest)."
 LabelsOption = Annotated[

@@ -17,16 +17,17 @@ from modelyard.terminal.echo import echo
 
 SOME_REFUSED, NOTHING_ANSWERED = 1, 2
 """Exit codes."""
+SamplesArgument = Annotated[
+    list[str],
+    typer.Argument(
+        help="Pictures; or texts, files of a text each, - for stdin, by what the model reads. Of folders "
+        "every picture, or every .txt, below, in their order."
+    ),
+]
 
 
 def predict(
-    samples: Annotated[
-        list[str],
-        typer.Argument(
-            help="Pictures; or texts, files of a text each, - for stdin, by what the model reads. Of folders "
-            "every picture, or every .txt, below, in their order."
-        ),
-    ],
+    samples: SamplesArgument,
     model: Annotated[
         str,
         typer.Option(

@@ -13,11 +13,14 @@ import typer
 
 from modelyard.cli.options import (
     PRESETS_HELP,
+    ArchitectureOption,
+    DatasetOption,
     DeviceOption,
     JsonOption,
     LabelColumnOption,
     LabelsOption,
     SampleColumnOption,
+    SetOption,
     SkipOption,
     print_rows,
     with_columns,
@@ -64,17 +67,13 @@ def _prefect() -> Iterator[bool]:
 def schedule_add(
     flow: Annotated[str, typer.Argument(help="What is run: compare.")],
     cron: Annotated[str, typer.Option(help="minute hour day month weekday: '0 2 * * *' is two at night.")],
-    dataset: Annotated[
-        str, typer.Option("--dataset", "-d", help="auto, a name of `modelyard data list` or a path.")
-    ],
+    dataset: DatasetOption,
     timezone: Annotated[str, typer.Option(help="IANA name: Europe/Berlin.")] = "UTC",
     name: Annotated[str, typer.Option(help="The schedule's. Default: the data set's name.")] = "",
     model_name: Annotated[str, typer.Option(help="The model's, as `run --name` has it.")] = "",
-    architecture: Annotated[
-        list[str] | None, typer.Option("--architecture", "-a", help="As in `run`; repeatable.")
-    ] = None,
+    architecture: ArchitectureOption = None,
     preset: Annotated[str, typer.Option(help=PRESETS_HELP)] = "standard",
-    assignments: Annotated[list[str] | None, typer.Option("--set", help="Change a recipe value.")] = None,
+    assignments: SetOption = None,
     labels: LabelsOption = 0,
     sample_column: SampleColumnOption = None,
     label_column: LabelColumnOption = None,
@@ -119,9 +118,7 @@ def schedule_change(
     cron: Annotated[str, typer.Option(help="minute hour day month weekday.")] = "",
     timezone: Annotated[str, typer.Option(help="IANA name: Europe/Berlin.")] = "",
     dataset: Annotated[str | None, typer.Option("--dataset", "-d", help="As in `add`.")] = None,
-    architectures: Annotated[
-        list[str] | None, typer.Option("--architecture", "-a", help="As in `run`; repeatable.")
-    ] = None,
+    architectures: ArchitectureOption = None,
     preset: Annotated[str | None, typer.Option(help=PRESETS_HELP)] = None,
     assignments: Annotated[
         list[str] | None, typer.Option("--set", help="Instead of all that was set.")

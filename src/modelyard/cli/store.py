@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -59,7 +60,7 @@ def gc(
     rows = _rows(found, database)
     if as_json:
         items = [
-            {"kind": item.kind, "path": str(item.path.relative_to(home.root)), "bytes": item.bytes}
+            {"kind": item.kind, "path": os.path.relpath(item.path, home.root), "bytes": item.bytes}
             for item in found
         ]
         echo(json.dumps({"dry_run": dry_run, "kinds": rows, "items": items}))

@@ -9,11 +9,14 @@ import typer
 
 from modelyard.cli.options import (
     PRESETS_HELP,
+    ArchitectureOption,
+    DatasetOption,
     DeviceOption,
     JsonOption,
     LabelColumnOption,
     LabelsOption,
     SampleColumnOption,
+    SetOption,
     SkipOption,
     print_rows,
     with_columns,
@@ -28,15 +31,11 @@ if TYPE_CHECKING:
 
 
 def sweep(
-    dataset: Annotated[str, typer.Option("--dataset", "-d", help="auto, a known name or a path.")] = "auto",
-    architecture: Annotated[
-        list[str] | None, typer.Option("--architecture", "-a", help="As in `run`; repeatable.")
-    ] = None,
+    dataset: DatasetOption = "auto",
+    architecture: ArchitectureOption = None,
     preset: Annotated[str, typer.Option(help=PRESETS_HELP)] = "smoke",
     seeds: Annotated[str, typer.Option(help="0-19 or 0,1,2.")] = "0-4",
-    assignments: Annotated[
-        list[str] | None, typer.Option("--set", help="Change a recipe value in all.")
-    ] = None,
+    assignments: SetOption = None,
     labels: LabelsOption = 0,
     sample_column: SampleColumnOption = None,
     label_column: LabelColumnOption = None,
@@ -70,8 +69,6 @@ def sweep(
     never repeated, interrupted ones go on from their last epoch. With --range Optuna proposes values and
     gives up what falls behind.
     """
-    from modelyard.machine.cores import usable_cores
-    from modelyard.recipes.named import ARCHITECTURES
     from modelyard.sweeps.request import SweepRequest, check, parse_range, parse_seeds
 
     given = [*(assignments or []), *with_columns(sample_column, label_column)]
@@ -79,7 +76,7 @@ def sweep(
     request = SweepRequest(
         name=name or f"{dataset}-{preset}{'-search' if parsed else ''}".strip("./").replace("/", "-").lower(),
         dataset=dataset,
-        architectures=tuple(architecture or ARCHITECTURES),
+        architectures=tuple(architecture or ()),
         preset=preset,
         assignments=with_labels(given, labels),
         seeds=parse_seeds(seeds),
@@ -89,15 +86,22 @@ def sweep(
         skip_unreadable=skip_unreadable,
         model_name=model_name,
     )
-    check(request)
-    found = _run(request, (runner, workers or usable_cores(), address))
+    check(request := request.with_names())
+    found = _run(request, (runner, workers, address))
+    _tell(request, found, as_json=as_json, compare=compare)
+
+
+def _tell(request: SweepRequest, found: dict[str, Any], *, as_json: bool, compare: bool) -> None:
+    """What came of it, and then the comparison; the exit code is 1 where a training failed."""
     if as_json:
         echo(json.dumps(found))
     elif found["configurations"]:
         print_rows(
             found["configurations"], f"sweep {request.name}: validation, mean over seeds", as_json=False
         )
-    _say_failed(found)
+    for trial in found["trials"]:
+        if trial["state"] == "failed":
+            echo(f"failed: {trial['label']} seed {trial['seed']}: {trial['why']}", err=True)
     if compare and found["configurations"]:
         _compare_best(request, found)
     elif not as_json:
@@ -108,7 +112,7 @@ def sweep(
         raise typer.Exit(1)
 
 
-def _run(request: SweepRequest, engine: tuple[str, int, str]) -> dict[str, Any]:
+def _run(request: SweepRequest, engine: tuple[str, int | None, str]) -> dict[str, Any]:
     """The flow on its engine. Raises: ConfigError before anything starts."""
     from flows.session import flow_session
     from modelyard.machine.cores import usable_cores
@@ -125,15 +129,10 @@ def _run(request: SweepRequest, engine: tuple[str, int, str]) -> dict[str, Any]:
         from flows.runners import make_runner
         from flows.sweep import sweep as sweep_flow
 
-        cores = max(1, usable_cores() // engine[1])
-        found: dict[str, Any] = sweep_flow.with_options(task_runner=make_runner(*engine))(request, cores)
+        name, workers, address = engine[0], engine[1] or usable_cores(), engine[2]
+        runner, cores = make_runner(name, workers, address), max(1, usable_cores() // workers)
+        found: dict[str, Any] = sweep_flow.with_options(task_runner=runner)(request, cores)
     return found
-
-
-def _say_failed(found: dict[str, Any]) -> None:
-    for trial in found["trials"]:
-        if trial["state"] == "failed":
-            echo(f"failed: {trial['label']} seed {trial['seed']}: {trial['why']}", err=True)
 
 
 def _compare_best(request: SweepRequest, found: dict[str, Any]) -> None:

@@ -92,15 +92,16 @@ def open_packed(folder: Path, *, verify: bool = True) -> Dataset:
         raise DataError(
             f"packed data set {folder} cannot be read ({error}); delete the folder and run again"
         ) from error
-    if (
-        verify
-        and (found := make_dataset(name, train, test, classes, validation_rows=given, reading=reading).digest)
-        != digest
-    ):
-        raise DataError(
-            f"packed data set {folder}: expected digest {digest[:12]}, found {found[:12]};"
-            " it was altered, delete the folder and run again"
-        )
+    if verify:
+        try:
+            found = make_dataset(name, train, test, classes, validation_rows=given, reading=reading).digest
+            fault = "" if found == digest else f"expected digest {digest[:12]}, found {found[:12]}"
+        except DataError as error:
+            fault = str(error)
+        if fault:
+            raise DataError(
+                f"packed data set {folder}: {fault}; it was altered, delete the folder and run again"
+            )
     return Dataset(name, train, test, classes, digest, header.get("origin", {}), folder, given, reading)
 
 

@@ -13,13 +13,14 @@ from modelyard.bundle import ALONE, Manifest
 from modelyard.evaluation.metrics import RECALL, of_classes
 from modelyard.terminal.printable import elided, in_markdown
 
+LATENCY = "/latency_ms_p50"
 MOST_NAMED, LONGEST_NAME = 30, 16
 """A card names so many classes, or the first three; the board so many characters of one."""
 
 
 def board_row(label: str, version: int, manifest: Manifest) -> dict[str, Any]:
     """Column -> value; accuracies and recalls in percent, latencies in milliseconds."""
-    metrics, names = manifest.metrics, manifest.signature.names
+    metrics, names, library = manifest.metrics, manifest.signature.names, _library(manifest.metrics)
     return {
         "architecture": label,
         "version": version,
@@ -35,8 +36,9 @@ def board_row(label: str, version: int, manifest: Manifest) -> dict[str, Any]:
         "p50 ms": round(metrics["onnx/latency_ms_p50"], 3),
         "p50 range": _range(metrics, "onnx/latency_ms_p50"),
         "p99 ms": round(metrics["onnx/latency_ms_p99"], 3),
-        "torch p50 ms": round(metrics["torch/latency_ms_p50"], 3),
-        "torch range": _range(metrics, "torch/latency_ms_p50"),
+        "library": library,
+        "library p50 ms": round(metrics[library + LATENCY], 3),
+        "library range": _range(metrics, library + LATENCY),
         f"{names.many}/s": round(metrics[names.rate]),
         "KB": round(metrics["onnx/bytes"] / 1000),
         "parameters": int(metrics["model/parameters"]),
@@ -54,6 +56,12 @@ def _range(metrics: Mapping[str, float], name: str) -> str | None:
     return f"{metrics[name]:.3f}-{metrics[f'{name}_high']:.3f}{'' if metrics[ALONE] else ', busy'}"
 
 
+def _library(metrics: Mapping[str, float]) -> str:
+    """What computed the model before it was exported, as its measured latency is called."""
+    measured = [name.removesuffix(LATENCY) for name in metrics if name.endswith(LATENCY)]
+    return next((name for name in measured if name != "onnx"), "torch")
+
+
 def _latency(metrics: Mapping[str, float], name: str) -> str:
     spread = _range(metrics, name)
     return f"{name[-3:]} {metrics[name]:.3f} ms" + (f" ({spread})" if spread else "")
@@ -69,6 +77,7 @@ def _recalls(manifest: Manifest) -> str:
 def card_facts(manifest: Manifest) -> dict[str, str]:
     """What a person asks of one model: where it comes from, how good, how fast, how large."""
     metrics = defaultdict(lambda: math.nan, manifest.metrics)  # a bundle that others made may lack some
+    library = _library(manifest.metrics)
     names, signature, taken = manifest.classes, manifest.signature, manifest.signature.input
     samples = manifest.signature.names
     accuracy, low, high = (100 * metrics[f"test/accuracy{end}"] for end in ("", "_low", "_high"))
@@ -87,7 +96,7 @@ def card_facts(manifest: Manifest) -> dict[str, str]:
         f" (before temperature {metrics['test/ece_before_temperature']:.2%})",
         "latency": f"{_latency(metrics, 'onnx/latency_ms_p50')}, "
         f"{_latency(metrics, 'onnx/latency_ms_p99')} at batch 1"
-        f" (torch eager {_latency(metrics, 'torch/latency_ms_p50')})",
+        f" ({library} {_latency(metrics, library + LATENCY)})",
         "size": f"{metrics['model/parameters']:,.0f} parameters, {metrics['model/flops'] / 1e6:.2f} MFLOP and"
         f" {metrics['model/activation_bytes'] / 1000:.0f} KB of activations at batch 1;"
         f" file {metrics['onnx/bytes'] / 1000:.0f} KB",

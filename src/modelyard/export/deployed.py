@@ -28,6 +28,9 @@ from modelyard.training.linear_fitted import LinearFitted
 class Deployed(Protocol):
     """A model that can be exported."""
 
+    library: str
+    """The package that computes `calls`."""
+
     @property
     def encodings(self) -> tuple[str, ...]:
         """Names of the inputs that its graph may have; the first is what it has unless told otherwise."""
@@ -44,6 +47,8 @@ class Deployed(Protocol):
 
 class TorchDeployed:
     """A torch network."""
+
+    library = "torch"
 
     def __init__(self, fitted: TorchFitted, temperature: float) -> None:
         self._build = fitted.build

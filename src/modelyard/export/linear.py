@@ -31,6 +31,7 @@ class LinearDeployed:
     """TF-IDF and planes, over the temperature."""
 
     encodings: tuple[str, ...] = (Strings.name,)
+    library = "scikit-learn"
 
     def __init__(self, fitted: LinearFitted, temperature: float) -> None:
         self._fitted, self._temperature = fitted, temperature

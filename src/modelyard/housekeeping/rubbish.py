@@ -17,10 +17,11 @@ from filelock import FileLock, Timeout
 
 from modelyard.errors import ConfigError, StoreError
 from modelyard.files import is_held, make_folder
-from modelyard.home import Home
+from modelyard.home import Home, cache_folder
 from modelyard.housekeeping.needs import Needs, find_needs
 from modelyard.housekeeping.sizes import size_of
 from modelyard.machine.leases import leases_settled
+from modelyard.sources.named import variants
 
 SCRATCH_SECONDS = 86_400.0
 """How old a scratch folder has to be: its writer is gone by then, or touched it meanwhile."""
@@ -74,7 +75,7 @@ def remove_rubbish(home: Home, policy: Policy) -> list[Rubbish]:
                 for item in found:
                     if item.kind != TRASH:
                         _move_aside(home, item.path)
-            for path in _below(home.root / TRASH):
+            for path in _trash(home):
                 shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
             return found
     except Timeout as error:
@@ -99,14 +100,15 @@ def _connect(home: Home) -> sqlite3.Connection:
 
 def _move_aside(home: Home, path: Path) -> None:
     try:
-        path.rename(make_folder(home.root / TRASH) / f"{uuid.uuid4().hex[:8]}-{path.name}")
+        inside = home.root if path.is_relative_to(home.root) else cache_folder()  # one file system each
+        path.rename(make_folder(inside / TRASH) / f"{uuid.uuid4().hex[:8]}-{path.name}")
     except OSError as error:
         raise StoreError(f"cannot move {path} aside: {error.strerror}; make the store writable") from error
 
 
 def _find(home: Home, policy: Policy) -> list[Rubbish]:
     needs, before = find_needs(home, policy.moves), time.time() - policy.seconds
-    found = [Rubbish(TRASH, path, size_of(path)) for path in _below(home.root / TRASH)]
+    found = [Rubbish(TRASH, path, size_of(path)) for path in _trash(home)]
     found += [Rubbish("log", path, size_of(path)) for path in _logs(home) if _modified(path) < before]
     if needs.everything:
         return found
@@ -114,8 +116,13 @@ def _find(home: Home, policy: Policy) -> list[Rubbish]:
         *_steps(home, needs, before),
         *_checkpoints(home, needs, before),
         *_releases(home, needs, before),
+        *(("cached data", path) for path in variants() if _modified(path) < before),
     ]
     return found + [Rubbish(kind, path, size_of(path)) for kind, path in [*chosen, *_scratch(home, needs)]]
+
+
+def _trash(home: Home) -> list[Path]:
+    return [*_below(home.root / TRASH), *_below(cache_folder() / TRASH)]
 
 
 def _below(folder: Path) -> list[Path]:

@@ -11,6 +11,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from modelyard.models.ensemble import EnsembleConfig
+from modelyard.samples.image_form import Pixels
 
 
 class CombinedConfig(EnsembleConfig):
@@ -20,6 +21,11 @@ class CombinedConfig(EnsembleConfig):
     """Evaluate, export and serve the mean of the logits of an image and of its mirror image: fewer mistakes
     for twice the time. Training takes single images, with `training.augment.flip`. Never for digits or
     letters."""
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Nothing but what an image is stored as."""
+        return (Pixels.name,)
 
     def build(self, form: Any, num_classes: int) -> nn.Module:
         """A fresh model for samples of `form`."""

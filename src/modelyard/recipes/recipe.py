@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Annotated, Any, Self
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -46,13 +46,18 @@ class Recipe(Config):
     @model_validator(mode="after")
     def _input_is_possible(self) -> Self:
         """Told before a training, not after it."""
-        wanted, possible = self.export.input, self.model.inputs
-        if wanted is not None and possible is not None and wanted not in possible:
+        if self.model.inputs is not None:
+            self.check_input(self.model.inputs)
+        return self
+
+    def check_input(self, possible: Collection[str]) -> None:
+        """Raises: ConfigError where the graph is to have another input than these."""
+        wanted = self.export.input
+        if wanted is not None and wanted not in possible:
             raise ConfigError(
                 f"export.input: expected {' or '.join(possible)} for {self.model.architecture} with these "
                 f"options, received {wanted[:40]!r}"
             )
-        return self
 
     @model_validator(mode="after")
     def _learns_in_one_way(self) -> Self:

@@ -79,4 +79,5 @@ def try_models(words: Words, recipes: Mapping[str, Recipe]) -> None:
             options = recipe.data.folder_options(skip_unreadable=words.skip_unreadable)
             known = peek(words.dataset, options)
             if known is not None:
+                recipe.check_input(known[0].encodings)
                 recipe.model.check(*known)

@@ -5,7 +5,7 @@ limit.
 from __future__ import annotations
 
 import unicodedata
-from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -55,8 +55,7 @@ class UnreadableText(DataError):
 
 
 def decoded(content: bytes) -> str:
-    """A file's text, without the byte order mark that some editors write. Raises: UnreadableText."""
-    content = content.removeprefix(BOM_UTF8)
+    """UTF-8 as a text. Raises: UnreadableText."""
     try:
         return content.decode()
     except UnicodeDecodeError as error:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from modelyard.samples.names import TEXT, Names
 from modelyard.samples.ragged import MOST_LONGEST, Ragged
 from modelyard.samples.tensors import Encoding
-from modelyard.samples.text import AS_READ, CONTRACT_VERSION, TextReading
+from modelyard.samples.text import AS_READ, CONTRACT_VERSION, TextReading, UnreadableText, decoded
 from modelyard.samples.text_encodings import RawBytes, Strings
 
 BYTES_A_CHARACTER = 4
@@ -107,9 +107,18 @@ class TextForm:
         return self.encodings[encoding].raw(kept)
 
     def content(self, block_BL: NDArray[Any]) -> list[bytes]:
-        """What a digest is taken over: the bytes of all texts, and their lengths."""
+        """What a digest is taken over: the bytes of all texts, and their lengths.
+
+        Raises: UnreadableText for stored ones that are none.
+        """
         is_there_BL = block_BL != 0
-        return [block_BL[is_there_BL].tobytes(), is_there_BL.sum(1).astype("<i8").tobytes()]
+        if (is_there_BL[:, 1:] & ~is_there_BL[:, :-1]).any():
+            raise UnreadableText("a text holds the character NUL")
+        content = block_BL[is_there_BL].tobytes()
+        decoded(content)
+        if (block_BL[:, :1] & 0xC0 == 0x80).any():
+            raise UnreadableText("a text begins within a character of UTF-8")
+        return [content, is_there_BL.sum(1).astype("<i8").tobytes()]
 
     def joined(self, parts: Iterable[tuple[Ragged, NDArray[np.int64] | None]]) -> Ragged:
         """Chosen rows of several as one; None: all rows."""

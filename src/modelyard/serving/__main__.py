@@ -45,8 +45,10 @@ last 16 bits of a larger port.
 GRPC_PACKAGES = ("grpc", "grpc_health", "grpc_reflection", "tritonclient")
 
 
-def read_options(arguments: list[str]) -> ServeOptions:
-    """The command line as options; argparse ends the process when it does not fit. Raises: ConfigError."""
+KINDS = {field.name: type(field.default) for field in fields(ServeOptions)}
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("modelyard serve", description="Serve released models over HTTP.")
     add = parser.add_argument
     defaults = ServeOptions(releases=Home.current().releases)
@@ -88,21 +90,25 @@ def read_options(arguments: list[str]) -> ServeOptions:
     )
     told = "a proxy (address or network) whose X-Forwarded-For is believed; repeatable"
     add("--trusted-proxy", dest="trusted_proxies", action="append", default=[], metavar="ADDRESS", help=told)
-    kinds = {field.name: type(field.default) for field in fields(ServeOptions)}
     for name, what in LIMITS.items():
-        metavar, told = "S" if kinds[name] is float else "N", f"{what} (default: %(default)s)"
+        metavar, told = "S" if KINDS[name] is float else "N", f"{what} (default: %(default)s)"
         add(
             f"--{name.replace('_', '-')}",
-            type=kinds[name],
+            type=KINDS[name],
             default=getattr(defaults, name),
             metavar=metavar,
             help=told,
         )
-    given = vars(parser.parse_args(arguments))
+    return parser
+
+
+def read_options(arguments: list[str]) -> ServeOptions:
+    """The command line as options; argparse ends the process when it does not fit. Raises: ConfigError."""
+    given = vars(_parser().parse_args(arguments))
     for name in ("models", "aliases", "allowed_hosts", "origins", "trusted_proxies"):
         given[name] = tuple(given[name])
     for name in ("port", "grpc_port", "workers", *LIMITS):
-        least, most = RANGES.get(name) or ((1, 2**31 - 1) if kinds[name] is int else (0.01, MOST_S))
+        least, most = RANGES.get(name) or ((1, 2**31 - 1) if KINDS[name] is int else (0.01, MOST_S))
         if not least <= (given[name] or 0) <= most:  # nor what is no number
             raise ConfigError(
                 f"--{name.replace('_', '-')}: expected {least} to {most}, received {given[name]}"

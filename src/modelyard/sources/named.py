@@ -92,6 +92,12 @@ def is_here(name: str) -> bool:
     return in_cache or bool(_layout(name).installed) or local_folder(name) is not None
 
 
+def variants() -> list[Path]:
+    """What is packed of other versions, or cut elsewhere, than a name stands for by itself."""
+    usual = {_packed(name, FolderOptions()) for name in KNOWN}
+    return sorted(path for path in (cache_folder() / "datasets").glob("[!.]*") if path not in usual)
+
+
 def _layout(name: str) -> Layout:
     return LAYOUTS[KNOWN[name].layout]
 

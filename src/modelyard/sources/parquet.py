@@ -45,8 +45,8 @@ def unpack_parquet(path: Path, target: Path, most_bytes: int) -> int:
     except (ArrowException, OSError, ValueError, TypeError, LookupError) as error:
         reason = str(error).partition("\n")[0]
         raise DataError(
-            f"{path}: cannot be read as parquet of images ({reason}); expected a column image with "
-            "bytes, and label"
+            f"{path}: cannot be read as parquet ({reason}); expected a column image with bytes, or text, "
+            "and label"
         ) from error
     return total
 

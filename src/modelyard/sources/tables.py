@@ -166,7 +166,7 @@ def read_tables(scan: Scan, only: str, *, skip_unreadable: bool) -> tuple[Labels
             misfit = str(error)
     if not read.notes:
         return None, misfit
-    told = [f"{len(rows)} rows {fault}: {listed(rows)}" for fault, rows in read.faults.items()]
+    told = [f"rows that {fault}: {len(rows)} ({listed(rows)})" for fault, rows in read.faults.items()]
     if told and not skip_unreadable:
         return None, f"{tables[0]}: {'; '.join(told)}; correct the table or pass --skip-unreadable"
     places = {path: place for path, place in read.places.items() if path not in read.doubtful}

@@ -60,6 +60,7 @@ def run(slice: ExportSlice, given: Mapping[str, Path], out: Path, how: How) -> d
     examples = dataset.test.take(np.arange(min(EXAMPLES, len(dataset.test))))
     for name in sorted(model.encodings, key=lambda name: name == shipped):  # all are checked, one stays
         manifest = _manifest(slice, dataset, evaluation, training, name)
+        manifest = replace(manifest, environment=_environment(model.library))
         model.write(out / MODEL_FILE, manifest.signature, _metadata(manifest), kept)
         _demand_operators(slice, out / MODEL_FILE)
         golden = examples.take(np.arange(min(GOLDEN, len(examples))))
@@ -106,7 +107,7 @@ def _speed(
         some = examples.take(np.arange(count))
         raw = signature.raw(some.in_memory)
         calls[f"onnx/{suffix}"] = partial(session.run, None, {signature.input.name: raw})
-        calls |= {f"torch/{suffix}/{number}": call for number, call in model.calls(some).items()}
+        calls |= {f"{model.library}/{suffix}/{number}": call for number, call in model.calls(some).items()}
     with device_slots(home, "cpu", patience_s=PATIENCE_S) as slots:
         measured = dict(zip(calls, latencies_ms(list(calls.values()), seconds=SECONDS), strict=True))
     torch.set_num_threads(threads)
@@ -136,18 +137,18 @@ def _manifest(
         | size
         | facts
         | {"train/seconds": seconds, "train/best_epoch": float(training["best_epoch"])},
-        environment=_environment(),
+        environment={},
         files={},
         reading=dataset.reading,
     )
 
 
-def _environment() -> dict[str, str]:
-    """Package -> version of those of `PACKAGES` that are here (one of the two onnxruntimes is)."""
+def _environment(library: str) -> dict[str, str]:
+    """Package -> version of `library` and those of `PACKAGES` that are here (of onnxruntimes one is)."""
     installed = {
         distribution.name: distribution.version for distribution in importlib.metadata.distributions()
     }
-    return {name: installed[name] for name in PACKAGES if name in installed}
+    return {name: installed[name] for name in dict.fromkeys((*PACKAGES, library)) if name in installed}
 
 
 def _metadata(manifest: Manifest) -> dict[str, str]:

@@ -7,6 +7,7 @@ import re
 import socket
 from collections.abc import Sequence
 from importlib.util import find_spec
+from typing import Self
 from urllib.parse import urlsplit
 
 from modelyard.config import Config
@@ -63,6 +64,10 @@ class SweepRequest(Config):
     def recipes(self, extra: Sequence[str] = ()) -> dict[str, Recipe]:
         """Label -> recipe, with the sweep's assignments and `extra` ones. Raises: ConfigError."""
         return named(self.words, extra)
+
+    def with_names(self) -> Self:
+        """Where no architecture is named, those that a run of the data would compare. Raises: ConfigError."""
+        return self.model_copy(update={"architectures": self.architectures or tuple(self.recipes())})
 
     def made_params(self) -> dict[str, str]:
         """What was asked, as the parameters of the sweep's own run."""

@@ -110,7 +110,8 @@ def _verify(home: Home) -> tuple[int, int]:
     loaded.
     """
     client, experiment = open_store(home)
-    runs = client.search_runs([experiment], "attributes.status = 'FINISHED'", max_results=1)
+    reported = "attributes.status = 'FINISHED' AND tags.sweep IS NULL"  # those of a sweep have no report
+    runs = client.search_runs([experiment], reported, max_results=1)
     files = sum(_read_files(client, run.info.run_id) for run in runs)
     newest = {
         version.name: version.version

@@ -36,8 +36,7 @@ def fit(job: TrainJob, dataset: Dataset, out: Path, on_epoch: OnEpoch) -> None:
     torch.manual_seed(job.seed)
     if job.cores:
         torch.set_num_threads(job.cores)
-    splits = training_splits(dataset, job, job.folder(GIVEN))
-    splits = with_answers(splits, job.folder("teach"))
+    splits = with_answers(training_splits(dataset, job, job.folder(GIVEN)), job.folder("teach"))
     build = begun(job, Build.of(job.model, splits.train, dataset.classes))
     fitted = TorchFitted(build.network(), build)
     size = fitted.size()

@@ -39,6 +39,11 @@ from modelyard.training.unlabelled import GIVEN, training_splits
 FEW, STEP_SECONDS, SLOW_SECONDS = 4, 0.15, 0.6
 """Images of the first steps; how long a step of the others may take: it has fewer images where they are
 large. Where the first took `SLOW_SECONDS` there are no others."""
+SHORT = {
+    "min_steps": 0, "min_steps_per_epoch": 1, "max_train_images": 0, "hard_share": 1.0, "patience": 0,
+    "compile": False,
+}  # fmt: skip
+"""What the steps of a trial are trained with, whatever the training has."""
 SHORT_SECONDS, SHORT_STEPS = 0.05, 5
 """Epochs of a trial have one step, or several short ones, beside which the rest of an epoch counts little."""
 
@@ -103,17 +108,7 @@ def _trial(job: TrainJob) -> tuple[float, float, float]:
         rows: int, count: int, rounds: int, precision: str, memory: Path | None = None
     ) -> tuple[TrainResult, float, int]:
         """What came of them, seconds of one, bytes held at most."""
-        changes = {
-            "epochs": rounds,
-            "min_steps": 0,
-            "batch_size": rows,
-            "min_steps_per_epoch": 1,
-            "max_train_images": 0,
-            "hard_share": 1.0,
-            "patience": 0,
-            "compile": False,
-            "precision": precision,
-        }
+        changes = SHORT | {"epochs": rounds, "batch_size": rows, "precision": precision}
         few = Splits(
             splits.train.take(_from_both_ends(images, rows * count)),
             splits.validation.take(np.arange(2) % 1),

@@ -25,7 +25,7 @@ JSON = "".join(json.dumps({"text": text, "label": label}) + "\n" for text, label
     [
         ("a.csv", (TABLE + "café,a\n").encode("latin-1"), "line 22 is not in UTF-8: byte 0xe9 after 3"),
         ("a.tsv", rows("{1}\t中文 {0}").encode("gb18030"), "line 1 is not in UTF-8: byte 0xd6"),
-        ("a.csv", TABLE.encode("utf-16"), "convert the file: iconv -f UTF-16 -t UTF-8"),
+        ("a.csv", TABLE.encode("utf-16"), "iconv -f UTF-16 -t UTF-8"),
         ("a.csv", TABLE.replace("text,label", "text,score").replace(",a", ",0.5").replace(",b", ",2"),
          "the labels are numbers with decimals (0.5)"),
         ("a.csv", "text,label\n" + rows("{0},a"), "has one class (a); a classifier needs at least two"),
@@ -33,6 +33,8 @@ JSON = "".join(json.dumps({"text": text, "label": label}) + "\n" for text, label
         ("a.csv", "text,label\n", "holds no rows"),
         ("a.csv", "text,label\n" + rows("\"b'{0}'\",{1}"), "20 of 20 texts look as Python shows bytes"),
         ("a.csv", TABLE + '"opened,a\n' + rows("{0},{1}"), "line 22: a quotation mark is opened in this row"),
+        ("a.csv", "sep=,\n" + TABLE + '"opened,a\n', "line 23: a quotation mark is opened in this row"),
+        ("a.parquet", b"PAR1, and no more", "expected a column image with bytes, or text, and label"),
         ("a.csv", TABLE.replace("\n", "\r"), "line 1: it ends in a carriage return alone"),
         ("a.txt", "Hello; a letter\n", "is text; expected a folder of class folders"),
         ("a.csv", TABLE + "one,c\n", "at least 3 texts for three splits; too few: c (1)"),
@@ -54,15 +56,15 @@ def test_files_that_are_refused(name: str, content: str | bytes, expected: str, 
 @pytest.mark.parametrize(
     ("name", "row", "expected"),
     [
-        ("a.csv", "a\0b,a", "1 rows hold the character NUL: a.csv line 22"),
-        ("a.csv", "hello, you,a", "1 rows have more or fewer columns than the first line"),
-        ("a.csv", "of no class,", "1 rows have no label: a.csv line 22"),
-        ("a.jsonl", '{"text": "half \\ud800", "label": "a"}', "1 rows hold half a surrogate pair"),
-        ("a.jsonl", '{"text": ["x"], "label": "a"}', "1 rows hold no text but a list: a.jsonl line 21"),
-        ("a.jsonl", '{"text": {"x": 1}, "label": "a"}', "1 rows hold no text but an object"),
-        ("a.jsonl", '{"text": true, "label": "a"}', "1 rows hold no text but true or false"),
-        ("a.jsonl", '{"text": "x", "label": ["a", "b"]}', "1 rows have no single label but a list"),
-        ("a.jsonl", '{"text": "x"}', "1 rows have no label: a.jsonl line 21"),
+        ("a.csv", "a\0b,a", "rows that hold the character NUL: 1 (a.csv line 22"),
+        ("a.csv", "hello, you,a", "rows that have more or fewer columns than the first line"),
+        ("a.csv", "of no class,", "rows that have no label: 1 (a.csv line 22"),
+        ("a.jsonl", '{"text": "half \\ud800", "label": "a"}', "rows that hold half a surrogate pair"),
+        ("a.jsonl", '{"text": ["x"], "label": "a"}', "rows that hold no text but a list: 1 (a.jsonl line 21"),
+        ("a.jsonl", '{"text": {"x": 1}, "label": "a"}', "rows that hold no text but an object"),
+        ("a.jsonl", '{"text": true, "label": "a"}', "rows that hold no text but true or false"),
+        ("a.jsonl", '{"text": "x", "label": ["a", "b"]}', "rows that have no single label but a list"),
+        ("a.jsonl", '{"text": "x"}', "rows that have no label: 1 (a.jsonl line 21"),
     ],
 )
 def test_rows_at_fault_are_named_or_skipped(name: str, row: str, expected: str, store: Path) -> None:
@@ -97,7 +99,7 @@ def test_what_is_odd_but_legal_is_kept_and_told(store: Path) -> None:
     assert sorted(kept) == sorted(["a b", "3", "4.5", "", "", "  ", ("long " * 205)[:1024]])
     told = " ".join(dataset.origin["notes"])
     assert "1 of 27 texts are longer than 1,024 characters" in told and "10,000,000" in told
-    assert "3 texts are empty" in told and "2 texts are numbers" in told
+    assert "texts that are empty: 3" in told and "as they are written: 2" in told
     assert "labels are of several types (int, str)" in told
 
 
@@ -109,7 +111,24 @@ def test_whole_numbers_are_classes_however_a_table_writes_them(store: Path) -> N
 def test_classes_without_a_text_in_test_are_told(store: Path) -> None:
     written(store / "in" / "train.csv", TABLE + "one,c\ntwo,c\n")
     written(store / "in" / "test.csv", TABLE)
-    assert "WARNING: 1 classes have no text in test: c" in load_folder(store / "in", OPTIONS).origin["notes"]
+    assert (
+        "WARNING: classes without a text in test: 1 (c)" in load_folder(store / "in", OPTIONS).origin["notes"]
+    )
+
+
+def test_classes_without_a_text_in_train_are_refused(store: Path) -> None:
+    written(store / "in" / "train.csv", TABLE)
+    written(store / "in" / "test.csv", TABLE + "one,c\n")
+    with pytest.raises(DataError, match="classes without a text in train: c; expected texts of each"):
+        load_folder(store / "in", OPTIONS)
+
+
+def test_true_and_false_are_one_class_each_however_they_are_written(store: Path) -> None:
+    table = "text,label\n" + "".join(f"{text},{label}\n" for text, _ in PAIRS for label in ("True", "FALSE"))
+    lines = [json.dumps({"text": text, "label": label}) for text, _ in PAIRS for label in (True, False)]
+    as_csv = load_folder(written(store / "a.csv", table), OPTIONS)
+    as_json = load_folder(written(store / "a.jsonl", "\n".join(lines)), OPTIONS)
+    assert as_csv.classes == as_json.classes == ("false", "true") and as_csv.digest == as_json.digest
 
 
 @pytest.mark.parametrize("packed", [False, True])

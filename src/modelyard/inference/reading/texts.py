@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,7 +85,7 @@ class Texts:
         except OSError as error:
             raise DataError(f"{item}: not a readable text ({error.strerror or error})") from error
         try:
-            text = decoded(content)
+            text = decoded(content.removeprefix(BOM_UTF8))
             self._clean(text)
         except UnreadableText as error:
             raise DataError(f"{item}: {error}") from error

@@ -40,7 +40,9 @@ class Faults:
 
     def told(self) -> list[str]:
         """A line each, for people."""
-        return [f"{count:,} rows {fault}: {self.examples(fault)}" for fault, count in self.counts.items()]
+        return [
+            f"rows that {fault}: {count:,} ({self.examples(fault)})" for fault, count in self.counts.items()
+        ]
 
     def examples(self, fault: str) -> str:
         """Where the first ones are."""

@@ -20,6 +20,8 @@ DELIMITERS = {".tsv": "\t,;|", ".tab": "\t,;|", ".txt": "\t;"}
 OTHERWISE = ",;\t|"
 QUOTED = re.compile(r'"[^"]*(?:""[^"]*)*"|[^"]*')
 """A field as RFC 4180 writes it."""
+TOLD = re.compile(r'"?sep=(.)"?\r?\n?', re.IGNORECASE)
+"""A first line that tells Excel the delimiter; it is no row."""
 SURE_LABELS = frozenset((*COMMON_LABELS, "sentiment", "intent", "category"))
 
 
@@ -45,7 +47,7 @@ class Delimited:
                 yield f"line {number}", [row[column] for column in columns]
 
     def _all(self) -> Iterator[tuple[int, list[str]]]:
-        lines = lines_of(self.path, self.most_bytes)
+        lines = _lines(self.path, self.most_bytes)
         with closing(lines), closing(_rows(lines, self.delimiter, self.how)) as rows:
             if self.has_names:
                 next(rows, None)
@@ -59,8 +61,10 @@ def open_delimited(path: Path, most_bytes: int, asked: Iterable[str], has_names:
     has told. Raises: BROKEN.
     """
     ending = next((suffix for suffix in reversed(path.suffixes) if suffix.lower() != ".gz"), "").lower()
+    with closing(lines_of(path, most_bytes)) as lines:
+        told = TOLD.fullmatch(next(lines, ""))
     first = _first_lines(path, most_bytes)
-    delimiter, how = _form(first, DELIMITERS.get(ending, OTHERWISE))
+    delimiter, how = _form(first, told[1] if told else DELIMITERS.get(ending, OTHERWISE))
     if delimiter == "\t":
         how = _quotes(path, most_bytes, how)
     rows = [row for _, row in _rows(first, delimiter, how, strict=False)]
@@ -71,9 +75,17 @@ def open_delimited(path: Path, most_bytes: int, asked: Iterable[str], has_names:
     return Delimited(path, most_bytes, delimiter, how, has_names, Head(tuple(names), rows[has_names:]))
 
 
+def _lines(path: Path, most_bytes: int) -> Generator[str, None, None]:
+    """All; a blank one for that of Excel, so that the others keep their numbers. Raises: BROKEN."""
+    with closing(lines_of(path, most_bytes)) as lines:
+        if first := next(lines, ""):
+            yield "\n" if TOLD.fullmatch(first) else first
+        yield from lines
+
+
 def _first_lines(path: Path, most_bytes: int) -> list[str]:
     found, left = list[str](), FIRST_BYTES
-    with closing(lines_of(path, most_bytes)) as lines:
+    with closing(_lines(path, most_bytes)) as lines:
         for line in lines:
             found.append(line)
             left -= len(line)
@@ -124,7 +136,7 @@ def _quotes(path: Path, most_bytes: int, how: str) -> str:
     have written.
     """
     widths, has_letters, count = set[int](), False, 0
-    with closing(lines_of(path, most_bytes)) as lines:
+    with closing(_lines(path, most_bytes)) as lines:
         for line in lines:
             if not (stripped := line.rstrip("\r\n")):
                 continue
@@ -137,7 +149,7 @@ def _quotes(path: Path, most_bytes: int, how: str) -> str:
     if not has_letters or len(widths) > 1:
         return how
     try:  # a text of several lines, in quotes, may have as many tabs in each of them
-        with closing(lines_of(path, most_bytes)) as lines:
+        with closing(_lines(path, most_bytes)) as lines:
             rows = sum(1 for _ in _rows(lines, "\t", how))
     except csv.Error:
         return "plain"

@@ -135,6 +135,12 @@ def _rows_by_split(
         _check_counts(labels_N[given["train"]], classes, LEAST_DRAWN, "for three splits")
         given["train"], given["test"] = _drawn(given["train"], labels_N)
         notes.append(f"no test split is given: every {TEST_EVERY}th text of a class is tested on")
+    seen = set(labels_N[given["train"]].tolist())
+    if only := [name for number, name in enumerate(classes) if number not in seen]:
+        raise DataError(
+            f"classes without a text in train: {listed(only)}; expected texts of each; correct these labels, "
+            "add texts, or leave these rows out"
+        )
     _check_counts(labels_N[given["train"]], classes, LEAST_TRAIN, "to train on")
     notes += _absent(labels_N, given, classes)
     return given, notes
@@ -144,7 +150,7 @@ def _absent(labels_N: Numbers, given: Mapping[str, Rows], classes: Sequence[str]
     for split in ("validation", "test"):
         seen = set(np.unique(labels_N[given[split]]).tolist())
         if seen and (absent := [name for number, name in enumerate(classes) if number not in seen]):
-            yield f"WARNING: {len(absent)} classes have no text in {split}: {listed(absent)}"
+            yield f"WARNING: classes without a text in {split}: {len(absent)} ({listed(absent)})"
 
 
 def _drawn(train_N: Rows, labels_N: Numbers) -> tuple[Rows, Rows]:
@@ -180,8 +186,8 @@ def _read_notes(collected: Collected) -> Iterator[str]:
             f"are cut there (the longest has {collected.longest:,}); otherwise: --set data.longest=..."
         )
     if collected.empty:
-        yield f"{collected.empty:,} texts are empty"
+        yield f"texts that are empty: {collected.empty:,}"
     if len(types := sorted(collected.label_types)) > 1:
         yield f"labels are of several types ({', '.join(types)}); those that are written alike are one class"
     if collected.numbers:
-        yield f"{collected.numbers:,} texts are numbers; they are read as they are written"
+        yield f"texts that are numbers, read as they are written: {collected.numbers:,}"

@@ -24,7 +24,7 @@ from modelyard.sources.texts.folders import TextFiles, text_files
 from modelyard.sources.texts.tables import Tables, by_split, chosen_tables, state_of, tables_of
 from modelyard.terminal.printable import listed
 
-READER = f"1, Unicode {unicodedata.unidata_version}"
+READER = f"2, Unicode {unicodedata.unidata_version}"
 """What another one has read is read anew; count it up when any file is read differently."""
 COLUMNS = frozenset(("sample_column", "label_column"))
 HEEDED = COLUMNS | {"longest"}
@@ -97,7 +97,7 @@ def find_texts(source: Path, options: FolderOptions) -> Texts:
         raise DataError(f"{source}: {error}") from error
     tables = list(chosen_tables(given, options))
     told = [f"read as: {chosen.told}" for chosen in tables[:3]]
-    told += [f"and {len(tables) - 3} more tables"] if len(tables) > 3 else []
+    told += [f"and {len(tables) - 3} more"] if len(tables) > 3 else []
     told += [f"tables left out: {listed([path.name for path in unused])}"] if unused else []
     return Texts(source, options, Tables(tables), source, tuple(told))
 
@@ -109,5 +109,5 @@ def _in_folder(source: Path, options: FolderOptions) -> Texts:
     check_options(source, options, HEEDED - COLUMNS, "text files")
     files = text_files(source)
     endings = Counter(Path(path).suffix for path in files.strays)
-    strays = [f"{endings.total()} text files of no class left out"] if files.strays else []
+    strays = [f"text files of no class left out: {endings.total()}"] if files.strays else []
     return Texts(source, options, files, source, (*files.labels.notes, *strays))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from codecs import BOM_UTF8
 from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from modelyard.samples.names import TEXT
 from modelyard.samples.scan import JUNK, Scan, status_of
 from modelyard.sources.layout import Labels, read_layout
 from modelyard.sources.texts.collected import Row
-from modelyard.sources.texts.lines import MARK, MOST_LINE
+from modelyard.sources.texts.lines import MOST_LINE
 from modelyard.sources.texts.values import Unfit
 from modelyard.terminal.printable import listed
 
@@ -41,7 +42,7 @@ class TextFiles:
         for path in self.paths:
             label, split = self.labels.place_of(path) or ("", "")
             try:
-                content: object = read_regular(self.folder / path, MOST_LINE).removeprefix(MARK)
+                content: object = read_regular(self.folder / path, MOST_LINE).removeprefix(BOM_UTF8)
             except OSError as error:
                 content = Unfit(f"cannot be read ({error.strerror or error})")
             yield path, content, label, split

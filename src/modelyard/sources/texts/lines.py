@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import zlib
+from codecs import BOM_UTF8
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from io import BufferedReader
@@ -12,11 +13,10 @@ from pathlib import Path
 
 from modelyard.errors import DataError
 from modelyard.files import open_regular
+from modelyard.samples.text import UnreadableText, decoded
 
 MOST_LINE = 2**26
 """Bytes; a text of 10 MB is read, and cut."""
-MARK = b"\xef\xbb\xbf"
-WIDE_MARKS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
 NEVER_CLOSED = "a quotation mark is opened in this row and never closed"
 FAULTS = {
     "end of data": NEVER_CLOSED,
@@ -39,25 +39,17 @@ def lines_of(path: Path, most_bytes: int) -> Generator[str, None, None]:
                 raise ValueError(f"more than {most_bytes / 1e9:.3g} GB; allow more by data.max_bytes")
             if len(line) == MOST_LINE:
                 raise ValueError(f"line {number} has more than {MOST_LINE:,} bytes")
-            yield decoded(line if number > 1 else line.removeprefix(MARK), f"line {number}")
+            try:
+                text = decoded(line if number > 1 else line.removeprefix(BOM_UTF8))
+            except UnreadableText as error:
+                raise ValueError(f"line {number} is {error}") from None
+            yield text
             number += 1
 
 
 def unpacked(path: Path, file: BufferedReader) -> BufferedReader | gzip.GzipFile:
     """The stream itself, or what is packed in it."""
     return gzip.open(file) if path.suffix.lower() == ".gz" else file
-
-
-def decoded(content: bytes, where: str) -> str:
-    """Raises: ValueError that says where which byte is none of UTF-8."""
-    try:
-        return content.decode()
-    except UnicodeDecodeError as error:
-        encoding = WIDE_MARKS.get(content[:2], "ENCODING")
-        raise ValueError(
-            f"{where} is not in UTF-8: byte 0x{content[error.start]:02x} after {error.start} others; "
-            f"convert the file: iconv -f {encoding} -t UTF-8"
-        ) from None
 
 
 @contextmanager

@@ -8,13 +8,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from modelyard.errors import DataError
-from modelyard.samples.text import UnreadableText
+from modelyard.samples.text import UnreadableText, decoded
 from modelyard.sources.layout import normal
-from modelyard.sources.texts.lines import decoded
 from modelyard.terminal.printable import listed
 
 WHOLE, DECIMALS = re.compile(r"[-+]?\d+(\.0*)?"), re.compile(r"[-+]?\d*\.\d*(e[-+]?\d+)?", re.IGNORECASE)
 NUMBERS = (int, float)
+BOOLEANS = frozenset(("true", "false"))
+"""One spelling, however a format writes them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +33,8 @@ def as_sample(value: object) -> str:
         return ""
     if isinstance(value, bytes):
         try:
-            return decoded(value, "it")
-        except ValueError:
+            return decoded(value)
+        except UnreadableText:
             raise UnreadableText("are bytes that are not in UTF-8") from None
     if isinstance(value, NUMBERS) and not isinstance(value, bool):
         return str(value)
@@ -44,13 +45,12 @@ def as_label(value: object) -> str:
     """The name of a class, empty where there is none. Raises: UnreadableText for several."""
     if value is None or (isinstance(value, float) and math.isnan(value)):  # a gap in a table of numbers
         return ""
-    if isinstance(value, bool):
-        return str(value).lower()
     if isinstance(value, bytes):
         return as_label(as_sample(value))
     if not isinstance(value, str | int | float):
         raise UnreadableText(f"have no single label but {_what(value)}")
-    return normal(str(value).strip())
+    label = normal(str(value).strip())
+    return label.lower() if label.lower() in BOOLEANS else label
 
 
 def _what(value: object) -> str:
