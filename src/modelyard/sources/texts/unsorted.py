@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -19,7 +20,7 @@ from modelyard.sources.texts.collected import Collected, Row
 from modelyard.sources.texts.columns import TEXTS, Columns, chosen_columns
 from modelyard.sources.texts.find import TELL_EVERY
 from modelyard.sources.texts.folders import ENDING
-from modelyard.sources.texts.lines import MARK, MOST_LINE, lines_of, refused_as_table
+from modelyard.sources.texts.lines import MOST_LINE, lines_of, refused_as_table
 from modelyard.sources.texts.tables import Chosen, open_table, tables_of
 from modelyard.sources.texts.values import Unfit
 
@@ -56,7 +57,7 @@ def _rows(source: Path, options: FolderOptions) -> Iterator[Row]:
     if not tables:
         for path in files_below(source, "texts", "a table, or *.txt in it or below", ENDING)[0]:
             try:
-                content: object = read_regular(path, MOST_LINE).removeprefix(MARK)
+                content: object = read_regular(path, MOST_LINE).removeprefix(BOM_UTF8)
             except OSError as error:
                 content = Unfit(f"cannot be read ({error.strerror or error})")
             yield path.relative_to(source).as_posix(), content, None, ""
