@@ -41,5 +41,5 @@ class Causal(Pretext):
         return replace(batch, inputs=(symbols_BL, symbols_BL != 0))
 
     def losses(self, outputs: Tensor, batch: Batch) -> Tensor:
-        """Logits of the symbols [H, V] -> the mean of each row, float32 [B], nats."""
+        """Logits of the symbols [H, 1, V] -> the mean of each row, float32 [B], nats."""
         return mean_losses(outputs, *batch.inputs)

@@ -1,6 +1,8 @@
-"""Hidden symbols, predicted from the states of their places (Devlin et al. 2019).
+"""Hidden symbols, predicted from the states of their places (Devlin et al. 2019) and, apart from them, from
+the features: what a text is about tells its words, and is what classes are made of.
 
-B rows, L length in symbols, H symbols asked for, V symbols that there are but for padding, R runs.
+B rows, L length in symbols, H symbols asked for, W ways to tell one, V symbols that there are but for
+padding, R runs.
 """
 
 from __future__ import annotations
@@ -32,7 +34,7 @@ class HiddenSymbols(Pretext):
 
     def head(self, network: Any) -> nn.Module:
         """It is asked for what is hidden alone."""
-        return SymbolHead(network, self.probed.form, "states")
+        return SymbolHead(network, self.probed.form, "states", whole=True)
 
     def views(self, batch: Batch, moment: Moment) -> Batch:
         """Some symbols unknown or others, and which."""
@@ -57,5 +59,5 @@ class HiddenSymbols(Pretext):
         return (runs_BR < self.share).gather(1, at_BL).to(symbols_BL.device)
 
     def losses(self, outputs: Tensor, batch: Batch) -> Tensor:
-        """Logits of the hidden symbols [H, V] -> the mean over those of each row, float32 [B], nats."""
+        """Logits of the hidden symbols [H, W, V] -> the mean over those of each row, float32 [B], nats."""
         return mean_losses(outputs, batch.columns["target"], batch.inputs[1])
