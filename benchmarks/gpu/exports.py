@@ -16,7 +16,7 @@ from modelyard.bundle import MODEL_FILE, Manifest, write_golden, write_manifest
 from modelyard.errors import ModelyardError
 from modelyard.export.deployed import TorchDeployed, torch_probabilities
 from modelyard.export.onnx import DeployedModel, export_onnx, operator_counts
-from modelyard.export.parity import check_parity
+from modelyard.export.parity import answers_of, check_parity
 from modelyard.inference.session import latencies_ms, open_session
 from modelyard.samples.signature import Signature
 from modelyard.training.fitted import Build, TorchFitted
@@ -53,7 +53,7 @@ def exported(bench: Bench) -> None:
                 files={},
             )
             write_manifest(folder, manifest)
-            report = check_parity(folder, exported, dataset.test)
+            report = check_parity(folder, answers_of(exported, dataset.test), dataset.test)
             lstm = (
                 {"LSTM_nodes": operator_counts(folder / MODEL_FILE).get("LSTM", 0)}
                 if architecture == "rnn"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ ROOT = Path(__file__).parents[2]
 
 
 def start() -> Child:
-    return Child("tests.machine.answering_child", ROOT, {"PYTHONPATH": str(ROOT)})
+    path = os.pathsep.join([str(ROOT / "src"), str(ROOT)])
+    return Child("tests.machine.answering_child", ROOT, {"PYTHONPATH": path})
 
 
 def work(name: str) -> dict[str, Any]:
@@ -35,11 +37,12 @@ def own_children() -> set[int]:
     }
 
 
-def test_each_child_is_told_its_folder_and_was_there_before() -> None:
+def test_one_child_that_was_there_before_works_on_each_folder_in_a_fork() -> None:
     with children_to_come(2, start):
-        for name in ("first", "second"):
-            (ahead,) = own_children()
-            assert work(name) == {"process": ahead, "folder": name}
+        (ahead,) = own_children()
+        told = [work(name) for name in ("first", "second")]
+        assert [(one["first"], one["folder"]) for one in told] == [(ahead, "first"), (ahead, "second")]
+        assert len({ahead, *(one["process"] for one in told)}) == 3
         assert not own_children(), "no more were wanted"
         assert work("third")["folder"] == "third"
     assert not own_children()
@@ -60,9 +63,20 @@ def test_one_that_was_killed_before_its_turn_is_replaced() -> None:
         os.kill(ahead, signal.SIGKILL)
         while psutil.Process(ahead).status() != psutil.STATUS_ZOMBIE:
             time.sleep(0.01)
-        assert work("first")["process"] != ahead
+        assert work("first")["first"] != ahead
 
 
-def test_a_child_that_is_killed_at_work_is_told_of_as_such() -> None:
-    with children_to_come(1, start), pytest.raises(TrainingKilledError):
-        run_in_child(start, Path("long"), lambda answer: os.kill(answer["process"], signal.SIGKILL))
+@pytest.mark.parametrize("which", ["process", "first"])
+def test_a_child_that_is_killed_at_work_is_told_of_as_such(which: str) -> None:
+    told: list[dict[str, Any]] = []
+
+    def kill(answer: dict[str, Any]) -> None:
+        told.append(answer)
+        os.kill(answer[which], signal.SIGKILL)
+
+    with children_to_come(2, start), pytest.raises(TrainingKilledError):
+        run_in_child(start, Path("long"), kill)
+    assert not own_children()
+    with suppress(psutil.NoSuchProcess):  # nothing outlives it; whoever takes orphans may not have looked
+        while psutil.Process(told[0]["process"]).status() != psutil.STATUS_ZOMBIE:
+            time.sleep(0.01)

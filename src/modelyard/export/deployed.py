@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+import onnx
 import torch
 from numpy.typing import NDArray
 
@@ -19,7 +20,7 @@ from modelyard.errors import ConfigError
 from modelyard.export.cores import core_of
 from modelyard.export.fronts import FRONTS
 from modelyard.export.linear import LinearDeployed
-from modelyard.export.onnx import DeployedModel, export_onnx
+from modelyard.export.onnx import DeployedModel, core_graph, forget_sources, write_onnx
 from modelyard.samples.signature import Signature
 from modelyard.training.fitted import Build, Fitted, TorchFitted
 from modelyard.training.linear_fitted import LinearFitted
@@ -54,6 +55,7 @@ class TorchDeployed:
         self._build = fitted.build
         core = core_of(self._build.taken)
         self.module = DeployedModel(fitted.network, temperature, core.prepared).eval()
+        self._core: onnx.ModelProto | None = None
 
     @property
     def encodings(self) -> tuple[str, ...]:
@@ -62,10 +64,11 @@ class TorchDeployed:
 
     def write(self, path: Path, signature: Signature, metadata: dict[str, str], kept: Path | None) -> None:
         """Raises: ExportError when torch cannot translate it."""
-        front = FRONTS[signature.encoding]
-        export_onnx(
-            self.module, self._build.taken, path, metadata, kept, fronted=partial(front.put, self._build)
-        )
+        if self._core is None:  # the same before whatever makes its input
+            self._core = core_graph(self.module, self._build.taken, kept)
+        graph = FRONTS[signature.encoding].put(self._build, self._core)
+        forget_sources(graph.graph)
+        write_onnx(graph, path, metadata)
 
     def probabilities(self, split: Split) -> NDArray[np.float32]:
         """[B, K]"""

@@ -20,6 +20,7 @@ from modelyard.evaluation.calibration import softmax
 from modelyard.export.fronts.nasty import NASTY
 from modelyard.export.fronts.nodes import ML, Nodes, whole
 from modelyard.export.fronts.strings import FRONT, MAKERS
+from modelyard.export.onnx import write_onnx
 from modelyard.samples.signature import Signature
 from modelyard.samples.symbols import FIRST
 from modelyard.samples.text_encodings import Strings
@@ -38,10 +39,7 @@ class LinearDeployed:
 
     def write(self, path: Path, signature: Signature, metadata: dict[str, str], _kept: Path | None) -> None:
         """Raises: ParityError where a graph makes other symbols than training does."""
-        graph = graph_of(self._fitted, self._temperature, signature)
-        onnx.helper.set_model_props(graph, metadata)
-        onnx.checker.check_model(graph, full_check=True)
-        onnx.save_model(graph, path, save_as_external_data=False)
+        write_onnx(graph_of(self._fitted, self._temperature, signature), path, metadata)
 
     def probabilities(self, split: Split) -> NDArray[np.float32]:
         """As scikit-learn computes them [B, K]."""

@@ -41,14 +41,23 @@ class DeployedModel(nn.Module):
         return logits_BK, logits_BK.softmax(1)
 
 
-def export_onnx(  # noqa: PLR0913 - a graph, and what is kept and put before it
-    deployed: DeployedModel, form: Form, path: Path, metadata: dict[str, str], kept: Path | None = None,
-    *, fronted: Callable[[onnx.ModelProto], onnx.ModelProto] = lambda graph: graph,
-) -> None:  # fmt: skip
+def export_onnx(
+    deployed: DeployedModel, form: Form, path: Path, metadata: dict[str, str], kept: Path | None = None
+) -> None:
     """Write `deployed` for samples that a network is given as `form`, any batch size, as one file.
 
-    `kept` is the folder that holds its translated graph, or will: see `graphs.graph_name`; `fronted` puts
-    before it what makes its input. Raises: ExportError when torch cannot translate the model.
+    `kept`: see `core_graph`. Raises: ExportError when torch cannot translate the model.
+    """
+    graph = core_graph(deployed, form, kept)
+    forget_sources(graph.graph)
+    write_onnx(graph, path, metadata)
+
+
+def core_graph(deployed: DeployedModel, form: Form, kept: Path | None = None) -> onnx.ModelProto:
+    """What torch translates, with its weights, optimised.
+
+    `kept` is the folder that holds it as translated, or will: see `graphs.graph_name`. Raises: ExportError
+    when torch cannot translate the model.
     """
     from onnxscript.optimizer import optimize  # takes a second: only where something is exported
 
@@ -60,8 +69,12 @@ def export_onnx(  # noqa: PLR0913 - a graph, and what is kept and put before it
 
     graph = with_weights(translate() if kept is None else kept_graph(kept, translate), weights)
     with _quiet():
-        graph = fronted(optimize(graph))
-    _forget_sources(graph.graph)
+        optimized: onnx.ModelProto = optimize(graph)
+    return optimized
+
+
+def write_onnx(graph: onnx.ModelProto, path: Path, metadata: dict[str, str]) -> None:
+    """One checked file that says this of itself."""
     onnx.helper.set_model_props(graph, metadata)
     onnx.checker.check_model(graph, full_check=True)
     onnx.save_model(graph, path, save_as_external_data=False)
@@ -91,7 +104,7 @@ def _translated(deployed: DeployedModel, form: Form) -> onnx.ModelProto:
     return graph
 
 
-def _forget_sources(graph: onnx.GraphProto) -> None:
+def forget_sources(graph: onnx.GraphProto) -> None:
     """The exporter writes stack traces with the paths of this machine, up to a quarter of a file."""
     for part in (*graph.node, *graph.value_info, *graph.input, *graph.output, *graph.initializer):
         del part.metadata_props[:]

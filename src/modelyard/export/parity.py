@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,17 +40,28 @@ class ParityReport:
         )
 
 
-def check_parity(bundle: Path, deployed: Deployed, test: Split) -> ParityReport:
-    """All test samples, the first of them at each of `BATCH_SIZES`, then the golden samples on a moved copy.
+def answers_of(deployed: Deployed, test: Split) -> NDArray[np.float32]:
+    """What every graph of a model has to answer to all test samples [N, K]."""
+    return np.concatenate([deployed.probabilities(test.take(rows_B)) for rows_B in _blocks(test)])
+
+
+def _blocks(test: Split) -> Iterator[NDArray[np.int64]]:
+    size = evaluated_rows(test.form, BLOCK)
+    for start in range(0, len(test), size):
+        yield np.arange(start, min(start + size, len(test)))
+
+
+def check_parity(bundle: Path, expected_NK: NDArray[np.float32], test: Split) -> ParityReport:
+    """All test samples, the first of them at each of `BATCH_SIZES`, then the golden samples on a moved copy;
+    `expected_NK` are those of `answers_of`.
 
     Equal labels on every sample mean equal test accuracy. Raises: ParityError with the numbers.
     """
     found = read_bundle(bundle)
     session, signature = open_session(found.model), found.manifest.signature
-    report, size = ParityReport(0, 0.0, 0), evaluated_rows(test.form, BLOCK)
-    for start in range(0, len(test), size):
-        block = test.take(np.arange(start, min(start + size, len(test))))
-        raw, expected_BK = signature.raw(block.in_memory), deployed.probabilities(block)
+    report = ParityReport(0, 0.0, 0)
+    for rows_B in _blocks(test):
+        raw, expected_BK = signature.raw(test.take(rows_B).in_memory), expected_NK[rows_B]
         if not report.samples:
             for batch_size in BATCH_SIZES:
                 some, some_BK = raw[:FEW], expected_BK[:FEW]

@@ -29,6 +29,7 @@ from modelyard.releases.ledger import Ledger, read_ledger
 from modelyard.samples import tensors as samples
 from modelyard.samples.signature import Signature
 from modelyard.seals import STEP_FILE
+from modelyard.tracking.mlflow_internals import requirements_as_given
 from modelyard.tracking.store import open_for_writing, open_store
 
 MOST_EXAMPLE_VALUES = 2**18
@@ -94,7 +95,7 @@ def log_bundle(home: Home, run_id: str, bundle: Path) -> str:
     needed = [
         f"{package.__name__}=={package.__version__}" for package in (np, onnx, onnxruntime)
     ]  # MLflow adds itself
-    with mlflow.start_run(run_id=run_id):
+    with requirements_as_given(), mlflow.start_run(run_id=run_id):
         logged = mlflow.onnx.log_model(
             onnx.load_from_string(found.model),
             name="model",

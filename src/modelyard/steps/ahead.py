@@ -6,15 +6,8 @@ import importlib
 import threading
 from contextlib import suppress
 
-LATER = (
-    "scipy.stats",
-    "modelyard.evaluation.plots",
-    "onnxscript",
-    "torch._dynamo",
-    "torch.export",
-    "onnxruntime",
-)
-"""What evaluation and export import; of torch what its exporter imports late (best effort)."""
+LATER = ("scipy.stats", "modelyard.evaluation.plots", "onnxscript", "onnxruntime")
+"""What evaluation and export import, but what only translates: most graphs are kept (best effort)."""
 
 
 def import_ahead() -> threading.Thread:

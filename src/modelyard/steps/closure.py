@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -79,7 +79,7 @@ def closure(body: str, members: Iterable[str] = (), read: Reader | None = None) 
         if module is None or module.is_table or name in found:
             continue
         found.add(name)
-        waiting |= {*_modules_of(module.imports)} - found
+        waiting |= _modules_of(module.imports) - found
     return found
 
 
@@ -165,12 +165,15 @@ class _Code(ast.NodeTransformer):
         return self.generic_visit(node)
 
 
-def _modules_of(names: Iterable[str]) -> Iterator[str]:
+@cache
+def _modules_of(names: frozenset[str]) -> frozenset[str]:
     """The modules of ours that an import of these names runs, those of the packages around them, too."""
+    found: set[str] = set()
     for name in names:
         parts = name.split(".")
         around = [".".join(parts[:end]) for end in range(2, len(parts) + 1)]
-        yield from (module for module in around if parts[0] == PACKAGE and not is_left_out(module))
+        found |= {module for module in around if parts[0] == PACKAGE and not is_left_out(module)}
+    return frozenset(found)
 
 
 @cache

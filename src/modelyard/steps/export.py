@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -22,7 +23,7 @@ from modelyard.export.deployed import Deployed, deployed, encoding_for
 from modelyard.export.graphs import graph_name
 from modelyard.export.mates import check_mates
 from modelyard.export.onnx import operator_counts
-from modelyard.export.parity import check_parity
+from modelyard.export.parity import answers_of, check_parity
 from modelyard.home import Home, cache_folder
 from modelyard.inference.doubts import training_facts
 from modelyard.inference.session import latencies_ms, open_session
@@ -58,16 +59,16 @@ def run(slice: ExportSlice, given: Mapping[str, Path], out: Path, how: How) -> d
     model, training = deployed(fitted, evaluation["temperature"]), read_training(given["train"])
     shipped, kept = encoding_for(model, slice.export.input), _graph_folder(slice, fitted, dataset, how.code)
     examples = dataset.test.take(np.arange(min(EXAMPLES, len(dataset.test))))
+    golden = examples.take(np.arange(min(GOLDEN, len(examples))))
+    golden_BK, expected_NK = model.probabilities(golden), answers_of(model, dataset.test)
     for name in sorted(model.encodings, key=lambda name: name == shipped):  # all are checked, one stays
         manifest = _manifest(slice, dataset, evaluation, training, name)
         manifest = replace(manifest, environment=_environment(model.library))
         model.write(out / MODEL_FILE, manifest.signature, _metadata(manifest), kept)
         _demand_operators(slice, out / MODEL_FILE)
-        golden = examples.take(np.arange(min(GOLDEN, len(examples))))
-        kept_samples = dataset.form.golden(golden.in_memory)
-        write_golden(out, manifest.signature.input.name, kept_samples, model.probabilities(golden))
+        write_golden(out, manifest.signature.input.name, dataset.form.golden(golden.in_memory), golden_BK)
         write_manifest(out, manifest)
-        parity = check_parity(out, model, dataset.test)
+        parity = check_parity(out, expected_NK, dataset.test)
         check_mates(out, golden)
     measured = manifest.metrics | _speed(out / MODEL_FILE, model, examples, how.home, manifest.signature)
     write_manifest(out, replace(manifest, metrics=measured | {"onnx/max_difference": parity.max_difference}))
@@ -145,10 +146,11 @@ def _manifest(
 
 def _environment(library: str) -> dict[str, str]:
     """Package -> version of `library` and those of `PACKAGES` that are here (of onnxruntimes one is)."""
-    installed = {
-        distribution.name: distribution.version for distribution in importlib.metadata.distributions()
-    }
-    return {name: installed[name] for name in dict.fromkeys((*PACKAGES, library)) if name in installed}
+    found = {}
+    for name in dict.fromkeys((*PACKAGES, library)):
+        with suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    return found
 
 
 def _metadata(manifest: Manifest) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Body of the training step. `python -m modelyard.steps.train STEPS` does the job in the folder below STEPS
+"""Body of the training step. `python -m modelyard.steps.train STEPS` does the job in each folder below STEPS
 that its stdin names.
 """
 
@@ -17,7 +17,7 @@ from modelyard.data.packed import open_packed
 from modelyard.errors import ModelyardError, TrainingError
 from modelyard.home import Home
 from modelyard.machine.bound import bind_to_parent
-from modelyard.machine.child import Child, children_to_come, run_in_child
+from modelyard.machine.child import Child, children_to_come, each_in_a_fork, run_in_child
 from modelyard.machine.cores import usable_cores
 from modelyard.machine.how import How, OnEpoch
 from modelyard.progress import EpochReport, current_progress
@@ -71,7 +71,7 @@ def train_in_child(job: TrainJob, out: Path, on_epoch: OnEpoch) -> None:
 
 
 def trainings_to_come(count: int, home: Home) -> AbstractContextManager[None]:
-    """Within, the processes of so many trainings start ahead, while evaluation and export need one core."""
+    """Within, the process of so many trainings starts ahead, and imports once for all."""
     return children_to_come(count, lambda: _child(home.steps))
 
 
@@ -104,10 +104,11 @@ def _demand_code(job: TrainJob) -> None:
 
 
 def main() -> int:
-    """End with the parent, which may be gone already; then the job."""
+    """End with the parent, which may be gone already; then the jobs."""
     bind_to_parent(signal.SIGKILL)
-    out = sys.stdin.readline().strip()
-    return serve(Path(out)) if out else 0
+    import torch._dynamo  # noqa: F401 - as every training does before its first step
+
+    return each_in_a_fork(serve)
 
 
 if __name__ == "__main__":

@@ -5,8 +5,12 @@ MLflow is imported by the functions that need it: `modelyard up` reads the serve
 
 from __future__ import annotations
 
+import importlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 PLACES = (
     ("experiments", "artifact_location"),
@@ -36,6 +40,20 @@ def migrate(database: Path) -> None:
         _upgrade_db(engine)  # type: ignore[no-untyped-call]
     finally:
         engine.dispose()
+
+
+@contextmanager
+def requirements_as_given() -> Iterator[None]:
+    """Within, MLflow does not look through all installed packages (a second) for the modules of the
+    requirements that it is given: ours are pins of what was imported.
+    """
+    module: Any = importlib.import_module("mlflow.utils.requirements_utils")
+    before = module._MODULES_TO_PACKAGES
+    module._MODULES_TO_PACKAGES = before or {}
+    try:
+        yield
+    finally:
+        module._MODULES_TO_PACKAGES = before
 
 
 def server_variables(database: Path, artifacts: Path) -> dict[str, str]:
