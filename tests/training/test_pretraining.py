@@ -79,8 +79,9 @@ WAYS: list[tuple[AnyPretext, str, str]] = [
         for name in OF_IMAGES
     ),
     *((way(), "text", name) for way in (MaskedConfig, CausalConfig, ContrastiveConfig) for name in OF_TEXTS),
+    *((MaskedConfig(told_by="states"), "text", name) for name in OF_TEXTS),
 ]
-IDS = [f"{way.method} {kind} {name}" for way, kind, name in WAYS]
+IDS = [f"{way.method} {kind} {name}{' of states' * ('states' in repr(way))}" for way, kind, name in WAYS]
 FEW = TrainingConfig(epochs=2, batch_size=32, precision="fp32", optimizer=OptimizerConfig(learning_rate=1e-3))
 
 
@@ -153,7 +154,8 @@ def test_all_but_the_head_moves_and_a_resume_equals_no_interruption(
     assert whole.keys() == model_of(kind, name).state_dict().keys()
     assert [weight for weight in whole if not torch.equal(whole[weight], resumed[weight])] == []
     first = dict(model_of(kind, name).named_parameters())
-    unasked = ("head.", *UNASKED.get(f"{way.method} {name}", ()))
+    of_places = way.method == "causal" or "states" in repr(way)
+    unasked = ("head.", *UNASKED.get(name, ())) if of_places else ("head.",)
     stays = [weight for weight, value in first.items() if torch.equal(value, whole[weight])]
     assert [weight for weight in stays if not MEMBER.sub("", weight).startswith(unasked)] == []
     assert all(weight in stays for weight in first if ".head." in f".{weight}")
@@ -161,10 +163,8 @@ def test_all_but_the_head_moves_and_a_resume_equals_no_interruption(
     assert 0 <= history[-1].validation_accuracy <= 1
 
 
-UNASKED = {
-    "causal charcnn": ("blocks.6.", "blocks.7."), "causal rnn": ("blocks.0.backwards.",)
-}  # fmt: skip
-"""What no state of a place depends on."""
+UNASKED = {"charcnn": ("blocks.6.", "blocks.7."), "rnn": ("blocks.0.backwards.",)}
+"""What no state of a place depends on, or none that knows only what came before."""
 MEMBER = re.compile(r"^(network\.)?networks\.\d\.")
 
 
@@ -231,7 +231,7 @@ def test_no_state_knows_what_comes(name: str) -> None:
 
     def told_BLV(given_BL: Tensor) -> Tensor:
         with torch.no_grad():
-            told: Tensor = network(given_BL, given_BL != 0)[:, 0].unflatten(0, given_BL.shape)
+            told: Tensor = network(given_BL, given_BL != 0).unflatten(0, given_BL.shape)
         return told
 
     before_BLV = told_BLV(symbols_BL)
@@ -307,8 +307,11 @@ def test_a_way_that_samples_do_not_have_is_refused(way: AnyPretext, kind: str) -
         way.check(form, model_of(kind, "cnn"))
 
 
-def test_a_network_without_features_is_refused() -> None:
+def test_a_network_without_features_or_states_is_refused() -> None:
     with pytest.raises(
         ConfigError, match=r"expected a network of ours, which has features, received Linear$"
     ):
         MaskedConfig().check(DIGIT, nn.Linear(2, 2))
+    with pytest.raises(ConfigError, match=r"^pretrain.told_by=states: expected a network with a state for"):
+        MaskedConfig(told_by="states").check(DIGIT, model_of("image", "cnn"))
+    MaskedConfig(told_by="states").check(LINE, model_of("text", "cnn"))

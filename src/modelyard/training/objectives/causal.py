@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from modelyard.data.batches import Batch, Feed
 from modelyard.training.objectives.classification import Classification
 from modelyard.training.objectives.pretext import Pretext, PretextConfig
-from modelyard.training.objectives.symbol_head import SymbolHead, mean_losses
+from modelyard.training.objectives.symbol_head import PlaceHead, mean_losses
 from modelyard.training.protocols import Moment, Objective
 
 
@@ -33,7 +33,7 @@ class Causal(Pretext):
 
     def head(self, network: Any) -> nn.Module:
         """It is asked for all symbols."""
-        return SymbolHead(network, self.probed.form, "past", network.ahead + 1)
+        return PlaceHead(network, self.probed.form, "past", network.ahead + 1)
 
     def views(self, batch: Batch, moment: Moment) -> Batch:
         """The symbols, and which are none of the padding."""
@@ -41,5 +41,5 @@ class Causal(Pretext):
         return replace(batch, inputs=(symbols_BL, symbols_BL != 0))
 
     def losses(self, outputs: Tensor, batch: Batch) -> Tensor:
-        """Logits of the symbols [H, 1, V] -> the mean of each row, float32 [B], nats."""
+        """Logits of the symbols [H, V] -> the mean of each row, float32 [B], nats."""
         return mean_losses(outputs, *batch.inputs)

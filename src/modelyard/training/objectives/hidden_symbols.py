@@ -1,8 +1,7 @@
-"""Hidden symbols, predicted from the states of their places (Devlin et al. 2019) and, apart from them, from
-the features: what a text is about tells its words, and is what classes are made of.
+"""Hidden symbols, predicted from the features of what is left: what a text is about tells its words, and
+is what classes are made of. Or from the states of their places (Devlin et al. 2019).
 
-B rows, L length in symbols, H symbols asked for, W ways to tell one, V symbols that there are but for
-padding, R runs.
+B rows, L length in symbols, H symbols asked for, V symbols that there are but for padding, R runs.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from torch import Tensor, nn
 from modelyard.data.batches import Batch
 from modelyard.samples.symbols import UNKNOWN
 from modelyard.training.objectives.pretext import Pretext
-from modelyard.training.objectives.symbol_head import SymbolHead, mean_losses
+from modelyard.training.objectives.symbol_head import PlaceHead, SymbolHead, mean_losses
 from modelyard.training.protocols import Moment
 
 UNKNOWN_SHARE, OTHER_SHARE = 0.8, 0.1
@@ -31,10 +30,14 @@ class HiddenSymbols(Pretext):
     share: float = 0.2
     run: int = 1
     """Symbols that are hidden together."""
+    of_places: bool = False
+    """Whether each is told from the state of its place."""
 
     def head(self, network: Any) -> nn.Module:
         """It is asked for what is hidden alone."""
-        return SymbolHead(network, self.probed.form, "states", whole=True)
+        if self.of_places:
+            return PlaceHead(network, self.probed.form, "states")
+        return SymbolHead(network, self.probed.form)
 
     def views(self, batch: Batch, moment: Moment) -> Batch:
         """Some symbols unknown or others, and which."""
@@ -59,5 +62,5 @@ class HiddenSymbols(Pretext):
         return (runs_BR < self.share).gather(1, at_BL).to(symbols_BL.device)
 
     def losses(self, outputs: Tensor, batch: Batch) -> Tensor:
-        """Logits of the hidden symbols [H, W, V] -> the mean over those of each row, float32 [B], nats."""
+        """Logits of the hidden symbols [H, V] -> the mean over those of each row, float32 [B], nats."""
         return mean_losses(outputs, batch.columns["target"], batch.inputs[1])
