@@ -15,6 +15,9 @@ from modelyard.errors import ConfigError
 FREE = "kwargs"
 """A field of this name takes whatever keys it is given."""
 
+NAME = "method"
+"""A part with a field of this name may be given as its value alone."""
+
 
 class Part(Enum):
     """What a field decides, in its `Annotated`; one without belongs to what is made."""
@@ -52,7 +55,7 @@ class Config(BaseModel):
         """A copy with `dotted.key=value` assignments applied; values are JSON or plain text.
 
         A part that is None is made from its defaults when a key below it is assigned; `part=null` takes it
-        away.
+        away. A part that has a `method` may be given as its name.
         Raises: ConfigError naming the dotted path and the nearest or legal choices.
         """
         tree, legal = self.model_dump(mode="json"), list(_keys(type(self), self, ""))
@@ -126,9 +129,10 @@ def _assign(tree: dict[str, Any], key: str, value: object, legal: list[str]) -> 
         nearest = difflib.get_close_matches(key, legal, n=1, cutoff=0.5)
         hint = f"did you mean {nearest[0]}? " if nearest else ""
         raise ConfigError(f"unknown recipe key {key!r}: {hint}legal keys: {', '.join(legal)}")
-    for parent in parents:
-        if not isinstance(tree.get(parent), dict):
-            tree[parent] = {}
+    for depth, parent in enumerate(parents, 1):
+        if not isinstance(before := tree.get(parent), dict):
+            is_named = isinstance(before, str) and f"{'.'.join(parents[:depth])}.{NAME}" in legal
+            tree[parent] = {NAME: before} if is_named else {}
         tree = tree[parent]
     tree[leaf] = value
 

@@ -88,3 +88,8 @@ def cache_folder() -> Path:
     if named:
         return Path(named).expanduser().resolve()
     return (Path(base) if base else Path.home() / ".cache") / "modelyard"
+
+
+def features_folder() -> Path:
+    """What networks that are not trained make of samples: computed anew where it is gone."""
+    return cache_folder() / "features"

@@ -87,6 +87,7 @@ IMAGES = Words(
         "training.linear": "train_images: training.json, max_train_images: a key of recipes",
         "recipes.linear": "max_train_images: a key of recipes",
         "console.plan": "train_images: training.json",
+        "cli.label_next": "--picture, as of data show",
     },
     frozenset({"training.trial"}),
 )  # fmt: skip

@@ -11,6 +11,7 @@ import typer
 
 from modelyard.cli.curve import curve
 from modelyard.cli.drift import drift
+from modelyard.cli.label_next import label_next
 from modelyard.cli.options import (
     JsonOption,
     LabelColumnOption,
@@ -21,9 +22,8 @@ from modelyard.cli.options import (
     print_first,
     print_rows,
     with_columns,
+    writing,
 )
-from modelyard.errors import DataError, StoreError
-from modelyard.machine.environment import callers_files
 from modelyard.terminal.echo import echo
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ SetOption = Annotated[list[str] | None, typer.Option("--set", help="As of a run:
 data_app = typer.Typer(no_args_is_help=True, help="Look at, fetch, import and remove data sets.")
 data_app.command()(drift)
 data_app.command()(curve)
+data_app.command("next")(label_next)
 
 
 @data_app.command("list")
@@ -90,14 +91,8 @@ def _draw(dataset: Dataset, picture: Path) -> str:
     from modelyard.inspection.measures import measures_of
 
     measures = measures_of(dataset.form)
-    try:
-        with callers_files():
-            measures.draw(dataset, picture)
-    except (OSError, StoreError) as error:
-        why = getattr(error.__cause__ or error, "strerror", None) or error
-        raise DataError(
-            f"--picture {picture}: cannot be written ({why}); name a file in a folder of yours"
-        ) from None
+    with writing("--picture", picture):
+        measures.draw(dataset, picture)
     return measures.sheet
 
 

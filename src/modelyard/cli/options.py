@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from modelyard.errors import DataError, StoreError
+from modelyard.machine.environment import callers_files
 from modelyard.terminal.echo import echo
 
 if TYPE_CHECKING:
@@ -51,6 +55,12 @@ SampleColumnOption = Annotated[
 LabelColumnOption = Annotated[
     str | None, typer.Option("--label-column", help="Of a table of texts. Default: found by its name.")
 ]
+ModelOption = Annotated[
+    str,
+    typer.Option(
+        "--model", "-m", help="name, name@alias or name@number; needed where there are several models."
+    ),
+]
 InitOption = Annotated[
     str,
     typer.Option(
@@ -80,6 +90,19 @@ def with_paths(init: str, unlabelled: str) -> list[str]:
     """The words of `--set` for `--init` and `--unlabelled`."""
     given = {"init": init, "data.unlabelled": unlabelled}
     return [f"{key}={json.dumps(path)}" for key, path in given.items() if path]
+
+
+@contextmanager
+def writing(option: str, path: Path) -> Iterator[None]:
+    """Of a file that the caller names. Raises: DataError."""
+    try:
+        with callers_files():
+            yield
+    except (OSError, StoreError) as error:
+        why = getattr(error.__cause__ or error, "strerror", None) or error
+        raise DataError(
+            f"{option} {path}: cannot be written ({why}); name a file in a folder of yours"
+        ) from None
 
 
 def print_rows(rows: list[dict[str, Any]], title: str, as_json: bool, none: str = "") -> None:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from modelyard.cli.options import JsonOption
+from modelyard.cli.options import JsonOption, ModelOption
 from modelyard.errors import ConfigError, DataError
 from modelyard.home import Home
 from modelyard.terminal.echo import echo
@@ -28,12 +28,7 @@ SamplesArgument = Annotated[
 
 def predict(
     samples: SamplesArgument,
-    model: Annotated[
-        str,
-        typer.Option(
-            "--model", "-m", help="name, name@alias or name@number; needed where there are several models."
-        ),
-    ] = "",
+    model: ModelOption = "",
     top: Annotated[int, typer.Option(min=1, help="How many of the most probable classes.")] = 1,
     as_csv: Annotated[
         bool,

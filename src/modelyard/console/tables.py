@@ -22,7 +22,7 @@ WORDS = frozenset({
     "architecture", "name", "aliases", "class", "step", "state", "why", "alias", "who", "action",
     "onnx_sha256", "since", "key", "metric", "label", "what", "test", "kind", "title", "time", "changes",
     "part", "address", "log", "dataset", "cron", "every", "timezone", "pool", "run", "due", "next", "last",
-    "result", "recall %", "sample", "library",
+    "result", "recall %", "sample", "library", "answer", "place",
 })  # fmt: skip
 """Columns of text; all others are numbers and stand to the right."""
 WIDE = 260

@@ -11,10 +11,11 @@ from typing import Any
 from torch import Tensor, nn
 
 from modelyard.models.ensemble import EnsembleConfig
+from modelyard.models.normalised import NormalisedConfig
 from modelyard.samples.image_form import Pixels
 
 
-class CombinedConfig(EnsembleConfig):
+class CombinedConfig(NormalisedConfig, EnsembleConfig):
     """What every architecture of ours that sees images may be asked for."""
 
     mirrored: bool = False
@@ -30,7 +31,7 @@ class CombinedConfig(EnsembleConfig):
     def build(self, form: Any, num_classes: int) -> nn.Module:
         """A fresh model for samples of `form`."""
         model = super().build(form, num_classes)
-        return Mirrored(model) if self.mirrored else model
+        return self.normalised(Mirrored(model) if self.mirrored else model, form.channels)
 
 
 class Mirrored(nn.Module):

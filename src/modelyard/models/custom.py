@@ -24,8 +24,8 @@ from modelyard.errors import ConfigError
 from modelyard.files import full_path, sha256_of_json
 from modelyard.models import library
 from modelyard.models.blank import blank_inputs
-from modelyard.models.given import GivenConfig
 from modelyard.models.logits import described, give_logits
+from modelyard.models.normalised import COLOURS, NormalisedConfig
 from modelyard.models.own_code import OwnCode, load
 from modelyard.samples import Form
 from modelyard.terminal.printable import printable, shortened
@@ -45,7 +45,7 @@ def _scalar(value: Any) -> Any:
     return value
 
 
-class CustomConfig(GivenConfig):
+class CustomConfig(NormalisedConfig):
     """The module, how it is called, and digests of its code and first weights (so that other ones
     retrain).
     """
@@ -109,7 +109,7 @@ class CustomConfig(GivenConfig):
                 f"of {side} x {side}:"
                 f" --set data.height={side} --set data.width={side}, for image folders"
             ) from error
-        return model.train()
+        return self.normalised(model.train(), *({form.sides[0], COLOURS} if form.size else ()))
 
     def check(self, form: Form, num_classes: int) -> nn.Module:
         """`build`, and a copy is tried as it is trained. Raises: ConfigError."""

@@ -39,6 +39,8 @@ class TransformerConfig(CombinedConfig):
     """Attention heads; must divide the width."""
     mlp_ratio: int = Field(2, ge=1, le=8)
     """Hidden width of each block's MLP over D."""
+    norm_epsilon: float | None = Field(None, gt=0, le=0.1)
+    """Added to the variances of layer norms; None: torch's. Brought weights have their own."""
 
     @model_validator(mode="after")
     def _heads_divide_width(self) -> TransformerConfig:
@@ -54,7 +56,11 @@ class TransformerConfig(CombinedConfig):
 
     def network(self, form: ImageForm, num_classes: int) -> Network:
         """What is trained, for samples of `form`."""
-        return Transformer(self, form, num_classes)
+        network = Transformer(self, form, num_classes)
+        for part in network.modules() if self.norm_epsilon else ():
+            if isinstance(part, nn.LayerNorm):
+                part.eps = self.norm_epsilon or part.eps
+        return network
 
 
 class Block(nn.Module):

@@ -7,11 +7,16 @@ from pathlib import Path
 
 from modelyard.config import change
 from modelyard.errors import ConfigError
+from modelyard.files import full_path
+from modelyard.home import Home
 from modelyard.recipes import cnn, custom, rnn, texts, transformer
 from modelyard.recipes.recipe import Presets, Recipe
 from modelyard.recipes.textbook import LENET, LSTM, VIT
+from modelyard.recipes.unlabelled import assigned
+from modelyard.recipes.weights import find_weights, init_of, named_by, said_by
 from modelyard.recipes.words import Words
 from modelyard.samples import ImageForm, TextForm
+from modelyard.sources.imports import is_named
 from modelyard.sources.known import UNKNOWN, Traits
 from modelyard.sources.peek import describe
 
@@ -62,9 +67,16 @@ def named(words: Words, extra: Sequence[str] = ()) -> dict[str, Recipe]:
     Of two files that are called alike the second is labelled with its folder.
     """
     recipes: dict[str, Recipe] = {}
-    data = describe(words.dataset, words.columns())
-    for name in words.architectures or BY_KIND[data.kind][1]:
-        recipe = make_recipe(name, words.preset, data).override([*words.assignments, *extra])
+    data, init = describe(words.dataset, words.columns()), init_of(words.assignments)
+    weights = find_weights(init, Home.current()) if init else None
+    for name in words.architectures or _told(weights, words.preset, data) or BY_KIND[data.kind][1]:
+        recipe = make_recipe(name, words.preset, data)
+        said = [] if weights is None else said_by(weights, recipe.model)
+        if is_named(words.dataset):  # its form is its own
+            said = [word for word in said if not word.startswith("data.")]
+        recipe = assigned(recipe, [*said, *words.assignments, *extra])
+        if init and full_path(init).exists():  # a flow may run elsewhere
+            recipe = change(recipe, init=str(full_path(init)))
         label = custom.label(name, recipe)
         if label in recipes and recipe != recipes[label]:
             label = f"{Path(name).parent.name}.{label}"
@@ -72,6 +84,13 @@ def named(words: Words, extra: Sequence[str] = ()) -> dict[str, Recipe]:
         if recipe.distil is not None:
             recipes[label + ALONE] = change(recipe, distil=None)
     return recipes
+
+
+def _told(weights: Path | None, preset: str, data: Traits) -> tuple[str, ...]:
+    """Of which architecture the weights are, as far as they tell."""
+    table = BY_KIND[data.kind][0]
+    models = {name: presets[preset](data).model for name, presets in table.items() if preset in presets}
+    return named_by(weights, models) if weights else ()
 
 
 def baselines(words: Words) -> dict[str, Recipe]:

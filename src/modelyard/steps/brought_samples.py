@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from modelyard.data.datasets import Dataset, Split
 from modelyard.data.packed import UNLABELLED, open_packed, pack_unlabelled, unlabelled_digest
 from modelyard.data.splits import make_splits
-from modelyard.errors import DataError
+from modelyard.errors import ConfigError, DataError
 from modelyard.files import make_folder, sha256_of_json, write_json
 from modelyard.home import Home, cache_folder
 from modelyard.inspection.measures import measures_of
@@ -24,8 +24,14 @@ from modelyard.sources.unsorted import load_unsorted, state_of
 def bring_samples(recipe: Recipe, data: Path, home: Home) -> str:
     """The digest of the folder; read only when a file or the data have changed.
 
-    Raises: DataError, also where test or validation samples are among them.
+    Raises: ConfigError where nothing is learnt of them; DataError, also where test or validation samples are
+    among them.
     """
+    if recipe.training.unlabelled is None and recipe.pretrain is None:
+        raise ConfigError(
+            "data.unlabelled: expected a way to learn of them, received none; --set "
+            "training.unlabelled=fixmatch, or pretrain=masked"
+        )
     dataset, name = open_packed(data, verify=False), recipe.data.unlabelled or ""
     options = recipe.data.folder_options()
     asked = [name, state_of(name), dataset.digest, recipe.data.split_seed, recipe.data.validation_share]

@@ -43,6 +43,8 @@ EXAMPLES, GOLDEN = 64, 16
 """Test images for the latencies, and for the golden samples of a bundle."""
 PATIENCE_S, SECONDS = 3.0, 0.16
 """For trainings to end before latencies are measured, and of each call's measurement."""
+TOLD = ("init",)
+"""What the manifest says of a training that no recipe knows: where brought weights are from."""
 TIMES = frozenset({"train/seconds"})
 """Metrics that differ each time: in the manifest only, so that the same run makes the same ONNX file, byte
 for byte.
@@ -133,7 +135,7 @@ def _manifest(
         signature=Signature.of_classifier(dataset.form, len(dataset.classes), encoding),
         temperature=evaluation["temperature"],
         data_digest=dataset.digest,
-        recipe=slice.recipe(),
+        recipe=slice.recipe() | {name: training[name] for name in TOLD if name in training},
         metrics=evaluation["metrics"]
         | size
         | facts

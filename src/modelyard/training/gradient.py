@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -13,6 +14,8 @@ from modelyard.files import write_json
 from modelyard.home import cache_folder
 from modelyard.machine.how import OnEpoch
 from modelyard.models import CustomConfig
+from modelyard.training.adapt.tuning import Tuning
+from modelyard.training.adapt.ways import fine_tuned
 from modelyard.training.answers import with_answers
 from modelyard.training.fitted import RESULT_FILE, Build, TorchFitted
 from modelyard.training.full import told_when_full
@@ -20,7 +23,7 @@ from modelyard.training.job import PROBES_FILE, TrainJob
 from modelyard.training.loop import train
 from modelyard.training.placement import Single
 from modelyard.training.precision import card, resolve_device
-from modelyard.training.start import begun, start
+from modelyard.training.start import begun, brought_by, start
 from modelyard.training.unlabelled import GIVEN, training_splits
 
 
@@ -41,12 +44,16 @@ def fit(job: TrainJob, dataset: Dataset, out: Path, on_epoch: OnEpoch) -> None:
     fitted = TorchFitted(build.network(), build)
     size = fitted.size()
     start(fitted.network, job)
+    splits = encoded(splits, build)
     with told_when_full(device, job.training.batch_size, dataset.form.names.many):
-        result = train(
-            fitted.network, encoded(splits, build), job.training, seed=job.seed,
+        loop = partial(
+            train, fitted.network, splits, job.training, seed=job.seed,
             placement=Single(device), asked=job.objective, checkpoint=Path(job.checkpoint),
+            layer_decay=job.finetune.layer_decay if job.finetune else 1.0,
             probe_memory=cache_folder() / PROBES_FILE, on_epoch=on_epoch,
         )  # fmt: skip
+        tuning = Tuning(fitted.network, splits, job, len(build.classes), device, on_epoch, loop)
+        result = fine_tuned(tuning)
     fitted.save(out)
     record = {
         "history": [asdict(report) for report in result.history], "precision": result.precision,
@@ -54,6 +61,7 @@ def fit(job: TrainJob, dataset: Dataset, out: Path, on_epoch: OnEpoch) -> None:
         "model": job.model.model_dump(mode="json"), "training": job.training.model_dump(mode="json"),
         **dataset.form.record, "train_images": result.train_samples,
         "seconds": result.seconds, "checkpoint_seconds": result.checkpoint_seconds,
+        **brought_by(job),
     }  # fmt: skip
     write_json(out / RESULT_FILE, record)
 

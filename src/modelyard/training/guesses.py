@@ -9,11 +9,14 @@ from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from modelyard.data.batches import Batch
 from modelyard.data.splits import TRUTH
 from modelyard.training.objectives.classification import Classification
 
+PRIOR = 1000.0
+"""So many rows that are answered as often as labelled stand at the beginning of an epoch."""
 SHARE, ACCURACY = "train/pseudo_label_share", "train/pseudo_label_accuracy"
 
 
@@ -40,6 +43,30 @@ class Guesses:
         unknown, made, known, right = torch.stack(self.counts).sum(0).tolist()
         self.counts.clear()
         return {SHARE: made / max(1, unknown)} | ({ACCURACY: right / known} if known else {})
+
+
+@dataclass(slots=True)
+class Alignment:
+    """Answers for unlabelled rows, so that each class is guessed as often as it is labelled (distribution
+    alignment: Berthelot et al. 2020). It begins anew with each epoch, so that a resume changes nothing.
+    """
+
+    labelled_K: Tensor
+    """Shares of the labelled rows by class, as far as there are any."""
+    sum_K: Tensor | None = None
+    """Of the answers of this epoch."""
+
+    def __call__(self, answers_BK: Tensor, batch: Batch) -> Tensor:
+        """Probabilities, sums 1; those of rows with a label mean nothing."""
+        wanted_K = functional.pad(self.labelled_K, (0, answers_BK.shape[1] - len(self.labelled_K)))
+        before_K = PRIOR * wanted_K if self.sum_K is None else self.sum_K
+        self.sum_K = before_K + (answers_BK * (batch.labels_B < 0)[:, None]).sum(0)
+        aligned_BK = answers_BK * (wanted_K / (self.sum_K / self.sum_K.sum()).clamp(min=1e-6))
+        return aligned_BK / aligned_BK.sum(1, keepdim=True).clamp(min=1e-6)
+
+    def begin(self) -> None:
+        """An epoch."""
+        self.sum_K = None
 
 
 def labelled_losses(base: Classification, outputs_BK: Tensor, batch: Batch) -> Tensor:

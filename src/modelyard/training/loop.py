@@ -9,6 +9,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -18,6 +19,7 @@ from modelyard.data.splits import Splits
 from modelyard.errors import TrainingError
 from modelyard.evaluation.predict import evaluation_mode
 from modelyard.progress import EpochReport
+from modelyard.training.adapt.rates import layer_rates
 from modelyard.training.checkpoint import (
     Pace,
     is_readable,
@@ -55,12 +57,14 @@ OnEpoch = Callable[[EpochReport], None]
 
 def train(  # noqa: PLR0913 - what a run is a function of, and who is told
     model: nn.Module, splits: Splits, config: TrainingConfig, *, seed: int, placement: Placement,
-    asked: AnyObjectiveConfig | None = None, checkpoint: Path | None = None, probe_memory: Path | None = None,
+    asked: AnyObjectiveConfig | None = None, layer_decay: float = 1.0,
+    checkpoint: Path | None = None, probe_memory: Path | None = None,
     on_epoch: OnEpoch = lambda report: None,
 ) -> TrainResult:  # fmt: skip
     """Train `model` and give it back with the weights of the best validation epoch.
 
-    `asked` is what makes another objective than that of the classes; `probe_memory` is the file in which the
+    `asked` is what makes another objective than that of the classes; `layer_decay` the learning rate of a
+    block over that of the one above it; `probe_memory` is the file in which the
     answers of the precision probe are kept.
 
     Raises: TrainingError for less than two images, or when the loss is not finite; the last good checkpoint
@@ -69,7 +73,10 @@ def train(  # noqa: PLR0913 - what a run is a function of, and who is told
     began, pace = time.perf_counter(), Pace()
     with equal_seeds_equal_weights(placement.device):
         parts = make_parts(splits, config, seed, placement, asked)
-        state = _begun(model, config, parts, checkpoint, probe_memory)
+        network = placement.place(parts.objective.network(model))
+        optimizer = config.optimizer.build(network, layer_rates(model, layer_decay))
+        state = TrainState.fresh(network, optimizer, len(parts.feed), averaged=config.ema_decay > 0)
+        _begin(state, parts, checkpoint, partial(first_precision, model, config, parts, probe_memory))
         update, after = make_update(state, config, parts), make_after_steps(state, config)
         began -= sum(report.seconds for report in state.history)
         while not placement.agree(_is_over(state, config, parts)):
@@ -87,21 +94,19 @@ def train(  # noqa: PLR0913 - what a run is a function of, and who is told
     )
 
 
-def _begun(
-    model: nn.Module, config: TrainingConfig, parts: Parts, checkpoint: Path | None, memory: Path | None
-) -> TrainState:
-    """Before the first epoch, or after the last one of the checkpoint. Raises: TrainingError."""
-    network = parts.placement.place(parts.objective.network(model))
-    optimizer, device = config.optimizer.build(network), parts.placement.device
-    state = TrainState.fresh(network, optimizer, len(parts.feed), averaged=config.ema_decay > 0)
+def _begin(state: TrainState, parts: Parts, checkpoint: Path | None, probe: Callable[[], str]) -> None:
+    """Before the first epoch, in the precision of `probe`; or after the last one of the checkpoint.
+
+    Raises: TrainingError.
+    """
+    device = parts.placement.device
     if checkpoint is not None and parts.placement.agree(is_readable(checkpoint)):
         with told_when_damaged(checkpoint):
             tensors, numbers = load_checkpoint(checkpoint)
             parts.placement.restore(state, tensors)
             state.load_numbers(numbers, device)
     else:
-        state.use(parts.placement.agree(first_precision(model, config, parts, memory)), device)
-    return state
+        state.use(parts.placement.agree(probe()), device)
 
 
 def _save(state: TrainState, placement: Placement, checkpoint: Path) -> None:

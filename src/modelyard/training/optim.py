@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Literal
 
 import torch
 from pydantic import Field
@@ -27,13 +29,25 @@ class OptimizerConfig(Config):
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
     """How the rate falls after the warm-up, to zero at the last step."""
 
-    def build(self, model: nn.Module) -> torch.optim.Optimizer:
-        """An optimizer over `model`'s parameters."""
-        decayed = [parameter for parameter in model.parameters() if parameter.ndim > 1]
-        others = [parameter for parameter in model.parameters() if parameter.ndim <= 1]
-        groups = [
-            {"params": decayed, "weight_decay": self.weight_decay},
-            {"params": others, "weight_decay": 0.0},
+    def build(
+        self, model: nn.Module, shares: Mapping[nn.Parameter, float] = MappingProxyType({})
+    ) -> torch.optim.Optimizer:
+        """An optimizer over those of `model`'s parameters that are trained; `shares` of the learning rate are
+        1 where nothing is said.
+        """
+        trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        kinds = {(share, is_decayed) for share in (1.0, *shares.values()) for is_decayed in (True, False)}
+        groups: list[dict[str, Any]] = [
+            {
+                "params": [
+                    parameter
+                    for parameter in trained
+                    if (shares.get(parameter, 1.0), parameter.ndim > 1) == (share, is_decayed)
+                ],
+                "weight_decay": self.weight_decay * is_decayed,
+                "share": share,
+            }
+            for share, is_decayed in sorted(kinds, reverse=True)
         ]
         if self.name == "sgd":
             return torch.optim.SGD(

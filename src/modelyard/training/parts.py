@@ -54,7 +54,7 @@ def make_parts(
     Raises: TrainingError for less than two; DeviceError for a precision that is not there.
     """
     check_precision(config.precision, placement.device)
-    train = _some(splits.train, config.max_train_images or len(splits.train))
+    train = some(splits.train, config.max_train_images or len(splits.train))
     feed = Feed(train, placement.device)
     # evaluated from memory where each copy to the device would wait for the steps before it
     validation = Feed(splits.validation, placement.device, resident=_is_resident(placement))
@@ -67,7 +67,7 @@ def _is_resident(placement: Placement) -> bool | None:
     return None if placement.device.type == "cuda" else False
 
 
-def _some(split: Split, count: int) -> Split:
+def some(split: Split, count: int) -> Split:
     """At most `count`, evenly spaced: those of a folder come class by class. Raises: TrainingError."""
     if min(count, len(split)) < 2:  # batch norm has no variance of one
         raise TrainingError(

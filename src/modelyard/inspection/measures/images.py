@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelyard.data.datasets import Dataset, Samples, Split
-from modelyard.inspection.measures.protocol import Bin, Looked, Measures
+from modelyard.inspection.measures.protocol import Bin, Looked, Measures, Row
 from modelyard.samples import ImageForm
 
 BINS_PER_GREY = 4
 """Histograms of 0.25 grey levels of 0..255: some hundred bins, however many images there are."""
 CHUNK_BYTES = 1_000_000
 """Pixels squared at once; they then stay in the processor's cache."""
+MOST_CELLS = 8
+"""Along a side of an image, which is averaged over them."""
 MEANS, STDS = "image means", "image deviations"
 MEAN, STD = "mean pixel by channel", "deviation by channel"
 
@@ -75,6 +77,22 @@ class OfImages(Measures):
 
         draw_contact_sheet(dataset, path)
 
+    def traits(self, split: Split) -> NDArray[np.float32]:
+        """Mean brightness of a few cells, of each channel."""
+        none_0F = cells(np.zeros((0, *split.samples.shape[1:]), np.uint8))
+        return np.concatenate([none_0F, *map(cells, _chunks(split))])
+
+    def named(self, _sample: Samples, place: str) -> dict[str, str]:
+        """Its file."""
+        return {"image": place}
+
+    def draw_list(self, split: Split, rows: Sequence[Row], note: str, path: Path) -> None:
+        """A contact sheet, numbered from 1."""
+        from modelyard.inspection.contact_sheet import draw_captioned
+
+        captions = [(f"{n}: {row['probability']:.0%}", row["answer"]) for n, row in enumerate(rows, 1)]
+        draw_captioned(split, captions, note, path)
+
     def from_schema_1(self, value: dict[str, Any]) -> dict[str, Any]:
         """Of images alone."""
         channels, height, width = value.pop("image_shape")
@@ -97,6 +115,15 @@ def _split_from_schema_1(value: dict[str, Any]) -> dict[str, Any]:
 def pixel_digest(image_CHW: Samples) -> bytes:
     """The same for equal images; `image_CHW` is contiguous."""
     return hashlib.blake2b(image_CHW.data, digest_size=16).digest()
+
+
+def cells(images_NCHW: Samples) -> NDArray[np.float32]:
+    """Of each image the mean of at most `MOST_CELLS` x `MOST_CELLS` cells [N, F]."""
+    found: NDArray[Any] = images_NCHW.swapaxes(2, 3).astype(np.float32)
+    for side in images_NCHW.shape[:1:-1]:
+        edges = np.linspace(0, side, min(side, MOST_CELLS) + 1).astype(int)
+        found = np.add.reduceat(found.swapaxes(2, 3), edges[:-1], 3) / np.diff(edges)
+    return found.reshape(len(found), math.prod(found.shape[1:])).astype(np.float32)
 
 
 def _chunks(split: Split) -> Iterator[Samples]:

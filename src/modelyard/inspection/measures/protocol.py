@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,6 +14,9 @@ from modelyard.data.datasets import Dataset, Samples, Split
 
 Bin = Callable[[NDArray[np.float64]], NDArray[np.int64]]
 """Values of a feature [N] -> the bin of a histogram that each lies in [N]."""
+
+Row = Mapping[str, Any]
+"""What is known of a sample: its name, `answer`, `probability` and more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,15 @@ class Measures(Protocol):
 
     def draw(self, dataset: Dataset, path: Path) -> None:
         """Some samples of each class in a file that a person looks at."""
+
+    def traits(self, split: Split) -> NDArray[np.float32]:
+        """What tells samples apart at a glance [N, F]; only differences between them mean something."""
+
+    def named(self, sample: Samples, place: str) -> dict[str, str]:
+        """Columns of a list by which a person finds a sample that lies at `place`."""
+
+    def draw_list(self, split: Split, rows: Sequence[Row], note: str, path: Path) -> None:
+        """The samples in their order with what is known of each, in a file that a person looks at."""
 
     def from_schema_1(self, value: dict[str, Any]) -> dict[str, Any]:
         """A profile as JSON, of the first schema, in the present one.

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import re
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelyard.data.datasets import Dataset, Samples, Split
-from modelyard.inspection.measures.protocol import Bin, Looked, Measures
-from modelyard.inspection.measures.text_examples import draw_examples, examples
+from modelyard.inspection.measures.protocol import Bin, Looked, Measures, Row
+from modelyard.inspection.measures.text_examples import draw_examples, draw_rows, examples, grams
 from modelyard.samples.text import text_of
 from modelyard.terminal.printable import elided
 
@@ -148,6 +148,18 @@ class OfTexts(Measures):
     def draw(self, dataset: Dataset, path: Path) -> None:
         """An HTML page."""
         draw_examples(dataset, path)
+
+    def traits(self, split: Split) -> NDArray[np.float32]:
+        """Hashed n-grams."""
+        return np.concatenate([grams(np.zeros((0, 1), np.uint8)), *map(grams, split.blocks())])
+
+    def named(self, sample: Samples, place: str) -> dict[str, str]:
+        """What is written, and where."""
+        return {"text": text_of(sample), "place": place}
+
+    def draw_list(self, _split: Split, rows: Sequence[Row], note: str, path: Path) -> None:
+        """An HTML page."""
+        draw_rows(rows, note, path)
 
     def from_schema_1(self, _value: dict[str, Any]) -> dict[str, Any]:
         """There was none of texts."""

@@ -68,8 +68,8 @@ def _of_table(path: Path, options: FolderOptions) -> Iterator[Row]:
     if path.name.lower().endswith(LINES) and not _has_tabs(path, options):
         with refused_as_table(path), closing(lines_of(path, options.max_bytes)) as lines:
             for number, line in enumerate(lines, 1):
-                if content := line.strip():
-                    yield f"{path.name} line {number}", content, None, ""
+                if line.strip():
+                    yield f"{path.name} line {number}", line.removesuffix("\n").removesuffix("\r"), None, ""
         return
     options = replace(options, label_column=None)
     table = open_table(path, options)

@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from modelyard.config import Config
 from modelyard.data.batches import Batch, Feed
-from modelyard.training.guesses import Guesses, labelled_losses, ratio_of
+from modelyard.training.guesses import Alignment, Guesses, labelled_losses, ratio_of
 from modelyard.training.objectives.classification import Classification
 from modelyard.training.protocols import Coupling, Moment, Network, Scores
 
@@ -33,10 +33,16 @@ class FixMatchConfig(Config):
     """Of the unlabelled samples beside the labelled ones."""
     ratio: float = Field(4.0, gt=0)
     """Unlabelled samples for each labelled one in a batch; less where there are not so many."""
+    align: bool = True
+    """Whether each class is to be guessed as often as it is labelled."""
 
     def objective(self, base: Classification, feed: Feed) -> FixMatch:
         """What is minimised; `feed` has labelled and unlabelled samples."""
-        return FixMatch(base, self.threshold, self.weight / ratio_of(feed.labels_N, self.ratio))
+        scale = self.weight / ratio_of(feed.labels_N, self.ratio)
+        counts_K = torch.bincount(feed.labels_N[feed.labels_N >= 0]).float()
+        return FixMatch(
+            base, self.threshold, scale, Alignment(counts_K / counts_K.sum()) if self.align else None
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +56,7 @@ class FixMatch:
     threshold: float
     scale: float
     """What an unlabelled row counts beside a labelled one."""
+    alignment: Alignment | None = None
     guesses: Guesses = field(default_factory=Guesses)
 
     def network(self, model: nn.Module) -> nn.Module:
@@ -69,7 +76,10 @@ class FixMatch:
     def loss(self, network: Network, batch: Batch, moment: Moment) -> Tensor:
         """Sums by row, float32 [B]."""
         weak_BK, strong_BK = network(torch.cat(batch.inputs)).float().chunk(2)
-        sure_B, guess_B = weak_BK.detach().softmax(1).max(1)
+        answers_BK = weak_BK.detach().softmax(1)
+        if self.alignment is not None:
+            answers_BK = self.alignment(answers_BK, batch)
+        sure_B, guess_B = answers_BK.max(1)
         is_sure_B = sure_B > self.threshold
         self.guesses.add(guess_B, is_sure_B, batch)
         known_B = (
@@ -84,4 +94,6 @@ class FixMatch:
 
     def report(self) -> dict[str, float]:
         """Of the guesses."""
+        if self.alignment is not None:
+            self.alignment.begin()
         return self.guesses.report()
