@@ -83,15 +83,15 @@ def run_step(node: Node, request: BuildRequest, run_id: str) -> str:
     home = Home.current()
 
     def report(epoch: EpochReport) -> None:
-        runs.log_epochs(home, run_id, [epoch])
-        current_progress.get().epoch(request.label, epoch)
+        runs.log_epochs(home, run_id, [epoch], node.step.name)
+        current_progress.get().epoch(request.label, epoch, node.step.accuracy)
 
     is_waiting = node in waiting(nodes(request), home)
     current_progress.get().step(request.label, node.step.title, done=not is_waiting)
     if is_waiting:
         do_step(node, how_of(request, home, report))
     if (node.folder(home) / RESULT_FILE).is_file():  # epochs that a killed run did not tell
-        runs.log_epochs(home, run_id, read_history(node.folder(home)))
+        runs.log_epochs(home, run_id, read_history(node.folder(home)), node.step.name)
     return node.name
 
 

@@ -47,8 +47,8 @@ class RunProgress(Protocol):
     def step(self, label: str, step: str, *, done: bool) -> None:
         """A step begins, or is found done already."""
 
-    def epoch(self, label: str, report: EpochReport) -> None:
-        """An epoch of training has ended."""
+    def epoch(self, label: str, report: EpochReport, accuracy: str = "validation") -> None:
+        """An epoch of training has ended; `accuracy`: what that of the report is."""
 
     def work(self, what: str, done: int, total: int) -> None:
         """So much of something long is done."""
@@ -63,7 +63,7 @@ class SilentProgress:
     def step(self, label: str, step: str, *, done: bool) -> None:
         return
 
-    def epoch(self, label: str, report: EpochReport) -> None:
+    def epoch(self, label: str, report: EpochReport, accuracy: str = "validation") -> None:
         return
 
     def work(self, what: str, done: int, total: int) -> None:
@@ -108,9 +108,9 @@ class ConsoleProgress:
     def step(self, label: str, step: str, *, done: bool) -> None:
         self.say(f"{label:>12}  {step}{': done before, skipped' if done else ' ...'}")
 
-    def epoch(self, label: str, report: EpochReport) -> None:
+    def epoch(self, label: str, report: EpochReport, accuracy: str = "validation") -> None:
         text = (
-            f"epoch {report.epoch}/{report.epochs}  loss {report.train_loss:.4f}  validation "
+            f"epoch {report.epoch}/{report.epochs}  loss {report.train_loss:.4f}  {accuracy} "
             f"{report.validation_accuracy:.2%}"
         )
         logger.info("%s %s", label, text)

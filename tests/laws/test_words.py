@@ -21,7 +21,7 @@ KINDS, CLASSES = {*FORMS}, {form.__name__ for form in FORMS.values()}
 LISTS = {
     "samples", "models", "sources.kinds", "sources.named", "recipes.named", "evaluation.mistakes",
     "export.cores", "export.fronts", "inference.doubts", "inference.reading", "inspection.measures",
-    "serving.protocol.inputs", "serving.protocol.uploads",
+    "serving.protocol.inputs", "serving.protocol.uploads", "training.objectives.masked",
 }  # fmt: skip
 """The tables in which kinds meet: they name the members of each."""
 
@@ -64,6 +64,8 @@ IMAGES = Words(
         "inspection.contact_sheet", "inspection.measures.images", "inspection.profile",
         "inspection.validation", "evaluation.mistakes.images",
         "inference.doubts.images",
+        # what is hidden of one, or turned, in pre-training
+        "training.objectives.hidden_patches", "training.objectives.rotation",
         # reading pictures for predict, the server and the page; normalisation in the graph
         "inference.reading.images", "serving.http.upload",
         "serving.protocol.tensors", "export.cores.pixels", "export.onnx", "cli.data",
@@ -77,6 +79,7 @@ IMAGES = Words(
         "recipes.texts": "max_train_images: a key of recipes",
         "evaluation.metrics": "images: a column of the classes' table",
         "training.config": "max_train_images: a key of recipes",
+        "training.slices": "max_train_images: a key of recipes",
         "training.parts": "max_train_images: a key of recipes",
         "training.unlabelled": "max_train_images: a key of recipes",
         "steps.train": "max_train_images: a key of recipes",

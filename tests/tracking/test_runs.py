@@ -78,6 +78,18 @@ def test_an_epoch_is_recorded_once_and_a_missing_one_is_filled_in(home: Home) ->
     assert {metric.step: metric.value for metric in history} == {epoch: 1 / epoch for epoch in range(1, 6)}
 
 
+def test_a_pre_training_has_curves_of_its_own(home: Home) -> None:
+    run_id = runs.start_run(home, "pretraining", name="n", params={}, tags=TAGS)
+    runs.log_epochs(home, run_id, [report(1), report(2)], "pretrain")
+    runs.log_epochs(home, run_id, [report(1)])
+    runs.log_epochs(home, run_id, [report(epoch) for epoch in (1, 2, 3)], "pretrain")
+    client, _ = open_store(home)
+    names = client.get_run(run_id).data.metrics
+    assert {name for name in names if name.startswith("pretrain/")} == {*runs.CURVES["pretrain"]}
+    steps = {name: len(client.get_metric_history(run_id, name)) for name in ("pretrain/loss", "train/loss")}
+    assert steps == {"pretrain/loss": 3, "train/loss": 1}
+
+
 def test_the_last_comparison_is_the_newest_group(home: Home, tmp_path: Path) -> None:
     assert runs.newest_group(home) == []
     first, second = (runs.start_run(home, key, name="n", params={}, tags=TAGS) for key in ("one", "two"))

@@ -7,17 +7,19 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from modelyard.data.datasets import Dataset
 from modelyard.data.packed import open_packed
 from modelyard.home import Home
 from modelyard.recipes.request import CompareRequest
 from modelyard.steps.memory import check_memory
-from modelyard.steps.nodes import nodes, training_job
+from modelyard.steps.nodes import TRAIN, nodes, train_node, training_job
 from modelyard.steps.preparation import build_requests, check_model, prepare
 from modelyard.steps.requests import BuildRequest
 from modelyard.steps.run import checkpoint_of, waiting
 from modelyard.steps.step import Node
 from modelyard.training.config import TrainingConfig, num_epochs, steps_before
 from modelyard.training.fitted import RESULT_FILE
+from modelyard.training.slices import TrainSlice
 from modelyard.training.trial import Cost, measure
 from modelyard.training.unlabelled import GIVEN, training_splits
 
@@ -81,27 +83,35 @@ def _cost_of(node: Node, build: BuildRequest, home: Home, cost: Cost | None) -> 
     """MB that the process of a step holds at most, and the seconds of a training; None where nobody knows."""
     is_training = node.step.is_exclusive
     memory = cost and (cost.memory if is_training else ORDERING_BYTES + cost.evaluation)
-    seconds = (estimate_seconds(build, home) or (cost and cost.seconds)) if is_training else None
+    seconds = _estimated(node, build, home, cost) if is_training else None
     return {"memory": memory and round(memory / 1e6), "seconds": seconds and round(seconds, 1)}
 
 
-def estimate_seconds(build: BuildRequest, home: Home) -> float | None:
-    """Seconds of training, from the last training of an equal model on this machine, if there is one."""
+def _estimated(node: Node, build: BuildRequest, home: Home, cost: Cost | None) -> float | None:
+    """Seconds, from the last such step of an equal model on this machine; else from what steps of the
+    training took that comes last.
+    """
     dataset = open_packed(home.steps / build.data_step, verify=False)
-    job = training_job(build, home, home.checkpoints / "trial")
-    images = len(training_splits(dataset, job, job.folder(GIVEN)).train)
-    images = min(images, build.recipe.training.max_train_images or images)
+    now, last = (_steps(dataset, some, home) for some in (node, train_node(build)))
     wanted = {"model": build.recipe.model.model_dump(mode="json"), **dataset.form.record}
-    for result in sorted(home.steps.glob(f"*/{RESULT_FILE}"), key=_modified, reverse=True):
+    results = home.steps.glob(f"{node.step.name}-*/{RESULT_FILE}")
+    for result in sorted(results, key=_modified, reverse=True):
         with suppress(OSError, ValueError, LookupError, TypeError):  # an earlier version's, or damaged
             record = json.loads(result.read_text())
-            before, training = TrainingConfig(**record["training"]), build.recipe.training
-            is_alike = type(before.unlabelled) is type(training.unlabelled)
-            if wanted.items() <= record.items() and is_alike:
+            before = TrainingConfig(**record["training"])
+            is_alike = type(before.unlabelled) is type(build.recipe.training.unlabelled)
+            if wanted.items() <= record.items() and (is_alike or node.step is not TRAIN):
                 steps = steps_before(before, record["train_images"], len(record["history"]))
-                now = steps_before(training, images, num_epochs(training, images))
                 return float(record["seconds"] / steps * now)
-    return None
+    return cost.seconds / last * now if cost else None
+
+
+def _steps(dataset: Dataset, node: Node, home: Home) -> int:
+    slice, given = node.slice, {parent.step.name: parent.folder(home) for parent in node.parents}
+    assert isinstance(slice, TrainSlice)
+    samples = len(training_splits(dataset, slice, given.get(GIVEN)).train)
+    samples = min(samples, slice.training.max_train_images or samples)
+    return steps_before(slice.training, samples, num_epochs(slice.training, samples))
 
 
 def _modified(path: Path) -> float:

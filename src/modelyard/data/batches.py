@@ -17,7 +17,7 @@ from torch import Tensor
 
 from modelyard.data.datasets import Rows, Split, evaluated_rows
 from modelyard.machine.memory import available_bytes
-from modelyard.samples import Stored
+from modelyard.samples import Form, Stored
 
 READERS, BATCHES_AHEAD = 4, 8
 """Streaming: rows lie anywhere in the file, so several reads wait for the disk at once while the model
@@ -56,6 +56,15 @@ class Feed:
 
     def __len__(self) -> int:
         return len(self.labels_N)
+
+    @property
+    def form(self) -> Form:
+        """What each sample is as it is fed."""
+        return self._split.form
+
+    def part(self, rows_N: Rows) -> Feed:
+        """These rows alone, read when they are asked for."""
+        return Feed(self._split.take(rows_N), self._device, resident=False)
 
     def batches(self, rows: Sequence[Tensor]) -> Iterator[Batch]:
         """A batch for each int64 tensor of row numbers [B] (on the CPU), in that order."""

@@ -36,35 +36,35 @@ class EnsembleConfig(GivenConfig):
 class Ensemble(nn.Module):
     """Networks of one kind that differ in their first weights and in the samples that each has seen when."""
 
-    def __init__(self, networks: Sequence[Network]) -> None:
+    def __init__(self, networks: Sequence[nn.Module]) -> None:
         super().__init__()
         self.networks = nn.ModuleList(networks)
 
-    def forward(self, samples_B: Tensor) -> Tensor:
-        """What a member takes [B, ...] -> logits [B, K]: the mean over the members, or in training each
+    def forward(self, *inputs_B: Tensor) -> Tensor:
+        """What a member takes, batch first -> logits [B, K]: the mean over the members, or in training each
         sample's from one of them.
         """
-        return self._together(samples_B, list(self.networks))
+        return self._together(inputs_B, list(self.networks))
 
     def features(self, samples_B: Tensor) -> Tensor:
         """Likewise -> [B, D]."""
-        return self._together(samples_B, [network.features for network in members(self).values()])
+        return self._together((samples_B,), [network.features for network in members(self).values()])
 
     def states(self, symbols_BL: Tensor) -> tuple[Tensor, Tensor]:
         """Likewise of what reads symbols -> [B, T, D], and their mask [B, T, 1]."""
         networks: list[Any] = list(self.networks)
         states_BTD = self._together(
-            symbols_BL, [lambda part_B, network=network: network.states(part_B)[0] for network in networks]
+            (symbols_BL,), [lambda part_B, network=network: network.states(part_B)[0] for network in networks]
         )
         return states_BTD, networks[0].mask(symbols_BL)
 
-    def _together(self, samples_B: Tensor, parts: Sequence[Callable[..., Tensor]]) -> Tensor:
+    def _together(self, inputs_B: tuple[Tensor, ...], parts: Sequence[Callable[..., Tensor]]) -> Tensor:
         if not self.training:
-            return torch.stack([part(samples_B) for part in parts]).mean(0)
-        if len(samples_B) < 2 * len(parts):  # batch norm needs two samples
-            return parts[0](samples_B)
-        pairs = zip(parts, samples_B.tensor_split(len(parts)), strict=True)
-        answers_B = torch.cat([part(part_B) for part, part_B in pairs])
+            return torch.stack([part(*inputs_B) for part in parts]).mean(0)
+        if len(inputs_B[0]) < 2 * len(parts):  # batch norm needs two samples
+            return parts[0](*inputs_B)
+        shares = zip(*(input_B.tensor_split(len(parts)) for input_B in inputs_B), strict=True)
+        answers_B = torch.cat([part(*share) for part, share in zip(parts, shares, strict=True)])
         # the same values; but to each member its gradient is the mean over its own samples, as if it were
         # trained alone
         return answers_B.detach() + len(parts) * (answers_B - answers_B.detach())

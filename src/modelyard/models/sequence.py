@@ -125,6 +125,15 @@ class SequenceNetwork(Network):
         mask_BT1 = self.mask(symbols_BL)
         return self.read(self.embedded(symbols_BL), mask_of(symbols_BL)) * mask_BT1, mask_BT1
 
+    @property
+    def ahead(self) -> int:
+        """How many places after its own a state of `past` has seen."""
+        return 0
+
+    def past(self, symbols_BL: Tensor) -> tuple[Tensor, Tensor]:
+        """As `states`, each of them made without what comes after it, but for `ahead` places."""
+        return self.states(symbols_BL)
+
     def mask(self, symbols_BL: Tensor) -> Tensor:
         """1 for each place with a symbol, 0 for padding, float32 [B, T, 1]."""
         return places_of(mask_of(symbols_BL), self.patch)

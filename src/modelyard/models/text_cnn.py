@@ -54,12 +54,18 @@ class TextCnn(SequenceNetwork):
     def __init__(self, config: TextCnnConfig, num_symbols: int, num_classes: int) -> None:
         super().__init__()
         self.patch, self.dropout = config.patch, nn.Dropout(config.dropout)
+        self.reach = config.kernel // 2
         self.stem = Stem(config, num_symbols, config.patch, config.width)
         self.blocks = nn.ModuleList(
             nn.Conv1d(config.width, config.width, config.kernel, padding=config.kernel // 2)
             for _ in range(config.layers)
         )
         self.head = nn.Linear(config.embedding + 2 * config.width, num_classes)
+
+    @property
+    def ahead(self) -> int:
+        """Each convolution sees half of its places ahead."""
+        return len(self.blocks) * self.reach
 
     def read(self, embedded_BLE: Tensor, mask_BL1: Tensor) -> Tensor:
         """[B, L, E] -> [B, T, D]."""
@@ -114,7 +120,7 @@ class CharCnn(SequenceNetwork):
         "embedding.": "stem.embedding.", "convolutions.": "blocks.",
         "head.0.": "blocks.6.0.", "head.3.": "blocks.7.0.", "head.6.": "head.",
     }  # fmt: skip
-    patch, drops_embeddings = 27, False
+    patch, drops_embeddings, ahead = 27, False, 2
 
     def __init__(self, config: TextCnnConfig, num_symbols: int, num_classes: int) -> None:
         super().__init__()

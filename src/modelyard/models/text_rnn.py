@@ -55,6 +55,12 @@ class TextRnn(SequenceNetwork):
         states_BTD: Tensor = self.blocks[0](patches_BTP, mask_BT1)
         return states_BTD
 
+    def past(self, symbols_BL: Tensor) -> tuple[Tensor, Tensor]:
+        """What the one that reads backwards says is 0."""
+        states_BTD, mask_BT1 = self.states(symbols_BL)
+        there_BTD, back_BTD = states_BTD.chunk(2, 2)
+        return torch.cat([there_BTD, torch.zeros_like(back_BTD)], 2), mask_BT1
+
     def pooled(self, states_BTD: Tensor, embedded_BLE: Tensor, mask_BL1: Tensor) -> Tensor:
         """Maximum and mean over time, and the mean of the embeddings."""
         mask_BT1 = places_of(mask_BL1, self.patch)

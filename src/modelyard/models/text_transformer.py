@@ -18,6 +18,7 @@ from modelyard.models.sequence import (
     SequenceNetwork,
     Stem,
     highest,
+    mask_of,
     mean,
     patches,
     places_of,
@@ -75,10 +76,22 @@ class TextTransformer(SequenceNetwork):
 
     def read(self, embedded_BLE: Tensor, mask_BL1: Tensor) -> Tensor:
         """[B, L, E] -> [B, T, D]."""
+        return self._attended(embedded_BLE, mask_BL1, looks_ahead=True)
+
+    def past(self, symbols_BL: Tensor) -> tuple[Tensor, Tensor]:
+        """No token attends to a later one."""
+        states_BTD = self._attended(self.embedded(symbols_BL), mask_of(symbols_BL), looks_ahead=False)
+        return states_BTD, self.mask(symbols_BL)
+
+    def _attended(self, embedded_BLE: Tensor, mask_BL1: Tensor, *, looks_ahead: bool) -> Tensor:
         mask_BT1 = places_of(mask_BL1, self.patch)
         tokens_BTD: Tensor = self.stem.widen(patches(embedded_BLE, self.patch))
         tokens_BTD = tokens_BTD + sines(tokens_BTD)
         keys_B11T = ((mask_BT1 - 1) * -FAR_BELOW).transpose(1, 2)[:, None].to(tokens_BTD.dtype)
+        if not looks_ahead:
+            keys_B11T = keys_B11T + torch.full_like(
+                keys_B11T[0, 0].expand(keys_B11T.shape[3], -1), FAR_BELOW
+            ).triu(1)
         for block in self.blocks:
             tokens_BTD = block(tokens_BTD, keys_B11T)
         states_BTD: Tensor = self.norm(tokens_BTD) * mask_BT1

@@ -16,8 +16,9 @@ from modelyard.training.slices import EvaluateSlice, ExportSlice, TrainSlice, pr
 DATA = Step("data", "preparation")
 TRAIN = Step("train", "training", "modelyard.steps.train", (Package("torch", parts=2),), is_exclusive=True)
 PRETRAIN = Step(
-    "pretrain", "pre-training", "modelyard.steps.train", (Package("torch", parts=2),), is_exclusive=True
-)
+    "pretrain", "pre-training", "modelyard.steps.train", (Package("torch", parts=2),), is_exclusive=True,
+    accuracy="linear probe",
+)  # fmt: skip
 TEACH = Step(
     "teach", "teacher's answers", "modelyard.steps.teach", (Package("onnxruntime", other="onnxruntime-gpu"),)
 )

@@ -92,10 +92,11 @@ def check_model(request: BuildRequest, home: Home) -> None:
     config, form = request.recipe.model, dataset.form
     if not config.is_network:
         return
-    if not isinstance(config, CustomConfig):
-        config.build(form, len(dataset.classes))
-    else:
-        model = config.check(form, len(dataset.classes))
+    make = config.check if isinstance(config, CustomConfig) else config.build
+    model = make(form, len(dataset.classes))
+    if request.recipe.pretrain is not None:
+        request.recipe.pretrain.check(form, model)
+    if isinstance(config, CustomConfig):
         with tempfile.TemporaryDirectory() as folder:
             export_onnx(
                 DeployedModel(model, 1.0, core_of(form).prepared), form, Path(folder) / MODEL_FILE, {}

@@ -49,6 +49,8 @@ class Step:
     packages: tuple[Package, ...] = ()
     is_exclusive: bool = False
     """Whether it waits until the device (or its share of the CPU) is free."""
+    accuracy: str = "validation"
+    """What the accuracy is, that each epoch of it tells."""
 
     def node(self, slice: Config, parents: tuple[Node, ...]) -> Node:
         """This step on these values and what these steps make."""

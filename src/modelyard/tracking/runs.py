@@ -102,26 +102,36 @@ def _log_dataset(client: MlflowClient, run_id: str, tags: dict[str, str]) -> Non
     client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
 
 
-def log_epochs(home: Home, run_id: str, reports: Sequence[EpochReport]) -> None:
-    """The curves of these epochs in one call; an epoch that the run has already is left alone.
+CURVES = {
+    "train": {
+        "train/loss": "train_loss", "validation/loss": "validation_loss",
+        "validation/calibrated_loss": "calibrated_loss", "validation/epoch_accuracy": "validation_accuracy",
+        "train/learning_rate": "learning_rate", "train/epoch_seconds": "seconds",
+    },
+    "pretrain": {
+        "pretrain/loss": "train_loss", "pretrain/validation_loss": "validation_loss",
+        "pretrain/probe_accuracy": "validation_accuracy", "pretrain/learning_rate": "learning_rate",
+        "pretrain/epoch_seconds": "seconds",
+    },
+}  # fmt: skip
+"""By name of the step: curve -> field of `EpochReport`; the first of them tells which epochs are there."""
+
+
+def log_epochs(home: Home, run_id: str, reports: Sequence[EpochReport], step: str = "train") -> None:
+    """The curves of these epochs of a step in one call; an epoch that the run has already is left alone.
 
     A kill between a checkpoint and its record, or a run made anew for a training that was done before, leaves
     epochs out: the whole history is given once more at the end of a training.
     """
     client, _ = open_for_writing(home, run_id)
-    known = {metric.step for metric in client.get_metric_history(run_id, "train/loss")}
-    metrics = [metric for report in reports if report.epoch not in known for metric in _curve_points(report)]
-    if metrics:
-        client.log_batch(run_id, metrics)
+    known = {metric.step for metric in client.get_metric_history(run_id, next(iter(CURVES[step])))}
+    points = [point for report in reports if report.epoch not in known for point in _points(report, step)]
+    if points:
+        client.log_batch(run_id, points)
 
 
-def _curve_points(report: EpochReport) -> list[Metric]:
-    values = {
-        "train/loss": report.train_loss, "validation/loss": report.validation_loss,
-        "validation/calibrated_loss": report.calibrated_loss,
-        "validation/epoch_accuracy": report.validation_accuracy, "train/learning_rate": report.learning_rate,
-        "train/epoch_seconds": report.seconds, **report.more,
-    }  # fmt: skip
+def _points(report: EpochReport, step: str) -> list[Metric]:
+    values = {name: getattr(report, field) for name, field in CURVES[step].items()} | report.more
     now = int(time.time() * 1000)
     return [Metric(name, value, now, report.epoch) for name, value in values.items()]
 

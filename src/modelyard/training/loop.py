@@ -9,6 +9,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -75,7 +76,7 @@ def train(  # noqa: PLR0913 - what a run is a function of, and who is told
         network = placement.place(parts.objective.network(model))
         optimizer = config.optimizer.build(network, layer_rates(model, layer_decay))
         state = TrainState.fresh(network, optimizer, len(parts.feed), averaged=config.ema_decay > 0)
-        _begin(state, config, parts, checkpoint, probe_memory)
+        _begin(state, parts, checkpoint, partial(first_precision, model, config, parts, probe_memory))
         update, after = make_update(state, config, parts), make_after_steps(state, config)
         began -= sum(report.seconds for report in state.history)
         while not placement.agree(_is_over(state, config, parts)):
@@ -93,10 +94,11 @@ def train(  # noqa: PLR0913 - what a run is a function of, and who is told
     )
 
 
-def _begin(
-    state: TrainState, config: TrainingConfig, parts: Parts, checkpoint: Path | None, memory: Path | None
-) -> None:
-    """Before the first epoch, or after the last one of the checkpoint. Raises: TrainingError."""
+def _begin(state: TrainState, parts: Parts, checkpoint: Path | None, probe: Callable[[], str]) -> None:
+    """Before the first epoch, in the precision of `probe`; or after the last one of the checkpoint.
+
+    Raises: TrainingError.
+    """
     device = parts.placement.device
     if checkpoint is not None and parts.placement.agree(is_readable(checkpoint)):
         with told_when_damaged(checkpoint):
@@ -104,7 +106,7 @@ def _begin(
             parts.placement.restore(state, tensors)
             state.load_numbers(numbers, device)
     else:
-        state.use(parts.placement.agree(first_precision(state.network, config, parts, memory)), device)
+        state.use(parts.placement.agree(probe()), device)
 
 
 def _save(state: TrainState, placement: Placement, checkpoint: Path) -> None:

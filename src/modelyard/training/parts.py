@@ -131,10 +131,10 @@ def make_after_steps(state: TrainState, config: TrainingConfig) -> tuple[AfterSt
     return (Averaging(state, config.ema_decay),) if state.average else ()
 
 
-def first_precision(network: nn.Module, config: TrainingConfig, parts: Parts, memory: Path | None) -> str:
+def first_precision(model: nn.Module, config: TrainingConfig, parts: Parts, memory: Path | None) -> str:
     """The recipe's, or what suits this machine best."""
     if config.precision != "auto":
         return config.precision
     rows_B = torch.arange(min(batch_size_for(config, len(parts.feed)), len(parts.feed)))
     (batch,) = parts.feed.batches([rows_B])
-    return choose_precision(network, network_input(batch.inputs[0]), batch.labels_B.clamp(min=0), memory)
+    return choose_precision(model, network_input(batch.inputs[0]), batch.labels_B.clamp(min=0), memory)

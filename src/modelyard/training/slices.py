@@ -41,6 +41,7 @@ def pretrain_slice(slice: TrainSlice, pretrain: AnyPretext) -> TrainSlice:
     """
     training = change(
         TrainingConfig(), epochs=pretrain.epochs, batch_size=pretrain.batch_size,
+        max_train_images=slice.training.max_train_images,
         precision=slice.training.precision, augment=slice.training.augment,
         optimizer=change(OptimizerConfig(), learning_rate=pretrain.learning_rate),
     )  # fmt: skip
