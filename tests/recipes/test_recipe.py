@@ -18,7 +18,8 @@ from modelyard.training.slices import ExportSlice
 def test_each_part_says_what_it_decides() -> None:
     for name, field in Recipe.model_fields.items():
         assert any(isinstance(mark, Part) for mark in field.metadata), name
-    assert fields_of(Recipe, Part.MADE) == ["data", "model", "training", "export"]
+    made = ["data", "model", "training", "pretrain", "finetune", "distil", "export"]
+    assert fields_of(Recipe, Part.MADE) == made
 
 
 @pytest.mark.parametrize(
@@ -29,6 +30,8 @@ def test_each_part_says_what_it_decides() -> None:
         ("data.height=28", True),
         ("data.max_pixels=9999", False),
         ("data.max_bytes=9999", False),
+        ("data.unlabelled=somewhere", False),
+        ("pretrain.method=rotation", True),
         ("validation.min_images_per_class=3", False),
         ("gates.max_ece=0.1", False),
     ],

@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
+from safetensors.torch import save_file
 
 from modelyard.errors import ConfigError
 from modelyard.home import Home
@@ -59,14 +61,16 @@ def test_a_way_that_the_data_or_what_is_given_do_not_allow_is_refused() -> None:
             request(ways=[way]).all_ways()
 
 
-def test_each_way_is_its_own_recipe_with_the_labels_of_the_draw() -> None:
-    asked = request(dataset="docstrings", init="somewhere", points=[18, 0])
+def test_each_way_is_its_own_recipe_with_the_labels_of_the_draw(tmp_path: Path) -> None:
+    weights = tmp_path / "some.safetensors"
+    save_file({"head.weight": torch.zeros(6, 4)}, weights)
+    asked = request(dataset="docstrings", init=str(weights), points=[18, 0])
     recipes = {point: asked.recipe(point) for point in asked.grid(asked.points)}
     assert all((recipe.data.labels, recipe.data.labels_seed) == ((18, point.draw) if point.labels else (0, 0))
                for point, recipe in recipes.items())  # fmt: skip
     assert recipes[Point("pre-trained", 18, 0)].pretrain is not None
     assert recipes[Point(UNLABELLED, 18, 0)].training.unlabelled is not None
-    assert recipes[Point(BROUGHT, 18, 0)].init == "somewhere"
+    assert recipes[Point(BROUGHT, 18, 0)].init == str(weights)
     assert isinstance(recipes[Point("linear", 0, 1)].model, LinearConfig)
     assert Point(UNLABELLED, 0, 0) not in recipes  # nothing is left out
     assert Point(UNLABELLED, 0, 0) in request(unlabelled="more").grid((0,))
