@@ -203,7 +203,7 @@ def test_a_new_field_that_is_absent_moves_no_key_and_one_that_is_there_does(requ
     fields = dict(slice) | {"training": WiderTraining(**dict(slice.training))}
     wider = WiderSlice(**fields)
     assert wider.made() == slice.made()
-    assert wider.model_copy(update={"pretrain": TrainingConfig()}).made() != slice.made()
+    assert wider.model_copy(update={"other": TrainingConfig()}).made() != slice.made()
     sharp = WiderTraining(sharpness=1.0, **dict(slice.training))
     assert wider.model_copy(update={"training": sharp}).made() != slice.made()
 

@@ -34,7 +34,7 @@ class Eager:
         state.scaler.unscale_(state.optimizer)
         nn.utils.clip_grad_norm_(state.network.parameters(), self.clip_norm)
         for group in state.optimizer.param_groups:
-            group["lr"] = self.plan.rates[moment.step] * group["share"]
+            group["lr"] = self.plan.rates[moment.step] * group.get("share", 1.0)
         state.scaler.step(state.optimizer)
         state.scaler.update()
         return losses_B.detach()
