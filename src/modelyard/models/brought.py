@@ -17,7 +17,7 @@ from torch import Tensor
 
 from modelyard.errors import ConfigError
 from modelyard.files import open_regular, parse_json, read_regular
-from modelyard.terminal.printable import printable, shortened
+from modelyard.terminal.printable import printable
 
 MOST_BYTES = 2**32
 """Of a file of weights, and of the tensors in it; ONNX takes half of it."""
@@ -65,10 +65,10 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     except OSError as error:
         raise ConfigError(f"{file}: {error.strerror or printable(error)}") from error
     except Exception as error:  # torch, its unpickler and safetensors raise a dozen kinds
-        why = shortened(printable(" ".join(str(error).split()))[:200])
+        kind = type(error).__name__  # torch's own words advise to run what is in a pickle
         raise ConfigError(
-            f"{file}: no whole file of weights, or one with more than tensors in it ({type(error).__name__}: "
-            f"{why}); copy it again, or save its state_dict as .safetensors"
+            f"{file}: no whole file of weights, or one with more than tensors in it ({kind}); copy it again, "
+            "or save its state_dict as .safetensors"
         ) from error
     return found
 

@@ -87,10 +87,15 @@ def named(words: Words, extra: Sequence[str] = ()) -> dict[str, Recipe]:
 
 
 def _told(weights: Path | None, preset: str, data: Traits) -> tuple[str, ...]:
-    """Of which architecture the weights are, as far as they tell."""
+    """Of which architecture the weights are, as far as they tell. Raises: ConfigError."""
     table = BY_KIND[data.kind][0]
     models = {name: presets[preset](data).model for name, presets in table.items() if preset in presets}
-    return named_by(weights, models) if weights else ()
+    named = named_by(weights, models) if weights else ()
+    if others := [name for name in named if ":" not in name and name not in table]:
+        raise ConfigError(
+            f"init: {weights}: expected weights of a network for {data.kind}s, received those of {others[0]}"
+        )
+    return named
 
 
 def baselines(words: Words) -> dict[str, Recipe]:

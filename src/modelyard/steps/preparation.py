@@ -19,7 +19,10 @@ from modelyard.recipes.request import CompareRequest
 from modelyard.sources.sources import load_dataset
 from modelyard.steps.brought import Brought
 from modelyard.steps.naming import champions_size, model_name
+from modelyard.steps.nodes import train_node
 from modelyard.steps.requests import BuildRequest
+from modelyard.training.slices import TrainSlice
+from modelyard.training.unlabelled import GIVEN, training_splits
 
 
 def prepare(  # noqa: PLR0913 - what a request says of its data
@@ -82,6 +85,11 @@ def with_first_weights(recipe: Recipe, data_folder: Path) -> Recipe:
     return recipe.model_copy(update={"model": recipe.model.started(dataset.form, len(dataset.classes))})
 
 
+def _unlabelled(request: BuildRequest, home: Home) -> Path | None:
+    given = (node.folder(home) for node in train_node(request).parents if node.step.name == GIVEN)
+    return next(given, None)
+
+
 def check_model(request: BuildRequest, home: Home) -> None:
     """Build the model before anything is recorded; one that is not ours is tried in training and exported
     untrained, too.
@@ -93,7 +101,9 @@ def check_model(request: BuildRequest, home: Home) -> None:
     if not config.is_network:
         return
     make = config.check if isinstance(config, CustomConfig) else config.build
-    model = make(form, len(dataset.classes))
+    model, slice = make(form, len(dataset.classes)), train_node(request).slice
+    if isinstance(slice, TrainSlice):
+        training_splits(dataset, slice, _unlabelled(request, home))
     if request.recipe.pretrain is not None:
         request.recipe.pretrain.check(form, model)
     if isinstance(config, CustomConfig):
