@@ -22,7 +22,7 @@ from modelyard.samples.text import text_of
 from modelyard.sources.known import Traits
 from modelyard.steps.brought_samples import bring_samples
 from modelyard.steps.nodes import training_job, training_nodes
-from modelyard.steps.preparation import prepare
+from modelyard.steps.preparation import check_model, prepare
 from modelyard.steps.requests import BuildRequest
 from modelyard.training.trial import measure
 from tests.data.samples import image_folder
@@ -212,3 +212,10 @@ def test_they_are_a_parent_of_the_training_and_cost_is_measured_with_them(
     assert all((node.folder(home)).exists() for node in training_nodes(request)[:2])
     (cost,) = measure([training_job(request, home, home.checkpoints / "trial")])
     assert cost is not None and cost.seconds > 0
+
+
+def test_that_there_are_none_is_told_before_anything_is_recorded(store: Path) -> None:
+    home, recipe = Home.current(), make_recipe("cnn", "smoke").override(["training.unlabelled=pseudo"])
+    request = BuildRequest(recipe=recipe, label="cnn", seed=0, **prepare("digits", home))
+    with pytest.raises(ConfigError, match="expected samples without labels, received none"):
+        check_model(request, home)
