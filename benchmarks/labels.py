@@ -112,11 +112,11 @@ def cases(arguments: argparse.Namespace) -> dict[str, Case]:
             ("brought, head", words(photos, own, "standard", *init)),
         ], is_split_drawn=True)  # fmt: skip
     if arguments.minilm:
-        folder = f"init={arguments.minilm}"
+        start = f"init={arguments.minilm}"
         for name, labels in (("banking77", 0), ("banking77-770", 770)):
             found[name] = Case("banking77", labels, [
                 ("linear", words("banking77", "linear", "standard")),
-                *((f"brought, {mode}", words("banking77", "bert", "standard", folder, f"finetune.mode={mode}"))
+                *((f"brought, {mode}", words("banking77", "bert", "standard", start, f"finetune.mode={mode}"))
                   for mode in ("head", "head-then-full")),
             ], terms)  # fmt: skip
     return found
