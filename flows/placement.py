@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -20,6 +21,9 @@ from modelyard.sources.imports import is_named
 from modelyard.sources.sources import load_dataset
 from modelyard.terminal.echo import echo
 
+PATHS = frozenset(("init", "data.unlabelled", "distil.teacher"))
+"""Keys of a recipe whose values may be paths."""
+
 
 def placed(new: NewSchedule, *, own_server: bool) -> NewSchedule:
     """Checked for the worker of this machine; or, for any other pool, with nothing of this machine in it.
@@ -34,7 +38,8 @@ def placed(new: NewSchedule, *, own_server: bool) -> NewSchedule:
     if not is_named(dataset) and Path(dataset).exists():
         dataset = str(Path(dataset).resolve())  # a worker has another working directory
     architectures = tuple(map(from_anywhere, new.request.architectures))
-    request = change(new.request, dataset=dataset, architectures=architectures)
+    assignments = tuple(map(_assigned_from_anywhere, new.request.assignments))
+    request = change(new.request, dataset=dataset, architectures=architectures, assignments=assignments)
     wanted = compare_request(request)
     data = next(iter(wanted.recipes.values())).data
     load_dataset(dataset, data.folder_options(skip_unreadable=request.skip_unreadable))
@@ -49,11 +54,11 @@ def placed(new: NewSchedule, *, own_server: bool) -> NewSchedule:
 def _elsewhere(new: NewSchedule) -> NewSchedule:
     request = new.request
     files = [file for name in request.architectures if (file := _file(name))]
+    files += [path for told in map(_brought, request.assignments) for path in told if not _is_name(path)]
     if not files:  # what such a file is can be said only where it is
         named(request)
-    is_name = is_named(request.dataset) or ("/" not in request.dataset and not Path(request.dataset).exists())
     needed = [request.dataset, *files]
-    for path in needed[is_name:]:
+    for path in needed[_is_name(request.dataset) :]:
         if not Path(path).is_absolute():
             raise ConfigError(
                 f"{path} is looked for where the pool {new.pool} runs, which is not this machine: "
@@ -66,6 +71,34 @@ def _elsewhere(new: NewSchedule) -> NewSchedule:
         f"{store} (MODELYARD_HOME)"
     )
     return new
+
+
+def _is_name(word: str) -> bool:
+    """Of data, or of a version."""
+    return is_named(word) or ("/" not in word and not Path(word).exists())
+
+
+def _is_found(word: str) -> bool:
+    return not is_named(word) and full_path(word).exists()
+
+
+def _brought(assignment: str) -> list[str]:
+    """What a `key=value` names that may lie somewhere; empty where the key is another one."""
+    key, _, text = assignment.partition("=")
+    if key.strip() not in PATHS:
+        return []
+    try:
+        value = json.loads(text)
+    except ValueError:  # plain text
+        value = text.strip()
+    return [str(word) for word in (value if isinstance(value, list) else [value]) if word is not None]
+
+
+def _assigned_from_anywhere(assignment: str) -> str:
+    """The same for a worker, which has another working directory."""
+    words = [str(full_path(word)) if _is_found(word) else word for word in _brought(assignment)]
+    told = words[0] if len(words) == 1 else words
+    return f"{assignment.partition('=')[0].strip()}={json.dumps(told)}" if words else assignment
 
 
 def from_anywhere(architecture: str) -> str:

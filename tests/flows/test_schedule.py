@@ -504,6 +504,30 @@ def test_nothing_of_this_machine_goes_into_another_ones_pool(
             new(*words)
 
 
+def test_what_a_schedule_brings_is_found_from_anywhere(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def new(pool: str, *assignments: str) -> tuple[str, ...]:
+        request = Words(dataset="digits", architectures=("rnn",), assignments=assignments)
+        asked = NewSchedule(name="x", cron="@daily", timezone="UTC", pool=pool, request=request)
+        return placed(asked, own_server=True).request.assignments
+
+    monkeypatch.chdir(store)
+    image_folder(store / "more", {"a": 9})
+    (store / "teacher").mkdir()
+    (store / "rnn.pth").touch()
+    there = [f'init="{store}/rnn.pth"', f'data.unlabelled="{store}/more"']
+    taught = f'distil.teacher=["{store}/teacher", "digits@champion"]'
+    assert new("modelyard", "init=rnn.pth", " data.unlabelled = ./more", "training.epochs=3") == (
+        *there, "training.epochs=3",
+    )  # fmt: skip
+    told = new("modelyard", 'distil.teacher=["teacher", "digits@champion"]', "data.unlabelled=mnist")
+    assert told == (taught, 'data.unlabelled="mnist"')
+    assert new("modelyard", *there) == tuple(there)
+    assert new("k8s", "init=/mnt/rnn.pth") == ("init=/mnt/rnn.pth",)
+    for word in ("init=rnn.pth", "data.unlabelled=./more", 'distil.teacher=["teacher"]'):
+        with pytest.raises(ConfigError, match=r"not this machine: expected a name .* or the absolute path"):
+            new("k8s", word)
+
+
 def test_a_sweep_hands_its_models_name_on(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[CompareRequest] = []
 

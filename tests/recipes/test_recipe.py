@@ -7,10 +7,13 @@ import torch
 
 from modelyard.config import Part, fields_of
 from modelyard.errors import ConfigError
+from modelyard.recipes.assigned import SMALLER, assigned
 from modelyard.recipes.named import make_recipe
 from modelyard.recipes.recipe import Recipe
 from modelyard.recipes.request import LARGEST_SEED, compare_request
 from modelyard.recipes.words import Words
+from modelyard.samples import TextForm
+from modelyard.sources.known import Traits
 from modelyard.sources.peek import describe
 from modelyard.training.slices import ExportSlice
 
@@ -102,3 +105,20 @@ def test_what_is_not_ours_is_refused_another_input_before_a_training_too() -> No
     )
     with pytest.raises(ConfigError, match="expected pixels for torchvision"):
         compare_request(words)
+
+
+@pytest.mark.parametrize("name", ["cnn", "rnn", "transformer"])
+def test_a_network_that_starts_from_weights_learns_slower_unless_told_otherwise(name: str) -> None:
+    def rate(*assignments: str) -> float:
+        return assigned(recipe, assignments).training.optimizer.learning_rate
+
+    recipe = make_recipe(name, "standard")
+    assert rate() == rate("training.epochs=2") == recipe.training.optimizer.learning_rate
+    assert rate("init=weights.pth") == SMALLER * rate()
+    assert rate("training.optimizer.learning_rate=0.5", "init=weights.pth") == 0.5
+    assert rate("init=weights.pth", "training.unlabelled=fixmatch") == rate("init=weights.pth")
+
+
+def test_presets_of_what_only_starts_from_weights_are_for_that() -> None:
+    recipe = make_recipe("bert", "standard", Traits(kind=TextForm.kind))
+    assert assigned(recipe, ["init=folder"]).training == recipe.training

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import optuna
 import pytest
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.trial import TrialState, create_trial
+from safetensors.torch import save_file
 
 from modelyard.home import Home
+from modelyard.models.rnn import RnnConfig
+from modelyard.samples import ImageForm
 from modelyard.seals import STEP_FILE, seal
+from modelyard.steps.brought import Brought
 from modelyard.steps.nodes import how_of, train_node
 from modelyard.steps.preparation import prepare
 from modelyard.steps.requests import BuildRequest
 from modelyard.steps.run import run_step
 from modelyard.sweeps.request import Range, SweepRequest
 from modelyard.sweeps.search import num_missing, open_study, put_back_interrupted
+from modelyard.sweeps.summary import TrialResult
 from modelyard.sweeps.trial import search_one, train_one
 from modelyard.tracking.store import open_store
 from modelyard.training.fitted import RESULT_FILE
@@ -77,6 +83,34 @@ def test_a_good_trial_trains_every_seed_and_counts(home: Home) -> None:
     mean = sum(result.validation_accuracy for result in results) / 2
     assert study.best_value == pytest.approx(mean)
     assert num_missing(study, asked) == 4
+
+
+def test_weights_are_brought_for_the_options_that_are_tried(home: Home, tmp_path: Path) -> None:
+    weights = tmp_path / "weights.safetensors"
+    save_file(RnnConfig(layers=2).build(ImageForm(1, 28, 28), 10).state_dict(), weights)
+    asked = request().model_copy(
+        update={
+            "assignments": (*SMALL, "model.layers=2", "model.mean=none", f"init={weights}"),
+            "seeds": (0,),
+        }
+    )
+
+    def tried(key: str, choice: str) -> TrialResult:
+        search = asked.model_copy(update={"name": choice, "ranges": (Range(key=key, choices=(choice,)),)})
+        (home.sweeps / choice).mkdir()
+        (result,) = search_one(former, search, 0)
+        return result
+
+    former = build(home, asked)
+    former = former.model_copy(
+        update={"brought": Brought(home).of(former.recipe, home.steps / former.data_step)}
+    )
+    before = {folder.name for folder in home.steps.glob("weights-*")}
+    assert tried("model.layers", "1").state == "finished"
+    assert len({folder.name for folder in home.steps.glob("weights-*")} - before) == 1
+    refused = tried("model.hidden", "64")
+    assert refused.state == "failed"
+    assert re.search(r"^init: weights.safetensors: .*expected .* other options of the network", refused.why)
 
 
 def test_a_trial_tells_of_the_epoch_whose_weights_are_kept(home: Home) -> None:

@@ -5,6 +5,7 @@ are merged exactly.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -14,15 +15,15 @@ import torch
 from torch import Tensor, nn
 
 from modelyard.data.datasets import Dataset
-from modelyard.data.splits import DataConfig, Splits, make_splits
+from modelyard.data.splits import DataConfig, Splits, few_labels, make_splits
 from modelyard.data.symbol_augmentation import SymbolAugment
 from modelyard.errors import TrainingError
-from modelyard.evaluation.predict import predict_logits
+from modelyard.evaluation.predict import calibrated_loss, predict_logits
 from modelyard.home import features_folder
 from modelyard.models.network import members
 from modelyard.progress import EpochReport
 from modelyard.samples import Form, ImageForm, TextForm
-from modelyard.training.adapt import head, last_layer, lora
+from modelyard.training.adapt import folds, head, last_layer, lora
 from modelyard.training.adapt.logistic import Logistic
 from modelyard.training.adapt.rates import layer_rates
 from modelyard.training.adapt.tuning import Tuning
@@ -31,7 +32,9 @@ from modelyard.training.config import TrainingConfig
 from modelyard.training.finetuning import FinetuneConfig
 from modelyard.training.job import TrainJob
 from modelyard.training.loop import TrainResult, train
+from modelyard.training.optim import OptimizerConfig
 from modelyard.training.placement import Single
+from modelyard.training.state import kept_epoch
 from tests.laws.test_training_golden import one_thread
 from tests.models.former import IMAGES, TEXTS
 from tests.training.test_sequences import splits as of_texts
@@ -64,8 +67,9 @@ class Laid:
         self._images, self._texts = images, texts
 
     def tuning(
-        self, name: str, mode: str, checkpoint: Path | None = None, stop: int = 0, decay: float = 1.0
-    ) -> Tuning:
+        self, name: str, mode: str, checkpoint: Path | None = None, stop: int = 0, decay: float = 1.0,
+        rate: float = 3e-3,
+    ) -> Tuning:  # fmt: skip
         splits, form, classes = self._of(name)
         torch.manual_seed(1)
         network = ALL[name].build(form, classes)
@@ -80,7 +84,8 @@ class Laid:
             if report.epoch == stop and report.epochs == FEW.epochs:
                 raise KeyboardInterrupt
 
-        training = FEW if name in IMAGES else FEW.model_copy(update={"augment": SymbolAugment()})
+        told = {"optimizer": OptimizerConfig(learning_rate=rate)}
+        training = FEW.model_copy(update=told if name in IMAGES else told | {"augment": SymbolAugment()})
         job = TrainJob(
             data=DataConfig(), model=ALL[name], training=training, seed=3, finetune=finetune,
             data_folder="a/data-b", device="cpu", checkpoint="",
@@ -118,16 +123,15 @@ def test_what_should_move_moves_and_nothing_else(name: str, mode: str, laid: Lai
     moved = {weight for weight in before if not torch.equal(before[weight], after[weight])}
     of_head = {weight for weight in before if is_of_head(weight)}
     multiplied = {weight for weight, value in before.items() if "weight" in weight and value.ndim > 1}
+    everything = set(before) if result.best_epoch else of_head  # epoch 0 has its fitted head alone
     expected = {
-        "full": set(before), "head-then-full": set(before), "head": of_head,
-        "lora": of_head | {weight for weight in multiplied if "embedding" not in weight},
+        "full": set(before), "head-then-full": everything, "head": of_head,
+        "lora": everything & (of_head | {weight for weight in multiplied if "embedding" not in weight}),
     }  # fmt: skip
     assert moved == expected[mode]
     assert sorted(before) == sorted(after)
     assert all(parameter.requires_grad for parameter in result.model.parameters())
-    assert result.history[result.best_epoch - 1].calibrated_loss == min(
-        report.calibrated_loss for report in result.history
-    )
+    assert kept_epoch(result.history).epoch == result.best_epoch
 
 
 @pytest.mark.parametrize("mode", WAYS)
@@ -142,6 +146,29 @@ def test_resume_equals_no_interruption_bit_for_bit(name: str, mode: str, laid: L
             run("cut", 1)
     resumed = run("cut", 0).model.state_dict()
     assert all(torch.equal(whole[weight], resumed[weight]) for weight in whole)
+
+
+@pytest.mark.parametrize("mode", ["head-then-full", "lora"])
+@pytest.mark.parametrize(("name", "rate"), [("cnn", 1e-6), ("cnn", 1.0), ("text-rnn", 1.0)])
+def test_what_goes_on_from_a_fitted_head_does_not_end_below_it(
+    name: str, rate: float, mode: str, laid: Laid
+) -> None:
+    def loss(network: nn.Module) -> float:
+        return calibrated_loss(predict_logits(network, validation, CPU), torch.tensor(validation.labels_N))
+
+    fitted, tuning = laid.tuning(name, "head"), laid.tuning(name, mode, rate=rate)
+    validation = tuning.splits.validation
+    of_head = loss(fine_tuned(fitted).model)
+    result = fine_tuned(tuning)
+    first, *others = result.history
+    assert [report.epoch for report in result.history] == [0, 1, 2]
+    assert first.calibrated_loss == pytest.approx(of_head, abs=1e-6)
+    assert loss(result.model) <= of_head + 1e-6
+    assert (result.best_epoch == 0) == all(of_head <= report.calibrated_loss for report in others)
+    assert all(
+        torch.equal(value, fitted.network.state_dict()[key])
+        for key, value in result.model.state_dict().items() if result.best_epoch == 0
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -185,6 +212,44 @@ def test_a_fitted_head_tells_the_classes_apart_and_is_the_same_from_kept_feature
     assert first.history[first.best_epoch - 1].validation_accuracy > 1.5 / first.model(
         torch.zeros(1, 1, 28, 28) if name in IMAGES else torch.ones(1, 9, dtype=torch.int32)
     ).shape[1] * (1 if name in IMAGES else 0.75)
+
+
+def test_samples_of_a_class_are_held_out_in_turn_and_none_is_seen_before_it_is_judged() -> None:
+    labels_N = torch.tensor([2, 0, 2, 2, 1, 0, 2, 2, 2, 2])
+    folds_N = folds.folds_of(labels_N)
+    assert folds_N.tolist() == [0, 0, 1, 2, -1, 1, 3, 4, 0, 1]
+    features_ND = torch.randn(10, 4, generator=torch.Generator().manual_seed(0))
+    crossed = folds.CrossValidation([features_ND] * 2, labels_N, torch.ones(3), has_bias=True)
+    found_MK, rows_M = crossed.logits(0.1), folds_N.argsort(stable=True)[1:]
+    assert torch.equal(crossed.labels_M, labels_N[rows_M])
+    for row_K, row in zip(found_MK, rows_M.tolist(), strict=True):
+        seen_N = folds_N != folds_N[row]
+        fit = Logistic(features_ND[seen_N], labels_N[seen_N], torch.ones(3), has_bias=True).fit(0.1)
+        torch.testing.assert_close(row_K, nn.functional.linear(features_ND[row], fit.weight_KD, fit.bias_K))
+
+
+@pytest.mark.parametrize("labels", [0, 10])
+def test_validation_chooses_a_penalty_only_where_no_class_has_two_labels(labels: int, laid: Laid) -> None:
+    def chosen(*, blind: bool) -> list[float]:
+        tuning = laid.tuning("cnn", "head")
+        train, validation = tuning.splits.train, tuning.splits.validation
+        if labels:
+            train = train.take(few_labels(train.labels_N, labels, seed=0))
+        if blind:
+            validation = replace(validation, labels_N=np.roll(validation.labels_N, 1))
+        result = fine_tuned(
+            replace(tuning, splits=replace(tuning.splits, train=train, validation=validation))
+        )
+        return [report.calibrated_loss for report in result.history]
+
+    assert (chosen(blind=False) == chosen(blind=True)) == (labels == 0)
+
+
+def test_penalties_end_where_weaker_ones_are_in_vain(laid: Laid, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(head, "PENALTIES", (1e3, 1e-2, 1e2, 1e3, 1e4, 1e-2))
+    result = fine_tuned(laid.tuning("cnn", "head"))
+    assert [report.more["penalty"] for report in result.history] == [1e3, 1e-2, 1e2, 1e3, 1e4]
+    assert result.best_epoch == 2
 
 
 def test_kept_features_are_bounded(laid: Laid, monkeypatch: pytest.MonkeyPatch) -> None:

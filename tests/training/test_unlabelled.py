@@ -19,8 +19,8 @@ from modelyard.data.splits import TRUTH, DataConfig, Splits, make_splits
 from modelyard.errors import ConfigError
 from modelyard.models import TextCnnConfig, TextRnnConfig, TextTransformerConfig
 from modelyard.progress import EpochReport
+from modelyard.recipes.assigned import LONGER
 from modelyard.recipes.named import make_recipe, named
-from modelyard.recipes.unlabelled import LONGER
 from modelyard.recipes.words import Words
 from modelyard.samples import ImageForm, TextForm
 from modelyard.samples.ragged import ragged

@@ -10,9 +10,9 @@ from modelyard.errors import ConfigError
 from modelyard.files import full_path
 from modelyard.home import Home
 from modelyard.recipes import cnn, custom, rnn, texts, transformer
+from modelyard.recipes.assigned import assigned
 from modelyard.recipes.recipe import Presets, Recipe
 from modelyard.recipes.textbook import LENET, LSTM, VIT
-from modelyard.recipes.unlabelled import assigned
 from modelyard.recipes.weights import find_weights, init_of, named_by, said_by
 from modelyard.recipes.words import Words
 from modelyard.samples import ImageForm, TextForm

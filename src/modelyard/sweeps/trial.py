@@ -12,6 +12,7 @@ from modelyard.evaluation.files import EVALUATION_FILE
 from modelyard.home import Home
 from modelyard.machine.how import OnEpoch
 from modelyard.progress import EpochReport
+from modelyard.steps.brought import Brought
 from modelyard.steps.nodes import evaluate_node, how_of, train_node, training_nodes
 from modelyard.steps.preparation import with_first_weights
 from modelyard.steps.requests import BuildRequest
@@ -123,11 +124,12 @@ def search_one(build: BuildRequest, sweep: SweepRequest, number: int) -> list[Tr
     """One configuration that Optuna proposes, with every seed; given up when its first seed falls behind."""
     from optuna.trial import TrialState
 
-    study = open_study(Home.current().sweeps / sweep.name, build.label, sweep.seeds[0] + number)
+    home, results = Home.current(), list[TrialResult]()
+    study = open_study(home.sweeps / sweep.name, build.label, sweep.seeds[0] + number)
     trial = study.ask()
     assignments = tuple(suggest(trial, sweep.ranges))
     recipe = sweep.recipes(assignments)[build.label]
-    results: list[TrialResult] = []
+    brought, data = Brought(home), home.steps / build.data_step
 
     def ask_whether_to_go_on(epoch: EpochReport) -> None:
         trial.report(epoch.validation_accuracy, epoch.epoch)
@@ -139,8 +141,9 @@ def search_one(build: BuildRequest, sweep: SweepRequest, number: int) -> list[Tr
     for seed in sweep.seeds:
         listen: OnEpoch = ask_whether_to_go_on if seed == sweep.seeds[0] else _silent
         try:
-            started = with_first_weights(recipe, Home.current().steps / build.data_step)
-            wanted = build.model_copy(update={"recipe": started, "seed": seed})
+            # weights are matched with the options of a network, and these are others
+            given = {"recipe": with_first_weights(recipe, data), "brought": brought.of(recipe, data)}
+            wanted = build.model_copy(update={**given, "seed": seed})
             results.append(train_one(wanted, sweep.name, assignments, listen))
         except ModelyardError as error:
             study.tell(trial, state=TrialState.FAIL)

@@ -23,13 +23,16 @@ class Fit:
 
 
 class Logistic:
-    """Fits for one penalty after the other, each from the last one, on features of mean 0 and deviation 1."""
+    """Fits for one penalty after the other, each from the last one, on features of mean 0 and mean square 1.
+
+    All have one scale: a feature that hardly varies is not blown up to weigh as much as the others.
+    """
 
     def __init__(self, features_ND: Tensor, labels_N: Tensor, counts_K: Tensor, *, has_bias: bool) -> None:
-        deviation_D = features_ND.std(0, correction=0)
-        self._scale_D = torch.where(deviation_D > 0, deviation_D, 1.0)
-        self._mean_D = features_ND.mean(0) if has_bias else torch.zeros_like(deviation_D)
-        self._even_ND, self._labels_N = (features_ND - self._mean_D) / self._scale_D, labels_N
+        mean_D = features_ND.mean(0)
+        self._scale = (features_ND - mean_D).square().mean().sqrt().item() or 1.0
+        self._mean_D = mean_D if has_bias else torch.zeros_like(mean_D)
+        self._even_ND, self._labels_N = (features_ND - self._mean_D) / self._scale, labels_N
         self._counts_N = counts_K[labels_N] / counts_K[labels_N].sum()
         self._weight_KD = torch.zeros(len(counts_K), features_ND.shape[1], requires_grad=True)
         self._bias_K = torch.zeros(len(counts_K), requires_grad=has_bias)
@@ -51,7 +54,7 @@ class Logistic:
 
         solver.step(total)  # type: ignore[no-untyped-call]
         with torch.no_grad():
-            weight_KD = self._weight_KD / self._scale_D
+            weight_KD = self._weight_KD / self._scale
             return Fit(weight_KD, self._bias_K - weight_KD @ self._mean_D, self._entropy().item())
 
     def _entropy(self) -> Tensor:
