@@ -232,7 +232,9 @@ def test_a_preset_is_longer_with_them_unless_told_otherwise() -> None:
 
     plain, asked = made(), made("training.unlabelled=fixmatch")
     assert asked.min_steps == LONGER * plain.min_steps and asked.ema_decay > plain.ema_decay
+    assert asked.augment == plain.augment.livelier() != plain.augment
+    assert made("training.unlabelled=fixmatch", "training.augment.shear=0.1").augment.shear == 0.1
     assert made("training.unlabelled=pseudo", "training.min_steps=7").min_steps == 7
-    changed = made("training.unlabelled=fixmatch", "training.unlabelled.threshold=0.8").unlabelled
-    assert changed == FixMatchConfig(threshold=0.8)
+    changed = made("training.unlabelled=fixmatch", "training.unlabelled.threshold=0.7").unlabelled
+    assert changed == FixMatchConfig(threshold=0.7)
     assert make_recipe("cnn", "standard", Traits("mnist")).training.unlabelled is None

@@ -13,10 +13,15 @@ EMA_DECAY = 0.995
 
 
 def assigned(recipe: Recipe, assignments: Sequence[str]) -> Recipe:
-    """The recipe with these `key=value`; a preset that is asked to learn of unlabelled samples is longer."""
+    """The recipe with these `key=value`; a preset that is asked to learn of unlabelled samples is longer,
+    and its samples are varied more: few labels show few of the ways in which a class looks.
+    """
     asked = recipe.override(assignments)
     if asked.training.unlabelled is None:
         return asked
     least, decay = LONGER * recipe.training.min_steps, recipe.training.ema_decay
-    training = change(recipe.training, min_steps=least, ema_decay=max(decay, EMA_DECAY) if decay else decay)
+    training = change(
+        recipe.training, min_steps=least, ema_decay=max(decay, EMA_DECAY) if decay else decay,
+        augment=recipe.training.augment.livelier(),
+    )  # fmt: skip
     return change(recipe, training=training).override(assignments)
