@@ -149,7 +149,7 @@ def test_only_strong_views_of_unlabelled_samples_learn_and_only_where_the_guess_
     split = Split(np.zeros((4, 1, 8, 8), np.uint8), np.array([1, -1, -1, -1]))
     objective = FixMatchConfig(ratio=2, align=False).objective(base, Feed(split, CPU))
     batch = objective.views(batch_of([1, -1, -1, -1], [1, 0, 1, -1]), Moment(0, 1, 0, generator(0)))
-    logits_BK = torch.tensor([[0.0, 0], [9, 0], [9, 0], [1, 0]] + [[0.0, 0]] * 4, requires_grad=True)
+    logits_BK = torch.tensor([[0.0, 0], [9, 0], [9, 0], [0.3, 0]] + [[0.0, 0]] * 4, requires_grad=True)
     losses_B = objective.loss(lambda _views_B: logits_BK, batch, Moment(0, 1, 0, generator(0)))
     losses_B.sum().backward()  # type: ignore[no-untyped-call]
     assert logits_BK.grad is not None

@@ -27,7 +27,7 @@ class FixMatchConfig(Config):
     views: ClassVar[int] = 2
     """Of each row: what a step costs is what a step of so many times the rows costs."""
     method: Literal["fixmatch"] = "fixmatch"
-    threshold: float = Field(0.8, ge=0, lt=1)
+    threshold: float = Field(0.6, ge=0, lt=1)
     """Probability from which on a guess counts; the paper's is 0.95, of labels that are not smoothed."""
     smoothing: float = Field(0.1, ge=0, lt=1)
     """At least so much of each label and guess is spread over all classes, since a network that learns its
