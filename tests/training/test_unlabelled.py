@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 
+from modelyard.data.augmentation import AugmentConfig
 from modelyard.data.batches import Batch, Feed
 from modelyard.data.datasets import Dataset, Split
 from modelyard.data.splits import TRUTH, DataConfig, Splits, make_splits
@@ -233,7 +234,8 @@ def test_a_preset_is_longer_with_them_unless_told_otherwise() -> None:
     plain, asked = made(), made("training.unlabelled=fixmatch")
     assert asked.min_steps == LONGER * plain.min_steps and asked.ema_decay > plain.ema_decay
     assert asked.augment == plain.augment.livelier() != plain.augment
-    assert made("training.unlabelled=fixmatch", "training.augment.shear=0.1").augment.shear == 0.1
+    slanted = made("training.unlabelled=fixmatch", "training.augment.shear=0.1").augment
+    assert slanted == AugmentConfig(shift=2, rotate=10, scale=0.1, shear=0.1)
     assert made("training.unlabelled=pseudo", "training.min_steps=7").min_steps == 7
     changed = made("training.unlabelled=fixmatch", "training.unlabelled.threshold=0.7").unlabelled
     assert changed == FixMatchConfig(threshold=0.7)
