@@ -33,7 +33,8 @@ class EpochReport:
     seconds_left: float
     """Of the training, from the steps of this epoch and those to come."""
     calibrated_loss: float
-    """The validation loss at the temperature that suits it best: what a calibrated model will have."""
+    """The validation loss at the temperature that suits it best: what a calibrated model will have.
+    Or what else an objective minimises."""
     more: dict[str, float] = field(default_factory=dict)
     """What an objective tells besides, by the name of its curve."""
 

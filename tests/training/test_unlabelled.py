@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 
+from modelyard.data.augmentation import AugmentConfig
 from modelyard.data.batches import Batch, Feed
 from modelyard.data.datasets import Dataset, Split
 from modelyard.data.splits import TRUTH, DataConfig, Splits, make_splits
@@ -149,7 +150,7 @@ def test_only_strong_views_of_unlabelled_samples_learn_and_only_where_the_guess_
     split = Split(np.zeros((4, 1, 8, 8), np.uint8), np.array([1, -1, -1, -1]))
     objective = FixMatchConfig(ratio=2, align=False).objective(base, Feed(split, CPU))
     batch = objective.views(batch_of([1, -1, -1, -1], [1, 0, 1, -1]), Moment(0, 1, 0, generator(0)))
-    logits_BK = torch.tensor([[0.0, 0], [9, 0], [9, 0], [1, 0]] + [[0.0, 0]] * 4, requires_grad=True)
+    logits_BK = torch.tensor([[0.0, 0], [9, 0], [9, 0], [0.3, 0]] + [[0.0, 0]] * 4, requires_grad=True)
     losses_B = objective.loss(lambda _views_B: logits_BK, batch, Moment(0, 1, 0, generator(0)))
     losses_B.sum().backward()  # type: ignore[no-untyped-call]
     assert logits_BK.grad is not None
@@ -232,7 +233,10 @@ def test_a_preset_is_longer_with_them_unless_told_otherwise() -> None:
 
     plain, asked = made(), made("training.unlabelled=fixmatch")
     assert asked.min_steps == LONGER * plain.min_steps and asked.ema_decay > plain.ema_decay
+    assert asked.augment == plain.augment.livelier() != plain.augment
+    slanted = made("training.unlabelled=fixmatch", "training.augment.shear=0.1").augment
+    assert slanted == AugmentConfig(shift=2, rotate=10, scale=0.1, shear=0.1)
     assert made("training.unlabelled=pseudo", "training.min_steps=7").min_steps == 7
-    changed = made("training.unlabelled=fixmatch", "training.unlabelled.threshold=0.8").unlabelled
-    assert changed == FixMatchConfig(threshold=0.8)
+    changed = made("training.unlabelled=fixmatch", "training.unlabelled.threshold=0.7").unlabelled
+    assert changed == FixMatchConfig(threshold=0.7)
     assert make_recipe("cnn", "standard", Traits("mnist")).training.unlabelled is None

@@ -37,6 +37,16 @@ class AugmentConfig(Config):
             shift=2 * self.shift, erase=max(self.erase, min(shape[1:]) // 3),
         )  # fmt: skip
 
+    def livelier(self) -> AugmentConfig:
+        """As hands and cameras differ, where what is shown is not always in one place: turned, slanted and
+        nearer or farther by a little.
+        """
+        if not self.shift:
+            return self
+        return change(
+            self, rotate=max(self.rotate, 10.0), scale=max(self.scale, 0.1), shear=max(self.shear or 0, 0.2)
+        )
+
     def views(self, samples_B: Tensor, draw: torch.Generator) -> Tensor:
         """uint8 images -> augmented float32 images in 0..1, channels last."""
         return augment(samples_B, self, draw).contiguous(memory_format=torch.channels_last)

@@ -25,6 +25,10 @@ class SymbolAugment(Config):
         """Every fifth symbol is unknown."""
         return change(self, drop=max(self.drop, STRONG_DROP))
 
+    def livelier(self) -> SymbolAugment:
+        """The same: a missing symbol is no way of writing."""
+        return self
+
     def views(self, samples_B: Tensor, draw: torch.Generator) -> Tensor:
         """int32 symbols, padded with 0 -> the same with some of them unknown."""
         if not self.drop:

@@ -30,7 +30,9 @@ def assigned(recipe: Recipe, assignments: Sequence[str]) -> Recipe:
 
 
 def _longer(training: TrainingConfig) -> TrainingConfig:
+    """And with samples varied more: few labels show few of the ways in which a class looks."""
     decay = training.ema_decay
     return change(
-        training, min_steps=LONGER * training.min_steps, ema_decay=max(decay, EMA_DECAY) if decay else decay
-    )
+        training, min_steps=LONGER * training.min_steps, ema_decay=max(decay, EMA_DECAY) if decay else decay,
+        augment=training.augment.livelier(),
+    )  # fmt: skip

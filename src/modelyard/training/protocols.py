@@ -38,7 +38,7 @@ class Scores:
     """What validation came to: the names of `progress.EpochReport`."""
 
     calibrated_loss: float
-    """What is minimised: the epoch with the least is kept."""
+    """What is minimised: the epoch with the least is kept. Of most objectives the calibrated loss."""
     validation_loss: float
     validation_accuracy: float
 

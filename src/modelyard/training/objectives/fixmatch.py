@@ -10,13 +10,13 @@ from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
 from modelyard.config import Config
 from modelyard.data.batches import Batch, Feed
-from modelyard.training.guesses import Alignment, Guesses, labelled_losses, ratio_of
+from modelyard.training.guesses import Alignment, Guesses, labelled_losses, least_errors, ratio_of
 from modelyard.training.objectives.classification import Classification
 from modelyard.training.protocols import Coupling, Moment, Network, Scores
 
@@ -27,8 +27,11 @@ class FixMatchConfig(Config):
     views: ClassVar[int] = 2
     """Of each row: what a step costs is what a step of so many times the rows costs."""
     method: Literal["fixmatch"] = "fixmatch"
-    threshold: float = Field(0.95, ge=0, lt=1)
-    """Probability from which on a guess counts."""
+    threshold: float = Field(0.6, ge=0, lt=1)
+    """Probability from which on a guess counts; the paper's is 0.95, of labels that are not smoothed."""
+    smoothing: float = Field(0.1, ge=0, lt=1)
+    """At least so much of each label and guess is spread over all classes, since a network that learns its
+    guesses as certain is soon sure of all of them, wrong ones, too."""
     weight: float = Field(1.0, ge=0)
     """Of the unlabelled samples beside the labelled ones."""
     ratio: float = Field(4.0, gt=0)
@@ -36,8 +39,18 @@ class FixMatchConfig(Config):
     align: bool = True
     """Whether each class is to be guessed as often as it is labelled."""
 
+    @model_validator(mode="after")
+    def _guesses_can_be_sure(self) -> FixMatchConfig:
+        if self.threshold > 1 - self.smoothing:
+            raise ValueError(
+                f"threshold ({self.threshold:g}) must be at most 1 - smoothing ({1 - self.smoothing:g}): no "
+                "guess is surer than the labels"
+            )
+        return self
+
     def objective(self, base: Classification, feed: Feed) -> FixMatch:
         """What is minimised; `feed` has labelled and unlabelled samples."""
+        base = replace(base, label_smoothing=max(base.label_smoothing, self.smoothing))
         scale = self.weight / ratio_of(feed.labels_N, self.ratio)
         counts_K = torch.bincount(feed.labels_N[feed.labels_N >= 0]).float()
         return FixMatch(
@@ -85,12 +98,14 @@ class FixMatch:
         known_B = (
             sum(labelled_losses(self.base, outputs_BK, batch) for outputs_BK in (weak_BK, strong_BK)) / 2
         )
-        guessed_B = functional.cross_entropy(strong_BK, guess_B, reduction="none") * is_sure_B
+        guessed_B = is_sure_B * functional.cross_entropy(
+            strong_BK, guess_B, reduction="none", label_smoothing=self.base.label_smoothing
+        )
         return torch.where(batch.labels_B >= 0, known_B, self.scale * guessed_B)
 
     def validate(self, network: Network, feed: Feed) -> Scores:
-        """As without unlabelled samples."""
-        return self.base.validate(network, feed)
+        """The fewer errors the better."""
+        return least_errors(self.base, network, feed)
 
     def report(self) -> dict[str, float]:
         """Of the guesses."""

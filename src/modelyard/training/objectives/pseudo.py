@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from modelyard.config import Config
 from modelyard.data.batches import Batch, Feed
-from modelyard.training.guesses import Guesses, labelled_losses, ratio_of
+from modelyard.training.guesses import Guesses, labelled_losses, least_errors, ratio_of
 from modelyard.training.objectives.classification import Classification
 from modelyard.training.protocols import Coupling, Moment, Network, Scores
 
@@ -76,8 +76,8 @@ class PseudoLabels:
         return torch.where(batch.labels_B >= 0, known_B, risen * self.scale * guessed_B)
 
     def validate(self, network: Network, feed: Feed) -> Scores:
-        """As without unlabelled samples."""
-        return self.base.validate(network, feed)
+        """The fewer errors the better."""
+        return least_errors(self.base, network, feed)
 
     def report(self) -> dict[str, float]:
         """Of the guesses."""
