@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -18,6 +18,7 @@ os.environ.setdefault(
 from modelyard.cli import app as cli
 from modelyard.data.datasets import Dataset
 from modelyard.home import Home
+from modelyard.progress import SilentProgress, current_progress
 from modelyard.sources.sources import load_dataset
 from tests.blank import Templates
 from tests.trained import Trained
@@ -35,6 +36,25 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("MODELYARD_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("MODELYARD_DATA", raising=False)
     return tmp_path
+
+
+class Heard(SilentProgress):
+    """Keeps what a person is told."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def say(self, text: str) -> None:
+        self.said.append(text)
+
+
+@pytest.fixture
+def heard() -> Iterator[list[str]]:
+    """What a person is told during the test."""
+    progress = Heard()
+    token = current_progress.set(progress)
+    yield progress.said
+    current_progress.reset(token)
 
 
 @pytest.fixture(scope="session")

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from modelyard.errors import StoreError
 from modelyard.home import Home
-from modelyard.progress import SilentProgress, current_progress
 from modelyard.registry import history
 from modelyard.releases import ledger_writer
 from modelyard.releases.chain import demand_whole, problems
@@ -144,22 +143,6 @@ def test_a_move_made_while_it_is_looked_at_is_no_tampering(
     shutil.copytree(folder, releases / "fruit", ignore=shutil.ignore_patterns("releases"))
     monkeypatch.setattr(history, "read_head", read_late)
     assert history.verify(Home(folder), "fruit", ask_registry=False).problems == []
-
-
-class Heard(SilentProgress):
-    def __init__(self) -> None:
-        self.said: list[str] = []
-
-    def say(self, text: str) -> None:
-        self.said.append(text)
-
-
-@pytest.fixture
-def heard() -> Iterator[list[str]]:
-    progress = Heard()
-    token = current_progress.set(progress)
-    yield progress.said
-    current_progress.reset(token)
 
 
 @pytest.mark.parametrize("kept", [1, 40, -2])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,6 @@ from modelyard.data.packed import open_packed, open_unlabelled
 from modelyard.data.splits import DataConfig, make_splits
 from modelyard.errors import ConfigError, DataError
 from modelyard.home import Home
-from modelyard.progress import SilentProgress, current_progress
 from modelyard.recipes.named import make_recipe
 from modelyard.samples.text import text_of
 from modelyard.sources.known import Traits
@@ -28,24 +27,6 @@ from modelyard.training.trial import measure
 from tests.data.samples import image_folder
 
 SAYINGS = [f"saying {number} of {'abcde'[number % 5]}" for number in range(60)]
-
-
-class Heard(SilentProgress):
-    """What is said."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def say(self, text: str) -> None:
-        self.lines.append(text)
-
-
-@pytest.fixture
-def heard() -> Iterator[list[str]]:
-    progress = Heard()
-    token = current_progress.set(progress)
-    yield progress.lines
-    current_progress.reset(token)
 
 
 @pytest.fixture

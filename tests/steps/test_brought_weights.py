@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,6 @@ from modelyard.bundle import read_bundle
 from modelyard.errors import ConfigError, StoreError, TrainingError
 from modelyard.home import Home
 from modelyard.models import CustomConfig
-from modelyard.progress import SilentProgress, current_progress
 from modelyard.recipes.recipe import Recipe
 from modelyard.recipes.request import compare_request
 from modelyard.recipes.weights import find_weights
@@ -64,22 +63,6 @@ def vit_folder(tmp_path: Path) -> Path:
     (folder / "preprocessor_config.json").write_text(json.dumps(NORMAL))
     (folder / "README.md").write_text("---\nlicense: apache-2.0\n---\n")
     return folder
-
-
-class Heard(SilentProgress):
-    def __init__(self) -> None:
-        self.said: list[str] = []
-
-    def say(self, text: str) -> None:
-        self.said.append(text)
-
-
-@pytest.fixture
-def heard() -> Iterator[list[str]]:
-    progress = Heard()
-    token = current_progress.set(progress)
-    yield progress.said
-    current_progress.reset(token)
 
 
 def words(dataset: str, init: str, *assignments: str, architectures: Sequence[str] = ()) -> Words:

@@ -26,9 +26,9 @@ from modelyard.steps.requests import BuildRequest
 from modelyard.training.fits import open_fitted
 from tests.data.encoders import write_encoder
 from tests.data.texts import text_split
-from tests.steps.test_brought_weights import do, heard, home, recipe_of, words
+from tests.steps.test_brought_weights import do, home, recipe_of, words
 
-__all__ = ["heard", "home"]
+__all__ = ["home"]
 FEW = ("training.optimizer.learning_rate=3e-3",)
 
 

@@ -9,13 +9,16 @@ import typer
 
 from modelyard.cli.options import (
     PRESETS_HELP,
+    AddressOption,
     DeviceOption,
     InitOption,
     JsonOption,
     LabelColumnOption,
+    RunnerOption,
     SampleColumnOption,
     SkipOption,
     UnlabelledOption,
+    WorkersOption,
     print_rows,
     with_columns,
 )
@@ -49,11 +52,9 @@ def curve(
     name: Annotated[
         str, typer.Option(help="The same again goes on. Default: curve, data set, architecture.")
     ] = "",
-    runner: Annotated[str, typer.Option(help="local, dask or ray.")] = "local",
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Trainings beside each other. Default: the usable cores.")
-    ] = None,
-    address: Annotated[str, typer.Option(help="Of an existing Dask or Ray cluster.")] = "",
+    runner: RunnerOption = "local",
+    workers: WorkersOption = None,
+    address: AddressOption = "",
     device: DeviceOption = DEFAULT_DEVICE,
     skip_unreadable: SkipOption = False,
     as_json: JsonOption = False,

@@ -72,6 +72,11 @@ UnlabelledOption = Annotated[
     str,
     typer.Option("--unlabelled", help="More samples, without labels, for pretrain or training.unlabelled."),
 ]
+RunnerOption = Annotated[str, typer.Option(help="local, dask or ray.")]
+WorkersOption = Annotated[
+    int | None, typer.Option(min=1, help="Trainings beside each other. Default: the usable cores.")
+]
+AddressOption = Annotated[str, typer.Option(help="Of an existing Dask or Ray cluster.")]
 MOST_ROWS = 40
 
 

@@ -9,15 +9,18 @@ import typer
 
 from modelyard.cli.options import (
     PRESETS_HELP,
+    AddressOption,
     ArchitectureOption,
     DatasetOption,
     DeviceOption,
     JsonOption,
     LabelColumnOption,
     LabelsOption,
+    RunnerOption,
     SampleColumnOption,
     SetOption,
     SkipOption,
+    WorkersOption,
     print_rows,
     with_columns,
     with_labels,
@@ -50,11 +53,9 @@ def sweep(
         str, typer.Option(help="The same again goes on where it ended. Default: data set and preset.")
     ] = "",
     model_name: Annotated[str, typer.Option(help="The model's, as `run --name` has it.")] = "",
-    runner: Annotated[str, typer.Option(help="local, dask or ray.")] = "local",
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Trainings beside each other. Default: the usable cores.")
-    ] = None,
-    address: Annotated[str, typer.Option(help="Of an existing Dask or Ray cluster.")] = "",
+    runner: RunnerOption = "local",
+    workers: WorkersOption = None,
+    address: AddressOption = "",
     device: DeviceOption = DEFAULT_DEVICE,
     compare: Annotated[
         bool, typer.Option("--compare", help="Then compare the best of each, as `run` does.")
